@@ -1,0 +1,131 @@
+//! What the VMM tells the kernel before the first instruction.
+//!
+//! The VMM writes it at [`crate::layout::BOOT_INFO`] and passes its address
+//! in RDI. The kernel trusts it: whoever can write it is the VMM.
+
+use crate::file::FileStatus;
+use crate::wire::wire_struct;
+
+wire_struct! {
+    /// A range of addresses, the end exclusive.
+    pub struct Range {
+        /// The first byte.
+        pub start: u64,
+        /// The byte after the last.
+        pub end: u64,
+    }
+}
+
+impl Range {
+    /// Its length in bytes.
+    pub const fn len(&self) -> u64 {
+        self.end - self.start
+    }
+
+    /// Whether it has no bytes.
+    pub const fn is_empty(&self) -> bool {
+        self.start >= self.end
+    }
+}
+
+wire_struct! {
+    /// A mapping of the program that the VMM has made already.
+    pub struct Region {
+        /// First byte, page-aligned.
+        pub start: u64,
+        /// End, page-aligned, exclusive.
+        pub end: u64,
+        /// `PROT_*` bits of mmap(2) and [`REGION_STACK`].
+        pub flags: u64,
+    }
+}
+
+/// [`Region::flags`]: this is the stack; its lower part is not mapped yet.
+pub const REGION_STACK: u64 = 1 << 16;
+
+wire_struct! {
+    /// How to get from the time-stamp counter to the time.
+    ///
+    /// nanoseconds since `tsc_base` = (TSC - tsc_base) * multiplier >> 32.
+    pub struct ClockInfo {
+        /// The TSC's value when the clocks were read.
+        pub tsc_base: u64,
+        /// Nanoseconds a TSC tick, in 32.32 fixed point.
+        pub multiplier: u64,
+        /// `CLOCK_REALTIME` at `tsc_base`, in nanoseconds.
+        pub realtime_ns: u64,
+        /// `CLOCK_MONOTONIC` at `tsc_base`, in nanoseconds.
+        pub monotonic_ns: u64,
+    }
+}
+
+/// One of the program's standard files.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StandardFile {
+    /// 1 if the host granted this file, 0 if it is closed.
+    pub open: u64,
+    /// 1 if it is a terminal.
+    pub is_terminal: u64,
+    /// `O_*` flags as fcntl(2) `F_GETFL` says them.
+    pub flags: u64,
+    /// Its status at the start.
+    pub status: FileStatus,
+}
+
+/// The most regions that [`BootInfo`] holds.
+pub const MAX_REGIONS: usize = 64;
+
+/// [`BootInfo::magic`].
+pub const MAGIC: u64 = u64::from_le_bytes(*b"trapgate");
+
+/// CPU and KVM features that the kernel acts on: [`BootInfo::features`].
+pub mod feature {
+    /// CR4.SMAP is on: STAC and CLAC must bracket user accesses.
+    pub const SMAP: u64 = 1 << 0;
+    /// CR4.FSGSBASE is on.
+    pub const FSGSBASE: u64 = 1 << 1;
+    /// Ring 0 is interpreted by a software KVM: an instruction costs about as
+    /// much as a cache miss, so memory is cleared by the VMM.
+    pub const INTERPRETED: u64 = 1 << 2;
+    /// This KVM delivers SYSCALL as a page fault at the entry point.
+    pub const SYSCALL_TRAPS: u64 = 1 << 3;
+}
+
+/// The boot information.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BootInfo {
+    /// [`MAGIC`].
+    pub magic: u64,
+    /// [`crate::ABI_VERSION`].
+    pub abi_version: u64,
+    /// [`feature`] bits.
+    pub features: u64,
+    /// RAM in bytes.
+    pub ram_size: u64,
+    /// Frames that nothing has touched, so that they hold zeroes: below 4 GiB
+    /// and above.
+    pub free: [Range; 2],
+    /// Physical address of the top page table.
+    pub page_table: u64,
+    /// Where the program starts.
+    pub entry: u64,
+    /// Its stack pointer.
+    pub stack_pointer: u64,
+    /// Where its heap starts.
+    pub brk: u64,
+    /// The least `log` level that matters to the VMM, 0 for none.
+    pub log_level: u64,
+    /// The clocks.
+    pub clock: ClockInfo,
+    /// Standard input, output and error.
+    pub files: [StandardFile; 3],
+    /// How many of `regions` count.
+    pub region_count: u64,
+    /// The program's mappings, ascending.
+    pub regions: [Region; MAX_REGIONS],
+}
+
+const _: () = assert!(core::mem::size_of::<BootInfo>() <= crate::layout::PAGE_SIZE as usize);
+const _: () = assert!(core::mem::size_of::<BootInfo>().is_multiple_of(8));

@@ -1,0 +1,57 @@
+//! What VMM and kernel tell each other about an open file.
+
+use crate::wire::wire_struct;
+
+wire_struct! {
+    /// What fstat(2) says: the host's answer, in the units of stat(3type).
+    pub struct FileStatus {
+        /// Device
+        pub dev: u64,
+        /// Inode
+        pub ino: u64,
+        /// Type and permissions
+        pub mode: u64,
+        /// Hard links
+        pub nlink: u64,
+        /// Owner
+        pub uid: u64,
+        /// Group
+        pub gid: u64,
+        /// Device number of a special file
+        pub rdev: u64,
+        /// Bytes
+        pub size: u64,
+        /// Preferred block size in bytes
+        pub blksize: u64,
+        /// Blocks of 512 bytes
+        pub blocks: u64,
+        /// Last access: seconds
+        pub atime: u64,
+        /// Last access: nanoseconds
+        pub atime_nsec: u64,
+        /// Last modification: seconds
+        pub mtime: u64,
+        /// Last modification: nanoseconds
+        pub mtime_nsec: u64,
+        /// Last change of status: seconds
+        pub ctime: u64,
+        /// Last change of status: nanoseconds
+        pub ctime_nsec: u64,
+    }
+}
+
+/// `st_mode`'s file-type bits (inode(7)).
+pub mod mode {
+    /// The mask of the type.
+    pub const TYPE: u64 = 0o170_000;
+    /// Regular file.
+    pub const REGULAR: u64 = 0o100_000;
+    /// Character device.
+    pub const CHARACTER: u64 = 0o020_000;
+    /// Directory.
+    pub const DIRECTORY: u64 = 0o040_000;
+    /// Pipe.
+    pub const FIFO: u64 = 0o010_000;
+    /// Socket.
+    pub const SOCKET: u64 = 0o140_000;
+}

@@ -1,0 +1,566 @@
+//! The hypercall interface: requests from the kernel to the VMM.
+//!
+//! This is the security boundary. The kernel writes a request into its host
+//! call page ([`crate::layout::percpu::HOST_CALL`]) and executes one OUT to
+//! [`PORT`]; the VMM copies the page's words once, decodes them with
+//! [`Request::decode`], asks its policy, acts, and writes the reply over the
+//! request. Bytes that a request names (what to write, where to read to) are
+//! described by [`Segment`]s of guest-physical memory.
+//!
+//! ```text
+//! request   word 0        operation
+//!           word 1…3      arguments
+//!           word 4        number of attachments
+//!           word 5…       attachments: segments (address, length), files to
+//!                         poll, or a crash record
+//! reply     word 0        result, or an error as system calls return it
+//!           word 1…       data
+//! ```
+//!
+//! A request is small on purpose: where ring 0 is interpreted, each word that
+//! is moved costs a microsecond.
+
+use crate::crash::{BACKTRACE_DEPTH, FAULT_WORDS, Fault};
+use crate::pt_regs::PtRegs;
+
+/// The I/O port whose OUT means: there is a request.
+pub const PORT: u16 = 0x7a7e;
+/// Words in a request or a reply.
+pub const MESSAGE_WORDS: usize = 64;
+/// Segments in one request at most.
+pub const MAX_SEGMENTS: usize = 24;
+/// Files that [`Request::Poll`] can wait for at once.
+pub const MAX_POLL: usize = 8;
+
+const COUNT: usize = 4;
+const ATTACHMENTS: usize = 5;
+const BACKTRACE: usize = ATTACHMENTS + FAULT_WORDS;
+const _: () = assert!(BACKTRACE + BACKTRACE_DEPTH <= MESSAGE_WORDS);
+const _: () = assert!(ATTACHMENTS + 2 * MAX_SEGMENTS <= MESSAGE_WORDS);
+const _: () = assert!(ATTACHMENTS + MAX_POLL <= MESSAGE_WORDS);
+
+/// A request or a reply as it lies in memory.
+pub type Message = [u64; MESSAGE_WORDS];
+
+/// A piece of guest-physical memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Segment {
+    /// Guest-physical address of the first byte.
+    pub address: u64,
+    /// Bytes.
+    pub length: u64,
+}
+
+/// One file of a [`Request::Poll`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PollEntry {
+    /// Which standard file.
+    pub file: u32,
+    /// `POLL*` bits wanted (poll(2)).
+    pub events: u16,
+}
+
+/// Why a message is no request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Malformed {
+    /// No operation has this number.
+    Operation(u64),
+    /// More attachments than a request holds.
+    Count(u64),
+    /// An argument is outside its type.
+    Argument {
+        /// The operation.
+        operation: u64,
+        /// Which argument, counted from 0.
+        index: usize,
+        /// Its value.
+        value: u64,
+    },
+}
+
+impl core::fmt::Display for Malformed {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Malformed::Operation(number) => write!(f, "no operation has number {number}"),
+            Malformed::Count(count) => write!(f, "{count} attachments are more than fit"),
+            Malformed::Argument {
+                operation,
+                index,
+                value,
+            } => {
+                write!(f, "argument {index} of operation {operation} is {value:#x}")
+            }
+        }
+    }
+}
+
+impl core::error::Error for Malformed {}
+
+/// Why the kernel gave up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// A fault in ring 0 outside the exception table.
+    Fault,
+    /// A panic.
+    Panic,
+}
+
+/// What the kernel asks of the VMM.
+///
+/// `file` is the number of a standard file: 0, 1 or 2. Results are those of
+/// the system call named, errors included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// The program ended with this status, exit_group(2). No reply.
+    Exit {
+        /// What wait(2) gets to see.
+        status: u8,
+    },
+    /// A signal ended the program. Attached: a crash record, in which the
+    /// vector is [`crate::crash::NO_VECTOR`] for a signal that no exception
+    /// caused. No reply.
+    Killed {
+        /// The signal's number, signal(7).
+        signal: u8,
+    },
+    /// The kernel itself failed. Attached: a crash record and a backtrace. No
+    /// reply.
+    Failed {
+        /// In which way.
+        kind: FailureKind,
+        /// The panic's words.
+        words: Segment,
+    },
+    /// write(2) of the attached segments in order. Reply: bytes written.
+    Write {
+        /// The file.
+        file: u32,
+    },
+    /// read(2) into the attached segments in order. Reply: bytes read.
+    Read {
+        /// The file.
+        file: u32,
+    },
+    /// pread(2) into the attached segments. Reply: bytes read.
+    ReadAt {
+        /// The file.
+        file: u32,
+        /// Where from, in bytes from the file's start.
+        offset: u64,
+    },
+    /// lseek(2). Reply: the new offset.
+    Seek {
+        /// The file.
+        file: u32,
+        /// Bytes, signed.
+        offset: i64,
+        /// `SEEK_SET`, `SEEK_CUR` or `SEEK_END`.
+        whence: u32,
+    },
+    /// fstat(2). Reply data: [`crate::file::FileStatus`].
+    Status {
+        /// The file.
+        file: u32,
+    },
+    /// ioctl(2) `TCGETS`. Reply data: the kernel's `struct termios`, 36 bytes
+    /// in 5 words.
+    TerminalAttributes {
+        /// The file.
+        file: u32,
+    },
+    /// ioctl(2) `TIOCGWINSZ`. Reply data: `struct winsize` in one word.
+    WindowSize {
+        /// The file.
+        file: u32,
+    },
+    /// poll(2) of the attached [`PollEntry`]s. Reply: files ready; data: a
+    /// word of `revents` for each entry.
+    Poll {
+        /// Nanoseconds to wait at most, negative for ever.
+        timeout_ns: i64,
+    },
+    /// Wait for so many nanoseconds, nanosleep(2).
+    Sleep {
+        /// Nanoseconds.
+        duration_ns: u64,
+    },
+    /// getrandom(2) into the attached segments. Reply: bytes.
+    Random,
+    /// Give the attached frames back: they read as zeroes afterwards.
+    Discard,
+}
+
+/// The operations' numbers.
+mod operation {
+    pub(super) const EXIT: u64 = 1;
+    pub(super) const KILLED: u64 = 2;
+    pub(super) const FAILED: u64 = 3;
+    pub(super) const WRITE: u64 = 4;
+    pub(super) const READ: u64 = 5;
+    pub(super) const READ_AT: u64 = 6;
+    pub(super) const SEEK: u64 = 7;
+    pub(super) const STATUS: u64 = 8;
+    pub(super) const TERMINAL_ATTRIBUTES: u64 = 9;
+    pub(super) const WINDOW_SIZE: u64 = 10;
+    pub(super) const POLL: u64 = 11;
+    pub(super) const SLEEP: u64 = 12;
+    pub(super) const RANDOM: u64 = 13;
+    pub(super) const DISCARD: u64 = 14;
+}
+
+impl Request {
+    /// The operation's name, for statistics and refusals.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Request::Exit { .. } => "exit",
+            Request::Killed { .. } => "killed",
+            Request::Failed { .. } => "failed",
+            Request::Write { .. } => "write",
+            Request::Read { .. } => "read",
+            Request::ReadAt { .. } => "read_at",
+            Request::Seek { .. } => "seek",
+            Request::Status { .. } => "status",
+            Request::TerminalAttributes { .. } => "terminal_attributes",
+            Request::WindowSize { .. } => "window_size",
+            Request::Poll { .. } => "poll",
+            Request::Sleep { .. } => "sleep",
+            Request::Random => "random",
+            Request::Discard => "discard",
+        }
+    }
+
+    /// Writes the request's head into a message, with no attachments yet.
+    #[inline]
+    pub fn encode(&self, message: &mut Message) {
+        use operation::*;
+        let (number, [a, b, c]) = match *self {
+            Request::Exit { status } => (EXIT, [status.into(), 0, 0]),
+            Request::Killed { signal } => (KILLED, [signal.into(), 0, 0]),
+            Request::Failed { kind, words } => {
+                let kind = match kind {
+                    FailureKind::Fault => 0,
+                    FailureKind::Panic => 1,
+                };
+                (FAILED, [kind, words.address, words.length])
+            }
+            Request::Write { file } => (WRITE, [file.into(), 0, 0]),
+            Request::Read { file } => (READ, [file.into(), 0, 0]),
+            Request::ReadAt { file, offset } => (READ_AT, [file.into(), offset, 0]),
+            Request::Seek {
+                file,
+                offset,
+                whence,
+            } => (SEEK, [file.into(), offset as u64, whence.into()]),
+            Request::Status { file } => (STATUS, [file.into(), 0, 0]),
+            Request::TerminalAttributes { file } => (TERMINAL_ATTRIBUTES, [file.into(), 0, 0]),
+            Request::WindowSize { file } => (WINDOW_SIZE, [file.into(), 0, 0]),
+            Request::Poll { timeout_ns } => (POLL, [timeout_ns as u64, 0, 0]),
+            Request::Sleep { duration_ns } => (SLEEP, [duration_ns, 0, 0]),
+            Request::Random => (RANDOM, [0; 3]),
+            Request::Discard => (DISCARD, [0; 3]),
+        };
+        message[0] = number;
+        message[1] = a;
+        message[2] = b;
+        message[3] = c;
+        message[COUNT] = 0;
+    }
+
+    /// Reads a request out of a message, which may hold anything.
+    ///
+    /// # Errors
+    /// [`Malformed`], if it is no request. Addresses and lengths are still
+    /// claims afterwards: whoever uses them checks them against RAM.
+    pub fn decode(message: &Message) -> Result<Request, Malformed> {
+        let operation = message[0];
+        let out_of_range = |index: usize| Malformed::Argument {
+            operation,
+            index,
+            value: message[1 + index],
+        };
+        let narrow =
+            |index: usize| u32::try_from(message[1 + index]).map_err(|_| out_of_range(index));
+        let file = || narrow(0);
+        Ok(match operation {
+            operation::EXIT => Request::Exit {
+                status: u8::try_from(message[1]).map_err(|_| out_of_range(0))?,
+            },
+            operation::KILLED => match message[1] {
+                number @ 1..=64 => Request::Killed {
+                    signal: number as u8,
+                },
+                _ => return Err(out_of_range(0)),
+            },
+            operation::FAILED => {
+                let kind = match message[1] {
+                    0 => FailureKind::Fault,
+                    1 => FailureKind::Panic,
+                    _ => return Err(out_of_range(0)),
+                };
+                Request::Failed {
+                    kind,
+                    words: Segment {
+                        address: message[2],
+                        length: message[3],
+                    },
+                }
+            }
+            operation::WRITE => Request::Write { file: file()? },
+            operation::READ => Request::Read { file: file()? },
+            operation::READ_AT => Request::ReadAt {
+                file: file()?,
+                offset: message[2],
+            },
+            operation::SEEK => Request::Seek {
+                file: file()?,
+                offset: message[2] as i64,
+                whence: narrow(2)?,
+            },
+            operation::STATUS => Request::Status { file: file()? },
+            operation::TERMINAL_ATTRIBUTES => Request::TerminalAttributes { file: file()? },
+            operation::WINDOW_SIZE => Request::WindowSize { file: file()? },
+            operation::POLL => Request::Poll {
+                timeout_ns: message[1] as i64,
+            },
+            operation::SLEEP => Request::Sleep {
+                duration_ns: message[1],
+            },
+            operation::RANDOM => Request::Random,
+            operation::DISCARD => Request::Discard,
+            _ => return Err(Malformed::Operation(operation)),
+        })
+    }
+}
+
+/// Attaches a segment; one that continues the last one makes that longer.
+/// False if there is no room.
+#[inline]
+pub fn push_segment(message: &mut Message, segment: Segment) -> bool {
+    let count = message[COUNT] as usize;
+    let next = ATTACHMENTS + 2 * count;
+    if count > 0 && message[next - 2] + message[next - 1] == segment.address {
+        message[next - 1] += segment.length;
+        return true;
+    }
+    if count >= MAX_SEGMENTS {
+        return false;
+    }
+    message[next] = segment.address;
+    message[next + 1] = segment.length;
+    message[COUNT] += 1;
+    true
+}
+
+/// The attached segments.
+///
+/// # Errors
+/// [`Malformed::Count`], if there are more than fit.
+pub fn segments(message: &Message) -> Result<impl Iterator<Item = Segment> + Clone, Malformed> {
+    let count = attachments(message, MAX_SEGMENTS)?;
+    let words = message[ATTACHMENTS..].chunks_exact(2).take(count);
+    Ok(words.map(|pair| Segment {
+        address: pair[0],
+        length: pair[1],
+    }))
+}
+
+/// Attaches a file to poll. False if there is no room.
+pub fn push_poll(message: &mut Message, entry: PollEntry) -> bool {
+    let count = message[COUNT] as usize;
+    if count >= MAX_POLL {
+        return false;
+    }
+    message[ATTACHMENTS + count] = u64::from(entry.file) | u64::from(entry.events) << 32;
+    message[COUNT] += 1;
+    true
+}
+
+/// The attached files to poll.
+///
+/// # Errors
+/// [`Malformed::Count`], if there are more than fit.
+pub fn poll_entries(
+    message: &Message,
+) -> Result<impl ExactSizeIterator<Item = PollEntry>, Malformed> {
+    let count = attachments(message, MAX_POLL)?;
+    Ok(message[ATTACHMENTS..ATTACHMENTS + count]
+        .iter()
+        .map(|&word| PollEntry {
+            file: word as u32,
+            events: (word >> 32) as u16,
+        }))
+}
+
+fn attachments(message: &Message, most: usize) -> Result<usize, Malformed> {
+    match message[COUNT] {
+        count if count <= most as u64 => Ok(count as usize),
+        count => Err(Malformed::Count(count)),
+    }
+}
+
+/// Attaches a crash record.
+pub fn put_crash(message: &mut Message, fault: &Fault, regs: &PtRegs) {
+    let (head, tail) = message[ATTACHMENTS..BACKTRACE].split_at_mut(Fault::WORDS);
+    head.copy_from_slice(&fault.to_words());
+    tail.copy_from_slice(&regs.to_words());
+}
+
+/// The attached crash record: the fault, and the registers at it.
+pub fn crash(message: &Message) -> (Fault, PtRegs) {
+    let mut fault = [0; Fault::WORDS];
+    let mut regs = [0; PtRegs::WORDS];
+    let (head, tail) = message[ATTACHMENTS..BACKTRACE].split_at(Fault::WORDS);
+    fault.copy_from_slice(head);
+    regs.copy_from_slice(tail);
+    (Fault::from_words(&fault), PtRegs::from_words(&regs))
+}
+
+/// Attaches return addresses, innermost first, 0 after the last.
+pub fn put_backtrace(message: &mut Message, backtrace: &[u64; BACKTRACE_DEPTH]) {
+    message[BACKTRACE..BACKTRACE + BACKTRACE_DEPTH].copy_from_slice(backtrace);
+}
+
+/// The attached return addresses.
+pub fn backtrace(message: &Message) -> [u64; BACKTRACE_DEPTH] {
+    core::array::from_fn(|index| message[BACKTRACE + index])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REQUESTS: [Request; 14] = [
+        Request::Exit { status: 7 },
+        Request::Killed { signal: 11 },
+        Request::Failed {
+            kind: FailureKind::Panic,
+            words: Segment {
+                address: 1,
+                length: 2,
+            },
+        },
+        Request::Write { file: 1 },
+        Request::Read { file: 0 },
+        Request::ReadAt {
+            file: 0,
+            offset: u64::MAX,
+        },
+        Request::Seek {
+            file: 0,
+            offset: -1,
+            whence: 2,
+        },
+        Request::Status { file: 2 },
+        Request::TerminalAttributes { file: 1 },
+        Request::WindowSize { file: 1 },
+        Request::Poll { timeout_ns: -1 },
+        Request::Sleep { duration_ns: 5 },
+        Request::Random,
+        Request::Discard,
+    ];
+
+    #[test]
+    fn every_request_survives_the_crossing() {
+        for request in REQUESTS {
+            let mut message = [0xdead_beef; MESSAGE_WORDS];
+            request.encode(&mut message);
+            assert_eq!(Request::decode(&message), Ok(request));
+            assert_eq!(segments(&message).unwrap().count(), 0);
+        }
+    }
+
+    #[test]
+    fn unknown_operations_are_malformed() {
+        for number in [0, 15, u64::MAX] {
+            let mut message = [0; MESSAGE_WORDS];
+            message[0] = number;
+            assert_eq!(Request::decode(&message), Err(Malformed::Operation(number)));
+        }
+    }
+
+    #[test]
+    fn counts_beyond_the_message_are_malformed() {
+        let mut message = [0; MESSAGE_WORDS];
+        message[COUNT] = MAX_SEGMENTS as u64 + 1;
+        assert!(matches!(segments(&message), Err(Malformed::Count(_))));
+        message[COUNT] = MAX_POLL as u64 + 1;
+        assert!(matches!(poll_entries(&message), Err(Malformed::Count(_))));
+        message[COUNT] = u64::MAX;
+        assert!(segments(&message).is_err() && poll_entries(&message).is_err());
+    }
+
+    #[test]
+    fn arguments_wider_than_their_type_are_malformed_and_not_cut() {
+        for request in REQUESTS {
+            let mut message = [0; MESSAGE_WORDS];
+            request.encode(&mut message);
+            let narrow = message[0] <= operation::WINDOW_SIZE;
+            message[1] = u64::MAX;
+            assert_eq!(
+                Request::decode(&message).is_err(),
+                narrow,
+                "{}",
+                request.name()
+            );
+        }
+    }
+
+    #[test]
+    fn neighbouring_segments_become_one_and_the_list_is_bounded() {
+        let mut message = [0; MESSAGE_WORDS];
+        Request::Discard.encode(&mut message);
+        for address in [0x1000, 0x2000] {
+            assert!(push_segment(
+                &mut message,
+                Segment {
+                    address,
+                    length: 0x1000
+                }
+            ));
+        }
+        let list: std::vec::Vec<_> = segments(&message).unwrap().collect();
+        assert_eq!(
+            list,
+            [Segment {
+                address: 0x1000,
+                length: 0x2000
+            }]
+        );
+        for index in 1..MAX_SEGMENTS as u64 {
+            let segment = Segment {
+                address: 0x10_0000 * index,
+                length: 1,
+            };
+            assert!(push_segment(&mut message, segment));
+        }
+        assert!(!push_segment(
+            &mut message,
+            Segment {
+                address: 1,
+                length: 1
+            }
+        ));
+        assert_eq!(segments(&message).unwrap().count(), MAX_SEGMENTS);
+    }
+
+    #[test]
+    fn crash_records_and_backtraces_survive_the_crossing() {
+        let mut message = [0; MESSAGE_WORDS];
+        let fault = Fault {
+            vector: 14,
+            error_code: 6,
+            address: 0x10,
+            ..Fault::default()
+        };
+        let regs = PtRegs {
+            r15: 1,
+            ss: 0x2b,
+            ..PtRegs::default()
+        };
+        let addresses = core::array::from_fn(|index| index as u64);
+        put_crash(&mut message, &fault, &regs);
+        put_backtrace(&mut message, &addresses);
+        assert_eq!(crash(&message), (fault, regs));
+        assert_eq!(backtrace(&message), addresses);
+    }
+}

@@ -1,0 +1,32 @@
+//! What trapgate's VMM (`vmm`) and its ring-0 kernel (`guest`) agree on.
+//!
+//! Each number that both sides use stands here, once: the system-call tables,
+//! error numbers, the memory map, the CPU's selectors and registers, the boot
+//! information and the requests of the hypercall interface. The crate has no
+//! dependencies, no unsafe code and no state.
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod boot_info;
+pub mod counters;
+pub mod crash;
+pub mod errno;
+pub mod file;
+pub mod hypercall;
+pub mod layout;
+pub mod log;
+pub mod pt_regs;
+pub mod syscall;
+mod wire;
+pub mod x86;
+
+pub use errno::Errno;
+pub use pt_regs::PtRegs;
+
+/// The version of everything in this crate. The kernel's image carries it in
+/// an ELF note, the VMM refuses an image with another one, and the kernel
+/// compares it with [`boot_info::BootInfo::abi_version`] once more.
+pub const ABI_VERSION: u64 = 1;

@@ -1,0 +1,63 @@
+//! What a ring-3 program needs to stand on, without a C library: start code,
+//! raw system calls by door, a few wrappers, printing, a panic handler.
+//!
+//! `images` and `tests/programs` are written on it. A program is an ordinary
+//! static Linux executable: it runs natively as well as in a sandbox.
+//!
+//! ```ignore
+//! #![no_std]
+//! #![no_main]
+//!
+//! trapgate_rt::entry!(main);
+//!
+//! fn main(args: trapgate_rt::Args) -> i32 {
+//!     trapgate_rt::println!("{} arguments", args.argc());
+//!     0
+//! }
+//! ```
+//!
+//! Its package's build.rs hands `program.args` (beside this crate's
+//! Cargo.toml) to the linker, which puts the program where static Linux
+//! executables are: at 0x400000, with no page both writable and executable.
+//!
+//! What belongs to one instruction set is in `arch`, one file a door; the rest
+//! knows neither registers nor the width of a word.
+#![cfg_attr(target_os = "none", no_std)]
+
+mod arch;
+mod args;
+mod calls;
+mod io;
+#[cfg(target_os = "none")]
+mod panic;
+
+pub use arch::{int80, syscall64};
+pub use args::{Args, aux};
+pub use calls::{clock_gettime_ns, exit, getpid, read, write, write_all};
+#[doc(hidden)]
+pub use io::{print_stderr, print_stdout};
+pub use trapgate_abi::Errno;
+
+/// Descriptor of standard input.
+pub const STDIN: i32 = 0;
+/// Descriptor of standard output.
+pub const STDOUT: i32 = 1;
+/// Descriptor of standard error.
+pub const STDERR: i32 = 2;
+
+/// The status of a program that panicked, as in Rust's standard library.
+pub const PANIC_STATUS: i32 = 101;
+
+/// Makes `$main`, a `fn(Args) -> i32`, what the program does; its result is
+/// the program's status.
+#[macro_export]
+macro_rules! entry {
+    ($main:path) => {
+        #[allow(unsafe_code, reason = "the start code finds it by name")]
+        #[unsafe(no_mangle)]
+        fn trapgate_main(args: $crate::Args) -> i32 {
+            let main: fn($crate::Args) -> i32 = $main;
+            main(args)
+        }
+    };
+}

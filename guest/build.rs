@@ -1,0 +1,18 @@
+//! Tells the linker where the kernel image goes. The addresses come from
+//! `trapgate_abi::layout`, so that kernel.ld repeats no number.
+
+use trapgate_abi::layout;
+
+fn main() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/kernel.ld");
+    println!("cargo:rerun-if-changed={script}");
+    for argument in [
+        format!("-T{script}"),
+        format!("--defsym=KERNEL_BASE={:#x}", layout::KERNEL_BASE),
+        format!("--defsym=KERNEL_PHYS={:#x}", layout::KERNEL_PHYS),
+        format!("--defsym=KERNEL_PHYS_END={:#x}", layout::KERNEL_PHYS_END),
+        "-zmax-page-size=4096".to_owned(),
+    ] {
+        println!("cargo:rustc-link-arg-bins={argument}");
+    }
+}

@@ -1,0 +1,12 @@
+//! The floor: the CPU. Names and numbers come from `trapgate_abi::x86`.
+//!
+//! Nothing here knows a system call, a task or a file. Gate addresses and the
+//! like are passed in by those above.
+
+pub mod cpu;
+pub mod ex_table;
+pub mod gdt;
+pub mod idt;
+pub mod paging;
+pub mod percpu;
+pub mod usercopy;

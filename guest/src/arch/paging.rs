@@ -1,0 +1,179 @@
+//! Four-level page tables (Intel SDM vol. 3, 4.5), reached through the direct
+//! map.
+//!
+//! The VMM builds the first tables; `crate::mm::space` changes the user's half
+//! here. All work is on ranges, so that a run of pages costs one walk.
+#![allow(unsafe_code, reason = "tables are reached by physical address")]
+
+use super::cpu;
+use trapgate_abi::layout::{DIRECT_MAP, PAGE_SIZE};
+use trapgate_abi::x86::pte;
+
+const ENTRIES: usize = 512;
+
+/// Software bit: the page is there, but no access is allowed (`PROT_NONE`).
+pub const NO_ACCESS: u64 = 1 << 9;
+
+/// The flags of page-table entries above the leaves, user's half.
+const TABLE: u64 = pte::P | pte::W | pte::U | pte::A;
+
+type Table = [u64; ENTRIES];
+
+/// Where the kernel sees physical address `physical`.
+#[inline(always)]
+pub const fn direct<T>(physical: u64) -> *mut T {
+    (DIRECT_MAP + physical) as *mut T
+}
+
+/// A set of page tables, by the physical address of the top one.
+pub struct PageTables {
+    root: u64,
+}
+
+/// Bytes that an entry of `level` covers; level 0 is the leaf.
+const fn span(level: u32) -> u64 {
+    PAGE_SIZE << (9 * level)
+}
+
+const fn index(address: u64, level: u32) -> usize {
+    (address >> (12 + 9 * level)) as usize % ENTRIES
+}
+
+impl PageTables {
+    /// The tables whose top one is at physical address `root`.
+    ///
+    /// # Safety
+    /// They must be well-formed, their user's half made of 4 KiB pages, and
+    /// nobody else may change them while this value exists.
+    pub const unsafe fn new(root: u64) -> Self {
+        PageTables { root }
+    }
+
+    fn table(&mut self, physical: u64) -> &mut Table {
+        // SAFETY: `physical` comes from an entry of these tables (or is their
+        // root), all of RAM is in the direct map, and `self` is borrowed
+        // mutably for as long as the reference lives.
+        unsafe { &mut *direct(physical) }
+    }
+
+    /// The leaf table that covers `address`; missing tables are made from
+    /// frames that `frame` yields (zeroed), or `None`.
+    fn leaf_table(
+        &mut self,
+        address: u64,
+        frame: &mut dyn FnMut() -> Option<u64>,
+    ) -> Option<&mut Table> {
+        let mut physical = self.root;
+        for level in [3, 2, 1] {
+            let entry = &mut self.table(physical)[index(address, level)];
+            if *entry & pte::P == 0 {
+                *entry = frame()? | TABLE;
+            }
+            physical = *entry & pte::ADDRESS;
+        }
+        Some(self.table(physical))
+    }
+
+    /// The leaf entry for `address`, 0 if there is none.
+    pub fn entry(&mut self, address: u64) -> u64 {
+        match self.leaf_table(address, &mut || None) {
+            Some(table) => table[index(address, 0)],
+            None => 0,
+        }
+    }
+
+    /// Maps the pages of `start..end` that have no entry yet, each to a frame
+    /// that `frame` yields (zeroed). Returns how many were mapped; fewer than
+    /// all if frames ran out.
+    pub fn map_missing(
+        &mut self,
+        start: u64,
+        end: u64,
+        flags: u64,
+        frame: &mut dyn FnMut() -> Option<u64>,
+    ) -> u64 {
+        let mut mapped = 0;
+        let mut address = start;
+        while address < end {
+            let Some(table) = self.leaf_table(address, frame) else {
+                return mapped;
+            };
+            let first = index(address, 0);
+            let count = (ENTRIES - first).min(((end - address) / PAGE_SIZE) as usize);
+            for entry in &mut table[first..first + count] {
+                if *entry == 0 {
+                    let Some(frame) = frame() else { return mapped };
+                    *entry = frame | flags;
+                    mapped += 1;
+                }
+            }
+            address += count as u64 * PAGE_SIZE;
+        }
+        mapped
+    }
+
+    /// Makes the tables for `start..end`; false if frames ran out.
+    pub fn prepare(
+        &mut self,
+        start: u64,
+        end: u64,
+        frame: &mut dyn FnMut() -> Option<u64>,
+    ) -> bool {
+        (start..end)
+            .step_by(span(1) as usize)
+            .chain([end - 1])
+            .all(|address| self.leaf_table(address, frame).is_some())
+    }
+
+    /// Puts `entry` in the place of the entry for `address`, whose tables
+    /// exist, and answers the old one. Without tables: nothing, and 0.
+    pub fn replace(&mut self, address: u64, entry: u64) -> u64 {
+        match self.leaf_table(address, &mut || None) {
+            Some(table) => core::mem::replace(&mut table[index(address, 0)], entry),
+            None => 0,
+        }
+    }
+
+    /// Calls `visit` with the address of, and the entry for, each page of
+    /// `start..end` that has one; the entry may be changed. Skips what has no
+    /// tables at the cost of one look a table.
+    pub fn for_each(&mut self, start: u64, end: u64, visit: &mut dyn FnMut(u64, &mut u64)) {
+        self.visit_level(self.root, 3, start, end, visit);
+    }
+
+    fn visit_level(
+        &mut self,
+        physical: u64,
+        level: u32,
+        start: u64,
+        end: u64,
+        visit: &mut dyn FnMut(u64, &mut u64),
+    ) {
+        let mut address = start;
+        while address < end {
+            let next = ((address & !(span(level) - 1)) + span(level)).min(end);
+            let entry = &mut self.table(physical)[index(address, level)];
+            if level == 0 {
+                if *entry != 0 {
+                    visit(address, entry);
+                }
+            } else if *entry & pte::P != 0 {
+                let below = *entry & pte::ADDRESS;
+                self.visit_level(below, level - 1, address, next, visit);
+            }
+            address = next;
+        }
+    }
+}
+
+/// Forgets the TLB's entries for `start..end`: page by page while that is
+/// cheaper than all at once (Linux's limit is 33 pages).
+pub fn flush_range(start: u64, end: u64) {
+    if end - start > 33 * PAGE_SIZE {
+        cpu::flush_tlb();
+    } else {
+        (start..end)
+            .step_by(PAGE_SIZE as usize)
+            .for_each(cpu::invalidate_page);
+    }
+}

@@ -1,0 +1,119 @@
+//! The block of one CPU, which GS points to in ring 0.
+//!
+//! The VMM sets GS to the first CPU's block before the first instruction;
+//! SWAPGS at each crossing keeps it the kernel's in ring 0.
+#![allow(unsafe_code, reason = "GS-relative access is inline assembly")]
+
+use super::gdt::{self, Gdt, Tss};
+use core::mem::offset_of;
+use trapgate_abi::layout;
+
+/// What a CPU has for itself.
+#[repr(C)]
+pub struct PerCpu {
+    /// What the SYSCALL door loads into RSP: the end of the kernel stack, less
+    /// the 8 bytes that keep calls aligned after 21 pushes.
+    pub syscall_stack: u64,
+    /// Where the SYSCALL door puts the user's RSP for a moment.
+    pub user_rsp: u64,
+    /// Not zero: something is to be done before the return to ring 3.
+    pub work: u64,
+    /// The running task.
+    pub current: u64,
+    /// Not zero: STAC and CLAC bracket user accesses.
+    pub smap: u64,
+    /// Segment descriptors.
+    pub gdt: Gdt,
+    /// Task-state segment.
+    pub tss: Tss,
+}
+
+const _: () = assert!(size_of::<PerCpu>() <= layout::PAGE_SIZE as usize);
+
+/// The counters' and the host call page's distance from GS.
+pub const COUNTERS: u64 = layout::percpu::COUNTERS - layout::percpu::BLOCK;
+
+/// Reads a word of this CPU's block: `get!(work)`.
+macro_rules! get {
+    ($field:ident) => {{
+        let value: u64;
+        // SAFETY: GS points to this CPU's block in ring 0.
+        #[allow(unsafe_code, reason = "GS-relative access")]
+        unsafe {
+            core::arch::asm!("mov {}, gs:[{}]", out(reg) value,
+                const core::mem::offset_of!($crate::arch::percpu::PerCpu, $field),
+                options(nostack, preserves_flags, readonly));
+        }
+        value
+    }};
+}
+
+/// Writes a word of this CPU's block: `set!(work, 1)`.
+macro_rules! set {
+    ($field:ident, $value:expr) => {{
+        let value: u64 = $value;
+        // SAFETY: GS points to this CPU's block in ring 0.
+        #[allow(unsafe_code, reason = "GS-relative access")]
+        unsafe {
+            core::arch::asm!("mov gs:[{}], {}",
+                const core::mem::offset_of!($crate::arch::percpu::PerCpu, $field),
+                in(reg) value, options(nostack, preserves_flags));
+        }
+    }};
+}
+
+/// Adds to one of this CPU's counters: `count!(page_faults, 1)`.
+macro_rules! count {
+    ($field:ident, $amount:expr) => {{
+        let amount: u64 = $amount;
+        // SAFETY: GS points to this CPU's block in ring 0, and the counters lie
+        // at a fixed distance from it.
+        #[allow(unsafe_code, reason = "GS-relative access")]
+        unsafe {
+            core::arch::asm!("add gs:[{}], {}",
+                const $crate::arch::percpu::COUNTERS as usize
+                    + core::mem::offset_of!(trapgate_abi::counters::Counters, $field),
+                in(reg) amount, options(nostack));
+        }
+    }};
+}
+
+/// Sets one of this CPU's counters.
+macro_rules! set_counter {
+    ($field:ident, $value:expr) => {{
+        let value: u64 = $value;
+        // SAFETY: as for `count`.
+        #[allow(unsafe_code, reason = "GS-relative access")]
+        unsafe {
+            core::arch::asm!("mov gs:[{}], {}",
+                const $crate::arch::percpu::COUNTERS as usize
+                    + core::mem::offset_of!(trapgate_abi::counters::Counters, $field),
+                in(reg) value, options(nostack, preserves_flags));
+        }
+    }};
+}
+pub(crate) use {count, get, set, set_counter};
+
+/// Address of the block of CPU `index`.
+pub const fn block(index: u64) -> u64 {
+    layout::PERCPU_BASE + index * layout::PERCPU_STRIDE + layout::percpu::BLOCK
+}
+
+/// Fills the block of CPU `index` and loads its tables.
+///
+/// # Safety
+/// Once a CPU, on that CPU, before its first exception.
+pub unsafe fn init(index: u64, smap: bool) {
+    let area = layout::PERCPU_BASE + index * layout::PERCPU_STRIDE;
+    let address = block(index);
+    let this = address as *mut PerCpu;
+    // SAFETY: the page is mapped, this CPU's own, and still all zero.
+    unsafe {
+        (&raw mut (*this).syscall_stack).write(area + layout::percpu::STACK_TOP - 8);
+        (&raw mut (*this).smap).write(smap.into());
+        (&raw mut (*this).tss).write(gdt::tss(area));
+        (&raw mut (*this).gdt).write(gdt::gdt(address + offset_of!(PerCpu, tss) as u64));
+        gdt::load(&raw const (*this).gdt);
+        super::idt::load();
+    }
+}

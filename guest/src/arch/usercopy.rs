@@ -1,0 +1,177 @@
+//! The only instructions that touch user memory, each with its row in the
+//! exception table.
+//!
+//! Callers (`crate::user`) have checked the addresses with `access_ok`: what
+//! is left to go wrong is a page that is missing or protected, and then the
+//! fixup ends the copy early.
+//!
+//! Quadwords and REP: where ring 0 is interpreted, an element costs as much as
+//! an instruction.
+#![allow(unsafe_code, reason = "user memory is reached by inline assembly")]
+
+use super::percpu;
+use core::arch::asm;
+
+/// Opens user memory where SMAP closes it.
+#[inline(always)]
+fn open() {
+    if percpu::get!(smap) != 0 {
+        // SAFETY: CR4.SMAP is on, so STAC exists.
+        unsafe { asm!("stac", options(nostack)) };
+    }
+}
+
+/// Closes it again.
+#[inline(always)]
+fn close() {
+    if percpu::get!(smap) != 0 {
+        // SAFETY: as above.
+        unsafe { asm!("clac", options(nostack)) };
+    }
+}
+
+/// Copies `length` bytes; returns how many were not copied.
+///
+/// # Safety
+/// The kernel's side must be valid for `length` bytes and the user's side
+/// must lie in the user's half of the address space.
+#[inline]
+pub unsafe fn copy(to: *mut u8, from: *const u8, length: usize) -> usize {
+    let left: usize;
+    open();
+    // SAFETY: the caller vouches for the kernel's side; a fault on the user's
+    // side goes on at a fixup with RCX elements left.
+    unsafe {
+        asm!(
+            "2: rep movsq",
+            "mov ecx, {tail:e}",
+            "3: rep movsb",
+            "jmp 5f",
+            "4: lea rcx, [{tail} + rcx * 8]", // quadwords left, and the tail
+            "5:",
+            ".pushsection .ex_table, \"a\"",
+            ".quad 2b, 4b",
+            ".quad 3b, 5b",
+            ".popsection",
+            tail = in(reg) length & 7,
+            inout("rcx") length >> 3 => left,
+            inout("rdi") to => _,
+            inout("rsi") from => _,
+            options(nostack),
+        );
+    }
+    close();
+    left
+}
+
+/// Fills `length` bytes of user memory with zero; returns how many were not.
+///
+/// # Safety
+/// The range must lie in the user's half of the address space.
+pub unsafe fn clear(to: *mut u8, length: usize) -> usize {
+    let left: usize;
+    open();
+    // SAFETY: as for `copy`.
+    unsafe {
+        asm!(
+            "2: rep stosq",
+            "mov ecx, {tail:e}",
+            "3: rep stosb",
+            "jmp 5f",
+            "4: lea rcx, [{tail} + rcx * 8]",
+            "5:",
+            ".pushsection .ex_table, \"a\"",
+            ".quad 2b, 4b",
+            ".quad 3b, 5b",
+            ".popsection",
+            tail = in(reg) length & 7,
+            inout("rcx") length >> 3 => left,
+            inout("rdi") to => _,
+            in("rax") 0,
+            options(nostack),
+        );
+    }
+    close();
+    left
+}
+
+/// Reads one value of 1, 2, 4 or 8 bytes; `None` if it faulted.
+macro_rules! define_get {
+    ($name:ident, $ty:ty, $load:literal) => {
+        /// Reads one value; `None` if the page is missing or protected.
+        ///
+        /// # Safety
+        /// The address must lie in the user's half of the address space.
+        #[inline]
+        pub unsafe fn $name(from: *const $ty) -> Option<$ty> {
+            let (value, failed): (u64, u32);
+            open();
+            // SAFETY: a fault goes on at the fixup, which says so.
+            unsafe {
+                asm!(
+                    concat!("2: ", $load),
+                    "xor {failed:e}, {failed:e}",
+                    "3:",
+                    ".pushsection .entry.text, \"ax\"",
+                    "4: mov {failed:e}, 1",
+                    "xor {value:e}, {value:e}",
+                    "jmp 3b",
+                    ".popsection",
+                    ".pushsection .ex_table, \"a\"",
+                    ".quad 2b, 4b",
+                    ".popsection",
+                    from = in(reg) from,
+                    value = out(reg) value,
+                    failed = out(reg) failed,
+                    options(nostack, readonly),
+                );
+            }
+            close();
+            (failed == 0).then_some(value as $ty)
+        }
+    };
+}
+define_get!(get_u8, u8, "movzx {value:e}, byte ptr [{from}]");
+define_get!(get_u16, u16, "movzx {value:e}, word ptr [{from}]");
+define_get!(get_u32, u32, "mov {value:e}, dword ptr [{from}]");
+define_get!(get_u64, u64, "mov {value}, qword ptr [{from}]");
+
+/// Writes one value of 1, 2, 4 or 8 bytes; false if it faulted.
+macro_rules! define_put {
+    ($name:ident, $ty:ty, $store:literal) => {
+        /// Writes one value; false if the page is missing or protected.
+        ///
+        /// # Safety
+        /// The address must lie in the user's half of the address space.
+        #[inline]
+        pub unsafe fn $name(to: *mut $ty, value: $ty) -> bool {
+            let failed: u32;
+            open();
+            // SAFETY: a fault goes on at the fixup, which says so.
+            unsafe {
+                asm!(
+                    concat!("2: ", $store),
+                    "xor {failed:e}, {failed:e}",
+                    "3:",
+                    ".pushsection .entry.text, \"ax\"",
+                    "4: mov {failed:e}, 1",
+                    "jmp 3b",
+                    ".popsection",
+                    ".pushsection .ex_table, \"a\"",
+                    ".quad 2b, 4b",
+                    ".popsection",
+                    to = in(reg) to,
+                    value = in(reg) u64::from(value),
+                    failed = out(reg) failed,
+                    options(nostack),
+                );
+            }
+            close();
+            failed == 0
+        }
+    };
+}
+define_put!(put_u8, u8, "mov byte ptr [{to}], {value:l}");
+define_put!(put_u16, u16, "mov word ptr [{to}], {value:x}");
+define_put!(put_u32, u32, "mov dword ptr [{to}], {value:e}");
+define_put!(put_u64, u64, "mov qword ptr [{to}], {value}");

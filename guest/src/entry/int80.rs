@@ -1,0 +1,51 @@
+//! The door of INT 0x80: Linux's i386 calls, from 64-bit code too (Linux:
+//! `entry_INT80_compat`).
+
+use super::{leave, push_registers};
+use crate::arch::percpu::{COUNTERS, PerCpu};
+use crate::syscall;
+use core::arch::naked_asm;
+use core::mem::offset_of;
+use trapgate_abi::Errno;
+use trapgate_abi::counters::Counters;
+
+/// The stub of vector 0x80 jumps here.
+///
+/// On arrival: ring 0, from ring 3 (the gate is for the user; the kernel has
+/// no INT 0x80); rsp = this CPU's kernel stack with the CPU's frame on it;
+/// gs = user's; interrupts off, other flags the user's; eax = number.
+///
+/// ```text
+/// STACK_TOP   -8  │ ss rsp rflags cs rip         │ pushed by the CPU
+///            -48  │ orig_rax = eax               │
+///            -56  │ rdi … r15, rax = -ENOSYS     │
+///           -168  ├──────────────────────────────┤ PtRegs
+///           -176  │ (keeps calls aligned)        │ ← rsp at the call
+/// ```
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn entry_int80() -> ! {
+    naked_asm!(
+        "swapgs",                                  // gs = this CPU's block
+        "cld",                                     // the ABI's direction
+        "cmp qword ptr gs:[{smap}], 0",
+        "je 2f",
+        "clac",                                    // user pages out of reach
+        "2:",
+        "mov eax, eax",                            // the number has 32 bits
+        "push rax",
+        "push rdi",
+        "push rsi",
+        push_registers!("{enosys}"),               // the frame is complete
+        "inc qword ptr gs:[{count}]",
+        "mov rdi, rsp",
+        "sub rsp, 8",
+        "call {dispatch}",
+        "add rsp, 8",
+        "jmp {iret}",
+        smap = const offset_of!(PerCpu, smap),
+        enosys = const -(Errno::ENOSYS.number() as i64),
+        count = const COUNTERS as usize + offset_of!(Counters, int80_native),
+        dispatch = sym syscall::syscall_32,
+        iret = sym leave::return_to_user,
+    )
+}

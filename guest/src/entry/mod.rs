@@ -1,0 +1,58 @@
+//! The roof: where the CPU enters ring 0, and where it leaves.
+//!
+//! One file a door. Each opens with what is true on arrival and a picture of
+//! the frame that it builds; the comment column says what is now true. All
+//! doors build the same [`trapgate_abi::PtRegs`] and hand it to `syscall` or
+//! `fault`.
+#![allow(unsafe_code, reason = "the CPU's entry points are assembly")]
+
+pub mod int80;
+pub mod leave;
+pub mod syscall64;
+mod vectors;
+
+/// Pushes the general registers below `orig_rax` as PtRegs wants them; RDI and
+/// RSI have been pushed by the caller. `$rax` is what stands in for RAX.
+macro_rules! push_registers {
+    ($rax:literal) => {
+        concat!(
+            "push rdx\n",
+            "push rcx\n",
+            "push ",
+            $rax,
+            "\n",
+            "push r8\n",
+            "push r9\n",
+            "push r10\n",
+            "push r11\n",
+            "push rbx\n",
+            "push rbp\n",
+            "push r12\n",
+            "push r13\n",
+            "push r14\n",
+            "push r15\n",
+        )
+    };
+}
+
+/// The inverse, RDI and RSI included: rsp = `orig_rax` afterwards.
+macro_rules! pop_registers {
+    () => {
+        "pop r15
+         pop r14
+         pop r13
+         pop r12
+         pop rbp
+         pop rbx
+         pop r11
+         pop r10
+         pop r9
+         pop r8
+         pop rax
+         pop rcx
+         pop rdx
+         pop rsi
+         pop rdi"
+    };
+}
+use {pop_registers, push_registers};

@@ -1,0 +1,68 @@
+//! The door of SYSCALL from 64-bit code (Intel SDM vol. 2B and AMD APM vol. 3,
+//! "SYSCALL").
+
+use super::{leave, pop_registers, push_registers};
+use crate::arch::percpu::{COUNTERS, PerCpu};
+use crate::syscall;
+use core::arch::naked_asm;
+use core::mem::offset_of;
+use trapgate_abi::counters::Counters;
+use trapgate_abi::x86::selector;
+use trapgate_abi::{Errno, PtRegs};
+
+/// LSTAR points here.
+///
+/// On arrival: ring 0; rcx = user RIP, r11 = user RFLAGS, rax = number;
+/// rsp = user's, gs = user's; RFLAGS masked by SFMASK, so no interrupt comes;
+/// everything else is the user's.
+///
+/// ```text
+/// STACK_TOP      ┌──────────────────────────────┐
+///            -8  │ (keeps calls aligned)        │
+///           -16  │ ss      = USER_DS            │
+///           -24  │ rsp     = user's             │
+///           -32  │ rflags  = r11                │
+///           -40  │ cs      = USER_CS            │
+///           -48  │ rip     = rcx                │
+///           -56  │ orig_rax = number            │
+///           -64  │ rdi rsi rdx rcx              │
+///           -96  │ rax     = -ENOSYS            │
+///          -104  │ r8 r9 r10 r11                │
+///          -136  │ rbx rbp r12 r13 r14 r15      │ ← rsp at the call
+///                └──────────────────────────────┘
+/// ```
+#[unsafe(naked)]
+pub unsafe extern "C" fn entry_syscall_64() -> ! {
+    naked_asm!(
+        "swapgs",                                  // gs = this CPU's block
+        "mov gs:[{user_rsp}], rsp",                // the one scratch slot
+        "mov rsp, gs:[{stack}]",                   // own stack from here on
+        "push {user_ds}",
+        "push qword ptr gs:[{user_rsp}]",
+        "push r11",
+        "push {user_cs}",
+        "push rcx",
+        "push rax",
+        "push rdi",
+        "push rsi",
+        push_registers!("{enosys}"),               // the frame is complete
+        "inc qword ptr gs:[{count}]",
+        "mov rdi, rsp",
+        "call {dispatch}",                         // al = may return by SYSRET
+        "test al, al",
+        "jz {iret}",
+        pop_registers!(),                          // rcx = RIP, r11 = RFLAGS
+        "mov rsp, [rsp + {rsp_slot}]",             // rsp = user's
+        "swapgs",                                  // gs = user's
+        "sysretq",
+        user_rsp = const offset_of!(PerCpu, user_rsp),
+        stack = const offset_of!(PerCpu, syscall_stack),
+        user_ds = const selector::USER_DS,
+        user_cs = const selector::USER_CS,
+        enosys = const -(Errno::ENOSYS.number() as i64),
+        count = const COUNTERS as usize + offset_of!(Counters, syscall64_native),
+        dispatch = sym syscall::syscall_64,
+        iret = sym leave::return_to_user,
+        rsp_slot = const offset_of!(PtRegs, rsp) - offset_of!(PtRegs, orig_rax),
+    )
+}

@@ -1,0 +1,155 @@
+//! The 256 exception and interrupt stubs, and the two ways they go on.
+//!
+//! A stub makes the stack look alike for all vectors: an error code (all ones
+//! where the CPU pushed none) and the vector. Stubs stand [`VECTOR_STRIDE`]
+//! bytes apart from the image's first byte on, so that the IDT is a constant.
+
+use super::{int80, leave, pop_registers, push_registers};
+use crate::arch::percpu::PerCpu;
+use crate::fault;
+use core::arch::{global_asm, naked_asm};
+use core::mem::offset_of;
+use trapgate_abi::PtRegs;
+use trapgate_abi::layout::{PERCPU_STRIDE, VECTOR_STRIDE, percpu};
+use trapgate_abi::x86::{msr, vector};
+
+/// Bit `n` is set if vector `n` pushes an error code: the stubs' copy of the
+/// one predicate.
+const ERROR_CODE_MASK: u32 = {
+    let mut mask = 0;
+    let mut number = 0;
+    while number < 32 {
+        mask |= (vector::has_error_code(number) as u32) << number;
+        number += 1;
+    }
+    mask
+};
+
+global_asm!(
+    ".pushsection .entry.vectors, \"ax\"",
+    ".set vec, 0",
+    ".rept 256",
+    ".balign {stride}",
+    ".if vec == {syscall}",
+    "  jmp {int80}",
+    ".else",
+    "  .if (vec < 32) && (({error_codes} >> (vec & 31)) & 1)",
+    "  .else",
+    "    push -1",
+    "  .endif",
+    "  push vec",
+    "  .if (vec == {df}) || (vec == {nmi}) || (vec == {mc})",
+    "    jmp {paranoid}",
+    "  .else",
+    "    jmp {common}",
+    "  .endif",
+    ".endif",
+    ".set vec, vec + 1",
+    ".endr",
+    ".balign {stride}",
+    ".popsection",
+    stride = const VECTOR_STRIDE,
+    syscall = const vector::SYSCALL,
+    error_codes = const ERROR_CODE_MASK,
+    df = const vector::DF,
+    nmi = const vector::NMI,
+    mc = const vector::MC,
+    int80 = sym int80::entry_int80,
+    common = sym exception,
+    paranoid = sym paranoid_exception,
+);
+
+/// From any vector that found a usable stack.
+///
+/// On arrival: ring 0, interrupts off; gs = user's if cs on the stack is ring
+/// 3's, else this CPU's block; general registers those of what was
+/// interrupted.
+///
+/// ```text
+///   +48  │ ss rsp rflags cs rip    │ pushed by the CPU
+///    +8  │ error code, or -1       │ → orig_rax
+///    +0  │ vector                  │ → rdi's slot; rsi = vector
+/// ```
+#[unsafe(naked)]
+unsafe extern "C" fn exception() -> ! {
+    naked_asm!(
+        "push rsi",
+        "mov rsi, [rsp + 8]",                 // rsi = vector
+        "mov [rsp + 8], rdi",                 // user's rdi into its slot
+        push_registers!("rax"),               // the frame is complete
+        "cld",                                // the ABI's direction
+        "test byte ptr [rsp + {cs}], 3",
+        "jz 3f",
+        "swapgs",                             // gs = this CPU's block
+        "cmp qword ptr gs:[{smap}], 0",
+        "je 2f",
+        "clac",                               // user pages out of reach
+        "2:",
+        "mov rdi, rsp",
+        "sub rsp, 8",
+        "call {from_user}",
+        "add rsp, 8",
+        "jmp {leave}",
+        "3:",                                 // from ring 0: gs is right
+        "cmp qword ptr gs:[{smap}], 0",
+        "je 4f",
+        "clac",                               // IRETQ brings AC back
+        "4:",
+        "mov rdi, rsp",
+        "sub rsp, 8",
+        "call {from_kernel}",
+        "add rsp, 8",
+        pop_registers!(),
+        "add rsp, 8",
+        "iretq",
+        cs = const offset_of!(PtRegs, cs),
+        smap = const offset_of!(PerCpu, smap),
+        from_user = sym fault::exception_from_user,
+        from_kernel = sym fault::exception_from_kernel,
+        leave = sym leave::return_to_user,
+    )
+}
+
+/// From #DF, NMI and #MC, which may come at any instruction, also between
+/// SYSCALL and SWAPGS: ring 0 does not mean that gs is the kernel's.
+///
+/// On arrival: as for [`exception`], but rsp = the vector's own stack in this
+/// CPU's area. Areas are aligned to their size, so rsp tells which CPU this is,
+/// and the GS that was there is put back at the end.
+#[unsafe(naked)]
+unsafe extern "C" fn paranoid_exception() -> ! {
+    naked_asm!(
+        "push rsi",
+        "mov rsi, [rsp + 8]",                 // rsi = vector
+        "mov [rsp + 8], rdi",
+        push_registers!("rax"),               // the frame is complete
+        "cld",
+        "mov ecx, {gs_base}",
+        "rdmsr",
+        "shl rdx, 32",
+        "mov ebx, eax",
+        "or rbx, rdx",                        // rbx = GS base as it was
+        "mov rax, rsp",
+        "and rax, {area}",
+        "add rax, {block}",                   // rax = this CPU's block
+        "mov rdx, rax",
+        "shr rdx, 32",
+        "wrmsr",                              // gs = this CPU's block
+        "mov rdi, rsp",
+        "sub rsp, 8",
+        "call {paranoid}",
+        "add rsp, 8",
+        "mov ecx, {gs_base}",
+        "mov eax, ebx",
+        "mov rdx, rbx",
+        "shr rdx, 32",
+        "wrmsr",                              // gs = as it was
+        pop_registers!(),
+        "add rsp, 8",
+        "iretq",
+        gs_base = const msr::GS_BASE,
+        area = const -(PERCPU_STRIDE as i64),
+        block = const percpu::BLOCK,
+        paranoid = sym fault::paranoid_exception,
+    )
+}

@@ -1,0 +1,272 @@
+//! Exceptions: a page that is missing, a door that this host delivers as an
+//! exception, a program's mistake, or the kernel's own.
+//!
+//! `entry` calls the three functions here with a complete frame.
+
+use crate::arch::{cpu, ex_table, percpu};
+use crate::log::log;
+use crate::mm::space::{FaultError, access_of};
+use crate::sys::signal;
+use crate::task::current;
+use crate::user::{UserPtr, copy_prefix};
+use crate::{host, syscall};
+use core::sync::atomic::{AtomicBool, Ordering};
+use trapgate_abi::crash::{BACKTRACE_DEPTH, Fault, NO_VECTOR};
+use trapgate_abi::hypercall::{FailureKind, Segment};
+use trapgate_abi::layout::USER_END;
+use trapgate_abi::log::{Event, Level};
+use trapgate_abi::x86::{msr, page_fault, rflags, vector};
+use trapgate_abi::{Errno, PtRegs};
+
+/// Whether this KVM delivers SYSCALL as a page fault at LSTAR. Then, and only
+/// then, such a fault is a call and not a jump of the program's.
+static SYSCALL_TRAPS: AtomicBool = AtomicBool::new(false);
+
+/// Says what the VMM knows of this KVM.
+pub fn init(syscall_traps: bool) {
+    SYSCALL_TRAPS.store(syscall_traps, Ordering::Relaxed);
+}
+
+/// An exception in ring 3.
+pub extern "C" fn exception_from_user(regs: &mut PtRegs, vector: u64) {
+    if vector == u64::from(vector::PF) {
+        // Before anything that could fault again.
+        let address = cpu::fault_address();
+        if SYSCALL_TRAPS.load(Ordering::Relaxed)
+            && address == regs.rip
+            && address >= USER_END
+            && trapped_syscall_64(regs)
+        {
+            return;
+        }
+        page_fault_from_user(regs, address);
+    } else if vector == u64::from(vector::UD) && trapped_door(regs) {
+        // Carried out.
+    } else {
+        let fault = describe(regs, vector, 0);
+        signal::deliver_fault(signal_of(vector), &fault, regs);
+    }
+}
+
+/// SYSCALL, delivered as a fault at its entry point with everything else done:
+/// RCX and R11 hold what they should. That distinguishes it from a jump to the
+/// entry point: the instruction before RCX is a SYSCALL.
+fn trapped_syscall_64(regs: &mut PtRegs) -> bool {
+    let is_entry = regs.rip == cpu::read_msr(msr::LSTAR);
+    if !is_entry || !code_is(regs.rcx.wrapping_sub(2), [0x0f, 0x05]) {
+        return false;
+    }
+    regs.rip = regs.rcx;
+    regs.rflags = user_rflags(regs.r11);
+    carry_out_64(regs);
+    true
+}
+
+/// The flags that a program may set by POPF, and those that it always has.
+const fn user_rflags(claimed: u64) -> u64 {
+    const ID: u64 = 1 << 21;
+    const USER: u64 = 0xcd5 | rflags::TF | rflags::AC | ID;
+    claimed & USER | rflags::FIXED | rflags::IF
+}
+
+fn carry_out_64(regs: &mut PtRegs) {
+    regs.orig_rax = regs.rax;
+    regs.rax = Errno::ENOSYS.number().wrapping_neg();
+    percpu::count!(syscall64_trapped, 1);
+    // The answer "SYSRET or IRET" does not matter: exceptions return by IRET.
+    let _ = syscall::syscall_64(regs);
+}
+
+/// #UD at the instruction of a door that the architecture has and this KVM
+/// does not deliver.
+fn trapped_door(regs: &mut PtRegs) -> bool {
+    if code_is(regs.rip, [0xcd, 0x80]) {
+        regs.rip += 2;
+        regs.orig_rax = u64::from(regs.rax as u32);
+        regs.rax = Errno::ENOSYS.number().wrapping_neg();
+        percpu::count!(int80_trapped, 1);
+        syscall::syscall_32(regs);
+        true
+    } else if code_is(regs.rip, [0x0f, 0x05]) {
+        regs.rip += 2;
+        regs.rcx = regs.rip;
+        regs.r11 = regs.rflags & !rflags::RF;
+        regs.rflags = user_rflags(regs.r11);
+        carry_out_64(regs);
+        true
+    } else {
+        false
+    }
+}
+
+/// Whether these two bytes stand at a user address.
+fn code_is(address: u64, bytes: [u8; 2]) -> bool {
+    UserPtr::<[u8; 2]>::new(address).read() == Ok(bytes)
+}
+
+fn page_fault_from_user(regs: &mut PtRegs, address: u64) {
+    percpu::count!(page_faults, 1);
+    let access = access_of(regs.orig_rax);
+    let result = if address < USER_END {
+        let result = current().process.memory.lock().fault(address, access);
+        result.map(drop)
+    } else {
+        Err(FaultError::NotMapped)
+    };
+    match result {
+        Ok(()) => log(Level::Trace, Event::PageIn, [address, 1, regs.rip, 0]),
+        Err(FaultError::OutOfMemory) => out_of_memory(regs),
+        Err(FaultError::NotMapped | FaultError::Access) => {
+            let fault = describe(regs, vector::PF.into(), address);
+            signal::deliver_fault(signal::SIGSEGV, &fault, regs);
+        }
+    }
+}
+
+/// No frame is left for a page that the program may use: it is killed, as
+/// Linux's OOM killer would.
+fn out_of_memory(regs: &PtRegs) -> ! {
+    let available = crate::mm::frames::FRAMES.lock().available();
+    log(Level::Error, Event::OutOfMemory, [available, 1, 0, 0]);
+    let fault = Fault {
+        vector: NO_VECTOR,
+        ..Fault::default()
+    };
+    host::killed(signal::SIGKILL, &fault, regs)
+}
+
+/// An exception in ring 0: a user address that did not hold, or a mistake.
+pub extern "C" fn exception_from_kernel(regs: &mut PtRegs, vector: u64) {
+    let address = if vector == u64::from(vector::PF) {
+        cpu::fault_address()
+    } else {
+        0
+    };
+    let Some(fixup) = ex_table::lookup(ex_table::kernel(), regs.rip) else {
+        kernel_fault(regs, vector, address);
+    };
+    let is_user_page = vector == u64::from(vector::PF)
+        && address < USER_END
+        && regs.orig_rax & page_fault::RSVD == 0;
+    if is_user_page {
+        percpu::count!(page_faults, 1);
+        let access = access_of(regs.orig_rax);
+        let result = current().process.memory.lock().fault(address, access);
+        match result {
+            Ok(_) => return,
+            Err(FaultError::OutOfMemory) => out_of_memory(regs),
+            Err(FaultError::NotMapped | FaultError::Access) => {}
+        }
+    }
+    regs.rip = fixup;
+}
+
+/// #DF, NMI, #MC. An NMI means nothing here; the others end the sandbox.
+pub extern "C" fn paranoid_exception(regs: &mut PtRegs, vector: u64) {
+    if vector != u64::from(vector::NMI) {
+        kernel_fault(regs, vector, cpu::fault_address());
+    }
+}
+
+/// Ends the sandbox with a report.
+fn kernel_fault(regs: &PtRegs, vector: u64, address: u64) -> ! {
+    let fault = Fault {
+        vector,
+        error_code: regs.orig_rax,
+        address,
+        ..Fault::default()
+    };
+    let none = Segment::default();
+    host::failed(FailureKind::Fault, none, &fault, regs, &backtrace(regs.rsp))
+}
+
+#[cfg(target_os = "none")]
+fn backtrace(rsp: u64) -> [u64; BACKTRACE_DEPTH] {
+    crate::panic::backtrace(rsp)
+}
+
+#[cfg(not(target_os = "none"))]
+fn backtrace(_: u64) -> [u64; BACKTRACE_DEPTH] {
+    [0; BACKTRACE_DEPTH]
+}
+
+/// The circumstances of an exception in ring 3, with the code at RIP.
+pub fn describe(regs: &PtRegs, vector: u64, address: u64) -> Fault {
+    let mut code = [0; 16];
+    // As much of it as there is: the instruction may end at the page's end.
+    let code_len = match copy_prefix(&mut code, regs.rip) {
+        0 => copy_prefix(
+            &mut code[..(4096 - regs.rip as usize % 4096).min(16)],
+            regs.rip,
+        ),
+        length => length,
+    };
+    let (low, high) = code.split_at(8);
+    let word = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .rev()
+            .fold(0, |word, &byte| word << 8 | u64::from(byte))
+    };
+    Fault {
+        vector,
+        error_code: if regs.orig_rax == u64::MAX {
+            0
+        } else {
+            regs.orig_rax
+        },
+        address,
+        code_low: word(low),
+        code_high: word(high),
+        code_len: code_len as u64,
+    }
+}
+
+/// The signal that Linux sends for an exception in ring 3
+/// (arch/x86/kernel/traps.c, by vector).
+fn signal_of(number: u64) -> u8 {
+    match number as u8 {
+        vector::DE | vector::MF | vector::XM => signal::SIGFPE,
+        vector::DB | vector::BP => signal::SIGTRAP,
+        vector::UD => signal::SIGILL,
+        vector::NP | vector::SS | vector::AC => signal::SIGBUS,
+        _ => signal::SIGSEGV,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_exception_becomes_linuxs_signal() {
+        let expected = [
+            (vector::DE, 8),
+            (vector::DB, 5),
+            (vector::BP, 5),
+            (vector::OF, 11),
+            (vector::UD, 4),
+            (vector::GP, 11),
+            (vector::PF, 11),
+            (vector::SS, 7),
+            (vector::NP, 7),
+            (vector::MF, 8),
+            (vector::AC, 7),
+            (vector::XM, 8),
+            (vector::TS, 11),
+            (0x90, 11),
+        ];
+        for (number, signal) in expected {
+            assert_eq!(signal_of(number.into()), signal, "vector {number}");
+        }
+    }
+
+    #[test]
+    fn claimed_flags_cannot_raise_iopl_or_mask_interrupts() {
+        let flags = user_rflags(u64::MAX);
+        assert_eq!(flags & rflags::IOPL, 0);
+        assert_eq!(flags & rflags::NT, 0);
+        assert_ne!(user_rflags(0) & rflags::IF, 0);
+        assert_ne!(flags & rflags::DF, 0);
+    }
+}

@@ -1,0 +1,201 @@
+//! Open files: the table of descriptors, and what stands behind each.
+//!
+//! So far there are the three standard files, which live on the host; `sys::file`
+//! carries the calls out.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, Ordering};
+use trapgate_abi::Errno;
+use trapgate_abi::boot_info::StandardFile;
+use trapgate_abi::file::{FileStatus, mode};
+
+/// `O_NONBLOCK` of open(2).
+pub const O_NONBLOCK: u32 = 0o4000;
+/// `O_ACCMODE` of open(2).
+pub const O_ACCMODE: u32 = 0o3;
+/// `O_RDONLY`.
+pub const O_RDONLY: u32 = 0;
+/// `O_WRONLY`.
+pub const O_WRONLY: u32 = 1;
+/// `O_APPEND`.
+pub const O_APPEND: u32 = 0o2000;
+
+/// The most descriptors: `RLIMIT_NOFILE`.
+pub const MAX_DESCRIPTORS: usize = 1024;
+
+/// An open file description (open(2)): shared by descriptors that dup(2) made.
+pub struct OpenFile {
+    /// The host's number for it.
+    pub host: u32,
+    /// `O_*` flags that fcntl(2) shows.
+    pub flags: AtomicU32,
+    /// Whether it is a terminal.
+    pub is_terminal: bool,
+    /// Its status at the start. Only a regular file's can have changed in a
+    /// way that matters.
+    pub status: FileStatus,
+}
+
+impl OpenFile {
+    fn new(host: u32, file: &StandardFile) -> Self {
+        OpenFile {
+            host,
+            flags: AtomicU32::new(file.flags as u32),
+            is_terminal: file.is_terminal != 0,
+            status: file.status,
+        }
+    }
+
+    /// Whether it has one of `st_mode`'s types.
+    pub fn is(&self, file_type: u64) -> bool {
+        self.status.mode & mode::TYPE == file_type
+    }
+
+    /// Whether calls must not wait.
+    pub fn nonblocking(&self) -> bool {
+        self.flags.load(Ordering::Relaxed) & O_NONBLOCK != 0
+    }
+
+    /// Whether it was opened for reading.
+    pub fn readable(&self) -> bool {
+        self.flags.load(Ordering::Relaxed) & O_ACCMODE != O_WRONLY
+    }
+
+    /// Whether it was opened for writing.
+    pub fn writable(&self) -> bool {
+        self.flags.load(Ordering::Relaxed) & O_ACCMODE != O_RDONLY
+    }
+
+    /// Whether it has no position: lseek(2) answers ESPIPE.
+    pub fn is_stream(&self) -> bool {
+        self.is(mode::FIFO) || self.is(mode::SOCKET) || self.is_terminal
+    }
+}
+
+/// A descriptor: the file, and the one flag of its own.
+#[derive(Clone)]
+pub struct Descriptor {
+    /// What it refers to.
+    pub file: Arc<OpenFile>,
+    /// `FD_CLOEXEC`.
+    pub close_on_exec: bool,
+}
+
+/// A process's descriptors.
+#[derive(Default)]
+pub struct FileTable {
+    slots: Vec<Option<Descriptor>>,
+}
+
+impl FileTable {
+    /// Descriptors 0 to 2, as far as the host granted them.
+    pub fn standard(files: &[StandardFile; 3]) -> Self {
+        let slots = files.iter().enumerate().map(|(number, file)| {
+            (file.open != 0).then(|| Descriptor {
+                file: Arc::new(OpenFile::new(number as u32, file)),
+                close_on_exec: false,
+            })
+        });
+        FileTable {
+            slots: slots.collect(),
+        }
+    }
+
+    /// The descriptor's entry.
+    ///
+    /// # Errors
+    /// EBADF.
+    pub fn descriptor(&mut self, fd: u32) -> Result<&mut Descriptor, Errno> {
+        self.slots
+            .get_mut(fd as usize)
+            .and_then(Option::as_mut)
+            .ok_or(Errno::EBADF)
+    }
+
+    /// The file behind a descriptor.
+    ///
+    /// # Errors
+    /// EBADF.
+    pub fn file(&self, fd: u32) -> Result<Arc<OpenFile>, Errno> {
+        let slot = self.slots.get(fd as usize).and_then(Option::as_ref);
+        slot.map(|descriptor| descriptor.file.clone())
+            .ok_or(Errno::EBADF)
+    }
+
+    /// Puts `descriptor` in the lowest free slot from `least` on.
+    ///
+    /// # Errors
+    /// EMFILE; EINVAL if `least` is beyond the limit, as fcntl(2) has it.
+    pub fn insert(&mut self, least: u32, descriptor: Descriptor) -> Result<u32, Errno> {
+        let least = least as usize;
+        if least >= MAX_DESCRIPTORS {
+            return Err(Errno::EINVAL);
+        }
+        let free = |slot: &usize| self.slots.get(*slot).is_none_or(Option::is_none);
+        let slot = (least..MAX_DESCRIPTORS).find(free).ok_or(Errno::EMFILE)?;
+        self.replace(slot as u32, descriptor)?;
+        Ok(slot as u32)
+    }
+
+    /// Puts `descriptor` into slot `fd`, closing what was there.
+    ///
+    /// # Errors
+    /// EBADF beyond the limit.
+    pub fn replace(&mut self, fd: u32, descriptor: Descriptor) -> Result<(), Errno> {
+        let slot = fd as usize;
+        if slot >= MAX_DESCRIPTORS {
+            return Err(Errno::EBADF);
+        }
+        if self.slots.len() <= slot {
+            self.slots.resize_with(slot + 1, || None);
+        }
+        self.slots[slot] = Some(descriptor);
+        Ok(())
+    }
+
+    /// close(2).
+    ///
+    /// # Errors
+    /// EBADF.
+    pub fn close(&mut self, fd: u32) -> Result<(), Errno> {
+        let slot = self.slots.get_mut(fd as usize).ok_or(Errno::EBADF)?;
+        slot.take().map(drop).ok_or(Errno::EBADF)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> FileTable {
+        let open = StandardFile {
+            open: 1,
+            flags: 2,
+            ..StandardFile::default()
+        };
+        FileTable::standard(&[open, open, StandardFile::default()])
+    }
+
+    #[test]
+    fn a_file_that_the_host_did_not_grant_is_closed() {
+        let table = table();
+        assert!(table.file(0).is_ok() && table.file(1).is_ok());
+        assert_eq!(table.file(2).err(), Some(Errno::EBADF));
+        assert_eq!(table.file(u32::MAX).err(), Some(Errno::EBADF));
+    }
+
+    #[test]
+    fn dup_takes_the_lowest_free_slot_and_close_frees_it() {
+        let mut table = table();
+        let descriptor = table.descriptor(1).unwrap().clone();
+        assert_eq!(table.insert(0, descriptor.clone()), Ok(2));
+        assert_eq!(table.insert(10, descriptor.clone()), Ok(10));
+        table.close(0).unwrap();
+        assert_eq!(table.close(0), Err(Errno::EBADF));
+        assert_eq!(table.insert(0, descriptor.clone()), Ok(0));
+        assert_eq!(table.insert(1024, descriptor.clone()), Err(Errno::EINVAL));
+        assert_eq!(table.insert(1023, descriptor.clone()), Ok(1023));
+        assert_eq!(table.insert(1023, descriptor), Err(Errno::EMFILE));
+    }
+}

@@ -1,0 +1,35 @@
+//! trapgate's ring-0 kernel: one tiny kernel between an ordinary Linux program
+//! in ring 3 and the VMM.
+//!
+//! The rooms, top to bottom; each uses the ones below it and none above:
+//!
+//! - [`entry`]: the roof. One file a door, the exceptions, the way out.
+//! - [`syscall`] and [`fault`]: what came in, and who handles it.
+//! - [`sys`]: the system calls, by subject. They read like their man pages.
+//! - [`mm`], [`task`], [`fs`], [`user`], [`host`], [`clock`]: the mechanisms.
+//! - [`arch`]: the floor. The CPU.
+//!
+//! The library also builds for the host, without the entry code, so that its
+//! pure functions can be tested there.
+#![cfg_attr(target_os = "none", no_std)]
+
+extern crate alloc;
+
+pub mod arch;
+pub mod clock;
+#[cfg(target_os = "none")]
+pub mod entry;
+pub mod fault;
+pub mod fs;
+pub mod host;
+pub mod log;
+pub mod mm;
+#[cfg(target_os = "none")]
+mod panic;
+pub mod return_path;
+#[cfg(target_os = "none")]
+mod start;
+pub mod sys;
+pub mod syscall;
+pub mod task;
+pub mod user;

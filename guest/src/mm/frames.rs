@@ -1,0 +1,184 @@
+//! Physical frames: who has which, and where the next one comes from.
+//!
+//! Every free frame is known to be zero, so an allocation clears nothing:
+//! frames never used are zero because guest RAM is fresh anonymous memory,
+//! and frames that come back are cleared when they come back (by the VMM,
+//! which also returns their memory to the host, or here).
+#![allow(unsafe_code, reason = "free frames hold the free list")]
+
+use crate::arch::{cpu, paging::direct};
+use crate::host;
+use spin::Mutex;
+use trapgate_abi::boot_info::Range;
+use trapgate_abi::hypercall::{Request, Segment};
+use trapgate_abi::layout::PAGE_SIZE;
+
+/// Runs of at least this many bytes go back to the host; below, clearing here
+/// is cheaper than leaving the VM.
+const DISCARD_LEAST: u64 = 64 << 10;
+
+/// The free frames.
+pub struct Frames {
+    /// Never used, in ascending order.
+    fresh: [Range; 2],
+    /// Used before: the first, or 0. Each holds the next one's address in its
+    /// first word and is zero otherwise.
+    free: u64,
+    free_count: u64,
+    total: u64,
+    /// Where ring 0 is interpreted, the VMM clears even single frames.
+    discard_always: bool,
+}
+
+/// All frames of this VM.
+pub static FRAMES: Mutex<Frames> = Mutex::new(Frames::empty());
+
+impl Frames {
+    const fn empty() -> Self {
+        let none = Range { start: 0, end: 0 };
+        Frames {
+            fresh: [none; 2],
+            free: 0,
+            free_count: 0,
+            total: 0,
+            discard_always: false,
+        }
+    }
+
+    /// Starts with these ranges of frames that hold zeroes.
+    pub fn init(&mut self, fresh: [Range; 2], discard_always: bool) {
+        self.fresh = fresh;
+        self.discard_always = discard_always;
+        self.total = self.available();
+    }
+
+    /// Frames that are free now.
+    pub fn available(&self) -> u64 {
+        let fresh: u64 = self.fresh.iter().map(|range| range.len() / PAGE_SIZE).sum();
+        fresh + self.free_count
+    }
+
+    /// Frames that were free at the start.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Whether there is enough to map ahead of what is asked for.
+    pub fn plenty(&self) -> bool {
+        self.available() > self.total / 2
+    }
+
+    /// One zeroed frame.
+    pub fn allocate(&mut self) -> Option<u64> {
+        if self.free != 0 {
+            let frame = self.free;
+            let link: *mut u64 = direct(frame);
+            // SAFETY: the frame is free, so it is ours, and it holds a link.
+            self.free = unsafe { link.replace(0) };
+            self.free_count -= 1;
+            return Some(frame);
+        }
+        let range = self.fresh.iter_mut().find(|range| !range.is_empty())?;
+        let frame = range.start;
+        range.start += PAGE_SIZE;
+        Some(frame)
+    }
+
+    /// Puts a frame that holds zeroes on the list.
+    fn put(&mut self, frame: u64) {
+        let link: *mut u64 = direct(frame);
+        // SAFETY: the caller gave the frame up.
+        unsafe { link.write(self.free) };
+        self.free = frame;
+        self.free_count += 1;
+    }
+}
+
+/// Collects frames that are given up, clears them, and frees them when it is
+/// dropped or full.
+pub struct Batch {
+    run: Range,
+    call: Option<host::Call>,
+    pending: [Range; 16],
+    count: usize,
+}
+
+impl Batch {
+    /// Nothing yet.
+    pub const fn new() -> Self {
+        const NONE: Range = Range { start: 0, end: 0 };
+        Batch {
+            run: NONE,
+            call: None,
+            pending: [NONE; 16],
+            count: 0,
+        }
+    }
+
+    /// Gives `frame` up: nobody maps it any more, and no TLB has it.
+    pub fn free(&mut self, frame: u64) {
+        if self.run.end == frame {
+            self.run.end += PAGE_SIZE;
+            return;
+        }
+        self.end_run();
+        self.run = Range {
+            start: frame,
+            end: frame + PAGE_SIZE,
+        };
+    }
+
+    fn end_run(&mut self) {
+        let run = core::mem::take(&mut self.run);
+        if run.is_empty() {
+            return;
+        }
+        if self.count == self.pending.len() {
+            self.flush();
+        }
+        self.pending[self.count] = run;
+        self.count += 1;
+    }
+
+    fn flush(&mut self) {
+        let mut frames = FRAMES.lock();
+        let runs = &self.pending[..core::mem::take(&mut self.count)];
+        let by_host = |run: &Range| frames.discard_always || run.len() >= DISCARD_LEAST;
+        let mut cleared_by_host = false;
+        if runs.iter().any(by_host) {
+            let mut call = self
+                .call
+                .take()
+                .unwrap_or_else(|| host::Call::new(Request::Discard));
+            for run in runs.iter().filter(|run| by_host(run)) {
+                call.push(Segment {
+                    address: run.start,
+                    length: run.len(),
+                });
+            }
+            cleared_by_host = call.submit().is_ok();
+        }
+        for run in runs {
+            if !(cleared_by_host && by_host(run)) {
+                // SAFETY: the frames were given up, and are in the direct map.
+                unsafe { cpu::zero_words(direct(run.start), run.len() as usize / 8) };
+            }
+        }
+        for run in runs {
+            // Highest first, so that the lowest is allocated first.
+            for index in (0..(run.len() / PAGE_SIZE) as usize).rev() {
+                let frame = run.start + index as u64 * PAGE_SIZE;
+                frames.put(frame);
+            }
+        }
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.end_run();
+        if self.count > 0 {
+            self.flush();
+        }
+    }
+}

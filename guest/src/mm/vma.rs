@@ -1,0 +1,312 @@
+//! Which ranges of the address space the program has mapped, and how: pure
+//! book-keeping, no page tables.
+//!
+//! `space` asks and changes it; tests hold it against a naive model.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use trapgate_abi::Errno;
+
+/// What a mapping may be used for: `PROT_*` of mmap(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prot(u8);
+
+impl Prot {
+    /// No access.
+    pub const NONE: Prot = Prot(0);
+    /// Read.
+    pub const READ: Prot = Prot(1);
+    /// Write.
+    pub const WRITE: Prot = Prot(2);
+    /// Execute.
+    pub const EXEC: Prot = Prot(4);
+
+    /// The bits of mmap(2); `None` if one is unknown.
+    pub const fn from_bits(bits: u64) -> Option<Prot> {
+        if bits & !7 == 0 {
+            Some(Prot(bits as u8))
+        } else {
+            None
+        }
+    }
+
+    /// Both.
+    pub const fn with(self, other: Prot) -> Prot {
+        Prot(self.0 | other.0)
+    }
+
+    /// Whether all of `other` is allowed.
+    pub const fn allows(self, other: Prot) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// What a mapping is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// mmap(2) without a file, and the program's segments.
+    Anonymous,
+    /// The heap of brk(2).
+    Heap,
+    /// The stack.
+    Stack,
+}
+
+/// One mapping; its start is its key in the map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vma {
+    /// End, exclusive.
+    pub end: u64,
+    /// Access.
+    pub prot: Prot,
+    /// Purpose.
+    pub kind: Kind,
+}
+
+/// The mappings of one address space, disjoint, by start.
+#[derive(Default)]
+pub struct VmaMap {
+    areas: BTreeMap<u64, Vma>,
+}
+
+/// The most mappings a program may have: Linux's `vm.max_map_count`.
+pub const MAX_MAP_COUNT: usize = 65530;
+
+impl VmaMap {
+    /// No mapping.
+    pub const fn new() -> Self {
+        VmaMap {
+            areas: BTreeMap::new(),
+        }
+    }
+
+    /// How many mappings there are.
+    pub fn count(&self) -> usize {
+        self.areas.len()
+    }
+
+    /// The mapping that holds `address`, with its start.
+    pub fn find(&self, address: u64) -> Option<(u64, Vma)> {
+        let (&start, &vma) = self.areas.range(..=address).next_back()?;
+        (address < vma.end).then_some((start, vma))
+    }
+
+    /// The first mapping that ends after `address`.
+    pub fn find_from(&self, address: u64) -> Option<(u64, Vma)> {
+        self.find(address).or_else(|| {
+            self.areas
+                .range(address..)
+                .next()
+                .map(|(&start, &vma)| (start, vma))
+        })
+    }
+
+    /// Whether nothing is mapped in `start..end`.
+    pub fn is_free(&self, start: u64, end: u64) -> bool {
+        self.find_from(start).is_none_or(|(first, _)| first >= end)
+    }
+
+    /// Whether all of `start..end` is mapped.
+    pub fn is_covered(&self, start: u64, end: u64) -> bool {
+        let mut address = start;
+        while address < end {
+            match self.find(address) {
+                Some((_, vma)) => address = vma.end,
+                None => return false,
+            }
+        }
+        true
+    }
+
+    /// The parts of mappings inside `start..end`.
+    pub fn overlapping(&self, start: u64, end: u64) -> Vec<(u64, Vma)> {
+        let mut parts = Vec::new();
+        let mut address = start;
+        while let Some((first, vma)) = self.find_from(address).filter(|(first, _)| *first < end) {
+            parts.push((
+                first.max(start),
+                Vma {
+                    end: vma.end.min(end),
+                    ..vma
+                },
+            ));
+            address = vma.end;
+        }
+        parts
+    }
+
+    /// Adds a mapping to a free range, joined with equal neighbours.
+    ///
+    /// # Errors
+    /// ENOMEM with too many mappings.
+    pub fn insert(&mut self, start: u64, vma: Vma) -> Result<(), Errno> {
+        let (mut start, mut vma) = (start, vma);
+        let like = |other: &Vma| other.prot == vma.prot && other.kind == vma.kind;
+        let before = self
+            .areas
+            .range(..start)
+            .next_back()
+            .map(|(&first, &other)| (first, other));
+        if let Some((first, other)) = before.filter(|(_, other)| other.end == start && like(other))
+        {
+            self.areas.remove(&first);
+            start = first;
+            debug_assert!(other.end <= vma.end);
+        }
+        if let Some(after) = self.areas.get(&vma.end).copied().filter(like) {
+            self.areas.remove(&vma.end);
+            vma.end = after.end;
+        }
+        if self.areas.len() >= MAX_MAP_COUNT {
+            return Err(Errno::ENOMEM);
+        }
+        self.areas.insert(start, vma);
+        Ok(())
+    }
+
+    /// Makes sure that no mapping crosses `address`.
+    fn split(&mut self, address: u64) -> Result<(), Errno> {
+        let Some((start, vma)) = self.find(address) else {
+            return Ok(());
+        };
+        if start == address {
+            return Ok(());
+        }
+        if self.areas.len() >= MAX_MAP_COUNT {
+            return Err(Errno::ENOMEM);
+        }
+        self.areas.insert(
+            start,
+            Vma {
+                end: address,
+                ..vma
+            },
+        );
+        self.areas.insert(address, vma);
+        Ok(())
+    }
+
+    /// Removes all mappings from `start..end`.
+    ///
+    /// # Errors
+    /// ENOMEM, if that would split one and there are too many already.
+    pub fn remove(&mut self, start: u64, end: u64) -> Result<(), Errno> {
+        self.split(start)?;
+        self.split(end)?;
+        while let Some(first) = self.areas.range(start..end).next().map(|(&first, _)| first) {
+            self.areas.remove(&first);
+        }
+        Ok(())
+    }
+
+    /// Changes the access of the mappings in `start..end`, which must be
+    /// covered.
+    ///
+    /// # Errors
+    /// As [`Self::remove`].
+    pub fn protect(&mut self, start: u64, end: u64, prot: Prot) -> Result<(), Errno> {
+        for (first, part) in self.overlapping(start, end) {
+            if part.prot != prot {
+                self.remove(first, part.end)?;
+                self.insert(first, Vma { prot, ..part })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The highest free range of `length` bytes within `low..high`: where
+    /// Linux puts a mapping without a hint.
+    pub fn find_gap(&self, low: u64, high: u64, length: u64) -> Option<u64> {
+        let mut end = high;
+        for (&start, vma) in self.areas.range(..high).rev() {
+            if vma.end < end && end - vma.end >= length {
+                break;
+            }
+            end = end.min(start);
+        }
+        let start = end.checked_sub(length)?;
+        (start >= low).then_some(start)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const PAGES: u64 = 24;
+
+    fn vma(end: u64, prot: u8) -> Vma {
+        Vma {
+            end,
+            prot: Prot(prot),
+            kind: Kind::Anonymous,
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Insert(u64, u64, u8),
+        Remove(u64, u64),
+        Protect(u64, u64, u8),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let range = (0..PAGES, 1..6u64).prop_map(|(a, n)| (a, (a + n).min(PAGES)));
+        prop_oneof![
+            (range.clone(), 0..4u8).prop_map(|((a, b), p)| Step::Insert(a, b, p)),
+            range.clone().prop_map(|(a, b)| Step::Remove(a, b)),
+            (range, 0..4u8).prop_map(|((a, b), p)| Step::Protect(a, b, p)),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn behaves_like_an_array_of_pages(steps in prop::collection::vec(step(), 1..40)) {
+            let mut map = VmaMap::new();
+            let mut model = [None; PAGES as usize];
+            for step in steps {
+                match step {
+                    Step::Insert(a, b, p) => {
+                        map.remove(a, b).unwrap();
+                        map.insert(a, vma(b, p)).unwrap();
+                        model[a as usize..b as usize].fill(Some(p));
+                    }
+                    Step::Remove(a, b) => {
+                        map.remove(a, b).unwrap();
+                        model[a as usize..b as usize].fill(None);
+                    }
+                    Step::Protect(a, b, p) => {
+                        map.protect(a, b, Prot(p)).unwrap();
+                        for page in &mut model[a as usize..b as usize] {
+                            *page = page.map(|_| p);
+                        }
+                    }
+                }
+                for page in 0..PAGES {
+                    let found = map.find(page).map(|(_, vma)| vma.prot.0);
+                    prop_assert_eq!(found, model[page as usize]);
+                }
+                let joined = map.areas.iter().zip(map.areas.iter().skip(1));
+                for ((_, left), (&start, right)) in joined {
+                    prop_assert!(left.end < start || left.prot != right.prot);
+                }
+                for length in 1..8 {
+                    let free = |at: u64| (at..at + length).all(|p| model[p as usize].is_none());
+                    let expected = (0..=PAGES - length).rev().find(|&at| free(at));
+                    prop_assert_eq!(map.find_gap(0, PAGES, length), expected);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn coverage_sees_holes() {
+        let mut map = VmaMap::new();
+        map.insert(2, vma(4, 1)).unwrap();
+        map.insert(4, vma(6, 2)).unwrap();
+        assert!(map.is_covered(2, 6) && map.is_covered(3, 5));
+        assert!(!map.is_covered(1, 3) && !map.is_covered(5, 7));
+        assert!(map.is_free(0, 2) && map.is_free(6, 9) && !map.is_free(0, 3));
+    }
+}

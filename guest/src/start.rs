@@ -1,0 +1,102 @@
+//! From the VMM's first instruction to ring 3.
+//!
+//! The VMM has set up what is mere data: page tables, control registers, MSRs
+//! (SYSCALL's among them), GS, the program in memory and its stack. Here the
+//! kernel loads its own tables and makes the first task.
+#![allow(unsafe_code, reason = "the entry point")]
+
+use crate::arch::percpu;
+use crate::mm::frames::FRAMES;
+use crate::{entry, log, mm, task};
+use core::arch::naked_asm;
+use trapgate_abi::boot_info::{BootInfo, MAGIC, feature};
+use trapgate_abi::log::{Event, Level};
+use trapgate_abi::x86::{rflags, selector};
+use trapgate_abi::{ABI_VERSION, PtRegs};
+
+/// The entry point of the image.
+///
+/// On arrival: 64-bit mode, ring 0, interrupts off; rdi = virtual address of
+/// the BootInfo; rsp = end of this CPU's kernel stack; gs = this CPU's block.
+///
+/// ```text
+/// STACK_TOP      ┌─────────────────────────┐
+/// STACK_TOP-8    │ (keeps calls aligned)   │
+/// STACK_TOP-176  │ PtRegs, 21 words        │ ← rsp at the call, and at the end
+///                └─────────────────────────┘
+/// ```
+#[unsafe(no_mangle)]
+#[unsafe(naked)]
+extern "C" fn _start() -> ! {
+    naked_asm!(
+        "sub rsp, {frame}",
+        "mov rsi, rsp",             // rsi = where the program's registers go
+        "call {start}",
+        "jmp {leave}",              // rsp = PtRegs
+        frame = const size_of::<PtRegs>() + 8,
+        start = sym start,
+        leave = sym entry::leave::return_to_user,
+    )
+}
+
+/// Sets the kernel up and fills in the registers that the program starts with.
+extern "C" fn start(boot: &BootInfo, regs: &mut PtRegs) {
+    assert!(boot.magic == MAGIC, "no boot information");
+    assert!(
+        boot.abi_version == ABI_VERSION,
+        "the VMM speaks another ABI version"
+    );
+    // SAFETY: first and only time on this CPU; the VMM has mapped the area.
+    unsafe { percpu::init(0, boot.features & feature::SMAP != 0) };
+    log::init(boot.log_level);
+    let mut free = boot.free;
+    // SAFETY: the ranges are free RAM, and this is the first use of them.
+    unsafe {
+        mm::heap::init(
+            free.iter_mut()
+                .find(|range| !range.is_empty())
+                .expect("no RAM"),
+        )
+    };
+    FRAMES
+        .lock()
+        .init(free, boot.features & feature::INTERPRETED != 0);
+    crate::fault::init(boot.features & feature::SYSCALL_TRAPS != 0);
+    task::start_first(boot).expect("no memory for the first task");
+    let available = FRAMES.lock().available();
+    log::log(
+        Level::Debug,
+        Event::Booted,
+        [available, boot.entry, boot.stack_pointer, 0],
+    );
+    *regs = PtRegs {
+        rip: boot.entry,
+        cs: selector::USER_CS.into(),
+        rflags: rflags::FIXED | rflags::IF,
+        rsp: boot.stack_pointer,
+        ss: selector::USER_DS.into(),
+        ..PtRegs::default()
+    };
+}
+
+/// The image's ELF note: what the VMM must know of it.
+#[repr(C)]
+struct Note {
+    name_size: u32,
+    desc_size: u32,
+    kind: u32,
+    name: [u8; 12],
+    abi_version: u64,
+    syscall64: unsafe extern "C" fn() -> !,
+}
+
+#[used]
+#[unsafe(link_section = ".note.trapgate")]
+static NOTE: Note = Note {
+    name_size: 9,
+    desc_size: 16,
+    kind: 1,
+    name: *b"trapgate\0\0\0\0",
+    abi_version: ABI_VERSION,
+    syscall64: entry::syscall64::entry_syscall_64,
+};

@@ -1,0 +1,605 @@
+//! Files, as far as they are open already: read(2), write(2) and their
+//! vectors, close(2), dup(2), fcntl(2), ioctl(2), lseek(2), fstat(2), poll(2).
+//! There is no file system yet, so no path names anything.
+//!
+//! Bytes travel without a copy in the kernel: it tells the VMM where in
+//! physical memory they are.
+
+use crate::fs::{Descriptor, O_APPEND, O_NONBLOCK, OpenFile};
+use crate::host::{Call, call};
+use crate::mm::vma::Prot;
+use crate::sys::signal;
+use crate::sys::time::Timespec;
+use crate::syscall::define::{SysResult, syscall_define};
+use crate::task::current;
+use crate::user::{IoVec, UserPtr, access_ok, plain_struct, read_iovecs, read_string};
+use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
+use trapgate_abi::Errno;
+use trapgate_abi::file::{FileStatus, mode};
+use trapgate_abi::hypercall::{PollEntry, Request};
+
+/// The most bytes that one call moves: Linux's `MAX_RW_COUNT`.
+pub const MAX_RW_COUNT: u64 = 0x7fff_f000;
+/// `PATH_MAX`, its NUL included.
+const PATH_MAX: usize = 4096;
+
+fn file(fd: u32) -> Result<Arc<OpenFile>, Errno> {
+    current().process.files.lock().file(fd)
+}
+
+/// Moves bytes between the host and user memory, request by request.
+///
+/// A request takes as many pages as fit. `whole`: go on until everything is
+/// moved or the host moves less than asked; else one request is all.
+/// A bad address is EFAULT if nothing was moved before it.
+fn transfer(
+    ranges: &[IoVec],
+    access: Prot,
+    whole: bool,
+    request: &mut dyn FnMut(u64) -> Request,
+) -> SysResult {
+    if ranges
+        .iter()
+        .any(|range| !access_ok(range.base, range.length.min(MAX_RW_COUNT)))
+    {
+        return Err(Errno::EFAULT);
+    }
+    let mut limit = MAX_RW_COUNT;
+    let mut done = 0;
+    let mut ranges = ranges.iter().copied();
+    let mut range = IoVec::default();
+    loop {
+        let mut call = Call::new(request(done));
+        let mut memory = current().process.memory.lock();
+        let mut taken = 0;
+        let mut bad = false;
+        loop {
+            if range.length == 0 {
+                match ranges.next() {
+                    Some(next) => range = next,
+                    None => break,
+                }
+            }
+            let length = range.length.min(limit);
+            let mut full = false;
+            let got = memory.pieces(range.base, length, access, &mut |piece| {
+                full = !call.push(piece);
+                !full
+            });
+            range.base += got;
+            range.length -= got;
+            taken += got;
+            limit -= got;
+            bad = got < length && !full;
+            if got < length || limit == 0 {
+                break;
+            }
+        }
+        drop(memory);
+        if taken == 0 {
+            return if bad && done == 0 {
+                Err(Errno::EFAULT)
+            } else {
+                Ok(done)
+            };
+        }
+        let moved = match call.submit() {
+            Ok(moved) => moved,
+            Err(_) if done > 0 => return Ok(done),
+            Err(error) => return Err(error),
+        };
+        done += moved;
+        // Less than asked for is an answer too.
+        if !whole || bad || moved < taken || limit == 0 {
+            return Ok(done);
+        }
+    }
+}
+
+/// EAGAIN for a file that must not wait and is not ready for `events`.
+fn check_ready(file: &OpenFile, events: u16) -> Result<(), Errno> {
+    if !file.nonblocking() {
+        return Ok(());
+    }
+    let mut call = Call::new(Request::Poll { timeout_ns: 0 });
+    call.push_poll(PollEntry {
+        file: file.host,
+        events,
+    });
+    if call.submit()? == 0 {
+        Err(Errno::EAGAIN)
+    } else {
+        Ok(())
+    }
+}
+
+fn input(file: &OpenFile, ranges: &[IoVec]) -> SysResult {
+    if !file.readable() {
+        return Err(Errno::EBADF);
+    }
+    check_ready(file, poll_event::IN)?;
+    // A pipe's or a terminal's next byte may be long in coming.
+    let whole = file.is(mode::REGULAR);
+    transfer(ranges, Prot::WRITE, whole, &mut |_| Request::Read {
+        file: file.host,
+    })
+}
+
+fn output(file: &OpenFile, ranges: &[IoVec]) -> SysResult {
+    if !file.writable() {
+        return Err(Errno::EBADF);
+    }
+    check_ready(file, poll_event::OUT)?;
+    let result = transfer(ranges, Prot::READ, true, &mut |_| Request::Write {
+        file: file.host,
+    });
+    if result == Err(Errno::EPIPE) {
+        signal::send(signal::SIGPIPE);
+    }
+    result
+}
+
+/// pread(2): only of what has positions.
+fn input_at(file: &OpenFile, ranges: &[IoVec], offset: i64) -> SysResult {
+    let offset = u64::try_from(offset).map_err(|_| Errno::EINVAL)?;
+    if file.is_stream() {
+        return Err(Errno::ESPIPE);
+    }
+    if !file.readable() {
+        return Err(Errno::EBADF);
+    }
+    transfer(ranges, Prot::WRITE, true, &mut |done| Request::ReadAt {
+        file: file.host,
+        offset: offset.saturating_add(done),
+    })
+}
+
+syscall_define! {
+    /// read(2)
+    fn read(fd: u32, buffer: UserPtr<u8>, count: u64) {
+        input(&*file(fd)?, &[IoVec { base: buffer.address(), length: count }])
+    }
+}
+syscall_define! {
+    /// write(2)
+    fn write(fd: u32, buffer: UserPtr<u8>, count: u64) {
+        output(&*file(fd)?, &[IoVec { base: buffer.address(), length: count }])
+    }
+}
+syscall_define! {
+    /// readv(2)
+    fn readv(fd: u32, vectors: UserPtr<IoVec>, count: u64) {
+        input(&*file(fd)?, &read_iovecs(vectors, count)?)
+    }
+}
+syscall_define! {
+    /// writev(2)
+    fn writev(fd: u32, vectors: UserPtr<IoVec>, count: u64) {
+        output(&*file(fd)?, &read_iovecs(vectors, count)?)
+    }
+}
+syscall_define! {
+    /// pread(2)
+    fn pread64(fd: u32, buffer: UserPtr<u8>, count: u64, offset: i64) {
+        input_at(&*file(fd)?, &[IoVec { base: buffer.address(), length: count }], offset)
+    }
+}
+syscall_define! {
+    /// preadv(2)
+    fn preadv(fd: u32, vectors: UserPtr<IoVec>, count: u64, offset: i64) {
+        input_at(&*file(fd)?, &read_iovecs(vectors, count)?, offset)
+    }
+}
+syscall_define! {
+    /// close(2)
+    fn close(fd: u32) { current().process.files.lock().close(fd).map(|()| 0) }
+}
+syscall_define! {
+    /// dup(2)
+    fn dup(fd: u32) { duplicate(fd, 0, false) }
+}
+syscall_define! {
+    /// dup2(2)
+    fn dup2(old: u32, new: u32) {
+        if old == new {
+            return file(old).map(|_| new.into());
+        }
+        duplicate_to(old, new, false)
+    }
+}
+syscall_define! {
+    /// dup3(2)
+    fn dup3(old: u32, new: u32, flags: u32) {
+        if flags & !O_CLOEXEC != 0 || old == new {
+            return Err(Errno::EINVAL);
+        }
+        duplicate_to(old, new, flags & O_CLOEXEC != 0)
+    }
+}
+
+const O_CLOEXEC: u32 = 0o2_000_000;
+
+fn duplicate(fd: u32, least: u32, close_on_exec: bool) -> SysResult {
+    let mut files = current().process.files.lock();
+    let file = files.file(fd)?;
+    files
+        .insert(
+            least,
+            Descriptor {
+                file,
+                close_on_exec,
+            },
+        )
+        .map(u64::from)
+}
+
+fn duplicate_to(old: u32, new: u32, close_on_exec: bool) -> SysResult {
+    let mut files = current().process.files.lock();
+    let file = files.file(old)?;
+    files
+        .replace(
+            new,
+            Descriptor {
+                file,
+                close_on_exec,
+            },
+        )
+        .map(|()| new.into())
+}
+
+/// Commands of fcntl(2).
+mod f {
+    pub(super) const DUPFD: u32 = 0;
+    pub(super) const GETFD: u32 = 1;
+    pub(super) const SETFD: u32 = 2;
+    pub(super) const GETFL: u32 = 3;
+    pub(super) const SETFL: u32 = 4;
+    pub(super) const DUPFD_CLOEXEC: u32 = 1030;
+}
+
+syscall_define! {
+    /// fcntl(2)
+    fn fcntl(fd: u32, command: u32, argument: u64) {
+        const SETTABLE: u32 = O_APPEND | O_NONBLOCK;
+        let file = file(fd)?;
+        match command {
+            f::DUPFD | f::DUPFD_CLOEXEC => {
+                duplicate(fd, argument as u32, command == f::DUPFD_CLOEXEC)
+            }
+            f::GETFD => {
+                let mut files = current().process.files.lock();
+                Ok(files.descriptor(fd)?.close_on_exec.into())
+            }
+            f::SETFD => {
+                let mut files = current().process.files.lock();
+                files.descriptor(fd)?.close_on_exec = argument & 1 != 0;
+                Ok(0)
+            }
+            f::GETFL => Ok(file.flags.load(Ordering::Relaxed).into()),
+            f::SETFL => {
+                let kept = file.flags.load(Ordering::Relaxed) & !SETTABLE;
+                file.flags.store(kept | argument as u32 & SETTABLE, Ordering::Relaxed);
+                Ok(0)
+            }
+            _ => Err(Errno::EINVAL),
+        }
+    }
+}
+
+/// Requests of ioctl(2) for terminals and for every file.
+mod ioctl_request {
+    pub(super) const TCGETS: u32 = 0x5401;
+    pub(super) const TCSETS: u32 = 0x5402;
+    pub(super) const TCSETSF: u32 = 0x5404;
+    pub(super) const TIOCGPGRP: u32 = 0x540f;
+    pub(super) const TIOCGWINSZ: u32 = 0x5413;
+    pub(super) const FIONBIO: u32 = 0x5421;
+    pub(super) const FIONCLEX: u32 = 0x5450;
+    pub(super) const FIOCLEX: u32 = 0x5451;
+}
+
+/// The kernel's `struct termios` in bytes.
+const TERMIOS: usize = 36;
+
+syscall_define! {
+    /// ioctl(2): what a terminal is asked, and two flags.
+    fn ioctl(fd: u32, request: u32, argument: u64) {
+        let file = file(fd)?;
+        match request {
+            ioctl_request::FIONBIO => {
+                let on = UserPtr::<i32>::new(argument).read()? != 0;
+                let kept = file.flags.load(Ordering::Relaxed) & !O_NONBLOCK;
+                let flag = if on { O_NONBLOCK } else { 0 };
+                file.flags.store(kept | flag, Ordering::Relaxed);
+                Ok(0)
+            }
+            ioctl_request::FIOCLEX | ioctl_request::FIONCLEX => {
+                let mut files = current().process.files.lock();
+                files.descriptor(fd)?.close_on_exec = request == ioctl_request::FIOCLEX;
+                Ok(0)
+            }
+            _ if !file.is_terminal => Err(Errno::ENOTTY),
+            ioctl_request::TCGETS => {
+                let mut call = Call::new(Request::TerminalAttributes { file: file.host });
+                call.submit()?;
+                let mut bytes = [0; TERMIOS];
+                for (chunk, word) in bytes.chunks_mut(8).zip(call.data()) {
+                    chunk.copy_from_slice(&word.to_le_bytes()[..chunk.len()]);
+                }
+                UserPtr::new(argument).write(bytes).map(|()| 0)
+            }
+            ioctl_request::TIOCGWINSZ => {
+                let mut call = Call::new(Request::WindowSize { file: file.host });
+                call.submit()?;
+                UserPtr::new(argument).write(call.data()[0]).map(|()| 0)
+            }
+            ioctl_request::TIOCGPGRP => {
+                UserPtr::new(argument).write(current().process.pid).map(|()| 0)
+            }
+            // The terminal is the host's; a sandbox does not change it.
+            ioctl_request::TCSETS..=ioctl_request::TCSETSF => Err(Errno::EPERM),
+            _ => Err(Errno::ENOTTY),
+        }
+    }
+}
+syscall_define! {
+    /// lseek(2)
+    fn lseek(fd: u32, offset: i64, whence: u32) {
+        const SEEK_HOLE: u32 = 4;
+        let file = file(fd)?;
+        if whence > SEEK_HOLE {
+            return Err(Errno::EINVAL);
+        }
+        if file.is_stream() {
+            return Err(Errno::ESPIPE);
+        }
+        call(Request::Seek { file: file.host, offset, whence })
+    }
+}
+
+plain_struct! {
+    /// `struct stat` of x86-64.
+    pub struct Stat {
+        /// Device.
+        pub dev: u64,
+        /// Inode.
+        pub ino: u64,
+        /// Hard links.
+        pub nlink: u64,
+        /// Type and permissions.
+        pub mode: u32,
+        /// Owner.
+        pub uid: u32,
+        /// Group.
+        pub gid: u32,
+        /// Padding.
+        pub pad: u32,
+        /// Device number of a special file.
+        pub rdev: u64,
+        /// Bytes.
+        pub size: u64,
+        /// Preferred block size.
+        pub blksize: u64,
+        /// Blocks of 512 bytes.
+        pub blocks: u64,
+        /// Access, modification and change: seconds and nanoseconds.
+        pub times: [u64; 6],
+        /// Reserved.
+        pub reserved: [u64; 3],
+    }
+}
+const _: () = assert!(size_of::<Stat>() == 144);
+
+impl Stat {
+    fn new(status: &FileStatus) -> Self {
+        Stat {
+            dev: status.dev,
+            ino: status.ino,
+            nlink: status.nlink,
+            mode: status.mode as u32,
+            uid: status.uid as u32,
+            gid: status.gid as u32,
+            pad: 0,
+            rdev: status.rdev,
+            size: status.size,
+            blksize: status.blksize,
+            blocks: status.blocks,
+            times: [
+                status.atime,
+                status.atime_nsec,
+                status.mtime,
+                status.mtime_nsec,
+                status.ctime,
+                status.ctime_nsec,
+            ],
+            reserved: [0; 3],
+        }
+    }
+}
+
+fn write_status(fd: u32, buffer: UserPtr<Stat>) -> SysResult {
+    let file = file(fd)?;
+    let mut status = file.status;
+    if file.is(mode::REGULAR) {
+        let mut call = Call::new(Request::Status { file: file.host });
+        call.submit()?;
+        let mut words = [0; FileStatus::WORDS];
+        words.copy_from_slice(&call.data()[..FileStatus::WORDS]);
+        status = FileStatus::from_words(&words);
+    }
+    buffer.write(Stat::new(&status)).map(|()| 0)
+}
+
+syscall_define! {
+    /// fstat(2)
+    fn newfstat(fd: u32, buffer: UserPtr<Stat>) { write_status(fd, buffer) }
+}
+syscall_define! {
+    /// fstatat(2): of an open file; no path names one.
+    fn newfstatat(fd: u32, path: UserPtr<u8>, buffer: UserPtr<Stat>, flags: u32) {
+        const EMPTY_PATH: u32 = 0x1000;
+        let path = read_string(path, PATH_MAX - 1, Errno::ENAMETOOLONG)?;
+        if path.is_empty() && flags & EMPTY_PATH != 0 {
+            return write_status(fd, buffer);
+        }
+        Err(Errno::ENOENT)
+    }
+}
+
+/// What a call with a path answers while there are no files: the path is
+/// read, so that a bad pointer is found.
+fn no_such_file(path: UserPtr<u8>) -> SysResult {
+    read_string(path, PATH_MAX - 1, Errno::ENAMETOOLONG)?;
+    Err(Errno::ENOENT)
+}
+
+syscall_define! {
+    /// open(2)
+    fn open(path: UserPtr<u8>) { no_such_file(path) }
+}
+syscall_define! {
+    /// openat(2)
+    fn openat(_directory: i32, path: UserPtr<u8>) { no_such_file(path) }
+}
+syscall_define! {
+    /// stat(2)
+    fn newstat(path: UserPtr<u8>) { no_such_file(path) }
+}
+syscall_define! {
+    /// lstat(2)
+    fn newlstat(path: UserPtr<u8>) { no_such_file(path) }
+}
+syscall_define! {
+    /// access(2)
+    fn access(path: UserPtr<u8>) { no_such_file(path) }
+}
+syscall_define! {
+    /// faccessat(2)
+    fn faccessat(_directory: i32, path: UserPtr<u8>) { no_such_file(path) }
+}
+syscall_define! {
+    /// readlink(2)
+    fn readlink(path: UserPtr<u8>) { no_such_file(path) }
+}
+syscall_define! {
+    /// readlinkat(2)
+    fn readlinkat(_directory: i32, path: UserPtr<u8>) { no_such_file(path) }
+}
+syscall_define! {
+    /// chdir(2)
+    fn chdir(path: UserPtr<u8>) { no_such_file(path) }
+}
+syscall_define! {
+    /// getcwd(2): the root. Answers the length, as the system call does.
+    fn getcwd(buffer: UserPtr<[u8; 2]>, size: u64) {
+        if size < 2 {
+            return Err(Errno::ERANGE);
+        }
+        buffer.write(*b"/\0").map(|()| 2)
+    }
+}
+
+/// `POLL*` of poll(2).
+mod poll_event {
+    pub(super) const IN: u16 = 0x001;
+    pub(super) const OUT: u16 = 0x004;
+    pub(super) const ERR: u16 = 0x008;
+    pub(super) const HUP: u16 = 0x010;
+    pub(super) const NVAL: u16 = 0x020;
+}
+
+plain_struct! {
+    /// `struct pollfd`.
+    pub struct PollFd {
+        /// The descriptor; negative: ignore.
+        pub fd: i32,
+        /// What to wait for.
+        pub events: u16,
+        /// What is.
+        pub revents: u16,
+    }
+}
+
+/// Standard files on the host: each is asked for once.
+const HOST_FILES: usize = 3;
+
+/// poll(2) with the time in nanoseconds, negative for ever.
+fn poll_for(entries: UserPtr<PollFd>, count: u32, timeout_ns: i64) -> SysResult {
+    if count as usize > crate::fs::MAX_DESCRIPTORS {
+        return Err(Errno::EINVAL);
+    }
+    let mut wanted = [None::<u16>; HOST_FILES];
+    let mut invalid = 0;
+    let mut list = alloc::vec::Vec::new();
+    for index in 0..count.into() {
+        let entry = entries.offset(index).read()?;
+        let host = match entry.fd {
+            ..0 => None,
+            fd => match file(fd as u32) {
+                Ok(file) => Some(file.host as usize),
+                Err(_) => {
+                    invalid += 1;
+                    Some(usize::MAX)
+                }
+            },
+        };
+        if let Some(slot) = host.and_then(|host| wanted.get_mut(host)) {
+            *slot = Some(slot.unwrap_or(0) | entry.events);
+        }
+        list.push((entry, host));
+    }
+    // With an answer at hand there is nothing to wait for.
+    let timeout_ns = if invalid > 0 { 0 } else { timeout_ns };
+    let mut call = Call::new(Request::Poll { timeout_ns });
+    for (host, events) in wanted.iter().enumerate() {
+        if let Some(events) = *events {
+            call.push_poll(PollEntry {
+                file: host as u32,
+                events,
+            });
+        }
+    }
+    call.submit()?;
+    let mut answers = [0u16; HOST_FILES];
+    let asked = wanted
+        .iter()
+        .enumerate()
+        .filter(|(_, events)| events.is_some());
+    for ((host, _), word) in asked.zip(call.data()) {
+        answers[host] = *word as u16;
+    }
+    let mut ready = 0;
+    for (index, (entry, host)) in list.into_iter().enumerate() {
+        let revents = match host {
+            None => 0,
+            Some(host) => match answers.get(host) {
+                Some(answer) => answer & (entry.events | poll_event::ERR | poll_event::HUP),
+                None => poll_event::NVAL,
+            },
+        };
+        ready += u64::from(revents != 0);
+        entries
+            .offset(index as u64)
+            .write(PollFd { revents, ..entry })?;
+    }
+    Ok(ready)
+}
+
+syscall_define! {
+    /// poll(2)
+    fn poll(entries: UserPtr<PollFd>, count: u32, timeout_ms: i32) {
+        poll_for(entries, count, i64::from(timeout_ms) * 1_000_000)
+    }
+}
+syscall_define! {
+    /// ppoll(2); no signal can come meanwhile, so the mask does not matter.
+    fn ppoll(entries: UserPtr<PollFd>, count: u32, timeout: UserPtr<Timespec>) {
+        let timeout_ns = if timeout.is_null() {
+            -1
+        } else {
+            i64::try_from(timeout.read()?.to_ns()?).unwrap_or(-1)
+        };
+        poll_for(entries, count, timeout_ns)
+    }
+}

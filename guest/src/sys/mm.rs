@@ -1,0 +1,156 @@
+//! Memory: mmap(2), munmap(2), mprotect(2), mremap(2), madvise(2), brk(2).
+
+use crate::mm::AddressSpace;
+use crate::mm::vma::Prot;
+use crate::syscall::define::syscall_define;
+use crate::task::current;
+use crate::user::UserPtr;
+use spin::MutexGuard;
+use trapgate_abi::Errno;
+use trapgate_abi::layout::PAGE_SIZE;
+
+fn memory() -> MutexGuard<'static, AddressSpace> {
+    current().process.memory.lock()
+}
+
+/// `PROT_*` with the two bits that only stacks of other machines heed.
+fn prot(bits: u64) -> Result<Prot, Errno> {
+    const GROWS: u64 = 0x0300_0000;
+    Prot::from_bits(bits & !GROWS).ok_or(Errno::EINVAL)
+}
+
+/// `MAP_*` of mmap(2).
+mod map {
+    pub(super) const SHARED: u64 = 0x01;
+    pub(super) const TYPE: u64 = 0x0f;
+    pub(super) const PRIVATE: u64 = 0x02;
+    pub(super) const FIXED: u64 = 0x10;
+    pub(super) const ANONYMOUS: u64 = 0x20;
+    pub(super) const NORESERVE: u64 = 0x4000;
+    pub(super) const HUGETLB: u64 = 0x4_0000;
+    pub(super) const FIXED_NOREPLACE: u64 = 0x10_0000;
+}
+
+syscall_define! {
+    /// mmap(2) of anonymous memory. Shared memory is as good as private while
+    /// there is one process; files cannot be mapped yet.
+    fn mmap(address: u64, length: u64, bits: u64, flags: u64, fd: u32, offset: u64) {
+        if offset % PAGE_SIZE != 0 {
+            return Err(Errno::EINVAL);
+        }
+        if flags & map::ANONYMOUS == 0 {
+            current().process.files.lock().file(fd)?;
+            return Err(Errno::ENODEV);
+        }
+        if !matches!(flags & map::TYPE, map::SHARED | map::PRIVATE) {
+            return Err(Errno::EINVAL);
+        }
+        if flags & map::HUGETLB != 0 {
+            return Err(Errno::ENOMEM);
+        }
+        let noreplace = flags & map::FIXED_NOREPLACE != 0;
+        let fixed = flags & map::FIXED != 0 || noreplace;
+        let reserve = flags & map::NORESERVE == 0;
+        memory().map(address, length, prot(bits & 7)?, fixed, !noreplace, reserve)
+    }
+}
+syscall_define! {
+    /// munmap(2)
+    fn munmap(address: u64, length: u64) {
+        memory().unmap(address, length).map(|()| 0)
+    }
+}
+syscall_define! {
+    /// mprotect(2)
+    fn mprotect(address: u64, length: u64, bits: u64) {
+        memory().protect(address, length, prot(bits)?).map(|()| 0)
+    }
+}
+
+/// `MREMAP_*` of mremap(2).
+mod mremap_flag {
+    pub(super) const MAYMOVE: u64 = 1;
+    pub(super) const FIXED: u64 = 2;
+}
+
+syscall_define! {
+    /// mremap(2)
+    fn mremap(address: u64, old_length: u64, new_length: u64, flags: u64, to: u64) {
+        let known = mremap_flag::MAYMOVE | mremap_flag::FIXED;
+        let may_move = flags & mremap_flag::MAYMOVE != 0;
+        let fixed = flags & mremap_flag::FIXED != 0;
+        if flags & !known != 0 || fixed && !may_move {
+            return Err(Errno::EINVAL);
+        }
+        memory().remap(address, old_length, new_length, may_move, fixed.then_some(to))
+    }
+}
+syscall_define! {
+    /// brk(2): the system call, which answers where the heap ends.
+    fn brk(address: u64) { Ok(memory().set_brk(address)) }
+}
+
+/// `MADV_*` of madvise(2).
+mod madv {
+    pub(super) const NORMAL: u32 = 0;
+    pub(super) const WILLNEED: u32 = 3;
+    pub(super) const DONTNEED: u32 = 4;
+    pub(super) const FREE: u32 = 8;
+    pub(super) const MERGEABLE: u32 = 12;
+    pub(super) const DODUMP: u32 = 17;
+    pub(super) const COLD: u32 = 20;
+    pub(super) const PAGEOUT: u32 = 21;
+}
+
+syscall_define! {
+    /// madvise(2): DONTNEED and FREE give memory back, other advice is
+    /// accepted and has no effect.
+    fn madvise(address: u64, length: u64, advice: u32) {
+        match advice {
+            madv::DONTNEED | madv::FREE => memory().discard(address, length)?,
+            madv::NORMAL..=madv::WILLNEED
+            | madv::MERGEABLE..=madv::DODUMP
+            | madv::COLD
+            | madv::PAGEOUT => memory().check_mapped(address, length)?,
+            _ => return Err(Errno::EINVAL),
+        }
+        Ok(0)
+    }
+}
+syscall_define! {
+    /// msync(2): anonymous memory is never out of date.
+    fn msync(address: u64, length: u64, flags: u32) {
+        const ASYNC: u32 = 1;
+        const SYNC: u32 = 4;
+        if flags & !7 != 0 || flags & (ASYNC | SYNC) == ASYNC | SYNC {
+            return Err(Errno::EINVAL);
+        }
+        memory().check_mapped(address, length).map(|()| 0)
+    }
+}
+syscall_define! {
+    /// mlock(2): guest memory is never swapped out by the guest.
+    fn mlock(address: u64, length: u64) {
+        let start = address & !(PAGE_SIZE - 1);
+        let length = length.checked_add(address - start).ok_or(Errno::ENOMEM)?;
+        memory().check_mapped(start, length).map(|()| 0)
+    }
+}
+syscall_define! {
+    /// munlock(2)
+    fn munlock(address: u64, length: u64) {
+        let start = address & !(PAGE_SIZE - 1);
+        let length = length.checked_add(address - start).ok_or(Errno::ENOMEM)?;
+        memory().check_mapped(start, length).map(|()| 0)
+    }
+}
+syscall_define! {
+    /// mincore(2): what is mapped is resident.
+    fn mincore(address: u64, length: u64, vector: UserPtr<u8>) {
+        memory().check_mapped(address, length)?;
+        for page in 0..length.div_ceil(PAGE_SIZE) {
+            vector.offset(page).write(1)?;
+        }
+        Ok(0)
+    }
+}

@@ -1,0 +1,12 @@
+//! The system calls, by subject. A body reads like its man page: arguments
+//! are checked in order, unknown flag bits refused, user memory read once and
+//! before anything is written.
+//!
+//! A new call is one `syscall_define!` here and one row in `syscall::table`.
+
+pub mod file;
+pub mod mm;
+pub mod process;
+pub mod signal;
+pub mod system;
+pub mod time;

@@ -1,0 +1,323 @@
+//! Signals: actions and masks are recorded; what ends the program ends it.
+//! Handlers cannot be called yet.
+
+use crate::arch::percpu;
+use crate::fault::describe;
+use crate::host;
+use crate::log::log;
+use crate::syscall::define::{SysResult, syscall_define};
+use crate::task::{SignalAction, current};
+use crate::user::{UserPtr, plain_struct};
+use core::sync::atomic::Ordering;
+use trapgate_abi::crash::{Fault, NO_VECTOR};
+use trapgate_abi::log::{Event, Level};
+use trapgate_abi::{Errno, PtRegs};
+
+/// Illegal instruction.
+pub const SIGILL: u8 = 4;
+/// Breakpoint or single step.
+pub const SIGTRAP: u8 = 5;
+/// Bad memory access: alignment, stack segment.
+pub const SIGBUS: u8 = 7;
+/// Arithmetic error.
+pub const SIGFPE: u8 = 8;
+/// Kill, cannot be caught.
+pub const SIGKILL: u8 = 9;
+/// Bad memory access.
+pub const SIGSEGV: u8 = 11;
+/// Write to a pipe that nobody reads.
+pub const SIGPIPE: u8 = 13;
+const SIGCHLD: u8 = 17;
+const SIGCONT: u8 = 18;
+const SIGSTOP: u8 = 19;
+const SIGTTOU: u8 = 22;
+const SIGURG: u8 = 23;
+const SIGWINCH: u8 = 28;
+/// Signals have numbers 1 to this.
+const SIGNALS: i32 = 64;
+
+const SIG_DFL: u64 = 0;
+const SIG_IGN: u64 = 1;
+
+/// Bytes of a signal mask: the only size that calls accept.
+const MASK_SIZE: u64 = 8;
+
+/// Bits of signals that cannot be blocked.
+const UNBLOCKABLE: u64 = bit(SIGKILL) | bit(SIGSTOP);
+
+const fn bit(signal: u8) -> u64 {
+    1 << (signal - 1)
+}
+
+/// What happens if nobody handles the signal (signal(7)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Default {
+    Terminate,
+    Ignore,
+}
+
+/// Stopping has no meaning without somebody who continues: it is ignored.
+const fn default_action(signal: u8) -> Default {
+    match signal {
+        SIGCHLD | SIGCONT | SIGURG | SIGWINCH | SIGSTOP..=SIGTTOU => Default::Ignore,
+        _ => Default::Terminate,
+    }
+}
+
+fn action(signal: u8) -> SignalAction {
+    current()
+        .process
+        .actions
+        .lock()
+        .get(&signal)
+        .copied()
+        .unwrap_or_default()
+}
+
+/// Sends a signal to the running task; it acts before the return to ring 3.
+pub fn send(signal: u8) {
+    current().pending.fetch_or(bit(signal), Ordering::Relaxed);
+    percpu::set!(work, 1);
+}
+
+/// Acts on pending signals that are not blocked. Called on the way to ring 3.
+#[cold]
+pub fn exit_work(regs: &PtRegs) {
+    percpu::set!(work, 0);
+    let task = current();
+    loop {
+        let ready = task.pending.load(Ordering::Relaxed) & !task.blocked.load(Ordering::Relaxed);
+        if ready == 0 {
+            return;
+        }
+        let signal = ready.trailing_zeros() as u8 + 1;
+        task.pending.fetch_and(!bit(signal), Ordering::Relaxed);
+        let fault = describe(regs, NO_VECTOR, 0);
+        match action(signal).handler {
+            SIG_IGN => {}
+            SIG_DFL if default_action(signal) == Default::Ignore => {}
+            SIG_DFL => die(signal, &fault, regs),
+            handler => {
+                log(
+                    Level::Error,
+                    Event::HandlerNotCalled,
+                    [signal.into(), handler, 0, 0],
+                );
+                die(signal, &fault, regs);
+            }
+        }
+    }
+}
+
+/// A signal that the task caused itself by a fault. It cannot be ignored or
+/// blocked (Linux: `force_sig`).
+pub fn deliver_fault(signal: u8, fault: &Fault, regs: &PtRegs) -> ! {
+    let handler = action(signal).handler;
+    if handler > SIG_IGN {
+        log(
+            Level::Warn,
+            Event::HandlerNotCalled,
+            [signal.into(), handler, 0, 0],
+        );
+    }
+    die(signal, fault, regs)
+}
+
+fn die(signal: u8, fault: &Fault, regs: &PtRegs) -> ! {
+    log(Level::Debug, Event::Killed, [signal.into(), regs.rip, 0, 0]);
+    host::killed(signal, fault, regs)
+}
+
+plain_struct! {
+    /// The kernel's `struct sigaction`.
+    pub struct KernelSigaction {
+        /// `SIG_DFL`, `SIG_IGN` or an address.
+        pub handler: u64,
+        /// `SA_*`.
+        pub flags: u64,
+        /// The return trampoline.
+        pub restorer: u64,
+        /// Signals to block meanwhile.
+        pub mask: u64,
+    }
+}
+
+/// A signal number of a caller, or EINVAL.
+fn signal_number(number: i32) -> Result<u8, Errno> {
+    if (1..=SIGNALS).contains(&number) {
+        Ok(number as u8)
+    } else {
+        Err(Errno::EINVAL)
+    }
+}
+
+syscall_define! {
+    /// rt_sigaction(2)
+    fn rt_sigaction(
+        number: i32,
+        new: UserPtr<KernelSigaction>,
+        old: UserPtr<KernelSigaction>,
+        mask_size: u64,
+    ) {
+        if mask_size != MASK_SIZE {
+            return Err(Errno::EINVAL);
+        }
+        let signal = signal_number(number)?;
+        let new = if new.is_null() { None } else { Some(new.read()?) };
+        if new.is_some() && UNBLOCKABLE & bit(signal) != 0 {
+            return Err(Errno::EINVAL);
+        }
+        let before = action(signal);
+        if let Some(new) = new {
+            let mask = new.mask & !UNBLOCKABLE;
+            let KernelSigaction { handler, flags, restorer, .. } = new;
+            let action = SignalAction { handler, flags, restorer, mask };
+            current().process.actions.lock().insert(signal, action);
+        }
+        let SignalAction { handler, flags, restorer, mask } = before;
+        old.write_if(KernelSigaction { handler, flags, restorer, mask }).map(|()| 0)
+    }
+}
+
+/// `how` of sigprocmask(2).
+mod how {
+    pub(super) const BLOCK: i32 = 0;
+    pub(super) const UNBLOCK: i32 = 1;
+    pub(super) const SETMASK: i32 = 2;
+}
+
+syscall_define! {
+    /// rt_sigprocmask(2)
+    fn rt_sigprocmask(how: i32, new: UserPtr<u64>, old: UserPtr<u64>, mask_size: u64) {
+        if mask_size != MASK_SIZE {
+            return Err(Errno::EINVAL);
+        }
+        let blocked = &current().blocked;
+        let before = blocked.load(Ordering::Relaxed);
+        if !new.is_null() {
+            let set = new.read()? & !UNBLOCKABLE;
+            let after = match how {
+                how::BLOCK => before | set,
+                how::UNBLOCK => before & !set,
+                how::SETMASK => set,
+                _ => return Err(Errno::EINVAL),
+            };
+            blocked.store(after, Ordering::Relaxed);
+            if current().pending.load(Ordering::Relaxed) & !after != 0 {
+                percpu::set!(work, 1);
+            }
+        }
+        old.write_if(before).map(|()| 0)
+    }
+}
+syscall_define! {
+    /// rt_sigpending(2)
+    fn rt_sigpending(set: UserPtr<u64>, mask_size: u64) {
+        if mask_size > MASK_SIZE {
+            return Err(Errno::EINVAL);
+        }
+        set.write(current().pending.load(Ordering::Relaxed)).map(|()| 0)
+    }
+}
+
+plain_struct! {
+    /// `stack_t` of sigaltstack(2); the upper half of `flags` is padding.
+    pub struct SignalStack {
+        /// Lowest address.
+        pub address: u64,
+        /// `SS_*`.
+        pub flags: u64,
+        /// Bytes.
+        pub size: u64,
+    }
+}
+
+syscall_define! {
+    /// sigaltstack(2)
+    fn sigaltstack(new: UserPtr<SignalStack>, old: UserPtr<SignalStack>) {
+        const DISABLE: u64 = 2;
+        const AUTODISARM: u64 = 1 << 31;
+        const LEAST: u64 = 2048;
+        let new = if new.is_null() { None } else { Some(new.read()?) };
+        let mut stack = current().alternate_stack.lock();
+        let [address, flags, size] = *stack;
+        let before = SignalStack { address, flags: if size == 0 { DISABLE } else { flags }, size };
+        if let Some(new) = new {
+            let flags = new.flags & 0xffff_ffff;
+            *stack = match flags & !AUTODISARM {
+                DISABLE => [0; 3],
+                0 | 1 if new.size < LEAST => return Err(Errno::ENOMEM),
+                0 | 1 => [new.address, flags & AUTODISARM, new.size],
+                _ => return Err(Errno::EINVAL),
+            };
+        }
+        drop(stack);
+        old.write_if(before).map(|()| 0)
+    }
+}
+
+/// Sends a signal on behalf of kill(2) and its kin: there is one process with
+/// one task. Signal 0 only asks.
+fn send_checked(number: i32) -> SysResult {
+    if number != 0 {
+        send(signal_number(number)?);
+    }
+    Ok(0)
+}
+
+syscall_define! {
+    /// kill(2): to the one process there is.
+    fn kill(pid: i32, number: i32) {
+        if !(0..=SIGNALS).contains(&number) {
+            return Err(Errno::EINVAL);
+        }
+        match pid {
+            // Linux does not send to oneself by -1.
+            -1 => Err(Errno::ESRCH),
+            0 => send_checked(number),
+            _ if pid.unsigned_abs() == current().process.pid => send_checked(number),
+            _ => Err(Errno::ESRCH),
+        }
+    }
+}
+syscall_define! {
+    /// tkill(2)
+    fn tkill(tid: i32, number: i32) { send_to_task(tid, number) }
+}
+syscall_define! {
+    /// tgkill(2)
+    fn tgkill(tgid: i32, tid: i32, number: i32) {
+        if tgid <= 0 {
+            return Err(Errno::EINVAL);
+        }
+        if tgid as u32 != current().process.pid {
+            return Err(Errno::ESRCH);
+        }
+        send_to_task(tid, number)
+    }
+}
+
+fn send_to_task(tid: i32, number: i32) -> SysResult {
+    if tid <= 0 || !(0..=SIGNALS).contains(&number) {
+        return Err(Errno::EINVAL);
+    }
+    if tid as u32 != current().tid {
+        return Err(Errno::ESRCH);
+    }
+    send_checked(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn default_actions_are_those_of_signal_7() {
+        for signal in [17, 18, 23, 28] {
+            assert_eq!(default_action(signal), Default::Ignore, "{signal}");
+        }
+        for signal in [1, 2, 6, 9, 11, 13, 14, 15, 24, 31, 34, 64] {
+            assert_eq!(default_action(signal), Default::Terminate, "{signal}");
+        }
+    }
+}

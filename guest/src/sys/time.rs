@@ -1,0 +1,172 @@
+//! Time: clock_gettime(2), gettimeofday(2), time(2), clock_getres(2),
+//! nanosleep(2). Reading a clock makes no request; sleeping makes one.
+
+use crate::clock::NSEC_PER_SEC;
+use crate::host;
+use crate::syscall::define::{SysResult, syscall_define};
+use crate::task::current;
+use crate::user::{UserPtr, plain_struct};
+use trapgate_abi::Errno;
+use trapgate_abi::hypercall::Request;
+
+plain_struct! {
+    /// `struct timespec`.
+    pub struct Timespec {
+        /// Seconds.
+        pub seconds: i64,
+        /// Nanoseconds below a second.
+        pub nanoseconds: i64,
+    }
+}
+
+impl Timespec {
+    /// So many nanoseconds.
+    pub const fn from_ns(ns: u64) -> Self {
+        Timespec {
+            seconds: (ns / NSEC_PER_SEC) as i64,
+            nanoseconds: (ns % NSEC_PER_SEC) as i64,
+        }
+    }
+
+    /// In nanoseconds, the longest time there is for anything longer.
+    ///
+    /// # Errors
+    /// EINVAL for what is no time span.
+    pub fn to_ns(self) -> Result<u64, Errno> {
+        let nanoseconds = u64::try_from(self.nanoseconds).map_err(|_| Errno::EINVAL)?;
+        if self.seconds < 0 || nanoseconds >= NSEC_PER_SEC {
+            return Err(Errno::EINVAL);
+        }
+        Ok((self.seconds as u64)
+            .saturating_mul(NSEC_PER_SEC)
+            .saturating_add(nanoseconds))
+    }
+}
+
+/// `CLOCK_*` of clock_gettime(2).
+mod clock {
+    pub(super) const REALTIME: i32 = 0;
+    pub(super) const MONOTONIC: i32 = 1;
+    pub(super) const PROCESS_CPUTIME: i32 = 2;
+    pub(super) const THREAD_CPUTIME: i32 = 3;
+    pub(super) const MONOTONIC_RAW: i32 = 4;
+    pub(super) const REALTIME_COARSE: i32 = 5;
+    pub(super) const MONOTONIC_COARSE: i32 = 6;
+    pub(super) const BOOTTIME: i32 = 7;
+    pub(super) const TAI: i32 = 11;
+}
+
+/// A clock's time in nanoseconds. CPU time is the time since the start: the
+/// program is the only one in the VM.
+fn now(id: i32) -> Result<u64, Errno> {
+    let clocks = &current().process.clock;
+    Ok(match id {
+        clock::REALTIME | clock::REALTIME_COARSE | clock::TAI => clocks.realtime(),
+        clock::MONOTONIC | clock::MONOTONIC_RAW | clock::MONOTONIC_COARSE | clock::BOOTTIME => {
+            clocks.monotonic()
+        }
+        clock::PROCESS_CPUTIME | clock::THREAD_CPUTIME => clocks.elapsed(),
+        _ => return Err(Errno::EINVAL),
+    })
+}
+
+syscall_define! {
+    /// clock_gettime(2)
+    fn clock_gettime(id: i32, time: UserPtr<Timespec>) {
+        time.write(Timespec::from_ns(now(id)?)).map(|()| 0)
+    }
+}
+syscall_define! {
+    /// clock_getres(2)
+    fn clock_getres(id: i32, resolution: UserPtr<Timespec>) {
+        now(id)?;
+        resolution.write_if(Timespec::from_ns(1)).map(|()| 0)
+    }
+}
+syscall_define! {
+    /// gettimeofday(2): the time zone is UTC.
+    fn gettimeofday(time: UserPtr<Timespec>, zone: UserPtr<[u32; 2]>) {
+        if !time.is_null() {
+            let now = current().process.clock.realtime();
+            let mut value = Timespec::from_ns(now);
+            value.nanoseconds /= 1000; // struct timeval has microseconds
+            time.write(value)?;
+        }
+        zone.write_if([0; 2]).map(|()| 0)
+    }
+}
+syscall_define! {
+    /// time(2)
+    fn time(seconds: UserPtr<u64>) {
+        let now = current().process.clock.realtime() / NSEC_PER_SEC;
+        seconds.write_if(now).map(|()| now)
+    }
+}
+syscall_define! {
+    /// times(2): all time is user time.
+    fn times(buffer: UserPtr<[u64; 4]>) {
+        const TICK: u64 = NSEC_PER_SEC / 100;
+        let clocks = &current().process.clock;
+        buffer.write_if([clocks.elapsed() / TICK, 0, 0, 0])?;
+        Ok(clocks.monotonic() / TICK)
+    }
+}
+
+fn sleep(duration_ns: u64) -> SysResult {
+    host::call(Request::Sleep { duration_ns }).map(|_| 0)
+}
+
+syscall_define! {
+    /// nanosleep(2)
+    fn nanosleep(duration: UserPtr<Timespec>, _remaining: UserPtr<Timespec>) {
+        sleep(duration.read()?.to_ns()?)
+    }
+}
+syscall_define! {
+    /// clock_nanosleep(2)
+    fn clock_nanosleep(
+        id: i32,
+        flags: i32,
+        time: UserPtr<Timespec>,
+        _remaining: UserPtr<Timespec>,
+    ) {
+        const ABSOLUTE: i32 = 1;
+        let current = now(id)?;
+        if id == clock::THREAD_CPUTIME {
+            return Err(Errno::EINVAL);
+        }
+        let time = time.read()?.to_ns()?;
+        sleep(if flags & ABSOLUTE != 0 { time.saturating_sub(current) } else { time })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_spans_convert_both_ways() {
+        let span = Timespec {
+            seconds: 3,
+            nanoseconds: 5,
+        };
+        assert_eq!(span.to_ns(), Ok(3_000_000_005));
+        let back = Timespec::from_ns(3_000_000_005);
+        assert_eq!((back.seconds, back.nanoseconds), (3, 5));
+        for (seconds, nanoseconds) in [(-1, 0), (0, -1), (0, 1_000_000_000)] {
+            assert_eq!(
+                Timespec {
+                    seconds,
+                    nanoseconds
+                }
+                .to_ns(),
+                Err(Errno::EINVAL)
+            );
+        }
+        let long = Timespec {
+            seconds: i64::MAX,
+            nanoseconds: 999_999_999,
+        };
+        assert_eq!(long.to_ns(), Ok(u64::MAX));
+    }
+}

@@ -1,0 +1,56 @@
+//! The definition of a system call: one `syscall_define!` expands to the
+//! layers that a reader of Linux knows (include/linux/syscalls.h,
+//! arch/x86/include/asm/syscall_wrapper.h):
+//!
+//! ```text
+//! __x64_sys_NAME(regs)    takes the arguments from SYSCALL's registers
+//! __ia32_sys_NAME(regs)   takes them from INT 0x80's, 32 bits each
+//! __se_sys_NAME(longs)    sign and zero extension to the parameters' types
+//! __do_sys_NAME(typed…)   the body: what the man page says
+//! ```
+//!
+//! A body returns [`SysResult`]; the negative number is made here and nowhere
+//! else.
+
+use trapgate_abi::Errno;
+use trapgate_abi::errno::to_return;
+
+/// What a handler answers: the call's result or its error.
+pub type SysResult = Result<u64, Errno>;
+
+/// The value for RAX: the result, or the negative error number.
+#[inline(always)]
+pub const fn encode(result: SysResult) -> u64 {
+    to_return(result)
+}
+
+/// Defines one system call in four layers.
+macro_rules! syscall_define {
+    ($(#[$meta:meta])* fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $body:block) => {
+        pastey::paste! {
+            $(#[$meta])*
+            #[inline(always)]
+            fn [<__do_sys_ $name>]($($arg: $ty),*) -> $crate::syscall::define::SysResult $body
+
+            #[inline(always)]
+            #[allow(unused_variables, reason = "a call may have no arguments")]
+            fn [<__se_sys_ $name>](registers: $crate::syscall::args::Registers) -> u64 {
+                let [$($arg,)* ..] = registers;
+                $crate::syscall::define::encode([<__do_sys_ $name>](
+                    $(<$ty as $crate::syscall::args::Argument>::from_register($arg)),*
+                ))
+            }
+
+            #[doc = concat!("`", stringify!($name), "` by the x86-64 convention.")]
+            pub(crate) extern "C" fn [<__x64_sys_ $name>](regs: &trapgate_abi::PtRegs) -> u64 {
+                [<__se_sys_ $name>]($crate::syscall::args::x64(regs))
+            }
+
+            #[doc = concat!("`", stringify!($name), "` by the i386 convention.")]
+            pub(crate) extern "C" fn [<__ia32_sys_ $name>](regs: &trapgate_abi::PtRegs) -> u64 {
+                [<__se_sys_ $name>]($crate::syscall::args::ia32(regs))
+            }
+        }
+    };
+}
+pub(crate) use syscall_define;

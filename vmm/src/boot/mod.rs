@@ -1,0 +1,324 @@
+//! Everything that is in memory before the first instruction: the kernel, the
+//! program and its stack, the page tables, the boot information.
+//!
+//! What a start costs is decided here: what the program will surely touch is
+//! mapped, and all of it lies together at the bottom of RAM.
+
+mod page_tables;
+
+use crate::image::{Image, Prot};
+use crate::kernel::{Kernel, Piece};
+use crate::memory::{GuestRam, LEAST, OutOfRam};
+use crate::stack::{self, AuxValues, StackRequest, WordSize};
+use crate::{ByteSize, Error};
+use page_tables::{Frames, PageTables};
+use trapgate_abi::ABI_VERSION;
+use trapgate_abi::boot_info::{
+    BootInfo, ClockInfo, MAGIC, MAX_REGIONS, REGION_STACK, Range, Region, StandardFile,
+};
+use trapgate_abi::layout::{
+    BOOT_INFO, DIRECT_MAP, HIGH_RAM_START, KERNEL_BASE, LARGE_PAGE_SIZE, PAGE_SIZE, PERCPU_BASE,
+    PERCPU_PHYS, USER_STACK_SIZE, USER_STACK_TOP, percpu,
+};
+use trapgate_abi::x86::pte;
+
+/// Stack mapped below what the VMM has put there, in bytes: what a program
+/// uses before it does anything of its own.
+const STACK_AHEAD: u64 = 32 << 10;
+
+/// What a program starts with, besides its image.
+pub struct Start<'a> {
+    /// The program's name, for messages, and `AT_EXECFN`.
+    pub name: &'a str,
+    /// Its bytes.
+    pub bytes: &'a [u8],
+    /// Its arguments.
+    pub argv: &'a [Vec<u8>],
+    /// Its environment.
+    pub envp: &'a [Vec<u8>],
+    /// `AT_RANDOM`.
+    pub random: [u8; 16],
+    /// `AT_HWCAP`: CPUID.1:EDX as the guest sees it.
+    pub hwcap: u64,
+    /// `AT_HWCAP2`.
+    pub hwcap2: u64,
+    /// `feature` bits for the kernel.
+    pub features: u64,
+    /// The least log level that matters, as `log::LevelFilter`'s number.
+    pub log_level: u64,
+    /// Standard files.
+    pub files: [StandardFile; 3],
+}
+
+/// Memory that is ready but for the clocks.
+pub struct Prepared {
+    /// The kernel.
+    pub kernel: Kernel,
+    /// Physical address of the top page table.
+    pub page_table: u64,
+    /// The program's load bias, for symbols.
+    pub load_bias: u64,
+    /// Bytes at the bottom of RAM that hold something.
+    pub used: u64,
+    info: BootInfo,
+}
+
+impl Prepared {
+    /// Writes the boot information; the last thing before the first
+    /// instruction, because it carries the time.
+    ///
+    /// # Errors
+    /// Never, with RAM of [`LEAST`] bytes.
+    pub fn finish(mut self, ram: &GuestRam, clock: ClockInfo) -> Result<(), OutOfRam> {
+        self.info.clock = clock;
+        ram.write_boot_info(BOOT_INFO, &self.info)
+    }
+}
+
+/// Puts kernel, program, stack and tables into memory.
+///
+/// # Errors
+/// [`Error::Image`], [`Error::Stack`], [`Error::MemoryTooSmall`], or
+/// [`Error::Kernel`].
+pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepared, Error> {
+    let image_error = |source| Error::Image {
+        name: start.name.to_owned(),
+        source,
+    };
+    let image = crate::image::parse(start.bytes).map_err(image_error)?;
+    let stack = stack::build(&StackRequest {
+        top: USER_STACK_TOP,
+        limit: stack::DEFAULT_LIMIT,
+        word: WordSize::W64,
+        argv: start.argv,
+        envp: start.envp,
+        execfn: start.name.as_bytes(),
+        random: start.random,
+        platform: "x86_64",
+        auxv: AuxValues {
+            phdr: image.phdr_addr,
+            phent: image.phdr_entry_size.into(),
+            phnum: image.phdr_count.into(),
+            entry: image.entry,
+            hwcap: start.hwcap,
+            hwcap2: start.hwcap2,
+            ..AuxValues::default()
+        },
+    })?;
+
+    let needed = LEAST + image.memory_size() + stack.bytes.len() as u64 + STACK_AHEAD;
+    let too_small = || Error::MemoryTooSmall {
+        name: start.name.to_owned(),
+        given: ByteSize(ram.size()),
+        needed: ByteSize(needed.next_multiple_of(LARGE_PAGE_SIZE)),
+    };
+    if ram.size() < needed {
+        return Err(too_small());
+    }
+    ram.advise_large_pages(needed);
+    let kernel = Kernel::load(kernel, ram)?;
+    let (low_end, high_end) = ram.ends();
+    let mut builder = Builder {
+        ram,
+        frames: Frames::new(kernel.end(), low_end),
+        regions: vec![],
+    };
+    let mut tables = PageTables::new(&mut builder.frames).ok_or_else(too_small)?;
+    builder
+        .kernel(&mut tables, &kernel)
+        .and_then(|()| builder.program(&mut tables, &image, start.bytes))
+        .and_then(|()| builder.stack(&mut tables, &image, &stack.bytes))
+        .ok_or_else(too_small)?;
+    tables.write(ram).map_err(|_| too_small())?;
+    if builder.regions.len() > MAX_REGIONS {
+        return Err(Error::Kernel(format!("{} segments", builder.regions.len())));
+    }
+
+    let mut regions = [Region::default(); MAX_REGIONS];
+    regions[..builder.regions.len()].copy_from_slice(&builder.regions);
+    let used = builder.frames.next();
+    let info = BootInfo {
+        magic: MAGIC,
+        abi_version: ABI_VERSION,
+        features: start.features,
+        ram_size: ram.size(),
+        free: [
+            Range {
+                start: used,
+                end: low_end,
+            },
+            Range {
+                start: HIGH_RAM_START,
+                end: high_end,
+            },
+        ],
+        page_table: tables.root(),
+        entry: image.entry,
+        stack_pointer: stack.pointer,
+        brk: image.brk,
+        log_level: start.log_level,
+        clock: ClockInfo::default(),
+        files: start.files,
+        region_count: builder.regions.len() as u64,
+        regions,
+    };
+    Ok(Prepared {
+        kernel,
+        page_table: tables.root(),
+        load_bias: image.load_bias,
+        used,
+        info,
+    })
+}
+
+/// Where things go, one after the other. Methods answer `None` if RAM ends.
+struct Builder<'a> {
+    ram: &'a GuestRam,
+    frames: Frames,
+    regions: Vec<Region>,
+}
+
+/// Flags of the kernel's own pages. Accessed and dirty are set ahead, so that
+/// the CPU need not come back to do it.
+fn kernel_flags(write: bool, exec: bool) -> u64 {
+    let base = pte::P | pte::A | pte::G;
+    base | if write { pte::W | pte::D } else { 0 } | if exec { 0 } else { pte::NX }
+}
+
+fn user_flags(prot: Prot) -> u64 {
+    // On x86 what can be written or executed can be read.
+    if !(prot.read || prot.write || prot.exec) {
+        return 1 << 9; // guest: arch::paging::NO_ACCESS
+    }
+    let base = pte::P | pte::U | pte::A;
+    base | if prot.write { pte::W | pte::D } else { 0 } | if prot.exec { 0 } else { pte::NX }
+}
+
+fn prot_bits(prot: Prot) -> u64 {
+    u64::from(prot.read) | u64::from(prot.write) << 1 | u64::from(prot.exec) << 2
+}
+
+impl Builder<'_> {
+    /// The kernel's half: image, per-CPU area, direct map.
+    fn kernel(&mut self, tables: &mut PageTables, kernel: &Kernel) -> Option<()> {
+        let frames = &mut self.frames;
+        for &Piece {
+            start,
+            end,
+            write,
+            exec,
+        } in &kernel.pieces
+        {
+            let flags = kernel_flags(write, exec);
+            tables.map(
+                KERNEL_BASE + start,
+                start,
+                end - start,
+                flags,
+                false,
+                frames,
+            )?;
+        }
+        let data = kernel_flags(true, false);
+        for (start, end) in percpu::MAPPED {
+            let physical = PERCPU_PHYS + start;
+            tables.map(
+                PERCPU_BASE + start,
+                physical,
+                end - start,
+                data,
+                false,
+                frames,
+            )?;
+        }
+        // The direct map: small pages where the kernel image is, so that its
+        // text and constants are read-only there too.
+        let (low_end, high_end) = self.ram.ends();
+        let small = LARGE_PAGE_SIZE.min(low_end);
+        tables.map(DIRECT_MAP, 0, small, data, false, frames)?;
+        tables.map(
+            DIRECT_MAP + small,
+            small,
+            low_end - small,
+            data,
+            true,
+            frames,
+        )?;
+        let high = high_end - HIGH_RAM_START;
+        tables.map(
+            DIRECT_MAP + HIGH_RAM_START,
+            HIGH_RAM_START,
+            high,
+            data,
+            true,
+            frames,
+        )?;
+        for piece in kernel.pieces.iter().filter(|piece| !piece.write) {
+            let flags = kernel_flags(false, false);
+            tables.set_flags(
+                DIRECT_MAP + piece.start,
+                piece.end - piece.start,
+                flags,
+                frames,
+            );
+        }
+        Some(())
+    }
+
+    /// The program's segments, copied.
+    fn program(&mut self, tables: &mut PageTables, image: &Image, bytes: &[u8]) -> Option<()> {
+        for segment in &image.segments {
+            let length = segment.end - segment.start;
+            let physical = self.frames.take(length)?;
+            let data = bytes.get(segment.file.clone())?;
+            self.ram
+                .write(physical + (segment.data_start - segment.start), data)
+                .ok()?;
+            let flags = user_flags(segment.prot);
+            tables.map(
+                segment.start,
+                physical,
+                length,
+                flags,
+                false,
+                &mut self.frames,
+            )?;
+            let flags = prot_bits(segment.prot);
+            self.regions.push(Region {
+                start: segment.start,
+                end: segment.end,
+                flags,
+            });
+        }
+        Some(())
+    }
+
+    /// The stack: its top mapped and filled.
+    fn stack(&mut self, tables: &mut PageTables, image: &Image, bytes: &[u8]) -> Option<()> {
+        let prot = Prot {
+            read: true,
+            write: true,
+            exec: image.exec_stack,
+        };
+        let length = (bytes.len() as u64 + STACK_AHEAD).next_multiple_of(PAGE_SIZE);
+        let physical = self.frames.take(length)?;
+        self.ram
+            .write(physical + length - bytes.len() as u64, bytes)
+            .ok()?;
+        let start = USER_STACK_TOP - length;
+        tables.map(
+            start,
+            physical,
+            length,
+            user_flags(prot),
+            false,
+            &mut self.frames,
+        )?;
+        self.regions.push(Region {
+            start: USER_STACK_TOP - USER_STACK_SIZE,
+            end: USER_STACK_TOP,
+            flags: prot_bits(prot) | REGION_STACK,
+        });
+        Some(())
+    }
+}

@@ -1,0 +1,186 @@
+//! The first page tables, built by the VMM because here it costs nothing: the
+//! program's pages, the kernel's with W^X, the per-CPU area with its guard
+//! pages, and the direct map.
+//!
+//! Built in the VMM's own memory and copied out at the end.
+
+use crate::memory::{GuestRam, OutOfRam};
+use trapgate_abi::layout::{LARGE_PAGE_SIZE, PAGE_SIZE};
+use trapgate_abi::x86::pte;
+
+/// Physical frames in ascending order.
+pub(super) struct Frames {
+    next: u64,
+    limit: u64,
+}
+
+impl Frames {
+    /// Frames from `start` on, below `limit`.
+    pub(super) fn new(start: u64, limit: u64) -> Self {
+        Frames {
+            next: start.next_multiple_of(PAGE_SIZE),
+            limit,
+        }
+    }
+
+    /// `bytes` of memory, rounded up to pages.
+    pub(super) fn take(&mut self, bytes: u64) -> Option<u64> {
+        let start = self.next;
+        let length = bytes.checked_next_multiple_of(PAGE_SIZE)?;
+        let end = start.checked_add(length).filter(|&end| end <= self.limit)?;
+        self.next = end;
+        Some(start)
+    }
+
+    /// The first frame that was not taken.
+    pub(super) fn next(&self) -> u64 {
+        self.next
+    }
+}
+
+/// Tables under construction; the first is the top one.
+pub(super) struct PageTables {
+    tables: Vec<(u64, Box<[u64; 512]>)>,
+}
+
+/// The bits of entries above the leaves: the leaves decide.
+const ABOVE: u64 = pte::P | pte::W | pte::U | pte::A;
+
+impl PageTables {
+    /// An empty set.
+    pub(super) fn new(frames: &mut Frames) -> Option<Self> {
+        Some(PageTables {
+            tables: vec![(frames.take(PAGE_SIZE)?, Box::new([0; 512]))],
+        })
+    }
+
+    /// Physical address of the top table.
+    pub(super) fn root(&self) -> u64 {
+        self.tables[0].0
+    }
+
+    /// The entry for `address` in the table of `level` (0: leaf).
+    fn entry(&mut self, address: u64, level: u32, frames: &mut Frames) -> Option<&mut u64> {
+        let mut table = 0;
+        for above in (level + 1..4).rev() {
+            let index = (address >> (12 + 9 * above)) as usize % 512;
+            let entry = self.tables[table].1[index];
+            table = if entry == 0 {
+                let physical = frames.take(PAGE_SIZE)?;
+                self.tables[table].1[index] = physical | ABOVE;
+                self.tables.push((physical, Box::new([0; 512])));
+                self.tables.len() - 1
+            } else {
+                let physical = entry & pte::ADDRESS;
+                self.tables.iter().position(|(at, _)| *at == physical)?
+            };
+        }
+        Some(&mut self.tables[table].1[(address >> (12 + 9 * level)) as usize % 512])
+    }
+
+    /// Maps `length` bytes at `address` to `physical`, with large pages where
+    /// `large` and everything is aligned. `None` if frames ran out.
+    pub(super) fn map(
+        &mut self,
+        address: u64,
+        physical: u64,
+        length: u64,
+        flags: u64,
+        large: bool,
+        frames: &mut Frames,
+    ) -> Option<()> {
+        let mut done = 0;
+        while done < length {
+            let (at, to) = (address + done, physical + done);
+            let fits = length - done >= LARGE_PAGE_SIZE;
+            if large && fits && (at | to).is_multiple_of(LARGE_PAGE_SIZE) {
+                *self.entry(at, 1, frames)? = to | flags | pte::PS;
+                done += LARGE_PAGE_SIZE;
+            } else {
+                *self.entry(at, 0, frames)? = to | flags;
+                done += PAGE_SIZE;
+            }
+        }
+        Some(())
+    }
+
+    /// Changes the flags of pages that were mapped as small ones.
+    pub(super) fn set_flags(&mut self, address: u64, length: u64, flags: u64, frames: &mut Frames) {
+        for at in (address..address + length).step_by(PAGE_SIZE as usize) {
+            if let Some(entry) = self.entry(at, 0, frames) {
+                *entry = *entry & pte::ADDRESS | flags;
+            }
+        }
+    }
+
+    /// Copies the tables into RAM.
+    ///
+    /// # Errors
+    /// If their frames are not RAM.
+    pub(super) fn write(&self, ram: &GuestRam) -> Result<(), OutOfRam> {
+        self.tables
+            .iter()
+            .try_for_each(|(physical, table)| ram.write_words(*physical, &table[..]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Walks the tables as the CPU would.
+    fn translate(ram: &GuestRam, root: u64, address: u64) -> Option<u64> {
+        let mut table = root;
+        for level in (0..4).rev() {
+            let index = address >> (12 + 9 * level) & 511;
+            let [entry] = ram.read_words::<1>(table + index * 8).ok()?;
+            if entry & pte::P == 0 {
+                return None;
+            }
+            if level == 0 || entry & pte::PS != 0 {
+                let offset = address & ((1 << (12 + 9 * level)) - 1);
+                return Some((entry & pte::ADDRESS & !((1 << (12 + 9 * level)) - 1)) + offset);
+            }
+            table = entry & pte::ADDRESS;
+        }
+        None
+    }
+
+    #[test]
+    fn what_is_mapped_translates_and_nothing_else_does() {
+        let ram = GuestRam::new(16 << 20).unwrap();
+        let mut frames = Frames::new(0x10_0000, 0x20_0000);
+        let mut tables = PageTables::new(&mut frames).unwrap();
+        tables
+            .map(
+                0x40_0000,
+                0x5000,
+                0x3000,
+                pte::P | pte::U,
+                false,
+                &mut frames,
+            )
+            .unwrap();
+        let direct = 0xffff_8880_0000_0000;
+        tables
+            .map(direct, 0, 16 << 20, pte::P | pte::W, true, &mut frames)
+            .unwrap();
+        tables.write(&ram).unwrap();
+        let root = tables.root();
+        assert_eq!(translate(&ram, root, 0x40_0123), Some(0x5123));
+        assert_eq!(translate(&ram, root, 0x40_2fff), Some(0x7fff));
+        assert_eq!(translate(&ram, root, 0x40_3000), None);
+        assert_eq!(translate(&ram, root, 0x3f_ffff), None);
+        assert_eq!(translate(&ram, root, direct + 0x12_3456), Some(0x12_3456));
+        assert_eq!(translate(&ram, root, direct + (16 << 20)), None);
+    }
+
+    #[test]
+    fn frames_run_out_and_say_so() {
+        let mut frames = Frames::new(0x1000, 0x3000);
+        assert_eq!(frames.take(1), Some(0x1000));
+        assert_eq!(frames.take(0x1001), None);
+        assert_eq!(frames.take(0x1000), Some(0x2000));
+        assert_eq!(frames.take(u64::MAX), None);
+    }
+}

@@ -1,0 +1,190 @@
+//! What to run, with what, within which limits.
+
+use crate::policy::Policy;
+use crate::sandbox::Sandbox;
+use crate::{ByteSize, Error};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// RAM, if nothing else is said.
+pub const DEFAULT_MEMORY: ByteSize = ByteSize(256 << 20);
+
+/// The program to run.
+#[derive(Clone, Debug)]
+pub enum Program {
+    /// A file of the host's.
+    Path(PathBuf),
+    /// An ELF file's bytes, with a name for messages.
+    Bytes {
+        /// The name.
+        name: String,
+        /// The bytes.
+        bytes: Arc<[u8]>,
+    },
+}
+
+/// What stands behind a standard file of the program.
+#[derive(Debug, Default)]
+pub enum Stdio {
+    /// The same as this process's.
+    #[default]
+    Inherit,
+    /// Nothing: the descriptor is closed.
+    Closed,
+    /// This file, pipe, terminal or socket.
+    Fd(OwnedFd),
+}
+
+impl Stdio {
+    /// The file behind it.
+    fn open(self, own: &impl AsFd) -> Option<File> {
+        match self {
+            Stdio::Inherit => own.as_fd().try_clone_to_owned().ok().map(File::from),
+            Stdio::Closed => None,
+            Stdio::Fd(fd) => Some(fd.into()),
+        }
+    }
+}
+
+/// A sandbox's configuration.
+#[derive(Debug)]
+pub struct Config {
+    /// What to run.
+    pub program: Option<Program>,
+    /// Its arguments, the first being its name; empty: its path.
+    pub argv: Vec<Vec<u8>>,
+    /// Its environment, as `NAME=VALUE`.
+    pub envp: Vec<Vec<u8>>,
+    /// RAM.
+    pub memory: ByteSize,
+    /// Wall-clock time that it may run.
+    pub timeout: Option<Duration>,
+    /// What it may ask for.
+    pub policy: Policy,
+    /// Standard input, output and error.
+    pub stdio: [Stdio; 3],
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            program: None,
+            argv: Vec::new(),
+            envp: Vec::new(),
+            memory: DEFAULT_MEMORY,
+            timeout: None,
+            policy: Policy::default(),
+            stdio: Default::default(),
+        }
+    }
+}
+
+impl Config {
+    /// The standard files, opened.
+    pub(crate) fn open_stdio(&mut self) -> [Option<File>; 3] {
+        let [input, output, error] = std::mem::take(&mut self.stdio);
+        [
+            input.open(&std::io::stdin()),
+            output.open(&std::io::stdout()),
+            error.open(&std::io::stderr()),
+        ]
+    }
+}
+
+/// Builds a [`Sandbox`] step by step.
+#[derive(Debug, Default)]
+pub struct Builder {
+    config: Config,
+    args: Vec<Vec<u8>>,
+}
+
+impl Builder {
+    /// Runs the program at `path`; its first argument is the same.
+    pub fn program(mut self, path: impl AsRef<Path>) -> Self {
+        self.config.program = Some(Program::Path(path.as_ref().to_owned()));
+        self
+    }
+
+    /// Runs the program in `bytes`; its first argument is `name`.
+    pub fn program_bytes(mut self, name: impl Into<String>, bytes: impl Into<Arc<[u8]>>) -> Self {
+        self.config.program = Some(Program::Bytes {
+            name: name.into(),
+            bytes: bytes.into(),
+        });
+        self
+    }
+
+    /// Adds arguments, after the program's name.
+    pub fn args(mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        self.args
+            .extend(args.into_iter().map(|arg| arg.as_ref().as_bytes().to_vec()));
+        self
+    }
+
+    /// Sets a variable of the environment, which is empty otherwise.
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        let mut variable = OsString::from(name.as_ref());
+        variable.push("=");
+        let prefix = variable.as_bytes().to_vec();
+        variable.push(value.as_ref());
+        self.config.envp.retain(|other| !other.starts_with(&prefix));
+        self.config.envp.push(variable.into_vec());
+        self
+    }
+
+    /// RAM.
+    pub fn memory(mut self, memory: ByteSize) -> Self {
+        self.config.memory = memory;
+        self
+    }
+
+    /// Ends the program after this much wall-clock time.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.config.timeout = Some(timeout);
+        self
+    }
+
+    /// What the program may ask for.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.config.policy = policy;
+        self
+    }
+
+    /// Standard input.
+    pub fn stdin(mut self, stdio: Stdio) -> Self {
+        self.config.stdio[0] = stdio;
+        self
+    }
+
+    /// Standard output.
+    pub fn stdout(mut self, stdio: Stdio) -> Self {
+        self.config.stdio[1] = stdio;
+        self
+    }
+
+    /// Standard error.
+    pub fn stderr(mut self, stdio: Stdio) -> Self {
+        self.config.stdio[2] = stdio;
+        self
+    }
+
+    /// Makes the VM and loads the program.
+    ///
+    /// # Errors
+    /// [`Error`], for whatever keeps the program from running.
+    pub fn build(self) -> Result<Sandbox, Error> {
+        let Builder { mut config, args } = self;
+        let name = match &config.program {
+            Some(Program::Path(path)) => path.as_os_str().as_bytes().to_vec(),
+            Some(Program::Bytes { name, .. }) => name.clone().into_bytes(),
+            None => return Err(Error::NoProgram),
+        };
+        config.argv = std::iter::once(name).chain(args).collect();
+        Sandbox::new(config)
+    }
+}

@@ -1,0 +1,176 @@
+//! What can go wrong before and beside the program, each with what to do, and
+//! with the status that the command line makes of it.
+
+use crate::image::ImageError;
+use crate::report::KernelReport;
+use crate::stack::StackError;
+use std::io;
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// Exit statuses of trapgate's own (as env(1), timeout(1) and chroot(1) use
+/// them).
+pub mod status {
+    /// The program ran longer than `--timeout`.
+    pub const TIMEOUT: u8 = 124;
+    /// trapgate itself failed.
+    pub const SETUP: u8 = 125;
+    /// The program was found and cannot be executed.
+    pub const CANNOT_EXECUTE: u8 = 126;
+    /// The program was not found.
+    pub const NOT_FOUND: u8 = 127;
+    /// Added to the number of the signal that killed the program.
+    pub const SIGNAL: u8 = 128;
+}
+
+/// Why a sandbox could not be made, or could not go on.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// No program was named.
+    #[error("no program: name the program to run")]
+    NoProgram,
+    /// There is no such file.
+    #[error("{path}: no such file{hint}", path = .path.display())]
+    NotFound {
+        /// The program.
+        path: PathBuf,
+        /// What may have been meant.
+        hint: String,
+    },
+    /// The file cannot be read.
+    #[error("{path}: cannot be read: {source}", path = .path.display())]
+    Unreadable {
+        /// The program.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is not a regular one.
+    #[error("{path}: is {kind}, not a program", path = .path.display())]
+    NotAFile {
+        /// The program.
+        path: PathBuf,
+        /// What it is.
+        kind: &'static str,
+    },
+    /// The file may not be executed.
+    #[error("{path}: is not executable: chmod +x it", path = .path.display())]
+    NotExecutable {
+        /// The program.
+        path: PathBuf,
+    },
+    /// The file is no program that can run here.
+    #[error("{name}: {source}")]
+    Image {
+        /// The program.
+        name: String,
+        /// Why not.
+        source: ImageError,
+    },
+    /// Arguments and environment do not fit.
+    #[error(transparent)]
+    Stack(#[from] StackError),
+    /// The memory asked for is too small for the program.
+    #[error(
+        "{given} of memory are too little: {needed} are needed to start {name}; raise --memory"
+    )]
+    MemoryTooSmall {
+        /// The program.
+        name: String,
+        /// What was asked for.
+        given: crate::ByteSize,
+        /// What is needed.
+        needed: crate::ByteSize,
+    },
+    /// The memory asked for is more than there can be.
+    #[error("{given} of memory cannot be had: {reason}; lower --memory")]
+    MemoryTooLarge {
+        /// What was asked for.
+        given: crate::ByteSize,
+        /// Why not.
+        reason: String,
+    },
+    /// There is no KVM.
+    #[error("/dev/kvm: {source}: {advice}")]
+    NoKvm {
+        /// What open(2) said.
+        source: io::Error,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// KVM lacks something.
+    #[error("this host's KVM {what}: run 'trapgate doctor' for details")]
+    Unsupported {
+        /// What it lacks.
+        what: String,
+    },
+    /// A call to KVM failed.
+    #[error("KVM: {call}: {source}: run 'trapgate doctor' for details")]
+    Kvm {
+        /// The call.
+        call: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// A call to the host failed.
+    #[error("{call}: {source}")]
+    Host {
+        /// The call.
+        call: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The embedded kernel is not one that this VMM can run.
+    #[error("the embedded kernel cannot be used: {0}: this is a defect of trapgate's build")]
+    Kernel(String),
+    /// KVM left the guest for a reason that the VMM does not handle.
+    #[error("the VM stopped: {reason}\n{state}")]
+    Stopped {
+        /// The reason.
+        reason: String,
+        /// The CPU's state.
+        state: String,
+    },
+    /// The guest kernel failed.
+    #[error("{0}")]
+    KernelFailed(Box<KernelReport>),
+    /// The guest's ring 0 broke the hypercall interface's rules.
+    #[error("the guest kernel made a request that is none: {0}: the sandbox was ended")]
+    Malformed(trapgate_abi::hypercall::Malformed),
+    /// A recipe cannot be used.
+    #[error("{path}: {reason}", path = .path.display())]
+    Recipe {
+        /// The recipe.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// The exit status that the command line makes of it.
+    pub fn status(&self) -> u8 {
+        match self {
+            Error::NotFound { .. } => status::NOT_FOUND,
+            Error::Unreadable { .. }
+            | Error::NotAFile { .. }
+            | Error::NotExecutable { .. }
+            | Error::Image { .. }
+            | Error::Stack(_) => status::CANNOT_EXECUTE,
+            _ => status::SETUP,
+        }
+    }
+
+    /// A failed call to KVM.
+    pub(crate) fn kvm(call: &'static str) -> impl FnOnce(kvm_ioctls::Error) -> Error {
+        move |error| Error::Kvm {
+            call,
+            source: io::Error::from_raw_os_error(error.errno()),
+        }
+    }
+
+    /// A failed call to the host.
+    pub(crate) fn host(call: &'static str) -> impl FnOnce(io::Error) -> Error {
+        move |source| Error::Host { call, source }
+    }
+}

@@ -1,0 +1,244 @@
+//! The services: what the kernel asks for, carried out on the host.
+//!
+//! `run` calls [`Services::serve`] with a message that was copied out of guest
+//! memory once. Here it is decoded and put before the policy; after that each
+//! request is one function in [`files`] or below. Everything a guest can make
+//! the VMM do is bounded.
+#![allow(unsafe_code, reason = "system calls that take pointers")]
+
+mod files;
+
+use crate::memory::GuestRam;
+use crate::policy::{Grant, Policy};
+use crate::stats::HostCallStats;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use trapgate_abi::Errno;
+use trapgate_abi::boot_info::StandardFile;
+use trapgate_abi::errno::to_return;
+use trapgate_abi::hypercall::{self, MESSAGE_WORDS, Malformed, Message, Request, Segment};
+
+/// Random bytes in one request at most; the kernel asks again for more.
+const RANDOM_LIMIT: u64 = 64 << 10;
+
+/// What the services need of a sandbox.
+pub struct Services {
+    ram: Arc<GuestRam>,
+    policy: Policy,
+    files: [Option<File>; 3],
+    /// Set when the sandbox was told to stop.
+    stop: Arc<AtomicBool>,
+    /// What was asked for.
+    pub stats: HostCallStats,
+}
+
+/// What comes of a request.
+#[derive(Debug)]
+pub enum Served {
+    /// The reply: write it and go on.
+    Reply(Box<Message>),
+    /// The guest is done, in the way that this request says.
+    End(Request),
+    /// The sandbox was told to stop while the request waited.
+    Stopped,
+}
+
+/// The result of a service: the reply's first word, and data in the message.
+type Reply = Result<u64, Failure>;
+
+/// Why there is no result.
+enum Failure {
+    /// An error for the guest.
+    Errno(Errno),
+    /// The sandbox was told to stop.
+    Stopped,
+}
+
+impl From<Errno> for Failure {
+    fn from(errno: Errno) -> Self {
+        Failure::Errno(errno)
+    }
+}
+
+/// The last system call's error.
+fn last_errno() -> Errno {
+    let number = io::Error::last_os_error().raw_os_error().unwrap_or(0);
+    u16::try_from(number)
+        .ok()
+        .and_then(Errno::new)
+        .unwrap_or(Errno::EIO)
+}
+
+impl Services {
+    /// Services on these files.
+    pub fn new(
+        ram: Arc<GuestRam>,
+        policy: Policy,
+        files: [Option<File>; 3],
+        stop: Arc<AtomicBool>,
+    ) -> Self {
+        Services {
+            ram,
+            policy,
+            files,
+            stop,
+            stats: HostCallStats::default(),
+        }
+    }
+
+    /// What the kernel is told of the standard files at the start.
+    pub fn describe_files(&self) -> [StandardFile; 3] {
+        let describe = |number: usize| {
+            let granted = Grant::of_file(number as u32).is_some_and(|g| self.policy.allows(g));
+            self.files[number]
+                .as_ref()
+                .filter(|_| granted)
+                .map(files::describe)
+        };
+        [0, 1, 2].map(|number| describe(number).unwrap_or_default())
+    }
+
+    /// Serves one request.
+    ///
+    /// # Errors
+    /// [`Malformed`], if the message is none.
+    pub fn serve(&mut self, message: &Message) -> Result<Served, Malformed> {
+        let request = Request::decode(message)?;
+        self.stats.count(&request);
+        if let Request::Exit { .. } | Request::Killed { .. } | Request::Failed { .. } = request {
+            return Ok(Served::End(request));
+        }
+        let mut reply = Box::new([0; MESSAGE_WORDS]);
+        let result = match self.policy.check(&request) {
+            Ok(()) => self.carry_out(&request, message, &mut reply)?,
+            Err(errno) => {
+                self.stats.refused += 1;
+                Err(errno.into())
+            }
+        };
+        reply[0] = to_return(match result {
+            Ok(value) => Ok(value),
+            Err(Failure::Errno(errno)) => Err(errno),
+            Err(Failure::Stopped) => return Ok(Served::Stopped),
+        });
+        Ok(Served::Reply(reply))
+    }
+
+    /// Carries a permitted request out. The outer error is a malformed
+    /// attachment, the inner one an answer.
+    fn carry_out(
+        &self,
+        request: &Request,
+        message: &Message,
+        reply: &mut Message,
+    ) -> Result<Reply, Malformed> {
+        let data = &mut reply[1..];
+        Ok(match *request {
+            Request::Write { file } => self.write(file, hypercall::segments(message)?),
+            Request::Read { file } => self.read(file, None, hypercall::segments(message)?),
+            Request::ReadAt { file, offset } => {
+                self.read(file, Some(offset), hypercall::segments(message)?)
+            }
+            Request::Seek {
+                file,
+                offset,
+                whence,
+            } => self.seek(file, offset, whence),
+            Request::Status { file } => self.status(file, data),
+            Request::TerminalAttributes { file } => self.terminal_attributes(file, data),
+            Request::WindowSize { file } => self.window_size(file, data),
+            Request::Poll { timeout_ns } => {
+                let entries: Vec<_> = hypercall::poll_entries(message)?.collect();
+                self.poll(&entries, timeout_ns, data)
+            }
+            Request::Sleep { duration_ns } => self.sleep(duration_ns),
+            Request::Random => self.random(hypercall::segments(message)?),
+            Request::Discard => self.discard(hypercall::segments(message)?),
+            Request::Exit { .. } | Request::Killed { .. } | Request::Failed { .. } => {
+                unreachable!("these end the run before they get here")
+            }
+        })
+    }
+
+    /// Repeats `call` while signals interrupt it, until it answers or the
+    /// sandbox is told to stop.
+    fn interruptible(&self, mut call: impl FnMut() -> isize) -> Reply {
+        loop {
+            if self.stop.load(Ordering::Acquire) {
+                return Err(Failure::Stopped);
+            }
+            match call() {
+                -1 => match last_errno() {
+                    Errno::EINTR => {}
+                    errno => return Err(errno.into()),
+                },
+                result => return Ok(result as u64),
+            }
+        }
+    }
+
+    /// The host's file descriptor of a standard file.
+    fn fd(&self, file: u32) -> Result<libc::c_int, Errno> {
+        let file = self.files.get(file as usize).and_then(Option::as_ref);
+        file.map(AsRawFd::as_raw_fd).ok_or(Errno::EBADF)
+    }
+
+    fn sleep(&self, duration_ns: u64) -> Reply {
+        let start = Instant::now();
+        let duration = Duration::from_nanos(duration_ns);
+        loop {
+            if self.stop.load(Ordering::Acquire) {
+                return Err(Failure::Stopped);
+            }
+            let Some(left) = duration
+                .checked_sub(start.elapsed())
+                .filter(|left| !left.is_zero())
+            else {
+                return Ok(0);
+            };
+            let time = libc::timespec {
+                tv_sec: left.as_secs().min(i32::MAX as u64) as libc::time_t,
+                tv_nsec: left.subsec_nanos().into(),
+            };
+            // SAFETY: a valid pointer. A kick ends it early, and then the loop
+            // looks at the flag.
+            unsafe { libc::nanosleep(&raw const time, std::ptr::null_mut()) };
+        }
+    }
+
+    fn random(&self, segments: impl Iterator<Item = Segment>) -> Reply {
+        let mut done = 0;
+        let mut bytes = [0u8; 256];
+        for Segment { address, length } in segments {
+            let mut offset = 0;
+            while offset < length && done < RANDOM_LIMIT {
+                let piece = &mut bytes[..(length - offset).min(256) as usize];
+                // SAFETY: a valid buffer of that length; up to 256 bytes are
+                // never cut short (getrandom(2)).
+                let got = unsafe { libc::getrandom(piece.as_mut_ptr().cast(), piece.len(), 0) };
+                if got != piece.len() as isize {
+                    return Err(last_errno().into());
+                }
+                let at = address.checked_add(offset).ok_or(Errno::EFAULT)?;
+                self.ram.write(at, piece).map_err(|_| Errno::EFAULT)?;
+                offset += piece.len() as u64;
+                done += piece.len() as u64;
+            }
+        }
+        Ok(done)
+    }
+
+    fn discard(&self, segments: impl Iterator<Item = Segment>) -> Reply {
+        for segment in segments {
+            self.ram.discard(segment).map_err(|_| Errno::EFAULT)?;
+        }
+        Ok(0)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+//! The services, fed with messages directly: no VM.
+
+use super::*;
+use std::io::{Read, Write, pipe};
+use trapgate_abi::hypercall::{PollEntry, push_poll, push_segment};
+
+const RAM: u64 = 4 << 20;
+
+fn services(files: [Option<File>; 3]) -> Services {
+    let ram = Arc::new(GuestRam::new(RAM).unwrap());
+    Services::new(ram, Policy::default(), files, Arc::default())
+}
+
+fn message(request: Request, segments: &[(u64, u64)]) -> Message {
+    let mut message = [0; MESSAGE_WORDS];
+    request.encode(&mut message);
+    for &(address, length) in segments {
+        assert!(push_segment(&mut message, Segment { address, length }));
+    }
+    message
+}
+
+fn reply(services: &mut Services, message: &Message) -> Message {
+    match services.serve(message).unwrap() {
+        Served::Reply(reply) => *reply,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn errno(errno: Errno) -> u64 {
+    to_return(Err(errno))
+}
+
+#[test]
+fn writes_gather_and_reads_scatter() {
+    let (mut out, output) = pipe().unwrap();
+    let (input, mut inp) = pipe().unwrap();
+    let files = [
+        Some(std::os::fd::OwnedFd::from(input).into()),
+        Some(std::os::fd::OwnedFd::from(output).into()),
+        None,
+    ];
+    let mut services = services(files);
+    services.ram.write(0x1000, b"hello ").unwrap();
+    services.ram.write(0x3000, b"world").unwrap();
+    let request = message(Request::Write { file: 1 }, &[(0x1000, 6), (0x3000, 5)]);
+    assert_eq!(reply(&mut services, &request)[0], 11);
+    let mut text = [0; 11];
+    out.read_exact(&mut text).unwrap();
+    assert_eq!(&text, b"hello world");
+
+    inp.write_all(b"abcdef").unwrap();
+    let request = message(Request::Read { file: 0 }, &[(0x5000, 2), (0x7000, 100)]);
+    assert_eq!(reply(&mut services, &request)[0], 6);
+    assert_eq!(
+        services.ram.read_words::<1>(0x7000).unwrap()[0],
+        u64::from_le_bytes(*b"cdef\0\0\0\0")
+    );
+}
+
+#[test]
+fn segments_outside_ram_are_efault_and_touch_nothing() {
+    let (_out, output) = pipe().unwrap();
+    let mut services = services([None, Some(std::os::fd::OwnedFd::from(output).into()), None]);
+    for bad in [
+        (RAM, 1),
+        (RAM - 1, 2),
+        (u64::MAX, u64::MAX),
+        (0, u64::MAX),
+        (1 << 63, 1 << 63),
+    ] {
+        for request in [
+            Request::Write { file: 1 },
+            Request::Discard,
+            Request::Random,
+        ] {
+            let answer = reply(&mut services, &message(request, &[(0x1000, 1), bad]));
+            assert_eq!(answer[0], errno(Errno::EFAULT), "{request:?} {bad:?}");
+        }
+    }
+}
+
+#[test]
+fn files_that_are_not_there_are_ebadf() {
+    let mut services = services([None, None, None]);
+    for file in [0, 1, 2, 3, u32::MAX] {
+        for request in [
+            Request::Write { file },
+            Request::Read { file },
+            Request::Status { file },
+            Request::Seek {
+                file,
+                offset: 0,
+                whence: 0,
+            },
+        ] {
+            assert_eq!(
+                reply(&mut services, &message(request, &[]))[0],
+                errno(Errno::EBADF)
+            );
+        }
+    }
+}
+
+#[test]
+fn what_the_policy_refuses_is_counted() {
+    let mut services = services([None, None, None]);
+    services.policy = Policy::only([]);
+    let answer = reply(&mut services, &message(Request::Random, &[(0x1000, 8)]));
+    assert_eq!(answer[0], errno(Errno::EPERM));
+    assert_eq!(services.stats.refused, 1);
+    assert_eq!(services.ram.read_words::<1>(0x1000).unwrap(), [0]);
+}
+
+#[test]
+fn random_fills_what_it_says() {
+    let mut services = services([None, None, None]);
+    let answer = reply(
+        &mut services,
+        &message(Request::Random, &[(0x1000, 300), (0x3000, 8)]),
+    );
+    assert_eq!(answer[0], 308);
+    let words = services.ram.read_words::<32>(0x1000).unwrap();
+    assert!(words.iter().filter(|word| **word == 0).count() < 3);
+    // More than the limit is cut, not refused.
+    let answer = reply(&mut services, &message(Request::Random, &[(0, RAM)]));
+    assert_eq!(answer[0], RANDOM_LIMIT);
+}
+
+#[test]
+fn a_stopped_sandbox_does_not_begin_to_wait() {
+    let mut services = services([None, None, None]);
+    services.stop.store(true, Ordering::Release);
+    let forever = message(
+        Request::Sleep {
+            duration_ns: u64::MAX,
+        },
+        &[],
+    );
+    assert!(matches!(services.serve(&forever), Ok(Served::Stopped)));
+    let forever = message(Request::Poll { timeout_ns: -1 }, &[]);
+    assert!(matches!(services.serve(&forever), Ok(Served::Stopped)));
+}
+
+#[test]
+fn poll_answers_for_each_file() {
+    let (input, mut inp) = pipe().unwrap();
+    let mut services = services([Some(std::os::fd::OwnedFd::from(input).into()), None, None]);
+    let mut request = message(Request::Poll { timeout_ns: 0 }, &[]);
+    push_poll(
+        &mut request,
+        PollEntry {
+            file: 0,
+            events: libc::POLLIN as u16,
+        },
+    );
+    assert_eq!(reply(&mut services, &request)[..2], [0, 0]);
+    inp.write_all(b"x").unwrap();
+    assert_eq!(
+        reply(&mut services, &request)[..2],
+        [1, libc::POLLIN as u64]
+    );
+}
+
+#[test]
+fn any_message_is_served_or_refused_without_a_panic() {
+    use proptest::prelude::*;
+    let mut services = services([None, None, None]);
+    // No sleeping for what the strategy makes up.
+    services.policy.deny(&[Grant::Clock]);
+    let word = prop_oneof![0..20u64, any::<u64>(), Just(RAM), Just(u64::MAX)];
+    let words = prop::collection::vec(word, MESSAGE_WORDS);
+    proptest!(|(words in words)| {
+        let mut message = [0; MESSAGE_WORDS];
+        message.copy_from_slice(&words);
+        if let Ok(Request::Poll { .. }) = Request::decode(&message) {
+            message[1] = 0;
+        }
+        let _ = services.serve(&message);
+    });
+}

@@ -1,0 +1,197 @@
+//! ELF bytes -> what must be in memory before the program's first instruction.
+//!
+//! Called by `run` with the program's whole file; calls nothing but the
+//! `object` crate's views of ELF structures. Pure: no I/O, no allocation that
+//! grows with what the file *claims* (a BSS of 4 GiB is two numbers here), no
+//! panic on any bytes. The caller copies what [`Image`] describes into guest
+//! memory, and checks its size first ([`Image::check_fits`]).
+//!
+//! It follows elf(5) and Linux's binfmt_elf: files are mapped in whole pages,
+//!
+//! ```text
+//!      start         p_vaddr     p_vaddr+p_filesz     p_vaddr+p_memsz    end
+//!        | file bytes   | the segment's    | zero: BSS,      | zero to     |
+//!        | before it    | file bytes       | if memsz>filesz | the page end|
+//!        +--------------+------------------+-----------------+-------------+
+//!        page boundary                                       page boundary
+//! ```
+//!
+//! and if memsz = filesz, the last page ends in the bytes that follow in the
+//! file, as far as the file has any. One difference: Linux leaves the rest of a
+//! page that is not writable as it is in the file even if memsz > filesz, and
+//! here it is zero, as elf(5) says.
+
+mod error;
+mod header;
+mod layout;
+pub mod symbols;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+
+use object::LittleEndian;
+use object::elf::{self, FileHeader64, ProgramHeader64};
+use object::read::elf::{FileHeader as _, ProgramHeader as _};
+
+use header::{file_header, printable, program_headers, refuse_interpreter};
+use layout::{Load, loads, map, memory_ranges, pie_bias, pieces, refuse_overlap};
+
+pub use error::ImageError;
+
+/// The lowest address a program may use: Linux's default vm.mmap_min_addr.
+pub const USER_MIN: u64 = trapgate_abi::layout::USER_MIN;
+/// The end (exclusive) of a program's address space: Linux's TASK_SIZE_MAX.
+pub const USER_END: u64 = trapgate_abi::layout::USER_END;
+/// Where position-independent programs go: Linux's ELF_ET_DYN_BASE, two thirds
+/// up the address space. There is no randomisation (ASLR) for now: two runs
+/// of a program have the same addresses.
+pub const PIE_BASE: u64 = 0x5555_5555_4000;
+
+const PAGE: u64 = 4096;
+
+const LE: LittleEndian = LittleEndian;
+type Ehdr = FileHeader64<LittleEndian>;
+type Phdr = ProgramHeader64<LittleEndian>;
+
+/// What a program's pages may be used for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Prot {
+    /// PF_R.
+    pub read: bool,
+    /// PF_W.
+    pub write: bool,
+    /// PF_X.
+    pub exec: bool,
+}
+
+/// Whole pages with one protection and one piece of the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// The first address; page-aligned.
+    pub start: u64,
+    /// The address after the last; page-aligned, above `start`.
+    pub end: u64,
+    /// The protection.
+    pub prot: Prot,
+    /// The bytes of the file to copy; may be empty.
+    pub file: Range<usize>,
+    /// Where they go. `data_start + file.len()` is at most `end`; everything
+    /// else in `start..end` is zero.
+    pub data_start: u64,
+}
+
+/// A program, ready to be put into memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// The first instruction (AT_ENTRY), load bias included.
+    pub entry: u64,
+    /// The pages to fill, sorted by address, without overlap.
+    pub segments: Vec<Segment>,
+    /// Where the program headers are in memory (AT_PHDR), load bias included;
+    /// 0 if no segment has them.
+    pub phdr_addr: u64,
+    /// The size of one program header in bytes (AT_PHENT).
+    pub phdr_entry_size: u16,
+    /// How many there are (AT_PHNUM).
+    pub phdr_count: u16,
+    /// What was added (wrapping) to the file's addresses; 0 for ET_EXEC.
+    pub load_bias: u64,
+    /// Where brk(2)'s heap starts: the page-aligned end of the highest segment.
+    pub brk: u64,
+    /// Whether PT_GNU_STACK asks for an executable stack. Without PT_GNU_STACK
+    /// it is not executable, as in Linux for x86-64.
+    pub exec_stack: bool,
+}
+
+impl Image {
+    /// The memory that the segments' pages take if all are touched, in bytes.
+    pub fn memory_size(&self) -> u64 {
+        self.segments.iter().map(|s| s.end - s.start).sum()
+    }
+
+    /// Checks that the segments fit into `available` bytes of memory.
+    ///
+    /// # Errors
+    /// [`ImageError::TooBig`] if they do not.
+    pub fn check_fits(&self, available: u64) -> Result<(), ImageError> {
+        let needed = self.memory_size();
+        if needed > available {
+            return Err(ImageError::TooBig { needed, available });
+        }
+        Ok(())
+    }
+}
+
+/// Reads a static 64-bit x86 program (ET_EXEC, or ET_DYN without PT_INTERP).
+///
+/// Segments may share a page as long as they do not claim the same bytes. As
+/// in Linux, where each is one mmap(2), the later program header then has the
+/// whole page: its protection and its bytes of the file.
+///
+/// # Errors
+/// An [`ImageError`] that says why the file cannot be run.
+pub fn parse(bytes: &[u8]) -> Result<Image, ImageError> {
+    let header = file_header(bytes)?;
+    let phdrs = program_headers(bytes, header)?;
+    refuse_interpreter(bytes, phdrs)?;
+
+    let loads = loads(bytes, phdrs)?;
+    let bias = match header.e_type(LE) {
+        elf::ET_DYN => pie_bias(&loads),
+        _ => 0,
+    };
+    let ranges = memory_ranges(&loads, bias)?;
+    refuse_overlap(&ranges)?;
+
+    let mut segments = Vec::new();
+    for (load, range) in loads.iter().zip(&ranges) {
+        for piece in pieces(load.phdr, range.start, bytes.len()) {
+            map(&mut segments, piece);
+        }
+    }
+    segments.sort_by_key(|s| s.start);
+
+    let entry = header.e_entry(LE).wrapping_add(bias);
+    if !segments.iter().any(|s| (s.start..s.end).contains(&entry)) {
+        return Err(ImageError::EntryOutsideSegments { entry });
+    }
+    Ok(Image {
+        entry,
+        phdr_addr: phdr_address(header, &loads, bias),
+        phdr_entry_size: header.e_phentsize(LE),
+        phdr_count: header.e_phnum(LE),
+        load_bias: bias,
+        brk: segments.last().map_or(USER_MIN, |s| s.end),
+        exec_stack: phdrs
+            .iter()
+            .any(|p| p.p_type(LE) == elf::PT_GNU_STACK && p.p_flags(LE).contains(elf::PF_X)),
+        segments,
+    })
+}
+
+/// Where the program headers are in memory: in the last segment that has their
+/// file offset, as in Linux.
+fn phdr_address(header: &Ehdr, loads: &[Load<'_>], bias: u64) -> u64 {
+    let offset = header.e_phoff(LE);
+    let has = |l: &&Load<'_>| {
+        let first = l.phdr.p_offset(LE);
+        first <= offset && offset - first < l.phdr.p_filesz(LE)
+    };
+    loads.iter().rev().find(has).map_or(0, |l| {
+        let in_segment = offset - l.phdr.p_offset(LE);
+        l.phdr
+            .p_vaddr(LE)
+            .wrapping_add(in_segment)
+            .wrapping_add(bias)
+    })
+}
+
+fn align_down(address: u64, align: u64) -> u64 {
+    address & !(align - 1)
+}
+
+/// The page boundary at or above `address`, which is at most [`USER_END`].
+fn align_up(address: u64) -> u64 {
+    align_down(address + (PAGE - 1), PAGE)
+}

@@ -1,0 +1,214 @@
+//! Addresses of a program or of our kernel -> `function+0x12`.
+//!
+//! Called by the crash report of a user program and by the kernel's fault
+//! report, and only then: nobody pays for symbols before something went wrong.
+//! Uses the `object` crate to read them and `rustc-demangle` to make Rust names
+//! readable. A file without symbols, or with damaged ones, is an empty table:
+//! a report without names is better than no report.
+
+use std::fmt;
+
+use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
+
+use super::printable;
+
+/// The functions of one ELF file (32- or 64-bit), sorted by address.
+#[derive(Clone, Debug, Default)]
+pub struct Symbols {
+    functions: Vec<Function>,
+}
+
+#[derive(Clone, Debug)]
+struct Function {
+    /// In the file's addresses, without load bias.
+    start: u64,
+    /// Exclusive.
+    end: u64,
+    name: Vec<u8>,
+}
+
+/// A place in a function, shown as `name+0x12`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Symbol {
+    /// The function's name, demangled if it is a Rust one.
+    pub name: String,
+    /// The distance from its first instruction, in bytes.
+    pub offset: u64,
+}
+
+impl fmt::Display for Symbol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}+{:#x}", self.name, self.offset)
+    }
+}
+
+/// How far back to look for a function that reaches the address, when the
+/// nearest symbol (a shorter function inside of it) does not.
+const NESTED: usize = 16;
+
+impl Symbols {
+    /// Reads .symtab, or .dynsym if that is all there is.
+    pub fn new(bytes: &[u8]) -> Self {
+        let Ok(file) = object::File::parse(bytes) else {
+            return Self::default();
+        };
+        let mut found: Vec<_> = file.symbols().filter_map(|s| function(&file, &s)).collect();
+        if found.is_empty() {
+            found.extend(file.dynamic_symbols().filter_map(|s| function(&file, &s)));
+        }
+        // Of several names for one address the best rank is kept.
+        found.sort_by(|(a_rank, a), (b_rank, b)| {
+            (a.start, a_rank, &a.name).cmp(&(b.start, b_rank, &b.name))
+        });
+        found.dedup_by_key(|(_, f)| f.start);
+        let mut functions: Vec<_> = found.into_iter().map(|(_, f)| f).collect();
+        functions.shrink_to_fit();
+        Self { functions }
+    }
+
+    /// Whether there is no symbol at all.
+    pub fn is_empty(&self) -> bool {
+        self.functions.is_empty()
+    }
+
+    /// The function that has `addr` in it, for a file whose addresses were
+    /// moved by `load_bias` (see [`super::Image::load_bias`]).
+    pub fn lookup(&self, addr: u64, load_bias: u64) -> Option<Symbol> {
+        let addr = addr.wrapping_sub(load_bias);
+        let after = self.functions.partition_point(|f| f.start <= addr);
+        let nearest = self.functions[..after].iter().rev().take(NESTED);
+        let function = nearest.into_iter().find(|f| addr < f.end)?;
+        let mangled = String::from_utf8_lossy(&function.name);
+        let name = format!("{:#}", rustc_demangle::demangle(&mangled));
+        Some(Symbol {
+            // A hostile program chooses its names.
+            name: printable(name.as_bytes()),
+            offset: addr - function.start,
+        })
+    }
+}
+
+/// The symbol as a function, and its rank among names of one address (lower is
+/// better): functions before bare labels, those with a size before those
+/// without, global before weak before local.
+fn function<'data, S: ObjectSymbol<'data>>(
+    file: &object::File<'data>,
+    symbol: &S,
+) -> Option<((bool, bool, u8), Function)> {
+    let label = match symbol.kind() {
+        SymbolKind::Text => false,
+        // STT_NOTYPE: what an assembler makes of a label.
+        SymbolKind::Unknown => true,
+        _ => return None,
+    };
+    let name = symbol.name_bytes().ok().filter(|n| !n.is_empty())?;
+    let section = file.section_by_index(symbol.section_index()?).ok()?;
+    if label && section.kind() != SectionKind::Text {
+        return None;
+    }
+    let (start, size) = (symbol.address(), symbol.size());
+    let end = match size {
+        // Assembly rarely gives sizes: then it may reach to the section's end,
+        // and the next symbol cuts it off.
+        0 => section.address().checked_add(section.size())?,
+        _ => start.checked_add(size)?,
+    };
+    let binding = match (symbol.is_weak(), symbol.is_global()) {
+        (true, _) => 1,
+        (false, true) => 0,
+        (false, false) => 2,
+    };
+    let name = name.to_vec();
+    Some(((label, size == 0, binding), Function { start, end, name }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_function_is_found_by_its_address() {
+        let exe = std::fs::read("/proc/self/exe").unwrap();
+        let symbols = Symbols::new(&exe);
+        let here = our_own_function_is_found_by_its_address as *const () as u64;
+        // The test is position-independent: take the bias from another symbol.
+        let needle = b"our_own_function_is_found_by_its_address";
+        let named = |f: &&Function| f.name.windows(needle.len()).any(|w| w == needle);
+        let candidates: Vec<_> = symbols.functions.iter().filter(named).collect();
+        let symbol = candidates.iter().find_map(|f| {
+            let bias = here.wrapping_sub(f.start);
+            symbols.lookup(here + 1, bias)
+        });
+        let symbol = symbol.expect("a test binary has symbols");
+        assert_eq!(symbol.offset, 1);
+        assert!(symbol.name.contains("symbols::tests::our_own"), "{symbol}");
+        assert!(symbol.to_string().ends_with("+0x1"), "{symbol}");
+        assert!(!symbol.name.contains("17h"), "hash shown: {symbol}");
+    }
+
+    fn table(functions: &[(u64, u64, &str)]) -> Symbols {
+        let function = |&(start, end, name): &(u64, u64, &str)| Function {
+            start,
+            end,
+            name: name.into(),
+        };
+        Symbols {
+            functions: functions.iter().map(function).collect(),
+        }
+    }
+
+    #[test]
+    fn address_is_in_the_nearest_function_that_reaches_it() {
+        let symbols = table(&[(0x100, 0x200, "outer"), (0x110, 0x120, "inner")]);
+        let name = |addr| symbols.lookup(addr, 0).map(|s| s.to_string());
+        assert_eq!(name(0xff), None);
+        assert_eq!(name(0x100).unwrap(), "outer+0x0");
+        assert_eq!(name(0x11f).unwrap(), "inner+0xf");
+        assert_eq!(name(0x120).unwrap(), "outer+0x20");
+        assert_eq!(name(0x200), None);
+    }
+
+    #[test]
+    fn load_bias_is_taken_off_even_below_it() {
+        let symbols = table(&[(0x100, 0x200, "f")]);
+        assert_eq!(symbols.lookup(0x5100, 0x5000).unwrap().offset, 0);
+        assert_eq!(symbols.lookup(0x100, 0x5000), None);
+    }
+
+    #[test]
+    fn control_characters_in_a_name_are_escaped() {
+        let symbols = table(&[(0, 8, "a\x1b[2Jb")]);
+        assert_eq!(symbols.lookup(0, 0).unwrap().name, "a\\u{1b}[2Jb");
+    }
+
+    #[test]
+    fn no_symbols_is_an_empty_table() {
+        assert!(Symbols::new(b"").is_empty());
+        assert!(Symbols::new(b"\x7fELF nonsense").is_empty());
+        assert_eq!(Symbols::default().lookup(1, 0), None);
+    }
+
+    #[test]
+    fn damaged_symbols_never_panic() {
+        let mut exe = std::fs::read("/proc/self/exe").unwrap();
+        // The section headers are where the damage matters.
+        let shoff = u64::from_le_bytes(exe[0x28..0x30].try_into().unwrap()) as usize;
+        for at in (shoff..exe.len()).step_by(7) {
+            let old = exe[at];
+            exe[at] = 0xff;
+            // Reading all symbols each time would take minutes: a prefix of
+            // the file without them shows the same code paths.
+            let file = object::File::parse(&*exe);
+            let count = file.map(|f| {
+                f.symbols()
+                    .take(50)
+                    .filter_map(|s| function(&f, &s))
+                    .count()
+            });
+            assert!(count.unwrap_or(0) <= 50);
+            exe[at] = old;
+        }
+        exe.truncate(shoff);
+        assert!(Symbols::new(&exe).lookup(0x1000, 0).is_none());
+    }
+}

@@ -1,0 +1,86 @@
+//! Stopping a thread that is in KVM_RUN or blocked in a system call: a signal.
+//!
+//! The handler, on the vCPU's own thread, sets `immediate_exit`, so that a
+//! signal which comes just before KVM_RUN is not lost. A signal that comes
+//! just before a blocking call is; whoever waits for the thread repeats it
+//! until the thread has ended.
+#![allow(unsafe_code, reason = "signal handlers")]
+
+use crate::Error;
+use kvm_bindings::kvm_run;
+use std::cell::Cell;
+use std::ptr::null_mut;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::{io, mem};
+
+thread_local! {
+    /// Where the running vCPU's `immediate_exit` is, on a vCPU's thread.
+    static IMMEDIATE_EXIT: Cell<*mut u8> = const { Cell::new(null_mut()) };
+}
+
+/// The signal: the second real-time one, which Rust and libc leave alone.
+fn signal() -> libc::c_int {
+    libc::SIGRTMIN() + 1
+}
+
+extern "C" fn on_kick(_: libc::c_int) {
+    let flag = IMMEDIATE_EXIT.with(Cell::get);
+    if !flag.is_null() {
+        // SAFETY: set by `Kickable::new` on this thread, and cleared before
+        // the vCPU's memory goes away.
+        unsafe { AtomicU8::from_ptr(flag) }.store(1, Ordering::Relaxed);
+    }
+}
+
+/// Installs the handler, once a process.
+fn install() -> Result<(), Error> {
+    static INSTALLED: OnceLock<Result<(), i32>> = OnceLock::new();
+    let result = INSTALLED.get_or_init(|| {
+        // SAFETY: an all-zero sigaction is valid; the handler only touches an
+        // atomic. No SA_RESTART: blocked calls shall return.
+        let done = unsafe {
+            let mut action: libc::sigaction = mem::zeroed();
+            action.sa_sigaction = on_kick as extern "C" fn(libc::c_int) as usize;
+            libc::sigaction(signal(), &raw const action, null_mut())
+        };
+        if done == 0 {
+            Ok(())
+        } else {
+            Err(io::Error::last_os_error().raw_os_error().unwrap_or(0))
+        }
+    });
+    result.map_err(|number| Error::Host {
+        call: "sigaction",
+        source: io::Error::from_raw_os_error(number),
+    })
+}
+
+/// While it lives, kicks of this thread make KVM_RUN return.
+pub struct Kickable(());
+
+impl Kickable {
+    /// For the vCPU whose `kvm_run` this is.
+    ///
+    /// # Errors
+    /// If the handler cannot be installed.
+    pub fn new(run: &mut kvm_run) -> Result<Self, Error> {
+        install()?;
+        IMMEDIATE_EXIT.with(|flag| flag.set(&raw mut run.immediate_exit));
+        Ok(Kickable(()))
+    }
+}
+
+impl Drop for Kickable {
+    fn drop(&mut self) {
+        IMMEDIATE_EXIT.with(|flag| flag.set(null_mut()));
+    }
+}
+
+/// Kicks a thread that has not been joined yet.
+pub fn kick<T>(thread: &std::thread::JoinHandle<T>) {
+    use std::os::unix::thread::JoinHandleExt;
+    // SAFETY: the handle keeps the thread's identity valid; a thread that has
+    // ended gets no signal.
+    unsafe { libc::pthread_kill(thread.as_pthread_t(), signal()) };
+}

@@ -1,0 +1,41 @@
+//! What kind of KVM this host has.
+
+use serde::Serialize;
+use std::arch::x86_64::__cpuid;
+use std::fmt;
+
+/// Who runs the guest's instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Intel's virtualisation: kvm_intel.
+    Vmx,
+    /// AMD's: kvm_amd.
+    Svm,
+    /// Neither: a KVM that interprets ring 0 and traps what ring 3 does.
+    Software,
+}
+
+impl Kind {
+    /// What this CPU offers its host: CPUID.1:ECX.VMX (Intel SDM vol. 3,
+    /// 24.6), CPUID.8000_0001:ECX.SVM (AMD APM vol. 2, 15.4).
+    pub fn of_this_host() -> Kind {
+        if __cpuid(1).ecx & 1 << 5 != 0 {
+            Kind::Vmx
+        } else if __cpuid(0x8000_0001).ecx & 1 << 2 != 0 {
+            Kind::Svm
+        } else {
+            Kind::Software
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Vmx => "VMX (Intel)",
+            Kind::Svm => "SVM (AMD)",
+            Kind::Software => "software (no VMX or SVM)",
+        })
+    }
+}

@@ -1,0 +1,12 @@
+//! KVM: opening it, making a VM with one vCPU, and the state that the vCPU
+//! starts in.
+
+pub mod cpuid;
+pub mod kick;
+pub mod kind;
+pub mod state;
+pub mod stats_fd;
+pub mod vm;
+
+pub use kind::Kind;
+pub use vm::Vm;

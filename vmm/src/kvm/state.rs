@@ -1,0 +1,110 @@
+//! The state a vCPU starts in: straight in 64-bit mode, with everything set
+//! that is mere data, so that the kernel needs no exit to set it.
+
+use super::cpuid::Features;
+use crate::kernel::Kernel;
+use kvm_bindings::{kvm_dtable, kvm_msr_entry, kvm_regs, kvm_segment, kvm_sregs};
+use trapgate_abi::layout::{BOOT_INFO, DIRECT_MAP, PERCPU_BASE, percpu};
+use trapgate_abi::x86::{SFMASK, STAR, cr0, cr4, descriptor, efer, msr, rflags, selector};
+
+/// A segment register that holds `selector`, with the cached descriptor that
+/// `descriptor` describes: the VMM's segments cannot disagree with the
+/// kernel's GDT, because both come from the same constants.
+fn segment(selector: u16, descriptor: u64) -> kvm_segment {
+    let bits = |shift: u32, count: u32| (descriptor >> shift & ((1 << count) - 1)) as u8;
+    let granular = bits(55, 1) == 1;
+    let limit = (descriptor & 0xffff | descriptor >> 32 & 0xf_0000) as u32;
+    kvm_segment {
+        base: descriptor >> 16 & 0xff_ffff | descriptor >> 56 << 24,
+        limit: if granular { limit << 12 | 0xfff } else { limit },
+        selector,
+        type_: bits(40, 4),
+        s: bits(44, 1),
+        dpl: bits(45, 2),
+        present: bits(47, 1),
+        avl: bits(52, 1),
+        l: bits(53, 1),
+        db: bits(54, 1),
+        g: bits(55, 1),
+        unusable: 0,
+        padding: 0,
+    }
+}
+
+/// Segments, tables and control registers.
+pub fn sregs(reset: kvm_sregs, features: &Features, page_table: u64) -> kvm_sregs {
+    let data = segment(selector::KERNEL_DS, descriptor::KERNEL_DATA);
+    let block = PERCPU_BASE + percpu::BLOCK;
+    let unusable = kvm_segment {
+        unusable: 1,
+        ..kvm_segment::default()
+    };
+    kvm_sregs {
+        cs: segment(selector::KERNEL_CS, descriptor::KERNEL_CODE),
+        ss: data,
+        // What Linux programs find in these: null.
+        ds: unusable,
+        es: unusable,
+        fs: unusable,
+        gs: kvm_segment {
+            base: block,
+            ..unusable
+        },
+        // Until the kernel loads its own, of the same place.
+        tr: segment(selector::TSS, descriptor::tss(block, 0x67)[0]),
+        ldt: unusable,
+        gdt: kvm_dtable::default(),
+        idt: kvm_dtable::default(),
+        cr0: cr0::PE | cr0::MP | cr0::ET | cr0::NE | cr0::WP | cr0::AM | cr0::PG,
+        cr3: page_table,
+        cr4: cr4::PAE | cr4::PGE | cr4::OSFXSR | cr4::OSXMMEXCPT | features.cr4,
+        efer: efer::SCE | efer::LME | efer::LMA | efer::NXE,
+        ..reset
+    }
+}
+
+/// General registers: at the kernel's entry point, as its `_start` says.
+pub fn regs(kernel: &Kernel) -> kvm_regs {
+    kvm_regs {
+        rip: kernel.entry,
+        rsp: PERCPU_BASE + percpu::STACK_TOP,
+        rdi: DIRECT_MAP + BOOT_INFO,
+        rflags: rflags::FIXED,
+        ..kvm_regs::default()
+    }
+}
+
+/// SYSCALL's MSRs. CSTAR has no door yet: its page is not mapped.
+pub fn msrs(kernel: &Kernel) -> [kvm_msr_entry; 4] {
+    let entry = |index, data| kvm_msr_entry {
+        index,
+        data,
+        ..kvm_msr_entry::default()
+    };
+    [
+        entry(msr::STAR, STAR),
+        entry(msr::LSTAR, kernel.syscall64),
+        entry(msr::CSTAR, 0),
+        entry(msr::SFMASK, SFMASK),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_are_what_their_descriptors_say() {
+        let code = segment(selector::KERNEL_CS, descriptor::KERNEL_CODE);
+        assert_eq!((code.type_, code.s, code.dpl, code.present), (0xb, 1, 0, 1));
+        assert_eq!((code.l, code.db, code.g, code.limit), (1, 0, 1, u32::MAX));
+        let user = segment(selector::USER_DS, descriptor::USER_DATA);
+        assert_eq!((user.type_, user.dpl, user.l, user.db), (3, 3, 0, 1));
+        let [low, _] = descriptor::tss(0x1234_5678, 0x67);
+        let tss = segment(selector::TSS, low);
+        assert_eq!(
+            (tss.base, tss.limit, tss.type_, tss.s),
+            (0x1234_5678, 0x67, 0xb, 0)
+        );
+    }
+}

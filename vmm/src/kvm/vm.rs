@@ -1,0 +1,183 @@
+//! A VM with one vCPU, ready to run.
+#![allow(unsafe_code, reason = "KVM_SET_USER_MEMORY_REGION takes an address")]
+
+use super::cpuid::{self, Features};
+use super::{Kind, state};
+use crate::Error;
+use crate::boot::Prepared;
+use crate::memory::GuestRam;
+use kvm_bindings::{Msrs, kvm_msr_entry, kvm_userspace_memory_region, kvm_xcrs};
+use kvm_ioctls::{Kvm, VcpuFd, VmFd};
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use trapgate_abi::boot_info::ClockInfo;
+use trapgate_abi::x86::msr;
+
+/// The version of KVM's interface: the only one there has been since 2007.
+pub const API_VERSION: i32 = 12;
+
+/// Opens /dev/kvm.
+///
+/// # Errors
+/// [`Error::NoKvm`] with what to do, [`Error::Unsupported`].
+pub fn open() -> Result<Kvm, Error> {
+    let kvm = Kvm::new().map_err(|error| {
+        let source = io::Error::from_raw_os_error(error.errno());
+        let advice = match source.kind() {
+            io::ErrorKind::NotFound => {
+                "load the module kvm_intel or kvm_amd, and enable virtualisation in the \
+                 firmware, or nested virtualisation on the host above"
+            }
+            io::ErrorKind::PermissionDenied => {
+                "join the group that owns it: sudo usermod -aG kvm $USER, then log in again"
+            }
+            _ => "see 'trapgate doctor'",
+        };
+        Error::NoKvm { source, advice }
+    })?;
+    match kvm.get_api_version() {
+        API_VERSION => Ok(kvm),
+        version => Err(Error::Unsupported {
+            what: format!("has API version {version}"),
+        }),
+    }
+}
+
+/// A VM and its vCPU.
+pub struct Vm {
+    /// The vCPU.
+    pub vcpu: VcpuFd,
+    /// What the guest's CPU can do.
+    pub features: Features,
+    /// What kind of KVM this is.
+    pub kind: Kind,
+    /// Kept for as long as the vCPU.
+    _vm: VmFd,
+    /// Kept for as long as the VM knows it.
+    _ram: Arc<GuestRam>,
+}
+
+impl Vm {
+    /// Makes a VM with `ram`.
+    ///
+    /// # Errors
+    /// [`Error::Kvm`], if KVM refuses a call.
+    pub fn new(kvm: &Kvm, ram: Arc<GuestRam>) -> Result<Vm, Error> {
+        let kind = Kind::of_this_host();
+        let vm = retry(|| kvm.create_vm()).map_err(Error::kvm("KVM_CREATE_VM"))?;
+        for (slot, piece) in ram.slots().enumerate() {
+            let region = kvm_userspace_memory_region {
+                slot: slot as u32,
+                guest_phys_addr: piece.guest,
+                memory_size: piece.size,
+                userspace_addr: piece.host,
+                flags: 0,
+            };
+            // SAFETY: the region is this RAM's own mapping, and `Vm` keeps the
+            // RAM for as long as the VM.
+            unsafe { vm.set_user_memory_region(region) }
+                .map_err(Error::kvm("KVM_SET_USER_MEMORY_REGION"))?;
+        }
+        let vcpu = vm.create_vcpu(0).map_err(Error::kvm("KVM_CREATE_VCPU"))?;
+        let features = cpuid::features(kvm, kind)?;
+        vcpu.set_cpuid2(&features.cpuid)
+            .map_err(Error::kvm("KVM_SET_CPUID2"))?;
+        Ok(Vm {
+            vcpu,
+            features,
+            kind,
+            _vm: vm,
+            _ram: ram,
+        })
+    }
+
+    /// Sets the state that the kernel starts in.
+    ///
+    /// # Errors
+    /// [`Error::Kvm`], if KVM refuses a call.
+    pub fn set_initial_state(&mut self, prepared: &Prepared) -> Result<(), Error> {
+        let Vm { vcpu, features, .. } = self;
+        let reset = vcpu.get_sregs().map_err(Error::kvm("KVM_GET_SREGS"))?;
+        let sregs = state::sregs(reset, features, prepared.page_table);
+        vcpu.set_sregs(&sregs)
+            .map_err(Error::kvm("KVM_SET_SREGS"))?;
+        vcpu.set_regs(&state::regs(&prepared.kernel))
+            .map_err(Error::kvm("KVM_SET_REGS"))?;
+        let entries = state::msrs(&prepared.kernel);
+        let msrs = Msrs::from_entries(&entries).map_err(|_| Error::Unsupported {
+            what: "takes no list of MSRs".to_owned(),
+        })?;
+        let set = vcpu.set_msrs(&msrs).map_err(Error::kvm("KVM_SET_MSRS"))?;
+        if let Some(refused) = entries.get(set) {
+            return Err(Error::Unsupported {
+                what: format!("refuses MSR {:#x}", refused.index),
+            });
+        }
+        if features.xcr0 != 0 {
+            let mut xcrs = kvm_xcrs {
+                nr_xcrs: 1,
+                ..kvm_xcrs::default()
+            };
+            xcrs.xcrs[0].value = features.xcr0;
+            vcpu.set_xcrs(&xcrs).map_err(Error::kvm("KVM_SET_XCRS"))?;
+        }
+        Ok(())
+    }
+
+    /// The host's clocks and the guest's time-stamp counter at one moment.
+    ///
+    /// # Errors
+    /// [`Error::Kvm`], if KVM refuses a call.
+    pub fn clock(&self) -> Result<ClockInfo, Error> {
+        let khz = self
+            .vcpu
+            .get_tsc_khz()
+            .map_err(Error::kvm("KVM_GET_TSC_KHZ"))?;
+        let entry = kvm_msr_entry {
+            index: msr::TSC,
+            ..kvm_msr_entry::default()
+        };
+        let mut msrs = Msrs::from_entries(&[entry]).map_err(|_| Error::Unsupported {
+            what: "gives no MSR".to_owned(),
+        })?;
+        let before = monotonic();
+        let realtime = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or(Duration::ZERO);
+        self.vcpu
+            .get_msrs(&mut msrs)
+            .map_err(Error::kvm("KVM_GET_MSRS"))?;
+        let after = monotonic();
+        Ok(ClockInfo {
+            tsc_base: msrs.as_slice().first().map_or(0, |entry| entry.data),
+            // 10^6 ns a ms, and khz ticks a ms.
+            multiplier: (1_000_000 << 32) / u64::from(khz.max(1)),
+            realtime_ns: realtime.as_nanos() as u64 + (after - before) / 2,
+            monotonic_ns: before + (after - before) / 2,
+        })
+    }
+}
+
+/// `CLOCK_MONOTONIC` in nanoseconds.
+fn monotonic() -> u64 {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: a valid pointer, and a clock that always exists.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// Repeats a call that a signal interrupted.
+fn retry<T>(
+    mut call: impl FnMut() -> Result<T, kvm_ioctls::Error>,
+) -> Result<T, kvm_ioctls::Error> {
+    loop {
+        match call() {
+            Err(error) if error.errno() == libc::EINTR => {}
+            result => return result,
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! trapgate: run unmodified Linux programs in ring 3 of a tiny kernel of their
+//! own, on KVM.
+//!
+//! ```no_run
+//! use trapgate::{End, Sandbox};
+//!
+//! let sandbox = Sandbox::builder().program("/bin/busybox").args(["echo", "hello"]).build()?;
+//! let outcome = sandbox.run()?;
+//! assert_eq!(outcome.end, End::Exited(0));
+//! # Ok::<(), trapgate::Error>(())
+//! ```
+//!
+//! The way of a run: [`config`] says what; [`image`] reads the program;
+//! `boot` puts kernel, program and page tables into [`memory`]; [`kvm`] makes
+//! the VM; [`run`] enters it and decodes its exits ([`exit`]); a request of the
+//! kernel passes [`policy`] before [`host`] carries it out.
+
+pub mod boot;
+pub mod config;
+pub mod error;
+pub mod exit;
+pub mod host;
+pub mod image;
+pub mod kernel;
+pub mod kvm;
+pub mod log_ring;
+pub mod memory;
+pub mod policy;
+pub mod recipe;
+pub mod report;
+pub mod run;
+pub mod sandbox;
+pub mod size;
+pub mod stack;
+pub mod stats;
+
+pub use config::{Builder, Config, Program, Stdio};
+pub use error::Error;
+pub use policy::{Grant, Policy};
+pub use sandbox::{End, KillHandle, Outcome, Running, Sandbox};
+pub use size::ByteSize;

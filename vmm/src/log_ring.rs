@@ -1,0 +1,116 @@
+//! Takes the kernel's log records out of their ring and gives them to the
+//! `log` crate. Bounded: a guest that logs without end is cut off.
+
+use crate::memory::GuestRam;
+use trapgate_abi::layout::LOG_RING;
+use trapgate_abi::log::{
+    CAPACITY, DROPPED, HEADER_WORDS, Level, RECORD_WORDS, Record, TAKEN, WRITTEN,
+};
+use trapgate_abi::syscall::Abi;
+
+/// The most records that one sandbox may have printed.
+const LIMIT: u64 = 10_000;
+
+/// Where reading stands.
+#[derive(Default)]
+pub struct LogRing {
+    taken: u64,
+    dropped: u64,
+}
+
+impl LogRing {
+    /// Takes all new records. What the ring's header says is the guest's
+    /// claim: at most a ring's worth of records is read.
+    pub fn drain(&mut self, ram: &GuestRam) {
+        let word = |index: usize| LOG_RING + index as u64 * 8;
+        let Ok(header) = ram.read_words::<HEADER_WORDS>(LOG_RING) else {
+            return;
+        };
+        let written = header[WRITTEN];
+        let new = written.wrapping_sub(self.taken).min(CAPACITY as u64);
+        if new == 0 && header[DROPPED] == self.dropped {
+            return;
+        }
+        for _ in 0..new {
+            let slot = HEADER_WORDS + (self.taken as usize % CAPACITY) * RECORD_WORDS;
+            let record = ram.read_words::<RECORD_WORDS>(word(slot)).ok();
+            if let Some(record) = record.and_then(|words| Record::from_words(&words)) {
+                self.print(&record);
+            }
+            self.taken = self.taken.wrapping_add(1);
+        }
+        if header[DROPPED] != self.dropped {
+            log::warn!(target: "kernel", "{} records dropped", header[DROPPED].wrapping_sub(self.dropped));
+            self.dropped = header[DROPPED];
+        }
+        // RAM does not end before the ring: `read_words` above would have said.
+        let _ = ram.write_words(word(TAKEN), &[self.taken]);
+    }
+
+    fn print(&self, record: &Record) {
+        let level = match record.level {
+            Level::Error => log::Level::Error,
+            Level::Warn => log::Level::Warn,
+            Level::Info => log::Level::Info,
+            Level::Debug => log::Level::Debug,
+            Level::Trace => log::Level::Trace,
+        };
+        match self.taken {
+            ..LIMIT => log::log!(target: "kernel", level, "{}", text(record)),
+            LIMIT => log::warn!(target: "kernel", "{LIMIT} records: no more are printed"),
+            _ => {}
+        }
+    }
+}
+
+/// The record's sentence.
+fn text(record: &Record) -> String {
+    use trapgate_abi::log::Event;
+    if record.event == Event::UnknownCall {
+        let [number, abi, rip, _] = record.numbers;
+        let abi = if abi == 0 { Abi::X86_64 } else { Abi::I386 };
+        let name = abi.name(number as u32).unwrap_or("unknown");
+        return format!(
+            "{name} ({abi:?} call {}) at {rip:#x}: ENOSYS",
+            number as i64
+        );
+    }
+    let mut text = record.event.text().to_owned();
+    for (index, number) in record.numbers.iter().enumerate() {
+        let number = if *number < 100_000 {
+            number.to_string()
+        } else {
+            format!("{number:#x}")
+        };
+        text = text.replace(&format!("{{{index}}}"), &number);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use trapgate_abi::log::Event;
+
+    #[test]
+    fn records_become_sentences() {
+        let record = |event, numbers| Record {
+            level: Level::Info,
+            event,
+            numbers,
+        };
+        let killed = text(&record(Event::Killed, [11, 0x40_1000, 0, 0]));
+        assert_eq!(killed, "signal 11 ends the program at 0x401000");
+        let unknown = text(&record(Event::UnknownCall, [41, 0, 0x40_1000, 0]));
+        assert_eq!(unknown, "socket (X86_64 call 41) at 0x401000: ENOSYS");
+    }
+
+    #[test]
+    fn a_lying_header_is_read_for_one_ring_and_no_more() {
+        let ram = GuestRam::new(2 << 20).unwrap();
+        ram.write_words(LOG_RING, &[u64::MAX, 0]).unwrap();
+        let mut ring = LogRing::default();
+        ring.drain(&ram);
+        assert_eq!(ring.taken, CAPACITY as u64);
+    }
+}

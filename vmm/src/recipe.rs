@@ -1,0 +1,128 @@
+//! Recipes: a program with its limits and grants, in a TOML file.
+//!
+//! ```toml
+//! program = "../target/x86_64-unknown-none/bare/hello-syscall"
+//! args = ["world"]
+//! memory = "16M"
+//! timeout = "10s"
+//! allow = ["stdout"]
+//!
+//! [env]
+//! NAME = "value"
+//! ```
+//!
+//! A relative program is relative to the recipe.
+
+use crate::config::{Config, Program};
+use crate::policy::{Grant, Policy};
+use crate::{ByteSize, Error};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Recipe {
+    program: PathBuf,
+    #[serde(default)]
+    args: Vec<String>,
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+    memory: Option<String>,
+    timeout: Option<String>,
+    allow: Option<Vec<Grant>>,
+}
+
+/// Whether a path names a recipe: it ends in `.toml`.
+pub fn is_recipe(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension == "toml")
+}
+
+/// Reads the recipe at `path`.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Recipe`].
+pub fn read(path: &Path) -> Result<Config, Error> {
+    let text = fs::read_to_string(path).map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound => Error::NotFound {
+            path: path.to_owned(),
+            hint: String::new(),
+        },
+        _ => Error::Recipe {
+            path: path.to_owned(),
+            reason: source.to_string(),
+        },
+    })?;
+    parse(path, &text).map_err(|reason| Error::Recipe {
+        path: path.to_owned(),
+        reason,
+    })
+}
+
+fn parse(path: &Path, text: &str) -> Result<Config, String> {
+    let recipe: Recipe = toml::from_str(text).map_err(|error| {
+        let line = error
+            .span()
+            .map_or(1, |span| text[..span.start].lines().count().max(1));
+        format!("line {line}: {}", error.message())
+    })?;
+    let mut config = Config::default();
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let program = directory.join(&recipe.program);
+    config.argv = vec![program.as_os_str().as_bytes().to_vec()];
+    config
+        .argv
+        .extend(recipe.args.into_iter().map(String::into_bytes));
+    config.program = Some(Program::Path(program));
+    config.envp = recipe
+        .env
+        .into_iter()
+        .map(|(name, value)| format!("{name}={value}").into())
+        .collect();
+    if let Some(memory) = recipe.memory {
+        config.memory = memory
+            .parse::<ByteSize>()
+            .map_err(|error| format!("memory: {error}"))?;
+    }
+    if let Some(timeout) = recipe.timeout {
+        let timeout = humantime::parse_duration(&timeout);
+        config.timeout = Some(timeout.map_err(|error| format!("timeout: {error}"))?);
+    }
+    if let Some(grants) = recipe.allow {
+        config.policy = Policy::only(grants);
+    }
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recipe_sets_what_it_says_and_defaults_the_rest() {
+        let text = "program = 'x/prog'\nargs = ['a']\nmemory = '16M'\nallow = ['stdout']\n\
+                    [env]\nA = 'b'\n";
+        let config = parse(Path::new("images/r.toml"), text).unwrap();
+        assert!(
+            matches!(config.program, Some(Program::Path(p)) if p == Path::new("images/x/prog"))
+        );
+        assert_eq!(config.argv, [b"images/x/prog".to_vec(), b"a".to_vec()]);
+        assert_eq!(config.envp, [b"A=b".to_vec()]);
+        assert_eq!(config.memory, ByteSize(16 << 20));
+        assert!(config.policy.allows(Grant::Stdout) && !config.policy.allows(Grant::Stdin));
+        assert_eq!(config.timeout, None);
+    }
+
+    #[test]
+    fn mistakes_name_the_line_or_the_key() {
+        let error = |text: &str| parse(Path::new("r.toml"), text).unwrap_err();
+        assert!(error("program = 'p'\nmemry = '1M'\n").starts_with("line 2: unknown field"));
+        assert!(error("args = []\n").contains("missing field `program`"));
+        assert!(error("program = 'p'\nmemory = '0'\n").starts_with("memory: "));
+        assert!(error("program = 'p'\ntimeout = 'soon'\n").starts_with("timeout: "));
+        assert!(error("program = 'p'\nallow = ['disk']\n").starts_with("line 2: unknown variant"));
+    }
+}

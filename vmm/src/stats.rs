@@ -1,0 +1,180 @@
+//! What a run cost: for `--stats`, in words and as JSON.
+
+use crate::kvm::Kind;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+use trapgate_abi::counters::Counters;
+use trapgate_abi::hypercall::Request;
+
+/// Requests by operation.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct HostCallStats {
+    /// Requests served, by name.
+    pub by_operation: BTreeMap<&'static str, u64>,
+    /// Requests that the policy refused.
+    pub refused: u64,
+}
+
+impl HostCallStats {
+    /// Counts a request.
+    pub fn count(&mut self, request: &Request) {
+        *self.by_operation.entry(request.name()).or_default() += 1;
+    }
+}
+
+/// How a door's calls arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Door {
+    /// The door's name.
+    pub name: &'static str,
+    /// Calls that the CPU itself brought to the entry point.
+    pub native: u64,
+    /// Calls that arrived as an exception.
+    pub trapped: u64,
+}
+
+impl Door {
+    /// `native`, `trapped`, both, or not used.
+    pub fn delivery(&self) -> &'static str {
+        match (self.native, self.trapped) {
+            (0, 0) => "not used",
+            (_, 0) => "native",
+            (0, _) => "trapped",
+            _ => "native and trapped",
+        }
+    }
+}
+
+/// Wall-clock time, phase by phase, in microseconds.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Phases {
+    /// Making the VM: RAM, /dev/kvm, vCPU, CPUID.
+    pub create_us: u64,
+    /// Kernel, program and page tables into memory; the vCPU's state.
+    pub load_us: u64,
+    /// From the first instruction to the last exit.
+    pub run_us: u64,
+}
+
+/// Everything that was counted in one run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Stats {
+    /// The kind of KVM, without which no figure means anything.
+    pub kvm: Kind,
+    /// The doors of this kernel.
+    pub doors: Vec<Door>,
+    /// Returns from KVM_RUN to the VMM.
+    pub vmm_exits: u64,
+    /// Exits from the guest to KVM, by KVM's own count, if it has one.
+    pub kvm_exits: Option<u64>,
+    /// Requests of the kernel.
+    pub host_calls: HostCallStats,
+    /// Page faults that the kernel handled.
+    pub page_faults: u64,
+    /// Pages that it mapped.
+    pub pages_mapped: u64,
+    /// Calls answered with ENOSYS.
+    pub unknown_calls: u64,
+    /// The last such call's number.
+    pub last_unknown_call: Option<u64>,
+    /// RAM in bytes.
+    pub ram: u64,
+    /// RAM that the host backed with memory, in bytes.
+    pub ram_resident: u64,
+    /// Time.
+    pub time: Phases,
+}
+
+impl Stats {
+    /// The kernel's counters as doors.
+    pub fn doors(counters: &Counters) -> Vec<Door> {
+        let door = |name, native, trapped| Door {
+            name,
+            native,
+            trapped,
+        };
+        vec![
+            door(
+                "SYSCALL, 64-bit",
+                counters.syscall64_native,
+                counters.syscall64_trapped,
+            ),
+            door(
+                "INT 0x80, 64-bit",
+                counters.int80_native,
+                counters.int80_trapped,
+            ),
+        ]
+    }
+}
+
+/// Time in the unit that reads best.
+pub fn human_time(time: Duration) -> String {
+    let us = time.as_secs_f64() * 1e6;
+    match us {
+        ..1_000.0 => format!("{us:.0} us"),
+        ..1_000_000.0 => format!("{:.2} ms", us / 1e3),
+        _ => format!("{:.2} s", us / 1e6),
+    }
+}
+
+impl fmt::Display for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let us = |us| human_time(Duration::from_micros(us));
+        writeln!(f, "  KVM           {}", self.kvm)?;
+        for door in self
+            .doors
+            .iter()
+            .filter(|door| door.native + door.trapped > 0)
+        {
+            let calls = door.native + door.trapped;
+            writeln!(f, "  {:<16} {calls} calls, {}", door.name, door.delivery())?;
+        }
+        let exits = self
+            .kvm_exits
+            .map_or("not counted by KVM".to_owned(), |n| n.to_string());
+        writeln!(
+            f,
+            "  VM exits      {exits} (of which to the VMM: {})",
+            self.vmm_exits
+        )?;
+        let calls: Vec<_> = self
+            .host_calls
+            .by_operation
+            .iter()
+            .map(|(name, n)| format!("{name} {n}"))
+            .collect();
+        writeln!(f, "  requests      {}", calls.join(", "))?;
+        if self.host_calls.refused > 0 {
+            writeln!(f, "  refused       {}", self.host_calls.refused)?;
+        }
+        writeln!(
+            f,
+            "  page faults   {} (pages mapped: {})",
+            self.page_faults, self.pages_mapped
+        )?;
+        if let Some(number) = self.last_unknown_call {
+            writeln!(
+                f,
+                "  unsupported   {} calls, the last one number {number}",
+                self.unknown_calls
+            )?;
+        }
+        let (resident, ram) = (self.ram_resident >> 10, self.ram >> 10);
+        writeln!(f, "  memory        {resident} KiB touched of {ram} KiB")?;
+        let Phases {
+            create_us,
+            load_us,
+            run_us,
+        } = self.time;
+        write!(
+            f,
+            "  time          create {}, load {}, run {}",
+            us(create_us),
+            us(load_us),
+            us(run_us)
+        )
+    }
+}

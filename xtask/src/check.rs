@@ -1,0 +1,49 @@
+//! `cargo xtask check`: what a change must pass before it is handed in.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::Result;
+
+use crate::{setup, sh, test};
+
+/// Format, lints, documentation, then all tests: what CI would say.
+///
+/// Stops at the first step that fails. The tests are those of `cargo xtask test`
+/// and take its options.
+#[derive(clap::Args)]
+#[group(skip)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    test: test::Args,
+}
+
+/// What is built for ring 0 and ring 3: not for the host, so linted apart.
+const BARE: &str = "x86_64-unknown-none";
+
+fn steps() -> Vec<Command> {
+    let mut doc = sh::cargo(&["doc", "--no-deps"]);
+    doc.env("RUSTDOCFLAGS", "-D warnings");
+    let bare = |packages: &[&str]| {
+        let mut command = sh::cargo(&["clippy", "--target", BARE]);
+        command.args(packages.iter().flat_map(|name| ["-p", name]));
+        command.args(["--", "-D", "warnings"]);
+        command
+    };
+    vec![
+        sh::cargo(&["fmt", "--all", "--check"]),
+        sh::cargo(&["clippy", "--all-targets", "--", "-D", "warnings"]),
+        bare(&["trapgate-guest"]),
+        bare(&["trapgate-rt", "trapgate-images", "trapgate-programs"]),
+        doc,
+    ]
+}
+
+/// Runs the subcommand.
+pub(crate) fn main(args: &Args) -> Result<ExitCode> {
+    setup::ensure()?;
+    for mut command in steps() {
+        let time = sh::run(&mut command)?;
+        sh::good(&format!("    passed in {}", sh::seconds(time)));
+    }
+    test::run(&args.test)
+}

@@ -1,0 +1,65 @@
+//! `cargo xtask`: everything around the product.
+//!
+//! Called by people and by `.ci/run`. Each subcommand is one module; `sh` runs
+//! other programs, `needs` knows what a machine must have, `rig` is the
+//! throw-away Linux with a real kvm_amd or kvm_intel.
+
+mod check;
+mod demo;
+mod needs;
+mod rig;
+mod setup;
+mod sh;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Everything around trapgate: set it up, show it, test it, check it.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Setup(setup::Args),
+    Demo(demo::Args),
+    Test(test::Args),
+    Check(check::Args),
+    Rig(rig::cli::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    sh::watch_signals();
+    let result = match cli.command {
+        Command::Setup(args) => setup::main(&args),
+        Command::Demo(args) => demo::main(&args),
+        Command::Test(args) => test::main(&args),
+        Command::Check(args) => check::main(&args),
+        // The rig's statuses have meanings of their own, errors included.
+        Command::Rig(args) => return rig::cli::main(&args),
+    };
+    match result {
+        _ if sh::interrupted() => ExitCode::from(sh::STATUS_INTERRUPTED),
+        Ok(code) => code,
+        Err(error) => {
+            sh::error(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,194 @@
+//! The rig's Linux: kernel image and KVM modules out of Debian's cloud kernel
+//! package, kept in a cache.
+//!
+//! Called by the rig before every run (and by `setup`, so that later runs need no
+//! network); calls apt-get, dpkg-deb and xz when the cache is empty. The cache
+//! appears whole or not at all: it is filled in a directory beside its place and
+//! moved there by one rename, so parallel first runs cannot harm each other.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::{Cpu, modules};
+use crate::sh;
+
+/// The layout of the cache; a new name makes older caches be ignored.
+const LAYOUT: &str = "debian-cloud-1";
+
+/// Kernel image and modules, unpacked.
+pub(crate) struct Kernel {
+    dir: PathBuf,
+}
+
+impl Kernel {
+    /// The kernel from the cache, fetched first if it is not there.
+    pub(crate) fn get() -> Result<Self> {
+        let cache = cache_dir()?;
+        let dir = cache.join(LAYOUT);
+        if !dir.exists() {
+            fs::create_dir_all(&cache)
+                .with_context(|| format!("cannot create {}", cache.display()))?;
+            fill(&cache, &dir).context(
+                "cannot get the rig's kernel. It needs Debian's apt-get, or the environment \
+                 variable TRAPGATE_RIG_KDEB naming a linux-image-*-cloud-amd64 .deb file",
+            )?;
+        }
+        Ok(Self { dir })
+    }
+
+    /// Whether the next [`Kernel::get`] needs no network.
+    pub(crate) fn is_cached() -> bool {
+        cache_dir().is_ok_and(|cache| cache.join(LAYOUT).exists())
+    }
+
+    /// The kernel image.
+    pub(crate) fn image(&self) -> PathBuf {
+        self.dir.join("vmlinuz")
+    }
+
+    /// The modules for this maker's KVM, in the order in which to load them.
+    pub(crate) fn modules(&self, maker: Cpu) -> Result<Vec<PathBuf>> {
+        let dir = self.dir.join(maker.name());
+        let entries = fs::read_dir(&dir)
+            .with_context(|| format!("the cache {} is damaged; remove it", self.dir.display()))?;
+        let mut modules = entries
+            .map(|entry| Ok(entry?.path()))
+            .collect::<Result<Vec<_>>>()?;
+        modules.sort();
+        Ok(modules)
+    }
+}
+
+fn cache_dir() -> Result<PathBuf> {
+    let var = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(dir) = var("TRAPGATE_RIG_CACHE") {
+        return Ok(dir.into());
+    }
+    let base = var("XDG_CACHE_HOME").map(PathBuf::from);
+    let base = base.or_else(|| var("HOME").map(|home| Path::new(&home).join(".cache")));
+    Ok(base
+        .context("neither TRAPGATE_RIG_CACHE nor HOME is set: no place for the rig's kernel")?
+        .join("trapgate-rig"))
+}
+
+/// Fetches and unpacks the package, then puts the result in its place.
+fn fill(cache: &Path, place: &Path) -> Result<()> {
+    let work = tempfile::Builder::new()
+        .prefix(".filling.")
+        .tempdir_in(cache)?;
+    let package = match std::env::var_os("TRAPGATE_RIG_KDEB") {
+        Some(path) => fs::canonicalize(&path)
+            .with_context(|| format!("TRAPGATE_RIG_KDEB: {}", Path::new(&path).display()))?,
+        None => download(work.path())?,
+    };
+    let tree = work.path().join("tree");
+    sh::run_quietly(Command::new("dpkg-deb").arg("-x").args([&package, &tree]))?;
+    let files = files_below(&tree)?;
+
+    let new = work.path().join("new");
+    fs::create_dir(&new)?;
+    let image = files
+        .iter()
+        .find(|file| file_name(file).starts_with("vmlinuz-"))
+        .context("the package holds no boot/vmlinuz-*")?;
+    fs::copy(image, new.join("vmlinuz"))?;
+    for maker in [Cpu::Amd, Cpu::Intel] {
+        let dir = new.join(maker.name());
+        fs::create_dir(&dir)?;
+        let mut loaded = Vec::new();
+        modules::unpack(&files, maker.module(), &dir, &mut loaded)?;
+    }
+    match fs::rename(&new, place) {
+        // Another run was faster; its cache is as good as ours.
+        Err(_) if place.exists() => Ok(()),
+        result => result.with_context(|| format!("cannot create {}", place.display())),
+    }
+}
+
+/// Downloads the newest cloud kernel package that apt knows into `dir`.
+fn download(dir: &Path) -> Result<PathBuf> {
+    if sh::which("apt-get").is_none() {
+        bail!("this is no Debian: there is no apt-get");
+    }
+    let name = match package_name() {
+        Ok(name) => name,
+        Err(error) if nix::unistd::geteuid().is_root() => {
+            sh::warn(&format!("{error:#}; refreshing apt's lists"));
+            sh::run(
+                Command::new("apt-get")
+                    .args(["-q", "update"])
+                    .stdout(std::io::stderr()),
+            )?;
+            package_name()?
+        }
+        Err(error) => return Err(error.context("`sudo apt-get update` may help")),
+    };
+    let mut command = Command::new("apt-get");
+    // As root, apt would warn that its own user cannot write there.
+    let no_sandbox = "APT::Sandbox::User=root";
+    command.args(["-q", "-o", no_sandbox, "download", &name]);
+    command.current_dir(dir);
+    sh::run(command.stdout(std::io::stderr()))?;
+    let package = files_below(dir)?
+        .into_iter()
+        .find(|file| file.extension() == Some(OsStr::new("deb")));
+    package.context("apt-get download left no .deb file")
+}
+
+/// The package that Debian's `linux-image-cloud-amd64` stands for today.
+fn package_name() -> Result<String> {
+    let depends = sh::capture(Command::new("apt-cache").args([
+        "depends",
+        "--important",
+        "linux-image-cloud-amd64",
+    ]))?;
+    versioned_package(&depends).context("apt knows no linux-image-*-cloud-amd64")
+}
+
+fn versioned_package(depends: &str) -> Option<String> {
+    let is_versioned = |word: &&str| {
+        let version = word.strip_prefix("linux-image-").unwrap_or_default();
+        version.starts_with(|c: char| c.is_ascii_digit()) && word.ends_with("-cloud-amd64")
+    };
+    depends
+        .split_whitespace()
+        .find(is_versioned)
+        .map(str::to_owned)
+}
+
+/// All files in this directory and those below.
+pub(super) fn files_below(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            files.extend(files_below(&entry.path())?);
+        } else {
+            files.push(entry.path());
+        }
+    }
+    Ok(files)
+}
+
+pub(super) fn file_name(file: &Path) -> &str {
+    file.file_name().and_then(OsStr::to_str).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_versioned_package_is_found_in_what_apt_cache_prints() {
+        let depends = "linux-image-cloud-amd64\n  Depends: linux-image-6.1.0-51-cloud-amd64\n";
+        assert_eq!(
+            versioned_package(depends).unwrap(),
+            "linux-image-6.1.0-51-cloud-amd64"
+        );
+        assert_eq!(versioned_package("linux-image-cloud-amd64\n"), None);
+    }
+}
