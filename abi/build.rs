@@ -155,9 +155,7 @@ fn parse_row(source: &str, line: usize, words: &[&str]) -> Result<Row, String> {
 
 fn is_identifier(word: &str) -> bool {
     !word.starts_with(|c: char| c.is_ascii_digit())
-        && word
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
 /// Within one ABI a number has one name and a name has one number; across ABIs
@@ -167,9 +165,7 @@ fn check_unique(abi: &Abi, rows: &[Row]) -> Result<(), String> {
     for (i, row) in rows.iter().enumerate() {
         let same = |r: &&Row| r.number == row.number || r.name == row.name;
         if let Some(twin) = rows[..i].iter().find(same) {
-            let Row {
-                line, number, name, ..
-            } = row;
+            let Row { line, number, name, .. } = row;
             let (first, n, m) = (twin.line, twin.number, &twin.name);
             return Err(format!(
                 "{source}:{line}: {title} `{number} {name}` clashes with `{n} {m}` in line {first}"
@@ -187,24 +183,13 @@ fn write_rows(out: &mut String, abi: &Abi, rows: &[Row]) -> fmt::Result {
     let count = rows.iter().map(|row| u32::from(row.number) + 1).max();
     let bound = "the bound of a dispatch array";
     writeln!(out, "\n/// Highest number of {title}, plus one: {bound}.")?;
-    writeln!(
-        out,
-        "pub const {table}_COUNT: usize = {};",
-        count.unwrap_or(0)
-    )?;
-    writeln!(
-        out,
-        "\n/// The system calls of {title}, by number, ascending."
-    )?;
+    writeln!(out, "pub const {table}_COUNT: usize = {};", count.unwrap_or(0))?;
+    writeln!(out, "\n/// The system calls of {title}, by number, ascending.")?;
     writeln!(out, "pub static {table}: &[Row] = &[")?;
     for row in rows {
         let compat = abi.prefers_compat && !row.compat.is_empty();
         let entry = if compat { &row.compat } else { &row.entry };
-        write!(
-            out,
-            "    Row {{ number: {}, name: {:?}, ",
-            row.number, row.name
-        )?;
+        write!(out, "    Row {{ number: {}, name: {:?}, ", row.number, row.name)?;
         writeln!(out, "entry: {entry:?}, native_entry: {:?} }},", row.entry)?;
     }
     writeln!(out, "];")
@@ -212,10 +197,7 @@ fn write_rows(out: &mut String, abi: &Abi, rows: &[Row]) -> fmt::Result {
 
 fn write_numbers(out: &mut String, abi: &Abi, rows: &[Row]) -> fmt::Result {
     let Abi { module, title, .. } = abi;
-    writeln!(
-        out,
-        "\n/// The numbers of {title}, as a program puts them into EAX."
-    )?;
+    writeln!(out, "\n/// The numbers of {title}, as a program puts them into EAX.")?;
     writeln!(out, "pub mod {module} {{")?;
     for row in rows {
         let constant = row.name.to_ascii_uppercase();

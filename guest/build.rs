@@ -11,6 +11,8 @@ fn main() {
         format!("--defsym=KERNEL_BASE={:#x}", layout::KERNEL_BASE),
         format!("--defsym=KERNEL_PHYS={:#x}", layout::KERNEL_PHYS),
         format!("--defsym=KERNEL_PHYS_END={:#x}", layout::KERNEL_PHYS_END),
+        format!("--defsym=BLOCK={:#x}", layout::PERCPU_BASE + layout::percpu::BLOCK),
+        format!("--defsym=BLOCK_PHYS={:#x}", layout::PERCPU_PHYS + layout::percpu::BLOCK),
         "-zmax-page-size=4096".to_owned(),
     ] {
         println!("cargo:rustc-link-arg-bins={argument}");

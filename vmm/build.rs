@@ -11,21 +11,9 @@ use std::{env, fs};
 const TARGET: &str = "x86_64-unknown-none";
 
 fn main() {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("vmm/ has a parent");
-    for watched in [
-        "abi",
-        "guest",
-        "guest-rt",
-        "images/src",
-        "images/Cargo.toml",
-        "Cargo.toml",
-    ] {
-        println!(
-            "cargo:rerun-if-changed={}",
-            workspace.join(watched).display()
-        );
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("vmm/ has a parent");
+    for watched in ["abi", "guest", "guest-rt", "images/src", "images/Cargo.toml", "Cargo.toml"] {
+        println!("cargo:rerun-if-changed={}", workspace.join(watched).display());
     }
     if !target_is_installed() {
         println!("cargo::error=the Rust target {TARGET} is missing, which the kernel is built for");
@@ -33,17 +21,13 @@ fn main() {
         return;
     }
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("bare");
-    let packages = [
-        ("trapgate-guest", "trapgate-kernel"),
-        ("trapgate-images", "door-probe"),
-    ];
+    let packages = [("trapgate-guest", "trapgate-kernel"), ("trapgate-images", "door-probe")];
     for (package, binary) in packages {
         build(workspace, &out, package, binary);
     }
-    for (variable, binary) in [
-        ("TRAPGATE_KERNEL", "trapgate-kernel"),
-        ("TRAPGATE_DOOR_PROBE", "door-probe"),
-    ] {
+    for (variable, binary) in
+        [("TRAPGATE_KERNEL", "trapgate-kernel"), ("TRAPGATE_DOOR_PROBE", "door-probe")]
+    {
         let path = out.join(TARGET).join("bare").join(binary);
         println!("cargo:rustc-env={variable}={}", path.display());
     }
@@ -70,9 +54,8 @@ fn build(workspace: &Path, out: &Path, package: &str, binary: &str) {
 /// Whether rustc finds a core library for the target.
 fn target_is_installed() -> bool {
     let rustc = env::var_os("RUSTC").expect("cargo sets RUSTC");
-    let output = Command::new(rustc)
-        .args(["--print", "target-libdir", "--target", TARGET])
-        .output();
+    let output =
+        Command::new(rustc).args(["--print", "target-libdir", "--target", TARGET]).output();
     output.is_ok_and(|output| {
         let directory = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         fs::read_dir(directory).is_ok_and(|entries| entries.count() > 0)

@@ -73,6 +73,9 @@ pub struct StandardFile {
     pub status: FileStatus,
 }
 
+/// The most words of [`BootInfo::random_stock`].
+pub const RANDOM_STOCK: usize = 8;
+
 /// The most regions that [`BootInfo`] holds.
 pub const MAX_REGIONS: usize = 64;
 
@@ -121,6 +124,11 @@ pub struct BootInfo {
     pub clock: ClockInfo,
     /// Standard input, output and error.
     pub files: [StandardFile; 3],
+    /// Random numbers of the host's, so that a program's first few bytes of
+    /// getrandom(2) cost no VM exit.
+    pub random_stock: [u64; RANDOM_STOCK],
+    /// How many of them there are: none, if randomness is not granted.
+    pub random_count: u64,
     /// How many of `regions` count.
     pub region_count: u64,
     /// The program's mappings, ascending.

@@ -247,11 +247,7 @@ pub const fn is_error(ret: u64) -> bool {
 /// Reads a result as a program finds it in RAX.
 #[inline]
 pub const fn from_return(ret: u64) -> Result<u64, Errno> {
-    if is_error(ret) {
-        Err(Errno(ret.wrapping_neg()))
-    } else {
-        Ok(ret)
-    }
+    if is_error(ret) { Err(Errno(ret.wrapping_neg())) } else { Ok(ret) }
 }
 
 /// Makes a result what a program finds in RAX.

@@ -83,11 +83,7 @@ impl core::fmt::Display for Malformed {
         match self {
             Malformed::Operation(number) => write!(f, "no operation has number {number}"),
             Malformed::Count(count) => write!(f, "{count} attachments are more than fit"),
-            Malformed::Argument {
-                operation,
-                index,
-                value,
-            } => {
+            Malformed::Argument { operation, index, value } => {
                 write!(f, "argument {index} of operation {operation} is {value:#x}")
             }
         }
@@ -246,11 +242,9 @@ impl Request {
             Request::Write { file } => (WRITE, [file.into(), 0, 0]),
             Request::Read { file } => (READ, [file.into(), 0, 0]),
             Request::ReadAt { file, offset } => (READ_AT, [file.into(), offset, 0]),
-            Request::Seek {
-                file,
-                offset,
-                whence,
-            } => (SEEK, [file.into(), offset as u64, whence.into()]),
+            Request::Seek { file, offset, whence } => {
+                (SEEK, [file.into(), offset as u64, whence.into()])
+            }
             Request::Status { file } => (STATUS, [file.into(), 0, 0]),
             Request::TerminalAttributes { file } => (TERMINAL_ATTRIBUTES, [file.into(), 0, 0]),
             Request::WindowSize { file } => (WINDOW_SIZE, [file.into(), 0, 0]),
@@ -273,22 +267,17 @@ impl Request {
     /// claims afterwards: whoever uses them checks them against RAM.
     pub fn decode(message: &Message) -> Result<Request, Malformed> {
         let operation = message[0];
-        let out_of_range = |index: usize| Malformed::Argument {
-            operation,
-            index,
-            value: message[1 + index],
-        };
+        let out_of_range =
+            |index: usize| Malformed::Argument { operation, index, value: message[1 + index] };
         let narrow =
             |index: usize| u32::try_from(message[1 + index]).map_err(|_| out_of_range(index));
         let file = || narrow(0);
         Ok(match operation {
-            operation::EXIT => Request::Exit {
-                status: u8::try_from(message[1]).map_err(|_| out_of_range(0))?,
-            },
+            operation::EXIT => {
+                Request::Exit { status: u8::try_from(message[1]).map_err(|_| out_of_range(0))? }
+            }
             operation::KILLED => match message[1] {
-                number @ 1..=64 => Request::Killed {
-                    signal: number as u8,
-                },
+                number @ 1..=64 => Request::Killed { signal: number as u8 },
                 _ => return Err(out_of_range(0)),
             },
             operation::FAILED => {
@@ -297,34 +286,19 @@ impl Request {
                     1 => FailureKind::Panic,
                     _ => return Err(out_of_range(0)),
                 };
-                Request::Failed {
-                    kind,
-                    words: Segment {
-                        address: message[2],
-                        length: message[3],
-                    },
-                }
+                Request::Failed { kind, words: Segment { address: message[2], length: message[3] } }
             }
             operation::WRITE => Request::Write { file: file()? },
             operation::READ => Request::Read { file: file()? },
-            operation::READ_AT => Request::ReadAt {
-                file: file()?,
-                offset: message[2],
-            },
-            operation::SEEK => Request::Seek {
-                file: file()?,
-                offset: message[2] as i64,
-                whence: narrow(2)?,
-            },
+            operation::READ_AT => Request::ReadAt { file: file()?, offset: message[2] },
+            operation::SEEK => {
+                Request::Seek { file: file()?, offset: message[2] as i64, whence: narrow(2)? }
+            }
             operation::STATUS => Request::Status { file: file()? },
             operation::TERMINAL_ATTRIBUTES => Request::TerminalAttributes { file: file()? },
             operation::WINDOW_SIZE => Request::WindowSize { file: file()? },
-            operation::POLL => Request::Poll {
-                timeout_ns: message[1] as i64,
-            },
-            operation::SLEEP => Request::Sleep {
-                duration_ns: message[1],
-            },
+            operation::POLL => Request::Poll { timeout_ns: message[1] as i64 },
+            operation::SLEEP => Request::Sleep { duration_ns: message[1] },
             operation::RANDOM => Request::Random,
             operation::DISCARD => Request::Discard,
             _ => return Err(Malformed::Operation(operation)),
@@ -358,10 +332,7 @@ pub fn push_segment(message: &mut Message, segment: Segment) -> bool {
 pub fn segments(message: &Message) -> Result<impl Iterator<Item = Segment> + Clone, Malformed> {
     let count = attachments(message, MAX_SEGMENTS)?;
     let words = message[ATTACHMENTS..].chunks_exact(2).take(count);
-    Ok(words.map(|pair| Segment {
-        address: pair[0],
-        length: pair[1],
-    }))
+    Ok(words.map(|pair| Segment { address: pair[0], length: pair[1] }))
 }
 
 /// Attaches a file to poll. False if there is no room.
@@ -385,10 +356,7 @@ pub fn poll_entries(
     let count = attachments(message, MAX_POLL)?;
     Ok(message[ATTACHMENTS..ATTACHMENTS + count]
         .iter()
-        .map(|&word| PollEntry {
-            file: word as u32,
-            events: (word >> 32) as u16,
-        }))
+        .map(|&word| PollEntry { file: word as u32, events: (word >> 32) as u16 }))
 }
 
 fn attachments(message: &Message, most: usize) -> Result<usize, Malformed> {
@@ -432,24 +400,11 @@ mod tests {
     const REQUESTS: [Request; 14] = [
         Request::Exit { status: 7 },
         Request::Killed { signal: 11 },
-        Request::Failed {
-            kind: FailureKind::Panic,
-            words: Segment {
-                address: 1,
-                length: 2,
-            },
-        },
+        Request::Failed { kind: FailureKind::Panic, words: Segment { address: 1, length: 2 } },
         Request::Write { file: 1 },
         Request::Read { file: 0 },
-        Request::ReadAt {
-            file: 0,
-            offset: u64::MAX,
-        },
-        Request::Seek {
-            file: 0,
-            offset: -1,
-            whence: 2,
-        },
+        Request::ReadAt { file: 0, offset: u64::MAX },
+        Request::Seek { file: 0, offset: -1, whence: 2 },
         Request::Status { file: 2 },
         Request::TerminalAttributes { file: 1 },
         Request::WindowSize { file: 1 },
@@ -496,12 +451,7 @@ mod tests {
             request.encode(&mut message);
             let narrow = message[0] <= operation::WINDOW_SIZE;
             message[1] = u64::MAX;
-            assert_eq!(
-                Request::decode(&message).is_err(),
-                narrow,
-                "{}",
-                request.name()
-            );
+            assert_eq!(Request::decode(&message).is_err(), narrow, "{}", request.name());
         }
     }
 
@@ -510,53 +460,23 @@ mod tests {
         let mut message = [0; MESSAGE_WORDS];
         Request::Discard.encode(&mut message);
         for address in [0x1000, 0x2000] {
-            assert!(push_segment(
-                &mut message,
-                Segment {
-                    address,
-                    length: 0x1000
-                }
-            ));
+            assert!(push_segment(&mut message, Segment { address, length: 0x1000 }));
         }
         let list: std::vec::Vec<_> = segments(&message).unwrap().collect();
-        assert_eq!(
-            list,
-            [Segment {
-                address: 0x1000,
-                length: 0x2000
-            }]
-        );
+        assert_eq!(list, [Segment { address: 0x1000, length: 0x2000 }]);
         for index in 1..MAX_SEGMENTS as u64 {
-            let segment = Segment {
-                address: 0x10_0000 * index,
-                length: 1,
-            };
+            let segment = Segment { address: 0x10_0000 * index, length: 1 };
             assert!(push_segment(&mut message, segment));
         }
-        assert!(!push_segment(
-            &mut message,
-            Segment {
-                address: 1,
-                length: 1
-            }
-        ));
+        assert!(!push_segment(&mut message, Segment { address: 1, length: 1 }));
         assert_eq!(segments(&message).unwrap().count(), MAX_SEGMENTS);
     }
 
     #[test]
     fn crash_records_and_backtraces_survive_the_crossing() {
         let mut message = [0; MESSAGE_WORDS];
-        let fault = Fault {
-            vector: 14,
-            error_code: 6,
-            address: 0x10,
-            ..Fault::default()
-        };
-        let regs = PtRegs {
-            r15: 1,
-            ss: 0x2b,
-            ..PtRegs::default()
-        };
+        let fault = Fault { vector: 14, error_code: 6, address: 0x10, ..Fault::default() };
+        let regs = PtRegs { r15: 1, ss: 0x2b, ..PtRegs::default() };
         let addresses = core::array::from_fn(|index| index as u64);
         put_crash(&mut message, &fault, &regs);
         put_backtrace(&mut message, &addresses);

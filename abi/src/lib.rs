@@ -16,6 +16,7 @@ pub mod crash;
 pub mod errno;
 pub mod file;
 pub mod hypercall;
+pub mod kernel_note;
 pub mod layout;
 pub mod log;
 pub mod pt_regs;

@@ -88,7 +88,7 @@ macro_rules! events {
 
 events! {
     /// The kernel is up.
-    Booted = 1, "kernel up: {0} free frames, program entry {1}, stack {2}";
+    Booted = 1, "kernel up: {0} bytes of RAM, program entry {1}, stack {2}";
     /// A call that the table does not have, or has no handler for.
     UnknownCall = 2, "call {0} of ABI {1} at {2} is not supported: ENOSYS";
     /// A page was mapped on demand.
@@ -122,15 +122,8 @@ impl Record {
     /// The inverse of [`Self::to_words`]; `None` for what is no record.
     pub const fn from_words(words: &[u64; RECORD_WORDS]) -> Option<Record> {
         let [head, a, b, c, d] = *words;
-        match (
-            Level::from_number((head >> 32) as u32),
-            Event::from_number(head as u32),
-        ) {
-            (Some(level), Some(event)) => Some(Record {
-                level,
-                event,
-                numbers: [a, b, c, d],
-            }),
+        match (Level::from_number((head >> 32) as u32), Event::from_number(head as u32)) {
+            (Some(level), Some(event)) => Some(Record { level, event, numbers: [a, b, c, d] }),
             _ => None,
         }
     }

@@ -121,16 +121,11 @@ mod tests {
     use std::collections::BTreeSet;
     use std::{format, string::String};
 
-    const ALL: [(Abi, usize); 3] = [
-        (Abi::X86_64, X86_64_COUNT),
-        (Abi::X32, X32_COUNT),
-        (Abi::I386, I386_COUNT),
-    ];
+    const ALL: [(Abi, usize); 3] =
+        [(Abi::X86_64, X86_64_COUNT), (Abi::X32, X32_COUNT), (Abi::I386, I386_COUNT)];
 
     fn entry(abi: Abi, name: &str) -> &'static str {
-        let number = abi
-            .number(name)
-            .unwrap_or_else(|| panic!("{abi:?} has no {name}"));
+        let number = abi.number(name).unwrap_or_else(|| panic!("{abi:?} has no {name}"));
         abi.row(number).unwrap().entry
     }
 
@@ -177,10 +172,7 @@ mod tests {
         };
         let range = |r: core::ops::Range<u32>| -> String { r.map(|n| format!("{n} ")).collect() };
         assert_eq!(free(Abi::X86_64, X86_64_COUNT), range(336..424));
-        assert_eq!(
-            free(Abi::I386, I386_COUNT),
-            format!("222 223 251 285 {}415 ", range(387..393))
-        );
+        assert_eq!(free(Abi::I386, I386_COUNT), format!("222 223 251 285 {}415 ", range(387..393)));
     }
 
     #[test]
@@ -203,14 +195,8 @@ mod tests {
         assert_eq!((nr64::ARCH_PRCTL, nr32::ARCH_PRCTL), (158, 384));
         assert_eq!((nr64::RSEQ, nr32::RSEQ), (334, 386));
         assert_eq!((nr64::MSEAL, nr32::MSEAL), (462, 462));
-        assert_eq!(
-            (nr64::URETPROBE, Abi::I386.number("uretprobe")),
-            (335, None)
-        );
-        assert_eq!(
-            (nr32::RESTART_SYSCALL, nr32::SOCKETCALL, nr32::BREAK),
-            (0, 102, 17)
-        );
+        assert_eq!((nr64::URETPROBE, Abi::I386.number("uretprobe")), (335, None));
+        assert_eq!((nr32::RESTART_SYSCALL, nr32::SOCKETCALL, nr32::BREAK), (0, 102, 17));
         assert_eq!(nrx32::READ, 0x4000_0000);
         assert_eq!(nrx32::RT_SIGACTION, X32_BIT + 512);
     }
@@ -276,10 +262,7 @@ mod tests {
         assert_eq!(Abi::X32.name(16), None);
         assert_eq!(entry(Abi::X86_64, "ioctl"), "sys_ioctl");
         assert_eq!(entry(Abi::X32, "ioctl"), "compat_sys_ioctl");
-        assert_eq!(
-            entry(Abi::X32, "rt_sigreturn"),
-            "compat_sys_x32_rt_sigreturn"
-        );
+        assert_eq!(entry(Abi::X32, "rt_sigreturn"), "compat_sys_x32_rt_sigreturn");
         // A common row is the same in both.
         assert_eq!(Abi::X32.row(0), Abi::X86_64.row(0));
     }

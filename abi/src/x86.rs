@@ -23,6 +23,12 @@ pub mod selector {
 
 /// Slots in the GDT.
 pub const GDT_ENTRIES: usize = 16;
+/// GDTR's limit.
+pub const GDT_LIMIT: u16 = GDT_ENTRIES as u16 * 8 - 1;
+/// IDTR's limit: 256 gates of 16 bytes.
+pub const IDT_LIMIT: u16 = 256 * 16 - 1;
+/// Bytes in a 64-bit task-state segment, the I/O bitmap left out.
+pub const TSS_SIZE: u32 = 104;
 
 /// Segment descriptors as they lie in the GDT (Intel SDM vol. 3, 3.4.5).
 pub mod descriptor {
@@ -51,8 +57,8 @@ pub mod descriptor {
 
     const TSS_BUSY: u64 = 0xb << 40;
 
-    /// The two words of a busy 64-bit TSS's descriptor (Intel SDM vol. 3,
-    /// 8.2.3). LTR wants it available: clear bit 41.
+    /// The two words of a 64-bit TSS's descriptor, busy, as it is while TR
+    /// holds it (Intel SDM vol. 3, 8.2.3).
     pub const fn tss(base: u64, limit: u32) -> [u64; 2] {
         [
             (limit as u64 & 0xffff)
@@ -64,9 +70,6 @@ pub mod descriptor {
             base >> 32,
         ]
     }
-
-    /// Bit 41 of a TSS descriptor: busy.
-    pub const TSS_BUSY_BIT: u64 = 1 << 41;
 }
 
 /// Model-specific registers.

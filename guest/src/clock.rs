@@ -49,11 +49,7 @@ mod tests {
     #[test]
     fn ticks_become_nanoseconds_without_overflow() {
         // 2 GHz: half a nanosecond a tick.
-        let info = ClockInfo {
-            tsc_base: 1000,
-            multiplier: 1 << 31,
-            ..ClockInfo::default()
-        };
+        let info = ClockInfo { tsc_base: 1000, multiplier: 1 << 31, ..ClockInfo::default() };
         assert_eq!(elapsed(&info, 1000), 0);
         assert_eq!(elapsed(&info, 3000), 1000);
         assert_eq!(elapsed(&info, 10), 0);

@@ -128,20 +128,13 @@ fn page_fault_from_user(regs: &mut PtRegs, address: u64) {
 fn out_of_memory(regs: &PtRegs) -> ! {
     let available = crate::mm::frames::FRAMES.lock().available();
     log(Level::Error, Event::OutOfMemory, [available, 1, 0, 0]);
-    let fault = Fault {
-        vector: NO_VECTOR,
-        ..Fault::default()
-    };
+    let fault = Fault { vector: NO_VECTOR, ..Fault::default() };
     host::killed(signal::SIGKILL, &fault, regs)
 }
 
 /// An exception in ring 0: a user address that did not hold, or a mistake.
 pub extern "C" fn exception_from_kernel(regs: &mut PtRegs, vector: u64) {
-    let address = if vector == u64::from(vector::PF) {
-        cpu::fault_address()
-    } else {
-        0
-    };
+    let address = if vector == u64::from(vector::PF) { cpu::fault_address() } else { 0 };
     let Some(fixup) = ex_table::lookup(ex_table::kernel(), regs.rip) else {
         kernel_fault(regs, vector, address);
     };
@@ -170,12 +163,7 @@ pub extern "C" fn paranoid_exception(regs: &mut PtRegs, vector: u64) {
 
 /// Ends the sandbox with a report.
 fn kernel_fault(regs: &PtRegs, vector: u64, address: u64) -> ! {
-    let fault = Fault {
-        vector,
-        error_code: regs.orig_rax,
-        address,
-        ..Fault::default()
-    };
+    let fault = Fault { vector, error_code: regs.orig_rax, address, ..Fault::default() };
     let none = Segment::default();
     host::failed(FailureKind::Fault, none, &fault, regs, &backtrace(regs.rsp))
 }
@@ -195,26 +183,14 @@ pub fn describe(regs: &PtRegs, vector: u64, address: u64) -> Fault {
     let mut code = [0; 16];
     // As much of it as there is: the instruction may end at the page's end.
     let code_len = match copy_prefix(&mut code, regs.rip) {
-        0 => copy_prefix(
-            &mut code[..(4096 - regs.rip as usize % 4096).min(16)],
-            regs.rip,
-        ),
+        0 => copy_prefix(&mut code[..(4096 - regs.rip as usize % 4096).min(16)], regs.rip),
         length => length,
     };
     let (low, high) = code.split_at(8);
-    let word = |bytes: &[u8]| {
-        bytes
-            .iter()
-            .rev()
-            .fold(0, |word, &byte| word << 8 | u64::from(byte))
-    };
+    let word = |bytes: &[u8]| bytes.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte));
     Fault {
         vector,
-        error_code: if regs.orig_rax == u64::MAX {
-            0
-        } else {
-            regs.orig_rax
-        },
+        error_code: if regs.orig_rax == u64::MAX { 0 } else { regs.orig_rax },
         address,
         code_low: word(low),
         code_high: word(high),

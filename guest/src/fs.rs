@@ -30,26 +30,29 @@ pub struct OpenFile {
     pub host: u32,
     /// `O_*` flags that fcntl(2) shows.
     pub flags: AtomicU32,
-    /// Whether it is a terminal.
-    pub is_terminal: bool,
-    /// Its status at the start. Only a regular file's can have changed in a
-    /// way that matters.
-    pub status: FileStatus,
+    /// What the host said of it at the start. Of its status, only a regular
+    /// file's can have changed in a way that matters.
+    info: &'static StandardFile,
 }
 
 impl OpenFile {
-    fn new(host: u32, file: &StandardFile) -> Self {
-        OpenFile {
-            host,
-            flags: AtomicU32::new(file.flags as u32),
-            is_terminal: file.is_terminal != 0,
-            status: file.status,
-        }
+    fn new(host: u32, info: &'static StandardFile) -> Self {
+        OpenFile { host, flags: AtomicU32::new(info.flags as u32), info }
+    }
+
+    /// Whether it is a terminal.
+    pub fn is_terminal(&self) -> bool {
+        self.info.is_terminal != 0
+    }
+
+    /// Its status at the start.
+    pub fn status(&self) -> &FileStatus {
+        &self.info.status
     }
 
     /// Whether it has one of `st_mode`'s types.
     pub fn is(&self, file_type: u64) -> bool {
-        self.status.mode & mode::TYPE == file_type
+        self.info.status.mode & mode::TYPE == file_type
     }
 
     /// Whether calls must not wait.
@@ -69,7 +72,7 @@ impl OpenFile {
 
     /// Whether it has no position: lseek(2) answers ESPIPE.
     pub fn is_stream(&self) -> bool {
-        self.is(mode::FIFO) || self.is(mode::SOCKET) || self.is_terminal
+        self.is(mode::FIFO) || self.is(mode::SOCKET) || self.is_terminal()
     }
 }
 
@@ -90,16 +93,14 @@ pub struct FileTable {
 
 impl FileTable {
     /// Descriptors 0 to 2, as far as the host granted them.
-    pub fn standard(files: &[StandardFile; 3]) -> Self {
+    pub fn standard(files: &'static [StandardFile; 3]) -> Self {
         let slots = files.iter().enumerate().map(|(number, file)| {
             (file.open != 0).then(|| Descriptor {
                 file: Arc::new(OpenFile::new(number as u32, file)),
                 close_on_exec: false,
             })
         });
-        FileTable {
-            slots: slots.collect(),
-        }
+        FileTable { slots: slots.collect() }
     }
 
     /// The descriptor's entry.
@@ -107,10 +108,7 @@ impl FileTable {
     /// # Errors
     /// EBADF.
     pub fn descriptor(&mut self, fd: u32) -> Result<&mut Descriptor, Errno> {
-        self.slots
-            .get_mut(fd as usize)
-            .and_then(Option::as_mut)
-            .ok_or(Errno::EBADF)
+        self.slots.get_mut(fd as usize).and_then(Option::as_mut).ok_or(Errno::EBADF)
     }
 
     /// The file behind a descriptor.
@@ -119,8 +117,7 @@ impl FileTable {
     /// EBADF.
     pub fn file(&self, fd: u32) -> Result<Arc<OpenFile>, Errno> {
         let slot = self.slots.get(fd as usize).and_then(Option::as_ref);
-        slot.map(|descriptor| descriptor.file.clone())
-            .ok_or(Errno::EBADF)
+        slot.map(|descriptor| descriptor.file.clone()).ok_or(Errno::EBADF)
     }
 
     /// Puts `descriptor` in the lowest free slot from `least` on.
@@ -169,12 +166,8 @@ mod tests {
     use super::*;
 
     fn table() -> FileTable {
-        let open = StandardFile {
-            open: 1,
-            flags: 2,
-            ..StandardFile::default()
-        };
-        FileTable::standard(&[open, open, StandardFile::default()])
+        let open = StandardFile { open: 1, flags: 2, ..StandardFile::default() };
+        FileTable::standard(Box::leak(Box::new([open, open, StandardFile::default()])))
     }
 
     #[test]

@@ -20,11 +20,7 @@ pub fn init(level: u64) {
 #[inline]
 pub fn log(level: Level, event: Event, numbers: [u64; 4]) {
     if level as u64 <= LEVEL.load(Ordering::Relaxed) {
-        write(&Record {
-            level,
-            event,
-            numbers,
-        });
+        write(&Record { level, event, numbers });
     }
 }
 

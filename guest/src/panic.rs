@@ -25,10 +25,7 @@ impl Write for Words {
     }
 }
 
-static WORDS: spin::Mutex<Words> = spin::Mutex::new(Words {
-    text: [0; 256],
-    length: 0,
-});
+static WORDS: spin::Mutex<Words> = spin::Mutex::new(Words { text: [0; 256], length: 0 });
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
@@ -44,14 +41,8 @@ fn panic(info: &PanicInfo<'_>) -> ! {
     // SAFETY: reads RSP.
     unsafe { core::arch::asm!("mov {}, rsp", out(reg) here, options(nomem, nostack)) };
     let address = words.text.as_ptr() as u64 - KERNEL_BASE;
-    let words = Segment {
-        address,
-        length: words.length as u64,
-    };
-    let fault = Fault {
-        vector: NO_VECTOR,
-        ..Fault::default()
-    };
+    let words = Segment { address, length: words.length as u64 };
+    let fault = Fault { vector: NO_VECTOR, ..Fault::default() };
     let regs = PtRegs::default();
     host::failed(FailureKind::Panic, words, &fault, &regs, &backtrace(here));
 }

@@ -35,11 +35,7 @@ pub const fn return_path(regs: &PtRegs) -> ReturnPath {
         | (regs.ss ^ selector::USER_DS as u64)
         | regs.rip >> 47
         | regs.rflags & (rflags::RF | rflags::TF);
-    if difference == 0 {
-        ReturnPath::Sysret
-    } else {
-        ReturnPath::Iret
-    }
+    if difference == 0 { ReturnPath::Sysret } else { ReturnPath::Iret }
 }
 
 #[cfg(test)]
@@ -71,9 +67,7 @@ mod tests {
             ("rcx changed", |r| r.rcx += 1),
             ("rflags changed", |r| r.rflags |= rflags::CF),
             ("r11 changed", |r| r.r11 |= rflags::CF),
-            ("compatibility-mode code segment", |r| {
-                r.cs = selector::USER32_CS.into()
-            }),
+            ("compatibility-mode code segment", |r| r.cs = selector::USER32_CS.into()),
             ("another stack segment", |r| r.ss = 0),
             ("trap flag", |r| {
                 r.rflags |= rflags::TF;
@@ -93,25 +87,12 @@ mod tests {
 
     #[test]
     fn non_canonical_and_kernel_addresses_force_iret() {
-        for rip in [
-            1 << 47,
-            0x8000_0000_0000_0000,
-            0xffff_8000_0000_0000,
-            u64::MAX,
-        ] {
-            let regs = PtRegs {
-                rip,
-                rcx: rip,
-                ..after_syscall()
-            };
+        for rip in [1 << 47, 0x8000_0000_0000_0000, 0xffff_8000_0000_0000, u64::MAX] {
+            let regs = PtRegs { rip, rcx: rip, ..after_syscall() };
             assert_eq!(return_path(&regs), ReturnPath::Iret, "{rip:#x}");
         }
         let last = (1 << 47) - 1;
-        let regs = PtRegs {
-            rip: last,
-            rcx: last,
-            ..after_syscall()
-        };
+        let regs = PtRegs { rip: last, rcx: last, ..after_syscall() };
         assert_eq!(return_path(&regs), ReturnPath::Sysret);
     }
 }

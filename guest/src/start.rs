@@ -1,15 +1,18 @@
 //! From the VMM's first instruction to ring 3.
 //!
 //! The VMM has set up what is mere data: page tables, control registers, MSRs
-//! (SYSCALL's among them), GS, the program in memory and its stack. Here the
-//! kernel loads its own tables and makes the first task.
+//! (SYSCALL's among them), GDT, IDT, task register, GS, the program in memory
+//! and its stack. Here the kernel makes its heap and the first task.
 #![allow(unsafe_code, reason = "the entry point")]
 
+use crate::arch::gdt::{Gdt, Tss};
+use crate::arch::idt::{self, Idt};
 use crate::arch::percpu;
 use crate::mm::frames::FRAMES;
-use crate::{entry, log, mm, task};
+use crate::{entry, log, task};
 use core::arch::naked_asm;
 use trapgate_abi::boot_info::{BootInfo, MAGIC, feature};
+use trapgate_abi::kernel_note::{NAME, WORDS as NOTE_WORDS};
 use trapgate_abi::log::{Event, Level};
 use trapgate_abi::x86::{rflags, selector};
 use trapgate_abi::{ABI_VERSION, PtRegs};
@@ -40,35 +43,15 @@ extern "C" fn _start() -> ! {
 }
 
 /// Sets the kernel up and fills in the registers that the program starts with.
-extern "C" fn start(boot: &BootInfo, regs: &mut PtRegs) {
+extern "C" fn start(boot: &'static BootInfo, regs: &mut PtRegs) {
     assert!(boot.magic == MAGIC, "no boot information");
-    assert!(
-        boot.abi_version == ABI_VERSION,
-        "the VMM speaks another ABI version"
-    );
-    // SAFETY: first and only time on this CPU; the VMM has mapped the area.
-    unsafe { percpu::init(0, boot.features & feature::SMAP != 0) };
+    assert!(boot.abi_version == ABI_VERSION, "the VMM speaks another ABI version");
+    percpu::set!(smap, boot.features & feature::SMAP);
     log::init(boot.log_level);
-    let mut free = boot.free;
-    // SAFETY: the ranges are free RAM, and this is the first use of them.
-    unsafe {
-        mm::heap::init(
-            free.iter_mut()
-                .find(|range| !range.is_empty())
-                .expect("no RAM"),
-        )
-    };
-    FRAMES
-        .lock()
-        .init(free, boot.features & feature::INTERPRETED != 0);
+    FRAMES.lock().init(boot.free, boot.features & feature::INTERPRETED != 0);
     crate::fault::init(boot.features & feature::SYSCALL_TRAPS != 0);
     task::start_first(boot).expect("no memory for the first task");
-    let available = FRAMES.lock().available();
-    log::log(
-        Level::Debug,
-        Event::Booted,
-        [available, boot.entry, boot.stack_pointer, 0],
-    );
+    log::log(Level::Debug, Event::Booted, [boot.ram_size, boot.entry, boot.stack_pointer, 0]);
     *regs = PtRegs {
         rip: boot.entry,
         cs: selector::USER_CS.into(),
@@ -79,7 +62,8 @@ extern "C" fn start(boot: &BootInfo, regs: &mut PtRegs) {
     };
 }
 
-/// The image's ELF note: what the VMM must know of it.
+/// The image's ELF note: what the VMM must know of it, in the order of
+/// `trapgate_abi::kernel_note`.
 #[repr(C)]
 struct Note {
     name_size: u32,
@@ -88,15 +72,21 @@ struct Note {
     name: [u8; 12],
     abi_version: u64,
     syscall64: unsafe extern "C" fn() -> !,
+    gdt: &'static Gdt,
+    tss: &'static Tss,
+    idt: &'static Idt,
 }
 
 #[used]
 #[unsafe(link_section = ".note.trapgate")]
 static NOTE: Note = Note {
     name_size: 9,
-    desc_size: 16,
+    desc_size: 8 * NOTE_WORDS as u32,
     kind: 1,
-    name: *b"trapgate\0\0\0\0",
+    name: *NAME,
     abi_version: ABI_VERSION,
     syscall64: entry::syscall64::entry_syscall_64,
+    gdt: &percpu::FIRST.gdt,
+    tss: &percpu::FIRST.tss,
+    idt: &idt::IDT,
 };

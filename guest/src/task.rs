@@ -2,10 +2,7 @@
 //!
 //! So far one process with one task; nothing relies on that. The running task
 //! is found through GS, as everything that belongs to a CPU.
-#![allow(
-    unsafe_code,
-    reason = "the running task is a pointer in the per-CPU block"
-)]
+#![allow(unsafe_code, reason = "the running task is a pointer in the per-CPU block")]
 
 use crate::arch::percpu;
 use crate::clock::Clock;
@@ -14,6 +11,7 @@ use crate::mm::AddressSpace;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 use spin::Mutex;
 use trapgate_abi::Errno;
@@ -38,6 +36,9 @@ pub struct Process {
     pub clock: Clock,
     /// RAM of the machine in bytes, for sysinfo(2).
     pub ram_size: u64,
+    /// Random numbers of the host's that came with the boot information, for
+    /// small requests of getrandom(2). Each is given out once.
+    pub random_stock: Mutex<Vec<u64>>,
     /// Soft and hard limits that were set with prlimit(2), by resource.
     pub limits: Mutex<BTreeMap<u32, [u64; 2]>>,
 }
@@ -87,7 +88,7 @@ pub fn current() -> &'static Task {
 ///
 /// # Errors
 /// ENOMEM.
-pub fn start_first(boot: &BootInfo) -> Result<(), Errno> {
+pub fn start_first(boot: &'static BootInfo) -> Result<(), Errno> {
     let process = Process {
         pid: FIRST_PID,
         memory: Mutex::new(AddressSpace::from_boot_info(boot)?),
@@ -96,6 +97,7 @@ pub fn start_first(boot: &BootInfo) -> Result<(), Errno> {
         umask: AtomicU32::new(0o022),
         clock: Clock::new(boot.clock),
         ram_size: boot.ram_size,
+        random_stock: Mutex::new(boot.random_stock[..boot.random_count as usize].to_vec()),
         limits: Mutex::default(),
     };
     let task = Task {

@@ -75,10 +75,7 @@ impl<T> Copy for UserPtr<T> {}
 impl<T> UserPtr<T> {
     /// The claim that a `T` lies at `address`.
     pub const fn new(address: u64) -> Self {
-        UserPtr {
-            address,
-            what: PhantomData,
-        }
+        UserPtr { address, what: PhantomData }
     }
 
     /// The address claimed.
@@ -98,10 +95,7 @@ impl<T> UserPtr<T> {
 
     /// The element `index` further.
     pub const fn offset(self, index: u64) -> Self {
-        UserPtr::new(
-            self.address
-                .wrapping_add(index.wrapping_mul(size_of::<T>() as u64)),
-        )
+        UserPtr::new(self.address.wrapping_add(index.wrapping_mul(size_of::<T>() as u64)))
     }
 }
 
@@ -130,11 +124,7 @@ impl<T: Plain> UserPtr<T> {
     /// # Errors
     /// EFAULT.
     pub fn write_if(self, value: T) -> Result<(), Errno> {
-        if self.is_null() {
-            Ok(())
-        } else {
-            self.write(value)
-        }
+        if self.is_null() { Ok(()) } else { self.write(value) }
     }
 
     /// Copies the values out, one after the other.
@@ -165,11 +155,7 @@ fn copy_from_user(to: *mut u8, from: u64, length: usize) -> Result<(), Errno> {
         // SAFETY: as above.
         _ => unsafe { usercopy::copy(to, from as *const u8, length) },
     };
-    if left == 0 {
-        Ok(())
-    } else {
-        Err(Errno::EFAULT)
-    }
+    if left == 0 { Ok(()) } else { Err(Errno::EFAULT) }
 }
 
 fn copy_to_user(to: u64, from: *const u8, length: usize) -> Result<(), Errno> {
@@ -212,11 +198,7 @@ pub fn read_string(from: UserPtr<u8>, limit: usize, too_long: Errno) -> Result<V
         let got = copy_prefix(piece, address);
         if let Some(end) = piece[..got].iter().position(|&byte| byte == 0) {
             string.extend_from_slice(&piece[..end]);
-            return if string.len() <= limit {
-                Ok(string)
-            } else {
-                Err(too_long)
-            };
+            return if string.len() <= limit { Ok(string) } else { Err(too_long) };
         }
         if got < room {
             return Err(Errno::EFAULT);

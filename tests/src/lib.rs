@@ -1,1 +1,48 @@
-//! The harness of the behaviour tests.
+//! The harness of the behaviour tests: what every file in `tests/` stands on.
+//!
+//! A test describes a run as a [`Case`], makes it natively and in a sandbox,
+//! and compares: natively is how Linux does it, so that nobody has to write
+//! down what `sort` answers. Every failure shows the command line, what was
+//! expected, and what came.
+//!
+//! ```no_run
+//! use trapgate_tests::{Case, busybox};
+//!
+//! let Some(busybox) = busybox() else { return };
+//! Case::new(busybox).args(["sort", "-r"]).stdin_bytes("a\nb\n").differential();
+//! ```
+//!
+//! Each test executable is complete: the programs are embedded
+//! ([`programs`]), so it also runs in a rig, where there are neither sources nor
+//! compilers. What it finds beside itself there is `/bin/trapgate` and
+//! `/bin/busybox`.
+//!
+//! | variable | meaning |
+//! |---|---|
+//! | `TRAPGATE_BIN` | the `trapgate` to test; by default it is built, or the rig's |
+//! | `TRAPGATE_RIG` | `amd` or `intel`: this is that rig |
+//! | `TRAPGATE_NO_KVM` | `skip`: without KVM, skip instead of fail |
+
+mod case;
+mod cli;
+pub mod elf;
+mod place;
+mod process;
+pub mod programs;
+
+pub use case::{Case, Stdin, Stdout};
+pub use cli::trapgate;
+pub use place::{Place, kvm, place, scale, skip};
+pub use process::{Ran, Started, children, shown};
+pub use programs::{Program, busybox, compiled, program};
+
+/// Ends the test at once where there is no KVM: with a failure, or loudly
+/// skipped if `TRAPGATE_NO_KVM=skip`.
+#[macro_export]
+macro_rules! needs_kvm {
+    () => {
+        if !$crate::kvm() {
+            return;
+        }
+    };
+}

@@ -112,17 +112,13 @@ impl Builder {
 
     /// Runs the program in `bytes`; its first argument is `name`.
     pub fn program_bytes(mut self, name: impl Into<String>, bytes: impl Into<Arc<[u8]>>) -> Self {
-        self.config.program = Some(Program::Bytes {
-            name: name.into(),
-            bytes: bytes.into(),
-        });
+        self.config.program = Some(Program::Bytes { name: name.into(), bytes: bytes.into() });
         self
     }
 
     /// Adds arguments, after the program's name.
     pub fn args(mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
-        self.args
-            .extend(args.into_iter().map(|arg| arg.as_ref().as_bytes().to_vec()));
+        self.args.extend(args.into_iter().map(|arg| arg.as_ref().as_bytes().to_vec()));
         self
     }
 

@@ -163,10 +163,7 @@ impl Error {
 
     /// A failed call to KVM.
     pub(crate) fn kvm(call: &'static str) -> impl FnOnce(kvm_ioctls::Error) -> Error {
-        move |error| Error::Kvm {
-            call,
-            source: io::Error::from_raw_os_error(error.errno()),
-        }
+        move |error| Error::Kvm { call, source: io::Error::from_raw_os_error(error.errno()) }
     }
 
     /// A failed call to the host.

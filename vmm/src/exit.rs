@@ -100,10 +100,7 @@ pub fn decode(exit: &VcpuExit<'_>) -> Exit {
         VcpuExit::Hlt => Reason::Halted,
         VcpuExit::Shutdown => Reason::Shutdown,
         VcpuExit::FailEntry(reason, _) => Reason::FailEntry { reason: *reason },
-        VcpuExit::InternalError => Reason::Internal(Internal {
-            suberror: 0,
-            data: Vec::new(),
-        }),
+        VcpuExit::InternalError => Reason::Internal(Internal { suberror: 0, data: Vec::new() }),
         VcpuExit::MemoryFault { gpa, .. } => Reason::MemoryFault { address: *gpa },
         other => Reason::Other(format!("{other:?}")),
     })
@@ -117,10 +114,7 @@ mod tests {
     fn the_one_port_is_a_host_call_and_no_other() {
         assert_eq!(decode(&VcpuExit::IoOut(PORT, &[0])), Exit::HostCall);
         let other = decode(&VcpuExit::IoOut(PORT + 1, &[0]));
-        assert_eq!(
-            other,
-            Exit::Unexpected(Reason::PortWrite { port: PORT + 1 })
-        );
+        assert_eq!(other, Exit::Unexpected(Reason::PortWrite { port: PORT + 1 }));
         let input = decode(&VcpuExit::IoIn(PORT, &mut [0]));
         assert_eq!(input, Exit::Unexpected(Reason::PortRead { port: PORT }));
     }
@@ -136,9 +130,7 @@ mod tests {
             VcpuExit::Nmi,
             VcpuExit::Unsupported(99),
         ] {
-            let Exit::Unexpected(reason) = decode(&exit) else {
-                panic!("{exit:?}")
-            };
+            let Exit::Unexpected(reason) = decode(&exit) else { panic!("{exit:?}") };
             assert!(!reason.to_string().is_empty());
         }
         assert_eq!(decode(&VcpuExit::Intr), Exit::Interrupted);

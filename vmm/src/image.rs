@@ -180,10 +180,7 @@ fn phdr_address(header: &Ehdr, loads: &[Load<'_>], bias: u64) -> u64 {
     };
     loads.iter().rev().find(has).map_or(0, |l| {
         let in_segment = offset - l.phdr.p_offset(LE);
-        l.phdr
-            .p_vaddr(LE)
-            .wrapping_add(in_segment)
-            .wrapping_add(bias)
+        l.phdr.p_vaddr(LE).wrapping_add(in_segment).wrapping_add(bias)
     })
 }
 

@@ -10,7 +10,8 @@ use object::elf::{self, FileHeader64};
 use object::read::elf::{FileHeader, ProgramHeader};
 use std::io::Cursor;
 use trapgate_abi::ABI_VERSION;
-use trapgate_abi::layout::{KERNEL_BASE, KERNEL_PHYS, KERNEL_PHYS_END, PAGE_SIZE, page_up};
+use trapgate_abi::kernel_note::KernelNote;
+use trapgate_abi::layout::{KERNEL_PHYS, KERNEL_PHYS_END, PAGE_SIZE, PERCPU_PHYS, page_up};
 use vm_memory::GuestAddress;
 
 /// The kernel that vmm/build.rs built.
@@ -33,8 +34,8 @@ pub struct Piece {
 pub struct Kernel {
     /// Its first instruction.
     pub entry: u64,
-    /// The door of SYSCALL from 64-bit code, for LSTAR.
-    pub syscall64: u64,
+    /// What it says of itself.
+    pub note: KernelNote,
     /// Its pieces, for the page tables.
     pub pieces: Vec<Piece>,
 }
@@ -47,38 +48,32 @@ impl Kernel {
     pub fn load(elf: &[u8], ram: &GuestRam) -> Result<Kernel, Error> {
         let bad = |what: &str| Error::Kernel(what.to_owned());
         let (pieces, note) = describe(elf).map_err(|error| Error::Kernel(error.to_string()))?;
-        let [version, syscall64] = note.ok_or_else(|| bad("it has no note of trapgate's"))?;
-        if version != ABI_VERSION {
+        let note = note.ok_or_else(|| bad("it has no note of trapgate's"))?;
+        if note.abi_version != ABI_VERSION {
             return Err(Error::Kernel(format!(
-                "it has ABI version {version}, the VMM has {ABI_VERSION}"
+                "it has ABI version {}, the VMM has {ABI_VERSION}",
+                note.abi_version
             )));
         }
-        let inside = |piece: &Piece| KERNEL_PHYS <= piece.start && piece.end <= KERNEL_PHYS_END;
+        let inside = |piece: &Piece| PERCPU_PHYS <= piece.start && piece.end <= KERNEL_PHYS_END;
         if !pieces.iter().all(inside) {
             return Err(bad("it is linked for another place"));
         }
         // An offset of 0: where the image says; and no search for Xen's notes.
-        let loaded = Elf::load(
-            ram.inner(),
-            Some(GuestAddress(0)),
-            &mut Cursor::new(elf),
-            None,
-        )
-        .map_err(|error| Error::Kernel(error.to_string()))?;
-        Ok(Kernel {
-            entry: loaded.kernel_load.0,
-            syscall64,
-            pieces,
-        })
+        let loaded = Elf::load(ram.inner(), Some(GuestAddress(0)), &mut Cursor::new(elf), None)
+            .map_err(|error| Error::Kernel(error.to_string()))?;
+        Ok(Kernel { entry: loaded.kernel_load.0, note, pieces })
+    }
+
+    /// The pieces at the image's own addresses; what lies in the per-CPU area
+    /// is mapped with that.
+    pub fn image(&self) -> impl Iterator<Item = &Piece> {
+        self.pieces.iter().filter(|piece| piece.start >= KERNEL_PHYS)
     }
 
     /// The end of the image in physical memory.
     pub fn end(&self) -> u64 {
-        self.pieces
-            .iter()
-            .map(|piece| piece.end)
-            .max()
-            .unwrap_or(KERNEL_PHYS)
+        self.pieces.iter().map(|piece| piece.end).max().unwrap_or(KERNEL_PHYS)
     }
 }
 
@@ -87,21 +82,19 @@ pub fn symbols() -> Symbols {
     Symbols::new(IMAGE)
 }
 
-type Described = (Vec<Piece>, Option<[u64; 2]>);
+type Described = (Vec<Piece>, Option<KernelNote>);
 
 /// The image's pieces and the words of its note.
 fn describe(image: &[u8]) -> Result<Described, object::Error> {
     let le = LittleEndian;
     let header = FileHeader64::<LittleEndian>::parse(image)?;
     let mut pieces = Vec::new();
-    let mut words = None;
+    let mut found = None;
     for program_header in header.program_headers(le, image)? {
         let flags = program_header.p_flags(le);
         if program_header.p_type(le) == elf::PT_LOAD {
             let start = program_header.p_paddr(le);
-            let end = start
-                .checked_add(program_header.p_memsz(le))
-                .and_then(page_up);
+            let end = start.checked_add(program_header.p_memsz(le)).and_then(page_up);
             pieces.push(Piece {
                 start: start & !(PAGE_SIZE - 1),
                 end: end.unwrap_or(u64::MAX),
@@ -113,24 +106,15 @@ fn describe(image: &[u8]) -> Result<Described, object::Error> {
             continue;
         };
         while let Some(note) = notes.next()? {
+            let (words, _) = note.desc().as_chunks::<8>();
             if note.name() == b"trapgate"
-                && let Ok(desc) = <&[u8; 16]>::try_from(note.desc())
+                && let Ok(words) = <[[u8; 8]; KernelNote::WORDS]>::try_from(words)
             {
-                let [low, high] = [&desc[..8], &desc[8..]].map(|half| {
-                    half.iter()
-                        .rev()
-                        .fold(0, |word, b| word << 8 | u64::from(*b))
-                });
-                words = Some([low, high]);
+                found = Some(KernelNote::from_words(&words.map(u64::from_le_bytes)));
             }
         }
     }
-    Ok((pieces, words))
-}
-
-/// The physical address of a kernel address.
-pub const fn physical(virtual_address: u64) -> u64 {
-    virtual_address - KERNEL_BASE
+    Ok((pieces, found))
 }
 
 #[cfg(test)]
@@ -140,19 +124,16 @@ mod tests {
     #[test]
     fn no_piece_is_both_written_and_executed() {
         let (pieces, note) = describe(IMAGE).unwrap();
-        assert_eq!(pieces.len(), 3);
+        assert_eq!(pieces.len(), 4);
         assert!(pieces.iter().all(|piece| !(piece.write && piece.exec)));
-        assert_eq!(note.unwrap()[0], ABI_VERSION);
+        assert_eq!(note.unwrap().abi_version, ABI_VERSION);
     }
 
     #[test]
     fn a_kernel_of_another_version_is_refused() {
         let mut image = IMAGE.to_vec();
         let name = b"trapgate\0\0\0\0";
-        let at = image
-            .windows(name.len())
-            .position(|window| window == name)
-            .unwrap();
+        let at = image.windows(name.len()).position(|window| window == name).unwrap();
         image[at + name.len()] ^= 0xff;
         let ram = GuestRam::new(4 << 20).unwrap();
         let error = Kernel::load(&image, &ram).err().unwrap().to_string();

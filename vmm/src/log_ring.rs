@@ -70,18 +70,11 @@ fn text(record: &Record) -> String {
         let [number, abi, rip, _] = record.numbers;
         let abi = if abi == 0 { Abi::X86_64 } else { Abi::I386 };
         let name = abi.name(number as u32).unwrap_or("unknown");
-        return format!(
-            "{name} ({abi:?} call {}) at {rip:#x}: ENOSYS",
-            number as i64
-        );
+        return format!("{name} ({abi:?} call {}) at {rip:#x}: ENOSYS", number as i64);
     }
     let mut text = record.event.text().to_owned();
     for (index, number) in record.numbers.iter().enumerate() {
-        let number = if *number < 100_000 {
-            number.to_string()
-        } else {
-            format!("{number:#x}")
-        };
+        let number = if *number < 100_000 { number.to_string() } else { format!("{number:#x}") };
         text = text.replace(&format!("{{{index}}}"), &number);
     }
     text
@@ -94,11 +87,7 @@ mod tests {
 
     #[test]
     fn records_become_sentences() {
-        let record = |event, numbers| Record {
-            level: Level::Info,
-            event,
-            numbers,
-        };
+        let record = |event, numbers| Record { level: Level::Info, event, numbers };
         let killed = text(&record(Event::Killed, [11, 0x40_1000, 0, 0]));
         assert_eq!(killed, "signal 11 ends the program at 0x401000");
         let unknown = text(&record(Event::UnknownCall, [41, 0, 0x40_1000, 0]));

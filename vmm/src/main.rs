@@ -16,10 +16,7 @@ fn main() -> ExitCode {
             return ExitCode::from(if failed { status::SETUP } else { 0 });
         }
     };
-    env_logger::Builder::new()
-        .filter_level(cli.log)
-        .format_timestamp(None)
-        .init();
+    env_logger::Builder::new().filter_level(cli.log).format_timestamp(None).init();
     let result = match cli.command {
         Command::Run(args) => cli::run::main(args),
     };
@@ -27,11 +24,7 @@ fn main() -> ExitCode {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
             eprintln!("trapgate: {error:#}");
-            ExitCode::from(
-                error
-                    .downcast_ref::<Error>()
-                    .map_or(status::SETUP, Error::status),
-            )
+            ExitCode::from(error.downcast_ref::<Error>().map_or(status::SETUP, Error::status))
         }
     }
 }

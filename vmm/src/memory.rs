@@ -3,10 +3,7 @@
 //!
 //! The VMM never holds a Rust reference into it: the guest may write at any
 //! time. vm-memory's volatile accesses copy in and out.
-#![allow(
-    unsafe_code,
-    reason = "maps memory and hands it to KVM and to readv(2)"
-)]
+#![allow(unsafe_code, reason = "maps memory and hands it to KVM and to readv(2)")]
 
 use crate::{ByteSize, Error};
 use std::io;
@@ -126,11 +123,7 @@ impl GuestRam {
         }
         let memory = GuestMemoryMmap::from_regions(regions)
             .map_err(|error| too_large(io::Error::other(error)))?;
-        Ok(GuestRam {
-            memory,
-            size,
-            _mapping: mapping,
-        })
+        Ok(GuestRam { memory, size, _mapping: mapping })
     }
 
     /// Bytes.
@@ -147,14 +140,11 @@ impl GuestRam {
     pub fn slots(&self) -> impl Iterator<Item = Slot> {
         let low = self.size.min(LOW_RAM_END);
         let pieces = [(0, low), (HIGH_RAM_START, self.size - low)];
-        pieces
-            .into_iter()
-            .filter(|(_, size)| *size > 0)
-            .map(|(guest, size)| Slot {
-                guest,
-                size,
-                host: self.host_address(guest, size).unwrap_or(null_mut()) as u64,
-            })
+        pieces.into_iter().filter(|(_, size)| *size > 0).map(|(guest, size)| Slot {
+            guest,
+            size,
+            host: self.host_address(guest, size).unwrap_or(null_mut()) as u64,
+        })
     }
 
     /// The end of RAM below the hole, and the range above it.
@@ -175,10 +165,7 @@ impl GuestRam {
     /// is touched at every start then costs one fault and not a hundred. A
     /// host that cannot does without.
     pub fn advise_large_pages(&self, length: u64) {
-        let length = length
-            .min(self.size)
-            .next_multiple_of(LARGE_PAGE_SIZE)
-            .min(self.size);
+        let length = length.min(self.size).next_multiple_of(LARGE_PAGE_SIZE).min(self.size);
         if let Some(start) = self.host_address(0, length) {
             // SAFETY: advice on our own mapping.
             unsafe { libc::madvise(start.cast(), length as usize, libc::MADV_HUGEPAGE) };
@@ -192,10 +179,7 @@ impl GuestRam {
     pub fn write(&self, guest: u64, bytes: &[u8]) -> Result<(), OutOfRam> {
         self.memory
             .write_slice(bytes, GuestAddress(guest))
-            .map_err(|_| OutOfRam {
-                address: guest,
-                length: bytes.len() as u64,
-            })
+            .map_err(|_| OutOfRam { address: guest, length: bytes.len() as u64 })
     }
 
     /// Copies bytes out.
@@ -206,10 +190,7 @@ impl GuestRam {
         let length = bytes.len() as u64;
         self.memory
             .read_slice(bytes, GuestAddress(guest))
-            .map_err(|_| OutOfRam {
-                address: guest,
-                length,
-            })
+            .map_err(|_| OutOfRam { address: guest, length })
     }
 
     /// Copies words in.
@@ -218,9 +199,7 @@ impl GuestRam {
     /// If they are not all RAM.
     pub fn write_words(&self, guest: u64, words: &[u64]) -> Result<(), OutOfRam> {
         let mut bytes = Vec::with_capacity(words.len() * 8);
-        words
-            .iter()
-            .for_each(|word| bytes.extend_from_slice(&word.to_le_bytes()));
+        words.iter().for_each(|word| bytes.extend_from_slice(&word.to_le_bytes()));
         self.write(guest, &bytes)
     }
 
@@ -241,10 +220,7 @@ impl GuestRam {
     pub fn write_boot_info(&self, guest: u64, info: &BootInfo) -> Result<(), OutOfRam> {
         self.memory
             .write_obj(Plain(*info), GuestAddress(guest))
-            .map_err(|_| OutOfRam {
-                address: guest,
-                length: size_of::<BootInfo>() as u64,
-            })
+            .map_err(|_| OutOfRam { address: guest, length: size_of::<BootInfo>() as u64 })
     }
 
     /// Pieces of RAM as readv(2) and writev(2) want them.
@@ -260,13 +236,9 @@ impl GuestRam {
     ) -> Result<Vec<libc::iovec>, OutOfRam> {
         segments
             .map(|Segment { address, length }| {
-                let base = self
-                    .host_address(address, length)
-                    .ok_or(OutOfRam { address, length })?;
-                Ok(libc::iovec {
-                    iov_base: base.cast(),
-                    iov_len: length as usize,
-                })
+                let base =
+                    self.host_address(address, length).ok_or(OutOfRam { address, length })?;
+                Ok(libc::iovec { iov_base: base.cast(), iov_len: length as usize })
             })
             .collect()
     }
@@ -337,10 +309,7 @@ mod tests {
             assert!(ram.io_vectors([piece].into_iter()).is_err(), "{piece:?}");
             assert!(ram.discard(piece).is_err());
         }
-        let all = Segment {
-            address: 0,
-            length: size,
-        };
+        let all = Segment { address: 0, length: size };
         assert!(ram.io_vectors([all].into_iter()).is_ok());
     }
 
@@ -348,19 +317,9 @@ mod tests {
     fn discarded_pages_read_as_zeroes() {
         let ram = GuestRam::new(2 << 20).unwrap();
         ram.write(0x3000, &[7; 4096]).unwrap();
-        ram.discard(Segment {
-            address: 0x3000,
-            length: 4096,
-        })
-        .unwrap();
+        ram.discard(Segment { address: 0x3000, length: 4096 }).unwrap();
         assert_eq!(ram.read_words::<4>(0x3000).unwrap(), [0; 4]);
-        assert!(
-            ram.discard(Segment {
-                address: 0x3001,
-                length: 4096
-            })
-            .is_err()
-        );
+        assert!(ram.discard(Segment { address: 0x3001, length: 4096 }).is_err());
     }
 
     #[test]

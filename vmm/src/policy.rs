@@ -24,19 +24,12 @@ pub enum Grant {
 
 impl Grant {
     /// All there are: the default.
-    pub const ALL: [Grant; 5] = [
-        Grant::Stdin,
-        Grant::Stdout,
-        Grant::Stderr,
-        Grant::Clock,
-        Grant::Random,
-    ];
+    pub const ALL: [Grant; 5] =
+        [Grant::Stdin, Grant::Stdout, Grant::Stderr, Grant::Clock, Grant::Random];
 
     /// The grant of standard file `number`.
     pub fn of_file(number: u32) -> Option<Grant> {
-        [Grant::Stdin, Grant::Stdout, Grant::Stderr]
-            .get(number as usize)
-            .copied()
+        [Grant::Stdin, Grant::Stdout, Grant::Stderr].get(number as usize).copied()
     }
 }
 
@@ -62,18 +55,14 @@ impl Default for Policy {
     /// Standard input, output and error, clock and randomness: nothing else
     /// exists yet.
     fn default() -> Self {
-        Policy {
-            grants: Grant::ALL.to_vec(),
-        }
+        Policy { grants: Grant::ALL.to_vec() }
     }
 }
 
 impl Policy {
     /// Exactly these grants.
     pub fn only(grants: impl IntoIterator<Item = Grant>) -> Self {
-        Policy {
-            grants: grants.into_iter().collect(),
-        }
+        Policy { grants: grants.into_iter().collect() }
     }
 
     /// Takes grants away.
@@ -108,11 +97,7 @@ impl Policy {
             Request::Sleep { .. } => Grant::Clock,
             Request::Random => Grant::Random,
         };
-        if self.allows(needed) {
-            Ok(())
-        } else {
-            Err(Errno::EPERM)
-        }
+        if self.allows(needed) { Ok(()) } else { Err(Errno::EPERM) }
     }
 }
 
@@ -124,14 +109,8 @@ mod tests {
     fn a_request_without_its_grant_is_refused() {
         let write = Request::Write { file: 1 };
         assert_eq!(Policy::default().check(&write), Ok(()));
-        assert_eq!(
-            Policy::only([Grant::Stderr]).check(&write),
-            Err(Errno::EPERM)
-        );
-        assert_eq!(
-            Policy::default().check(&Request::Read { file: 3 }),
-            Err(Errno::EBADF)
-        );
+        assert_eq!(Policy::only([Grant::Stderr]).check(&write), Err(Errno::EPERM));
+        assert_eq!(Policy::default().check(&Request::Read { file: 3 }), Err(Errno::EBADF));
         let none = Policy::only([]);
         for refused in [Request::Random, Request::Sleep { duration_ns: 1 }] {
             assert_eq!(none.check(&refused), Err(Errno::EPERM));

@@ -37,8 +37,7 @@ struct Recipe {
 
 /// Whether a path names a recipe: it ends in `.toml`.
 pub fn is_recipe(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|extension| extension == "toml")
+    path.extension().is_some_and(|extension| extension == "toml")
 }
 
 /// Reads the recipe at `path`.
@@ -47,45 +46,29 @@ pub fn is_recipe(path: &Path) -> bool {
 /// [`Error::NotFound`], [`Error::Recipe`].
 pub fn read(path: &Path) -> Result<Config, Error> {
     let text = fs::read_to_string(path).map_err(|source| match source.kind() {
-        std::io::ErrorKind::NotFound => Error::NotFound {
-            path: path.to_owned(),
-            hint: String::new(),
-        },
-        _ => Error::Recipe {
-            path: path.to_owned(),
-            reason: source.to_string(),
-        },
+        std::io::ErrorKind::NotFound => {
+            Error::NotFound { path: path.to_owned(), hint: String::new() }
+        }
+        _ => Error::Recipe { path: path.to_owned(), reason: source.to_string() },
     })?;
-    parse(path, &text).map_err(|reason| Error::Recipe {
-        path: path.to_owned(),
-        reason,
-    })
+    parse(path, &text).map_err(|reason| Error::Recipe { path: path.to_owned(), reason })
 }
 
 fn parse(path: &Path, text: &str) -> Result<Config, String> {
     let recipe: Recipe = toml::from_str(text).map_err(|error| {
-        let line = error
-            .span()
-            .map_or(1, |span| text[..span.start].lines().count().max(1));
+        let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
         format!("line {line}: {}", error.message())
     })?;
     let mut config = Config::default();
     let directory = path.parent().unwrap_or(Path::new("."));
     let program = directory.join(&recipe.program);
     config.argv = vec![program.as_os_str().as_bytes().to_vec()];
-    config
-        .argv
-        .extend(recipe.args.into_iter().map(String::into_bytes));
+    config.argv.extend(recipe.args.into_iter().map(String::into_bytes));
     config.program = Some(Program::Path(program));
-    config.envp = recipe
-        .env
-        .into_iter()
-        .map(|(name, value)| format!("{name}={value}").into())
-        .collect();
+    config.envp =
+        recipe.env.into_iter().map(|(name, value)| format!("{name}={value}").into()).collect();
     if let Some(memory) = recipe.memory {
-        config.memory = memory
-            .parse::<ByteSize>()
-            .map_err(|error| format!("memory: {error}"))?;
+        config.memory = memory.parse::<ByteSize>().map_err(|error| format!("memory: {error}"))?;
     }
     if let Some(timeout) = recipe.timeout {
         let timeout = humantime::parse_duration(&timeout);

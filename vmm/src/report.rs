@@ -98,11 +98,7 @@ fn cause(fault: &Fault) -> Option<String> {
             _ if code & page_fault::I != 0 => "executing",
             _ => "reading",
         };
-        let why = if code & page_fault::P != 0 {
-            "protected"
-        } else {
-            "not mapped"
-        };
+        let why = if code & page_fault::P != 0 { "protected" } else { "not mapped" };
         return Some(format!("{access} {:#x}, which is {why}", fault.address));
     }
     let name = vector::name(number).map_or(format!("vector {number:#x}"), str::to_owned);
@@ -117,9 +113,7 @@ fn instruction(fault: &Fault, rip: u64) -> Option<String> {
     let mut code = [0; 16];
     code[..8].copy_from_slice(&fault.code_low.to_le_bytes());
     code[8..].copy_from_slice(&fault.code_high.to_le_bytes());
-    let code = code
-        .get(..fault.code_len as usize)
-        .filter(|code| !code.is_empty())?;
+    let code = code.get(..fault.code_len as usize).filter(|code| !code.is_empty())?;
     let instruction = Decoder::with_ip(64, code, rip, DecoderOptions::NONE).decode();
     if instruction.is_invalid() {
         let bytes: Vec<_> = code.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -137,25 +131,10 @@ impl fmt::Display for Registers<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let r = self.0;
         let rows = [
-            [
-                ("rax", r.rax),
-                ("rbx", r.rbx),
-                ("rcx", r.rcx),
-                ("rdx", r.rdx),
-            ],
-            [
-                ("rsi", r.rsi),
-                ("rdi", r.rdi),
-                ("rbp", r.rbp),
-                ("rsp", r.rsp),
-            ],
+            [("rax", r.rax), ("rbx", r.rbx), ("rcx", r.rcx), ("rdx", r.rdx)],
+            [("rsi", r.rsi), ("rdi", r.rdi), ("rbp", r.rbp), ("rsp", r.rsp)],
             [("r8", r.r8), ("r9", r.r9), ("r10", r.r10), ("r11", r.r11)],
-            [
-                ("r12", r.r12),
-                ("r13", r.r13),
-                ("r14", r.r14),
-                ("r15", r.r15),
-            ],
+            [("r12", r.r12), ("r13", r.r13), ("r14", r.r14), ("r15", r.r15)],
         ];
         for row in rows {
             write!(f, " ")?;
@@ -164,11 +143,7 @@ impl fmt::Display for Registers<'_> {
             }
             writeln!(f)?;
         }
-        write!(
-            f,
-            "  rip {:016x}  rflags {:08x}  cs {:02x}  ss {:02x}",
-            r.rip, r.rflags, r.cs, r.ss
-        )
+        write!(f, "  rip {:016x}  rflags {:08x}  cs {:02x}  ss {:02x}", r.rip, r.rflags, r.cs, r.ss)
     }
 }
 
@@ -208,31 +183,18 @@ impl KernelReport {
             .take_while(|address| *address >= KERNEL_BASE)
             .map(|address| (address, name(address)));
         let location = name(regs.rip);
-        KernelReport {
-            kind,
-            words,
-            fault,
-            regs,
-            backtrace: backtrace.collect(),
-            location,
-        }
+        KernelReport { kind, words, fault, regs, backtrace: backtrace.collect(), location }
     }
 }
 
 /// Bytes of the guest's as text that cannot harm a terminal.
 fn printable(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes)
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    String::from_utf8_lossy(bytes).chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 impl fmt::Display for KernelReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the guest kernel failed (a defect of trapgate's, or an attack): "
-        )?;
+        write!(f, "the guest kernel failed (a defect of trapgate's, or an attack): ")?;
         match self.kind {
             FailureKind::Panic => writeln!(f, "panic: {}", self.words)?,
             FailureKind::Fault => {
@@ -307,19 +269,9 @@ mod tests {
             code_high: 0,
             code_len: 16,
         };
-        let regs = PtRegs {
-            rip: 0x40_1000,
-            rdi: 0x10,
-            ..PtRegs::default()
-        };
+        let regs = PtRegs { rip: 0x40_1000, rdi: 0x10, ..PtRegs::default() };
         let location = Some("main+0x4".to_owned());
-        Crash {
-            name: "./prog".to_owned(),
-            signal: 11,
-            fault,
-            regs,
-            location,
-        }
+        Crash { name: "./prog".to_owned(), signal: 11, fault, regs, location }
     }
 
     #[test]
@@ -329,10 +281,7 @@ mod tests {
         let first = "./prog: killed by SIGSEGV (segmentation fault), \
                      writing 0x10, which is not mapped";
         assert_eq!(lines.next(), Some(first));
-        assert_eq!(
-            lines.next(),
-            Some("  at 0x401000 <main+0x4>: mov %rax,(%rdi)")
-        );
+        assert_eq!(lines.next(), Some("  at 0x401000 <main+0x4>: mov %rax,(%rdi)"));
         assert!(text.contains("rdi 0000000000000010"));
     }
 

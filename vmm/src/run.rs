@@ -73,10 +73,7 @@ fn stopped(vm: &mut Vm, mut reason: Reason) -> Error {
     if let Reason::Internal(details) = &mut reason {
         *details = internal(vm);
     }
-    Error::Stopped {
-        reason: reason.to_string(),
-        state: crate::report::cpu_state(&vm.vcpu),
-    }
+    Error::Stopped { reason: reason.to_string(), state: crate::report::cpu_state(&vm.vcpu) }
 }
 
 /// The details of an internal error, from `kvm_run`.
@@ -87,8 +84,5 @@ fn internal(vm: &mut Vm) -> Internal {
     // union's valid member; it is plain words.
     let details = unsafe { run.__bindgen_anon_1.internal };
     let count = (details.ndata as usize).min(details.data.len());
-    Internal {
-        suberror: details.suberror,
-        data: details.data[..count].to_vec(),
-    }
+    Internal { suberror: details.suberror, data: details.data[..count].to_vec() }
 }

@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use trapgate_abi::boot_info::{ClockInfo, feature};
+use trapgate_abi::boot_info::{ClockInfo, RANDOM_STOCK, feature};
 use trapgate_abi::counters::Counters;
 use trapgate_abi::hypercall::{self, Request};
 use trapgate_abi::layout::{PAGE_SIZE, PERCPU_PHYS, percpu};
@@ -78,10 +78,8 @@ impl Sandbox {
         let (name, bytes) = read_program(&program)?;
         let start = Instant::now();
         // The file first: a mistake in it is the user's most likely one.
-        crate::image::parse(&bytes).map_err(|source| Error::Image {
-            name: name.clone(),
-            source,
-        })?;
+        crate::image::parse(&bytes)
+            .map_err(|source| Error::Image { name: name.clone(), source })?;
         let memory = check_memory(config.memory, &name)?;
         let kvm = vm::open()?;
         let ram = Arc::new(GuestRam::new(memory)?);
@@ -92,21 +90,19 @@ impl Sandbox {
         let stop = Arc::<AtomicBool>::default();
         let files = config.open_stdio();
         let clock_granted = config.policy.allows(Grant::Clock);
+        let random_granted = config.policy.allows(Grant::Random);
         let services = Services::new(ram.clone(), config.policy, files, stop.clone());
-        let mut random = [0; 16];
-        fill_random(&mut random)?;
+        let random = random_words()?;
+        let [first, second, stock @ ..] = random;
         let start_info = Start {
             name: &name,
             bytes: &bytes,
             argv: &config.argv,
             envp: &config.envp,
-            random,
+            random: (u128::from(first) << 64 | u128::from(second)).to_le_bytes(),
+            random_stock: if random_granted { &stock } else { &[] },
             hwcap: vm.features.hwcap,
-            hwcap2: if vm.features.cr4 & cr4::FSGSBASE != 0 {
-                1 << 1
-            } else {
-                0
-            },
+            hwcap2: if vm.features.cr4 & cr4::FSGSBASE != 0 { 1 << 1 } else { 0 },
             features: features(&vm),
             log_level: log::max_level() as u64,
             files: services.describe_files(),
@@ -121,10 +117,7 @@ impl Sandbox {
             program,
             timeout: config.timeout,
             clock_granted,
-            phases: Phases {
-                create_us,
-                ..Phases::default()
-            },
+            phases: Phases { create_us, ..Phases::default() },
         };
         sandbox.vm.set_initial_state(&sandbox.prepared)?;
         sandbox.phases.load_us = start.elapsed().as_micros() as u64;
@@ -156,38 +149,19 @@ impl Sandbox {
             })
             .map_err(Error::host("creating the vCPU's thread"))?;
         let deadline = timeout.map(|timeout| Instant::now() + timeout);
-        Ok(Running {
-            thread,
-            ended,
-            stop: KillHandle { stop },
-            deadline,
-        })
+        Ok(Running { thread, ended, stop: KillHandle { stop }, deadline })
     }
 
     /// Runs the program on this thread.
     fn run_here(self) -> Result<Outcome, Error> {
-        let Sandbox {
-            mut vm,
-            ram,
-            prepared,
-            mut services,
-            stop,
-            program,
-            ..
-        } = self;
+        let Sandbox { mut vm, ram, prepared, mut services, stop, program, .. } = self;
         let mut phases = self.phases;
         let load_bias = prepared.load_bias;
         let mut clock = vm.clock()?;
         if !self.clock_granted {
-            clock = ClockInfo {
-                realtime_ns: 0,
-                monotonic_ns: 0,
-                ..clock
-            };
+            clock = ClockInfo { realtime_ns: 0, monotonic_ns: 0, ..clock };
         }
-        prepared
-            .finish(&ram, clock)
-            .map_err(|error| Error::Kernel(error.to_string()))?;
+        prepared.finish(&ram, clock).map_err(|error| Error::Kernel(error.to_string()))?;
         let kvm_stats = VcpuStats::new(&vm.vcpu);
         let start = Instant::now();
         let mut vmm_exits = 0;
@@ -202,17 +176,9 @@ impl Sandbox {
                     Ok((_, bytes)) => Symbols::new(&bytes),
                     Err(_) => Symbols::default(),
                 };
-                let location = symbols
-                    .lookup(regs.rip, load_bias)
-                    .map(|symbol| symbol.to_string());
+                let location = symbols.lookup(regs.rip, load_bias).map(|symbol| symbol.to_string());
                 let name = program_name(&program);
-                End::Killed(Box::new(Crash {
-                    name,
-                    signal,
-                    fault,
-                    regs,
-                    location,
-                }))
+                End::Killed(Box::new(Crash { name, signal, fault, regs, location }))
             }
             GuestEnd::Request(request, message) => {
                 let report = KernelReport::new(&request, &message, &ram);
@@ -282,20 +248,12 @@ impl Running {
         let mut timed_out = false;
         loop {
             let stopping = self.stop.stop.load(Ordering::Acquire);
-            let wait = if stopping {
-                KICK_INTERVAL
-            } else {
-                LOOK_INTERVAL
-            };
+            let wait = if stopping { KICK_INTERVAL } else { LOOK_INTERVAL };
             match self.ended.recv_timeout(wait) {
                 Err(RecvTimeoutError::Timeout) => {}
                 _ => break,
             }
-            if self
-                .deadline
-                .is_some_and(|deadline| Instant::now() >= deadline)
-                && !stopping
-            {
+            if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) && !stopping {
                 timed_out = true;
                 self.stop.kill();
             }
@@ -303,10 +261,7 @@ impl Running {
                 kick::kick(&self.thread);
             }
         }
-        let result = self
-            .thread
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let result = self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         result.map(|mut outcome| {
             if timed_out && outcome.end == End::Stopped {
                 outcome.end = End::TimedOut;
@@ -333,28 +288,24 @@ fn check_memory(memory: ByteSize, name: &str) -> Result<u64, Error> {
     const MOST: u64 = 512 << 30;
     if memory.0 < LEAST {
         let needed = ByteSize(LEAST);
-        return Err(Error::MemoryTooSmall {
-            name: name.to_owned(),
-            given: memory,
-            needed,
-        });
+        return Err(Error::MemoryTooSmall { name: name.to_owned(), given: memory, needed });
     }
     if memory.0 > MOST {
         let reason = format!("a sandbox has at most {}", ByteSize(MOST));
-        return Err(Error::MemoryTooLarge {
-            given: memory,
-            reason,
-        });
+        return Err(Error::MemoryTooLarge { given: memory, reason });
     }
     Ok(memory.0 & !(PAGE_SIZE - 1))
 }
 
+/// Random words: two for `AT_RANDOM`, the others for the stock.
 #[allow(unsafe_code, reason = "getrandom(2) takes a pointer")]
-fn fill_random(bytes: &mut [u8; 16]) -> Result<(), Error> {
+fn random_words() -> Result<[u64; 2 + RANDOM_STOCK], Error> {
+    let mut words = [0u64; 2 + RANDOM_STOCK];
+    let length = size_of_val(&words);
     // SAFETY: a valid buffer of that length.
-    let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
-    if got == bytes.len() as isize {
-        Ok(())
+    let got = unsafe { libc::getrandom(words.as_mut_ptr().cast(), length, 0) };
+    if got == length as isize {
+        Ok(words)
     } else {
         Err(Error::host("getrandom")(io::Error::last_os_error()))
     }
@@ -380,23 +331,14 @@ fn read_program(program: &Program) -> Result<(String, Cow<'_, [u8]>), Error> {
 fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
     let owned = || path.to_owned();
     let failed = |source: io::Error| match source.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Error::NotFound {
-            path: owned(),
-            hint: String::new(),
-        },
-        _ => Error::Unreadable {
-            path: owned(),
-            source,
-        },
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            Error::NotFound { path: owned(), hint: String::new() }
+        }
+        _ => Error::Unreadable { path: owned(), source },
     };
     let metadata = fs::metadata(path).map_err(failed)?;
     let kind = metadata.file_type();
-    let not = |kind| {
-        Err(Error::NotAFile {
-            path: PathBuf::from(path),
-            kind,
-        })
-    };
+    let not = |kind| Err(Error::NotAFile { path: PathBuf::from(path), kind });
     match kind {
         _ if kind.is_file() => {}
         _ if kind.is_dir() => return not("a directory"),

@@ -241,10 +241,7 @@ pub enum StackError {
 pub fn build(request: &StackRequest<'_>) -> Result<InitialStack, StackError> {
     check_strings(request)?;
     let StackRequest { top, word, .. } = *request;
-    let bad_top = || StackError::BadTop {
-        top,
-        word: word.bytes(),
-    };
+    let bad_top = || StackError::BadTop { top, word: word.bytes() };
     let highest = match word {
         WordSize::W32 => 1 << 32,
         WordSize::W64 => u64::MAX,
@@ -255,11 +252,7 @@ pub fn build(request: &StackRequest<'_>) -> Result<InitialStack, StackError> {
 
     // The upper half, from low to high; addresses follow from its size.
     let no_args = [Vec::new()];
-    let argv = if request.argv.is_empty() {
-        &no_args
-    } else {
-        request.argv
-    };
+    let argv = if request.argv.is_empty() { &no_args } else { request.argv };
     let mut strings = Vec::new();
     let argv = push_all(&mut strings, argv);
     let envp = push_all(&mut strings, request.envp);
@@ -270,9 +263,7 @@ pub fn build(request: &StackRequest<'_>) -> Result<InitialStack, StackError> {
     let mut seeds = Vec::from(request.random);
     let platform = push(&mut seeds, request.platform.as_bytes());
     let aligned = strings_at & !15;
-    let seeds_at = aligned
-        .checked_sub(seeds.len() as u64)
-        .ok_or_else(bad_top)?;
+    let seeds_at = aligned.checked_sub(seeds.len() as u64).ok_or_else(bad_top)?;
 
     // The lower half, all words.
     let auxv = aux_entries(request, seeds_at, seeds_at + platform, strings_at + execfn);
@@ -354,18 +345,11 @@ fn check_strings(request: &StackRequest<'_>) -> Result<(), StackError> {
     let mut needed = pointers * request.word.bytes();
     let mut check = |string: &[u8], what: &dyn Fn() -> String| {
         if let Some(position) = string.iter().position(|&b| b == 0) {
-            return Err(StackError::NulInside {
-                what: what(),
-                position,
-            });
+            return Err(StackError::NulInside { what: what(), position });
         }
         let length = string.len() + 1;
         if length > MAX_STRING {
-            return Err(StackError::StringTooLong {
-                what: what(),
-                length,
-                max: MAX_STRING,
-            });
+            return Err(StackError::StringTooLong { what: what(), length, max: MAX_STRING });
         }
         needed = needed.saturating_add(length);
         Ok(())

@@ -90,22 +90,10 @@ pub struct Stats {
 impl Stats {
     /// The kernel's counters as doors.
     pub fn doors(counters: &Counters) -> Vec<Door> {
-        let door = |name, native, trapped| Door {
-            name,
-            native,
-            trapped,
-        };
+        let door = |name, native, trapped| Door { name, native, trapped };
         vec![
-            door(
-                "SYSCALL, 64-bit",
-                counters.syscall64_native,
-                counters.syscall64_trapped,
-            ),
-            door(
-                "INT 0x80, 64-bit",
-                counters.int80_native,
-                counters.int80_trapped,
-            ),
+            door("SYSCALL, 64-bit", counters.syscall64_native, counters.syscall64_trapped),
+            door("INT 0x80, 64-bit", counters.int80_native, counters.int80_trapped),
         ]
     }
 }
@@ -124,37 +112,19 @@ impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let us = |us| human_time(Duration::from_micros(us));
         writeln!(f, "  KVM           {}", self.kvm)?;
-        for door in self
-            .doors
-            .iter()
-            .filter(|door| door.native + door.trapped > 0)
-        {
+        for door in self.doors.iter().filter(|door| door.native + door.trapped > 0) {
             let calls = door.native + door.trapped;
             writeln!(f, "  {:<16} {calls} calls, {}", door.name, door.delivery())?;
         }
-        let exits = self
-            .kvm_exits
-            .map_or("not counted by KVM".to_owned(), |n| n.to_string());
-        writeln!(
-            f,
-            "  VM exits      {exits} (of which to the VMM: {})",
-            self.vmm_exits
-        )?;
-        let calls: Vec<_> = self
-            .host_calls
-            .by_operation
-            .iter()
-            .map(|(name, n)| format!("{name} {n}"))
-            .collect();
+        let exits = self.kvm_exits.map_or("not counted by KVM".to_owned(), |n| n.to_string());
+        writeln!(f, "  VM exits      {exits} (of which to the VMM: {})", self.vmm_exits)?;
+        let calls: Vec<_> =
+            self.host_calls.by_operation.iter().map(|(name, n)| format!("{name} {n}")).collect();
         writeln!(f, "  requests      {}", calls.join(", "))?;
         if self.host_calls.refused > 0 {
             writeln!(f, "  refused       {}", self.host_calls.refused)?;
         }
-        writeln!(
-            f,
-            "  page faults   {} (pages mapped: {})",
-            self.page_faults, self.pages_mapped
-        )?;
+        writeln!(f, "  page faults   {} (pages mapped: {})", self.page_faults, self.pages_mapped)?;
         if let Some(number) = self.last_unknown_call {
             writeln!(
                 f,
@@ -164,11 +134,7 @@ impl fmt::Display for Stats {
         }
         let (resident, ram) = (self.ram_resident >> 10, self.ram >> 10);
         writeln!(f, "  memory        {resident} KiB touched of {ram} KiB")?;
-        let Phases {
-            create_us,
-            load_us,
-            run_us,
-        } = self.time;
+        let Phases { create_us, load_us, run_us } = self.time;
         write!(
             f,
             "  time          create {}, load {}, run {}",

@@ -16,10 +16,7 @@ pub struct Row {
 
 /// The fixup for a fault at `rip`, if that instruction may fault.
 pub fn lookup(table: &[Row], rip: u64) -> Option<u64> {
-    table
-        .iter()
-        .find(|row| row.instruction == rip)
-        .map(|row| row.fixup)
+    table.iter().find(|row| row.instruction == rip).map(|row| row.fixup)
 }
 
 /// The kernel's table.
@@ -51,16 +48,7 @@ mod tests {
 
     #[test]
     fn only_listed_instructions_have_a_fixup() {
-        let table = [
-            Row {
-                instruction: 10,
-                fixup: 20,
-            },
-            Row {
-                instruction: 30,
-                fixup: 40,
-            },
-        ];
+        let table = [Row { instruction: 10, fixup: 20 }, Row { instruction: 30, fixup: 40 }];
         assert_eq!(lookup(&table, 10), Some(20));
         assert_eq!(lookup(&table, 30), Some(40));
         assert_eq!(lookup(&table, 20), None);

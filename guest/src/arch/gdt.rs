@@ -1,8 +1,8 @@
-//! The segment descriptors and the task-state segment of one CPU.
-#![allow(unsafe_code, reason = "LGDT and LTR")]
+//! The segment descriptors and the task-state segment of one CPU: constants.
+//! The VMM loads GDTR and TR with their addresses.
 
 use trapgate_abi::layout::percpu;
-use trapgate_abi::x86::{GDT_ENTRIES, descriptor, selector};
+use trapgate_abi::x86::{GDT_ENTRIES, TSS_SIZE, descriptor, selector};
 
 /// Interrupt-stack numbers of the TSS: vectors that must not rely on the
 /// stack they interrupted.
@@ -32,7 +32,7 @@ pub struct Tss {
     io_map_base: u16,
 }
 
-const _: () = assert!(size_of::<Tss>() == 104);
+const _: () = assert!(size_of::<Tss>() == TSS_SIZE as usize);
 const _: () = assert!(core::mem::offset_of!(Tss, rsp) == 4);
 const _: () = assert!(core::mem::offset_of!(Tss, ist) == 36);
 const _: () = assert!(core::mem::offset_of!(Tss, io_map_base) == 102);
@@ -65,35 +65,10 @@ pub const fn gdt(tss: u64) -> Gdt {
     gdt[selector::USER32_CS as usize >> 3] = descriptor::USER32_CODE;
     gdt[selector::USER_DS as usize >> 3] = descriptor::USER_DATA;
     gdt[selector::USER_CS as usize >> 3] = descriptor::USER_CODE;
-    let [low, high] = descriptor::tss(tss, size_of::<Tss>() as u32 - 1);
-    gdt[selector::TSS as usize >> 3] = low & !descriptor::TSS_BUSY_BIT;
+    let [low, high] = descriptor::tss(tss, TSS_SIZE - 1);
+    gdt[selector::TSS as usize >> 3] = low;
     gdt[(selector::TSS as usize >> 3) + 1] = high;
     gdt
-}
-
-/// Operand of LGDT and LIDT.
-#[repr(C, packed)]
-pub(super) struct TablePointer {
-    pub(super) limit: u16,
-    pub(super) base: u64,
-}
-
-/// Loads the descriptors and the task register. CS and SS keep their cached
-/// descriptors: the VMM made those from the same constants.
-///
-/// # Safety
-/// `gdt` must lie in this CPU's area and stay there.
-pub unsafe fn load(gdt: *const Gdt) {
-    let pointer = TablePointer {
-        limit: size_of::<Gdt>() as u16 - 1,
-        base: gdt as u64,
-    };
-    // SAFETY: the caller vouches for the table, whose TSS descriptor is
-    // available and points to a TSS in the same area.
-    unsafe {
-        core::arch::asm!("lgdt [{}]", "ltr {:x}", in(reg) &raw const pointer,
-                         in(reg) selector::TSS, options(nostack, preserves_flags));
-    }
 }
 
 #[cfg(test)]
@@ -113,9 +88,9 @@ mod tests {
     }
 
     #[test]
-    fn gdt_has_the_tss_available_for_ltr() {
+    fn gdt_has_the_tss_busy_as_the_task_register_says() {
         let gdt = gdt(0xffff_fe00_0000_c100);
-        assert_eq!(gdt[8] >> 40 & 0xf, 0x9);
+        assert_eq!(gdt[8] >> 40 & 0xf, 0xb);
         assert_eq!(gdt[0], 0);
     }
 }

@@ -1,9 +1,8 @@
 //! The interrupt-descriptor table: a constant, because the stubs that it
 //! points to stand at a known address (`layout::VECTORS`), a known distance
 //! apart.
-#![allow(unsafe_code, reason = "LIDT")]
 
-use super::gdt::{TablePointer, ist};
+use super::gdt::ist;
 use trapgate_abi::layout;
 use trapgate_abi::x86::{selector, vector};
 
@@ -55,23 +54,8 @@ pub const fn table(stubs: u64) -> Idt {
     Idt(gates)
 }
 
-static IDT: Idt = table(layout::VECTORS);
-
-/// Loads the table.
-///
-/// # Safety
-/// The stubs must stand at `layout::VECTORS`.
-pub unsafe fn load() {
-    let pointer = TablePointer {
-        limit: size_of::<Idt>() as u16 - 1,
-        base: &raw const IDT as u64,
-    };
-    // SAFETY: the table is a constant of the image.
-    unsafe {
-        core::arch::asm!("lidt [{}]", in(reg) &raw const pointer,
-                         options(nostack, preserves_flags));
-    }
-}
+/// The table. The VMM loads IDTR with its address.
+pub static IDT: Idt = table(layout::VECTORS);
 
 #[cfg(test)]
 mod tests {
@@ -90,9 +74,7 @@ mod tests {
     #[test]
     fn ring_3_may_use_three_gates() {
         let Idt(gates) = table(layout::VECTORS);
-        let open: Vec<usize> = (0..256)
-            .filter(|&number| gates[number].0 >> 45 & 3 == 3)
-            .collect();
+        let open: Vec<usize> = (0..256).filter(|&number| gates[number].0 >> 45 & 3 == 3).collect();
         assert_eq!(open, [3, 4, 0x80]);
     }
 }

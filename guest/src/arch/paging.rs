@@ -172,8 +172,6 @@ pub fn flush_range(start: u64, end: u64) {
     if end - start > 33 * PAGE_SIZE {
         cpu::flush_tlb();
     } else {
-        (start..end)
-            .step_by(PAGE_SIZE as usize)
-            .for_each(cpu::invalidate_page);
+        (start..end).step_by(PAGE_SIZE as usize).for_each(cpu::invalidate_page);
     }
 }

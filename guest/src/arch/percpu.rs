@@ -2,7 +2,7 @@
 //!
 //! The VMM sets GS to the first CPU's block before the first instruction;
 //! SWAPGS at each crossing keeps it the kernel's in ring 0.
-#![allow(unsafe_code, reason = "GS-relative access is inline assembly")]
+#![allow(unsafe_code, reason = "a link section; GS-relative access is inline assembly")]
 
 use super::gdt::{self, Gdt, Tss};
 use core::mem::offset_of;
@@ -99,21 +99,26 @@ pub const fn block(index: u64) -> u64 {
     layout::PERCPU_BASE + index * layout::PERCPU_STRIDE + layout::percpu::BLOCK
 }
 
-/// Fills the block of CPU `index` and loads its tables.
-///
-/// # Safety
-/// Once a CPU, on that CPU, before its first exception.
-pub unsafe fn init(index: u64, smap: bool) {
-    let area = layout::PERCPU_BASE + index * layout::PERCPU_STRIDE;
-    let address = block(index);
-    let this = address as *mut PerCpu;
-    // SAFETY: the page is mapped, this CPU's own, and still all zero.
-    unsafe {
-        (&raw mut (*this).syscall_stack).write(area + layout::percpu::STACK_TOP - 8);
-        (&raw mut (*this).smap).write(smap.into());
-        (&raw mut (*this).tss).write(gdt::tss(area));
-        (&raw mut (*this).gdt).write(gdt::gdt(address + offset_of!(PerCpu, tss) as u64));
-        gdt::load(&raw const (*this).gdt);
-        super::idt::load();
+impl PerCpu {
+    /// The block of CPU `index`, before anything ran there.
+    pub const fn new(index: u64) -> Self {
+        let block = block(index);
+        let area = block - layout::percpu::BLOCK;
+        PerCpu {
+            syscall_stack: area + layout::percpu::STACK_TOP - 8,
+            user_rsp: 0,
+            work: 0,
+            current: 0,
+            smap: 0,
+            gdt: gdt::gdt(block + offset_of!(PerCpu, tss) as u64),
+            tss: gdt::tss(area),
+        }
     }
 }
+
+/// The first CPU's block: a constant of the image. The VMM loads the registers
+/// that point to its tables, so that the kernel need not spend instructions,
+/// and on some hosts VM exits, on LGDT and its kin.
+#[used]
+#[cfg_attr(target_os = "none", unsafe(link_section = ".percpu"))]
+pub static FIRST: PerCpu = PerCpu::new(0);

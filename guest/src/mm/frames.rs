@@ -36,13 +36,7 @@ pub static FRAMES: Mutex<Frames> = Mutex::new(Frames::empty());
 impl Frames {
     const fn empty() -> Self {
         let none = Range { start: 0, end: 0 };
-        Frames {
-            fresh: [none; 2],
-            free: 0,
-            free_count: 0,
-            total: 0,
-            discard_always: false,
-        }
+        Frames { fresh: [none; 2], free: 0, free_count: 0, total: 0, discard_always: false }
     }
 
     /// Starts with these ranges of frames that hold zeroes.
@@ -84,6 +78,15 @@ impl Frames {
         Some(frame)
     }
 
+    /// `count` zeroed frames in a row, from those that were never used.
+    pub fn allocate_run(&mut self, count: u64) -> Option<u64> {
+        let length = count * PAGE_SIZE;
+        let range = self.fresh.iter_mut().find(|range| range.len() >= length)?;
+        let start = range.start;
+        range.start += length;
+        Some(start)
+    }
+
     /// Puts a frame that holds zeroes on the list.
     fn put(&mut self, frame: u64) {
         let link: *mut u64 = direct(frame);
@@ -107,12 +110,7 @@ impl Batch {
     /// Nothing yet.
     pub const fn new() -> Self {
         const NONE: Range = Range { start: 0, end: 0 };
-        Batch {
-            run: NONE,
-            call: None,
-            pending: [NONE; 16],
-            count: 0,
-        }
+        Batch { run: NONE, call: None, pending: [NONE; 16], count: 0 }
     }
 
     /// Gives `frame` up: nobody maps it any more, and no TLB has it.
@@ -122,10 +120,7 @@ impl Batch {
             return;
         }
         self.end_run();
-        self.run = Range {
-            start: frame,
-            end: frame + PAGE_SIZE,
-        };
+        self.run = Range { start: frame, end: frame + PAGE_SIZE };
     }
 
     fn end_run(&mut self) {
@@ -146,15 +141,9 @@ impl Batch {
         let by_host = |run: &Range| frames.discard_always || run.len() >= DISCARD_LEAST;
         let mut cleared_by_host = false;
         if runs.iter().any(by_host) {
-            let mut call = self
-                .call
-                .take()
-                .unwrap_or_else(|| host::Call::new(Request::Discard));
+            let mut call = self.call.take().unwrap_or_else(|| host::Call::new(Request::Discard));
             for run in runs.iter().filter(|run| by_host(run)) {
-                call.push(Segment {
-                    address: run.start,
-                    length: run.len(),
-                });
+                call.push(Segment { address: run.start, length: run.len() });
             }
             cleared_by_host = call.submit().is_ok();
         }

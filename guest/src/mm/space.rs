@@ -92,20 +92,9 @@ impl AddressSpace {
         let tables = unsafe { PageTables::new(boot.page_table) };
         let mut vmas = VmaMap::new();
         for region in &boot.regions[..boot.region_count as usize] {
-            let kind = if region.flags & REGION_STACK != 0 {
-                Kind::Stack
-            } else {
-                Kind::Anonymous
-            };
+            let kind = if region.flags & REGION_STACK != 0 { Kind::Stack } else { Kind::Anonymous };
             let prot = Prot::from_bits(region.flags & 7).unwrap_or(Prot::NONE);
-            vmas.insert(
-                region.start,
-                Vma {
-                    end: region.end,
-                    prot,
-                    kind,
-                },
-            )?;
+            vmas.insert(region.start, Vma { end: region.end, prot, kind })?;
         }
         let interpreted = boot.features & feature::INTERPRETED != 0;
         Ok(AddressSpace {
@@ -113,11 +102,7 @@ impl AddressSpace {
             tables,
             brk_start: boot.brk,
             brk: boot.brk,
-            ahead: if interpreted {
-                FAULT_AROUND_INTERPRETED
-            } else {
-                FAULT_AROUND
-            },
+            ahead: if interpreted { FAULT_AROUND_INTERPRETED } else { FAULT_AROUND },
             ram: boot.ram_size,
         })
     }
@@ -159,20 +144,12 @@ impl AddressSpace {
             return Ok(entry);
         }
         let plenty = FRAMES.lock().plenty();
-        let window = if plenty {
-            self.ahead * PAGE_SIZE
-        } else {
-            PAGE_SIZE
-        };
+        let window = if plenty { self.ahead * PAGE_SIZE } else { PAGE_SIZE };
         let first = (page & !(window - 1)).max(start);
         let last = ((page & !(window - 1)) + window).min(vma.end);
         self.populate(first, last, vma.prot);
         let entry = self.tables.entry(page);
-        if entry == 0 {
-            Err(FaultError::OutOfMemory)
-        } else {
-            Ok(entry)
-        }
+        if entry == 0 { Err(FaultError::OutOfMemory) } else { Ok(entry) }
     }
 
     /// The memory behind user addresses, page by page, as far as it allows
@@ -197,10 +174,7 @@ impl AddressSpace {
             }
             let offset = at % PAGE_SIZE;
             let piece = (PAGE_SIZE - offset).min(length - done);
-            if !take(Segment {
-                address: (entry & pte::ADDRESS) + offset,
-                length: piece,
-            }) {
+            if !take(Segment { address: (entry & pte::ADDRESS) + offset, length: piece }) {
                 break;
             }
             done += piece;
@@ -235,9 +209,7 @@ impl AddressSpace {
         if length == 0 {
             return Err(Errno::EINVAL);
         }
-        let length = page_up(length)
-            .filter(|&l| l <= USER_END)
-            .ok_or(Errno::ENOMEM)?;
+        let length = page_up(length).filter(|&l| l <= USER_END).ok_or(Errno::ENOMEM)?;
         // Linux's heuristic overcommit: only what cannot ever fit is refused.
         if reserve && prot.allows(Prot::WRITE) && length > self.ram {
             return Err(Errno::ENOMEM);
@@ -261,14 +233,7 @@ impl AddressSpace {
         } else {
             self.place(address, length)?
         };
-        self.vmas.insert(
-            start,
-            Vma {
-                end: start + length,
-                prot,
-                kind: Kind::Anonymous,
-            },
-        )?;
+        self.vmas.insert(start, Vma { end: start + length, prot, kind: Kind::Anonymous })?;
         self.populate_ahead(start, start + length, prot);
         Ok(start)
     }
@@ -283,9 +248,7 @@ impl AddressSpace {
         {
             return Ok(hint);
         }
-        self.vmas
-            .find_gap(USER_MIN, MMAP_BASE, length)
-            .ok_or(Errno::ENOMEM)
+        self.vmas.find_gap(USER_MIN, MMAP_BASE, length).ok_or(Errno::ENOMEM)
     }
 
     /// munmap(2).
@@ -336,9 +299,8 @@ impl AddressSpace {
             return Err(Errno::EINVAL);
         }
         let old_length = page_up(old_length).ok_or(Errno::EINVAL)?;
-        let new_length = page_up(new_length)
-            .filter(|&length| length <= USER_END)
-            .ok_or(Errno::EINVAL)?;
+        let new_length =
+            page_up(new_length).filter(|&length| length <= USER_END).ok_or(Errno::EINVAL)?;
         let (_, vma) = self.vmas.find(address).ok_or(Errno::EFAULT)?;
         let old_end = address.checked_add(old_length).ok_or(Errno::EINVAL)?;
         if old_length == 0 {
@@ -364,9 +326,7 @@ impl AddressSpace {
         if old_end > vma.end {
             return Err(Errno::EFAULT);
         }
-        let wanted = address
-            .checked_add(new_length)
-            .filter(|&end| end <= USER_END);
+        let wanted = address.checked_add(new_length).filter(|&end| end <= USER_END);
         if to.is_none()
             && let Some(end) = wanted
             && self.vmas.is_free(old_end, end)
@@ -385,25 +345,13 @@ impl AddressSpace {
                 }
                 to
             }
-            None => self
-                .vmas
-                .find_gap(USER_MIN, MMAP_BASE, new_length)
-                .ok_or(Errno::ENOMEM)?,
+            None => self.vmas.find_gap(USER_MIN, MMAP_BASE, new_length).ok_or(Errno::ENOMEM)?,
         };
         let kept = old_length.min(new_length);
-        if !self
-            .tables
-            .prepare(target, target + kept, &mut || FRAMES.lock().allocate())
-        {
+        if !self.tables.prepare(target, target + kept, &mut || FRAMES.lock().allocate()) {
             return Err(Errno::ENOMEM);
         }
-        self.vmas.insert(
-            target,
-            Vma {
-                end: target + new_length,
-                ..vma
-            },
-        )?;
+        self.vmas.insert(target, Vma { end: target + new_length, ..vma })?;
         self.vmas.remove(address, old_end)?;
         self.move_pages(address, target, kept, vma.prot);
         if kept < old_length {
@@ -434,11 +382,7 @@ impl AddressSpace {
             return self.brk;
         }
         if new_end > old_end {
-            let vma = Vma {
-                end: new_end,
-                prot: Prot::READ.with(Prot::WRITE),
-                kind: Kind::Heap,
-            };
+            let vma = Vma { end: new_end, prot: Prot::READ.with(Prot::WRITE), kind: Kind::Heap };
             let fits = new_end - old_end <= self.ram;
             if !fits
                 || !self.vmas.is_free(old_end, new_end)
@@ -464,11 +408,7 @@ impl AddressSpace {
     pub fn discard(&mut self, address: u64, length: u64) -> Result<(), Errno> {
         let (start, end) = user_range(address, length, Errno::ENOMEM)?;
         self.release(start, end);
-        if self.vmas.is_covered(start, end) {
-            Ok(())
-        } else {
-            Err(Errno::ENOMEM)
-        }
+        if self.vmas.is_covered(start, end) { Ok(()) } else { Err(Errno::ENOMEM) }
     }
 
     /// Whether all of a range is mapped; for madvise(2) and msync(2).
@@ -477,11 +417,7 @@ impl AddressSpace {
     /// EINVAL or ENOMEM.
     pub fn check_mapped(&self, address: u64, length: u64) -> Result<(), Errno> {
         let (start, end) = user_range(address, length, Errno::ENOMEM)?;
-        if self.vmas.is_covered(start, end) {
-            Ok(())
-        } else {
-            Err(Errno::ENOMEM)
-        }
+        if self.vmas.is_covered(start, end) { Ok(()) } else { Err(Errno::ENOMEM) }
     }
 }
 
@@ -491,10 +427,7 @@ fn user_range(address: u64, length: u64, beyond: Errno) -> Result<(u64, u64), Er
         return Err(Errno::EINVAL);
     }
     let length = page_up(length).ok_or(beyond)?;
-    let end = address
-        .checked_add(length)
-        .filter(|&end| end <= USER_END)
-        .ok_or(beyond)?;
+    let end = address.checked_add(length).filter(|&end| end <= USER_END).ok_or(beyond)?;
     Ok((address, end))
 }
 
@@ -507,27 +440,17 @@ mod tests {
         let rw = Prot::READ.with(Prot::WRITE);
         assert!(prot_permits(rw, Prot::WRITE) && prot_permits(rw, Prot::READ));
         assert!(!prot_permits(rw, Prot::EXEC));
-        assert!(
-            prot_permits(Prot::WRITE, Prot::READ),
-            "x86 has no write-only pages"
-        );
+        assert!(prot_permits(Prot::WRITE, Prot::READ), "x86 has no write-only pages");
         assert!(prot_permits(Prot::EXEC, Prot::READ) && prot_permits(Prot::EXEC, Prot::EXEC));
         for access in [Prot::READ, Prot::WRITE, Prot::EXEC] {
             assert!(!prot_permits(Prot::NONE, access));
         }
-        assert_ne!(
-            flags(Prot::NONE),
-            0,
-            "a page without access still holds its frame"
-        );
+        assert_ne!(flags(Prot::NONE), 0, "a page without access still holds its frame");
     }
 
     #[test]
     fn error_codes_tell_the_access() {
-        assert_eq!(
-            access_of(page_fault::U | page_fault::W | page_fault::P),
-            Prot::WRITE
-        );
+        assert_eq!(access_of(page_fault::U | page_fault::W | page_fault::P), Prot::WRITE);
         assert_eq!(access_of(page_fault::U | page_fault::I), Prot::EXEC);
         assert_eq!(access_of(page_fault::U), Prot::READ);
     }

@@ -3,7 +3,6 @@
 //!
 //! `space` asks and changes it; tests hold it against a naive model.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use trapgate_abi::Errno;
 
@@ -23,11 +22,7 @@ impl Prot {
 
     /// The bits of mmap(2); `None` if one is unknown.
     pub const fn from_bits(bits: u64) -> Option<Prot> {
-        if bits & !7 == 0 {
-            Some(Prot(bits as u8))
-        } else {
-            None
-        }
+        if bits & !7 == 0 { Some(Prot(bits as u8)) } else { None }
     }
 
     /// Both.
@@ -63,10 +58,14 @@ pub struct Vma {
     pub kind: Kind,
 }
 
-/// The mappings of one address space, disjoint, by start.
+/// The mappings of one address space, disjoint.
+///
+/// A sorted array and no tree: programs have dozens of mappings, and the
+/// kernel makes the first ones at every start.
 #[derive(Default)]
 pub struct VmaMap {
-    areas: BTreeMap<u64, Vma>,
+    /// Start and mapping, ascending.
+    areas: Vec<(u64, Vma)>,
 }
 
 /// The most mappings a program may have: Linux's `vm.max_map_count`.
@@ -75,30 +74,22 @@ pub const MAX_MAP_COUNT: usize = 65530;
 impl VmaMap {
     /// No mapping.
     pub const fn new() -> Self {
-        VmaMap {
-            areas: BTreeMap::new(),
-        }
+        VmaMap { areas: Vec::new() }
     }
 
-    /// How many mappings there are.
-    pub fn count(&self) -> usize {
-        self.areas.len()
+    /// The index of the first mapping that ends after `address`.
+    fn index(&self, address: u64) -> usize {
+        self.areas.partition_point(|(_, vma)| vma.end <= address)
+    }
+
+    /// The first mapping that ends after `address`, with its start.
+    pub fn find_from(&self, address: u64) -> Option<(u64, Vma)> {
+        self.areas.get(self.index(address)).copied()
     }
 
     /// The mapping that holds `address`, with its start.
     pub fn find(&self, address: u64) -> Option<(u64, Vma)> {
-        let (&start, &vma) = self.areas.range(..=address).next_back()?;
-        (address < vma.end).then_some((start, vma))
-    }
-
-    /// The first mapping that ends after `address`.
-    pub fn find_from(&self, address: u64) -> Option<(u64, Vma)> {
-        self.find(address).or_else(|| {
-            self.areas
-                .range(address..)
-                .next()
-                .map(|(&start, &vma)| (start, vma))
-        })
+        self.find_from(address).filter(|(start, _)| *start <= address)
     }
 
     /// Whether nothing is mapped in `start..end`.
@@ -120,19 +111,10 @@ impl VmaMap {
 
     /// The parts of mappings inside `start..end`.
     pub fn overlapping(&self, start: u64, end: u64) -> Vec<(u64, Vma)> {
-        let mut parts = Vec::new();
-        let mut address = start;
-        while let Some((first, vma)) = self.find_from(address).filter(|(first, _)| *first < end) {
-            parts.push((
-                first.max(start),
-                Vma {
-                    end: vma.end.min(end),
-                    ..vma
-                },
-            ));
-            address = vma.end;
-        }
-        parts
+        let inside = self.areas[self.index(start)..].iter().take_while(|(first, _)| *first < end);
+        inside
+            .map(|&(first, vma)| (first.max(start), Vma { end: vma.end.min(end), ..vma }))
+            .collect()
     }
 
     /// Adds a mapping to a free range, joined with equal neighbours.
@@ -140,49 +122,44 @@ impl VmaMap {
     /// # Errors
     /// ENOMEM with too many mappings.
     pub fn insert(&mut self, start: u64, vma: Vma) -> Result<(), Errno> {
-        let (mut start, mut vma) = (start, vma);
+        let index = self.index(start);
         let like = |other: &Vma| other.prot == vma.prot && other.kind == vma.kind;
-        let before = self
-            .areas
-            .range(..start)
-            .next_back()
-            .map(|(&first, &other)| (first, other));
-        if let Some((first, other)) = before.filter(|(_, other)| other.end == start && like(other))
-        {
-            self.areas.remove(&first);
-            start = first;
-            debug_assert!(other.end <= vma.end);
+        let joins_next =
+            self.areas.get(index).is_some_and(|(next, other)| *next == vma.end && like(other));
+        let before = index.checked_sub(1).and_then(|before| self.areas.get_mut(before));
+        if let Some((_, before)) = before.filter(|(_, other)| other.end == start && like(other)) {
+            before.end = vma.end;
+            if joins_next {
+                let (_, next) = self.areas.remove(index);
+                self.areas[index - 1].1.end = next.end;
+            }
+        } else if joins_next {
+            self.areas[index].0 = start;
+        } else {
+            self.make_room()?;
+            self.areas.insert(index, (start, vma));
         }
-        if let Some(after) = self.areas.get(&vma.end).copied().filter(like) {
-            self.areas.remove(&vma.end);
-            vma.end = after.end;
-        }
+        Ok(())
+    }
+
+    /// Room for one more mapping.
+    fn make_room(&mut self) -> Result<(), Errno> {
         if self.areas.len() >= MAX_MAP_COUNT {
             return Err(Errno::ENOMEM);
         }
-        self.areas.insert(start, vma);
-        Ok(())
+        self.areas.try_reserve(1).map_err(|_| Errno::ENOMEM)
     }
 
     /// Makes sure that no mapping crosses `address`.
     fn split(&mut self, address: u64) -> Result<(), Errno> {
-        let Some((start, vma)) = self.find(address) else {
-            return Ok(());
-        };
-        if start == address {
-            return Ok(());
+        let index = self.index(address);
+        if let Some(&(start, vma)) = self.areas.get(index)
+            && start < address
+        {
+            self.make_room()?;
+            self.areas[index].0 = address;
+            self.areas.insert(index, (start, Vma { end: address, ..vma }));
         }
-        if self.areas.len() >= MAX_MAP_COUNT {
-            return Err(Errno::ENOMEM);
-        }
-        self.areas.insert(
-            start,
-            Vma {
-                end: address,
-                ..vma
-            },
-        );
-        self.areas.insert(address, vma);
         Ok(())
     }
 
@@ -193,9 +170,9 @@ impl VmaMap {
     pub fn remove(&mut self, start: u64, end: u64) -> Result<(), Errno> {
         self.split(start)?;
         self.split(end)?;
-        while let Some(first) = self.areas.range(start..end).next().map(|(&first, _)| first) {
-            self.areas.remove(&first);
-        }
+        let first = self.index(start);
+        let last = self.areas.partition_point(|(first, _)| *first < end);
+        self.areas.drain(first..last.max(first));
         Ok(())
     }
 
@@ -218,7 +195,7 @@ impl VmaMap {
     /// Linux puts a mapping without a hint.
     pub fn find_gap(&self, low: u64, high: u64, length: u64) -> Option<u64> {
         let mut end = high;
-        for (&start, vma) in self.areas.range(..high).rev() {
+        for &(start, vma) in self.areas.iter().rev() {
             if vma.end < end && end - vma.end >= length {
                 break;
             }
@@ -237,11 +214,7 @@ mod tests {
     const PAGES: u64 = 24;
 
     fn vma(end: u64, prot: u8) -> Vma {
-        Vma {
-            end,
-            prot: Prot(prot),
-            kind: Kind::Anonymous,
-        }
+        Vma { end, prot: Prot(prot), kind: Kind::Anonymous }
     }
 
     #[derive(Clone, Debug)]
@@ -288,8 +261,8 @@ mod tests {
                     prop_assert_eq!(found, model[page as usize]);
                 }
                 let joined = map.areas.iter().zip(map.areas.iter().skip(1));
-                for ((_, left), (&start, right)) in joined {
-                    prop_assert!(left.end < start || left.prot != right.prot);
+                for ((_, left), (start, right)) in joined {
+                    prop_assert!(left.end < *start || left.prot != right.prot);
                 }
                 for length in 1..8 {
                     let free = |at: u64| (at..at + length).all(|p| model[p as usize].is_none());

@@ -39,10 +39,7 @@ fn transfer(
     whole: bool,
     request: &mut dyn FnMut(u64) -> Request,
 ) -> SysResult {
-    if ranges
-        .iter()
-        .any(|range| !access_ok(range.base, range.length.min(MAX_RW_COUNT)))
-    {
+    if ranges.iter().any(|range| !access_ok(range.base, range.length.min(MAX_RW_COUNT))) {
         return Err(Errno::EFAULT);
     }
     let mut limit = MAX_RW_COUNT;
@@ -78,11 +75,7 @@ fn transfer(
         }
         drop(memory);
         if taken == 0 {
-            return if bad && done == 0 {
-                Err(Errno::EFAULT)
-            } else {
-                Ok(done)
-            };
+            return if bad && done == 0 { Err(Errno::EFAULT) } else { Ok(done) };
         }
         let moved = match call.submit() {
             Ok(moved) => moved,
@@ -103,15 +96,8 @@ fn check_ready(file: &OpenFile, events: u16) -> Result<(), Errno> {
         return Ok(());
     }
     let mut call = Call::new(Request::Poll { timeout_ns: 0 });
-    call.push_poll(PollEntry {
-        file: file.host,
-        events,
-    });
-    if call.submit()? == 0 {
-        Err(Errno::EAGAIN)
-    } else {
-        Ok(())
-    }
+    call.push_poll(PollEntry { file: file.host, events });
+    if call.submit()? == 0 { Err(Errno::EAGAIN) } else { Ok(()) }
 }
 
 fn input(file: &OpenFile, ranges: &[IoVec]) -> SysResult {
@@ -121,9 +107,7 @@ fn input(file: &OpenFile, ranges: &[IoVec]) -> SysResult {
     check_ready(file, poll_event::IN)?;
     // A pipe's or a terminal's next byte may be long in coming.
     let whole = file.is(mode::REGULAR);
-    transfer(ranges, Prot::WRITE, whole, &mut |_| Request::Read {
-        file: file.host,
-    })
+    transfer(ranges, Prot::WRITE, whole, &mut |_| Request::Read { file: file.host })
 }
 
 fn output(file: &OpenFile, ranges: &[IoVec]) -> SysResult {
@@ -131,9 +115,7 @@ fn output(file: &OpenFile, ranges: &[IoVec]) -> SysResult {
         return Err(Errno::EBADF);
     }
     check_ready(file, poll_event::OUT)?;
-    let result = transfer(ranges, Prot::READ, true, &mut |_| Request::Write {
-        file: file.host,
-    });
+    let result = transfer(ranges, Prot::READ, true, &mut |_| Request::Write { file: file.host });
     if result == Err(Errno::EPIPE) {
         signal::send(signal::SIGPIPE);
     }
@@ -223,29 +205,13 @@ const O_CLOEXEC: u32 = 0o2_000_000;
 fn duplicate(fd: u32, least: u32, close_on_exec: bool) -> SysResult {
     let mut files = current().process.files.lock();
     let file = files.file(fd)?;
-    files
-        .insert(
-            least,
-            Descriptor {
-                file,
-                close_on_exec,
-            },
-        )
-        .map(u64::from)
+    files.insert(least, Descriptor { file, close_on_exec }).map(u64::from)
 }
 
 fn duplicate_to(old: u32, new: u32, close_on_exec: bool) -> SysResult {
     let mut files = current().process.files.lock();
     let file = files.file(old)?;
-    files
-        .replace(
-            new,
-            Descriptor {
-                file,
-                close_on_exec,
-            },
-        )
-        .map(|()| new.into())
+    files.replace(new, Descriptor { file, close_on_exec }).map(|()| new.into())
 }
 
 /// Commands of fcntl(2).
@@ -319,7 +285,7 @@ syscall_define! {
                 files.descriptor(fd)?.close_on_exec = request == ioctl_request::FIOCLEX;
                 Ok(0)
             }
-            _ if !file.is_terminal => Err(Errno::ENOTTY),
+            _ if !file.is_terminal() => Err(Errno::ENOTTY),
             ioctl_request::TCGETS => {
                 let mut call = Call::new(Request::TerminalAttributes { file: file.host });
                 call.submit()?;
@@ -420,7 +386,7 @@ impl Stat {
 
 fn write_status(fd: u32, buffer: UserPtr<Stat>) -> SysResult {
     let file = file(fd)?;
-    let mut status = file.status;
+    let mut status = *file.status();
     if file.is(mode::REGULAR) {
         let mut call = Call::new(Request::Status { file: file.host });
         call.submit()?;
@@ -554,18 +520,12 @@ fn poll_for(entries: UserPtr<PollFd>, count: u32, timeout_ns: i64) -> SysResult 
     let mut call = Call::new(Request::Poll { timeout_ns });
     for (host, events) in wanted.iter().enumerate() {
         if let Some(events) = *events {
-            call.push_poll(PollEntry {
-                file: host as u32,
-                events,
-            });
+            call.push_poll(PollEntry { file: host as u32, events });
         }
     }
     call.submit()?;
     let mut answers = [0u16; HOST_FILES];
-    let asked = wanted
-        .iter()
-        .enumerate()
-        .filter(|(_, events)| events.is_some());
+    let asked = wanted.iter().enumerate().filter(|(_, events)| events.is_some());
     for ((host, _), word) in asked.zip(call.data()) {
         answers[host] = *word as u16;
     }
@@ -579,9 +539,7 @@ fn poll_for(entries: UserPtr<PollFd>, count: u32, timeout_ns: i64) -> SysResult 
             },
         };
         ready += u64::from(revents != 0);
-        entries
-            .offset(index as u64)
-            .write(PollFd { revents, ..entry })?;
+        entries.offset(index as u64).write(PollFd { revents, ..entry })?;
     }
     Ok(ready)
 }

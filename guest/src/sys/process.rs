@@ -81,11 +81,7 @@ syscall_define! {
 
 fn of_this_process(pid: i32) -> Result<u64, Errno> {
     let own = current().process.pid;
-    if pid == 0 || pid as u32 == own {
-        Ok(own.into())
-    } else {
-        Err(Errno::ESRCH)
-    }
+    if pid == 0 || pid as u32 == own { Ok(own.into()) } else { Err(Errno::ESRCH) }
 }
 
 syscall_define! {

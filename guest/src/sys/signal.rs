@@ -65,13 +65,7 @@ const fn default_action(signal: u8) -> Default {
 }
 
 fn action(signal: u8) -> SignalAction {
-    current()
-        .process
-        .actions
-        .lock()
-        .get(&signal)
-        .copied()
-        .unwrap_or_default()
+    current().process.actions.lock().get(&signal).copied().unwrap_or_default()
 }
 
 /// Sends a signal to the running task; it acts before the return to ring 3.
@@ -98,11 +92,7 @@ pub fn exit_work(regs: &PtRegs) {
             SIG_DFL if default_action(signal) == Default::Ignore => {}
             SIG_DFL => die(signal, &fault, regs),
             handler => {
-                log(
-                    Level::Error,
-                    Event::HandlerNotCalled,
-                    [signal.into(), handler, 0, 0],
-                );
+                log(Level::Error, Event::HandlerNotCalled, [signal.into(), handler, 0, 0]);
                 die(signal, &fault, regs);
             }
         }
@@ -114,11 +104,7 @@ pub fn exit_work(regs: &PtRegs) {
 pub fn deliver_fault(signal: u8, fault: &Fault, regs: &PtRegs) -> ! {
     let handler = action(signal).handler;
     if handler > SIG_IGN {
-        log(
-            Level::Warn,
-            Event::HandlerNotCalled,
-            [signal.into(), handler, 0, 0],
-        );
+        log(Level::Warn, Event::HandlerNotCalled, [signal.into(), handler, 0, 0]);
     }
     die(signal, fault, regs)
 }
@@ -144,11 +130,7 @@ plain_struct! {
 
 /// A signal number of a caller, or EINVAL.
 fn signal_number(number: i32) -> Result<u8, Errno> {
-    if (1..=SIGNALS).contains(&number) {
-        Ok(number as u8)
-    } else {
-        Err(Errno::EINVAL)
-    }
+    if (1..=SIGNALS).contains(&number) { Ok(number as u8) } else { Err(Errno::EINVAL) }
 }
 
 syscall_define! {

@@ -22,10 +22,7 @@ plain_struct! {
 impl Timespec {
     /// So many nanoseconds.
     pub const fn from_ns(ns: u64) -> Self {
-        Timespec {
-            seconds: (ns / NSEC_PER_SEC) as i64,
-            nanoseconds: (ns % NSEC_PER_SEC) as i64,
-        }
+        Timespec { seconds: (ns / NSEC_PER_SEC) as i64, nanoseconds: (ns % NSEC_PER_SEC) as i64 }
     }
 
     /// In nanoseconds, the longest time there is for anything longer.
@@ -37,9 +34,7 @@ impl Timespec {
         if self.seconds < 0 || nanoseconds >= NSEC_PER_SEC {
             return Err(Errno::EINVAL);
         }
-        Ok((self.seconds as u64)
-            .saturating_mul(NSEC_PER_SEC)
-            .saturating_add(nanoseconds))
+        Ok((self.seconds as u64).saturating_mul(NSEC_PER_SEC).saturating_add(nanoseconds))
     }
 }
 
@@ -146,27 +141,14 @@ mod tests {
 
     #[test]
     fn time_spans_convert_both_ways() {
-        let span = Timespec {
-            seconds: 3,
-            nanoseconds: 5,
-        };
+        let span = Timespec { seconds: 3, nanoseconds: 5 };
         assert_eq!(span.to_ns(), Ok(3_000_000_005));
         let back = Timespec::from_ns(3_000_000_005);
         assert_eq!((back.seconds, back.nanoseconds), (3, 5));
         for (seconds, nanoseconds) in [(-1, 0), (0, -1), (0, 1_000_000_000)] {
-            assert_eq!(
-                Timespec {
-                    seconds,
-                    nanoseconds
-                }
-                .to_ns(),
-                Err(Errno::EINVAL)
-            );
+            assert_eq!(Timespec { seconds, nanoseconds }.to_ns(), Err(Errno::EINVAL));
         }
-        let long = Timespec {
-            seconds: i64::MAX,
-            nanoseconds: 999_999_999,
-        };
+        let long = Timespec { seconds: i64::MAX, nanoseconds: 999_999_999 };
         assert_eq!(long.to_ns(), Ok(u64::MAX));
     }
 }

@@ -19,14 +19,7 @@ pub const fn ia32(regs: &PtRegs) -> Registers {
     const fn low(register: u64) -> u64 {
         register as u32 as u64
     }
-    [
-        low(regs.rbx),
-        low(regs.rcx),
-        low(regs.rdx),
-        low(regs.rsi),
-        low(regs.rdi),
-        low(regs.rbp),
-    ]
+    [low(regs.rbx), low(regs.rcx), low(regs.rdx), low(regs.rsi), low(regs.rdi), low(regs.rbp)]
 }
 
 /// A type that a system call takes.
@@ -74,10 +67,7 @@ mod tests {
 
     #[test]
     fn x64_takes_whole_registers_in_the_abis_order() {
-        assert_eq!(
-            x64(&REGS),
-            [0xffff_ffff_0000_0001, 2, 0x1_ffff_ffff, 4, 5, 6]
-        );
+        assert_eq!(x64(&REGS), [0xffff_ffff_0000_0001, 2, 0x1_ffff_ffff, 4, 5, 6]);
     }
 
     #[test]

@@ -74,9 +74,5 @@ fn exit_work(regs: &mut PtRegs) {
 fn unknown(regs: &PtRegs, abi: u64) {
     percpu::count!(unknown_calls, 1);
     percpu::set_counter!(last_unknown_call, regs.orig_rax);
-    log(
-        Level::Info,
-        Event::UnknownCall,
-        [regs.orig_rax, abi, regs.rip, 0],
-    );
+    log(Level::Info, Event::UnknownCall, [regs.orig_rax, abi, regs.rip, 0]);
 }

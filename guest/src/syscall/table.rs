@@ -2,10 +2,7 @@
 //! `abi/tables` and the list of handlers below, by entry point.
 //!
 //! A row of a table whose entry point has no handler answers ENOSYS.
-#![allow(
-    long_running_const_eval,
-    reason = "a few hundred rows by a hundred handlers"
-)]
+#![allow(long_running_const_eval, reason = "a few hundred rows by a hundred handlers")]
 
 use super::Handler;
 use super::define::encode;
@@ -119,11 +116,7 @@ const fn ia32<const N: usize>(rows: &[Row]) -> [Handler; N] {
     let mut table: [Handler; N] = [__ia32_sys_ni_syscall; N];
     let mut index = 0;
     while index < rows.len() {
-        if let Some(Entry {
-            ia32: Some(handler),
-            ..
-        }) = find(&rows[index])
-        {
+        if let Some(Entry { ia32: Some(handler), .. }) = find(&rows[index]) {
             table[rows[index].number as usize] = *handler;
         }
         index += 1;
@@ -172,10 +165,7 @@ mod tests {
         let none = address(__x64_sys_ni_syscall);
         assert_eq!(address(SYS_CALL_TABLE_64[nr64::RSEQ as usize]), none);
         assert_eq!(address(SYS_CALL_TABLE_64[400]), none);
-        assert_eq!(
-            address(SYS_CALL_TABLE_32[17]),
-            address(__ia32_sys_ni_syscall)
-        );
+        assert_eq!(address(SYS_CALL_TABLE_32[17]), address(__ia32_sys_ni_syscall));
         // 32-bit structures: not yet.
         let writev = SYS_CALL_TABLE_32[nr32::WRITEV as usize];
         assert_eq!(address(writev), address(__ia32_sys_ni_syscall));

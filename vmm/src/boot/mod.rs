@@ -14,7 +14,8 @@ use crate::{ByteSize, Error};
 use page_tables::{Frames, PageTables};
 use trapgate_abi::ABI_VERSION;
 use trapgate_abi::boot_info::{
-    BootInfo, ClockInfo, MAGIC, MAX_REGIONS, REGION_STACK, Range, Region, StandardFile,
+    BootInfo, ClockInfo, MAGIC, MAX_REGIONS, RANDOM_STOCK, REGION_STACK, Range, Region,
+    StandardFile,
 };
 use trapgate_abi::layout::{
     BOOT_INFO, DIRECT_MAP, HIGH_RAM_START, KERNEL_BASE, LARGE_PAGE_SIZE, PAGE_SIZE, PERCPU_BASE,
@@ -38,6 +39,8 @@ pub struct Start<'a> {
     pub envp: &'a [Vec<u8>],
     /// `AT_RANDOM`.
     pub random: [u8; 16],
+    /// What getrandom(2) gives out first; empty, if that is not granted.
+    pub random_stock: &'a [u64],
     /// `AT_HWCAP`: CPUID.1:EDX as the guest sees it.
     pub hwcap: u64,
     /// `AT_HWCAP2`.
@@ -81,10 +84,7 @@ impl Prepared {
 /// [`Error::Image`], [`Error::Stack`], [`Error::MemoryTooSmall`], or
 /// [`Error::Kernel`].
 pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepared, Error> {
-    let image_error = |source| Error::Image {
-        name: start.name.to_owned(),
-        source,
-    };
+    let image_error = |source| Error::Image { name: start.name.to_owned(), source };
     let image = crate::image::parse(start.bytes).map_err(image_error)?;
     let stack = stack::build(&StackRequest {
         top: USER_STACK_TOP,
@@ -118,11 +118,7 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
     ram.advise_large_pages(needed);
     let kernel = Kernel::load(kernel, ram)?;
     let (low_end, high_end) = ram.ends();
-    let mut builder = Builder {
-        ram,
-        frames: Frames::new(kernel.end(), low_end),
-        regions: vec![],
-    };
+    let mut builder = Builder { ram, frames: Frames::new(kernel.end(), low_end), regions: vec![] };
     let mut tables = PageTables::new(&mut builder.frames).ok_or_else(too_small)?;
     builder
         .kernel(&mut tables, &kernel)
@@ -136,22 +132,15 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
 
     let mut regions = [Region::default(); MAX_REGIONS];
     regions[..builder.regions.len()].copy_from_slice(&builder.regions);
+    let mut random_stock = [0; RANDOM_STOCK];
+    random_stock[..start.random_stock.len()].copy_from_slice(start.random_stock);
     let used = builder.frames.next();
     let info = BootInfo {
         magic: MAGIC,
         abi_version: ABI_VERSION,
         features: start.features,
         ram_size: ram.size(),
-        free: [
-            Range {
-                start: used,
-                end: low_end,
-            },
-            Range {
-                start: HIGH_RAM_START,
-                end: high_end,
-            },
-        ],
+        free: [Range { start: used, end: low_end }, Range { start: HIGH_RAM_START, end: high_end }],
         page_table: tables.root(),
         entry: image.entry,
         stack_pointer: stack.pointer,
@@ -159,16 +148,12 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
         log_level: start.log_level,
         clock: ClockInfo::default(),
         files: start.files,
+        random_stock,
+        random_count: start.random_stock.len() as u64,
         region_count: builder.regions.len() as u64,
         regions,
     };
-    Ok(Prepared {
-        kernel,
-        page_table: tables.root(),
-        load_bias: image.load_bias,
-        used,
-        info,
-    })
+    Ok(Prepared { kernel, page_table: tables.root(), load_bias: image.load_bias, used, info })
 }
 
 /// Where things go, one after the other. Methods answer `None` if RAM ends.
@@ -202,65 +187,26 @@ impl Builder<'_> {
     /// The kernel's half: image, per-CPU area, direct map.
     fn kernel(&mut self, tables: &mut PageTables, kernel: &Kernel) -> Option<()> {
         let frames = &mut self.frames;
-        for &Piece {
-            start,
-            end,
-            write,
-            exec,
-        } in &kernel.pieces
-        {
+        for &Piece { start, end, write, exec } in kernel.image() {
             let flags = kernel_flags(write, exec);
-            tables.map(
-                KERNEL_BASE + start,
-                start,
-                end - start,
-                flags,
-                false,
-                frames,
-            )?;
+            tables.map(KERNEL_BASE + start, start, end - start, flags, false, frames)?;
         }
         let data = kernel_flags(true, false);
         for (start, end) in percpu::MAPPED {
             let physical = PERCPU_PHYS + start;
-            tables.map(
-                PERCPU_BASE + start,
-                physical,
-                end - start,
-                data,
-                false,
-                frames,
-            )?;
+            tables.map(PERCPU_BASE + start, physical, end - start, data, false, frames)?;
         }
         // The direct map: small pages where the kernel image is, so that its
         // text and constants are read-only there too.
         let (low_end, high_end) = self.ram.ends();
         let small = LARGE_PAGE_SIZE.min(low_end);
         tables.map(DIRECT_MAP, 0, small, data, false, frames)?;
-        tables.map(
-            DIRECT_MAP + small,
-            small,
-            low_end - small,
-            data,
-            true,
-            frames,
-        )?;
+        tables.map(DIRECT_MAP + small, small, low_end - small, data, true, frames)?;
         let high = high_end - HIGH_RAM_START;
-        tables.map(
-            DIRECT_MAP + HIGH_RAM_START,
-            HIGH_RAM_START,
-            high,
-            data,
-            true,
-            frames,
-        )?;
-        for piece in kernel.pieces.iter().filter(|piece| !piece.write) {
+        tables.map(DIRECT_MAP + HIGH_RAM_START, HIGH_RAM_START, high, data, true, frames)?;
+        for piece in kernel.image().filter(|piece| !piece.write) {
             let flags = kernel_flags(false, false);
-            tables.set_flags(
-                DIRECT_MAP + piece.start,
-                piece.end - piece.start,
-                flags,
-                frames,
-            );
+            tables.set_flags(DIRECT_MAP + piece.start, piece.end - piece.start, flags, frames);
         }
         Some(())
     }
@@ -271,49 +217,23 @@ impl Builder<'_> {
             let length = segment.end - segment.start;
             let physical = self.frames.take(length)?;
             let data = bytes.get(segment.file.clone())?;
-            self.ram
-                .write(physical + (segment.data_start - segment.start), data)
-                .ok()?;
+            self.ram.write(physical + (segment.data_start - segment.start), data).ok()?;
             let flags = user_flags(segment.prot);
-            tables.map(
-                segment.start,
-                physical,
-                length,
-                flags,
-                false,
-                &mut self.frames,
-            )?;
+            tables.map(segment.start, physical, length, flags, false, &mut self.frames)?;
             let flags = prot_bits(segment.prot);
-            self.regions.push(Region {
-                start: segment.start,
-                end: segment.end,
-                flags,
-            });
+            self.regions.push(Region { start: segment.start, end: segment.end, flags });
         }
         Some(())
     }
 
     /// The stack: its top mapped and filled.
     fn stack(&mut self, tables: &mut PageTables, image: &Image, bytes: &[u8]) -> Option<()> {
-        let prot = Prot {
-            read: true,
-            write: true,
-            exec: image.exec_stack,
-        };
+        let prot = Prot { read: true, write: true, exec: image.exec_stack };
         let length = (bytes.len() as u64 + STACK_AHEAD).next_multiple_of(PAGE_SIZE);
         let physical = self.frames.take(length)?;
-        self.ram
-            .write(physical + length - bytes.len() as u64, bytes)
-            .ok()?;
+        self.ram.write(physical + length - bytes.len() as u64, bytes).ok()?;
         let start = USER_STACK_TOP - length;
-        tables.map(
-            start,
-            physical,
-            length,
-            user_flags(prot),
-            false,
-            &mut self.frames,
-        )?;
+        tables.map(start, physical, length, user_flags(prot), false, &mut self.frames)?;
         self.regions.push(Region {
             start: USER_STACK_TOP - USER_STACK_SIZE,
             end: USER_STACK_TOP,

@@ -17,10 +17,7 @@ pub(super) struct Frames {
 impl Frames {
     /// Frames from `start` on, below `limit`.
     pub(super) fn new(start: u64, limit: u64) -> Self {
-        Frames {
-            next: start.next_multiple_of(PAGE_SIZE),
-            limit,
-        }
+        Frames { next: start.next_multiple_of(PAGE_SIZE), limit }
     }
 
     /// `bytes` of memory, rounded up to pages.
@@ -49,9 +46,7 @@ const ABOVE: u64 = pte::P | pte::W | pte::U | pte::A;
 impl PageTables {
     /// An empty set.
     pub(super) fn new(frames: &mut Frames) -> Option<Self> {
-        Some(PageTables {
-            tables: vec![(frames.take(PAGE_SIZE)?, Box::new([0; 512]))],
-        })
+        Some(PageTables { tables: vec![(frames.take(PAGE_SIZE)?, Box::new([0; 512]))] })
     }
 
     /// Physical address of the top table.
@@ -118,9 +113,7 @@ impl PageTables {
     /// # Errors
     /// If their frames are not RAM.
     pub(super) fn write(&self, ram: &GuestRam) -> Result<(), OutOfRam> {
-        self.tables
-            .iter()
-            .try_for_each(|(physical, table)| ram.write_words(*physical, &table[..]))
+        self.tables.iter().try_for_each(|(physical, table)| ram.write_words(*physical, &table[..]))
     }
 }
 
@@ -151,20 +144,9 @@ mod tests {
         let ram = GuestRam::new(16 << 20).unwrap();
         let mut frames = Frames::new(0x10_0000, 0x20_0000);
         let mut tables = PageTables::new(&mut frames).unwrap();
-        tables
-            .map(
-                0x40_0000,
-                0x5000,
-                0x3000,
-                pte::P | pte::U,
-                false,
-                &mut frames,
-            )
-            .unwrap();
+        tables.map(0x40_0000, 0x5000, 0x3000, pte::P | pte::U, false, &mut frames).unwrap();
         let direct = 0xffff_8880_0000_0000;
-        tables
-            .map(direct, 0, 16 << 20, pte::P | pte::W, true, &mut frames)
-            .unwrap();
+        tables.map(direct, 0, 16 << 20, pte::P | pte::W, true, &mut frames).unwrap();
         tables.write(&ram).unwrap();
         let root = tables.root();
         assert_eq!(translate(&ram, root, 0x40_0123), Some(0x5123));

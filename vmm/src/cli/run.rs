@@ -44,11 +44,7 @@ pub(crate) struct Args {
     #[arg(value_name = "PROGRAM")]
     program: PathBuf,
     /// Its arguments
-    #[arg(
-        value_name = "ARGS",
-        trailing_var_arg = true,
-        allow_hyphen_values = true
-    )]
+    #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
     args: Vec<OsString>,
 }
 
@@ -64,11 +60,7 @@ fn parse_time(text: &str) -> Result<Duration, String> {
         Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?,
         Err(_) => humantime::parse_duration(text).map_err(|error| error.to_string())?,
     };
-    if time.is_zero() {
-        Err("no time at all".to_owned())
-    } else {
-        Ok(time)
-    }
+    if time.is_zero() { Err("no time at all".to_owned()) } else { Ok(time) }
 }
 
 /// Runs the program; answers the exit status.
@@ -128,9 +120,7 @@ fn config(args: Args) -> Result<Config, Error> {
             ..Config::default()
         }
     };
-    config
-        .argv
-        .extend(args.args.into_iter().map(OsString::into_vec));
+    config.argv.extend(args.args.into_iter().map(OsString::into_vec));
     if args.inherit_env {
         for (name, value) in std::env::vars_os() {
             set_variable(&mut config.envp, name, value);
@@ -186,8 +176,5 @@ fn search(program: &Path) -> Result<PathBuf, Error> {
     } else {
         " in PATH".to_owned()
     };
-    Err(Error::NotFound {
-        path: program.to_owned(),
-        hint,
-    })
+    Err(Error::NotFound { path: program.to_owned(), hint })
 }

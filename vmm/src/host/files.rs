@@ -70,9 +70,8 @@ impl Services {
         let count = vectors.len() as libc::c_int;
         match offset {
             // SAFETY: as for writev.
-            None => self.waiting(fd, libc::POLLIN, || unsafe {
-                libc::readv(fd, vectors.as_ptr(), count)
-            }),
+            None => self
+                .waiting(fd, libc::POLLIN, || unsafe { libc::readv(fd, vectors.as_ptr(), count) }),
             Some(offset) => {
                 let offset = i64::try_from(offset).map_err(|_| Errno::EINVAL)?;
                 // SAFETY: as for writev.
@@ -87,11 +86,7 @@ impl Services {
         loop {
             match self.interruptible(&mut call) {
                 Err(Failure::Errno(Errno::EAGAIN)) => {
-                    let mut ready = libc::pollfd {
-                        fd,
-                        events,
-                        revents: 0,
-                    };
+                    let mut ready = libc::pollfd { fd, events, revents: 0 };
                     // SAFETY: one valid entry.
                     self.interruptible(|| unsafe { libc::poll(&raw mut ready, 1, -1) } as isize)?;
                 }
@@ -111,11 +106,7 @@ impl Services {
     }
 
     pub(super) fn status(&self, file: u32, data: &mut [u64]) -> Reply {
-        let file = self
-            .files
-            .get(file as usize)
-            .and_then(Option::as_ref)
-            .ok_or(Errno::EBADF)?;
+        let file = self.files.get(file as usize).and_then(Option::as_ref).ok_or(Errno::EBADF)?;
         let status = status(file).ok_or_else(last_errno)?;
         data[..FileStatus::WORDS].copy_from_slice(&status.to_words());
         Ok(0)
@@ -149,11 +140,7 @@ impl Services {
         let mut list = Vec::with_capacity(entries.len());
         for entry in entries {
             let fd = self.fd(entry.file)?;
-            list.push(libc::pollfd {
-                fd,
-                events: entry.events as i16,
-                revents: 0,
-            });
+            list.push(libc::pollfd { fd, events: entry.events as i16, revents: 0 });
         }
         let deadline = (timeout_ns >= 0).then(|| {
             std::time::Instant::now() + std::time::Duration::from_nanos(timeout_ns as u64)
@@ -161,18 +148,13 @@ impl Services {
         let ready = self.interruptible(|| {
             let left = deadline.map(|end| end.saturating_duration_since(std::time::Instant::now()));
             let time = left.map(|left| libc::timespec {
-                tv_sec: left.as_secs() as libc::time_t,
+                tv_sec: left.as_secs() as _,
                 tv_nsec: left.subsec_nanos().into(),
             });
             let time = time.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
             // SAFETY: valid entries, and a valid time or none.
             let ready = unsafe {
-                libc::ppoll(
-                    list.as_mut_ptr(),
-                    list.len() as libc::nfds_t,
-                    time,
-                    std::ptr::null(),
-                )
+                libc::ppoll(list.as_mut_ptr(), list.len() as libc::nfds_t, time, std::ptr::null())
             };
             ready as isize
         })?;

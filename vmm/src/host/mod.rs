@@ -67,10 +67,7 @@ impl From<Errno> for Failure {
 /// The last system call's error.
 fn last_errno() -> Errno {
     let number = io::Error::last_os_error().raw_os_error().unwrap_or(0);
-    u16::try_from(number)
-        .ok()
-        .and_then(Errno::new)
-        .unwrap_or(Errno::EIO)
+    u16::try_from(number).ok().and_then(Errno::new).unwrap_or(Errno::EIO)
 }
 
 impl Services {
@@ -81,23 +78,14 @@ impl Services {
         files: [Option<File>; 3],
         stop: Arc<AtomicBool>,
     ) -> Self {
-        Services {
-            ram,
-            policy,
-            files,
-            stop,
-            stats: HostCallStats::default(),
-        }
+        Services { ram, policy, files, stop, stats: HostCallStats::default() }
     }
 
     /// What the kernel is told of the standard files at the start.
     pub fn describe_files(&self) -> [StandardFile; 3] {
         let describe = |number: usize| {
             let granted = Grant::of_file(number as u32).is_some_and(|g| self.policy.allows(g));
-            self.files[number]
-                .as_ref()
-                .filter(|_| granted)
-                .map(files::describe)
+            self.files[number].as_ref().filter(|_| granted).map(files::describe)
         };
         [0, 1, 2].map(|number| describe(number).unwrap_or_default())
     }
@@ -143,11 +131,7 @@ impl Services {
             Request::ReadAt { file, offset } => {
                 self.read(file, Some(offset), hypercall::segments(message)?)
             }
-            Request::Seek {
-                file,
-                offset,
-                whence,
-            } => self.seek(file, offset, whence),
+            Request::Seek { file, offset, whence } => self.seek(file, offset, whence),
             Request::Status { file } => self.status(file, data),
             Request::TerminalAttributes { file } => self.terminal_attributes(file, data),
             Request::WindowSize { file } => self.window_size(file, data),
@@ -194,14 +178,12 @@ impl Services {
             if self.stop.load(Ordering::Acquire) {
                 return Err(Failure::Stopped);
             }
-            let Some(left) = duration
-                .checked_sub(start.elapsed())
-                .filter(|left| !left.is_zero())
+            let Some(left) = duration.checked_sub(start.elapsed()).filter(|left| !left.is_zero())
             else {
                 return Ok(0);
             };
             let time = libc::timespec {
-                tv_sec: left.as_secs().min(i32::MAX as u64) as libc::time_t,
+                tv_sec: left.as_secs().min(i32::MAX as u64) as _,
                 tv_nsec: left.subsec_nanos().into(),
             };
             // SAFETY: a valid pointer. A kick ends it early, and then the loop

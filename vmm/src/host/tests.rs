@@ -62,18 +62,8 @@ fn writes_gather_and_reads_scatter() {
 fn segments_outside_ram_are_efault_and_touch_nothing() {
     let (_out, output) = pipe().unwrap();
     let mut services = services([None, Some(std::os::fd::OwnedFd::from(output).into()), None]);
-    for bad in [
-        (RAM, 1),
-        (RAM - 1, 2),
-        (u64::MAX, u64::MAX),
-        (0, u64::MAX),
-        (1 << 63, 1 << 63),
-    ] {
-        for request in [
-            Request::Write { file: 1 },
-            Request::Discard,
-            Request::Random,
-        ] {
+    for bad in [(RAM, 1), (RAM - 1, 2), (u64::MAX, u64::MAX), (0, u64::MAX), (1 << 63, 1 << 63)] {
+        for request in [Request::Write { file: 1 }, Request::Discard, Request::Random] {
             let answer = reply(&mut services, &message(request, &[(0x1000, 1), bad]));
             assert_eq!(answer[0], errno(Errno::EFAULT), "{request:?} {bad:?}");
         }
@@ -88,16 +78,9 @@ fn files_that_are_not_there_are_ebadf() {
             Request::Write { file },
             Request::Read { file },
             Request::Status { file },
-            Request::Seek {
-                file,
-                offset: 0,
-                whence: 0,
-            },
+            Request::Seek { file, offset: 0, whence: 0 },
         ] {
-            assert_eq!(
-                reply(&mut services, &message(request, &[]))[0],
-                errno(Errno::EBADF)
-            );
+            assert_eq!(reply(&mut services, &message(request, &[]))[0], errno(Errno::EBADF));
         }
     }
 }
@@ -115,10 +98,7 @@ fn what_the_policy_refuses_is_counted() {
 #[test]
 fn random_fills_what_it_says() {
     let mut services = services([None, None, None]);
-    let answer = reply(
-        &mut services,
-        &message(Request::Random, &[(0x1000, 300), (0x3000, 8)]),
-    );
+    let answer = reply(&mut services, &message(Request::Random, &[(0x1000, 300), (0x3000, 8)]));
     assert_eq!(answer[0], 308);
     let words = services.ram.read_words::<32>(0x1000).unwrap();
     assert!(words.iter().filter(|word| **word == 0).count() < 3);
@@ -131,12 +111,7 @@ fn random_fills_what_it_says() {
 fn a_stopped_sandbox_does_not_begin_to_wait() {
     let mut services = services([None, None, None]);
     services.stop.store(true, Ordering::Release);
-    let forever = message(
-        Request::Sleep {
-            duration_ns: u64::MAX,
-        },
-        &[],
-    );
+    let forever = message(Request::Sleep { duration_ns: u64::MAX }, &[]);
     assert!(matches!(services.serve(&forever), Ok(Served::Stopped)));
     let forever = message(Request::Poll { timeout_ns: -1 }, &[]);
     assert!(matches!(services.serve(&forever), Ok(Served::Stopped)));
@@ -147,19 +122,10 @@ fn poll_answers_for_each_file() {
     let (input, mut inp) = pipe().unwrap();
     let mut services = services([Some(std::os::fd::OwnedFd::from(input).into()), None, None]);
     let mut request = message(Request::Poll { timeout_ns: 0 }, &[]);
-    push_poll(
-        &mut request,
-        PollEntry {
-            file: 0,
-            events: libc::POLLIN as u16,
-        },
-    );
+    push_poll(&mut request, PollEntry { file: 0, events: libc::POLLIN as u16 });
     assert_eq!(reply(&mut services, &request)[..2], [0, 0]);
     inp.write_all(b"x").unwrap();
-    assert_eq!(
-        reply(&mut services, &request)[..2],
-        [1, libc::POLLIN as u64]
-    );
+    assert_eq!(reply(&mut services, &request)[..2], [1, libc::POLLIN as u64]);
 }
 
 #[test]

@@ -28,13 +28,9 @@ pub(super) fn file_header(bytes: &[u8]) -> Result<&Ehdr, ImageError> {
     if let Some(line) = bytes.strip_prefix(b"#!") {
         let line = &line[..line.len().min(SCRIPT_LINE - 2)];
         let line = line.split(|b| matches!(b, b'\n' | 0)).next();
-        let mut words = line
-            .unwrap_or_default()
-            .split(|b| matches!(b, b' ' | b'\t'));
+        let mut words = line.unwrap_or_default().split(|b| matches!(b, b' ' | b'\t'));
         let path = words.find(|word| !word.is_empty()).unwrap_or_default();
-        return Err(ImageError::Script {
-            interpreter: printable(path),
-        });
+        return Err(ImageError::Script { interpreter: printable(path) });
     }
     let magic = &bytes[..bytes.len().min(MAGIC.len())];
     if !MAGIC.starts_with(magic) {
@@ -53,25 +49,17 @@ pub(super) fn file_header(bytes: &[u8]) -> Result<&Ehdr, ImageError> {
     let machine = header.e_machine.get(LE);
     if ident.data != elf::ELFDATA2LSB {
         let machine = machine_name(elf::Machine(machine.0.swap_bytes()));
-        return Err(ImageError::WrongEndianness {
-            data: ident.data.0,
-            machine,
-        });
+        return Err(ImageError::WrongEndianness { data: ident.data.0, machine });
     }
     match (machine, ident.class) {
         (elf::EM_X86_64, elf::ELFCLASS64) => {}
         (elf::EM_386, elf::ELFCLASS32) => return Err(ImageError::I386),
         (elf::EM_386 | elf::EM_X86_64, class) => {
             let machine = machine_name(machine);
-            return Err(ImageError::WrongClass {
-                class: class.0,
-                machine,
-            });
+            return Err(ImageError::WrongClass { class: class.0, machine });
         }
         _ => {
-            return Err(ImageError::WrongMachine {
-                name: machine_name(machine),
-            });
+            return Err(ImageError::WrongMachine { name: machine_name(machine) });
         }
     }
     for version in [ident.version.0.into(), header.e_version(LE)] {
@@ -82,10 +70,7 @@ pub(super) fn file_header(bytes: &[u8]) -> Result<&Ehdr, ImageError> {
     let (name, hint) = match header.e_type(LE) {
         elf::ET_EXEC | elf::ET_DYN => return Ok(header),
         elf::ET_REL => ("an object file (REL)".into(), "link it first"),
-        elf::ET_CORE => (
-            "a core dump (CORE)".into(),
-            "give the program that dumped it",
-        ),
+        elf::ET_CORE => ("a core dump (CORE)".into(), "give the program that dumped it"),
         elf::ET_NONE => ("of no type (NONE)".into(), "build it again"),
         other => (format!("of unknown type {:#x}", other.0), "build it again"),
     };
@@ -107,10 +92,7 @@ pub(super) fn program_headers<'a>(
         return Err(ImageError::BadPhdrSize { size, expected });
     }
     if count > MAX_PHDRS {
-        return Err(ImageError::TooManySegments {
-            count,
-            max: MAX_PHDRS,
-        });
+        return Err(ImageError::TooManySegments { count, max: MAX_PHDRS });
     }
     let offset = header.e_phoff(LE);
     usize::try_from(offset)
@@ -135,9 +117,7 @@ pub(super) fn refuse_interpreter(bytes: &[u8], phdrs: &[Phdr]) -> Result<(), Ima
         .and_then(|range| bytes.get(range))
         .unwrap_or_default();
     let path = path.split(|&b| b == 0).next().unwrap_or_default();
-    Err(ImageError::Dynamic {
-        interpreter: printable(path),
-    })
+    Err(ImageError::Dynamic { interpreter: printable(path) })
 }
 
 /// Text from a file that is not trusted, fit for one line of a terminal.

@@ -28,29 +28,16 @@ pub(super) fn loads<'a>(bytes: &[u8], phdrs: &'a [Phdr]) -> Result<Vec<Load<'a>>
         let (address, offset) = (phdr.p_vaddr(LE), phdr.p_offset(LE));
         let (file_size, memory_size) = (phdr.p_filesz(LE), phdr.p_memsz(LE));
         if file_size > memory_size {
-            return Err(ImageError::FileSizeExceedsMemSize {
-                index,
-                file_size,
-                memory_size,
-            });
+            return Err(ImageError::FileSizeExceedsMemSize { index, file_size, memory_size });
         }
         // Without file bytes p_offset means nothing, and Linux ignores it.
         if file_size > 0 {
             if file_range(bytes.len(), offset, file_size).is_none() {
                 let has = bytes.len() as u64;
-                return Err(ImageError::SegmentFileRange {
-                    index,
-                    offset,
-                    size: file_size,
-                    has,
-                });
+                return Err(ImageError::SegmentFileRange { index, offset, size: file_size, has });
             }
             if address % PAGE != offset % PAGE {
-                return Err(ImageError::MisalignedSegment {
-                    index,
-                    address,
-                    offset,
-                });
+                return Err(ImageError::MisalignedSegment { index, address, offset });
             }
         }
         if memory_size > 0 {
@@ -90,11 +77,7 @@ pub(super) fn memory_ranges(loads: &[Load<'_>], bias: u64) -> Result<Vec<MemoryR
             Some(end) if start >= USER_MIN && end <= USER_END => {
                 Ok(MemoryRange { index, start, end })
             }
-            _ => Err(ImageError::SegmentOutOfRange {
-                index,
-                address: start,
-                size,
-            }),
+            _ => Err(ImageError::SegmentOutOfRange { index, address: start, size }),
         }
     };
     loads.iter().map(range).collect()
@@ -143,35 +126,15 @@ pub(super) fn pieces(phdr: &Phdr, vaddr: u64, file_len: usize) -> impl Iterator<
         // loads() has checked both against the file's length.
         first as usize..last as usize
     };
-    let file_end = if file_size == 0 {
-        start
-    } else {
-        align_up(vaddr + file_size)
-    };
+    let file_end = if file_size == 0 { start } else { align_up(vaddr + file_size) };
 
-    let whole = Segment {
-        start,
-        end,
-        prot,
-        file,
-        data_start: start,
-    };
+    let whole = Segment { start, end, prot, file, data_start: start };
     let (with_file, without) = if prot.write || file_end == end {
         (Some(whole), None)
     } else {
-        let anonymous = Prot {
-            read: true,
-            write: true,
-            exec: prot.exec,
-        };
+        let anonymous = Prot { read: true, write: true, exec: prot.exec };
         let rest = whole.cut(file_end, end);
-        (
-            whole.cut(start, file_end),
-            rest.map(|s| Segment {
-                prot: anonymous,
-                ..s
-            }),
-        )
+        (whole.cut(start, file_end), rest.map(|s| Segment { prot: anonymous, ..s }))
     };
     with_file.into_iter().chain(without)
 }
@@ -202,13 +165,7 @@ impl Segment {
             self.file.start + offset as usize
         };
         let file = file_at(start)..file_at(end);
-        Some(Segment {
-            start,
-            end,
-            prot: self.prot,
-            file,
-            data_start: start,
-        })
+        Some(Segment { start, end, prot: self.prot, file, data_start: start })
     }
 }
 

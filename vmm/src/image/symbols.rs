@@ -147,14 +147,9 @@ mod tests {
     }
 
     fn table(functions: &[(u64, u64, &str)]) -> Symbols {
-        let function = |&(start, end, name): &(u64, u64, &str)| Function {
-            start,
-            end,
-            name: name.into(),
-        };
-        Symbols {
-            functions: functions.iter().map(function).collect(),
-        }
+        let function =
+            |&(start, end, name): &(u64, u64, &str)| Function { start, end, name: name.into() };
+        Symbols { functions: functions.iter().map(function).collect() }
     }
 
     #[test]
@@ -199,12 +194,7 @@ mod tests {
             // Reading all symbols each time would take minutes: a prefix of
             // the file without them shows the same code paths.
             let file = object::File::parse(&*exe);
-            let count = file.map(|f| {
-                f.symbols()
-                    .take(50)
-                    .filter_map(|s| function(&f, &s))
-                    .count()
-            });
+            let count = file.map(|f| f.symbols().take(50).filter_map(|s| function(&f, &s)).count());
             assert!(count.unwrap_or(0) <= 50);
             exe[at] = old;
         }

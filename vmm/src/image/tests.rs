@@ -20,15 +20,7 @@ struct Ph {
 
 fn load(flags: u32, offset: u64, vaddr: u64, filesz: u64, memsz: u64) -> Ph {
     let (p_type, align) = (PT_LOAD.0, 0x1000);
-    Ph {
-        p_type,
-        flags,
-        offset,
-        vaddr,
-        filesz,
-        memsz,
-        align,
-    }
+    Ph { p_type, flags, offset, vaddr, filesz, memsz, align }
 }
 
 const R: u32 = PF_R.0;
@@ -104,32 +96,13 @@ fn exec(phdrs: &[Ph]) -> Result<Image, ImageError> {
 fn typical_program_becomes_two_segments() {
     let bytes = typical(ET_EXEC, 0x40_0000);
     let image = parse(&bytes).unwrap();
-    let [text, data] = &image.segments[..] else {
-        panic!("{image:?}")
-    };
+    let [text, data] = &image.segments[..] else { panic!("{image:?}") };
     assert_eq!((text.start, text.end), (0x40_0000, 0x40_1000));
-    assert_eq!(
-        text.prot,
-        Prot {
-            read: true,
-            write: false,
-            exec: true
-        }
-    );
+    assert_eq!(text.prot, Prot { read: true, write: false, exec: true });
     assert_eq!((data.start, data.end), (0x40_1000, 0x40_4000));
-    assert_eq!(
-        data.prot,
-        Prot {
-            read: true,
-            write: true,
-            exec: false
-        }
-    );
+    assert_eq!(data.prot, Prot { read: true, write: true, exec: false });
     assert_eq!((image.entry, image.load_bias), (0x40_0400, 0));
-    assert_eq!(
-        (image.phdr_addr, image.phdr_entry_size, image.phdr_count),
-        (0x40_0040, 56, 2)
-    );
+    assert_eq!((image.phdr_addr, image.phdr_entry_size, image.phdr_count), (0x40_0040, 56, 2));
     assert_eq!((image.brk, image.memory_size()), (0x40_4000, 0x4000));
     assert!(!image.exec_stack);
 }
@@ -152,12 +125,7 @@ fn pages_show_the_file_around_a_segment_and_bss_is_zero() {
 
 #[test]
 fn last_page_ends_in_zeros_where_the_file_ends() {
-    let bytes = elf(
-        ET_EXEC,
-        0x40_0000,
-        &[load(RX, 0, 0x40_0000, 0x100, 0x100)],
-        0x180,
-    );
+    let bytes = elf(ET_EXEC, 0x40_0000, &[load(RX, 0, 0x40_0000, 0x100, 0x100)], 0x180);
     let image = parse(&bytes).unwrap();
     assert_eq!(image.segments[0].file, 0..0x180);
     assert_eq!(read(&image, &bytes, 0x40_0180), Some(0));
@@ -182,13 +150,8 @@ fn static_pie_linked_to_an_address_goes_to_the_pie_base_too() {
 #[test]
 fn static_pie_is_aligned_as_its_segments_ask() {
     let with_align = |align| {
-        let text = Ph {
-            align,
-            ..load(RX, 0, 0, 0x800, 0x800)
-        };
-        parse(&elf(ET_DYN, 0x400, &[text], 0x1000))
-            .unwrap()
-            .load_bias
+        let text = Ph { align, ..load(RX, 0, 0, 0x800, 0x800) };
+        parse(&elf(ET_DYN, 0x400, &[text], 0x1000)).unwrap().load_bias
     };
     assert_eq!(with_align(0x20_0000), 0x5555_5540_0000);
     for ignored in [0, 1, 0x1000, 0x1001, 0x30_0000] {
@@ -201,56 +164,23 @@ fn segments_sharing_a_page_give_it_to_the_later_one() {
     let first = load(RX, 0, 0x40_0000, 0x1800, 0x1800);
     let second = load(RW, 0x1800, 0x40_1800, 0x100, 0x100);
     let image = exec(&[first, second]).unwrap();
-    let ranges: Vec<_> = image
-        .segments
-        .iter()
-        .map(|s| (s.start, s.end, s.prot.write))
-        .collect();
-    assert_eq!(
-        ranges,
-        [(0x40_0000, 0x40_1000, false), (0x40_1000, 0x40_2000, true)]
-    );
+    let ranges: Vec<_> = image.segments.iter().map(|s| (s.start, s.end, s.prot.write)).collect();
+    assert_eq!(ranges, [(0x40_0000, 0x40_1000, false), (0x40_1000, 0x40_2000, true)]);
     assert_eq!(image.segments[1].file, 0x1000..0x2000);
     // The same in the other order: now the lower one has the page.
     let image = exec(&[second, first]).unwrap();
-    let ranges: Vec<_> = image
-        .segments
-        .iter()
-        .map(|s| (s.start, s.end, s.prot.write))
-        .collect();
+    let ranges: Vec<_> = image.segments.iter().map(|s| (s.start, s.end, s.prot.write)).collect();
     assert_eq!(ranges, [(0x40_0000, 0x40_2000, false)]);
 }
 
 #[test]
 fn bss_pages_of_a_read_only_segment_are_writable_as_in_linux() {
     let image = exec(&[load(RX, 0, 0x40_0000, 0x800, 0x1800)]).unwrap();
-    let [file, bss] = &image.segments[..] else {
-        panic!("{image:?}")
-    };
-    assert_eq!(
-        (file.start, file.end, file.file.clone()),
-        (0x40_0000, 0x40_1000, 0..0x800)
-    );
-    assert_eq!(
-        file.prot,
-        Prot {
-            read: true,
-            write: false,
-            exec: true
-        }
-    );
-    assert_eq!(
-        (bss.start, bss.end, bss.file.len()),
-        (0x40_1000, 0x40_2000, 0)
-    );
-    assert_eq!(
-        bss.prot,
-        Prot {
-            read: true,
-            write: true,
-            exec: true
-        }
-    );
+    let [file, bss] = &image.segments[..] else { panic!("{image:?}") };
+    assert_eq!((file.start, file.end, file.file.clone()), (0x40_0000, 0x40_1000, 0..0x800));
+    assert_eq!(file.prot, Prot { read: true, write: false, exec: true });
+    assert_eq!((bss.start, bss.end, bss.file.len()), (0x40_1000, 0x40_2000, 0));
+    assert_eq!(bss.prot, Prot { read: true, write: true, exec: true });
 }
 
 #[test]
@@ -263,23 +193,14 @@ fn huge_bss_is_described_not_allocated() {
     assert_eq!(image.brk, 0x2_0000_0000);
     assert!(image.check_fits((4 << 30) + 0x1000).is_ok());
     let error = image.check_fits(256 << 20).unwrap_err();
-    assert_eq!(
-        error,
-        ImageError::TooBig {
-            needed: (4 << 30) + 0x1000,
-            available: 256 << 20
-        }
-    );
+    assert_eq!(error, ImageError::TooBig { needed: (4 << 30) + 0x1000, available: 256 << 20 });
     assert!(error.to_string().ends_with("give more with --memory"));
 }
 
 #[test]
 fn gnu_stack_decides_about_the_stack() {
     let text = load(RX, 0, 0x40_0000, 0x100, 0x100);
-    let stack = |flags| Ph {
-        p_type: PT_GNU_STACK.0,
-        ..load(flags, 0, 0, 0, 0)
-    };
+    let stack = |flags| Ph { p_type: PT_GNU_STACK.0, ..load(flags, 0, 0, 0, 0) };
     assert!(!exec(&[text]).unwrap().exec_stack);
     assert!(!exec(&[text, stack(RW)]).unwrap().exec_stack);
     assert!(exec(&[text, stack(RX)]).unwrap().exec_stack);
@@ -287,12 +208,7 @@ fn gnu_stack_decides_about_the_stack() {
 
 #[test]
 fn program_headers_outside_every_segment_have_no_address() {
-    assert_eq!(
-        exec(&[load(RX, 0x1000, 0x40_0000, 0x100, 0x100)])
-            .unwrap()
-            .phdr_addr,
-        0
-    );
+    assert_eq!(exec(&[load(RX, 0x1000, 0x40_0000, 0x100, 0x100)]).unwrap().phdr_addr, 0);
 }
 
 #[test]
@@ -300,14 +216,9 @@ fn what_is_not_elf_is_named() {
     assert_eq!(refused(b""), ImageError::Empty);
     assert_eq!(refused(b"hello"), ImageError::NotElf);
     assert_eq!(refused(b"M"), ImageError::NotElf);
-    let script = |interpreter: &str| ImageError::Script {
-        interpreter: interpreter.into(),
-    };
+    let script = |interpreter: &str| ImageError::Script { interpreter: interpreter.into() };
     assert_eq!(refused(b"#!/bin/sh\necho"), script("/bin/sh"));
-    assert_eq!(
-        refused(b"#! \t/usr/bin/env python3\n"),
-        script("/usr/bin/env")
-    );
+    assert_eq!(refused(b"#! \t/usr/bin/env python3\n"), script("/usr/bin/env"));
     assert_eq!(refused(b"#!/bin/\x1b[1m\n"), script("/bin/\\u{1b}[1m"));
     assert_eq!(refused(b"#!"), script(""));
 }
@@ -322,14 +233,7 @@ fn truncation_is_never_a_panic_and_says_what_is_missing() {
         let error = refused(&bytes[..len]);
         let right = match len {
             0 => error == ImageError::Empty,
-            1..64 => matches!(
-                error,
-                ImageError::Truncated {
-                    what: "ELF header",
-                    needs: 64,
-                    ..
-                }
-            ),
+            1..64 => matches!(error, ImageError::Truncated { what: "ELF header", needs: 64, .. }),
             64..176 => matches!(error, ImageError::Truncated { needs: 176, .. }),
             _ => matches!(error, ImageError::SegmentFileRange { .. }),
         };
@@ -346,31 +250,13 @@ fn header_of_another_platform_is_named() {
     };
     let machine = |name: &str| ImageError::WrongMachine { name: name.into() };
     assert_eq!(with(&[(4, 1), (18, 3)]), ImageError::I386);
-    assert_eq!(
-        with(&[(4, 1)]),
-        ImageError::WrongClass {
-            class: 1,
-            machine: "x86-64".into()
-        }
-    );
-    assert_eq!(
-        with(&[(4, 9)]),
-        ImageError::WrongClass {
-            class: 9,
-            machine: "x86-64".into()
-        }
-    );
+    assert_eq!(with(&[(4, 1)]), ImageError::WrongClass { class: 1, machine: "x86-64".into() });
+    assert_eq!(with(&[(4, 9)]), ImageError::WrongClass { class: 9, machine: "x86-64".into() });
     assert_eq!(with(&[(4, 1), (18, 40)]), machine("ARM"));
     assert_eq!(with(&[(18, 183)]), machine("AArch64"));
     assert_eq!(with(&[(18, 243)]), machine("RISC-V"));
-    assert_eq!(
-        with(&[(18, 0xfe), (19, 0xfe)]),
-        machine("machine number 65278")
-    );
-    let s390 = ImageError::WrongEndianness {
-        data: 2,
-        machine: "S/390".into(),
-    };
+    assert_eq!(with(&[(18, 0xfe), (19, 0xfe)]), machine("machine number 65278"));
+    let s390 = ImageError::WrongEndianness { data: 2, machine: "S/390".into() };
     assert_eq!(with(&[(5, 2), (18, 0), (19, 22)]), s390);
     assert_eq!(with(&[(6, 0)]), ImageError::BadVersion { version: 0 });
     assert_eq!(with(&[(20, 7)]), ImageError::BadVersion { version: 7 });
@@ -378,18 +264,9 @@ fn header_of_another_platform_is_named() {
         let error = with(&[(16, e_type)]);
         assert!(matches!(&error, ImageError::WrongType { name, .. } if name.contains(word)));
     }
-    assert_eq!(
-        with(&[(54, 55)]),
-        ImageError::BadPhdrSize {
-            size: 55,
-            expected: 56
-        }
-    );
+    assert_eq!(with(&[(54, 55)]), ImageError::BadPhdrSize { size: 55, expected: 56 });
     assert_eq!(with(&[(56, 0)]), ImageError::NoSegments);
-    let many = ImageError::TooManySegments {
-        count: 0xffff,
-        max: 1170,
-    };
+    let many = ImageError::TooManySegments { count: 0xffff, max: 1170 };
     assert_eq!(with(&[(56, 0xff), (57, 0xff)]), many);
     assert!(matches!(with(&[(39, 0xff)]), ImageError::Truncated { .. }));
 }
@@ -398,18 +275,13 @@ fn header_of_another_platform_is_named() {
 fn dynamic_program_names_its_interpreter() {
     let exe = std::fs::read("/proc/self/exe").unwrap();
     if let Err(error) = parse(&exe) {
-        let ImageError::Dynamic { interpreter } = error else {
-            panic!("{error}")
-        };
+        let ImageError::Dynamic { interpreter } = error else { panic!("{error}") };
         assert!(interpreter.contains("ld-"), "{interpreter}");
     }
     let mut bytes = typical(ET_DYN, 0);
     bytes[0x900..0x908].copy_from_slice(b"/lib/ld\0");
     let with = |offset, filesz| {
-        let interp = Ph {
-            p_type: PT_INTERP.0,
-            ..load(R, offset, 0, filesz, filesz)
-        };
+        let interp = Ph { p_type: PT_INTERP.0, ..load(R, offset, 0, filesz, filesz) };
         let mut file = elf(ET_DYN, 0, &[interp], 0x900);
         file.extend_from_slice(&bytes[0x900..]);
         match refused(&file) {
@@ -426,38 +298,16 @@ fn dynamic_program_names_its_interpreter() {
 fn segments_that_cannot_be_are_refused() {
     let text = load(RX, 0, 0x40_0000, 0x1000, 0x1000);
     let error = |phdrs: &[Ph]| refused(&elf(ET_EXEC, 0x40_0000, phdrs, 0x4000));
-    let file_range = |offset, size| ImageError::SegmentFileRange {
-        index: 0,
-        offset,
-        size,
-        has: 0x4000,
-    };
-    assert_eq!(
-        error(&[load(RX, 0, 0x40_0000, 0x4001, 0x4001)]),
-        file_range(0, 0x4001)
-    );
+    let file_range =
+        |offset, size| ImageError::SegmentFileRange { index: 0, offset, size, has: 0x4000 };
+    assert_eq!(error(&[load(RX, 0, 0x40_0000, 0x4001, 0x4001)]), file_range(0, 0x4001));
     assert_eq!(error(&[load(RX, !0, 0x40_0fff, 2, 2)]), file_range(!0, 2));
-    let more = ImageError::FileSizeExceedsMemSize {
-        index: 0,
-        file_size: 2,
-        memory_size: 1,
-    };
+    let more = ImageError::FileSizeExceedsMemSize { index: 0, file_size: 2, memory_size: 1 };
     assert_eq!(error(&[load(RX, 0, 0x40_0000, 2, 1)]), more);
-    let bad = ImageError::MisalignedSegment {
-        index: 0,
-        address: 0x40_0008,
-        offset: 0,
-    };
+    let bad = ImageError::MisalignedSegment { index: 0, address: 0x40_0008, offset: 0 };
     assert_eq!(error(&[load(RX, 0, 0x40_0008, 1, 1)]), bad);
-    assert_eq!(
-        error(&[load(RX, 0, 0x40_0000, 0, 0)]),
-        ImageError::NoSegments
-    );
-    let overlap = ImageError::SegmentOverlap {
-        first: 1,
-        second: 0,
-        address: 0x40_0000,
-    };
+    assert_eq!(error(&[load(RX, 0, 0x40_0000, 0, 0)]), ImageError::NoSegments);
+    let overlap = ImageError::SegmentOverlap { first: 1, second: 0, address: 0x40_0000 };
     assert_eq!(error(&[text, load(RW, 0xfff, 0x3f_ffff, 2, 2)]), overlap);
     for (address, size) in [
         (0, 0x1000),
@@ -470,14 +320,7 @@ fn segments_that_cannot_be_are_refused() {
         (0x40_0000, u64::MAX),
     ] {
         let bss = load(RW, 0, address, 0, size);
-        assert_eq!(
-            error(&[text, bss]),
-            ImageError::SegmentOutOfRange {
-                index: 1,
-                address,
-                size
-            }
-        );
+        assert_eq!(error(&[text, bss]), ImageError::SegmentOutOfRange { index: 1, address, size });
     }
     assert!(exec(&[text, load(RW, 0, USER_END - 1, 0, 1)]).is_ok());
     assert!(exec(&[text, load(RW, 0, USER_MIN, 0, 1)]).is_ok());
@@ -503,30 +346,14 @@ fn most_program_headers_linux_takes_are_taken() {
 /// What the loader relies on, for every image that is let through.
 fn check(image: &Image, bytes: &[u8]) {
     for s in &image.segments {
-        assert!(
-            s.start < s.end && s.start % PAGE == 0 && s.end % PAGE == 0,
-            "{s:?}"
-        );
+        assert!(s.start < s.end && s.start % PAGE == 0 && s.end % PAGE == 0, "{s:?}");
         assert!(s.start >= USER_MIN && s.end <= USER_END, "{s:?}");
-        assert!(
-            s.file.start <= s.file.end && s.file.end <= bytes.len(),
-            "{s:?}"
-        );
+        assert!(s.file.start <= s.file.end && s.file.end <= bytes.len(), "{s:?}");
         assert!(s.data_start >= s.start, "{s:?}");
         assert!(s.data_start + s.file.len() as u64 <= s.end, "{s:?}");
     }
-    assert!(
-        image
-            .segments
-            .windows(2)
-            .all(|pair| pair[0].end <= pair[1].start)
-    );
-    assert!(
-        image
-            .segments
-            .iter()
-            .any(|s| s.start <= image.entry && image.entry < s.end)
-    );
+    assert!(image.segments.windows(2).all(|pair| pair[0].end <= pair[1].start));
+    assert!(image.segments.iter().any(|s| s.start <= image.entry && image.entry < s.end));
     assert_eq!(image.brk, image.segments.last().unwrap().end);
     assert!(image.memory_size() <= USER_END - USER_MIN);
 }
@@ -540,13 +367,7 @@ fn any_load() -> impl Strategy<Value = Ph> {
             let congruent = at(vaddr) - at(vaddr) % PAGE + at(offset) % PAGE;
             let vaddr = if kind == 0 { at(vaddr) } else { congruent };
             let filesz = at(filesz);
-            load(
-                flags,
-                at(offset),
-                0x40_0000 + vaddr,
-                filesz,
-                filesz + at(bss),
-            )
+            load(flags, at(offset), 0x40_0000 + vaddr, filesz, filesz + at(bss))
         },
     )
 }

@@ -77,11 +77,7 @@ pub fn features(kvm: &Kvm, kind: Kind) -> Result<Features, Error> {
                 ] {
                     cr4 |= if entry.ebx & bit != 0 { flag } else { 0 };
                 }
-                cr4 |= if entry.ecx & leaf7::ECX_UMIP != 0 {
-                    cr4::UMIP
-                } else {
-                    0
-                };
+                cr4 |= if entry.ecx & leaf7::ECX_UMIP != 0 { cr4::UMIP } else { 0 };
                 let refused =
                     leaf7::ECX_PKU | leaf7::ECX_OSPKE | leaf7::ECX_SHSTK | leaf7::ECX_LA57;
                 entry.ecx &= !refused;
@@ -109,12 +105,7 @@ pub fn features(kvm: &Kvm, kind: Kind) -> Result<Features, Error> {
     if cr4 & cr4::OSXSAVE == 0 {
         xcr0 = 0;
     }
-    Ok(Features {
-        cpuid,
-        cr4,
-        xcr0,
-        hwcap,
-    })
+    Ok(Features { cpuid, cr4, xcr0, hwcap })
 }
 
 /// Adds XSAVE and the states of `xcr0` to leaves that do not have them, so

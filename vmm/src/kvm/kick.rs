@@ -44,11 +44,7 @@ fn install() -> Result<(), Error> {
             action.sa_sigaction = on_kick as extern "C" fn(libc::c_int) as usize;
             libc::sigaction(signal(), &raw const action, null_mut())
         };
-        if done == 0 {
-            Ok(())
-        } else {
-            Err(io::Error::last_os_error().raw_os_error().unwrap_or(0))
-        }
+        if done == 0 { Ok(()) } else { Err(io::Error::last_os_error().raw_os_error().unwrap_or(0)) }
     });
     result.map_err(|number| Error::Host {
         call: "sigaction",
@@ -82,5 +78,5 @@ pub fn kick<T>(thread: &std::thread::JoinHandle<T>) {
     use std::os::unix::thread::JoinHandleExt;
     // SAFETY: the handle keeps the thread's identity valid; a thread that has
     // ended gets no signal.
-    unsafe { libc::pthread_kill(thread.as_pthread_t(), signal()) };
+    unsafe { libc::pthread_kill(thread.as_pthread_t() as libc::pthread_t, signal()) };
 }

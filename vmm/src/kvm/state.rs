@@ -4,8 +4,11 @@
 use super::cpuid::Features;
 use crate::kernel::Kernel;
 use kvm_bindings::{kvm_dtable, kvm_msr_entry, kvm_regs, kvm_segment, kvm_sregs};
+use trapgate_abi::kernel_note::KernelNote;
 use trapgate_abi::layout::{BOOT_INFO, DIRECT_MAP, PERCPU_BASE, percpu};
-use trapgate_abi::x86::{SFMASK, STAR, cr0, cr4, descriptor, efer, msr, rflags, selector};
+use trapgate_abi::x86::{
+    GDT_LIMIT, IDT_LIMIT, SFMASK, STAR, TSS_SIZE, cr0, cr4, descriptor, efer, msr, rflags, selector,
+};
 
 /// A segment register that holds `selector`, with the cached descriptor that
 /// `descriptor` describes: the VMM's segments cannot disagree with the
@@ -32,13 +35,16 @@ fn segment(selector: u16, descriptor: u64) -> kvm_segment {
 }
 
 /// Segments, tables and control registers.
-pub fn sregs(reset: kvm_sregs, features: &Features, page_table: u64) -> kvm_sregs {
+pub fn sregs(
+    reset: kvm_sregs,
+    features: &Features,
+    note: &KernelNote,
+    page_table: u64,
+) -> kvm_sregs {
     let data = segment(selector::KERNEL_DS, descriptor::KERNEL_DATA);
     let block = PERCPU_BASE + percpu::BLOCK;
-    let unusable = kvm_segment {
-        unusable: 1,
-        ..kvm_segment::default()
-    };
+    let [tss, _] = descriptor::tss(note.tss, TSS_SIZE - 1);
+    let unusable = kvm_segment { unusable: 1, ..kvm_segment::default() };
     kvm_sregs {
         cs: segment(selector::KERNEL_CS, descriptor::KERNEL_CODE),
         ss: data,
@@ -46,15 +52,12 @@ pub fn sregs(reset: kvm_sregs, features: &Features, page_table: u64) -> kvm_sreg
         ds: unusable,
         es: unusable,
         fs: unusable,
-        gs: kvm_segment {
-            base: block,
-            ..unusable
-        },
-        // Until the kernel loads its own, of the same place.
-        tr: segment(selector::TSS, descriptor::tss(block, 0x67)[0]),
+        gs: kvm_segment { base: block, ..unusable },
+        // A system descriptor's base has 64 bits, 32 of them in a second word.
+        tr: kvm_segment { base: note.tss, ..segment(selector::TSS, tss) },
         ldt: unusable,
-        gdt: kvm_dtable::default(),
-        idt: kvm_dtable::default(),
+        gdt: kvm_dtable { base: note.gdt, limit: GDT_LIMIT, padding: [0; 3] },
+        idt: kvm_dtable { base: note.idt, limit: IDT_LIMIT, padding: [0; 3] },
         cr0: cr0::PE | cr0::MP | cr0::ET | cr0::NE | cr0::WP | cr0::AM | cr0::PG,
         cr3: page_table,
         cr4: cr4::PAE | cr4::PGE | cr4::OSFXSR | cr4::OSXMMEXCPT | features.cr4,
@@ -76,14 +79,10 @@ pub fn regs(kernel: &Kernel) -> kvm_regs {
 
 /// SYSCALL's MSRs. CSTAR has no door yet: its page is not mapped.
 pub fn msrs(kernel: &Kernel) -> [kvm_msr_entry; 4] {
-    let entry = |index, data| kvm_msr_entry {
-        index,
-        data,
-        ..kvm_msr_entry::default()
-    };
+    let entry = |index, data| kvm_msr_entry { index, data, ..kvm_msr_entry::default() };
     [
         entry(msr::STAR, STAR),
-        entry(msr::LSTAR, kernel.syscall64),
+        entry(msr::LSTAR, kernel.note.syscall64),
         entry(msr::CSTAR, 0),
         entry(msr::SFMASK, SFMASK),
     ]
@@ -102,9 +101,6 @@ mod tests {
         assert_eq!((user.type_, user.dpl, user.l, user.db), (3, 3, 0, 1));
         let [low, _] = descriptor::tss(0x1234_5678, 0x67);
         let tss = segment(selector::TSS, low);
-        assert_eq!(
-            (tss.base, tss.limit, tss.type_, tss.s),
-            (0x1234_5678, 0x67, 0xb, 0)
-        );
+        assert_eq!((tss.base, tss.limit, tss.type_, tss.s), (0x1234_5678, 0x67, 0xb, 0));
     }
 }

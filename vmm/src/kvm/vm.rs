@@ -38,9 +38,7 @@ pub fn open() -> Result<Kvm, Error> {
     })?;
     match kvm.get_api_version() {
         API_VERSION => Ok(kvm),
-        version => Err(Error::Unsupported {
-            what: format!("has API version {version}"),
-        }),
+        version => Err(Error::Unsupported { what: format!("has API version {version}") }),
     }
 }
 
@@ -81,15 +79,8 @@ impl Vm {
         }
         let vcpu = vm.create_vcpu(0).map_err(Error::kvm("KVM_CREATE_VCPU"))?;
         let features = cpuid::features(kvm, kind)?;
-        vcpu.set_cpuid2(&features.cpuid)
-            .map_err(Error::kvm("KVM_SET_CPUID2"))?;
-        Ok(Vm {
-            vcpu,
-            features,
-            kind,
-            _vm: vm,
-            _ram: ram,
-        })
+        vcpu.set_cpuid2(&features.cpuid).map_err(Error::kvm("KVM_SET_CPUID2"))?;
+        Ok(Vm { vcpu, features, kind, _vm: vm, _ram: ram })
     }
 
     /// Sets the state that the kernel starts in.
@@ -99,26 +90,18 @@ impl Vm {
     pub fn set_initial_state(&mut self, prepared: &Prepared) -> Result<(), Error> {
         let Vm { vcpu, features, .. } = self;
         let reset = vcpu.get_sregs().map_err(Error::kvm("KVM_GET_SREGS"))?;
-        let sregs = state::sregs(reset, features, prepared.page_table);
-        vcpu.set_sregs(&sregs)
-            .map_err(Error::kvm("KVM_SET_SREGS"))?;
-        vcpu.set_regs(&state::regs(&prepared.kernel))
-            .map_err(Error::kvm("KVM_SET_REGS"))?;
+        let sregs = state::sregs(reset, features, &prepared.kernel.note, prepared.page_table);
+        vcpu.set_sregs(&sregs).map_err(Error::kvm("KVM_SET_SREGS"))?;
+        vcpu.set_regs(&state::regs(&prepared.kernel)).map_err(Error::kvm("KVM_SET_REGS"))?;
         let entries = state::msrs(&prepared.kernel);
-        let msrs = Msrs::from_entries(&entries).map_err(|_| Error::Unsupported {
-            what: "takes no list of MSRs".to_owned(),
-        })?;
+        let msrs = Msrs::from_entries(&entries)
+            .map_err(|_| Error::Unsupported { what: "takes no list of MSRs".to_owned() })?;
         let set = vcpu.set_msrs(&msrs).map_err(Error::kvm("KVM_SET_MSRS"))?;
         if let Some(refused) = entries.get(set) {
-            return Err(Error::Unsupported {
-                what: format!("refuses MSR {:#x}", refused.index),
-            });
+            return Err(Error::Unsupported { what: format!("refuses MSR {:#x}", refused.index) });
         }
         if features.xcr0 != 0 {
-            let mut xcrs = kvm_xcrs {
-                nr_xcrs: 1,
-                ..kvm_xcrs::default()
-            };
+            let mut xcrs = kvm_xcrs { nr_xcrs: 1, ..kvm_xcrs::default() };
             xcrs.xcrs[0].value = features.xcr0;
             vcpu.set_xcrs(&xcrs).map_err(Error::kvm("KVM_SET_XCRS"))?;
         }
@@ -130,24 +113,13 @@ impl Vm {
     /// # Errors
     /// [`Error::Kvm`], if KVM refuses a call.
     pub fn clock(&self) -> Result<ClockInfo, Error> {
-        let khz = self
-            .vcpu
-            .get_tsc_khz()
-            .map_err(Error::kvm("KVM_GET_TSC_KHZ"))?;
-        let entry = kvm_msr_entry {
-            index: msr::TSC,
-            ..kvm_msr_entry::default()
-        };
-        let mut msrs = Msrs::from_entries(&[entry]).map_err(|_| Error::Unsupported {
-            what: "gives no MSR".to_owned(),
-        })?;
+        let khz = self.vcpu.get_tsc_khz().map_err(Error::kvm("KVM_GET_TSC_KHZ"))?;
+        let entry = kvm_msr_entry { index: msr::TSC, ..kvm_msr_entry::default() };
+        let mut msrs = Msrs::from_entries(&[entry])
+            .map_err(|_| Error::Unsupported { what: "gives no MSR".to_owned() })?;
         let before = monotonic();
-        let realtime = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or(Duration::ZERO);
-        self.vcpu
-            .get_msrs(&mut msrs)
-            .map_err(Error::kvm("KVM_GET_MSRS"))?;
+        let realtime = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        self.vcpu.get_msrs(&mut msrs).map_err(Error::kvm("KVM_GET_MSRS"))?;
         let after = monotonic();
         Ok(ClockInfo {
             tsc_base: msrs.as_slice().first().map_or(0, |entry| entry.data),
@@ -161,10 +133,7 @@ impl Vm {
 
 /// `CLOCK_MONOTONIC` in nanoseconds.
 fn monotonic() -> u64 {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: a valid pointer, and a clock that always exists.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64

@@ -106,27 +106,15 @@ fn parse(stack: &InitialStack, word: WordSize) -> Parsed {
 
 #[test]
 fn program_reads_back_what_was_asked_for() {
-    let (argv, envp) = (
-        strings(&["prog", "", "b c"]),
-        strings(&["A=1", "PATH=/bin"]),
-    );
+    let (argv, envp) = (strings(&["prog", "", "b c"]), strings(&["A=1", "PATH=/bin"]));
     let request = request(&argv, &envp);
     let stack = build(&request).unwrap();
     assert_eq!(stack.pointer + stack.bytes.len() as u64, TOP);
     let parsed = parse(&stack, WordSize::W64);
     assert_eq!((&parsed.argv, &parsed.envp), (&argv, &envp));
     assert_eq!(parsed.random, request.random);
-    assert_eq!(
-        (&parsed.execfn[..], &parsed.platform[..]),
-        (&b"/bin/prog"[..], &b"x86_64"[..])
-    );
-    let value = |key| {
-        parsed
-            .auxv
-            .iter()
-            .find(|pair| pair.0 == key)
-            .map(|pair| pair.1)
-    };
+    assert_eq!((&parsed.execfn[..], &parsed.platform[..]), (&b"/bin/prog"[..], &b"x86_64"[..]));
+    let value = |key| parsed.auxv.iter().find(|pair| pair.0 == key).map(|pair| pair.1);
     assert_eq!(value(at::PHDR), Some(0x40_0040));
     assert_eq!(value(at::ENTRY), Some(0x40_1000));
     assert_eq!(value(at::PAGESZ), Some(4096));
@@ -139,11 +127,7 @@ fn program_reads_back_what_was_asked_for() {
 fn strings_are_contiguous_below_eight_zero_bytes() {
     let (argv, envp) = (strings(&["prog", "x"]), strings(&["A=1"]));
     let stack = build(&request(&argv, &envp)).unwrap();
-    assert!(
-        stack
-            .bytes
-            .ends_with(b"prog\0x\0A=1\0/bin/prog\0\0\0\0\0\0\0\0\0")
-    );
+    assert!(stack.bytes.ends_with(b"prog\0x\0A=1\0/bin/prog\0\0\0\0\0\0\0\0\0"));
 }
 
 #[test]
@@ -157,16 +141,10 @@ fn optional_values_come_first_and_sysinfo_only_for_32_bit() {
         let parsed = parse(&build(request).unwrap(), request.word);
         parsed.auxv.iter().take(4).map(|pair| pair.0).collect()
     };
-    assert_eq!(
-        keys(&request),
-        [at::SYSINFO_EHDR, at::MINSIGSTKSZ, at::HWCAP, at::PAGESZ]
-    );
+    assert_eq!(keys(&request), [at::SYSINFO_EHDR, at::MINSIGSTKSZ, at::HWCAP, at::PAGESZ]);
     request.word = WordSize::W32;
     request.top = 0xffff_e000;
-    assert_eq!(
-        keys(&request),
-        [at::SYSINFO, at::SYSINFO_EHDR, at::MINSIGSTKSZ, at::HWCAP]
-    );
+    assert_eq!(keys(&request), [at::SYSINFO, at::SYSINFO_EHDR, at::MINSIGSTKSZ, at::HWCAP]);
 }
 
 #[test]
@@ -193,18 +171,10 @@ fn too_long_a_string_is_refused_at_linuxs_limit() {
 fn all_strings_and_pointers_count_against_the_limit() {
     let (argv, envp) = (strings(&["prog"]), strings(&["A=1"]));
     let needed = 5 + 4 + "/bin/prog".len() + 1 + 2 * 8;
-    let with = |limit| {
-        build(&StackRequest {
-            limit,
-            ..request(&argv, &envp)
-        })
-    };
+    let with = |limit| build(&StackRequest { limit, ..request(&argv, &envp) });
     assert!(with(needed).is_ok());
     let limit = needed - 1;
-    assert_eq!(
-        with(limit).unwrap_err(),
-        StackError::TooBig { needed, limit }
-    );
+    assert_eq!(with(limit).unwrap_err(), StackError::TooBig { needed, limit });
 }
 
 #[test]
@@ -216,26 +186,16 @@ fn nul_inside_a_string_is_refused() {
     };
     assert_eq!(what(build(&request(&[], &bad))), "environment string 1");
     assert_eq!(what(build(&request(&bad[1..], &[]))), "argument 0");
-    let request = StackRequest {
-        execfn: b"a\0",
-        ..request(&[], &[])
-    };
+    let request = StackRequest { execfn: b"a\0", ..request(&[], &[]) };
     assert_eq!(what(build(&request)), "the program's path");
 }
 
 #[test]
 fn top_that_cannot_be_is_refused() {
-    for (top, word) in [
-        (0, WordSize::W64),
-        (64, WordSize::W64),
-        (TOP + 8, WordSize::W64),
-        (TOP, WordSize::W32),
-    ] {
-        let request = StackRequest {
-            top,
-            word,
-            ..request(&[], &[])
-        };
+    for (top, word) in
+        [(0, WordSize::W64), (64, WordSize::W64), (TOP + 8, WordSize::W64), (TOP, WordSize::W32)]
+    {
+        let request = StackRequest { top, word, ..request(&[], &[]) };
         let word = word.bytes();
         assert_eq!(build(&request), Err(StackError::BadTop { top, word }));
     }
@@ -247,12 +207,7 @@ fn native_stack() -> InitialStack {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     // proc_pid_stat(5): startstack is field 28; field 3 follows the name.
     let after_name = stat.rsplit(')').next().unwrap();
-    let pointer = after_name
-        .split_whitespace()
-        .nth(28 - 3)
-        .unwrap()
-        .parse()
-        .unwrap();
+    let pointer = after_name.split_whitespace().nth(28 - 3).unwrap().parse().unwrap();
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     let line = maps.lines().find(|line| line.ends_with("[stack]")).unwrap();
     let (_, rest) = line.split_once('-').unwrap();
@@ -267,13 +222,7 @@ fn native_stack() -> InitialStack {
 fn stack_is_what_linux_built_for_this_process() {
     let native = native_stack();
     let linux = parse(&native, WordSize::W64);
-    let value = |key| {
-        linux
-            .auxv
-            .iter()
-            .find(|pair| pair.0 == key)
-            .map(|pair| pair.1)
-    };
+    let value = |key| linux.auxv.iter().find(|pair| pair.0 == key).map(|pair| pair.1);
     let known = |key| value(key).unwrap();
     let top = native.pointer + native.bytes.len() as u64;
     let platform = String::from_utf8(linux.platform.clone()).unwrap();
@@ -319,16 +268,11 @@ fn stack_is_what_linux_built_for_this_process() {
     let moved = [at::RANDOM, at::PLATFORM];
     let compare = |auxv: &[(u64, u64)]| -> Vec<(u64, u64)> {
         let auxv = auxv.iter().filter(|pair| ours_has(pair.0));
-        auxv.map(|&(key, v)| (key, if moved.contains(&key) { 0 } else { v }))
-            .collect()
+        auxv.map(|&(key, v)| (key, if moved.contains(&key) { 0 } else { v })).collect()
     };
     assert_eq!(compare(&parsed.auxv), compare(&linux.auxv));
     // AT_RSEQ_FEATURE_SIZE and AT_RSEQ_ALIGN: rseq(2) is not there.
-    let missing = linux
-        .auxv
-        .iter()
-        .map(|pair| pair.0)
-        .filter(|&key| !ours_has(key));
+    let missing = linux.auxv.iter().map(|pair| pair.0).filter(|&key| !ours_has(key));
     assert!(
         missing.clone().all(|key| [27, 28].contains(&key)),
         "{:?}",

@@ -12,8 +12,8 @@ use trapgate_rt::{Args, STDOUT, int80, println, syscall64};
 
 trapgate_rt::entry!(main);
 
-/// Numbers without a call, in whole registers. From 463 on Linux grows, and
-/// 335 answers with a signal: so neither is here.
+/// Numbers without a call, in whole registers. From 463 on Linux grows, 335 and
+/// 336 are for its uprobes alone: so they are not here.
 const UNKNOWN_64: [u64; 25] = [
     // Taken, but nothing answers.
     156,

@@ -1,0 +1,27 @@
+//! The ELF note by which a kernel image tells the VMM what it must know
+//! (elf(5), "Notes"): its ABI version, and addresses for registers that the
+//! VMM sets before the first instruction.
+
+use crate::wire::wire_struct;
+
+/// The note's name, padded to a multiple of four bytes.
+pub const NAME: &[u8; 12] = b"trapgate\0\0\0\0";
+
+/// Words in the note's description.
+pub const WORDS: usize = KernelNote::WORDS;
+
+wire_struct! {
+    /// The note's description.
+    pub struct KernelNote {
+        /// [`crate::ABI_VERSION`] of the image.
+        pub abi_version: u64,
+        /// The door of SYSCALL from 64-bit code, for LSTAR.
+        pub syscall64: u64,
+        /// The first CPU's GDT, for GDTR.
+        pub gdt: u64,
+        /// The first CPU's task-state segment, for TR.
+        pub tss: u64,
+        /// The IDT, for IDTR.
+        pub idt: u64,
+    }
+}

@@ -1,0 +1,172 @@
+//! Builds the programs that the tests run and embeds them in the harness, so
+//! that each test executable has everything in it: the rigs have no compiler.
+//!
+//! - `tests/programs` and `images`, for `x86_64-unknown-none`;
+//! - `tests/programs/c/NAME.c` as `NAME.musl`, `NAME.gcc` and `NAME.pie`;
+//! - `tests/programs/std/NAME.rs` as `NAME.std`.
+//!
+//! A compiler that is not there is a warning here, and a loud skip in the tests
+//! that need it. A program that does not compile is an error.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+/// Of the ring-3 programs without a library.
+const BARE: &str = "x86_64-unknown-none";
+/// Of the Rust programs with the standard library.
+const MUSL: &str = "x86_64-unknown-linux-musl";
+
+/// How a C program is made: suffix of its name, compiler, arguments.
+const C_COMPILERS: [(&str, &str, &[&str]); 3] = [
+    ("musl", "musl-gcc", &["-static", "-O2"]),
+    ("gcc", "gcc", &["-static", "-O2"]),
+    ("pie", "gcc", &["-static-pie", "-fPIE", "-O2"]),
+];
+
+/// A program, or the compiler that it lacks.
+type Entry = (String, Result<PathBuf, String>);
+
+fn main() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let workspace = tests.parent().expect("tests/ has a parent");
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let target = env::var("TARGET").expect("cargo sets TARGET");
+    println!("cargo:rustc-env=TRAPGATE_TESTS_TARGET={target}");
+    for watched in [
+        "abi",
+        "guest-rt",
+        "images/Cargo.toml",
+        "images/src",
+        "tests/programs",
+        "Cargo.toml",
+    ] {
+        let watched = workspace.join(watched);
+        println!("cargo:rerun-if-changed={}", watched.display());
+    }
+    let mut entries = bare(workspace, &out);
+    let programs = tests.join("programs");
+    for source in sources(&programs.join("c"), "c") {
+        entries.extend(C_COMPILERS.map(|how| c(&source, &out, how)));
+    }
+    for source in sources(&programs.join("std"), "rs") {
+        entries.push(std(&source, &out));
+    }
+    fs::write(out.join("programs.rs"), table(&entries)).expect("OUT_DIR is writable");
+}
+
+/// The files in a directory with this extension, in order.
+fn sources(directory: &Path, extension: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten();
+    let mut files: Vec<_> = entries.map(|entry| entry.expect("readable").path()).collect();
+    files.retain(|file| file.extension().is_some_and(|found| found == extension));
+    files.sort();
+    files
+}
+
+fn stem(file: &Path) -> String {
+    let stem = file.file_stem().expect("a file has a name");
+    stem.to_string_lossy().into_owned()
+}
+
+/// The programs on guest-rt. They get a target directory of their own: this
+/// script runs inside a cargo that holds the lock of the usual one.
+fn bare(workspace: &Path, out: &Path) -> Vec<Entry> {
+    if !target_is_installed(BARE) {
+        println!("cargo::error=the Rust target {BARE} is missing: rustup target add {BARE}");
+        return Vec::new();
+    }
+    let target = out.join("bare");
+    let packages = ["trapgate-programs", "trapgate-images"];
+    let mut cargo = clean(env::var_os("CARGO").expect("cargo sets CARGO"));
+    cargo
+        .current_dir(workspace)
+        .args(["build", "--quiet", "--profile", "bare", "--bins"])
+        .args(["--target", BARE, "--target-dir"])
+        .arg(&target)
+        .args(packages.map(|package| format!("--package={package}")));
+    let status = cargo.status().expect("cargo runs");
+    assert!(status.success(), "building the programs for {BARE} failed");
+    let built = target.join(BARE).join("bare");
+    ["tests/programs/src/bin", "images/src/bin"]
+        .iter()
+        .flat_map(|directory| sources(&workspace.join(directory), "rs"))
+        .map(|source| (stem(&source), Ok(built.join(stem(&source)))))
+        .collect()
+}
+
+/// A C program, made one way.
+fn c(source: &Path, out: &Path, (suffix, compiler, arguments): (&str, &str, &[&str])) -> Entry {
+    let name = format!("{}.{suffix}", stem(source));
+    let file = out.join(&name);
+    let mut command = Command::new(compiler);
+    command.args(arguments).args(["-Wall", "-Werror", "-o"]);
+    command.arg(&file).arg(source);
+    match command.status() {
+        Ok(status) => {
+            let source = source.display();
+            assert!(status.success(), "{compiler} cannot compile {source}");
+            (name, Ok(file))
+        }
+        Err(_) => {
+            println!("cargo::warning={compiler} is missing, tests are skipped: cargo xtask setup");
+            (name, Err(compiler.to_owned()))
+        }
+    }
+}
+
+/// A Rust program with the standard library, static.
+fn std(source: &Path, out: &Path) -> Entry {
+    let name = format!("{}.std", stem(source));
+    if !target_is_installed(MUSL) {
+        println!("cargo::warning=target {MUSL} is missing, tests are skipped: cargo xtask setup");
+        return (name, Err(format!("the Rust target {MUSL}")));
+    }
+    let file = out.join(&name);
+    let mut rustc = clean(env::var_os("RUSTC").expect("cargo sets RUSTC"));
+    rustc.args(["--edition=2024", "-O", "--target", MUSL, "-o"]);
+    let status = rustc.arg(&file).arg(source).status().expect("rustc runs");
+    assert!(status.success(), "rustc cannot compile {}", source.display());
+    (name, Ok(file))
+}
+
+/// A command without what the outer build was told about flags and places.
+fn clean(program: std::ffi::OsString) -> Command {
+    let mut command = Command::new(program);
+    for variable in [
+        "RUSTFLAGS",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "RUSTC_WORKSPACE_WRAPPER",
+        "CARGO_TARGET_DIR",
+        "CARGO_BUILD_TARGET",
+    ] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// Whether rustc finds a library for the target.
+fn target_is_installed(target: &str) -> bool {
+    let rustc = env::var_os("RUSTC").expect("cargo sets RUSTC");
+    let output = Command::new(rustc)
+        .args(["--print", "target-libdir", "--target", target])
+        .output();
+    output.is_ok_and(|output| {
+        let directory = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        fs::read_dir(directory).is_ok_and(|entries| entries.count() > 0)
+    })
+}
+
+/// The table as Rust source.
+fn table(entries: &[Entry]) -> String {
+    let mut text = String::from("// Made by tests/build.rs out of tests/programs and images.\n&[\n");
+    for (name, entry) in entries {
+        let value = match entry {
+            Ok(file) => format!("Embedded::Bytes(include_bytes!({file:?}))"),
+            Err(compiler) => format!("Embedded::Lacks({compiler:?})"),
+        };
+        writeln!(text, "    ({name:?}, {value}),").expect("a String takes all");
+    }
+    text + "]\n"
+}

@@ -1,0 +1,277 @@
+//! A run described once, made natively and in a sandbox.
+
+use crate::cli::trapgate;
+use crate::process::{Ends, Ran, Started, default_limit, shown};
+use crate::programs::directory;
+use std::ffi::{OsStr, OsString};
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::pipe;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// What is behind a program's standard input.
+#[derive(Clone, Debug, Default)]
+pub enum Stdin {
+    /// /dev/null.
+    #[default]
+    Null,
+    /// A pipe with these bytes and an end.
+    Bytes(Vec<u8>),
+    /// A file with these bytes.
+    File(Vec<u8>),
+    /// A pipe without bytes and without an end, as long as the test holds
+    /// [`Started::stdin`].
+    Open,
+}
+
+/// What is behind a program's standard output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stdout {
+    /// A pipe that the test reads.
+    #[default]
+    Read,
+    /// A pipe that nobody reads any more.
+    Closed,
+    /// A pipe that nobody reads but somebody could: it gets full.
+    Full,
+    /// The pipe that standard error is, too; read as standard output.
+    WithStderr,
+    /// /dev/full: no space left.
+    NoSpace,
+}
+
+/// A program with its arguments, environment and standard files.
+#[derive(Clone, Debug)]
+pub struct Case {
+    program: PathBuf,
+    args: Vec<OsString>,
+    env: Vec<(OsString, OsString)>,
+    options: Vec<OsString>,
+    stdin: Stdin,
+    stdout: Stdout,
+    limit: Duration,
+}
+
+impl Case {
+    /// This program, with an empty environment and nothing to read.
+    pub fn new(program: impl AsRef<Path>) -> Case {
+        Case {
+            program: program.as_ref().to_owned(),
+            args: Vec::new(),
+            env: Vec::new(),
+            options: Vec::new(),
+            stdin: Stdin::default(),
+            stdout: Stdout::default(),
+            limit: default_limit(),
+        }
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args(mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Case {
+        let args = args.into_iter().map(|arg| arg.as_ref().to_owned());
+        self.args.extend(args);
+        self
+    }
+
+    /// Sets a variable of the environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Case {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Adds options of `trapgate run`; natively they mean nothing.
+    #[must_use]
+    pub fn options(mut self, options: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Case {
+        let options = options.into_iter().map(|option| option.as_ref().to_owned());
+        self.options.extend(options);
+        self
+    }
+
+    /// Sets standard input.
+    #[must_use]
+    pub fn stdin(mut self, stdin: Stdin) -> Case {
+        self.stdin = stdin;
+        self
+    }
+
+    /// Standard input is a pipe with these bytes.
+    #[must_use]
+    pub fn stdin_bytes(self, bytes: impl AsRef<[u8]>) -> Case {
+        self.stdin(Stdin::Bytes(bytes.as_ref().to_vec()))
+    }
+
+    /// Sets standard output.
+    #[must_use]
+    pub fn stdout(mut self, stdout: Stdout) -> Case {
+        self.stdout = stdout;
+        self
+    }
+
+    /// Sets how long a run may take before the test fails.
+    #[must_use]
+    pub fn limit(mut self, limit: Duration) -> Case {
+        self.limit = limit;
+        self
+    }
+
+    /// Runs it as an ordinary process.
+    ///
+    /// # Panics
+    /// If it does not end in time.
+    #[track_caller]
+    pub fn native(&self) -> Ran {
+        self.start_native().finish(self.limit)
+    }
+
+    /// Runs it by `trapgate run`.
+    ///
+    /// # Panics
+    /// If it does not end in time.
+    #[track_caller]
+    pub fn sandboxed(&self) -> Ran {
+        self.start_sandboxed().finish(self.limit)
+    }
+
+    /// Starts it as an ordinary process.
+    pub fn start_native(&self) -> Started {
+        let mut command = Command::new(&self.program);
+        command.args(&self.args).env_clear();
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        self.start(command)
+    }
+
+    /// Starts it by `trapgate run`.
+    pub fn start_sandboxed(&self) -> Started {
+        self.start(self.sandbox_command())
+    }
+
+    /// The command that runs it in a sandbox.
+    pub fn sandbox_command(&self) -> Command {
+        let mut command = Command::new(trapgate());
+        command.arg("run").args(&self.options);
+        for (name, value) in &self.env {
+            let mut variable = name.clone();
+            variable.push("=");
+            variable.push(value);
+            command.arg("--env").arg(variable);
+        }
+        command.arg(&self.program).args(&self.args);
+        command
+    }
+
+    /// Starts any command with this case's standard files.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn start(&self, mut command: Command) -> Started {
+        let mut shown = format!("{command:?}");
+        let mut ends = Ends::default();
+        match &self.stdin {
+            Stdin::Null => {
+                command.stdin(Stdio::null());
+            }
+            Stdin::Bytes(bytes) => {
+                let length = bytes.len();
+                write!(shown, " < (pipe with {length} bytes)").expect("a String takes all");
+                command.stdin(Stdio::piped());
+                ends.input = Some(bytes.clone());
+            }
+            Stdin::File(bytes) => {
+                let length = bytes.len();
+                write!(shown, " < (file with {length} bytes)").expect("a String takes all");
+                let directory = directory();
+                let path = directory.path().join("stdin");
+                fs::write(&path, bytes).expect("there is room for temporary files");
+                // Open, it outlives its name.
+                command.stdin(File::open(&path).expect("it was just written"));
+            }
+            Stdin::Open => {
+                shown.push_str(" < (open pipe)");
+                command.stdin(Stdio::piped());
+            }
+        }
+        command.stderr(Stdio::piped());
+        match self.stdout {
+            Stdout::Read => {
+                command.stdout(Stdio::piped());
+            }
+            Stdout::Closed => {
+                let (_, writer) = pipe().expect("there are pipes");
+                command.stdout(writer);
+            }
+            Stdout::Full => {
+                let (reader, writer) = pipe().expect("there are pipes");
+                command.stdout(writer);
+                ends.kept = Some(reader);
+            }
+            Stdout::WithStderr => {
+                let (reader, writer) = pipe().expect("there are pipes");
+                command.stderr(writer.try_clone().expect("there are descriptors"));
+                command.stdout(writer);
+                ends.read = Some(reader);
+            }
+            Stdout::NoSpace => {
+                let full = File::options().write(true).open("/dev/full");
+                command.stdout(full.expect("there is /dev/full"));
+            }
+        }
+        Started::new(command, shown, ends)
+    }
+
+    /// Runs it both ways and expects the same status and standard output; the
+    /// same standard error too, unless a signal ended it: there trapgate has
+    /// something of its own to say. Answers the sandboxed run.
+    ///
+    /// # Panics
+    /// If something differs.
+    #[track_caller]
+    pub fn differential(&self) -> Ran {
+        let (native, sandboxed) = (self.native(), self.sandboxed());
+        let same = native.status == sandboxed.status
+            && native.stdout == sandboxed.stdout
+            && (native.status >= 128 || native.stderr == sandboxed.stderr);
+        if !same {
+            sandboxed.fail(&format!(
+                "as natively: status {}\n{}stdout ({} bytes):\n{}\nstderr ({} bytes):\n{}",
+                native.status,
+                difference(&native.stdout, &sandboxed.stdout),
+                native.stdout.len(),
+                shown(&native.stdout),
+                native.stderr.len(),
+                shown(&native.stderr),
+            ));
+        }
+        sandboxed
+    }
+
+    /// Runs it by `trapgate run` with statistics as JSON.
+    ///
+    /// # Panics
+    /// If it does not end in time, or if there are none.
+    #[track_caller]
+    pub fn sandboxed_with_stats(&self) -> (Ran, serde_json::Value) {
+        let directory = directory();
+        let file = directory.path().join("stats.json");
+        let case = self.clone().options([OsStr::new("--stats-json"), file.as_os_str()]);
+        let ran = case.sandboxed();
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        match serde_json::from_str(&text) {
+            Ok(stats) => (ran, stats),
+            Err(error) => ran.fail(&format!("JSON in {}: {error}: {text:?}", file.display())),
+        }
+    }
+}
+
+/// Where two outputs part, for failure messages.
+fn difference(expected: &[u8], got: &[u8]) -> String {
+    let same = expected.iter().zip(got).take_while(|(a, b)| a == b).count();
+    if same == expected.len() && same == got.len() {
+        return String::new();
+    }
+    let line = 1 + expected[..same].iter().filter(|byte| **byte == b'\n').count();
+    format!("stdout differs from byte {same}, line {line}\n")
+}

@@ -1,0 +1,61 @@
+//! Where the tests run: this machine or a rig; with a KVM or without.
+
+use std::env;
+use std::io::Write;
+use std::thread;
+
+/// Where the tests run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// An ordinary machine.
+    Host,
+    /// The rig with kvm_amd: a software CPU, several times slower.
+    Amd,
+    /// The rig with kvm_intel: a software CPU, about 50 times slower.
+    Intel,
+}
+
+/// Where this test runs.
+pub fn place() -> Place {
+    match env::var("TRAPGATE_RIG").as_deref() {
+        Ok("amd") => Place::Amd,
+        Ok("intel") => Place::Intel,
+        Ok(other) => panic!("TRAPGATE_RIG={other}: there is no such rig"),
+        Err(_) => Place::Host,
+    }
+}
+
+/// The value for this place, such as how often to repeat something.
+pub fn scale<T>(host: T, amd: T, intel: T) -> T {
+    match place() {
+        Place::Host => host,
+        Place::Amd => amd,
+        Place::Intel => intel,
+    }
+}
+
+/// Says that this test, or a part of it, is left out. Loudly: not through
+/// `eprintln!`, which libtest swallows when a test passes.
+pub fn skip(why: &str) {
+    let test = thread::current();
+    let test = test.name().unwrap_or("a test");
+    // If nobody can be told, there is nobody to tell.
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {test}: {why}");
+}
+
+/// Whether there is a KVM that can be used.
+///
+/// # Panics
+/// If there is none, unless `TRAPGATE_NO_KVM=skip`: a machine whose KVM is
+/// missing must not look as if all was tested.
+pub fn kvm() -> bool {
+    let Err(error) = trapgate::kvm::vm::open() else {
+        return true;
+    };
+    let _ = writeln!(std::io::stderr(), "NO KVM: {error}");
+    if env::var("TRAPGATE_NO_KVM").as_deref() == Ok("skip") {
+        skip("it needs KVM, and TRAPGATE_NO_KVM=skip");
+        return false;
+    }
+    panic!("NO KVM: {error} (TRAPGATE_NO_KVM=skip skips the tests that need it)");
+}
