@@ -79,9 +79,10 @@ pub struct SignalAction {
 /// The running task.
 #[inline(always)]
 pub fn current() -> &'static Task {
+    let task = percpu::get!(current) as *const Task;
     // SAFETY: `start` set it before ring 3 ran for the first time, and a task
     // lives as long as it can run.
-    unsafe { &*(percpu::get!(current) as *const Task) }
+    unsafe { &*task }
 }
 
 /// Makes the first process and its task, and makes that task the running one.

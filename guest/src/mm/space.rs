@@ -20,6 +20,9 @@ const FAULT_AROUND: u64 = 16;
 /// The same where ring 0 is interpreted, and a fault costs 0.2 ms.
 const FAULT_AROUND_INTERPRETED: u64 = 64;
 
+/// Room for mappings at the start: what a simple program has in the end.
+const USUAL_MAPPINGS: usize = 16;
+
 /// Why an access has no page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultError {
@@ -90,7 +93,7 @@ impl AddressSpace {
     pub fn from_boot_info(boot: &BootInfo) -> Result<Self, Errno> {
         // SAFETY: the VMM built these tables, and hands them over once.
         let tables = unsafe { PageTables::new(boot.page_table) };
-        let mut vmas = VmaMap::new();
+        let mut vmas = VmaMap::with_capacity(USUAL_MAPPINGS);
         for region in &boot.regions[..boot.region_count as usize] {
             let kind = if region.flags & REGION_STACK != 0 { Kind::Stack } else { Kind::Anonymous };
             let prot = Prot::from_bits(region.flags & 7).unwrap_or(Prot::NONE);

@@ -72,9 +72,9 @@ pub struct VmaMap {
 pub const MAX_MAP_COUNT: usize = 65530;
 
 impl VmaMap {
-    /// No mapping.
-    pub const fn new() -> Self {
-        VmaMap { areas: Vec::new() }
+    /// No mapping, and room for `count`.
+    pub fn with_capacity(count: usize) -> Self {
+        VmaMap { areas: Vec::with_capacity(count) }
     }
 
     /// The index of the first mapping that ends after `address`.
@@ -236,7 +236,7 @@ mod tests {
     proptest! {
         #[test]
         fn behaves_like_an_array_of_pages(steps in prop::collection::vec(step(), 1..40)) {
-            let mut map = VmaMap::new();
+            let mut map = VmaMap::default();
             let mut model = [None; PAGES as usize];
             for step in steps {
                 match step {
@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn coverage_sees_holes() {
-        let mut map = VmaMap::new();
+        let mut map = VmaMap::default();
         map.insert(2, vma(4, 1)).unwrap();
         map.insert(4, vma(6, 2)).unwrap();
         assert!(map.is_covered(2, 6) && map.is_covered(3, 5));

@@ -1,0 +1,192 @@
+//! The kernel's image: what must not be in it, and where things are.
+
+use iced_x86::{Code, Decoder, DecoderOptions, Formatter, GasFormatter, Instruction};
+use iced_x86::{CpuidFeature, InstructionInfoFactory};
+use object::LittleEndian;
+use object::elf::{self, FileHeader64, ProgramHeader64};
+use object::read::elf::{FileHeader, ProgramHeader};
+use trapgate::kernel::{IMAGE, symbols};
+use trapgate_abi::layout::{PAGE_SIZE, VECTOR_STRIDE, VECTORS};
+use trapgate_abi::x86::vector;
+
+const LE: LittleEndian = LittleEndian;
+/// Exception vectors of the CPU.
+const VECTOR_COUNT: u64 = 256;
+/// Kernel functions that save and restore the program's state, and so may
+/// touch it.
+const STATE_ROUTINES: &[&str] = &[];
+
+/// The segments that are loaded.
+fn segments() -> Vec<&'static ProgramHeader64<LittleEndian>> {
+    let header = FileHeader64::<LittleEndian>::parse(IMAGE).expect("the kernel is an ELF file");
+    let headers = header.program_headers(LE, IMAGE).expect("it has program headers");
+    headers.iter().filter(|segment| segment.p_type(LE) == elf::PT_LOAD).collect()
+}
+
+/// Every instruction that is executable.
+fn instructions() -> Vec<Instruction> {
+    let mut all = Vec::new();
+    for segment in segments() {
+        if segment.p_flags(LE).contains(elf::PF_X) {
+            let code = segment.data(LE, IMAGE).expect("the segment is in the file");
+            let start = segment.p_vaddr(LE);
+            all.extend(Decoder::with_ip(64, code, start, DecoderOptions::NONE).iter());
+        }
+    }
+    all
+}
+
+/// Whether an instruction reads or writes x87, MMX, SSE, AVX or AMX state, or
+/// their control registers.
+fn touches_fpu_state(info: &mut InstructionInfoFactory, instruction: &Instruction) -> bool {
+    let registers = info.info(instruction).used_registers();
+    let by_register = registers.iter().any(|used| {
+        let register = used.register();
+        register.is_vector_register()
+            || register.is_mm()
+            || register.is_st()
+            || register.is_k()
+            || register.is_tmm()
+    });
+    // x87 instructions use the top of its stack without naming it.
+    let x87 = [CpuidFeature::FPU, CpuidFeature::FPU287, CpuidFeature::FPU387];
+    let by_feature = instruction.cpuid_features().iter().any(|feature| x87.contains(feature));
+    let by_code = matches!(
+        instruction.code(),
+        Code::Ldmxcsr_m32
+            | Code::Stmxcsr_m32
+            | Code::VEX_Vldmxcsr_m32
+            | Code::VEX_Vstmxcsr_m32
+            | Code::Wait
+            | Code::Emms
+            | Code::VEX_Vzeroupper
+            | Code::VEX_Vzeroall
+            | Code::Fxsave_m512byte
+            | Code::Fxsave64_m512byte
+            | Code::Fxrstor_m512byte
+            | Code::Fxrstor64_m512byte
+    ) || format!("{:?}", instruction.mnemonic()).starts_with("Xsave")
+        || format!("{:?}", instruction.mnemonic()).starts_with("Xrstor");
+    by_register || by_feature || by_code
+}
+
+#[test]
+fn the_kernel_has_no_fpu_or_vector_instruction() {
+    let symbols = symbols();
+    let mut info = InstructionInfoFactory::new();
+    let mut formatter = GasFormatter::new();
+    let all = instructions();
+    assert!(all.len() > 1000, "only {} instructions found", all.len());
+    let mut found = Vec::new();
+    for instruction in &all {
+        let at = instruction.ip();
+        let symbol = symbols.lookup(at, 0);
+        let name = symbol.map_or_else(|| "?".to_owned(), |symbol| symbol.to_string());
+        let function = name.split('+').next().unwrap_or_default();
+        if STATE_ROUTINES.contains(&function) {
+            continue;
+        }
+        if instruction.is_invalid() || touches_fpu_state(&mut info, instruction) {
+            let mut text = String::new();
+            formatter.format(instruction, &mut text);
+            found.push(format!("{at:#x} <{name}>: {text}"));
+        }
+    }
+    assert!(
+        found.is_empty(),
+        "{} of {} instructions touch the program's FPU state, or are none:\n{}",
+        found.len(),
+        all.len(),
+        found.join("\n"),
+    );
+}
+
+#[test]
+fn the_check_for_fpu_instructions_finds_them() {
+    let mut info = InstructionInfoFactory::new();
+    let mut touches = |code: &[u8]| {
+        let instruction = Decoder::new(64, code, DecoderOptions::NONE).decode();
+        assert!(!instruction.is_invalid(), "{code:02x?}");
+        touches_fpu_state(&mut info, &instruction)
+    };
+    for (name, code) in [
+        ("fld1", &[0xd9, 0xe8][..]),
+        ("fninit", &[0xdb, 0xe3]),
+        ("fwait", &[0x9b]),
+        ("emms", &[0x0f, 0x77]),
+        ("movq mm0, rax", &[0x48, 0x0f, 0x6e, 0xc0]),
+        ("pxor xmm0, xmm0", &[0x66, 0x0f, 0xef, 0xc0]),
+        ("cvttsd2si rax, xmm0", &[0xf2, 0x48, 0x0f, 0x2c, 0xc0]),
+        ("vzeroupper", &[0xc5, 0xf8, 0x77]),
+        ("vpxor ymm0, ymm0, ymm0", &[0xc5, 0xfd, 0xef, 0xc0]),
+        ("ldmxcsr [rax]", &[0x0f, 0xae, 0x10]),
+        ("fxsave [rax]", &[0x0f, 0xae, 0x00]),
+        ("xsave [rax]", &[0x0f, 0xae, 0x20]),
+        ("xrstor64 [rax]", &[0x48, 0x0f, 0xae, 0x28]),
+    ] {
+        assert!(touches(code), "{name}");
+    }
+    for (name, code) in [
+        ("lfence", &[0x0f, 0xae, 0xe8][..]),
+        ("mov rax, cr4", &[0x0f, 0x20, 0xe0]),
+        ("pause", &[0xf3, 0x90]),
+        ("movnti [rax], rcx", &[0x48, 0x0f, 0xc3, 0x08]),
+        ("rep movsq", &[0xf3, 0x48, 0xa5]),
+        ("xsetbv", &[0x0f, 0x01, 0xd1]),
+    ] {
+        assert!(!touches(code), "{name}");
+    }
+}
+
+#[test]
+fn no_page_of_the_kernel_is_both_writable_and_executable() {
+    let mut pages: Vec<_> = Vec::new();
+    for segment in segments() {
+        let flags = segment.p_flags(LE);
+        let (start, size) = (segment.p_vaddr(LE), segment.p_memsz(LE));
+        let both = flags.contains(elf::PF_W) && flags.contains(elf::PF_X);
+        assert!(!both, "segment at {start:#x} is writable and executable");
+        let (first, last) = (start / PAGE_SIZE, (start + size - 1) / PAGE_SIZE);
+        pages.push((first, last, start));
+    }
+    pages.sort_unstable();
+    for pair in pages.windows(2) {
+        let shared = pair[0].1 >= pair[1].0;
+        assert!(!shared, "segments at {:#x} and {:#x} share a page", pair[0].2, pair[1].2);
+    }
+}
+
+#[test]
+fn the_exception_stubs_stand_where_the_layout_says() {
+    let segments = segments();
+    let text = segments.iter().find(|segment| segment.p_flags(LE).contains(elf::PF_X));
+    let text = text.expect("something is executable");
+    assert_eq!(text.p_vaddr(LE), VECTORS, "the stubs are the image's first bytes");
+    let code = text.data(LE, IMAGE).expect("the segment is in the file");
+    let stubs_end = VECTORS + VECTOR_COUNT * VECTOR_STRIDE;
+    for number in 0..VECTOR_COUNT {
+        let at = number * VECTOR_STRIDE;
+        let stub = &code[at as usize..(at + VECTOR_STRIDE) as usize];
+        let decoder = Decoder::with_ip(64, stub, VECTORS + at, DecoderOptions::NONE);
+        let mut pushed = Vec::new();
+        let mut target = 0;
+        for instruction in decoder {
+            if instruction.is_jmp_short_or_near() {
+                target = instruction.near_branch_target();
+                break;
+            }
+            assert!(!instruction.is_invalid(), "vector {number}: {stub:02x?}");
+            pushed.push(instruction.immediate(0) as i64);
+        }
+        let number_ = number as u8;
+        // The system call gate's stub is the door; the others push an error
+        // code unless the CPU did, and the vector.
+        let expected = match (number_ == vector::SYSCALL, vector::has_error_code(number_)) {
+            (true, _) => vec![],
+            (false, true) => vec![number as i64],
+            (false, false) => vec![-1, number as i64],
+        };
+        assert_eq!(pushed, expected, "vector {number} pushes other words: {stub:02x?}");
+        assert!(target >= stubs_end, "vector {number} goes to {target:#x}");
+    }
+}
