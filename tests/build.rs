@@ -101,7 +101,7 @@ fn c(source: &Path, out: &Path, (suffix, compiler, arguments): (&str, &str, &[&s
     let name = format!("{}.{suffix}", stem(source));
     let file = out.join(&name);
     let mut command = Command::new(compiler);
-    command.args(arguments).args(["-Wall", "-Werror", "-o"]);
+    command.args(arguments).arg("-o");
     command.arg(&file).arg(source);
     match command.status() {
         Ok(status) => {

@@ -2,10 +2,7 @@
 //! auxiliary vector (System V ABI for x86-64, 3.4.1).
 //!
 //! The start code makes one [`Args`] and hands it to the program's main.
-#![allow(
-    unsafe_code,
-    reason = "walks the initial stack, which has no Rust type"
-)]
+#![allow(unsafe_code, reason = "walks the initial stack, which has no Rust type")]
 
 use core::ffi::CStr;
 use core::iter;
@@ -72,10 +69,7 @@ impl Args {
     /// many addresses of NUL-terminated strings, 0, any number of such
     /// addresses, 0, and pairs of words up to one whose first is 0.
     pub const unsafe fn from_stack(stack: *const usize) -> Args {
-        Args {
-            stack,
-            what: PhantomData,
-        }
+        Args { stack, what: PhantomData }
     }
 
     /// The stack pointer that the program started with.
@@ -204,15 +198,9 @@ mod tests {
         // SAFETY: the array is what `from_stack` asks for.
         let args = unsafe { Args::from_stack(stack.as_ptr()) };
         assert!(args.argv().eq([b"prog".as_slice(), b"17"]));
-        assert_eq!(
-            (args.number(1), args.number(0), args.arg(2)),
-            (Some(17), None, None)
-        );
+        assert_eq!((args.number(1), args.number(0), args.arg(2)), (Some(17), None, None));
         assert!(args.env().eq([b"A=1".as_slice(), b"B="]));
-        assert_eq!(
-            (args.aux(aux::PAGESZ), args.aux(aux::RANDOM)),
-            (Some(4096), None)
-        );
+        assert_eq!((args.aux(aux::PAGESZ), args.aux(aux::RANDOM)), (Some(4096), None));
         assert_eq!(args.aux_string(aux::PLATFORM), Some(b"x86_64".as_slice()));
         assert_eq!(args.auxv().count(), 2);
     }

@@ -42,12 +42,7 @@ impl Write for Printer {
 }
 
 fn print(fd: i32, text: fmt::Arguments<'_>) -> Result<(), Errno> {
-    let mut printer = Printer {
-        fd,
-        buffer: [0; 512],
-        used: 0,
-        result: Ok(()),
-    };
+    let mut printer = Printer { fd, buffer: [0; 512], used: 0, result: Ok(()) };
     // Fails only where a `Display` of the caller's does; print what came.
     let _ = printer.write_fmt(text);
     printer.flush();

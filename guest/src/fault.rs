@@ -73,8 +73,7 @@ fn carry_out_64(regs: &mut PtRegs) {
     regs.orig_rax = regs.rax;
     regs.rax = Errno::ENOSYS.number().wrapping_neg();
     percpu::count!(syscall64_trapped, 1);
-    // The answer "SYSRET or IRET" does not matter: exceptions return by IRET.
-    let _ = syscall::syscall_64(regs);
+    syscall::syscall_64(regs);
 }
 
 /// #UD at the instruction of a door that the architecture has and this KVM

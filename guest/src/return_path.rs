@@ -1,41 +1,111 @@
 //! Which way back to ring 3: SYSRET where it is safe and exact, else IRET.
 //!
-//! Called by `entry` after each SYSCALL; pure, so that the host can test it.
+//! SYSRET only if it restores exactly the frame and cannot fault:
+//!
+//! - RCX must be RIP and R11 must be RFLAGS, for that is where SYSRET takes
+//!   them from;
+//! - RIP must be a user address: Intel's SYSRET with a non-canonical RCX
+//!   raises #GP in ring 0, with the user's stack pointer already loaded;
+//! - RF and TF must be clear: SYSRET clears RF, and restoring TF would trap
+//!   after the user's instruction or before it, depending on the maker;
+//! - CS and SS must be those that STAR yields.
+//!
+//! Linux makes the same checks (arch/x86/entry). They are on the way of every
+//! call, so they are assembly, without a call and without a scratch register:
+//! one text, which `entry::syscall64` has at its door and [`return_path`] has
+//! for the host's tests.
+#![allow(unsafe_code, reason = "the checks are assembly")]
 
+use core::arch::naked_asm;
+use core::mem::offset_of;
 use trapgate_abi::PtRegs;
 use trapgate_abi::x86::{rflags, selector};
 
+/// The end of the addresses that SYSRET can return to.
+pub static CANONICAL_END: u64 = 1 << 47;
+
+/// The checks. On arrival rcx and r11 hold what the frame has for them, and
+/// `$frame` is an address expression for the PtRegs; jumps to `$iret` if SYSRET
+/// will not do.
+macro_rules! sysret_checks {
+    ($frame:literal, $iret:literal) => {
+        concat!(
+            "cmp rcx, [",
+            $frame,
+            " + {rip}]\n",
+            "jne ",
+            $iret,
+            "\n",
+            "cmp rcx, [rip + {canonical_end}]\n",
+            "jae ",
+            $iret,
+            "\n",
+            "cmp r11, [",
+            $frame,
+            " + {rflags}]\n",
+            "jne ",
+            $iret,
+            "\n",
+            "test r11d, {single_step}\n",
+            "jnz ",
+            $iret,
+            "\n",
+            "cmp qword ptr [",
+            $frame,
+            " + {cs}], {user_cs}\n",
+            "jne ",
+            $iret,
+            "\n",
+            "cmp qword ptr [",
+            $frame,
+            " + {ss}], {user_ds}\n",
+            "jne ",
+            $iret,
+            "\n",
+        )
+    };
+}
+#[cfg(target_os = "none")]
+pub(crate) use sysret_checks;
+
+/// RFLAGS bits that SYSRET does not restore as they should be.
+pub const SINGLE_STEP: u64 = rflags::RF | rflags::TF;
+
 /// The instruction that returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum ReturnPath {
     /// SYSRET: fast, restores RIP from RCX and RFLAGS from R11 and loads fixed
     /// selectors.
-    Sysret,
+    Sysret = 0,
     /// IRET: restores everything.
-    Iret,
+    Iret = 1,
 }
 
-/// SYSRET only if it restores exactly these registers and cannot fault:
-///
-/// - RCX must be RIP and R11 must be RFLAGS, for that is where SYSRET takes
-///   them from;
-/// - CS and SS must be those that STAR yields;
-/// - RIP must be a user address: Intel's SYSRET with a non-canonical RCX
-///   raises #GP in ring 0, with the user's stack pointer already loaded;
-/// - RF and TF must be clear: SYSRET clears RF, and restoring TF would trap
-///   after the user's instruction or before it, depending on the maker.
-///
-/// Linux makes the same checks (arch/x86/entry). Written without branches:
-/// all differences are collected and compared with zero once.
-#[inline(always)]
-pub const fn return_path(regs: &PtRegs) -> ReturnPath {
-    let difference = (regs.rcx ^ regs.rip)
-        | (regs.r11 ^ regs.rflags)
-        | (regs.cs ^ selector::USER_CS as u64)
-        | (regs.ss ^ selector::USER_DS as u64)
-        | regs.rip >> 47
-        | regs.rflags & (rflags::RF | rflags::TF);
-    if difference == 0 { ReturnPath::Sysret } else { ReturnPath::Iret }
+/// The decision for `regs`. (rcx and r11 are the caller's to lose.)
+#[unsafe(naked)]
+pub extern "C" fn return_path(regs: &PtRegs) -> ReturnPath {
+    naked_asm!(
+        "mov rcx, [rdi + {rcx}]",
+        "mov r11, [rdi + {r11}]",
+        sysret_checks!("rdi", "2f"),
+        "mov al, {sysret}",
+        "ret",
+        "2: mov al, {use_iret}",
+        "ret",
+        rcx = const offset_of!(PtRegs, rcx),
+        r11 = const offset_of!(PtRegs, r11),
+        rip = const offset_of!(PtRegs, rip),
+        rflags = const offset_of!(PtRegs, rflags),
+        cs = const offset_of!(PtRegs, cs),
+        ss = const offset_of!(PtRegs, ss),
+        canonical_end = sym CANONICAL_END,
+        single_step = const SINGLE_STEP,
+        user_cs = const selector::USER_CS,
+        user_ds = const selector::USER_DS,
+        sysret = const ReturnPath::Sysret as u8,
+        use_iret = const ReturnPath::Iret as u8,
+    )
 }
 
 #[cfg(test)]

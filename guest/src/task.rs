@@ -47,6 +47,8 @@ pub struct Process {
 pub struct Task {
     /// gettid(2).
     pub tid: u32,
+    /// Its process's number, for getpid(2): what is asked for most is closest.
+    pub pid: u32,
     /// Its process.
     pub process: Arc<Process>,
     /// Blocked signals, bit `n - 1` for signal `n`.
@@ -103,6 +105,7 @@ pub fn start_first(boot: &'static BootInfo) -> Result<(), Errno> {
     };
     let task = Task {
         tid: FIRST_PID,
+        pid: FIRST_PID,
         process: Arc::new(process),
         blocked: AtomicU64::new(0),
         pending: AtomicU64::new(0),

@@ -85,6 +85,33 @@ impl Elf {
         elf
     }
 
+    /// A program that makes these writes, one call each, and exits with status
+    /// 0.
+    pub fn writing(writes: &[(u8, &[u8])]) -> Elf {
+        /// Bytes of the instructions for one write.
+        const CODE: usize = 5 + 5 + 7 + 5 + 2;
+        let mut elf = Elf::exiting(0);
+        let exit = std::mem::take(&mut elf.body);
+        let mut text = Vec::new();
+        for (index, (fd, bytes)) in writes.iter().enumerate() {
+            // From the instruction behind the LEA to the bytes.
+            let behind = CODE * index + 5 + 5 + 7;
+            let distance = CODE * writes.len() + exit.len() + text.len() - behind;
+            // mov eax, 1 (write); mov edi, fd; lea rsi, [rip + distance];
+            // mov edx, length; syscall
+            elf.body.extend([0xb8, 1, 0, 0, 0, 0xbf, *fd, 0, 0, 0, 0x48, 0x8d, 0x35]);
+            elf.body.extend((distance as u32).to_le_bytes());
+            elf.body.push(0xba);
+            elf.body.extend((bytes.len() as u32).to_le_bytes());
+            elf.body.extend([0x0f, 0x05]);
+            text.extend(*bytes);
+        }
+        elf.body.extend(exit);
+        elf.body.extend(text);
+        elf.load_all();
+        elf
+    }
+
     /// Adds a segment. The first one still has the whole file.
     #[must_use]
     pub fn with(mut self, segment: Segment) -> Elf {

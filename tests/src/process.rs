@@ -47,14 +47,19 @@ impl Ran {
     /// Always.
     #[track_caller]
     pub fn fail(&self, expected: &str) -> ! {
-        panic!(
+        panic!("{}", self.describe(expected));
+    }
+
+    /// Everything that there is to see, beside what was expected.
+    pub fn describe(&self, expected: &str) -> String {
+        format!(
             "\ncommand   {}\nexpected  {expected}\ngot       status {} after {:.1?}\n{}{}",
             self.command,
             self.status,
             self.time,
             block("stdout", &self.stdout),
             block("stderr", &self.stderr),
-        );
+        )
     }
 
     /// Expects something in words.
@@ -98,22 +103,22 @@ impl Ran {
         self.expect(found, &format!("{text:?} on stderr"))
     }
 
-    /// Expects one line of trapgate's own on standard error, nothing on
-    /// standard output, and this status.
+    /// Whether this is how trapgate refuses something: one line of its own on
+    /// standard error, nothing on standard output, and this status. If not,
+    /// everything that there is to see.
     ///
-    /// # Panics
-    /// If it is not so.
-    #[track_caller]
-    pub fn expect_refusal(&self, status: i32) -> &Ran {
+    /// # Errors
+    /// If it is not.
+    pub fn is_refusal(&self, status: i32) -> Result<(), String> {
         let text = self.stderr_text();
         let one_line = text.starts_with("trapgate: ")
             && text.ends_with('\n')
             && text.matches('\n').count() == 1
             && !text.contains("panicked");
-        self.expect(
-            self.status == status && self.stdout.is_empty() && one_line,
-            &format!("status {status}, and one line on stderr: trapgate: …"),
-        )
+        if self.status == status && self.stdout.is_empty() && one_line {
+            return Ok(());
+        }
+        Err(self.describe(&format!("status {status}, and one line on stderr: trapgate: …")))
     }
 
     /// Standard error as text.

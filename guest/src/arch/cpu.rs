@@ -96,20 +96,22 @@ pub unsafe fn zero_words(start: *mut u64, words: usize) {
     }
 }
 
-/// An index below `bound`, or 0, without a branch that could be mispredicted
-/// into an access beyond the end (Spectre variant 1): Linux's
-/// `array_index_nospec`. `index < bound` must have been checked already.
+/// `index`, or `BOUND` if it is not below that. CMOV and no branch: there is
+/// nothing to mispredict into an access beyond the end (Spectre variant 1).
 #[inline(always)]
-pub fn array_index_nospec(index: usize, bound: usize) -> usize {
-    let mask: usize;
-    // SAFETY: arithmetic on registers: mask is all ones if index < bound,
-    // else zero.
+pub fn clamp_index_nospec<const BOUND: u32>(index: u32) -> usize {
+    let mut clamped = u64::from(index);
+    // SAFETY: arithmetic on registers.
     unsafe {
-        asm!("cmp {index}, {bound}", "sbb {mask}, {mask}",
-             index = in(reg) index, bound = in(reg) bound, mask = out(reg) mask,
-             options(pure, nomem, nostack));
+        asm!(
+            "cmp {index:e}, {bound:e}",
+            "cmovae {index:e}, {bound:e}",
+            index = inout(reg) clamped,
+            bound = in(reg) BOUND,
+            options(pure, nomem, nostack),
+        );
     }
-    index & mask
+    clamped as usize
 }
 
 #[cfg(test)]
@@ -117,9 +119,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nospec_keeps_good_indices_and_zeroes_bad_ones() {
-        for (index, bound, expected) in [(0, 5, 0), (4, 5, 4), (5, 5, 0), (usize::MAX, 5, 0)] {
-            assert_eq!(array_index_nospec(index, bound), expected);
+    fn nospec_keeps_good_indices_and_clamps_bad_ones() {
+        for (index, expected) in [(0, 0), (4, 4), (5, 5), (6, 5), (u32::MAX, 5)] {
+            assert_eq!(clamp_index_nospec::<5>(index), expected);
         }
     }
 

@@ -48,6 +48,18 @@ macro_rules! get {
     }};
 }
 
+/// Whether there is work to do before the return to ring 3: one comparison.
+#[inline(always)]
+pub fn has_work() -> bool {
+    // SAFETY: GS points to this CPU's block in ring 0.
+    unsafe {
+        core::arch::asm!("cmp qword ptr gs:[{}], 0", "jne {}",
+            const offset_of!(PerCpu, work), label { return true },
+            options(nostack, readonly));
+    }
+    false
+}
+
 /// Writes a word of this CPU's block: `set!(work, 1)`.
 macro_rules! set {
     ($field:ident, $value:expr) => {{

@@ -1,8 +1,9 @@
 //! The door of SYSCALL from 64-bit code (Intel SDM vol. 2B and AMD APM vol. 3,
 //! "SYSCALL").
 
-use super::{leave, pop_registers, push_registers};
+use super::{pop_registers, push_registers};
 use crate::arch::percpu::{COUNTERS, PerCpu};
+use crate::return_path::{CANONICAL_END, SINGLE_STEP, sysret_checks};
 use crate::syscall;
 use core::arch::naked_asm;
 use core::mem::offset_of;
@@ -48,21 +49,29 @@ pub unsafe extern "C" fn entry_syscall_64() -> ! {
         push_registers!("{enosys}"),               // the frame is complete
         "inc qword ptr gs:[{count}]",
         "mov rdi, rsp",
-        "call {dispatch}",                         // al = may return by SYSRET
-        "test al, al",
-        "jz {iret}",
-        pop_registers!(),                          // rcx = RIP, r11 = RFLAGS
-        "mov rsp, [rsp + {rsp_slot}]",             // rsp = user's
+        "call {dispatch}",
+        pop_registers!(),                          // rcx, r11 and rax as they shall be
+        sysret_checks!("rsp - {popped}", "2f"),
+        "mov rsp, [rsp - {popped} + {rsp_slot}]",  // rsp = user's
         "swapgs",                                  // gs = user's
-        "sysretq",
+        "sysretq",                                 // RIP = rcx, RFLAGS = r11
+        "2: add rsp, 8",                           // rsp = rip, cs, rflags, rsp, ss
+        "swapgs",
+        "iretq",
         user_rsp = const offset_of!(PerCpu, user_rsp),
         stack = const offset_of!(PerCpu, syscall_stack),
-        user_ds = const selector::USER_DS,
-        user_cs = const selector::USER_CS,
         enosys = const -(Errno::ENOSYS.number() as i64),
         count = const COUNTERS as usize + offset_of!(Counters, syscall64_native),
         dispatch = sym syscall::syscall_64,
-        iret = sym leave::return_to_user,
-        rsp_slot = const offset_of!(PtRegs, rsp) - offset_of!(PtRegs, orig_rax),
+        popped = const offset_of!(PtRegs, orig_rax),
+        rip = const offset_of!(PtRegs, rip),
+        rflags = const offset_of!(PtRegs, rflags),
+        cs = const offset_of!(PtRegs, cs),
+        ss = const offset_of!(PtRegs, ss),
+        rsp_slot = const offset_of!(PtRegs, rsp),
+        canonical_end = sym CANONICAL_END,
+        single_step = const SINGLE_STEP,
+        user_cs = const selector::USER_CS,
+        user_ds = const selector::USER_DS,
     )
 }

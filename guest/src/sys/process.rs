@@ -16,7 +16,7 @@ const ROOT: u64 = 0;
 
 syscall_define! {
     /// getpid(2)
-    fn getpid() { Ok(current().process.pid.into()) }
+    fn getpid() { Ok(current().pid.into()) }
 }
 syscall_define! {
     /// gettid(2)

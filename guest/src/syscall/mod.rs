@@ -7,10 +7,9 @@ pub mod args;
 pub mod define;
 pub mod table;
 
-use crate::arch::cpu::array_index_nospec;
+use crate::arch::cpu::clamp_index_nospec;
 use crate::arch::percpu;
 use crate::log::log;
-use crate::return_path::{ReturnPath, return_path};
 use crate::sys::signal;
 use table::{SYS_CALL_TABLE_32, SYS_CALL_TABLE_64, SYS_CALL_TABLE_X32};
 use trapgate_abi::PtRegs;
@@ -21,50 +20,49 @@ use trapgate_abi::syscall::{I386_COUNT, X32_BIT, X32_COUNT, X86_64_COUNT};
 /// what the program finds in RAX.
 pub type Handler = extern "C" fn(&PtRegs) -> u64;
 
-/// A call of the x86-64 or x32 ABI. True if the way back may be SYSRET.
-///
-/// The number is the low 32 bits of RAX, as in Linux. An index is checked
-/// unsigned, so a negative number is a huge one.
-pub extern "C" fn syscall_64(regs: &mut PtRegs) -> bool {
-    let number = regs.orig_rax as u32 as usize;
-    if number < X86_64_COUNT {
-        let index = array_index_nospec(number, X86_64_COUNT);
-        regs.rax = SYS_CALL_TABLE_64[index](regs);
-    } else {
-        syscall_x32(regs);
-    }
-    exit_work(regs);
-    return_path(regs) == ReturnPath::Sysret
-}
+/// A table for numbers below `N - 1`. The last row is for all others, so that
+/// the index needs no branch.
+pub type Table<const N: usize> = [Handler; N];
 
-/// A call of the x32 ABI, or none at all: the frame says -ENOSYS already.
-#[cold]
-fn syscall_x32(regs: &mut PtRegs) {
-    let number = (regs.orig_rax as u32).wrapping_sub(X32_BIT) as usize;
-    if number < X32_COUNT {
-        let index = array_index_nospec(number, X32_COUNT);
-        regs.rax = SYS_CALL_TABLE_X32[index](regs);
-    } else {
-        unknown(regs, 0);
-    }
+/// A call of the x86-64 or x32 ABI.
+///
+/// The number is the low 32 bits of RAX, as in Linux, and unsigned: a negative
+/// one is huge.
+pub extern "C" fn syscall_64(regs: &mut PtRegs) {
+    regs.rax = call::<{ X86_64_COUNT as u32 }, _>(&SYS_CALL_TABLE_64, regs.orig_rax as u32, regs);
+    exit_work(regs);
 }
 
 /// A call of the i386 ABI.
 pub extern "C" fn syscall_32(regs: &mut PtRegs) {
-    let number = regs.orig_rax as u32 as usize;
-    if number < I386_COUNT {
-        let index = array_index_nospec(number, I386_COUNT);
-        regs.rax = SYS_CALL_TABLE_32[index](regs);
-    } else {
-        unknown(regs, 1);
-    }
+    regs.rax = call::<{ I386_COUNT as u32 }, _>(&SYS_CALL_TABLE_32, regs.orig_rax as u32, regs);
     exit_work(regs);
+}
+
+/// A number beyond x86-64's: x32's bit, or nothing.
+pub extern "C" fn beyond_x86_64(regs: &PtRegs) -> u64 {
+    let number = (regs.orig_rax as u32).wrapping_sub(X32_BIT);
+    call::<{ X32_COUNT as u32 }, _>(&SYS_CALL_TABLE_X32, number, regs)
+}
+
+/// Calls row `number` of a table with `COUNT` numbers.
+#[inline(always)]
+#[allow(unsafe_code, reason = "a second check of the bound would cost the hot path")]
+fn call<const COUNT: u32, const N: usize>(
+    table: &'static Table<N>,
+    number: u32,
+    regs: &PtRegs,
+) -> u64 {
+    const { assert!(N == COUNT as usize + 1) };
+    let index = clamp_index_nospec::<COUNT>(number);
+    // SAFETY: the index is at most COUNT, and there is a row more than that.
+    unsafe { table.get_unchecked(index)(regs) }
 }
 
 /// What must be done before ring 3 goes on; nothing, nearly always.
 #[inline(always)]
 fn exit_work(regs: &mut PtRegs) {
-    if percpu::get!(work) != 0 {
+    if percpu::has_work() {
         signal::exit_work(regs);
     }
 }

@@ -4,8 +4,8 @@
 //! A row of a table whose entry point has no handler answers ENOSYS.
 #![allow(long_running_const_eval, reason = "a few hundred rows by a hundred handlers")]
 
-use super::Handler;
 use super::define::encode;
+use super::{Handler, Table};
 use crate::sys::{file, mm, process, signal, system, time};
 use trapgate_abi::syscall::{I386, I386_COUNT, Row, X32, X32_COUNT, X86_64, X86_64_COUNT};
 use trapgate_abi::{Errno, PtRegs};
@@ -82,12 +82,12 @@ extern "C" fn __ia32_sys_ni_syscall(regs: &PtRegs) -> u64 {
 }
 
 /// x86-64's table.
-pub static SYS_CALL_TABLE_64: [Handler; X86_64_COUNT] = x64(X86_64);
+pub static SYS_CALL_TABLE_64: Table<{ X86_64_COUNT + 1 }> = x64(X86_64, super::beyond_x86_64);
 /// x32's table. x32 programs pass 32-bit structures in many calls; only those
 /// rows that Linux shares with x86-64 have handlers.
-pub static SYS_CALL_TABLE_X32: [Handler; X32_COUNT] = x64(X32);
+pub static SYS_CALL_TABLE_X32: Table<{ X32_COUNT + 1 }> = x64(X32, __x64_sys_ni_syscall);
 /// i386's table.
-pub static SYS_CALL_TABLE_32: [Handler; I386_COUNT] = ia32(I386);
+pub static SYS_CALL_TABLE_32: Table<{ I386_COUNT + 1 }> = ia32(I386);
 
 const fn find(row: &Row) -> Option<&'static Entry> {
     let mut index = 0;
@@ -100,8 +100,9 @@ const fn find(row: &Row) -> Option<&'static Entry> {
     None
 }
 
-const fn x64<const N: usize>(rows: &[Row]) -> [Handler; N] {
-    let mut table: [Handler; N] = [__x64_sys_ni_syscall; N];
+const fn x64<const N: usize>(rows: &[Row], beyond: Handler) -> Table<N> {
+    let mut table: Table<N> = [__x64_sys_ni_syscall; N];
+    table[N - 1] = beyond;
     let mut index = 0;
     while index < rows.len() {
         if let Some(entry) = find(&rows[index]) {
@@ -112,8 +113,8 @@ const fn x64<const N: usize>(rows: &[Row]) -> [Handler; N] {
     table
 }
 
-const fn ia32<const N: usize>(rows: &[Row]) -> [Handler; N] {
-    let mut table: [Handler; N] = [__ia32_sys_ni_syscall; N];
+const fn ia32<const N: usize>(rows: &[Row]) -> Table<N> {
+    let mut table: Table<N> = [__ia32_sys_ni_syscall; N];
     let mut index = 0;
     while index < rows.len() {
         if let Some(Entry { ia32: Some(handler), .. }) = find(&rows[index]) {

@@ -68,7 +68,7 @@ impl State {
     pub fn poison() -> State {
         let mut state = State::ZERO;
         for (index, register) in state.general.iter_mut().enumerate() {
-            *register = 0x9e37_79b9_f00d_0000 | 0x0101 * (index as u64 + 1);
+            *register = 0x9e37_79b9_f00d_0000 | (0x0101 * (index as u64 + 1));
         }
         for (index, register) in state.xmm.iter_mut().enumerate() {
             let index = index as u64;
@@ -90,11 +90,8 @@ struct Shared(UnsafeCell<Exchange>);
 // SAFETY: these programs have one thread.
 unsafe impl Sync for Shared {}
 
-static EXCHANGE: Shared = Shared(UnsafeCell::new(Exchange {
-    before: State::ZERO,
-    after: State::ZERO,
-    stack: 0,
-}));
+static EXCHANGE: Shared =
+    Shared(UnsafeCell::new(Exchange { before: State::ZERO, after: State::ZERO, stack: 0 }));
 
 /// Stores the selectors at `$state`, through RAX.
 macro_rules! selectors {

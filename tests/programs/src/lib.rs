@@ -5,10 +5,7 @@
 //! and in a sandbox, and ends with status 0 if all of it was as expected, else
 //! 1. So the same binary run on the host is the oracle.
 #![no_std]
-#![allow(
-    unsafe_code,
-    reason = "makes system calls and touches memory by address"
-)]
+#![allow(unsafe_code, reason = "makes system calls and touches memory by address")]
 
 pub mod crossing;
 mod memory;

@@ -48,17 +48,8 @@ impl Pages {
     /// # Errors
     /// Those of mmap(2).
     pub fn map(count: u64) -> Result<Pages, Errno> {
-        let arguments = [
-            0,
-            count * PAGE,
-            PROT_READ_WRITE,
-            MAP_PRIVATE_ANONYMOUS,
-            u64::MAX,
-            0,
-        ];
-        Ok(Pages {
-            start: call(nr64::MMAP, &arguments)?,
-        })
+        let arguments = [0, count * PAGE, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, u64::MAX, 0];
+        Ok(Pages { start: call(nr64::MMAP, &arguments)? })
     }
 
     /// The address of page `index`.

@@ -30,7 +30,7 @@ const UNKNOWN_64: [u64; 25] = [
     215,
     236,
     // Free.
-    336,
+    350,
     400,
     423, // x32's own, without its bit.
     512,
@@ -111,18 +111,11 @@ fn numbers_64(report: &mut Report) {
         let same = by_syscall(high | u64::from(nr64::GETPID)) == pid;
         report.holds("SYSCALL: getpid with a high half is getpid", same);
         // 0 is read, and -1 is no descriptor.
-        report.fails(
-            "SYSCALL: 0 with a high half is read",
-            by_syscall(high),
-            Errno::EBADF,
-        );
+        report.fails("SYSCALL: 0 with a high half is read", by_syscall(high), Errno::EBADF);
     }
     // Linux may be built or started without x32.
     let x32 = by_syscall(u64::from(X32_BIT | nr64::GETPID));
-    report.holds(
-        "x32 getpid: ENOSYS or the pid",
-        x32 == Err(Errno::ENOSYS) || x32 == pid,
-    );
+    report.holds("x32 getpid: ENOSYS or the pid", x32 == Err(Errno::ENOSYS) || x32 == pid);
 }
 
 fn numbers_32(report: &mut Report) {
@@ -154,10 +147,7 @@ fn arguments(report: &mut Report) {
         call(nr64::CLOSE, &[high | BAD_FD]),
         Errno::EBADF,
     );
-    report.works(
-        "getpgid of 0 with a high half",
-        call(nr64::GETPGID, &[high]),
-    );
+    report.works("getpgid of 0 with a high half", call(nr64::GETPGID, &[high]));
     report.fails(
         "getgroups with a negative size",
         call(nr64::GETGROUPS, &[0xffff_ffff]),
@@ -165,18 +155,7 @@ fn arguments(report: &mut Report) {
     );
     let length = TEXT.len() as u64;
     let written = call_i386(nr32::WRITE, &[high | out, high | text, high | length]);
-    report.is(
-        "write by INT 0x80, all arguments with high halves",
-        written,
-        length,
-    );
-    report.works(
-        "getpgid by INT 0x80, 0 with a high half",
-        call_i386(nr32::GETPGID, &[high]),
-    );
-    report.fails(
-        "close by INT 0x80 of -1",
-        call_i386(nr32::CLOSE, &[u64::MAX]),
-        Errno::EBADF,
-    );
+    report.is("write by INT 0x80, all arguments with high halves", written, length);
+    report.works("getpgid by INT 0x80, 0 with a high half", call_i386(nr32::GETPGID, &[high]));
+    report.fails("close by INT 0x80 of -1", call_i386(nr32::CLOSE, &[u64::MAX]), Errno::EBADF);
 }

@@ -28,8 +28,17 @@ fn main(_: Args) -> i32 {
             // One page for whatever calls read and write.
             let at = pages.page(0);
             let steps: [fn(&mut Report, u64); 11] = [
-                numbers, name, segment_bases, limits, randomness, machine, clocks, sleeping,
-                actions, masks, futexes,
+                numbers,
+                name,
+                segment_bases,
+                limits,
+                randomness,
+                machine,
+                clocks,
+                sleeping,
+                actions,
+                masks,
+                futexes,
             ];
             for step in steps {
                 pages.fill(0, 0);
@@ -70,7 +79,11 @@ fn numbers(report: &mut Report, at: u64) {
     report.fails("tgkill of nobody", call(nr64::TGKILL, &[pid, NO_PID, 0]), Errno::ESRCH);
     report.fails("tkill of task 0", call(nr64::TKILL, &[0, 0]), Errno::EINVAL);
     report.is("set_robust_list", call(nr64::SET_ROBUST_LIST, &[at, 24]), 0);
-    report.fails("set_robust_list of another size", call(nr64::SET_ROBUST_LIST, &[at, 25]), Errno::EINVAL);
+    report.fails(
+        "set_robust_list of another size",
+        call(nr64::SET_ROBUST_LIST, &[at, 25]),
+        Errno::EINVAL,
+    );
     report.is("get_robust_list", call(nr64::GET_ROBUST_LIST, &[0, at + 64, at + 72]), 0);
     report.holds("answers what was set", peek_u64(at + 64) == at && peek_u64(at + 72) == 24);
     let none = call(nr64::SET_ROBUST_LIST, &[0, 24]);
@@ -150,9 +163,21 @@ fn limits(report: &mut Report, at: u64) {
     poke_u64(at + 8, 1);
     let crossed = call(nr64::PRLIMIT64, &[0, STACK, at, 0]);
     report.fails("prlimit64, soft above hard", crossed, Errno::EINVAL);
-    report.fails("prlimit64, unknown resource", call(nr64::PRLIMIT64, &[0, 16, 0, at]), Errno::EINVAL);
-    report.fails("prlimit64 of nobody", call(nr64::PRLIMIT64, &[NO_PID, STACK, 0, at]), Errno::ESRCH);
-    report.fails("getrlimit, unknown resource", call(nr64::GETRLIMIT, &[MINUS_ONE, at]), Errno::EINVAL);
+    report.fails(
+        "prlimit64, unknown resource",
+        call(nr64::PRLIMIT64, &[0, 16, 0, at]),
+        Errno::EINVAL,
+    );
+    report.fails(
+        "prlimit64 of nobody",
+        call(nr64::PRLIMIT64, &[NO_PID, STACK, 0, at]),
+        Errno::ESRCH,
+    );
+    report.fails(
+        "getrlimit, unknown resource",
+        call(nr64::GETRLIMIT, &[MINUS_ONE, at]),
+        Errno::EINVAL,
+    );
 }
 
 fn randomness(report: &mut Report, at: u64) {
@@ -195,8 +220,16 @@ fn machine(report: &mut Report, at: u64) {
     report.fails("sched_setaffinity to no CPU", none, Errno::EINVAL);
     report.is("sched_yield", call(nr64::SCHED_YIELD, &[]), 0);
     report.is("sched_getscheduler", call(nr64::SCHED_GETSCHEDULER, &[0]), 0);
-    report.fails("sched_getscheduler of -1", call(nr64::SCHED_GETSCHEDULER, &[MINUS_ONE]), Errno::EINVAL);
-    report.fails("sched_getscheduler of nobody", call(nr64::SCHED_GETSCHEDULER, &[NO_PID]), Errno::ESRCH);
+    report.fails(
+        "sched_getscheduler of -1",
+        call(nr64::SCHED_GETSCHEDULER, &[MINUS_ONE]),
+        Errno::EINVAL,
+    );
+    report.fails(
+        "sched_getscheduler of nobody",
+        call(nr64::SCHED_GETSCHEDULER, &[NO_PID]),
+        Errno::ESRCH,
+    );
     report.is("getcpu", call(nr64::GETCPU, &[at, at + 4, 0]), 0);
     let priority = report.works("getpriority", call(nr64::GETPRIORITY, &[0, 0]));
     report.holds("is 1 to 40", (1..=40).contains(&priority));

@@ -5,9 +5,7 @@
 
 use trapgate_abi::Errno;
 use trapgate_abi::syscall::nr64;
-use trapgate_programs::{
-    KERNEL_HALF, MINUS_ONE, PAGE, Pages, Report, USER_END, call, peek, poke,
-};
+use trapgate_programs::{KERNEL_HALF, MINUS_ONE, PAGE, Pages, Report, USER_END, call, peek, poke};
 use trapgate_rt::Args;
 
 trapgate_rt::entry!(main);
@@ -69,9 +67,12 @@ fn access(address: u64) -> u64 {
     u64::from(readable(address)) | u64::from(writable(address)) << 1
 }
 
+/// A group of checks; what should work and does not is its error.
+type Step = fn(&mut Report) -> Result<(), Errno>;
+
 fn main(_: Args) -> i32 {
     let mut report = Report::new();
-    let steps: [fn(&mut Report) -> Result<(), Errno>; 8] = [
+    let steps: [Step; 8] = [
         fresh_memory,
         mmap_refusals,
         fixed_mappings,
@@ -225,9 +226,21 @@ fn protection(report: &mut Report) -> Result<(), Errno> {
     report.is("mprotect of a byte", mprotect(pages.page(3), 1, READ), 0);
     report.equals("changes its page, which allows", access(pages.page(3)), 1);
     pages.protect(3, READ_WRITE)?;
-    report.fails("mprotect at an odd address", mprotect(pages.page(0) + 1, PAGE, READ), Errno::EINVAL);
-    report.fails("mprotect with an unknown bit", mprotect(pages.page(0), PAGE, 0x10), Errno::EINVAL);
-    report.fails("mprotect that wraps", mprotect(pages.page(0), MINUS_ONE - PAGE + 1, READ), Errno::ENOMEM);
+    report.fails(
+        "mprotect at an odd address",
+        mprotect(pages.page(0) + 1, PAGE, READ),
+        Errno::EINVAL,
+    );
+    report.fails(
+        "mprotect with an unknown bit",
+        mprotect(pages.page(0), PAGE, 0x10),
+        Errno::EINVAL,
+    );
+    report.fails(
+        "mprotect that wraps",
+        mprotect(pages.page(0), MINUS_ONE - PAGE + 1, READ),
+        Errno::ENOMEM,
+    );
     pages.remove(2)?;
     report.fails("mprotect of a hole", pages.protect(2, READ), Errno::ENOMEM);
     report.fails("mprotect of the kernel's half", mprotect(KERNEL_HALF, PAGE, READ), Errno::ENOMEM);
@@ -291,7 +304,11 @@ fn remapping(report: &mut Report) -> Result<(), Errno> {
     let one = pages.page(1);
     report.fails("mremap at an odd address", mremap(one + 1, PAGE, PAGE, 0, 0), Errno::EINVAL);
     report.fails("mremap with unknown flags", mremap(one, PAGE, PAGE, 64, 0), Errno::EINVAL);
-    report.fails("mremap fixed, not moving", mremap(one, PAGE, PAGE, REMAP_FIXED, start), Errno::EINVAL);
+    report.fails(
+        "mremap fixed, not moving",
+        mremap(one, PAGE, PAGE, REMAP_FIXED, start),
+        Errno::EINVAL,
+    );
     report.fails("mremap to nothing", mremap(one, PAGE, 0, MAYMOVE, 0), Errno::EINVAL);
     report.fails("mremap from nothing", mremap(one, 0, PAGE, MAYMOVE, 0), Errno::EINVAL);
     let overlap = mremap(one, 2 * PAGE, 2 * PAGE, MAYMOVE | REMAP_FIXED, one + PAGE);

@@ -71,9 +71,7 @@ fn cross(
     for (index, name) in NAMES.iter().enumerate() {
         let (got, expected) = (after.general[index], expected.general[index]);
         if got != expected {
-            report.failed(format_args!(
-                "{what}: {name} is {got:#x}, not {expected:#x}"
-            ));
+            report.failed(format_args!("{what}: {name} is {got:#x}, not {expected:#x}"));
         }
     }
     if after.rflags != rflags {
@@ -82,16 +80,12 @@ fn cross(
     }
     for (index, (got, expected)) in after.xmm.iter().zip(&before.xmm).enumerate() {
         if got != expected {
-            report.failed(format_args!(
-                "{what}: xmm{index} is {got:x?}, not {expected:x?}"
-            ));
+            report.failed(format_args!("{what}: xmm{index} is {got:x?}, not {expected:x?}"));
         }
     }
     if after.selectors != before.selectors {
         let (got, expected) = (after.selectors, before.selectors);
-        report.failed(format_args!(
-            "{what}: selectors {got:x?}, not {expected:x?}"
-        ));
+        report.failed(format_args!("{what}: selectors {got:x?}, not {expected:x?}"));
     }
     println!("{what}: compared");
     from_return(after.general[RAX])

@@ -7,8 +7,7 @@
 use trapgate_abi::Errno;
 use trapgate_abi::syscall::nr64;
 use trapgate_programs::{
-    KERNEL_HALF, MINUS_ONE, NON_CANONICAL, PAGE, Pages, Report, USER_END, call, poke,
-    poke_u64,
+    KERNEL_HALF, MINUS_ONE, NON_CANONICAL, PAGE, Pages, Report, USER_END, call, poke, poke_u64,
 };
 use trapgate_rt::{Args, STDIN, STDOUT, println};
 
@@ -16,6 +15,10 @@ trapgate_rt::entry!(main);
 
 const PROT_NONE: u64 = 0;
 const PROT_READ: u64 = 1;
+const PROT_READ_WRITE: u64 = 3;
+const MAP_PRIVATE_ANONYMOUS: u64 = 0x22;
+/// Where a program of this size has nothing.
+const LOW: u64 = 0x10_0000_0000;
 const CLOCK_MONOTONIC: u64 = 1;
 const SIG_BLOCK: u64 = 0;
 const SIGUSR1: u64 = 10;
@@ -174,7 +177,9 @@ fn calls(report: &mut Report, arena: &Arena) {
                 }
                 if !output {
                     // Input is zeroes, whatever an earlier call has written.
-                    for page in [Arena::BEFORE_HOLE, Arena::BEFORE_NO_ACCESS, Arena::BEFORE_READ_ONLY] {
+                    for page in
+                        [Arena::BEFORE_HOLE, Arena::BEFORE_NO_ACCESS, Arena::BEFORE_READ_ONLY]
+                    {
                         arena.pages.fill(page, 0);
                     }
                 }
@@ -204,6 +209,12 @@ fn check(report: &mut Report, row: &Call, place: &str, got: Result<u64, Errno>, 
 /// Buffers of read and write that no file ever sees.
 fn buffers(report: &mut Report, arena: &Arena) {
     let good = arena.page(Arena::BEFORE_HOLE);
+    // Far below the user's end, with a hole behind it.
+    let low = call(nr64::MMAP, &[LOW, PAGE, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, MINUS_ONE, 0]);
+    report.is("a page in low memory", low, LOW);
+    for offset in 0..PAGE {
+        poke(LOW + offset, b'.');
+    }
     for (name, number, fd) in
         [("write", nr64::WRITE, STDOUT as u64), ("read", nr64::READ, STDIN as u64)]
     {
@@ -212,6 +223,7 @@ fn buffers(report: &mut Report, arena: &Arena) {
             ("of nothing in the kernel's half", KERNEL_HALF, 0),
             ("up to the top", MINUS_ONE, 1),
             ("wrapping around", good, MINUS_ONE),
+            ("wrapping around from low memory", LOW, MINUS_ONE),
             ("wrapping around but for a page", good, MINUS_ONE - PAGE),
             ("into the kernel's half", USER_END - 8, 1 << 63),
         ];

@@ -1,0 +1,304 @@
+//! How runs end: by the program, by a signal, by time, by somebody else.
+
+use nix::sys::signal::Signal;
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio as ProcessStdio;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+use trapgate::report::signal_name;
+use trapgate::{End, Sandbox, Stdio};
+use trapgate_tests::elf::Elf;
+use trapgate_tests::programs::bytes;
+use trapgate_tests::{Case, Program, Stdin, Stdout, busybox, needs_kvm, program, scale, skip};
+
+/// How late an end may come.
+fn slack() -> Duration {
+    Duration::from_millis(scale(1000, 5000, 20_000))
+}
+
+#[test]
+fn the_programs_status_is_trapgates() {
+    needs_kvm!();
+    let program = program("exit-status");
+    for status in ["0", "1", "2", "42", "124", "127", "128", "255", "256", "-1"] {
+        let expected = status.parse::<i32>().expect("a number") & 255;
+        for call in [&[status][..], &[status, "exit"]] {
+            let ran = Case::new(&program).args(call).differential();
+            ran.expect_status(expected).expect(ran.stderr.is_empty(), "nothing on stderr");
+        }
+    }
+}
+
+/// The names of `crash`'s mistakes: what it says when it is given none.
+fn crashes(case: &Case) -> Vec<String> {
+    let ran = case.native();
+    ran.expect_status(2);
+    let text = ran.stderr_text();
+    let names = text.lines().filter_map(|line| line.strip_prefix("  "));
+    names.filter(|name| !name.contains(' ')).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_mistake_ends_the_program_by_the_signal_that_linux_sends() {
+    needs_kvm!();
+    let program = program("crash");
+    let case = Case::new(&program);
+    let mut wrong = Vec::new();
+    for name in crashes(&case) {
+        let case = case.clone().args([&name]);
+        let (native, sandboxed) = (case.native(), case.sandboxed());
+        if native.status <= 128 {
+            wrong.push(native.describe("death by a signal, natively"));
+            continue;
+        }
+        if sandboxed.status != native.status || sandboxed.stdout != native.stdout {
+            wrong.push(sandboxed.describe(&format!("as natively: status {}", native.status)));
+            continue;
+        }
+        let text = sandboxed.stderr_text();
+        let (signal, _) = signal_name((native.status - 128) as u8);
+        // Where it jumped to is in no function.
+        let jumped = ["exec-nx", "jump", "iret"].iter().any(|part| name.contains(part));
+        // The run-time's wrapper makes the call.
+        let function = match name.as_str() {
+            "abort" => "trapgate_programs::call".to_owned(),
+            name => format!("crash::{}", name.replace('-', "_")),
+        };
+        let starts = format!("trapgate: {}: killed by {signal} (", program.display());
+        let named = jumped || text.contains(&format!("<{function}"));
+        if !text.starts_with(&starts) || !named || !text.contains("rip ") {
+            wrong.push(sandboxed.describe(&format!("{starts}…, at <{function}+…>, registers")));
+        }
+    }
+    assert!(wrong.is_empty(), "{} mistakes:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn a_jump_to_the_kernels_entry_is_no_system_call() {
+    needs_kvm!();
+    let kernel = trapgate::kernel::symbols();
+    let program = program("crash");
+    // Every place in the kernel's text where LSTAR may point is refused alike;
+    // the entry routine's own address is the interesting one.
+    let text = trapgate_abi::layout::VECTORS;
+    let entry = (text..text + (1 << 20))
+        .step_by(1)
+        .find(|at| kernel.lookup(*at, 0).is_some_and(|s| s.offset == 0 && is_entry(&s.name)));
+    let Some(entry) = entry else {
+        panic!("no function of the kernel's has syscall64 in its name");
+    };
+    let address = format!("{entry:#x}");
+    let ran = Case::new(&program).args(["jump-lstar", &address]).differential();
+    ran.expect_status(139).expect_in_stderr("SIGSEGV");
+}
+
+fn is_entry(name: &str) -> bool {
+    name.contains("syscall64") && name.contains("entry")
+}
+
+/// Runs a case with a timeout and expects that it ends by it, in time.
+#[track_caller]
+fn times_out(case: Case) {
+    let timeout = Duration::from_millis(scale(300, 1000, 5000));
+    let option = format!("{}ms", timeout.as_millis());
+    let ran = case.options(["--timeout", &option]).sandboxed();
+    ran.expect_status(124);
+    ran.expect(ran.time >= timeout, "the program had its time");
+    let limit = timeout + slack();
+    ran.expect(ran.time < limit, &format!("an end within {limit:?}"));
+}
+
+#[test]
+fn timeout_ends_a_program_that_computes_for_ever() {
+    needs_kvm!();
+    let program = program("spin");
+    times_out(Case::new(&program));
+}
+
+#[test]
+fn timeout_ends_a_program_that_sleeps_for_ever() {
+    needs_kvm!();
+    let program = program("sleep-forever");
+    times_out(Case::new(&program));
+}
+
+#[test]
+fn timeout_ends_a_program_that_reads_where_nothing_comes() {
+    needs_kvm!();
+    let program = program("read-stdin");
+    times_out(Case::new(&program).stdin(Stdin::Open));
+}
+
+#[test]
+fn timeout_ends_a_program_that_writes_where_nobody_reads() {
+    needs_kvm!();
+    let program = program("write-forever");
+    times_out(Case::new(&program).stdout(Stdout::Full));
+}
+
+#[test]
+fn timeout_leaves_a_quick_program_alone() {
+    needs_kvm!();
+    let program = program("hello-syscall");
+    let ran = Case::new(&program).options(["--timeout", "1h"]).sandboxed();
+    ran.expect_status(0).expect_stdout("Hello from ring 3 by SYSCALL.\n");
+    ran.expect(ran.time < Duration::from_secs(scale(10, 60, 200)), "no waiting for the timeout");
+}
+
+/// Kills a sandbox from another thread after a moment; it must end at once.
+#[track_caller]
+fn kill_ends(name: &str, stdin: Stdio, stdout: Stdio) {
+    let sandbox = Sandbox::builder()
+        .program_bytes(name, bytes(name))
+        .stdin(stdin)
+        .stdout(stdout)
+        .build()
+        .expect("a sandbox can be made");
+    let running = sandbox.start().expect("it starts");
+    let handle = running.kill_handle();
+    let killer = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(scale(200, 500, 3000)));
+        handle.kill();
+        Instant::now()
+    });
+    let outcome = running.wait().expect("the VM works");
+    let ended = Instant::now();
+    let killed = killer.join().expect("the killer does not panic");
+    let late = ended.saturating_duration_since(killed);
+    assert_eq!(outcome.end, End::Stopped, "{name}");
+    assert!(late < slack(), "{name} ended {late:?} after the kill");
+}
+
+#[test]
+fn a_kill_ends_a_program_that_computes() {
+    needs_kvm!();
+    kill_ends("spin", Stdio::Closed, Stdio::Closed);
+}
+
+#[test]
+fn a_kill_ends_a_program_that_sleeps() {
+    needs_kvm!();
+    kill_ends("sleep-forever", Stdio::Closed, Stdio::Closed);
+}
+
+#[test]
+fn a_kill_ends_a_program_that_reads_where_nothing_comes() {
+    needs_kvm!();
+    let (reader, _writer) = std::io::pipe().expect("there are pipes");
+    kill_ends("read-stdin", Stdio::Fd(reader.into()), Stdio::Closed);
+}
+
+#[test]
+fn a_kill_ends_a_program_that_writes_where_nobody_reads() {
+    needs_kvm!();
+    let (_reader, writer) = std::io::pipe().expect("there are pipes");
+    kill_ends("write-forever", Stdio::Closed, Stdio::Fd(writer.into()));
+}
+
+#[test]
+fn a_kill_before_the_first_instruction_counts() {
+    needs_kvm!();
+    let sandbox = Sandbox::builder()
+        .program_bytes("spin", bytes("spin"))
+        .stdin(Stdio::Closed)
+        .stdout(Stdio::Closed)
+        .build()
+        .expect("a sandbox can be made");
+    let running = sandbox.start().expect("it starts");
+    running.kill_handle().kill();
+    assert_eq!(running.wait().expect("the VM works").end, End::Stopped);
+}
+
+/// A signal to trapgate ends it, and by that signal.
+#[track_caller]
+fn signal_ends(name: &str, stdin: Stdin, signal: Signal) {
+    let program = program(name);
+    let case = Case::new(&program).stdin(stdin);
+    let started = case.start_sandboxed();
+    thread::sleep(Duration::from_millis(scale(300, 1500, 8000)));
+    started.signal(signal);
+    let limit = Duration::from_millis(scale(300, 1500, 8000)) + slack();
+    started.finish(limit).expect_status(128 + signal as i32);
+}
+
+#[test]
+fn ctrl_c_ends_a_program_that_computes() {
+    needs_kvm!();
+    signal_ends("spin", Stdin::Null, Signal::SIGINT);
+}
+
+#[test]
+fn ctrl_c_ends_a_program_that_reads_where_nothing_comes() {
+    needs_kvm!();
+    signal_ends("read-stdin", Stdin::Open, Signal::SIGINT);
+}
+
+#[test]
+fn sigterm_ends_a_program_that_sleeps() {
+    needs_kvm!();
+    signal_ends("sleep-forever", Stdin::Null, Signal::SIGTERM);
+}
+
+#[test]
+fn a_program_that_takes_all_memory_is_killed_and_told_why() {
+    needs_kvm!();
+    let program = program("oom");
+    let ran = Case::new(&program).options(["--memory", "16M"]).sandboxed();
+    ran.expect_status(137).expect_stdout("touching\n");
+    ran.expect(ran.stderr_text().starts_with("trapgate: "), "a line of trapgate's on stderr");
+    ran.expect_in_stderr("memory").expect_in_stderr("--memory");
+}
+
+#[test]
+fn output_to_one_pipe_keeps_its_order() {
+    needs_kvm!();
+    let writes: Vec<(u8, &[u8])> = (0..40)
+        .map(|number| if number % 3 == 0 { (2, &b"error\n"[..]) } else { (1, &b"out\n"[..]) })
+        .collect();
+    let program = Program::new("writes", &Elf::writing(&writes).bytes());
+    let ran = Case::new(&program).stdout(Stdout::WithStderr).differential();
+    let all: Vec<u8> = writes.iter().flat_map(|(_, bytes)| bytes.iter().copied()).collect();
+    ran.expect_status(0).expect_stdout(all);
+}
+
+#[test]
+fn output_comes_before_the_program_ends() {
+    needs_kvm!();
+    let Some(busybox) = busybox() else { return };
+    let mut command = Case::new(busybox).args(["cat"]).sandbox_command();
+    command.stdin(ProcessStdio::piped()).stdout(ProcessStdio::piped());
+    let mut child = command.spawn().expect("trapgate starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
+    let (send, lines) = mpsc::channel();
+    thread::spawn(move || {
+        let mut line = String::new();
+        while stdout.read_line(&mut line).is_ok_and(|count| count > 0) {
+            if send.send(std::mem::take(&mut line)).is_err() {
+                break;
+            }
+        }
+    });
+    for line in ["one\n", "two\n"] {
+        stdin.write_all(line.as_bytes()).expect("it reads");
+        let got = lines.recv_timeout(Duration::from_secs(scale(10, 30, 120)));
+        if got.as_deref() != Ok(line) {
+            let _ = child.kill();
+            panic!("{command:?}\nexpected {line:?} while it runs\ngot {got:?}");
+        }
+    }
+    drop(stdin);
+    assert!(child.wait().expect("it is ours").success(), "{command:?} fails");
+}
+
+#[test]
+fn a_run_leaves_no_process_behind() {
+    needs_kvm!();
+    let program = program("spin");
+    let mut started = Case::new(&program).start_sandboxed();
+    thread::sleep(Duration::from_millis(scale(200, 1000, 5000)));
+    assert!(started.runs(), "it spins");
+    let children = trapgate_tests::children(started.pid());
+    assert!(children.is_empty(), "trapgate started processes {children:?}");
+}

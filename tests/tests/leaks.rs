@@ -1,0 +1,72 @@
+//! Many sandboxes in one process leave nothing in it.
+//!
+//! Alone in its file: what other tests do in the meantime would count.
+
+use std::fs;
+use std::time::Instant;
+use trapgate::{End, Sandbox, Stdio};
+use trapgate_tests::programs::bytes;
+use trapgate_tests::{needs_kvm, scale};
+
+/// What a process has: entries of its lists, and KiB of resident memory.
+#[derive(Clone, Copy, Debug)]
+struct Holdings {
+    descriptors: usize,
+    threads: usize,
+    resident_kib: u64,
+}
+
+impl Holdings {
+    fn now() -> Holdings {
+        let entries = |path| fs::read_dir(path).expect("there is /proc").count();
+        let status = fs::read_to_string("/proc/self/status").expect("there is /proc");
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let resident = resident.and_then(|line| line.trim().strip_suffix(" kB"));
+        Holdings {
+            descriptors: entries("/proc/self/fd"),
+            threads: entries("/proc/self/task"),
+            resident_kib: resident.and_then(|kib| kib.parse().ok()).expect("VmRSS is in kB"),
+        }
+    }
+}
+
+/// One run of hello, with a pipe for its output.
+fn hello(bytes: &std::sync::Arc<[u8]>) {
+    let (mut reader, writer) = std::io::pipe().expect("there are pipes");
+    let sandbox = Sandbox::builder()
+        .program_bytes("hello-syscall", bytes.clone())
+        .stdin(Stdio::Closed)
+        .stdout(Stdio::Fd(writer.into()))
+        .stderr(Stdio::Closed)
+        .build()
+        .expect("a sandbox can be made");
+    let outcome = sandbox.run().expect("the VM works");
+    assert_eq!(outcome.end, End::Exited(0));
+    let mut output = String::new();
+    std::io::Read::read_to_string(&mut reader, &mut output).expect("a pipe can be read");
+    assert_eq!(output, "Hello from ring 3 by SYSCALL.\n");
+}
+
+#[test]
+fn many_runs_in_a_row_leak_no_descriptor_thread_or_memory() {
+    needs_kvm!();
+    const MOST_GROWTH_KIB: u64 = 2 << 10;
+    let runs = scale(10_000, 20, 5);
+    let bytes = bytes("hello-syscall").into();
+    // What is made once is not a leak.
+    for _ in 0..scale(100, 5, 2) {
+        hello(&bytes);
+    }
+    let before = Holdings::now();
+    let start = Instant::now();
+    for _ in 0..runs {
+        hello(&bytes);
+    }
+    let after = Holdings::now();
+    let each = start.elapsed() / runs;
+    println!("{runs} runs, {each:.1?} each: {before:?} before, {after:?} after");
+    assert_eq!(before.descriptors, after.descriptors, "descriptors after {runs} runs");
+    assert_eq!(before.threads, after.threads, "threads after {runs} runs");
+    let grown = after.resident_kib.saturating_sub(before.resident_kib);
+    assert!(grown < MOST_GROWTH_KIB, "{runs} runs grew the process by {grown} KiB");
+}
