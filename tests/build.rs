@@ -34,14 +34,9 @@ fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let target = env::var("TARGET").expect("cargo sets TARGET");
     println!("cargo:rustc-env=TRAPGATE_TESTS_TARGET={target}");
-    for watched in [
-        "abi",
-        "guest-rt",
-        "images/Cargo.toml",
-        "images/src",
-        "tests/programs",
-        "Cargo.toml",
-    ] {
+    for watched in
+        ["abi", "guest-rt", "images/Cargo.toml", "images/src", "tests/programs", "Cargo.toml"]
+    {
         let watched = workspace.join(watched);
         println!("cargo:rerun-if-changed={}", watched.display());
     }
@@ -149,9 +144,8 @@ fn clean(program: std::ffi::OsString) -> Command {
 /// Whether rustc finds a library for the target.
 fn target_is_installed(target: &str) -> bool {
     let rustc = env::var_os("RUSTC").expect("cargo sets RUSTC");
-    let output = Command::new(rustc)
-        .args(["--print", "target-libdir", "--target", target])
-        .output();
+    let output =
+        Command::new(rustc).args(["--print", "target-libdir", "--target", target]).output();
     output.is_ok_and(|output| {
         let directory = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         fs::read_dir(directory).is_ok_and(|entries| entries.count() > 0)
@@ -160,7 +154,8 @@ fn target_is_installed(target: &str) -> bool {
 
 /// The table as Rust source.
 fn table(entries: &[Entry]) -> String {
-    let mut text = String::from("// Made by tests/build.rs out of tests/programs and images.\n&[\n");
+    let mut text =
+        String::from("// Made by tests/build.rs out of tests/programs and images.\n&[\n");
     for (name, entry) in entries {
         let value = match entry {
             Ok(file) => format!("Embedded::Bytes(include_bytes!({file:?}))"),

@@ -36,14 +36,7 @@ pub struct Segment {
 impl Segment {
     /// Memory without bytes in the file.
     pub const fn empty(address: u64, size: u64) -> Segment {
-        Segment {
-            kind: PT_LOAD,
-            flags: RW,
-            offset: 0,
-            address,
-            file_size: 0,
-            memory_size: size,
-        }
+        Segment { kind: PT_LOAD, flags: RW, offset: 0, address, file_size: 0, memory_size: size }
     }
 }
 
@@ -92,7 +85,7 @@ impl Elf {
         const CODE: usize = 5 + 5 + 7 + 5 + 2;
         let mut elf = Elf::exiting(0);
         let exit = std::mem::take(&mut elf.body);
-        let mut text = Vec::new();
+        let mut text: Vec<u8> = Vec::new();
         for (index, (fd, bytes)) in writes.iter().enumerate() {
             // From the instruction behind the LEA to the bytes.
             let behind = CODE * index + 5 + 5 + 7;
@@ -104,7 +97,7 @@ impl Elf {
             elf.body.push(0xba);
             elf.body.extend((bytes.len() as u32).to_le_bytes());
             elf.body.extend([0x0f, 0x05]);
-            text.extend(*bytes);
+            text.extend_from_slice(bytes);
         }
         elf.body.extend(exit);
         elf.body.extend(text);

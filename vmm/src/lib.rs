@@ -17,6 +17,7 @@
 
 pub mod boot;
 pub mod config;
+pub mod doctor;
 pub mod error;
 pub mod exit;
 pub mod host;

@@ -19,6 +19,7 @@ fn main() -> ExitCode {
     env_logger::Builder::new().filter_level(cli.log).format_timestamp(None).init();
     let result = match cli.command {
         Command::Run(args) => cli::run::main(args),
+        Command::Doctor(args) => cli::doctor::main(&args),
     };
     match result {
         Ok(status) => ExitCode::from(status),

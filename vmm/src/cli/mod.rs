@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand.
 
+pub(crate) mod doctor;
 pub(crate) mod run;
 
 use clap::{Parser, Subcommand};
@@ -33,4 +34,6 @@ Exit status:
 pub(crate) enum Command {
     /// Run a program in a sandbox
     Run(run::Args),
+    /// Say whether this host can run sandboxes, and how each door arrives
+    Doctor(doctor::Args),
 }

@@ -1,0 +1,265 @@
+//! What this host can do for a sandbox: looked up, and tried.
+//!
+//! [`examine`] collects facts; `cli::doctor` prints them. Nothing is guessed:
+//! each door is tried with a program that goes through it.
+
+use crate::config::Stdio;
+use crate::kvm::{Kind, vm};
+use crate::sandbox::{End, Sandbox};
+use crate::stats::Stats;
+use crate::{ByteSize, Error};
+use kvm_ioctls::{Cap, Kvm};
+use serde::Serialize;
+use std::arch::x86_64::__cpuid;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+/// Goes through the door named by its argument, and through no other.
+static DOOR_PROBE: &[u8] = include_bytes!(env!("TRAPGATE_DOOR_PROBE"));
+
+/// Memory of the sandbox that tries a door.
+const PROBE_MEMORY: ByteSize = ByteSize(4 << 20);
+/// Longer than any door takes, on any KVM.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How a door's instruction arrives on this host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase", tag = "delivery")]
+pub enum Delivery {
+    /// The CPU itself reached the entry point in ring 0.
+    Native,
+    /// It raised an exception, and the kernel carried the call out.
+    Trapped,
+    /// It does neither.
+    Failed {
+        /// What happened instead.
+        reason: String,
+    },
+}
+
+/// A door, tried.
+#[derive(Clone, Debug, Serialize)]
+pub struct TriedDoor {
+    /// The door's name.
+    pub name: &'static str,
+    /// What came of it.
+    #[serde(flatten)]
+    pub delivery: Delivery,
+}
+
+/// A capability of KVM's that trapgate uses.
+#[derive(Clone, Debug, Serialize)]
+pub struct Capability {
+    /// Its name in KVM's interface.
+    pub name: &'static str,
+    /// Whether trapgate needs it.
+    pub required: bool,
+    /// Whether it is there.
+    pub present: bool,
+}
+
+/// The CPU as CPUID describes it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Cpu {
+    /// The maker's name, as in CPUID leaf 0.
+    pub vendor: String,
+    /// The brand string.
+    pub model_name: String,
+    /// Family, as displayed.
+    pub family: u32,
+    /// Model, as displayed.
+    pub model: u32,
+    /// Stepping.
+    pub stepping: u32,
+    /// The host kernel's mitigations, by vulnerability.
+    pub mitigations: BTreeMap<String, String>,
+}
+
+/// Something that is wrong, and what to do about it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Problem {
+    /// Whether no workload can run because of it.
+    pub fatal: bool,
+    /// What is wrong.
+    pub what: String,
+    /// What to do.
+    pub advice: String,
+}
+
+/// Everything [`examine`] found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// trapgate's version.
+    pub version: &'static str,
+    /// Whether workloads can run.
+    pub usable: bool,
+    /// The host's kernel.
+    pub kernel: String,
+    /// KVM's API version, if /dev/kvm could be opened.
+    pub api_version: Option<i32>,
+    /// The kind of KVM.
+    pub kind: Kind,
+    /// KVM's modules that are loaded.
+    pub modules: Vec<String>,
+    /// The capabilities that trapgate uses.
+    pub capabilities: Vec<Capability>,
+    /// The CPU.
+    pub cpu: Cpu,
+    /// The doors.
+    pub doors: Vec<TriedDoor>,
+    /// What is wrong.
+    pub problems: Vec<Problem>,
+}
+
+/// Looks at this host and tries it.
+pub fn examine() -> Report {
+    let mut problems = Vec::new();
+    let mut fatal = |what: String, advice: &str| {
+        problems.push(Problem { fatal: true, what, advice: advice.to_owned() });
+    };
+    let kvm = match vm::open() {
+        Ok(kvm) => Some(kvm),
+        Err(Error::NoKvm { source, advice }) => {
+            fatal(format!("/dev/kvm cannot be used: {source}"), advice);
+            None
+        }
+        Err(error) => {
+            fatal(error.to_string(), "use a Linux with KVM's stable interface");
+            None
+        }
+    };
+    let capabilities = kvm.as_ref().map(capabilities).unwrap_or_default();
+    for missing in capabilities.iter().filter(|cap| cap.required && !cap.present) {
+        fatal(format!("this KVM has no {}", missing.name), "use a newer Linux");
+    }
+    let doors = if kvm.is_some() { try_doors() } else { Vec::new() };
+    for door in &doors {
+        if let Delivery::Failed { reason } = &door.delivery {
+            let advice = "report it, with the output of 'trapgate doctor --json'";
+            fatal(format!("{}: {reason}", door.name), advice);
+        }
+    }
+    let kind = Kind::of_this_host();
+    if kvm.is_some() && kind == Kind::Software {
+        problems.push(Problem {
+            fatal: false,
+            what: "this KVM is a software one: ring 0 is interpreted, every door is trapped"
+                .to_owned(),
+            advice: "workloads run; figures are not hardware's: measure on a host with VMX or SVM"
+                .to_owned(),
+        });
+    }
+    Report {
+        version: env!("CARGO_PKG_VERSION"),
+        usable: problems.iter().all(|problem| !problem.fatal),
+        kernel: read("/proc/sys/kernel/osrelease"),
+        api_version: kvm.map(|kvm| kvm.get_api_version()),
+        kind,
+        modules: modules(),
+        capabilities,
+        cpu: cpu(),
+        doors,
+        problems,
+    }
+}
+
+fn capabilities(kvm: &Kvm) -> Vec<Capability> {
+    /// Not in kvm-ioctls: KVM_CAP_BINARY_STATS_FD.
+    const STATS_FD: u64 = 203;
+    let list = [
+        ("KVM_CAP_USER_MEMORY", true, kvm.check_extension(Cap::UserMemory)),
+        ("KVM_CAP_EXT_CPUID", true, kvm.check_extension(Cap::ExtCpuid)),
+        ("KVM_CAP_IMMEDIATE_EXIT", true, kvm.check_extension(Cap::ImmediateExit)),
+        ("KVM_CAP_GET_TSC_KHZ", true, kvm.check_extension(Cap::GetTscKhz)),
+        ("KVM_CAP_XCRS", false, kvm.check_extension(Cap::Xcrs)),
+        ("KVM_CAP_BINARY_STATS_FD", false, kvm.check_extension_raw(STATS_FD as _) > 0),
+    ];
+    list.map(|(name, required, present)| Capability { name, required, present }).to_vec()
+}
+
+/// Tries each door of this kernel in a sandbox of its own.
+fn try_doors() -> Vec<TriedDoor> {
+    let doors = [("SYSCALL, 64-bit", "syscall64"), ("INT 0x80, 64-bit", "int80")];
+    doors
+        .into_iter()
+        .map(|(name, argument)| TriedDoor { name, delivery: try_door(name, argument) })
+        .collect()
+}
+
+fn try_door(name: &str, argument: &str) -> Delivery {
+    let outcome = Sandbox::builder()
+        .program_bytes("door-probe", DOOR_PROBE)
+        .args([argument])
+        .memory(PROBE_MEMORY)
+        .timeout(PROBE_TIMEOUT)
+        .stdin(Stdio::Closed)
+        .stdout(Stdio::Closed)
+        .stderr(Stdio::Closed)
+        .build()
+        .and_then(Sandbox::run);
+    let failed = |reason| Delivery::Failed { reason };
+    match outcome {
+        Err(error) => failed(error.to_string()),
+        Ok(outcome) => match outcome.end {
+            End::Exited(0) => delivery(name, &outcome.stats),
+            End::Exited(_) => failed("getpid through it gave a wrong answer".to_owned()),
+            End::Killed(crash) => failed(crash.to_string().lines().next().unwrap_or("").to_owned()),
+            End::TimedOut | End::Stopped => failed("it hangs".to_owned()),
+        },
+    }
+}
+
+fn delivery(name: &str, stats: &Stats) -> Delivery {
+    match stats.doors.iter().find(|door| door.name == name) {
+        Some(door) if door.native > 0 && door.trapped == 0 => Delivery::Native,
+        Some(door) if door.trapped > 0 && door.native == 0 => Delivery::Trapped,
+        _ => Delivery::Failed { reason: "the kernel did not see its calls".to_owned() },
+    }
+}
+
+fn modules() -> Vec<String> {
+    let known = ["kvm", "kvm_intel", "kvm_amd", "kvm_pvm"];
+    let loaded = known.iter().filter(|name| Path::new("/sys/module").join(name).exists());
+    loaded.map(|name| (*name).to_owned()).collect()
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path).map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
+}
+
+/// CPUID leaves 0, 1 and 8000_0002 to 8000_0004 (Intel SDM vol. 2A, "CPUID").
+fn cpu() -> Cpu {
+    let text = |registers: &[u32]| {
+        let bytes: Vec<u8> = registers.iter().flat_map(|register| register.to_le_bytes()).collect();
+        String::from_utf8_lossy(&bytes).trim_matches(['\0', ' ']).to_owned()
+    };
+    let maker = __cpuid(0);
+    let signature = __cpuid(1).eax;
+    let brand = [0x8000_0002, 0x8000_0003, 0x8000_0004].map(|leaf| {
+        let leaf = __cpuid(leaf);
+        [leaf.eax, leaf.ebx, leaf.ecx, leaf.edx]
+    });
+    let (family, model) = (signature >> 8 & 0xf, signature >> 4 & 0xf);
+    let extended = matches!(family, 6 | 15);
+    Cpu {
+        vendor: text(&[maker.ebx, maker.edx, maker.ecx]),
+        model_name: text(brand.as_flattened()),
+        family: if family == 15 { 15 + (signature >> 20 & 0xff) } else { family },
+        model: if extended { model | signature >> 12 & 0xf0 } else { model },
+        stepping: signature & 0xf,
+        mitigations: mitigations(),
+    }
+}
+
+fn mitigations() -> BTreeMap<String, String> {
+    let directory = Path::new("/sys/devices/system/cpu/vulnerabilities");
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| {
+            let state = fs::read_to_string(entry.path()).ok()?;
+            Some((entry.file_name().to_string_lossy().into_owned(), state.trim().to_owned()))
+        })
+        .collect()
+}
