@@ -43,6 +43,7 @@ pub extern "C" fn exception_from_user(regs: &mut PtRegs, vector: u64) {
     } else if vector == u64::from(vector::UD) && trapped_door(regs) {
         // Carried out.
     } else {
+        let vector = if is_forbidden_int(regs, vector) { vector::GP.into() } else { vector };
         let fault = describe(regs, vector, 0);
         signal::deliver_fault(signal_of(vector), &fault, regs);
     }
@@ -65,7 +66,7 @@ fn trapped_syscall_64(regs: &mut PtRegs) -> bool {
 /// The flags that a program may set by POPF, and those that it always has.
 const fn user_rflags(claimed: u64) -> u64 {
     const ID: u64 = 1 << 21;
-    const USER: u64 = 0xcd5 | rflags::TF | rflags::AC | ID;
+    const USER: u64 = 0xcd5 | rflags::TF | rflags::NT | rflags::AC | ID;
     claimed & USER | rflags::FIXED | rflags::IF
 }
 
@@ -96,6 +97,12 @@ fn trapped_door(regs: &mut PtRegs) -> bool {
     } else {
         false
     }
+}
+
+/// Whether this is an INT n of a vector that is not for ring 3, which some
+/// KVMs deliver as #UD: architecturally it is #GP.
+fn is_forbidden_int(regs: &PtRegs, vector: u64) -> bool {
+    vector == u64::from(vector::UD) && matches!(UserPtr::<u8>::new(regs.rip).read(), Ok(0xcd))
 }
 
 /// Whether these two bytes stand at a user address.
@@ -240,7 +247,6 @@ mod tests {
     fn claimed_flags_cannot_raise_iopl_or_mask_interrupts() {
         let flags = user_rflags(u64::MAX);
         assert_eq!(flags & rflags::IOPL, 0);
-        assert_eq!(flags & rflags::NT, 0);
         assert_ne!(user_rflags(0) & rflags::IF, 0);
         assert_ne!(flags & rflags::DF, 0);
     }

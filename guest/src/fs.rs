@@ -21,7 +21,7 @@ pub const O_WRONLY: u32 = 1;
 /// `O_APPEND`.
 pub const O_APPEND: u32 = 0o2000;
 
-/// The most descriptors: `RLIMIT_NOFILE`.
+/// The most descriptors: the hard `RLIMIT_NOFILE`.
 pub const MAX_DESCRIPTORS: usize = 1024;
 
 /// An open file description (open(2)): shared by descriptors that dup(2) made.
@@ -120,28 +120,34 @@ impl FileTable {
         slot.map(|descriptor| descriptor.file.clone()).ok_or(Errno::EBADF)
     }
 
-    /// Puts `descriptor` in the lowest free slot from `least` on.
+    /// Puts `descriptor` in the lowest free slot from `least` on, below
+    /// `limit`: the soft `RLIMIT_NOFILE`.
     ///
     /// # Errors
     /// EMFILE; EINVAL if `least` is beyond the limit, as fcntl(2) has it.
-    pub fn insert(&mut self, least: u32, descriptor: Descriptor) -> Result<u32, Errno> {
+    pub fn insert(
+        &mut self,
+        least: u32,
+        limit: usize,
+        descriptor: Descriptor,
+    ) -> Result<u32, Errno> {
         let least = least as usize;
-        if least >= MAX_DESCRIPTORS {
+        if least >= limit {
             return Err(Errno::EINVAL);
         }
         let free = |slot: &usize| self.slots.get(*slot).is_none_or(Option::is_none);
-        let slot = (least..MAX_DESCRIPTORS).find(free).ok_or(Errno::EMFILE)?;
-        self.replace(slot as u32, descriptor)?;
+        let slot = (least..limit).find(free).ok_or(Errno::EMFILE)?;
+        self.replace(slot as u32, limit, descriptor)?;
         Ok(slot as u32)
     }
 
-    /// Puts `descriptor` into slot `fd`, closing what was there.
+    /// Puts `descriptor` into slot `fd`, below `limit`, closing what was there.
     ///
     /// # Errors
     /// EBADF beyond the limit.
-    pub fn replace(&mut self, fd: u32, descriptor: Descriptor) -> Result<(), Errno> {
+    pub fn replace(&mut self, fd: u32, limit: usize, descriptor: Descriptor) -> Result<(), Errno> {
         let slot = fd as usize;
-        if slot >= MAX_DESCRIPTORS {
+        if slot >= limit.min(MAX_DESCRIPTORS) {
             return Err(Errno::EBADF);
         }
         if self.slots.len() <= slot {
@@ -182,13 +188,13 @@ mod tests {
     fn dup_takes_the_lowest_free_slot_and_close_frees_it() {
         let mut table = table();
         let descriptor = table.descriptor(1).unwrap().clone();
-        assert_eq!(table.insert(0, descriptor.clone()), Ok(2));
-        assert_eq!(table.insert(10, descriptor.clone()), Ok(10));
+        assert_eq!(table.insert(0, MAX_DESCRIPTORS, descriptor.clone()), Ok(2));
+        assert_eq!(table.insert(10, MAX_DESCRIPTORS, descriptor.clone()), Ok(10));
         table.close(0).unwrap();
         assert_eq!(table.close(0), Err(Errno::EBADF));
-        assert_eq!(table.insert(0, descriptor.clone()), Ok(0));
-        assert_eq!(table.insert(1024, descriptor.clone()), Err(Errno::EINVAL));
-        assert_eq!(table.insert(1023, descriptor.clone()), Ok(1023));
-        assert_eq!(table.insert(1023, descriptor), Err(Errno::EMFILE));
+        assert_eq!(table.insert(0, MAX_DESCRIPTORS, descriptor.clone()), Ok(0));
+        assert_eq!(table.insert(1024, MAX_DESCRIPTORS, descriptor.clone()), Err(Errno::EINVAL));
+        assert_eq!(table.insert(1023, MAX_DESCRIPTORS, descriptor.clone()), Ok(1023));
+        assert_eq!(table.insert(1023, MAX_DESCRIPTORS, descriptor), Err(Errno::EMFILE));
     }
 }

@@ -184,30 +184,40 @@ pub fn copy_prefix(to: &mut [u8], address: u64) -> usize {
     to.len() - unsafe { usercopy::copy(to.as_mut_ptr(), address as *const u8, to.len()) }
 }
 
-/// A NUL-terminated string of at most `limit` bytes, without its NUL.
+/// What [`read_string`] found.
+pub struct UserString {
+    /// The bytes before the NUL.
+    pub bytes: Vec<u8>,
+    /// Whether there was a NUL among the bytes read.
+    pub terminated: bool,
+}
+
+/// Reads a string up to its NUL, and `count` bytes at most, the NUL included:
+/// Linux's `strncpy_from_user`.
 ///
 /// # Errors
-/// EFAULT; `too_long` if no NUL comes within the limit.
-pub fn read_string(from: UserPtr<u8>, limit: usize, too_long: Errno) -> Result<Vec<u8>, Errno> {
-    let mut string = Vec::new();
+/// EFAULT.
+pub fn read_string(from: UserPtr<u8>, count: usize) -> Result<UserString, Errno> {
+    let mut bytes = Vec::new();
     let mut address = from.address;
     let mut chunk = [0u8; 64];
-    while string.len() <= limit {
+    while bytes.len() < count {
         // Up to the page's end and no further: the string may end there.
-        let room = (PAGE_SIZE - address % PAGE_SIZE).min(chunk.len() as u64) as usize;
+        let to_page_end = (PAGE_SIZE - address % PAGE_SIZE) as usize;
+        let room = to_page_end.min(chunk.len()).min(count - bytes.len());
         let piece = &mut chunk[..room];
         let got = copy_prefix(piece, address);
         if let Some(end) = piece[..got].iter().position(|&byte| byte == 0) {
-            string.extend_from_slice(&piece[..end]);
-            return if string.len() <= limit { Ok(string) } else { Err(too_long) };
+            bytes.extend_from_slice(&piece[..end]);
+            return Ok(UserString { bytes, terminated: true });
         }
         if got < room {
             return Err(Errno::EFAULT);
         }
-        string.extend_from_slice(piece);
+        bytes.extend_from_slice(piece);
         address += room as u64;
     }
-    Err(too_long)
+    Ok(UserString { bytes, terminated: false })
 }
 
 plain_struct! {

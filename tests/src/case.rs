@@ -282,7 +282,9 @@ impl Case {
 fn no_core_dumps() {
     static ONCE: Once = Once::new();
     // What cannot be limited is only untidy.
-    ONCE.call_once(|| drop(setrlimit(Resource::RLIMIT_CORE, 0, 0)));
+    ONCE.call_once(|| {
+        let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+    });
 }
 
 /// Where two outputs part, for failure messages.

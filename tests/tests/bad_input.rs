@@ -158,7 +158,7 @@ fn a_file_without_permission_cannot_be_executed() {
     }
     let closed = directory();
     fs::write(closed.path().join("file"), b"").expect("it is ours");
-    fs::set_permissions(closed.path(), Permissions::from_mode(0)).expect("it is ours");
+    fs::set_permissions(closed.path(), Permissions::from_mode(0o000)).expect("it is ours");
     let case = Case::new(closed.path().join("file"));
     if Uid::effective().is_root() {
         if let Some((_copy, command)) = as_nobody(&case) {

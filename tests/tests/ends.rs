@@ -7,10 +7,10 @@ use std::process::Stdio as ProcessStdio;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
-use trapgate::image::symbols::Symbol;
+use trapgate::kernel::{IMAGE, Kernel};
+use trapgate::memory::GuestRam;
 use trapgate::report::signal_name;
 use trapgate::{End, Sandbox, Stdio};
-use trapgate_abi::layout::{KERNEL_BASE, KERNEL_PHYS_END, VECTORS};
 use trapgate_tests::elf::Elf;
 use trapgate_tests::programs::bytes;
 use trapgate_tests::{Case, Program, Stdin, Stdout, busybox, needs_kvm, program, scale};
@@ -80,13 +80,11 @@ fn a_mistake_ends_the_program_by_the_signal_that_linux_sends() {
 #[test]
 fn a_jump_to_the_kernels_entry_is_no_system_call() {
     needs_kvm!();
-    let kernel = trapgate::kernel::symbols();
-    let program = program("crash");
     // Where a KVM traps SYSCALL, it is a fault at this very address.
-    let mut text = VECTORS..KERNEL_BASE + KERNEL_PHYS_END;
-    let is_entry = |symbol: &Symbol| symbol.offset == 0 && symbol.name.ends_with("entry_syscall64");
-    let entry = text.find(|at| kernel.lookup(*at, 0).as_ref().is_some_and(is_entry));
-    let address = format!("{:#x}", entry.expect("the kernel has an entry_syscall64"));
+    let ram = GuestRam::new(4 << 20).expect("there is memory");
+    let kernel = Kernel::load(IMAGE, &ram).expect("the kernel can be loaded");
+    let address = format!("{:#x}", kernel.syscall64);
+    let program = program("crash");
     let ran = Case::new(&program).args(["jump-lstar", &address]).differential();
     ran.expect_status(139).expect_in_stderr("SIGSEGV");
 }

@@ -8,12 +8,13 @@
 use crate::fs::{Descriptor, O_APPEND, O_NONBLOCK, OpenFile};
 use crate::host::{Call, call};
 use crate::mm::vma::Prot;
-use crate::sys::signal;
 use crate::sys::time::Timespec;
+use crate::sys::{process, signal};
 use crate::syscall::define::{SysResult, syscall_define};
 use crate::task::current;
-use crate::user::{IoVec, UserPtr, access_ok, plain_struct, read_iovecs, read_string};
+use crate::user::{IoVec, UserPtr, UserString, access_ok, plain_struct, read_iovecs, read_string};
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 use trapgate_abi::Errno;
 use trapgate_abi::file::{FileStatus, mode};
@@ -39,7 +40,7 @@ fn transfer(
     whole: bool,
     request: &mut dyn FnMut(u64) -> Request,
 ) -> SysResult {
-    if ranges.iter().any(|range| !access_ok(range.base, range.length.min(MAX_RW_COUNT))) {
+    if ranges.iter().any(|range| !access_ok(range.base, range.length)) {
         return Err(Errno::EFAULT);
     }
     let mut limit = MAX_RW_COUNT;
@@ -122,9 +123,13 @@ fn output(file: &OpenFile, ranges: &[IoVec]) -> SysResult {
     result
 }
 
+/// pread(2)'s offset, which is checked before the descriptor.
+fn position(offset: i64) -> Result<u64, Errno> {
+    u64::try_from(offset).map_err(|_| Errno::EINVAL)
+}
+
 /// pread(2): only of what has positions.
-fn input_at(file: &OpenFile, ranges: &[IoVec], offset: i64) -> SysResult {
-    let offset = u64::try_from(offset).map_err(|_| Errno::EINVAL)?;
+fn input_at(file: &OpenFile, ranges: &[IoVec], offset: u64) -> SysResult {
     if file.is_stream() {
         return Err(Errno::ESPIPE);
     }
@@ -164,12 +169,14 @@ syscall_define! {
 syscall_define! {
     /// pread(2)
     fn pread64(fd: u32, buffer: UserPtr<u8>, count: u64, offset: i64) {
+        let offset = position(offset)?;
         input_at(&*file(fd)?, &[IoVec { base: buffer.address(), length: count }], offset)
     }
 }
 syscall_define! {
     /// preadv(2)
     fn preadv(fd: u32, vectors: UserPtr<IoVec>, count: u64, offset: i64) {
+        let offset = position(offset)?;
         input_at(&*file(fd)?, &read_iovecs(vectors, count)?, offset)
     }
 }
@@ -202,16 +209,21 @@ syscall_define! {
 
 const O_CLOEXEC: u32 = 0o2_000_000;
 
+/// The soft `RLIMIT_NOFILE`.
+fn max_descriptors() -> usize {
+    process::limit(process::rlimit::NOFILE).map_or(0, |[soft, _]| soft as usize)
+}
+
 fn duplicate(fd: u32, least: u32, close_on_exec: bool) -> SysResult {
     let mut files = current().process.files.lock();
     let file = files.file(fd)?;
-    files.insert(least, Descriptor { file, close_on_exec }).map(u64::from)
+    files.insert(least, max_descriptors(), Descriptor { file, close_on_exec }).map(u64::from)
 }
 
 fn duplicate_to(old: u32, new: u32, close_on_exec: bool) -> SysResult {
     let mut files = current().process.files.lock();
     let file = files.file(old)?;
-    files.replace(new, Descriptor { file, close_on_exec }).map(|()| new.into())
+    files.replace(new, max_descriptors(), Descriptor { file, close_on_exec }).map(|()| new.into())
 }
 
 /// Commands of fcntl(2).
@@ -405,7 +417,7 @@ syscall_define! {
     /// fstatat(2): of an open file; no path names one.
     fn newfstatat(fd: u32, path: UserPtr<u8>, buffer: UserPtr<Stat>, flags: u32) {
         const EMPTY_PATH: u32 = 0x1000;
-        let path = read_string(path, PATH_MAX - 1, Errno::ENAMETOOLONG)?;
+        let path = read_path(path)?;
         if path.is_empty() && flags & EMPTY_PATH != 0 {
             return write_status(fd, buffer);
         }
@@ -413,10 +425,16 @@ syscall_define! {
     }
 }
 
+/// Reads a path, for what it may say of the pointer.
+fn read_path(path: UserPtr<u8>) -> Result<Vec<u8>, Errno> {
+    let UserString { bytes, terminated } = read_string(path, PATH_MAX)?;
+    if terminated { Ok(bytes) } else { Err(Errno::ENAMETOOLONG) }
+}
+
 /// What a call with a path answers while there are no files: the path is
 /// read, so that a bad pointer is found.
 fn no_such_file(path: UserPtr<u8>) -> SysResult {
-    read_string(path, PATH_MAX - 1, Errno::ENAMETOOLONG)?;
+    read_path(path)?;
     Err(Errno::ENOENT)
 }
 
@@ -497,7 +515,7 @@ fn poll_for(entries: UserPtr<PollFd>, count: u32, timeout_ns: i64) -> SysResult 
     }
     let mut wanted = [None::<u16>; HOST_FILES];
     let mut invalid = 0;
-    let mut list = alloc::vec::Vec::new();
+    let mut list = Vec::new();
     for index in 0..count.into() {
         let entry = entries.offset(index).read()?;
         let host = match entry.fd {

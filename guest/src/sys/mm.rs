@@ -13,10 +13,11 @@ fn memory() -> MutexGuard<'static, AddressSpace> {
     current().process.memory.lock()
 }
 
-/// `PROT_*` with the two bits that only stacks of other machines heed.
+/// `PROT_*` without the bits that mean nothing on x86: `PROT_SEM`, and the two
+/// for stacks.
 fn prot(bits: u64) -> Result<Prot, Errno> {
-    const GROWS: u64 = 0x0300_0000;
-    Prot::from_bits(bits & !GROWS).ok_or(Errno::EINVAL)
+    const IGNORED: u64 = 0x0300_0008;
+    Prot::from_bits(bits & !IGNORED).ok_or(Errno::EINVAL)
 }
 
 /// `MAP_*` of mmap(2).
@@ -96,6 +97,8 @@ mod madv {
     pub(super) const WILLNEED: u32 = 3;
     pub(super) const DONTNEED: u32 = 4;
     pub(super) const FREE: u32 = 8;
+    pub(super) const DONTFORK: u32 = 10;
+    pub(super) const DOFORK: u32 = 11;
     pub(super) const MERGEABLE: u32 = 12;
     pub(super) const DODUMP: u32 = 17;
     pub(super) const COLD: u32 = 20;
@@ -109,6 +112,8 @@ syscall_define! {
         match advice {
             madv::DONTNEED | madv::FREE => memory().discard(address, length)?,
             madv::NORMAL..=madv::WILLNEED
+            | madv::DONTFORK
+            | madv::DOFORK
             | madv::MERGEABLE..=madv::DODUMP
             | madv::COLD
             | madv::PAGEOUT => memory().check_mapped(address, length)?,

@@ -181,13 +181,9 @@ syscall_define! {
         let name = UserPtr::<[u8; 16]>::new(first);
         match option {
             pr::SET_NAME => {
+                // A longer name is cut.
+                let string = crate::user::read_string(name.cast(), 15)?.bytes;
                 let mut bytes = [0; 16];
-                let string = crate::user::read_string(name.cast(), 15, Errno::ERANGE);
-                let string = match string {
-                    // A longer name is cut.
-                    Err(Errno::ERANGE) => name.read()?[..15].into(),
-                    other => other?,
-                };
                 bytes[..string.len()].copy_from_slice(&string);
                 *current().name.lock() = bytes;
                 Ok(0)
@@ -204,18 +200,18 @@ syscall_define! {
 }
 
 /// `RLIMIT_*` of getrlimit(2) with a default that is not "unlimited".
-mod rlimit {
+pub(super) mod rlimit {
     pub(super) const STACK: u32 = 3;
     pub(super) const CORE: u32 = 4;
     pub(super) const NPROC: u32 = 6;
-    pub(super) const NOFILE: u32 = 7;
+    pub(in crate::sys) const NOFILE: u32 = 7;
     pub(super) const COUNT: u32 = 16;
 }
 
 const INFINITY: u64 = u64::MAX;
 
 /// The soft and hard limit of `resource` now.
-fn limit(resource: u32) -> Result<[u64; 2], Errno> {
+pub(super) fn limit(resource: u32) -> Result<[u64; 2], Errno> {
     if resource >= rlimit::COUNT {
         return Err(Errno::EINVAL);
     }

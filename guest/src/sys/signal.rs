@@ -36,6 +36,9 @@ const SIGWINCH: u8 = 28;
 /// Signals have numbers 1 to this.
 const SIGNALS: i32 = 64;
 
+/// The `SA_*` flags that there are (sigaction(2)).
+const SA_KNOWN: u64 = 0xdc00_0807;
+
 const SIG_DFL: u64 = 0;
 const SIG_IGN: u64 = 1;
 
@@ -152,7 +155,13 @@ syscall_define! {
         let before = action(signal);
         if let Some(new) = new {
             let mask = new.mask & !UNBLOCKABLE;
-            let KernelSigaction { handler, flags, restorer, .. } = new;
+            let KernelSigaction { handler, restorer, .. } = new;
+            // Unknown flags are cleared, which is how programs ask for them.
+            let flags = new.flags & SA_KNOWN;
+            let ignored = default_action(signal) == Default::Ignore;
+            if handler == SIG_IGN || handler == SIG_DFL && ignored {
+                current().pending.fetch_and(!bit(signal), Ordering::Relaxed);
+            }
             let action = SignalAction { handler, flags, restorer, mask };
             current().process.actions.lock().insert(signal, action);
         }

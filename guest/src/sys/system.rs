@@ -5,6 +5,7 @@ use crate::clock::NSEC_PER_SEC;
 use crate::host::Call;
 use crate::mm::frames::FRAMES;
 use crate::mm::vma::Prot;
+use crate::sys::time::{self, Timespec};
 use crate::syscall::define::syscall_define;
 use crate::task::current;
 use crate::user::{UserPtr, access_ok, plain_struct};
@@ -185,7 +186,15 @@ syscall_define! {
 }
 syscall_define! {
     /// getpriority(2): nice value 0, which the system call answers as 20.
-    fn getpriority(_which: i32, _who: i32) { Ok(20) }
+    fn getpriority(which: i32, who: i32) {
+        const PRIO_USER: i32 = 2;
+        match which {
+            0..PRIO_USER => check_pid(who).map_err(|_| Errno::ESRCH).map(|()| 20),
+            PRIO_USER if who == 0 => Ok(20),
+            PRIO_USER => Err(Errno::ESRCH),
+            _ => Err(Errno::EINVAL),
+        }
+    }
 }
 
 syscall_define! {
@@ -212,26 +221,54 @@ mod futex_op {
     pub(super) const WAKE: u32 = 1;
     pub(super) const WAIT_BITSET: u32 = 9;
     pub(super) const WAKE_BITSET: u32 = 10;
+    pub(super) const CLOCK_REALTIME: u32 = 256;
     pub(super) const COMMAND: u32 = 0x7f;
 }
 
 syscall_define! {
     /// futex(2) with one task: a wait whose value has changed answers EAGAIN,
-    /// a wake wakes nobody. A wait that only another task could end is
-    /// EDEADLK, and not a hang.
-    fn futex(word: UserPtr<u32>, operation: u32, value: u32, timeout: UserPtr<u64>) {
-        match operation & futex_op::COMMAND {
+    /// one with a timeout waits for that, a wake wakes nobody. A wait that
+    /// only another task could end is EDEADLK, and not a hang.
+    fn futex(
+        word: UserPtr<u32>,
+        operation: u32,
+        value: u32,
+        timeout: UserPtr<Timespec>,
+        _second: u64,
+        bitset: u32,
+    ) {
+        let command = operation & futex_op::COMMAND;
+        let with_bitset = matches!(command, futex_op::WAIT_BITSET | futex_op::WAKE_BITSET);
+        if with_bitset && bitset == 0 {
+            return Err(Errno::EINVAL);
+        }
+        match command {
             futex_op::WAIT | futex_op::WAIT_BITSET => {
+                let time = if timeout.is_null() { None } else { Some(timeout.read()?.to_ns()?) };
+                check_futex(word)?;
                 if word.read()? != value {
-                    Err(Errno::EAGAIN)
-                } else if timeout.is_null() {
-                    Err(Errno::EDEADLK)
-                } else {
-                    Err(Errno::ETIMEDOUT)
+                    return Err(Errno::EAGAIN);
                 }
+                let time = time.ok_or(Errno::EDEADLK)?;
+                let clock = &current().process.clock;
+                let wait = match (command, operation & futex_op::CLOCK_REALTIME != 0) {
+                    (futex_op::WAIT, _) => time,
+                    (_, true) => time.saturating_sub(clock.realtime()),
+                    (_, false) => time.saturating_sub(clock.monotonic()),
+                };
+                time::sleep(wait)?;
+                Err(Errno::ETIMEDOUT)
             }
-            futex_op::WAKE | futex_op::WAKE_BITSET => word.read().map(|_| 0),
+            futex_op::WAKE | futex_op::WAKE_BITSET => check_futex(word).map(|()| 0),
             _ => Err(Errno::ENOSYS),
         }
     }
+}
+
+/// A futex's address, as futex(2) checks it.
+fn check_futex(word: UserPtr<u32>) -> Result<(), Errno> {
+    if word.address() % 4 != 0 {
+        return Err(Errno::EINVAL);
+    }
+    if access_ok(word.address(), 4) { Ok(()) } else { Err(Errno::EFAULT) }
 }

@@ -107,7 +107,8 @@ syscall_define! {
     }
 }
 
-fn sleep(duration_ns: u64) -> SysResult {
+/// Waits, on the host.
+pub(super) fn sleep(duration_ns: u64) -> SysResult {
     host::call(Request::Sleep { duration_ns }).map(|_| 0)
 }
 
