@@ -26,6 +26,8 @@ wire_struct! {
 
 /// [`Fault::vector`] when no exception was the cause.
 pub const NO_VECTOR: u64 = u64::MAX;
+/// [`Fault::vector`] when memory ran out.
+pub const OUT_OF_MEMORY: u64 = u64::MAX - 1;
 
 /// How many return addresses a kernel report carries at most.
 pub const BACKTRACE_DEPTH: usize = 16;

@@ -11,7 +11,7 @@ use crate::task::current;
 use crate::user::{UserPtr, copy_prefix};
 use crate::{host, syscall};
 use core::sync::atomic::{AtomicBool, Ordering};
-use trapgate_abi::crash::{BACKTRACE_DEPTH, Fault, NO_VECTOR};
+use trapgate_abi::crash::{BACKTRACE_DEPTH, Fault, OUT_OF_MEMORY};
 use trapgate_abi::hypercall::{FailureKind, Segment};
 use trapgate_abi::layout::USER_END;
 use trapgate_abi::log::{Event, Level};
@@ -133,8 +133,8 @@ fn page_fault_from_user(regs: &mut PtRegs, address: u64) {
 /// Linux's OOM killer would.
 fn out_of_memory(regs: &PtRegs) -> ! {
     let available = crate::mm::frames::FRAMES.lock().available();
-    log(Level::Error, Event::OutOfMemory, [available, 1, 0, 0]);
-    let fault = Fault { vector: NO_VECTOR, ..Fault::default() };
+    log(Level::Debug, Event::OutOfMemory, [available, 1, 0, 0]);
+    let fault = Fault { vector: OUT_OF_MEMORY, ..Fault::default() };
     host::killed(signal::SIGKILL, &fault, regs)
 }
 

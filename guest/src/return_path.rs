@@ -132,7 +132,8 @@ mod tests {
 
     #[test]
     fn each_difference_alone_forces_iret() {
-        let cases: [(&str, fn(&mut PtRegs)); 8] = [
+        type Change = fn(&mut PtRegs);
+        let cases: [(&str, Change); 8] = [
             ("rip changed", |r| r.rip += 1),
             ("rcx changed", |r| r.rcx += 1),
             ("rflags changed", |r| r.rflags |= rflags::CF),

@@ -141,22 +141,19 @@ fn copy_from_user(to: *mut u8, from: u64, length: usize) -> Result<(), Errno> {
     if !access_ok(from, length as u64) {
         return Err(Errno::EFAULT);
     }
-    // SAFETY: `to` comes from a value of that length in this file, `from` was
-    // checked.
-    let left = match length {
-        // One load is cheaper than REP for the sizes that calls use most.
-        8 => match unsafe { usercopy::get_u64(from as *const u64) } {
-            // SAFETY: as above.
-            Some(value) => unsafe {
-                to.cast::<u64>().write_unaligned(value);
-                0
-            },
-            None => 8,
-        },
-        // SAFETY: as above.
-        _ => unsafe { usercopy::copy(to, from as *const u8, length) },
-    };
-    if left == 0 { Ok(()) } else { Err(Errno::EFAULT) }
+    if length == 8 {
+        // One load is cheaper than REP for the size that calls use most.
+        // SAFETY: `from` was checked.
+        let value = unsafe { usercopy::get_u64(from as *const u64) }.ok_or(Errno::EFAULT)?;
+        // SAFETY: `to` comes from a value of that length in this file.
+        unsafe { to.cast::<u64>().write_unaligned(value) };
+        return Ok(());
+    }
+    // SAFETY: as above, both.
+    match unsafe { usercopy::copy(to, from as *const u8, length) } {
+        0 => Ok(()),
+        _ => Err(Errno::EFAULT),
+    }
 }
 
 fn copy_to_user(to: u64, from: *const u8, length: usize) -> Result<(), Errno> {

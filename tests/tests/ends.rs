@@ -83,7 +83,7 @@ fn a_jump_to_the_kernels_entry_is_no_system_call() {
     // Where a KVM traps SYSCALL, it is a fault at this very address.
     let ram = GuestRam::new(4 << 20).expect("there is memory");
     let kernel = Kernel::load(IMAGE, &ram).expect("the kernel can be loaded");
-    let address = format!("{:#x}", kernel.syscall64);
+    let address = format!("{:#x}", kernel.note.syscall64);
     let program = program("crash");
     let ran = Case::new(&program).args(["jump-lstar", &address]).differential();
     ran.expect_status(139).expect_in_stderr("SIGSEGV");

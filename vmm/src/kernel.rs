@@ -120,6 +120,7 @@ fn describe(image: &[u8]) -> Result<Described, object::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use trapgate_abi::kernel_note::NAME;
 
     #[test]
     fn no_piece_is_both_written_and_executed() {
@@ -132,9 +133,9 @@ mod tests {
     #[test]
     fn a_kernel_of_another_version_is_refused() {
         let mut image = IMAGE.to_vec();
-        let name = b"trapgate\0\0\0\0";
-        let at = image.windows(name.len()).position(|window| window == name).unwrap();
-        image[at + name.len()] ^= 0xff;
+        let note = [&NAME[..], &ABI_VERSION.to_le_bytes()].concat();
+        let at = image.windows(note.len()).position(|window| window == note).unwrap();
+        image[at + NAME.len()] ^= 0xff;
         let ram = GuestRam::new(4 << 20).unwrap();
         let error = Kernel::load(&image, &ram).err().unwrap().to_string();
         assert!(error.contains("ABI version"), "{error}");

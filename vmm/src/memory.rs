@@ -223,6 +223,15 @@ impl GuestRam {
             .map_err(|_| OutOfRam { address: guest, length: size_of::<BootInfo>() as u64 })
     }
 
+    /// Checks that all of a piece is RAM.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub fn check(&self, segment: Segment) -> Result<(), OutOfRam> {
+        let Segment { address, length } = segment;
+        self.host_address(address, length).map(drop).ok_or(OutOfRam { address, length })
+    }
+
     /// Pieces of RAM as readv(2) and writev(2) want them.
     ///
     /// The pointers are good as long as this RAM; what they point to, the

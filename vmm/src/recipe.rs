@@ -56,7 +56,7 @@ pub fn read(path: &Path) -> Result<Config, Error> {
 
 fn parse(path: &Path, text: &str) -> Result<Config, String> {
     let recipe: Recipe = toml::from_str(text).map_err(|error| {
-        let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
+        let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
         format!("line {line}: {}", error.message())
     })?;
     let mut config = Config::default();

@@ -7,7 +7,7 @@ use iced_x86::{Decoder, DecoderOptions, Formatter, GasFormatter};
 use kvm_ioctls::VcpuFd;
 use std::fmt;
 use trapgate_abi::PtRegs;
-use trapgate_abi::crash::{BACKTRACE_DEPTH, Fault, NO_VECTOR};
+use trapgate_abi::crash::{BACKTRACE_DEPTH, Fault, NO_VECTOR, OUT_OF_MEMORY};
 use trapgate_abi::hypercall::{self, FailureKind, Message, Request};
 use trapgate_abi::layout::KERNEL_BASE;
 use trapgate_abi::x86::{page_fault, vector};
@@ -87,8 +87,10 @@ impl fmt::Display for Crash {
 
 /// What an exception was about, in words.
 fn cause(fault: &Fault) -> Option<String> {
-    if fault.vector == NO_VECTOR {
-        return None;
+    match fault.vector {
+        NO_VECTOR => return None,
+        OUT_OF_MEMORY => return Some("out of memory: raise --memory".to_owned()),
+        _ => {}
     }
     let number = fault.vector as u8;
     if number == vector::PF {

@@ -69,6 +69,9 @@ pub struct Stats {
     pub vmm_exits: u64,
     /// Exits from the guest to KVM, by KVM's own count, if it has one.
     pub kvm_exits: Option<u64>,
+    /// Those among them that the host's own interrupts caused, its timer's
+    /// above all: they depend on how long a run takes, not on what it does.
+    pub irq_exits: Option<u64>,
     /// Requests of the kernel.
     pub host_calls: HostCallStats,
     /// Page faults that the kernel handled.

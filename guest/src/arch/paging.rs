@@ -6,6 +6,7 @@
 #![allow(unsafe_code, reason = "tables are reached by physical address")]
 
 use super::cpu;
+use trapgate_abi::boot_info::Range;
 use trapgate_abi::layout::{DIRECT_MAP, PAGE_SIZE};
 use trapgate_abi::x86::pte;
 
@@ -23,6 +24,15 @@ type Table = [u64; ENTRIES];
 #[inline(always)]
 pub const fn direct<T>(physical: u64) -> *mut T {
     (DIRECT_MAP + physical) as *mut T
+}
+
+/// Where zeroed frames come from.
+pub trait FrameSource {
+    /// Up to `most` frames in a row, at least one; `None` if there are none.
+    fn take(&mut self, most: u64) -> Option<Range>;
+
+    /// Takes back what was not used and is still zero; may be empty.
+    fn give_back(&mut self, run: Range);
 }
 
 /// A set of page tables, by the physical address of the top one.
@@ -57,17 +67,17 @@ impl PageTables {
     }
 
     /// The leaf table that covers `address`; missing tables are made from
-    /// frames that `frame` yields (zeroed), or `None`.
+    /// `frames`, if there are any.
     fn leaf_table(
         &mut self,
         address: u64,
-        frame: &mut dyn FnMut() -> Option<u64>,
+        mut frames: Option<&mut (dyn FrameSource + '_)>,
     ) -> Option<&mut Table> {
         let mut physical = self.root;
         for level in [3, 2, 1] {
             let entry = &mut self.table(physical)[index(address, level)];
             if *entry & pte::P == 0 {
-                *entry = frame()? | TABLE;
+                *entry = frames.as_mut()?.take(1)?.start | TABLE;
             }
             physical = *entry & pte::ADDRESS;
         }
@@ -76,59 +86,61 @@ impl PageTables {
 
     /// The leaf entry for `address`, 0 if there is none.
     pub fn entry(&mut self, address: u64) -> u64 {
-        match self.leaf_table(address, &mut || None) {
+        match self.leaf_table(address, None) {
             Some(table) => table[index(address, 0)],
             None => 0,
         }
     }
 
     /// Maps the pages of `start..end` that have no entry yet, each to a frame
-    /// that `frame` yields (zeroed). Returns how many were mapped; fewer than
-    /// all if frames ran out.
+    /// of its own. Returns how many were mapped; fewer than all if frames ran
+    /// out.
     pub fn map_missing(
         &mut self,
         start: u64,
         end: u64,
         flags: u64,
-        frame: &mut dyn FnMut() -> Option<u64>,
+        frames: &mut dyn FrameSource,
     ) -> u64 {
         let mut mapped = 0;
         let mut address = start;
+        let mut run = Range::default();
         while address < end {
-            let Some(table) = self.leaf_table(address, frame) else {
-                return mapped;
-            };
+            let Some(table) = self.leaf_table(address, Some(frames)) else { break };
             let first = index(address, 0);
             let count = (ENTRIES - first).min(((end - address) / PAGE_SIZE) as usize);
-            for entry in &mut table[first..first + count] {
-                if *entry == 0 {
-                    let Some(frame) = frame() else { return mapped };
-                    *entry = frame | flags;
-                    mapped += 1;
+            let entries = &mut table[first..first + count];
+            for (done, entry) in entries.iter_mut().enumerate() {
+                if *entry != 0 {
+                    continue;
                 }
+                if run.is_empty() {
+                    // In runs: one question for many pages.
+                    let Some(next) = frames.take((count - done) as u64) else { return mapped };
+                    run = next;
+                }
+                *entry = run.start | flags;
+                run.start += PAGE_SIZE;
+                mapped += 1;
             }
             address += count as u64 * PAGE_SIZE;
         }
+        frames.give_back(run);
         mapped
     }
 
     /// Makes the tables for `start..end`; false if frames ran out.
-    pub fn prepare(
-        &mut self,
-        start: u64,
-        end: u64,
-        frame: &mut dyn FnMut() -> Option<u64>,
-    ) -> bool {
+    pub fn prepare(&mut self, start: u64, end: u64, frames: &mut dyn FrameSource) -> bool {
         (start..end)
             .step_by(span(1) as usize)
             .chain([end - 1])
-            .all(|address| self.leaf_table(address, frame).is_some())
+            .all(|address| self.leaf_table(address, Some(frames)).is_some())
     }
 
     /// Puts `entry` in the place of the entry for `address`, whose tables
     /// exist, and answers the old one. Without tables: nothing, and 0.
     pub fn replace(&mut self, address: u64, entry: u64) -> u64 {
-        match self.leaf_table(address, &mut || None) {
+        match self.leaf_table(address, None) {
             Some(table) => core::mem::replace(&mut table[index(address, 0)], entry),
             None => 0,
         }

@@ -32,6 +32,9 @@ use trapgate_abi::{Errno, PtRegs};
 ///          -136  │ rbx rbp r12 r13 r14 r15      │ ← rsp at the call
 ///                └──────────────────────────────┘
 /// ```
+///
+/// # Safety
+/// Only the CPU may come here.
 #[unsafe(naked)]
 pub unsafe extern "C" fn entry_syscall_64() -> ! {
     naked_asm!(

@@ -6,11 +6,12 @@
 //! which also returns their memory to the host, or here).
 #![allow(unsafe_code, reason = "free frames hold the free list")]
 
-use crate::arch::{cpu, paging::direct};
+use crate::arch::cpu;
+use crate::arch::paging::{FrameSource, direct};
 use crate::host;
 use spin::Mutex;
 use trapgate_abi::boot_info::Range;
-use trapgate_abi::hypercall::{Request, Segment};
+use trapgate_abi::hypercall::{MAX_SEGMENTS, Request, Segment};
 use trapgate_abi::layout::PAGE_SIZE;
 
 /// Runs of at least this many bytes go back to the host; below, clearing here
@@ -57,25 +58,14 @@ impl Frames {
         self.total
     }
 
-    /// Whether there is enough to map ahead of what is asked for.
-    pub fn plenty(&self) -> bool {
-        self.available() > self.total / 2
-    }
-
-    /// One zeroed frame.
-    pub fn allocate(&mut self) -> Option<u64> {
-        if self.free != 0 {
-            let frame = self.free;
-            let link: *mut u64 = direct(frame);
-            // SAFETY: the frame is free, so it is ours, and it holds a link.
-            self.free = unsafe { link.replace(0) };
-            self.free_count -= 1;
-            return Some(frame);
+    /// How many of `most` pages should be mapped at once: fewer as memory runs
+    /// out, so that a program which touches little of much still fits.
+    pub fn ahead(&self, most: u64) -> u64 {
+        match self.available() {
+            free if free > self.total / 4 => most,
+            free if free > self.total / 16 => (most / 8).max(1),
+            _ => 1,
         }
-        let range = self.fresh.iter_mut().find(|range| !range.is_empty())?;
-        let frame = range.start;
-        range.start += PAGE_SIZE;
-        Some(frame)
     }
 
     /// `count` zeroed frames in a row, from those that were never used.
@@ -85,6 +75,19 @@ impl Frames {
         let start = range.start;
         range.start += length;
         Some(start)
+    }
+
+    /// The first frame of the free list.
+    fn pop(&mut self) -> Option<u64> {
+        if self.free == 0 {
+            return None;
+        }
+        let frame = self.free;
+        let link: *mut u64 = direct(frame);
+        // SAFETY: the frame is free, so it is ours, and it holds a link.
+        self.free = unsafe { link.replace(0) };
+        self.free_count -= 1;
+        Some(frame)
     }
 
     /// Puts a frame that holds zeroes on the list.
@@ -97,22 +100,36 @@ impl Frames {
     }
 }
 
+impl FrameSource for Frames {
+    fn take(&mut self, most: u64) -> Option<Range> {
+        if let Some(start) = self.pop() {
+            return Some(Range { start, end: start + PAGE_SIZE });
+        }
+        let range = self.fresh.iter_mut().find(|range| !range.is_empty())?;
+        let start = range.start;
+        range.start = range.end.min(start + most * PAGE_SIZE);
+        Some(Range { start, end: range.start })
+    }
+
+    fn give_back(&mut self, run: Range) {
+        for frame in (run.start..run.end).step_by(PAGE_SIZE as usize) {
+            self.put(frame);
+        }
+    }
+}
+
 /// Collects frames that are given up, clears them, and frees them when it is
 /// dropped or full.
+#[derive(Default)]
 pub struct Batch {
+    /// The run that grows.
     run: Range,
-    call: Option<host::Call>,
-    pending: [Range; 16],
+    /// Runs that are complete; `count` of them count.
+    pending: [Range; MAX_SEGMENTS],
     count: usize,
 }
 
 impl Batch {
-    /// Nothing yet.
-    pub const fn new() -> Self {
-        const NONE: Range = Range { start: 0, end: 0 };
-        Batch { run: NONE, call: None, pending: [NONE; 16], count: 0 }
-    }
-
     /// Gives `frame` up: nobody maps it any more, and no TLB has it.
     pub fn free(&mut self, frame: u64) {
         if self.run.end == frame {
@@ -141,7 +158,7 @@ impl Batch {
         let by_host = |run: &Range| frames.discard_always || run.len() >= DISCARD_LEAST;
         let mut cleared_by_host = false;
         if runs.iter().any(by_host) {
-            let mut call = self.call.take().unwrap_or_else(|| host::Call::new(Request::Discard));
+            let mut call = host::Call::new(Request::Discard);
             for run in runs.iter().filter(|run| by_host(run)) {
                 call.push(Segment { address: run.start, length: run.len() });
             }

@@ -14,8 +14,8 @@ use trapgate_abi::hypercall::Segment;
 use trapgate_abi::layout::{MMAP_BASE, PAGE_SIZE, USER_END, USER_MIN, page_down, page_up};
 use trapgate_abi::x86::{page_fault, pte};
 
-/// Pages mapped at once on a fault, where memory is plenty: a fault costs as
-/// much as dozens of entries.
+/// Pages mapped at once on a fault, a power of two, where memory is plenty: a
+/// fault costs as much as dozens of entries.
 const FAULT_AROUND: u64 = 16;
 /// The same where ring 0 is interpreted, and a fault costs 0.2 ms.
 const FAULT_AROUND_INTERPRETED: u64 = 64;
@@ -110,23 +110,17 @@ impl AddressSpace {
         })
     }
 
-    /// Maps the missing pages of `start..end`; false if frames ran out.
-    fn populate(&mut self, start: u64, end: u64, prot: Prot) -> bool {
-        let mut frames = FRAMES.lock();
-        let mut exhausted = false;
-        let mapped = self.tables.map_missing(start, end, flags(prot), &mut || {
-            let frame = frames.allocate();
-            exhausted |= frame.is_none();
-            frame
-        });
+    /// Maps the missing pages of `start..end`, as far as there are frames.
+    fn populate(&mut self, start: u64, end: u64, prot: Prot) {
+        let mapped = self.tables.map_missing(start, end, flags(prot), &mut *FRAMES.lock());
         percpu::count!(pages_mapped, mapped);
-        !exhausted
     }
 
     /// Maps the first pages of a new mapping, which will surely be touched.
     fn populate_ahead(&mut self, start: u64, end: u64, prot: Prot) {
-        if prot_permits(prot, Prot::READ) && FRAMES.lock().plenty() {
-            self.populate(start, end.min(start + self.ahead * PAGE_SIZE), prot);
+        let ahead = FRAMES.lock().ahead(self.ahead);
+        if prot_permits(prot, Prot::READ) && ahead > 1 {
+            self.populate(start, end.min(start + ahead * PAGE_SIZE), prot);
         }
     }
 
@@ -146,8 +140,7 @@ impl AddressSpace {
             flush_range(page, page + PAGE_SIZE);
             return Ok(entry);
         }
-        let plenty = FRAMES.lock().plenty();
-        let window = if plenty { self.ahead * PAGE_SIZE } else { PAGE_SIZE };
+        let window = FRAMES.lock().ahead(self.ahead) * PAGE_SIZE;
         let first = (page & !(window - 1)).max(start);
         let last = ((page & !(window - 1)) + window).min(vma.end);
         self.populate(first, last, vma.prot);
@@ -187,7 +180,7 @@ impl AddressSpace {
 
     /// Gives back the frames behind `start..end`.
     fn release(&mut self, start: u64, end: u64) {
-        let mut batch = Batch::new();
+        let mut batch = Batch::default();
         self.tables.for_each(start, end, &mut |_, entry| {
             batch.free(*entry & pte::ADDRESS);
             *entry = 0;
@@ -218,7 +211,7 @@ impl AddressSpace {
             return Err(Errno::ENOMEM);
         }
         let start = if fixed {
-            if address % PAGE_SIZE != 0 {
+            if !address.is_multiple_of(PAGE_SIZE) {
                 return Err(Errno::EINVAL);
             }
             let end = address.checked_add(length).filter(|&end| end <= USER_END);
@@ -298,7 +291,7 @@ impl AddressSpace {
         may_move: bool,
         to: Option<u64>,
     ) -> Result<u64, Errno> {
-        if address % PAGE_SIZE != 0 || new_length == 0 {
+        if !address.is_multiple_of(PAGE_SIZE) || new_length == 0 {
             return Err(Errno::EINVAL);
         }
         let old_length = page_up(old_length).ok_or(Errno::EINVAL)?;
@@ -351,7 +344,7 @@ impl AddressSpace {
             None => self.vmas.find_gap(USER_MIN, MMAP_BASE, new_length).ok_or(Errno::ENOMEM)?,
         };
         let kept = old_length.min(new_length);
-        if !self.tables.prepare(target, target + kept, &mut || FRAMES.lock().allocate()) {
+        if !self.tables.prepare(target, target + kept, &mut *FRAMES.lock()) {
             return Err(Errno::ENOMEM);
         }
         self.vmas.insert(target, Vma { end: target + new_length, ..vma })?;
@@ -426,7 +419,7 @@ impl AddressSpace {
 
 /// The pages of `address..address + length`; `address` must be on a page.
 fn user_range(address: u64, length: u64, beyond: Errno) -> Result<(u64, u64), Errno> {
-    if address % PAGE_SIZE != 0 {
+    if !address.is_multiple_of(PAGE_SIZE) {
         return Err(Errno::EINVAL);
     }
     let length = page_up(length).ok_or(beyond)?;

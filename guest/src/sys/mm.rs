@@ -36,7 +36,7 @@ syscall_define! {
     /// mmap(2) of anonymous memory. Shared memory is as good as private while
     /// there is one process; files cannot be mapped yet.
     fn mmap(address: u64, length: u64, bits: u64, flags: u64, fd: u32, offset: u64) {
-        if offset % PAGE_SIZE != 0 {
+        if !offset.is_multiple_of(PAGE_SIZE) {
             return Err(Errno::EINVAL);
         }
         if flags & map::ANONYMOUS == 0 {

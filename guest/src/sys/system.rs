@@ -158,7 +158,7 @@ syscall_define! {
     /// sched_getaffinity(2): CPU 0. Answers the bytes written, as the system
     /// call does.
     fn sched_getaffinity(pid: i32, size: u32, mask: UserPtr<u64>) {
-        if size < 8 || size % 8 != 0 {
+        if size < 8 || !size.is_multiple_of(8) {
             return Err(Errno::EINVAL);
         }
         check_pid(pid)?;
@@ -267,7 +267,7 @@ syscall_define! {
 
 /// A futex's address, as futex(2) checks it.
 fn check_futex(word: UserPtr<u32>) -> Result<(), Errno> {
-    if word.address() % 4 != 0 {
+    if !word.address().is_multiple_of(4) {
         return Err(Errno::EINVAL);
     }
     if access_ok(word.address(), 4) { Ok(()) } else { Err(Errno::EFAULT) }

@@ -192,7 +192,13 @@ impl Services {
         }
     }
 
-    fn random(&self, segments: impl Iterator<Item = Segment>) -> Reply {
+    /// Checks all segments before any is touched.
+    fn check(&self, mut segments: impl Iterator<Item = Segment>) -> Result<(), Errno> {
+        segments.try_for_each(|segment| self.ram.check(segment)).map_err(|_| Errno::EFAULT)
+    }
+
+    fn random(&self, segments: impl Iterator<Item = Segment> + Clone) -> Reply {
+        self.check(segments.clone())?;
         let mut done = 0;
         let mut bytes = [0u8; 256];
         for Segment { address, length } in segments {
@@ -214,7 +220,8 @@ impl Services {
         Ok(done)
     }
 
-    fn discard(&self, segments: impl Iterator<Item = Segment>) -> Reply {
+    fn discard(&self, segments: impl Iterator<Item = Segment> + Clone) -> Reply {
+        self.check(segments.clone())?;
         for segment in segments {
             self.ram.discard(segment).map_err(|_| Errno::EFAULT)?;
         }
