@@ -169,7 +169,7 @@ pub extern "C" fn paranoid_exception(regs: &mut PtRegs, vector: u64) {
 
 /// Ends the sandbox with a report.
 fn kernel_fault(regs: &PtRegs, vector: u64, address: u64) -> ! {
-    let fault = Fault { vector, error_code: regs.orig_rax, address, ..Fault::default() };
+    let fault = Fault { vector, error_code: error_code(regs), address, ..Fault::default() };
     let none = Segment::default();
     host::failed(FailureKind::Fault, none, &fault, regs, &backtrace(regs.rsp))
 }
@@ -184,6 +184,11 @@ fn backtrace(_: u64) -> [u64; BACKTRACE_DEPTH] {
     [0; BACKTRACE_DEPTH]
 }
 
+/// The exception's error code, 0 where the CPU pushed none.
+const fn error_code(regs: &PtRegs) -> u64 {
+    if regs.orig_rax == u64::MAX { 0 } else { regs.orig_rax }
+}
+
 /// The circumstances of an exception in ring 3, with the code at RIP.
 pub fn describe(regs: &PtRegs, vector: u64, address: u64) -> Fault {
     let mut code = [0; 16];
@@ -196,7 +201,7 @@ pub fn describe(regs: &PtRegs, vector: u64, address: u64) -> Fault {
     let word = |bytes: &[u8]| bytes.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte));
     Fault {
         vector,
-        error_code: if regs.orig_rax == u64::MAX { 0 } else { regs.orig_rax },
+        error_code: error_code(regs),
         address,
         code_low: word(low),
         code_high: word(high),

@@ -13,7 +13,8 @@ use trapgate::report::signal_name;
 use trapgate::{End, Sandbox, Stdio};
 use trapgate_tests::elf::Elf;
 use trapgate_tests::programs::bytes;
-use trapgate_tests::{Case, Program, Stdin, Stdout, busybox, needs_kvm, program, scale};
+use trapgate_tests::{Case, Place, Program, Stdin, Stdout};
+use trapgate_tests::{busybox, needs_kvm, place, program, scale, skip};
 
 /// How late an end may come.
 fn slack() -> Duration {
@@ -49,6 +50,10 @@ fn a_mistake_ends_the_program_by_the_signal_that_linux_sends() {
     let case = Case::new(&program);
     let mut wrong = Vec::new();
     for name in crashes(&case) {
+        if place() == Place::Amd && name == "iret-to-kernel" {
+            skip("iret-to-kernel, because QEMU lets ring 3 return to ring 0's code segment");
+            continue;
+        }
         let case = case.clone().args([&name]);
         let (native, sandboxed) = (case.native(), case.sandboxed());
         if native.status <= 128 {
@@ -197,15 +202,18 @@ fn a_kill_ends_a_program_that_writes_where_nobody_reads() {
 #[test]
 fn a_kill_before_the_first_instruction_counts() {
     needs_kvm!();
-    let sandbox = Sandbox::builder()
-        .program_bytes("spin", bytes("spin"))
-        .stdin(Stdio::Closed)
-        .stdout(nowhere())
-        .build()
-        .expect("a sandbox can be made");
-    let running = sandbox.start().expect("it starts");
-    running.kill_handle().kill();
-    assert_eq!(running.wait().expect("the VM works").end, End::Stopped);
+    // Again and again, because it is a race.
+    for _ in 0..scale(50, 5, 2) {
+        let sandbox = Sandbox::builder()
+            .program_bytes("spin", bytes("spin"))
+            .stdin(Stdio::Closed)
+            .stdout(nowhere())
+            .build()
+            .expect("a sandbox can be made");
+        let running = sandbox.start().expect("it starts");
+        running.kill_handle().kill();
+        assert_eq!(running.wait().expect("the VM works").end, End::Stopped);
+    }
 }
 
 /// A signal to trapgate ends it, and by that signal.

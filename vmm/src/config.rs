@@ -2,7 +2,8 @@
 
 use crate::policy::Policy;
 use crate::sandbox::Sandbox;
-use crate::{ByteSize, Error};
+use crate::{ByteSize, Error, kernel};
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
@@ -68,6 +69,8 @@ pub struct Config {
     pub policy: Policy,
     /// Standard input, output and error.
     pub stdio: [Stdio; 3],
+    /// The guest kernel: an ELF image of this ABI version.
+    pub kernel: Cow<'static, [u8]>,
 }
 
 impl Default for Config {
@@ -80,6 +83,7 @@ impl Default for Config {
             timeout: None,
             policy: Policy::default(),
             stdio: Default::default(),
+            kernel: Cow::Borrowed(kernel::IMAGE),
         }
     }
 }
@@ -166,6 +170,12 @@ impl Builder {
     /// Standard error.
     pub fn stderr(mut self, stdio: Stdio) -> Self {
         self.config.stdio[2] = stdio;
+        self
+    }
+
+    /// Another guest kernel than the embedded one.
+    pub fn kernel(mut self, image: impl Into<Vec<u8>>) -> Self {
+        self.config.kernel = Cow::Owned(image.into());
         self
     }
 

@@ -11,7 +11,7 @@ use crate::policy::Grant;
 use crate::report::{Crash, KernelReport};
 use crate::run::{self, GuestEnd};
 use crate::stats::{Phases, Stats};
-use crate::{ByteSize, kernel};
+use crate::ByteSize;
 use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io;
@@ -107,7 +107,7 @@ impl Sandbox {
             log_level: log::max_level() as u64,
             files: services.describe_files(),
         };
-        let prepared = boot::prepare(&ram, kernel::IMAGE, &start_info)?;
+        let prepared = boot::prepare(&ram, &config.kernel, &start_info)?;
         let mut sandbox = Sandbox {
             vm,
             ram,

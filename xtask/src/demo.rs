@@ -76,11 +76,8 @@ fn script(lines: &[String]) -> String {
     );
     for line in lines {
         let quoted = shlex::try_quote(line).expect("the demo's lines hold no NUL");
-        writeln!(
-            script,
-            "echo; printf '$ %s\\n' {quoted}\n{line}\n[ $? = 0 ] || failed=1"
-        )
-        .expect("a String takes everything");
+        writeln!(script, "echo; printf '$ %s\\n' {quoted}\n{line}\n[ $? = 0 ] || failed=1")
+            .expect("a String takes everything");
     }
     script + "exit $failed\n"
 }
@@ -89,28 +86,16 @@ fn script(lines: &[String]) -> String {
 fn here() -> Result<u8> {
     let trapgate = build_trapgate(&[])?;
     build_images()?;
-    let bin = trapgate
-        .source
-        .parent()
-        .context("trapgate lies in a directory")?;
+    let bin = trapgate.source.parent().context("trapgate lies in a directory")?;
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let path = std::env::join_paths(
-        [bin.to_owned()]
-            .into_iter()
-            .chain(std::env::split_paths(&path)),
-    )?;
+    let path =
+        std::env::join_paths([bin.to_owned()].into_iter().chain(std::env::split_paths(&path)))?;
     let busybox = needs::static_busybox();
     let lines = lines(busybox.as_deref().and_then(Path::to_str));
     let status = sh::status(
-        Command::new("sh")
-            .args(["-c", &script(&lines)])
-            .current_dir(sh::root())
-            .env("PATH", path),
+        Command::new("sh").args(["-c", &script(&lines)]).current_dir(sh::root()).env("PATH", path),
     )?;
-    Ok(status
-        .code()
-        .and_then(|code| code.try_into().ok())
-        .unwrap_or(1))
+    Ok(status.code().and_then(|code| code.try_into().ok()).unwrap_or(1))
 }
 
 /// In a rig.
@@ -128,11 +113,7 @@ fn in_rig(cpu: Cpu) -> Result<u8> {
     config.files = files;
     config.mem_mib = 1024;
     config.timeout = Duration::from_secs(600);
-    sh::step(&format!(
-        "the {} rig: a Linux with a real {}",
-        cpu.name(),
-        cpu.module()
-    ));
+    sh::step(&format!("the {} rig: a Linux with a real {}", cpu.name(), cpu.module()));
     let report = rig::run(&config, &mut io::stdout())?;
     match report.end {
         End::Broke => bail!("the rig broke\n{}", report.diagnosis()),
@@ -155,11 +136,7 @@ fn instead() -> Result<u8> {
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
     let agrees = !answer.is_empty() && matches!(answer.trim(), "" | "y" | "Y" | "yes");
-    if agrees {
-        in_rig(Cpu::Amd)
-    } else {
-        Ok(STATUS_UNFIT)
-    }
+    if agrees { in_rig(Cpu::Amd) } else { Ok(STATUS_UNFIT) }
 }
 
 fn build_trapgate(more: &[&str]) -> Result<RigFile> {
@@ -172,15 +149,7 @@ fn build_trapgate(more: &[&str]) -> Result<RigFile> {
 /// The demo's own programs and their recipes, at the same places below
 /// [`RIG_ROOT`] as below the workspace, so that a recipe finds its program.
 fn build_images() -> Result<Vec<RigFile>> {
-    let build = [
-        "build",
-        "-p",
-        "trapgate-images",
-        "--target",
-        BARE,
-        "--profile",
-        "bare",
-    ];
+    let build = ["build", "-p", "trapgate-images", "--target", BARE, "--profile", "bare"];
     let programs = sh::cargo_executables(&build)?;
     let mut files: Vec<_> = programs
         .into_iter()
@@ -188,10 +157,7 @@ fn build_images() -> Result<Vec<RigFile>> {
         .collect();
     for entry in fs::read_dir(sh::root().join("images"))? {
         let path = entry?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "toml")
-        {
+        if path.extension().is_some_and(|extension| extension == "toml") {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let place = format!("{RIG_ROOT}/images/{name}");
             files.push(RigFile::new(&path, place));
@@ -208,19 +174,13 @@ mod tests {
         let lines: Vec<_> = lines.iter().map(|line| (*line).to_owned()).collect();
         let script = format!("trapgate() {{ {doctor}; }}\n{}", script(&lines));
         let output = Command::new("sh").args(["-c", &script]).output().unwrap();
-        (
-            output.status.code(),
-            String::from_utf8(output.stdout).unwrap(),
-        )
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
     }
 
     #[test]
     fn each_line_is_shown_before_it_runs() {
         let (status, output) = run("echo fine", &["echo 'a  b' | cat   # c"]);
-        assert_eq!(
-            output,
-            "$ trapgate doctor\nfine\n\n$ echo 'a  b' | cat   # c\na  b\n"
-        );
+        assert_eq!(output, "$ trapgate doctor\nfine\n\n$ echo 'a  b' | cat   # c\na  b\n");
         assert_eq!(status, Some(0));
     }
 

@@ -46,11 +46,7 @@ pub(crate) struct Need {
 }
 
 const fn need(package: &'static str, used_by: Use, probe: Probe) -> Need {
-    Need {
-        package,
-        used_by,
-        probe,
-    }
+    Need { package, used_by, probe }
 }
 
 /// The BIOS and the video BIOS that Bochs starts with.
@@ -66,11 +62,7 @@ const NEEDS: &[Need] = &[
     need("gcc", Use::C, Probe::Program("gcc")),
     need("musl-tools", Use::C, Probe::Program("musl-gcc")),
     need(GCC_MULTILIB, Use::C, Probe::Gcc32),
-    need(
-        "qemu-system-x86",
-        Use::Amd,
-        Probe::Program("qemu-system-x86_64"),
-    ),
+    need("qemu-system-x86", Use::Amd, Probe::Program("qemu-system-x86_64")),
     need("bochs", Use::Intel, Probe::Program("bochs-bin")),
     need(
         "bochs-term",
@@ -80,11 +72,7 @@ const NEEDS: &[Need] = &[
     need("bochsbios", Use::Intel, Probe::File(BOCHS_BIOS)),
     need("vgabios", Use::Intel, Probe::File(BOCHS_VGABIOS)),
     need("grub-common", Use::Intel, Probe::Program("grub-mkimage")),
-    need(
-        "grub-pc-bin",
-        Use::Intel,
-        Probe::File("/usr/lib/grub/i386-pc/modinfo.sh"),
-    ),
+    need("grub-pc-bin", Use::Intel, Probe::File("/usr/lib/grub/i386-pc/modinfo.sh")),
     need("xorriso", Use::Intel, Probe::Program("xorriso")),
 ];
 
@@ -144,9 +132,7 @@ fn is_static(elf: &[u8]) -> bool {
 /// gcc prints a path for a support library that it has, and a bare name for one
 /// that it lacks.
 fn gcc_makes_32_bit_programs() -> bool {
-    let output = Command::new("gcc")
-        .args(["-m32", "-print-libgcc-file-name"])
-        .output();
+    let output = Command::new("gcc").args(["-m32", "-print-libgcc-file-name"]).output();
     output.is_ok_and(|output| {
         let path = String::from_utf8_lossy(&output.stdout);
         path.starts_with('/') && Path::new(path.trim_end()).exists()

@@ -69,10 +69,7 @@ fn ensure_rust() -> Result<bool> {
     let listed = |kind: &str| {
         let mut command = Command::new("rustup");
         command.args([kind, "list", "--installed", "--toolchain", channel]);
-        let output = command
-            .output()
-            .ok()
-            .filter(|output| output.status.success());
+        let output = command.output().ok().filter(|output| output.status.success());
         output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
     };
     let Some((targets, components)) = listed("target").zip(listed("component")) else {
@@ -85,15 +82,10 @@ fn ensure_rust() -> Result<bool> {
     };
     let missing_targets = absent(&toolchain.targets, &targets);
     let missing_components = absent(&toolchain.components, &components);
-    for (kind, missing) in [
-        ("target", &missing_targets),
-        ("component", &missing_components),
-    ] {
+    for (kind, missing) in [("target", &missing_targets), ("component", &missing_components)] {
         if !missing.is_empty() {
             let mut command = Command::new("rustup");
-            command
-                .args([kind, "add", "--toolchain", channel])
-                .args(missing);
+            command.args([kind, "add", "--toolchain", channel]).args(missing);
             sh::run(&mut command)?;
         }
     }
@@ -149,11 +141,7 @@ fn ensure_packages() -> bool {
         install(&names);
     }
     for need in needs::missing() {
-        sh::warn(&format!(
-            "{} is missing: {}",
-            need.package,
-            consequence(need)
-        ));
+        sh::warn(&format!("{} is missing: {}", need.package, consequence(need)));
     }
     false
 }
@@ -192,20 +180,12 @@ fn apt_get() -> Command {
 
 /// Never at the price of what is installed already.
 fn apt_install(command: &mut Command) -> &mut Command {
-    command.args([
-        "-q",
-        "-y",
-        "--no-remove",
-        "--no-install-recommends",
-        "install",
-    ])
+    command.args(["-q", "-y", "--no-remove", "--no-install-recommends", "install"])
 }
 
 /// Whether apt would have to remove something for this package.
 fn is_blocked(name: &str) -> bool {
-    let output = apt_install(apt_get().arg("-s").env("LC_ALL", "C"))
-        .arg(name)
-        .output();
+    let output = apt_install(apt_get().arg("-s").env("LC_ALL", "C")).arg(name).output();
     output
         .is_ok_and(|output| String::from_utf8_lossy(&output.stderr).contains("remove is disabled"))
 }
@@ -250,21 +230,11 @@ mod tests {
     fn the_projects_toolchain_file_is_understood() {
         let text = fs::read_to_string(sh::root().join("rust-toolchain.toml")).unwrap();
         let file: ToolchainFile = toml::from_str(&text).unwrap();
-        for target in [
-            "x86_64-unknown-none",
-            "x86_64-unknown-linux-musl",
-            "i686-unknown-linux-musl",
-        ] {
-            assert!(
-                file.toolchain.targets.iter().any(|name| name == target),
-                "{target}"
-            );
+        for target in
+            ["x86_64-unknown-none", "x86_64-unknown-linux-musl", "i686-unknown-linux-musl"]
+        {
+            assert!(file.toolchain.targets.iter().any(|name| name == target), "{target}");
         }
-        assert!(
-            file.toolchain
-                .components
-                .iter()
-                .any(|name| name == "llvm-tools")
-        );
+        assert!(file.toolchain.components.iter().any(|name| name == "llvm-tools"));
     }
 }

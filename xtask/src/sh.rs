@@ -41,9 +41,7 @@ pub(crate) fn watch_signals() {
 
 /// Whether the user asked us to end.
 pub(crate) fn interrupted() -> bool {
-    INTERRUPTED
-        .get()
-        .is_some_and(|flag| flag.load(Ordering::Relaxed))
+    INTERRUPTED.get().is_some_and(|flag| flag.load(Ordering::Relaxed))
 }
 
 /// Prints a headline: what happens next.
@@ -73,9 +71,7 @@ pub(crate) fn error(text: &str) {
 
 /// The workspace's top directory.
 pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("xtask is a directory of the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a directory of the workspace")
 }
 
 /// `cargo`, the very one that runs us, in the workspace's top directory.
@@ -90,9 +86,7 @@ pub(crate) fn target_dir() -> Result<PathBuf> {
     let metadata = capture(&mut cargo(&["metadata", "--no-deps", "--format-version=1"]))?;
     let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
     let dir = metadata["target_directory"].as_str();
-    Ok(dir
-        .context("cargo metadata names no target_directory")?
-        .into())
+    Ok(dir.context("cargo metadata names no target_directory")?.into())
 }
 
 /// The files that a cargo command built with `--message-format=json` reports as
@@ -157,9 +151,8 @@ pub(crate) fn run_quietly(command: &mut Command) -> Result<Duration> {
 
 /// Runs the command with our own input and output; ends it if we are asked to end.
 pub(crate) fn status(command: &mut Command) -> Result<ExitStatus> {
-    let mut child = command
-        .spawn()
-        .with_context(|| format!("cannot start `{}`", display(command)))?;
+    let mut child =
+        command.spawn().with_context(|| format!("cannot start `{}`", display(command)))?;
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(status);
@@ -213,13 +206,8 @@ mod tests {
     #[test]
     fn a_command_is_shown_as_one_could_type_it() {
         let mut command = Command::new("echo");
-        command
-            .args(["two words", "it's", "--plain=x", ""])
-            .env("A", "b c");
-        assert_eq!(
-            display(&command),
-            r#"A='b c' echo 'two words' "it's" --plain=x ''"#
-        );
+        command.args(["two words", "it's", "--plain=x", ""]).env("A", "b c");
+        assert_eq!(display(&command), r#"A='b c' echo 'two words' "it's" --plain=x ''"#);
     }
 
     #[test]

@@ -46,9 +46,6 @@ pub(crate) fn command(
         ]);
     }
     let errors = File::create(dir.join(ERRORS))?;
-    command
-        .stdin(Stdio::null())
-        .stdout(errors.try_clone()?)
-        .stderr(errors);
+    command.stdin(Stdio::null()).stdout(errors.try_clone()?).stderr(errors);
     Ok(command)
 }

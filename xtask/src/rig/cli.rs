@@ -117,11 +117,7 @@ pub(crate) fn main(args: &Args) -> ExitCode {
         }
         Err(error) => {
             sh::error(&format!("{error:#}"));
-            ExitCode::from(if sh::interrupted() {
-                sh::STATUS_INTERRUPTED
-            } else {
-                125
-            })
+            ExitCode::from(if sh::interrupted() { sh::STATUS_INTERRUPTED } else { 125 })
         }
     }
 }
@@ -136,9 +132,7 @@ fn explain(args: &Args, report: &Report) {
         End::Exited(_) | End::Interrupted => {}
     }
     if args.log {
-        let first = report
-            .first_output
-            .map_or_else(|| "none".into(), sh::seconds);
+        let first = report.first_output.map_or_else(|| "none".into(), sh::seconds);
         eprintln!(
             "prepared in {}, first output after {first}, total {}",
             sh::seconds(report.prepare),

@@ -66,13 +66,9 @@ impl Emulator {
         for name in [LOG, OUT] {
             File::create(dir.join(name))?;
         }
-        let child = command
-            .spawn()
-            .with_context(|| format!("cannot start `{}`", sh::display(&command)))?;
-        Ok(Self {
-            child,
-            dir: dir.to_owned(),
-        })
+        let child =
+            command.spawn().with_context(|| format!("cannot start `{}`", sh::display(&command)))?;
+        Ok(Self { child, dir: dir.to_owned() })
     }
 
     /// Passes the command's output on until the run's end.
@@ -106,11 +102,7 @@ impl Emulator {
         log_file.pass_on(&mut log)?;
         let log = String::from_utf8_lossy(&log).replace('\r', "");
         let exited = exit_status(&log).map(End::Exited);
-        Ok(Watched {
-            end: exited.or(cut_short).unwrap_or(End::Broke),
-            log,
-            first_output,
-        })
+        Ok(Watched { end: exited.or(cut_short).unwrap_or(End::Broke), log, first_output })
     }
 
     fn stop(&mut self) {
@@ -172,10 +164,7 @@ mod tests {
 
     #[test]
     fn the_last_whole_mark_is_the_status() {
-        assert_eq!(
-            exit_status("boot\nRIG-START 1.0\nRIG-EXIT 7 2.5\n"),
-            Some(7)
-        );
+        assert_eq!(exit_status("boot\nRIG-START 1.0\nRIG-EXIT 7 2.5\n"), Some(7));
         assert_eq!(exit_status("boot\nRIG-EXIT 12"), None);
         assert_eq!(exit_status("boot\n"), None);
     }
@@ -201,9 +190,7 @@ mod tests {
     #[test]
     fn an_end_without_a_mark_is_a_broken_rig() {
         let (_dir, emulator) = shell("exit 0");
-        let watched = emulator
-            .watch(Duration::from_secs(10), &mut Vec::new())
-            .unwrap();
+        let watched = emulator.watch(Duration::from_secs(10), &mut Vec::new()).unwrap();
         assert_eq!(watched.end, End::Broke);
     }
 
@@ -212,9 +199,7 @@ mod tests {
         let (_dir, emulator) = shell("exec sleep 1000");
         let process = PathBuf::from(format!("/proc/{}", emulator.child.id()));
         assert!(process.exists());
-        let watched = emulator
-            .watch(Duration::from_millis(50), &mut Vec::new())
-            .unwrap();
+        let watched = emulator.watch(Duration::from_millis(50), &mut Vec::new()).unwrap();
         assert_eq!(watched.end, End::TimedOut);
         assert!(!process.exists());
     }
@@ -232,11 +217,7 @@ mod tests {
         }
         let (_dir, emulator) = shell("echo hello >>out; exec sleep 1000");
         let process = PathBuf::from(format!("/proc/{}", emulator.child.id()));
-        assert!(
-            emulator
-                .watch(Duration::from_secs(10), &mut Closed)
-                .is_err()
-        );
+        assert!(emulator.watch(Duration::from_secs(10), &mut Closed).is_err());
         assert!(!process.exists());
     }
 }

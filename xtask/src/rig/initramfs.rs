@@ -101,20 +101,13 @@ struct Archive<W> {
 
 impl<W: Write> Archive<W> {
     fn new(out: W) -> Self {
-        Self {
-            out,
-            directories: BTreeSet::new(),
-            inodes: 0,
-        }
+        Self { out, directories: BTreeSet::new(), inodes: 0 }
     }
 
     /// A header with everything but the device numbers.
     fn header(&mut self, name: &str, mode: u32) -> newc::Builder {
         self.inodes += 1;
-        newc::Builder::new(name)
-            .ino(self.inodes)
-            .mode(mode)
-            .nlink(1)
+        newc::Builder::new(name).ino(self.inodes).mode(mode).nlink(1)
     }
 
     /// The directories above `name`, each once, outermost first.
@@ -122,9 +115,7 @@ impl<W: Write> Archive<W> {
         for (end, _) in name.match_indices('/') {
             let directory = &name[..end];
             if self.directories.insert(directory.to_owned()) {
-                self.header(directory, DIRECTORY | 0o755)
-                    .write(&mut self.out, 0)
-                    .finish()?;
+                self.header(directory, DIRECTORY | 0o755).write(&mut self.out, 0).finish()?;
             }
         }
         Ok(())
@@ -142,11 +133,7 @@ impl<W: Write> Archive<W> {
     fn device(&mut self, name: &str, major: u32, minor: u32) -> io::Result<()> {
         self.parents(name)?;
         let header = self.header(name, CHARACTER_DEVICE | 0o600);
-        header
-            .rdev_major(major)
-            .rdev_minor(minor)
-            .write(&mut self.out, 0)
-            .finish()?;
+        header.rdev_major(major).rdev_minor(minor).write(&mut self.out, 0).finish()?;
         Ok(())
     }
 
@@ -221,10 +208,7 @@ mod tests {
         let mut archive = Archive::new(Vec::new());
         archive.device("dev/console", 5, 1).unwrap();
         let entries = entries(&archive.finish().unwrap());
-        assert_eq!(
-            entries[1],
-            ("dev/console".into(), 0o020_600, (5, 1), vec![])
-        );
+        assert_eq!(entries[1], ("dev/console".into(), 0o020_600, (5, 1), vec![]));
     }
 
     #[test]
@@ -235,10 +219,7 @@ mod tests {
         let mut archive = Archive::new(Vec::new());
         archive.copy(file.path(), "/x").unwrap();
         let entries = entries(&archive.finish().unwrap());
-        assert_eq!(
-            entries,
-            [("x".into(), 0o104_751, (0, 0), b"content".to_vec())]
-        );
+        assert_eq!(entries, [("x".into(), 0o104_751, (0, 0), b"content".to_vec())]);
     }
 
     #[test]

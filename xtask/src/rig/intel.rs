@@ -112,13 +112,7 @@ fn make_cd(kernel: &Kernel, dir: &Path, append: &str) -> Result<()> {
     quiet(
         tool("xorriso", dir)?
             .args(["-as", "mkisofs", "-quiet", "-o", "cd.iso", "-b", "grub"])
-            .args([
-                "-no-emul-boot",
-                "-boot-load-size",
-                "4",
-                "-boot-info-table",
-                "cd",
-            ])
+            .args(["-no-emul-boot", "-boot-load-size", "4", "-boot-info-table", "cd"])
             .env("SOURCE_DATE_EPOCH", EPOCH.to_string()),
     )
 }

@@ -55,9 +55,7 @@ impl Kernel {
         let dir = self.dir.join(maker.name());
         let entries = fs::read_dir(&dir)
             .with_context(|| format!("the cache {} is damaged; remove it", self.dir.display()))?;
-        let mut modules = entries
-            .map(|entry| Ok(entry?.path()))
-            .collect::<Result<Vec<_>>>()?;
+        let mut modules = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
         modules.sort();
         Ok(modules)
     }
@@ -77,9 +75,7 @@ fn cache_dir() -> Result<PathBuf> {
 
 /// Fetches and unpacks the package, then puts the result in its place.
 fn fill(cache: &Path, place: &Path) -> Result<()> {
-    let work = tempfile::Builder::new()
-        .prefix(".filling.")
-        .tempdir_in(cache)?;
+    let work = tempfile::Builder::new().prefix(".filling.").tempdir_in(cache)?;
     let package = match std::env::var_os("TRAPGATE_RIG_KDEB") {
         Some(path) => fs::canonicalize(&path)
             .with_context(|| format!("TRAPGATE_RIG_KDEB: {}", Path::new(&path).display()))?,
@@ -118,11 +114,7 @@ fn download(dir: &Path) -> Result<PathBuf> {
         Ok(name) => name,
         Err(error) if nix::unistd::geteuid().is_root() => {
             sh::warn(&format!("{error:#}; refreshing apt's lists"));
-            sh::run(
-                Command::new("apt-get")
-                    .args(["-q", "update"])
-                    .stdout(std::io::stderr()),
-            )?;
+            sh::run(Command::new("apt-get").args(["-q", "update"]).stdout(std::io::stderr()))?;
             package_name()?
         }
         Err(error) => return Err(error.context("`sudo apt-get update` may help")),
@@ -133,9 +125,8 @@ fn download(dir: &Path) -> Result<PathBuf> {
     command.args(["-q", "-o", no_sandbox, "download", &name]);
     command.current_dir(dir);
     sh::run(command.stdout(std::io::stderr()))?;
-    let package = files_below(dir)?
-        .into_iter()
-        .find(|file| file.extension() == Some(OsStr::new("deb")));
+    let package =
+        files_below(dir)?.into_iter().find(|file| file.extension() == Some(OsStr::new("deb")));
     package.context("apt-get download left no .deb file")
 }
 
@@ -154,10 +145,7 @@ fn versioned_package(depends: &str) -> Option<String> {
         let version = word.strip_prefix("linux-image-").unwrap_or_default();
         version.starts_with(|c: char| c.is_ascii_digit()) && word.ends_with("-cloud-amd64")
     };
-    depends
-        .split_whitespace()
-        .find(is_versioned)
-        .map(str::to_owned)
+    depends.split_whitespace().find(is_versioned).map(str::to_owned)
 }
 
 /// All files in this directory and those below.
@@ -185,10 +173,7 @@ mod tests {
     #[test]
     fn the_versioned_package_is_found_in_what_apt_cache_prints() {
         let depends = "linux-image-cloud-amd64\n  Depends: linux-image-6.1.0-51-cloud-amd64\n";
-        assert_eq!(
-            versioned_package(depends).unwrap(),
-            "linux-image-6.1.0-51-cloud-amd64"
-        );
+        assert_eq!(versioned_package(depends).unwrap(), "linux-image-6.1.0-51-cloud-amd64");
         assert_eq!(versioned_package("linux-image-cloud-amd64\n"), None);
     }
 }

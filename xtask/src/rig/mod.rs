@@ -72,10 +72,7 @@ pub(crate) struct RigFile {
 impl RigFile {
     /// The file `source`, to be found at `target` in the rig.
     pub(crate) fn new(source: impl Into<PathBuf>, target: impl Into<String>) -> Self {
-        Self {
-            source: source.into(),
-            target: target.into(),
-        }
+        Self { source: source.into(), target: target.into() }
     }
 }
 
@@ -170,10 +167,8 @@ pub(crate) fn run(config: &Config, out: &mut dyn Write) -> Result<Report> {
     let work = tempfile::Builder::new().prefix("trapgate-rig.").tempdir()?;
     let dir = work.path();
     initramfs::write(config, &kernel, &dir.join("initrd"))?;
-    let append = format!(
-        "console=ttyS0 panic=-1 quiet nokaslr cryptomgr.notests {}",
-        config.append
-    );
+    let append =
+        format!("console=ttyS0 panic=-1 quiet nokaslr cryptomgr.notests {}", config.append);
     let command = match config.cpu {
         Cpu::Amd => amd::command(config, &kernel, dir, &append)?,
         Cpu::Intel => intel::command(config, &kernel, dir, &append)?,

@@ -38,10 +38,7 @@ pub(super) fn unpack(
             unpack(files, &needed, dir, loaded)?;
         }
     }
-    fs::rename(
-        &unpacked,
-        dir.join(format!("{:02}-{name}.ko", loaded.len())),
-    )?;
+    fs::rename(&unpacked, dir.join(format!("{:02}-{name}.ko", loaded.len())))?;
     loaded.push(name.to_owned());
     Ok(())
 }
@@ -89,10 +86,7 @@ fn decompress(from: &Path, to: &Path) -> Result<()> {
         }
     };
     let mut command = Command::new(tool);
-    command
-        .arg("-dc")
-        .arg(from)
-        .stdout(Stdio::from(File::create(to)?));
+    command.arg("-dc").arg(from).stdout(Stdio::from(File::create(to)?));
     sh::run_quietly(&mut command)?;
     Ok(())
 }
@@ -117,18 +111,12 @@ mod tests {
         module.extend(b"~Module signature appended~\n");
         assert_eq!(length_without_signature(&module), b"module".len());
         assert_eq!(length_without_signature(b"module"), 6);
-        assert_eq!(
-            length_without_signature(b"~Module signature appended~\n"),
-            28
-        );
+        assert_eq!(length_without_signature(b"~Module signature appended~\n"), 28);
     }
 
     #[test]
     fn module_names_are_normalised() {
-        assert_eq!(
-            module_name(Path::new("/a/kvm-amd.ko.xz")).unwrap(),
-            "kvm_amd"
-        );
+        assert_eq!(module_name(Path::new("/a/kvm-amd.ko.xz")).unwrap(), "kvm_amd");
         assert_eq!(module_name(Path::new("/a/System.map")), None);
     }
 
@@ -139,23 +127,13 @@ mod tests {
         fs::create_dir(&tree).unwrap();
         fs::create_dir(&out).unwrap();
         for (name, needs) in [("top", "mid,low"), ("mid", "low"), ("low", "")] {
-            fs::write(
-                tree.join(format!("{name}.ko")),
-                format!("\0depends={needs}\0"),
-            )
-            .unwrap();
+            fs::write(tree.join(format!("{name}.ko")), format!("\0depends={needs}\0")).unwrap();
         }
         unpack(&files_below(&tree).unwrap(), "top", &out, &mut Vec::new()).unwrap();
-        let mut names: Vec<_> = files_below(&out)
-            .unwrap()
-            .iter()
-            .map(|f| file_name(f).to_owned())
-            .collect();
+        let mut names: Vec<_> =
+            files_below(&out).unwrap().iter().map(|f| file_name(f).to_owned()).collect();
         names.sort();
         assert_eq!(names, ["00-low.ko", "01-mid.ko", "02-top.ko"]);
-        assert_eq!(
-            fs::read(out.join("02-top.ko")).unwrap(),
-            b"\0depends=mid,low\0"
-        );
+        assert_eq!(fs::read(out.join("02-top.ko")).unwrap(), b"\0depends=mid,low\0");
     }
 }

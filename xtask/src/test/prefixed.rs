@@ -16,22 +16,13 @@ pub(super) struct Prefixed<W> {
 
 impl<W: Write> Prefixed<W> {
     pub(super) fn new(to: W, prefix: String) -> Self {
-        Self {
-            to,
-            prefix,
-            pending: Vec::new(),
-            result: None,
-        }
+        Self { to, prefix, pending: Vec::new(), result: None }
     }
 
     /// Writes a last line that has no end.
     pub(super) fn finish(&mut self) -> io::Result<()> {
         let line = mem::take(&mut self.pending);
-        if line.is_empty() {
-            Ok(())
-        } else {
-            self.line(&line)
-        }
+        if line.is_empty() { Ok(()) } else { self.line(&line) }
     }
 
     fn line(&mut self, line: &[u8]) -> io::Result<()> {
@@ -83,9 +74,6 @@ mod tests {
         assert_eq!(out.pending, b"rest");
         out.finish().unwrap();
         let written = String::from_utf8(out.to).unwrap();
-        assert_eq!(
-            written,
-            "[x] test result: FAILED. 1 passed; 2 failed\n[x] rest\n"
-        );
+        assert_eq!(written, "[x] test result: FAILED. 1 passed; 2 failed\n[x] rest\n");
     }
 }

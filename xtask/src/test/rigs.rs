@@ -31,11 +31,7 @@ pub(super) fn run(args: &Args, summary: &mut Vec<Line>) {
             Err(error) => {
                 let why = format!("{error:#}");
                 let asked_for = args.rig.is_some();
-                let outcome = if asked_for {
-                    Outcome::Failed
-                } else {
-                    Outcome::Skipped
-                };
+                let outcome = if asked_for { Outcome::Failed } else { Outcome::Skipped };
                 summary.push(Line::new(format!("{} rig", cpu.name()), outcome(why)));
             }
         }
@@ -53,10 +49,8 @@ pub(super) fn run(args: &Args, summary: &mut Vec<Line>) {
     };
     thread::scope(|scope| {
         let build = &build;
-        let threads: Vec<_> = cpus
-            .into_iter()
-            .map(|cpu| scope.spawn(move || build.run_in(cpu, args)))
-            .collect();
+        let threads: Vec<_> =
+            cpus.into_iter().map(|cpu| scope.spawn(move || build.run_in(cpu, args))).collect();
         for thread in threads {
             summary.extend(thread.join().expect("a rig's thread does not panic"));
         }
@@ -116,9 +110,7 @@ impl Build {
         let place = format!("/tests/{name}");
         let mut config = Config::new(cpu, ["env"]);
         config.command.push(format!("TRAPGATE_RIG={}", cpu.name()));
-        config
-            .command
-            .extend([place.clone(), "--test-threads=1".into()]);
+        config.command.extend([place.clone(), "--test-threads=1".into()]);
         config.command.extend(args.filter.clone());
         config.files = self.files.clone();
         config.files.push(RigFile::new(file, place));
@@ -136,11 +128,7 @@ impl Build {
             End::TimedOut => Outcome::Failed(format!("not done after {time}")),
             End::Interrupted => Outcome::Failed("interrupted".into()),
             End::Broke => {
-                sh::error(&format!(
-                    "{what} broke\n{}",
-                    report.diagnosis(),
-                    what = cpu.name()
-                ));
+                sh::error(&format!("{what} broke\n{}", report.diagnosis(), what = cpu.name()));
                 Outcome::Failed(format!("the rig broke after {time}"))
             }
         })

@@ -1,0 +1,121 @@
+//! The guest kernel itself fails, or has been taken over: the sandbox ends
+//! with a report, and the VMM goes on.
+//!
+//! The kernel is the embedded one with a few bytes of getpid(2)'s handler
+//! replaced; the program calls getpid through SYSCALL.
+
+use object::{Object, ObjectSection, ObjectSymbol};
+use std::time::Duration;
+use trapgate::{End, Error, Outcome, Sandbox, Stdio};
+use trapgate_abi::hypercall::PORT;
+use trapgate_abi::layout::{PERCPU_BASE, percpu};
+use trapgate_tests::needs_kvm;
+use trapgate_tests::programs::bytes;
+
+const HANDLER: &str = "__x64_sys_getpid";
+
+/// The embedded kernel with `code` in the place of the handler's first bytes.
+fn kernel_with(code: &[u8]) -> Vec<u8> {
+    let mut image = trapgate::kernel::IMAGE.to_vec();
+    let offset = {
+        let file = object::File::parse(&image[..]).expect("the kernel is an ELF file");
+        let symbol = file
+            .symbols()
+            .find(|symbol| symbol.name().is_ok_and(|name| name.contains(HANDLER)))
+            .expect("the kernel has symbols");
+        let index = symbol.section_index().expect("a symbol in a section");
+        let section = file.section_by_index(index).expect("that section");
+        let (start, _) = section.file_range().expect("text is in the file");
+        (start + symbol.address() - section.address()) as usize
+    };
+    image[offset..offset + code.len()].copy_from_slice(code);
+    image
+}
+
+/// A run of a program that calls getpid, on that kernel.
+fn run_with(code: &[u8]) -> Result<Outcome, Error> {
+    Sandbox::builder()
+        .program_bytes("door-probe", bytes("door-probe").to_vec())
+        .args(["syscall64"])
+        .kernel(kernel_with(code))
+        .timeout(Duration::from_secs(5))
+        .stdin(Stdio::Closed)
+        .stdout(Stdio::Closed)
+        .stderr(Stdio::Closed)
+        .build()?
+        .run()
+}
+
+/// The error's text, which must have each of `parts`.
+fn assert_error(code: &[u8], parts: &[&str]) {
+    match run_with(code) {
+        Ok(outcome) => panic!("the run ended as if nothing had happened: {outcome:?}"),
+        Err(error) => {
+            let text = error.to_string();
+            for part in parts {
+                assert!(text.contains(part), "no {part:?} in:\n{text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_kernel_as_it_is_passes() {
+    needs_kvm!();
+    let outcome = run_with(&[]).expect("nothing was replaced");
+    assert_eq!(outcome.end, End::Exited(0));
+}
+
+#[test]
+fn an_invalid_instruction_in_ring_0_is_reported_with_symbols() {
+    needs_kvm!();
+    assert_error(&[0x0f, 0x0b], &["the guest kernel failed", "#UD", HANDLER, "trapgate_guest::entry"]);
+}
+
+#[test]
+fn a_null_pointer_in_ring_0_is_reported_with_its_address() {
+    needs_kvm!();
+    let load_from_0 = [0x48, 0x8b, 0x04, 0x25, 0, 0, 0, 0];
+    assert_error(&load_from_0, &["the guest kernel failed", "reading 0x0", HANDLER]);
+}
+
+#[test]
+fn a_write_to_kernel_text_in_ring_0_faults() {
+    needs_kvm!();
+    // lea rax, [rip]; mov [rax], eax
+    let write_to_self = [0x48, 0x8d, 0x05, 0, 0, 0, 0, 0x89, 0x00];
+    assert_error(&write_to_self, &["the guest kernel failed", "writing 0xffffffff8", "protected"]);
+}
+
+#[test]
+fn a_halt_in_ring_0_ends_the_sandbox_with_the_cpus_state() {
+    needs_kvm!();
+    assert_error(&[0xf4], &["halted", "rip", HANDLER]);
+}
+
+#[test]
+fn a_port_without_a_device_ends_the_sandbox() {
+    needs_kvm!();
+    let out_to_com1 = [0xba, 0xf8, 0x03, 0, 0, 0xee];
+    assert_error(&out_to_com1, &["I/O port 0x3f8"]);
+}
+
+#[test]
+fn a_request_that_is_none_ends_the_sandbox() {
+    needs_kvm!();
+    let page = (PERCPU_BASE + percpu::HOST_CALL).to_le_bytes();
+    let mut code = vec![0x48, 0xb8]; // mov rax, page
+    code.extend(page);
+    code.extend([0x48, 0xc7, 0x00, 0xe7, 0x03, 0, 0]); // mov qword ptr [rax], 999
+    code.push(0xba); // mov edx, PORT
+    code.extend(u32::from(PORT).to_le_bytes());
+    code.push(0xef); // out dx, eax
+    assert_error(&code, &["a request that is none", "999"]);
+}
+
+#[test]
+fn a_kernel_that_never_returns_is_ended_by_the_timeout() {
+    needs_kvm!();
+    let outcome = run_with(&[0xeb, 0xfe]).expect("a timeout is an outcome");
+    assert_eq!(outcome.end, End::TimedOut);
+}
