@@ -86,13 +86,11 @@ pub const MAGIC: u64 = u64::from_le_bytes(*b"trapgate");
 pub mod feature {
     /// CR4.SMAP is on: STAC and CLAC must bracket user accesses.
     pub const SMAP: u64 = 1 << 0;
-    /// CR4.FSGSBASE is on.
-    pub const FSGSBASE: u64 = 1 << 1;
-    /// Ring 0 is interpreted by a software KVM: an instruction costs about as
-    /// much as a cache miss, so memory is cleared by the VMM.
-    pub const INTERPRETED: u64 = 1 << 2;
+    /// Ring 0 is interpreted by a software KVM: an instruction costs most of a
+    /// microsecond, so memory is cleared by the VMM.
+    pub const INTERPRETED: u64 = 1 << 1;
     /// This KVM delivers SYSCALL as a page fault at the entry point.
-    pub const SYSCALL_TRAPS: u64 = 1 << 3;
+    pub const SYSCALL_TRAPS: u64 = 1 << 2;
 }
 
 /// The boot information.

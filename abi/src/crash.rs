@@ -8,7 +8,7 @@ use crate::wire::wire_struct;
 wire_struct! {
     /// The circumstances of a fault.
     pub struct Fault {
-        /// The exception's vector ([`crate::x86::Vector`]), or
+        /// The exception's vector ([`crate::x86::vector`]), or
         /// [`NO_VECTOR`] where a call and no exception was the cause.
         pub vector: u64,
         /// The exception's error code, 0 where the vector has none.

@@ -3,7 +3,7 @@
 //!
 //! The rooms, top to bottom; each uses the ones below it and none above:
 //!
-//! - [`entry`]: the roof. One file a door, the exceptions, the way out.
+//! - `entry`: the roof. One file a door, the exceptions, the way out.
 //! - [`syscall`] and [`fault`]: what came in, and who handles it.
 //! - [`sys`]: the system calls, by subject. They read like their man pages.
 //! - [`mm`], [`task`], [`fs`], [`user`], [`host`], [`clock`]: the mechanisms.

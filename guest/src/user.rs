@@ -1,7 +1,7 @@
 //! User pointers: claims, not facts.
 //!
-//! Handlers take [`UserPtr`] and [`UserSlice`] as arguments and get values by
-//! copying, or EFAULT. An address is checked with [`access_ok`] first, and the
+//! Handlers take [`UserPtr`]s as arguments and get values by copying, or
+//! EFAULT. An address is checked with [`access_ok`] first, and the
 //! copy itself may still fault: `arch::usercopy`.
 #![allow(unsafe_code, reason = "hands checked addresses to arch::usercopy")]
 

@@ -69,7 +69,10 @@ fn the_kernel_as_it_is_passes() {
 #[test]
 fn an_invalid_instruction_in_ring_0_is_reported_with_symbols() {
     needs_kvm!();
-    assert_error(&[0x0f, 0x0b], &["the guest kernel failed", "#UD", HANDLER, "trapgate_guest::entry"]);
+    assert_error(
+        &[0x0f, 0x0b],
+        &["the guest kernel failed", "#UD", HANDLER, "trapgate_guest::entry"],
+    );
 }
 
 #[test]

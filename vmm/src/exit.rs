@@ -86,8 +86,8 @@ impl std::fmt::Display for Internal {
     }
 }
 
-/// Decodes an exit. `internal` reads the details of an internal error, which
-/// `kvm_ioctls` leaves in `kvm_run`.
+/// Decodes an exit. The details of an internal error are not in it:
+/// `kvm_ioctls` leaves them in `kvm_run`, and `run` reads them there.
 pub fn decode(exit: &VcpuExit<'_>) -> Exit {
     Exit::Unexpected(match exit {
         VcpuExit::IoOut(PORT, _) => return Exit::HostCall,

@@ -2,7 +2,6 @@
 //! memory.
 
 use crate::Error;
-use crate::image::symbols::Symbols;
 use crate::memory::GuestRam;
 use linux_loader::loader::{Elf, KernelLoader};
 use object::LittleEndian;
@@ -75,11 +74,6 @@ impl Kernel {
     pub fn end(&self) -> u64 {
         self.pieces.iter().map(|piece| piece.end).max().unwrap_or(KERNEL_PHYS)
     }
-}
-
-/// The functions of the embedded kernel.
-pub fn symbols() -> Symbols {
-    Symbols::new(IMAGE)
 }
 
 type Described = (Vec<Piece>, Option<KernelNote>);

@@ -24,7 +24,11 @@ fn main() -> ExitCode {
     match result {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
-            eprintln!("trapgate: {error:#}");
+            // An error of the library's says its cause itself.
+            match error.downcast_ref::<Error>() {
+                Some(error) => eprintln!("trapgate: {error}"),
+                None => eprintln!("trapgate: {error:#}"),
+            }
             ExitCode::from(error.downcast_ref::<Error>().map_or(status::SETUP, Error::status))
         }
     }

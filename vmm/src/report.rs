@@ -1,7 +1,7 @@
 //! Crash reports: of the program, and of the kernel. Data comes in, words go
 //! out; symbols and instructions are named.
 
-use crate::kernel;
+use crate::image::symbols::Symbols;
 use crate::memory::GuestRam;
 use iced_x86::{Decoder, DecoderOptions, Formatter, GasFormatter};
 use kvm_ioctls::VcpuFd;
@@ -164,9 +164,9 @@ pub struct KernelReport {
 const MOST_WORDS: u64 = 1024;
 
 impl KernelReport {
-    /// From the request [`Request::Failed`] and its message.
-    pub fn new(request: &Request, message: &Message, ram: &GuestRam) -> Self {
-        let symbols = kernel::symbols();
+    /// From the request [`Request::Failed`] and its message; `symbols` are the
+    /// kernel's.
+    pub fn new(request: &Request, message: &Message, ram: &GuestRam, symbols: &Symbols) -> Self {
         let name = |address: u64| symbols.lookup(address, 0).map(|symbol| symbol.to_string());
         let (fault, regs) = hypercall::crash(message);
         let (kind, words) = match *request {
@@ -217,8 +217,9 @@ impl fmt::Display for KernelReport {
     }
 }
 
-/// A vCPU's state in a few lines, for exits that nobody expected.
-pub fn cpu_state(vcpu: &VcpuFd) -> String {
+/// A vCPU's state in a few lines, for exits that nobody expected; `symbols`
+/// are the kernel's.
+pub fn cpu_state(vcpu: &VcpuFd, symbols: &Symbols) -> String {
     let (Ok(regs), Ok(sregs)) = (vcpu.get_regs(), vcpu.get_sregs()) else {
         return "  (KVM does not tell the CPU's state)".to_owned();
     };
@@ -245,7 +246,7 @@ pub fn cpu_state(vcpu: &VcpuFd) -> String {
         rsp: regs.rsp,
         ss: sregs.ss.selector.into(),
     };
-    let location = kernel::symbols().lookup(regs.rip, 0);
+    let location = symbols.lookup(regs.rip, 0);
     let location = location.map_or(String::new(), |symbol| format!(" <{symbol}>"));
     format!(
         "{}{location}\n  cr0 {:x}  cr2 {:x}  cr3 {:x}  cr4 {:x}  efer {:x}",

@@ -3,6 +3,7 @@
 use crate::Error;
 use crate::exit::{self, Exit, Internal, Reason};
 use crate::host::{Served, Services};
+use crate::image::symbols::Symbols;
 use crate::kvm::Vm;
 use crate::kvm::kick::Kickable;
 use crate::log_ring::LogRing;
@@ -23,7 +24,8 @@ pub enum GuestEnd {
     Stopped,
 }
 
-/// Runs a vCPU until the guest ends. On the vCPU's own thread.
+/// Runs a vCPU until the guest ends, and counts its exits to here. On the
+/// vCPU's own thread. `kernel` is the guest kernel's image, for reports.
 ///
 /// # Errors
 /// [`Error::Stopped`], if KVM leaves the guest for a reason that no guest of
@@ -33,6 +35,7 @@ pub fn run(
     ram: &Arc<GuestRam>,
     services: &mut Services,
     stop: &AtomicBool,
+    kernel: &[u8],
     exits: &mut u64,
 ) -> Result<GuestEnd, Error> {
     let _kickable = Kickable::new(vm.vcpu.get_kvm_run())?;
@@ -63,17 +66,20 @@ pub fn run(
                     Served::Stopped => return Ok(GuestEnd::Stopped),
                 }
             }
-            Exit::Unexpected(reason) => return Err(stopped(vm, reason)),
+            Exit::Unexpected(reason) => return Err(stopped(vm, kernel, reason)),
         }
     }
 }
 
 /// An error that says all there is to say about an unexpected exit.
-fn stopped(vm: &mut Vm, mut reason: Reason) -> Error {
+fn stopped(vm: &mut Vm, kernel: &[u8], mut reason: Reason) -> Error {
     if let Reason::Internal(details) = &mut reason {
         *details = internal(vm);
     }
-    Error::Stopped { reason: reason.to_string(), state: crate::report::cpu_state(&vm.vcpu) }
+    Error::Stopped {
+        reason: reason.to_string(),
+        state: crate::report::cpu_state(&vm.vcpu, &Symbols::new(kernel)),
+    }
 }
 
 /// The details of an internal error, from `kvm_run`.

@@ -1,5 +1,6 @@
 //! A sandbox from start to end: the library's front door.
 
+use crate::ByteSize;
 use crate::boot::{self, Prepared, Start};
 use crate::config::{Builder, Config, Program};
 use crate::error::Error;
@@ -11,7 +12,6 @@ use crate::policy::Grant;
 use crate::report::{Crash, KernelReport};
 use crate::run::{self, GuestEnd};
 use crate::stats::{Phases, Stats};
-use crate::ByteSize;
 use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io;
@@ -58,6 +58,7 @@ pub struct Sandbox {
     services: Services,
     stop: Arc<AtomicBool>,
     program: Program,
+    kernel: Cow<'static, [u8]>,
     timeout: Option<Duration>,
     clock_granted: bool,
     phases: Phases,
@@ -115,6 +116,7 @@ impl Sandbox {
             services,
             stop,
             program,
+            kernel: config.kernel,
             timeout: config.timeout,
             clock_granted,
             phases: Phases { create_us, ..Phases::default() },
@@ -139,22 +141,24 @@ impl Sandbox {
     pub fn start(self) -> Result<Running, Error> {
         let stop = self.stop.clone();
         let timeout = self.timeout;
-        let (done, ended) = mpsc::channel::<()>();
+        let (sender, events) = mpsc::channel();
+        let tell_end = TellEnd(sender.clone());
         let thread = thread::Builder::new()
             .name("vcpu0".to_owned())
             .spawn(move || {
-                // Dropped at the end, whatever the end is.
-                let _done = done;
+                let _tell_end = tell_end;
                 self.run_here()
             })
             .map_err(Error::host("creating the vCPU's thread"))?;
-        let deadline = timeout.map(|timeout| Instant::now() + timeout);
-        Ok(Running { thread, ended, stop: KillHandle { stop }, deadline })
+        // A time beyond the clock's end is no limit.
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let kill = KillHandle { stop, events: sender };
+        Ok(Running { thread: Some(thread), events, kill, deadline })
     }
 
     /// Runs the program on this thread.
     fn run_here(self) -> Result<Outcome, Error> {
-        let Sandbox { mut vm, ram, prepared, mut services, stop, program, .. } = self;
+        let Sandbox { mut vm, ram, prepared, mut services, stop, program, kernel, .. } = self;
         let mut phases = self.phases;
         let load_bias = prepared.load_bias;
         let mut clock = vm.clock()?;
@@ -165,7 +169,7 @@ impl Sandbox {
         let kvm_stats = VcpuStats::new(&vm.vcpu);
         let start = Instant::now();
         let mut vmm_exits = 0;
-        let end = run::run(&mut vm, &ram, &mut services, &stop, &mut vmm_exits)?;
+        let end = run::run(&mut vm, &ram, &mut services, &stop, &kernel, &mut vmm_exits)?;
         phases.run_us = start.elapsed().as_micros() as u64;
         let end = match end {
             GuestEnd::Stopped => End::Stopped,
@@ -181,7 +185,7 @@ impl Sandbox {
                 End::Killed(Box::new(Crash { name, signal, fault, regs, location }))
             }
             GuestEnd::Request(request, message) => {
-                let report = KernelReport::new(&request, &message, &ram);
+                let report = KernelReport::new(&request, &message, &ram, &Symbols::new(&kernel));
                 return Err(Error::KernelFailed(Box::new(report)));
             }
         };
@@ -208,67 +212,111 @@ impl Sandbox {
     }
 }
 
+/// What the thread that waits for a sandbox is told.
+enum Event {
+    /// The vCPU's thread is done.
+    Ended,
+    /// Somebody wants it to end.
+    Kill,
+}
+
 /// Stops a running sandbox from any thread.
 #[derive(Clone, Debug)]
 pub struct KillHandle {
     stop: Arc<AtomicBool>,
+    events: mpsc::Sender<Event>,
 }
 
 impl KillHandle {
-    /// Stops it: at once, also if it waits for a service of the host.
+    /// Stops it: at once, also while it waits for a service of the host.
+    /// [`Running::wait`], or dropping the [`Running`], sees to its end.
     pub fn kill(&self) {
         self.stop.store(true, Ordering::Release);
+        // Nobody listens to one that has ended.
+        let _ = self.events.send(Event::Kill);
     }
 }
 
-/// A program that runs.
+/// Tells the waiting thread, whatever way the vCPU's thread ends.
+struct TellEnd(mpsc::Sender<Event>);
+
+impl Drop for TellEnd {
+    fn drop(&mut self) {
+        let _ = self.0.send(Event::Ended);
+    }
+}
+
+/// A program that runs. Dropped without a wait, it is stopped.
 pub struct Running {
-    thread: JoinHandle<Result<Outcome, Error>>,
-    ended: mpsc::Receiver<()>,
-    stop: KillHandle,
+    /// Until it is joined.
+    thread: Option<JoinHandle<Result<Outcome, Error>>>,
+    events: mpsc::Receiver<Event>,
+    kill: KillHandle,
     deadline: Option<Instant>,
 }
 
-/// How often a thread that shall stop is kicked, and how soon a kill from
-/// elsewhere is noticed.
+/// How often a thread that shall stop is kicked: a kick that comes just before
+/// a blocking call is lost.
 const KICK_INTERVAL: Duration = Duration::from_millis(1);
-/// How often a running sandbox is looked after.
-const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 impl Running {
     /// A handle to stop it with.
     pub fn kill_handle(&self) -> KillHandle {
-        self.stop.clone()
+        self.kill.clone()
     }
 
     /// Waits for its end.
     ///
     /// # Errors
     /// [`Error`], if the VM fails.
-    pub fn wait(self) -> Result<Outcome, Error> {
-        let mut timed_out = false;
-        loop {
-            let stopping = self.stop.stop.load(Ordering::Acquire);
-            let wait = if stopping { KICK_INTERVAL } else { LOOK_INTERVAL };
-            match self.ended.recv_timeout(wait) {
-                Err(RecvTimeoutError::Timeout) => {}
-                _ => break,
-            }
-            if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) && !stopping {
-                timed_out = true;
-                self.stop.kill();
-            }
-            if self.stop.stop.load(Ordering::Acquire) {
-                kick::kick(&self.thread);
-            }
-        }
-        let result = self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    pub fn wait(mut self) -> Result<Outcome, Error> {
+        let timed_out = self.wait_for_end();
+        let Some(thread) = self.thread.take() else { unreachable!("joined here and nowhere else") };
+        let result = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         result.map(|mut outcome| {
             if timed_out && outcome.end == End::Stopped {
                 outcome.end = End::TimedOut;
             }
             outcome
         })
+    }
+
+    /// Waits until the vCPU's thread is done, and makes it end when it shall.
+    /// True if its time was up.
+    fn wait_for_end(&mut self) -> bool {
+        let mut timed_out = false;
+        loop {
+            let stopping = self.kill.stop.load(Ordering::Acquire);
+            let left = self.deadline.map(|end| end.saturating_duration_since(Instant::now()));
+            let event = match (stopping, left) {
+                (true, _) => self.events.recv_timeout(KICK_INTERVAL),
+                (false, Some(left)) => self.events.recv_timeout(left),
+                (false, None) => self.events.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match event {
+                Ok(Event::Kill) => {}
+                Ok(Event::Ended) | Err(RecvTimeoutError::Disconnected) => return timed_out,
+                Err(RecvTimeoutError::Timeout) if !stopping => {
+                    timed_out = true;
+                    self.kill.stop.store(true, Ordering::Release);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if let Some(thread) = &self.thread {
+                kick::kick(thread);
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.thread.is_some() {
+            self.kill.kill();
+            self.wait_for_end();
+            // What it came to, nobody wants to know.
+            let _ = self.thread.take().map(JoinHandle::join);
+        }
     }
 }
 
@@ -277,7 +325,6 @@ fn features(vm: &Vm) -> u64 {
     let mut features = 0;
     let mut set = |bit, on: bool| features |= if on { bit } else { 0 };
     set(feature::SMAP, vm.features.cr4 & cr4::SMAP != 0);
-    set(feature::FSGSBASE, vm.features.cr4 & cr4::FSGSBASE != 0);
     set(feature::INTERPRETED, vm.kind == Kind::Software);
     set(feature::SYSCALL_TRAPS, vm.kind == Kind::Software);
     features

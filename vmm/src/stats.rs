@@ -114,33 +114,37 @@ pub fn human_time(time: Duration) -> String {
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let us = |us| human_time(Duration::from_micros(us));
-        writeln!(f, "  KVM           {}", self.kvm)?;
+        writeln!(f, "  KVM               {}", self.kvm)?;
         for door in self.doors.iter().filter(|door| door.native + door.trapped > 0) {
             let calls = door.native + door.trapped;
-            writeln!(f, "  {:<16} {calls} calls, {}", door.name, door.delivery())?;
+            writeln!(f, "  {:<16}  {calls} calls, {}", door.name, door.delivery())?;
         }
         let exits = self.kvm_exits.map_or("not counted by KVM".to_owned(), |n| n.to_string());
-        writeln!(f, "  VM exits      {exits} (of which to the VMM: {})", self.vmm_exits)?;
+        writeln!(f, "  VM exits          {exits} (of which to the VMM: {})", self.vmm_exits)?;
         let calls: Vec<_> =
             self.host_calls.by_operation.iter().map(|(name, n)| format!("{name} {n}")).collect();
-        writeln!(f, "  requests      {}", calls.join(", "))?;
+        writeln!(f, "  requests          {}", calls.join(", "))?;
         if self.host_calls.refused > 0 {
-            writeln!(f, "  refused       {}", self.host_calls.refused)?;
+            writeln!(f, "  refused           {}", self.host_calls.refused)?;
         }
-        writeln!(f, "  page faults   {} (pages mapped: {})", self.page_faults, self.pages_mapped)?;
+        writeln!(
+            f,
+            "  page faults       {} (pages mapped: {})",
+            self.page_faults, self.pages_mapped
+        )?;
         if let Some(number) = self.last_unknown_call {
             writeln!(
                 f,
-                "  unsupported   {} calls, the last one number {number}",
+                "  unsupported       {} calls, the last one number {number}",
                 self.unknown_calls
             )?;
         }
         let (resident, ram) = (self.ram_resident >> 10, self.ram >> 10);
-        writeln!(f, "  memory        {resident} KiB touched of {ram} KiB")?;
+        writeln!(f, "  memory            {resident} KiB touched of {ram} KiB")?;
         let Phases { create_us, load_us, run_us } = self.time;
         write!(
             f,
-            "  time          create {}, load {}, run {}",
+            "  time              create {}, load {}, run {}",
             us(create_us),
             us(load_us),
             us(run_us)

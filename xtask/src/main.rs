@@ -4,6 +4,7 @@
 //! other programs, `needs` knows what a machine must have, `rig` is the
 //! throw-away Linux with a real kvm_amd or kvm_intel.
 
+mod bench_self;
 mod check;
 mod demo;
 mod needs;
@@ -30,6 +31,7 @@ enum Command {
     Demo(demo::Args),
     Test(test::Args),
     Check(check::Args),
+    BenchSelf(bench_self::Args),
     Rig(rig::cli::Args),
 }
 
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::main(&args),
         Command::Test(args) => test::main(&args),
         Command::Check(args) => check::main(&args),
+        Command::BenchSelf(args) => bench_self::main(&args),
         // The rig's statuses have meanings of their own, errors included.
         Command::Rig(args) => return rig::cli::main(&args),
     };

@@ -1,7 +1,7 @@
 //! The floor: the CPU. Names and numbers come from `trapgate_abi::x86`.
 //!
-//! Nothing here knows a system call, a task or a file. Gate addresses and the
-//! like are passed in by those above.
+//! Nothing here knows a system call, a task or a file. Where the roof's entry
+//! points stand, `trapgate_abi::layout` says.
 
 pub mod cpu;
 pub mod ex_table;

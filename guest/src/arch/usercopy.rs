@@ -64,79 +64,39 @@ pub unsafe fn copy(to: *mut u8, from: *const u8, length: usize) -> usize {
     left
 }
 
-/// Fills `length` bytes of user memory with zero; returns how many were not.
+/// Reads 8 bytes; `None` if the page is missing or protected.
 ///
 /// # Safety
-/// The range must lie in the user's half of the address space.
-pub unsafe fn clear(to: *mut u8, length: usize) -> usize {
-    let left: usize;
+/// The address must lie in the user's half of the address space.
+#[inline]
+pub unsafe fn get_u64(from: *const u64) -> Option<u64> {
+    let (value, failed): (u64, u32);
     open();
-    // SAFETY: as for `copy`.
+    // SAFETY: a fault goes on at the fixup, which says so.
     unsafe {
         asm!(
-            "2: rep stosq",
-            "mov ecx, {tail:e}",
-            "3: rep stosb",
-            "jmp 5f",
-            "4: lea rcx, [{tail} + rcx * 8]",
-            "5:",
+            "2: mov {value}, qword ptr [{from}]",
+            "xor {failed:e}, {failed:e}",
+            "3:",
+            ".pushsection .entry.text, \"ax\"",
+            "4: mov {failed:e}, 1",
+            "xor {value:e}, {value:e}",
+            "jmp 3b",
+            ".popsection",
             ".pushsection .ex_table, \"a\"",
             ".quad 2b, 4b",
-            ".quad 3b, 5b",
             ".popsection",
-            tail = in(reg) length & 7,
-            inout("rcx") length >> 3 => left,
-            inout("rdi") to => _,
-            in("rax") 0,
-            options(nostack),
+            from = in(reg) from,
+            value = out(reg) value,
+            failed = out(reg) failed,
+            options(nostack, readonly),
         );
     }
     close();
-    left
+    (failed == 0).then_some(value)
 }
 
-/// Reads one value of 1, 2, 4 or 8 bytes; `None` if it faulted.
-macro_rules! define_get {
-    ($name:ident, $ty:ty, $load:literal) => {
-        /// Reads one value; `None` if the page is missing or protected.
-        ///
-        /// # Safety
-        /// The address must lie in the user's half of the address space.
-        #[inline]
-        pub unsafe fn $name(from: *const $ty) -> Option<$ty> {
-            let (value, failed): (u64, u32);
-            open();
-            // SAFETY: a fault goes on at the fixup, which says so.
-            unsafe {
-                asm!(
-                    concat!("2: ", $load),
-                    "xor {failed:e}, {failed:e}",
-                    "3:",
-                    ".pushsection .entry.text, \"ax\"",
-                    "4: mov {failed:e}, 1",
-                    "xor {value:e}, {value:e}",
-                    "jmp 3b",
-                    ".popsection",
-                    ".pushsection .ex_table, \"a\"",
-                    ".quad 2b, 4b",
-                    ".popsection",
-                    from = in(reg) from,
-                    value = out(reg) value,
-                    failed = out(reg) failed,
-                    options(nostack, readonly),
-                );
-            }
-            close();
-            (failed == 0).then_some(value as $ty)
-        }
-    };
-}
-define_get!(get_u8, u8, "movzx {value:e}, byte ptr [{from}]");
-define_get!(get_u16, u16, "movzx {value:e}, word ptr [{from}]");
-define_get!(get_u32, u32, "mov {value:e}, dword ptr [{from}]");
-define_get!(get_u64, u64, "mov {value}, qword ptr [{from}]");
-
-/// Writes one value of 1, 2, 4 or 8 bytes; false if it faulted.
+/// Defines a write of 4 or 8 bytes; false if it faulted.
 macro_rules! define_put {
     ($name:ident, $ty:ty, $store:literal) => {
         /// Writes one value; false if the page is missing or protected.
@@ -171,7 +131,5 @@ macro_rules! define_put {
         }
     };
 }
-define_put!(put_u8, u8, "mov byte ptr [{to}], {value:l}");
-define_put!(put_u16, u16, "mov word ptr [{to}], {value:x}");
 define_put!(put_u32, u32, "mov dword ptr [{to}], {value:e}");
 define_put!(put_u64, u64, "mov qword ptr [{to}], {value}");

@@ -130,7 +130,8 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Gives `frame` up: nobody maps it any more, and no TLB has it.
+    /// Gives `frame` up: no table has it any more, and the caller flushes the
+    /// TLB before ring 3 runs again.
     pub fn free(&mut self, frame: u64) {
         if self.run.end == frame {
             self.run.end += PAGE_SIZE;

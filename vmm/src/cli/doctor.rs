@@ -35,7 +35,7 @@ pub(crate) fn main(args: &Args) -> anyhow::Result<u8> {
 }
 
 fn row(name: &str, style: Style, text: &str) {
-    println!("  {name:<18} {style}{text}{style:#}");
+    println!("  {name:<20} {style}{text}{style:#}");
 }
 
 fn head(text: &str) {
