@@ -105,18 +105,26 @@ fn c(source: &Path, out: &Path, (suffix, compiler, arguments): (&str, &str, &[&s
             (name, Ok(file))
         }
         Err(_) => {
-            println!("cargo::warning={compiler} is missing, tests are skipped: cargo xtask setup");
+            missing(out, compiler);
             (name, Err(compiler.to_owned()))
         }
     }
+}
+
+/// Says that a compiler is missing, and lets cargo run this script again next
+/// time: on account of a file that never exists.
+fn missing(out: &Path, compiler: &str) {
+    println!("cargo::warning={compiler} is missing, tests are skipped: cargo xtask setup");
+    println!("cargo:rerun-if-changed={}", out.join("missing").display());
 }
 
 /// A Rust program with the standard library, static.
 fn std(source: &Path, out: &Path) -> Entry {
     let name = format!("{}.std", stem(source));
     if !target_is_installed(MUSL) {
-        println!("cargo::warning=target {MUSL} is missing, tests are skipped: cargo xtask setup");
-        return (name, Err(format!("the Rust target {MUSL}")));
+        let target = format!("the Rust target {MUSL}");
+        missing(out, &target);
+        return (name, Err(target));
     }
     let file = out.join(&name);
     let mut rustc = clean(env::var_os("RUSTC").expect("cargo sets RUSTC"));

@@ -17,6 +17,8 @@ wire_struct! {
         pub abi_version: u64,
         /// The door of SYSCALL from 64-bit code, for LSTAR.
         pub syscall64: u64,
+        /// The door of SYSCALL from compatibility mode, for CSTAR.
+        pub syscall32: u64,
         /// The first CPU's GDT, for GDTR.
         pub gdt: u64,
         /// The first CPU's task-state segment, for TR.

@@ -15,7 +15,7 @@ use trapgate_abi::crash::{BACKTRACE_DEPTH, Fault, OUT_OF_MEMORY};
 use trapgate_abi::hypercall::{FailureKind, Segment};
 use trapgate_abi::layout::USER_END;
 use trapgate_abi::log::{Event, Level};
-use trapgate_abi::x86::{msr, page_fault, rflags, vector};
+use trapgate_abi::x86::{msr, page_fault, rflags, selector, vector};
 use trapgate_abi::{Errno, PtRegs};
 
 /// Whether this KVM delivers SYSCALL as a page fault at LSTAR. Then, and only
@@ -87,7 +87,7 @@ fn trapped_door(regs: &mut PtRegs) -> bool {
         percpu::count!(int80_trapped, 1);
         syscall::syscall_32(regs);
         true
-    } else if code_is(regs.rip, [0x0f, 0x05]) {
+    } else if regs.cs == u64::from(selector::USER_CS) && code_is(regs.rip, [0x0f, 0x05]) {
         regs.rip += 2;
         regs.rcx = regs.rip;
         regs.r11 = regs.rflags & !rflags::RF;

@@ -61,6 +61,8 @@ pub struct Task {
     pub clear_child_tid: AtomicU64,
     /// set_robust_list(2): head and length.
     pub robust_list: Mutex<[u64; 2]>,
+    /// The same of i386's: the head.
+    pub compat_robust_list: AtomicU32,
     /// prctl(2) `PR_SET_NAME`.
     pub name: Mutex<[u8; 16]>,
 }
@@ -112,6 +114,7 @@ pub fn start_first(boot: &'static BootInfo) -> Result<(), Errno> {
         alternate_stack: Mutex::new([0; 3]),
         clear_child_tid: AtomicU64::new(0),
         robust_list: Mutex::new([0; 2]),
+        compat_robust_list: AtomicU32::new(0),
         name: Mutex::new([0; 16]),
     };
     percpu::set!(current, Box::into_raw(Box::new(task)) as u64);

@@ -227,6 +227,24 @@ plain_struct! {
     }
 }
 
+plain_struct! {
+    /// i386's `struct iovec`.
+    pub struct CompatIoVec {
+        /// First byte.
+        pub base: u32,
+        /// Bytes.
+        pub length: u32,
+    }
+}
+const _: () = assert!(size_of::<CompatIoVec>() == 8);
+
+impl CompatIoVec {
+    fn widen(self) -> (IoVec, Option<i64>) {
+        let length = (self.length as i32 >= 0).then_some(self.length.into());
+        (IoVec { base: self.base.into(), length: self.length.into() }, length)
+    }
+}
+
 /// `UIO_MAXIOV`: the most elements of an array of [`IoVec`].
 pub const MAX_IOV: u64 = 1024;
 
@@ -238,14 +256,33 @@ pub type IoVecs = SmallVec<[IoVec; 4]>;
 /// # Errors
 /// EINVAL for too many elements or too many bytes, EFAULT.
 pub fn read_iovecs(array: UserPtr<IoVec>, count: u64) -> Result<IoVecs, Errno> {
+    collect_iovecs(count, |index| {
+        let vector = array.offset(index).read()?;
+        Ok((vector, i64::try_from(vector.length).ok()))
+    })
+}
+
+/// The same of i386's layout.
+///
+/// # Errors
+/// As [`read_iovecs`].
+pub fn read_compat_iovecs(array: UserPtr<CompatIoVec>, count: u64) -> Result<IoVecs, Errno> {
+    collect_iovecs(count, |index| array.offset(index).read().map(CompatIoVec::widen))
+}
+
+/// Collects `count` elements from `read`, which answers each with its length
+/// as a signed number of the caller's width, `None` for what is none.
+fn collect_iovecs(
+    count: u64,
+    read: impl Fn(u64) -> Result<(IoVec, Option<i64>), Errno>,
+) -> Result<IoVecs, Errno> {
     if count > MAX_IOV {
         return Err(Errno::EINVAL);
     }
     let mut total = 0i64;
     let mut vectors = IoVecs::new();
     for index in 0..count {
-        let vector = array.offset(index).read()?;
-        let length = i64::try_from(vector.length).ok();
+        let (vector, length) = read(index)?;
         total = length.and_then(|length| total.checked_add(length)).ok_or(Errno::EINVAL)?;
         vectors.push(vector);
     }

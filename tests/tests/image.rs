@@ -5,7 +5,8 @@ use iced_x86::{CpuidFeature, InstructionInfoFactory};
 use object::LittleEndian;
 use object::elf::{self, FileHeader64, ProgramHeader64};
 use object::read::elf::{FileHeader, ProgramHeader};
-use trapgate::kernel::{IMAGE, symbols};
+use trapgate::image::symbols::Symbols;
+use trapgate::kernel::IMAGE;
 use trapgate_abi::layout::{PAGE_SIZE, VECTOR_STRIDE, VECTORS};
 use trapgate_abi::x86::vector;
 
@@ -72,7 +73,7 @@ fn touches_fpu_state(info: &mut InstructionInfoFactory, instruction: &Instructio
 
 #[test]
 fn the_kernel_has_no_fpu_or_vector_instruction() {
-    let symbols = symbols();
+    let symbols = Symbols::new(IMAGE);
     let mut info = InstructionInfoFactory::new();
     let mut formatter = GasFormatter::new();
     let all = instructions();

@@ -20,6 +20,9 @@
 //! file, as far as the file has any. One difference: Linux leaves the rest of a
 //! page that is not writable as it is in the file even if memsz > filesz, and
 //! here it is zero, as elf(5) says.
+//!
+//! Both classes are read by the same code, generic over [`Elf`]; what differs
+//! between 64-bit programs and those for i386 is [`Class`]'s to say.
 
 mod error;
 mod header;
@@ -27,14 +30,16 @@ mod layout;
 pub mod symbols;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests32;
 
 use std::ops::Range;
 
 use object::LittleEndian;
-use object::elf::{self, FileHeader64, ProgramHeader64};
-use object::read::elf::{FileHeader as _, ProgramHeader as _};
+use object::elf::{self, FileHeader32, FileHeader64};
+use object::read::elf::{FileHeader, ProgramHeader};
 
-use header::{file_header, printable, program_headers, refuse_interpreter};
+use header::{class, file_header, printable, program_headers, refuse_interpreter};
 use layout::{Load, loads, map, memory_ranges, pie_bias, pieces, refuse_overlap};
 
 pub use error::ImageError;
@@ -43,16 +48,66 @@ pub use error::ImageError;
 pub const USER_MIN: u64 = trapgate_abi::layout::USER_MIN;
 /// The end (exclusive) of a program's address space: Linux's TASK_SIZE_MAX.
 pub const USER_END: u64 = trapgate_abi::layout::USER_END;
+/// The end (exclusive) of a 32-bit program's address space: Linux's
+/// IA32_PAGE_OFFSET. The last two pages below 4 GiB stay empty.
+pub const USER_END32: u64 = 0xffff_e000;
 /// Where position-independent programs go: Linux's ELF_ET_DYN_BASE, two thirds
 /// up the address space. There is no randomisation (ASLR) for now: two runs
 /// of a program have the same addresses.
 pub const PIE_BASE: u64 = 0x5555_5555_4000;
+/// The same for 32-bit programs: Linux's COMPAT_ELF_ET_DYN_BASE, 16 MiB above
+/// the first third of the address space.
+pub const PIE_BASE32: u64 = 0x5655_5000;
 
 const PAGE: u64 = 4096;
 
 const LE: LittleEndian = LittleEndian;
-type Ehdr = FileHeader64<LittleEndian>;
-type Phdr = ProgramHeader64<LittleEndian>;
+
+/// The size of a program's addresses, and of the structures in its file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// ELFCLASS32 for EM_386: i386.
+    Elf32,
+    /// ELFCLASS64 for EM_X86_64: x86-64.
+    Elf64,
+}
+
+impl Class {
+    /// The end (exclusive) of the program's address space.
+    pub fn user_end(self) -> u64 {
+        match self {
+            Self::Elf32 => USER_END32,
+            Self::Elf64 => USER_END,
+        }
+    }
+
+    /// Where the program goes if it is position-independent.
+    pub fn pie_base(self) -> u64 {
+        match self {
+            Self::Elf32 => PIE_BASE32,
+            Self::Elf64 => PIE_BASE,
+        }
+    }
+}
+
+/// The file header of one class, through which `object` knows the others.
+trait Elf: FileHeader<Endian = LittleEndian> {
+    const CLASS: Class;
+    const MACHINE: elf::Machine;
+}
+
+impl Elf for FileHeader32<LittleEndian> {
+    const CLASS: Class = Class::Elf32;
+    const MACHINE: elf::Machine = elf::EM_386;
+}
+
+impl Elf for FileHeader64<LittleEndian> {
+    const CLASS: Class = Class::Elf64;
+    const MACHINE: elf::Machine = elf::EM_X86_64;
+}
+
+type Ehdr32 = FileHeader32<LittleEndian>;
+type Ehdr64 = FileHeader64<LittleEndian>;
 
 /// What a program's pages may be used for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,6 +139,8 @@ pub struct Segment {
 /// A program, ready to be put into memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
+    /// Whether it is a 32-bit or a 64-bit program.
+    pub class: Class,
     /// The first instruction (AT_ENTRY), load bias included.
     pub entry: u64,
     /// The pages to fill, sorted by address, without overlap.
@@ -95,12 +152,18 @@ pub struct Image {
     pub phdr_entry_size: u16,
     /// How many there are (AT_PHNUM).
     pub phdr_count: u16,
-    /// What was added (wrapping) to the file's addresses; 0 for ET_EXEC.
+    /// What was added (wrapping at 64 bits, for both classes) to the file's
+    /// addresses; 0 for ET_EXEC.
     pub load_bias: u64,
     /// Where brk(2)'s heap starts: the page-aligned end of the highest segment.
     pub brk: u64,
-    /// Whether PT_GNU_STACK asks for an executable stack. Without PT_GNU_STACK
-    /// it is not executable, as in Linux for x86-64.
+    /// Whether PT_GNU_STACK (the last one) asks for an executable stack.
+    ///
+    /// Without any, as in Linux, a 64-bit program's is not executable and a
+    /// 32-bit program's is. Linux goes further for the 32-bit program: it runs
+    /// with READ_IMPLIES_EXEC (personality(2)), by which all that is readable
+    /// can be executed. Here that is the stack alone: the segments keep the
+    /// protection that they ask for.
     pub exec_stack: bool,
 }
 
@@ -123,7 +186,19 @@ impl Image {
     }
 }
 
-/// Reads a static 64-bit x86 program (ET_EXEC, or ET_DYN without PT_INTERP).
+/// Reads a static 64-bit x86 program, as [`parse_any`] does, and no other.
+///
+/// # Errors
+/// [`ImageError::I386`] for a 32-bit program; as [`parse_any`] otherwise.
+pub fn parse(bytes: &[u8]) -> Result<Image, ImageError> {
+    match class(bytes) {
+        Class::Elf32 => file_header::<Ehdr32>(bytes).and(Err(ImageError::I386)),
+        Class::Elf64 => parse_class::<Ehdr64>(bytes),
+    }
+}
+
+/// Reads a static 64-bit or 32-bit x86 program (ET_EXEC, or ET_DYN without
+/// PT_INTERP).
 ///
 /// Segments may share a page as long as they do not claim the same bytes. As
 /// in Linux, where each is one mmap(2), the later program header then has the
@@ -131,57 +206,60 @@ impl Image {
 ///
 /// # Errors
 /// An [`ImageError`] that says why the file cannot be run.
-pub fn parse(bytes: &[u8]) -> Result<Image, ImageError> {
-    let header = file_header(bytes)?;
+pub fn parse_any(bytes: &[u8]) -> Result<Image, ImageError> {
+    match class(bytes) {
+        Class::Elf32 => parse_class::<Ehdr32>(bytes),
+        Class::Elf64 => parse_class::<Ehdr64>(bytes),
+    }
+}
+
+fn parse_class<E: Elf>(bytes: &[u8]) -> Result<Image, ImageError> {
+    let header = file_header::<E>(bytes)?;
     let phdrs = program_headers(bytes, header)?;
     refuse_interpreter(bytes, phdrs)?;
 
     let loads = loads(bytes, phdrs)?;
     let bias = match header.e_type(LE) {
-        elf::ET_DYN => pie_bias(&loads),
+        elf::ET_DYN => pie_bias(&loads, E::CLASS.pie_base()),
         _ => 0,
     };
-    let ranges = memory_ranges(&loads, bias)?;
+    let ranges = memory_ranges(&loads, bias, E::CLASS.user_end())?;
     refuse_overlap(&ranges)?;
 
     let mut segments = Vec::new();
     for (load, range) in loads.iter().zip(&ranges) {
-        for piece in pieces(load.phdr, range.start, bytes.len()) {
+        for piece in pieces(load, range.start, bytes.len()) {
             map(&mut segments, piece);
         }
     }
     segments.sort_by_key(|s| s.start);
 
-    let entry = header.e_entry(LE).wrapping_add(bias);
+    let entry = header.e_entry(LE).into().wrapping_add(bias);
     if !segments.iter().any(|s| (s.start..s.end).contains(&entry)) {
         return Err(ImageError::EntryOutsideSegments { entry });
     }
     Ok(Image {
+        class: E::CLASS,
         entry,
-        phdr_addr: phdr_address(header, &loads, bias),
+        phdr_addr: phdr_address(header.e_phoff(LE).into(), &loads, bias),
         phdr_entry_size: header.e_phentsize(LE),
         phdr_count: header.e_phnum(LE),
         load_bias: bias,
         brk: segments.last().map_or(USER_MIN, |s| s.end),
         exec_stack: phdrs
             .iter()
-            .any(|p| p.p_type(LE) == elf::PT_GNU_STACK && p.p_flags(LE).contains(elf::PF_X)),
+            .rfind(|p| p.p_type(LE) == elf::PT_GNU_STACK)
+            .map_or(E::CLASS == Class::Elf32, |p| p.p_flags(LE).contains(elf::PF_X)),
         segments,
     })
 }
 
-/// Where the program headers are in memory: in the last segment that has their
-/// file offset, as in Linux.
-fn phdr_address(header: &Ehdr, loads: &[Load<'_>], bias: u64) -> u64 {
-    let offset = header.e_phoff(LE);
-    let has = |l: &&Load<'_>| {
-        let first = l.phdr.p_offset(LE);
-        first <= offset && offset - first < l.phdr.p_filesz(LE)
-    };
-    loads.iter().rev().find(has).map_or(0, |l| {
-        let in_segment = offset - l.phdr.p_offset(LE);
-        l.phdr.p_vaddr(LE).wrapping_add(in_segment).wrapping_add(bias)
-    })
+/// Where the program headers, at `offset` in the file, are in memory: in the
+/// last segment that has them, as in Linux.
+fn phdr_address(offset: u64, loads: &[Load], bias: u64) -> u64 {
+    let has = |l: &&Load| l.offset <= offset && offset - l.offset < l.file_size;
+    let segment = loads.iter().rfind(has);
+    segment.map_or(0, |l| l.address.wrapping_add(offset - l.offset).wrapping_add(bias))
 }
 
 fn align_down(address: u64, align: u64) -> u64 {

@@ -10,7 +10,7 @@ use trapgate_abi::PtRegs;
 use trapgate_abi::crash::{BACKTRACE_DEPTH, Fault, NO_VECTOR, OUT_OF_MEMORY};
 use trapgate_abi::hypercall::{self, FailureKind, Message, Request};
 use trapgate_abi::layout::KERNEL_BASE;
-use trapgate_abi::x86::{page_fault, vector};
+use trapgate_abi::x86::{page_fault, selector, vector};
 
 /// A program's death by a signal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +21,8 @@ pub struct Crash {
     pub signal: u8,
     /// Its cause.
     pub fault: Fault,
-    /// The program's registers.
+    /// The program's registers. CS says whether the CPU ran 32-bit code, and
+    /// so how registers and instruction are shown.
     pub regs: PtRegs,
     /// The function at RIP, if the program has symbols.
     pub location: Option<String>,
@@ -64,6 +65,12 @@ impl Crash {
         self.fault.vector != NO_VECTOR
             || matches!(self.signal, 3 | 4 | 5 | 6 | 7 | 8 | 11 | 24 | 25 | 31)
     }
+
+    /// 32 or 64: the mode that the CPU was in. A 64-bit program can jump into
+    /// 32-bit code and back, so this is of the moment, not of the program.
+    pub fn bits(&self) -> u32 {
+        bits(&self.regs)
+    }
 }
 
 impl fmt::Display for Crash {
@@ -77,12 +84,17 @@ impl fmt::Display for Crash {
         if let Some(location) = &self.location {
             write!(f, " <{location}>")?;
         }
-        if let Some(instruction) = instruction(&self.fault, self.regs.rip) {
+        if let Some(instruction) = instruction(&self.fault, self.regs.rip, self.bits()) {
             write!(f, ": {instruction}")?;
         }
         writeln!(f)?;
         write!(f, "{}", Registers(&self.regs))
     }
+}
+
+/// The mode that CS selects: 32 for compatibility mode, else 64.
+fn bits(regs: &PtRegs) -> u32 {
+    if regs.cs == u64::from(selector::USER32_CS) { 32 } else { 64 }
 }
 
 /// What an exception was about, in words.
@@ -111,12 +123,12 @@ fn cause(fault: &Fault) -> Option<String> {
 }
 
 /// The instruction at RIP, in AT&T's syntax as objdump(1) prints it.
-fn instruction(fault: &Fault, rip: u64) -> Option<String> {
+fn instruction(fault: &Fault, rip: u64, bits: u32) -> Option<String> {
     let mut code = [0; 16];
     code[..8].copy_from_slice(&fault.code_low.to_le_bytes());
     code[8..].copy_from_slice(&fault.code_high.to_le_bytes());
     let code = code.get(..fault.code_len as usize).filter(|code| !code.is_empty())?;
-    let instruction = Decoder::with_ip(64, code, rip, DecoderOptions::NONE).decode();
+    let instruction = Decoder::with_ip(bits, code, rip, DecoderOptions::NONE).decode();
     if instruction.is_invalid() {
         let bytes: Vec<_> = code.iter().map(|byte| format!("{byte:02x}")).collect();
         return Some(format!("no instruction ({})", bytes.join(" ")));
@@ -126,12 +138,15 @@ fn instruction(fault: &Fault, rip: u64) -> Option<String> {
     Some(text)
 }
 
-/// General registers in rows of four.
+/// General registers in rows of four: those that the CPU's mode has.
 struct Registers<'a>(&'a PtRegs);
 
 impl fmt::Display for Registers<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let r = self.0;
+        if bits(r) == 32 {
+            return self.write32(f);
+        }
         let rows = [
             [("rax", r.rax), ("rbx", r.rbx), ("rcx", r.rcx), ("rdx", r.rdx)],
             [("rsi", r.rsi), ("rdi", r.rdi), ("rbp", r.rbp), ("rsp", r.rsp)],
@@ -146,6 +161,26 @@ impl fmt::Display for Registers<'_> {
             writeln!(f)?;
         }
         write!(f, "  rip {:016x}  rflags {:08x}  cs {:02x}  ss {:02x}", r.rip, r.rflags, r.cs, r.ss)
+    }
+}
+
+impl Registers<'_> {
+    /// The lower halves, which are all that 32-bit code has.
+    fn write32(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let r = self.0;
+        let rows = [
+            [("eax", r.rax), ("ebx", r.rbx), ("ecx", r.rcx), ("edx", r.rdx)],
+            [("esi", r.rsi), ("edi", r.rdi), ("ebp", r.rbp), ("esp", r.rsp)],
+        ];
+        for row in rows {
+            write!(f, " ")?;
+            for (name, value) in row {
+                write!(f, " {name} {:08x}", value as u32)?;
+            }
+            writeln!(f)?;
+        }
+        let (eip, eflags) = (r.rip as u32, r.rflags as u32);
+        write!(f, "  eip {eip:08x}  eflags {eflags:08x}  cs {:02x}  ss {:02x}", r.cs, r.ss)
     }
 }
 
@@ -286,6 +321,34 @@ mod tests {
         assert_eq!(lines.next(), Some(first));
         assert_eq!(lines.next(), Some("  at 0x401000 <main+0x4>: mov %rax,(%rdi)"));
         assert!(text.contains("rdi 0000000000000010"));
+    }
+
+    #[test]
+    fn a_crash_of_32_bit_code_shows_32_bit_registers_and_instruction() {
+        let mut crash = crash();
+        // 0x44 is an instruction in 32-bit code, and REX.R in 64-bit code.
+        crash.fault.code_low = u64::from_le_bytes([0x44, 0x89, 0x07, 0xc3, 0, 0, 0, 0]);
+        assert!(crash.to_string().contains(": mov %r8d,(%rdi)\n"));
+        assert_eq!(crash.bits(), 64);
+        crash.regs = PtRegs {
+            rax: 0xdead_beef_0000_0001,
+            rdi: 0x10,
+            rsp: 0xffff_dfec,
+            r8: 0x88,
+            rip: 0x804_9000,
+            rflags: 0x1_0202,
+            cs: selector::USER32_CS.into(),
+            ss: selector::USER_DS.into(),
+            ..PtRegs::default()
+        };
+        assert_eq!(crash.bits(), 32);
+        let expected = "./prog: killed by SIGSEGV (segmentation fault), \
+             writing 0x10, which is not mapped\n  \
+             at 0x8049000 <main+0x4>: inc %esp\n  \
+             eax 00000001 ebx 00000000 ecx 00000000 edx 00000000\n  \
+             esi 00000000 edi 00000010 ebp 00000000 esp ffffdfec\n  \
+             eip 08049000  eflags 00010202  cs 23  ss 2b";
+        assert_eq!(crash.to_string(), expected);
     }
 
     #[test]

@@ -34,6 +34,45 @@ pub enum FaultError {
     OutOfMemory,
 }
 
+/// The addresses from which a mapping without a place of its own gets one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    low: u64,
+    high: u64,
+}
+
+impl Window {
+    /// Of a 64-bit call.
+    pub const NATIVE: Window = Window { low: USER_MIN, high: MMAP_BASE };
+    /// Of a 64-bit call with `MAP_32BIT`.
+    pub const LOW: Window = Window { low: 0x4000_0000, high: 0x8000_0000 };
+    /// Of an i386 call, from whatever program: below 4 GiB and a 32-bit
+    /// program's stack (Linux: `mmap_compat_base`, less the random part).
+    pub const COMPAT: Window = Window { low: USER_MIN, high: 0xf7ff_e000 };
+}
+
+/// Where mmap(2) is to put a mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// At the address given, which is a hint otherwise.
+    pub fixed: bool,
+    /// With `fixed`: over whatever is there.
+    pub replace: bool,
+    /// Where to look for room otherwise.
+    pub window: Window,
+}
+
+/// Where mremap(2) may move a mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Move {
+    /// Nowhere.
+    Never,
+    /// To this address, over whatever is there.
+    To(u64),
+    /// To wherever there is room.
+    Within(Window),
+}
+
 /// One program's memory.
 pub struct AddressSpace {
     vmas: VmaMap,
@@ -188,8 +227,8 @@ impl AddressSpace {
         flush_range(start, end);
     }
 
-    /// mmap(2) without a file. `fixed` places it at `address`, over whatever
-    /// is there if `replace`; else `address` is a hint.
+    /// mmap(2) without a file, at `address` if `place` fixes that or there is
+    /// room.
     ///
     /// # Errors
     /// Those of mmap(2).
@@ -198,8 +237,7 @@ impl AddressSpace {
         address: u64,
         length: u64,
         prot: Prot,
-        fixed: bool,
-        replace: bool,
+        place: Place,
         reserve: bool,
     ) -> Result<u64, Errno> {
         if length == 0 {
@@ -210,7 +248,7 @@ impl AddressSpace {
         if reserve && prot.allows(Prot::WRITE) && length > self.ram {
             return Err(Errno::ENOMEM);
         }
-        let start = if fixed {
+        let start = if place.fixed {
             if !address.is_multiple_of(PAGE_SIZE) {
                 return Err(Errno::EINVAL);
             }
@@ -220,14 +258,14 @@ impl AddressSpace {
                 return Err(Errno::EPERM);
             }
             if !self.vmas.is_free(address, end) {
-                if !replace {
+                if !place.replace {
                     return Err(Errno::EEXIST);
                 }
                 self.unmap(address, length)?;
             }
             address
         } else {
-            self.place(address, length)?
+            self.place(address, length, place.window)?
         };
         self.vmas.insert(start, Vma { end: start + length, prot, kind: Kind::Anonymous })?;
         self.populate_ahead(start, start + length, prot);
@@ -235,7 +273,7 @@ impl AddressSpace {
     }
 
     /// Where a mapping of `length` bytes goes: at the hint, if that is free.
-    fn place(&self, hint: u64, length: u64) -> Result<u64, Errno> {
+    fn place(&self, hint: u64, length: u64, window: Window) -> Result<u64, Errno> {
         let hint = page_down(hint);
         let end = hint.checked_add(length).filter(|&end| end <= USER_END);
         if let Some(end) = end
@@ -244,7 +282,7 @@ impl AddressSpace {
         {
             return Ok(hint);
         }
-        self.vmas.find_gap(USER_MIN, MMAP_BASE, length).ok_or(Errno::ENOMEM)
+        self.vmas.find_gap(window.low, window.high, length).ok_or(Errno::ENOMEM)
     }
 
     /// munmap(2).
@@ -278,8 +316,7 @@ impl AddressSpace {
         Ok(())
     }
 
-    /// mremap(2). `to`: where to, if the caller fixes that; `may_move`
-    /// otherwise allows another place.
+    /// mremap(2).
     ///
     /// # Errors
     /// Those of mremap(2).
@@ -288,8 +325,7 @@ impl AddressSpace {
         address: u64,
         old_length: u64,
         new_length: u64,
-        may_move: bool,
-        to: Option<u64>,
+        to: Move,
     ) -> Result<u64, Errno> {
         if !address.is_multiple_of(PAGE_SIZE) || new_length == 0 {
             return Err(Errno::EINVAL);
@@ -303,7 +339,7 @@ impl AddressSpace {
             // A second mapping of the same pages: only for shared memory.
             return Err(Errno::EINVAL);
         }
-        if let Some(to) = to {
+        if let Move::To(to) = to {
             let end = to.checked_add(new_length).filter(|&end| end <= USER_END);
             let end = end.ok_or(Errno::EINVAL)?;
             let overlap = to < old_end && address < end;
@@ -323,7 +359,7 @@ impl AddressSpace {
             return Err(Errno::EFAULT);
         }
         let wanted = address.checked_add(new_length).filter(|&end| end <= USER_END);
-        if to.is_none()
+        if !matches!(to, Move::To(_))
             && let Some(end) = wanted
             && self.vmas.is_free(old_end, end)
         {
@@ -331,17 +367,17 @@ impl AddressSpace {
             self.populate_ahead(old_end, end, vma.prot);
             return Ok(address);
         }
-        if to.is_none() && !may_move {
-            return Err(Errno::ENOMEM);
-        }
         let target = match to {
-            Some(to) => {
+            Move::Never => return Err(Errno::ENOMEM),
+            Move::To(to) => {
                 if !self.vmas.is_free(to, to + new_length) {
                     self.unmap(to, new_length)?;
                 }
                 to
             }
-            None => self.vmas.find_gap(USER_MIN, MMAP_BASE, new_length).ok_or(Errno::ENOMEM)?,
+            Move::Within(Window { low, high }) => {
+                self.vmas.find_gap(low, high, new_length).ok_or(Errno::ENOMEM)?
+            }
         };
         let kept = old_length.min(new_length);
         if !self.tables.prepare(target, target + kept, &mut *FRAMES.lock()) {

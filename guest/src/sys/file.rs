@@ -25,7 +25,7 @@ pub const MAX_RW_COUNT: u64 = 0x7fff_f000;
 /// `PATH_MAX`, its NUL included.
 const PATH_MAX: usize = 4096;
 
-fn file(fd: u32) -> Result<Arc<OpenFile>, Errno> {
+pub(super) fn file(fd: u32) -> Result<Arc<OpenFile>, Errno> {
     current().process.files.lock().file(fd)
 }
 
@@ -101,7 +101,7 @@ fn check_ready(file: &OpenFile, events: u16) -> Result<(), Errno> {
     if call.submit()? == 0 { Err(Errno::EAGAIN) } else { Ok(()) }
 }
 
-fn input(file: &OpenFile, ranges: &[IoVec]) -> SysResult {
+pub(super) fn input(file: &OpenFile, ranges: &[IoVec]) -> SysResult {
     if !file.readable() {
         return Err(Errno::EBADF);
     }
@@ -111,7 +111,7 @@ fn input(file: &OpenFile, ranges: &[IoVec]) -> SysResult {
     transfer(ranges, Prot::WRITE, whole, &mut |_| Request::Read { file: file.host })
 }
 
-fn output(file: &OpenFile, ranges: &[IoVec]) -> SysResult {
+pub(super) fn output(file: &OpenFile, ranges: &[IoVec]) -> SysResult {
     if !file.writable() {
         return Err(Errno::EBADF);
     }
@@ -124,12 +124,12 @@ fn output(file: &OpenFile, ranges: &[IoVec]) -> SysResult {
 }
 
 /// pread(2)'s offset, which is checked before the descriptor.
-fn position(offset: i64) -> Result<u64, Errno> {
+pub(super) fn position(offset: i64) -> Result<u64, Errno> {
     u64::try_from(offset).map_err(|_| Errno::EINVAL)
 }
 
 /// pread(2): only of what has positions.
-fn input_at(file: &OpenFile, ranges: &[IoVec], offset: u64) -> SysResult {
+pub(super) fn input_at(file: &OpenFile, ranges: &[IoVec], offset: u64) -> SysResult {
     if file.is_stream() {
         return Err(Errno::ESPIPE);
     }
@@ -236,33 +236,34 @@ mod f {
     pub(super) const DUPFD_CLOEXEC: u32 = 1030;
 }
 
+/// fcntl(2) for either width: no command here has a structure of two forms.
+pub(super) fn control(fd: u32, command: u32, argument: u64) -> SysResult {
+    const SETTABLE: u32 = O_APPEND | O_NONBLOCK;
+    let file = file(fd)?;
+    match command {
+        f::DUPFD | f::DUPFD_CLOEXEC => duplicate(fd, argument as u32, command == f::DUPFD_CLOEXEC),
+        f::GETFD => {
+            let mut files = current().process.files.lock();
+            Ok(files.descriptor(fd)?.close_on_exec.into())
+        }
+        f::SETFD => {
+            let mut files = current().process.files.lock();
+            files.descriptor(fd)?.close_on_exec = argument & 1 != 0;
+            Ok(0)
+        }
+        f::GETFL => Ok(file.flags.load(Ordering::Relaxed).into()),
+        f::SETFL => {
+            let kept = file.flags.load(Ordering::Relaxed) & !SETTABLE;
+            file.flags.store(kept | argument as u32 & SETTABLE, Ordering::Relaxed);
+            Ok(0)
+        }
+        _ => Err(Errno::EINVAL),
+    }
+}
+
 syscall_define! {
     /// fcntl(2)
-    fn fcntl(fd: u32, command: u32, argument: u64) {
-        const SETTABLE: u32 = O_APPEND | O_NONBLOCK;
-        let file = file(fd)?;
-        match command {
-            f::DUPFD | f::DUPFD_CLOEXEC => {
-                duplicate(fd, argument as u32, command == f::DUPFD_CLOEXEC)
-            }
-            f::GETFD => {
-                let mut files = current().process.files.lock();
-                Ok(files.descriptor(fd)?.close_on_exec.into())
-            }
-            f::SETFD => {
-                let mut files = current().process.files.lock();
-                files.descriptor(fd)?.close_on_exec = argument & 1 != 0;
-                Ok(0)
-            }
-            f::GETFL => Ok(file.flags.load(Ordering::Relaxed).into()),
-            f::SETFL => {
-                let kept = file.flags.load(Ordering::Relaxed) & !SETTABLE;
-                file.flags.store(kept | argument as u32 & SETTABLE, Ordering::Relaxed);
-                Ok(0)
-            }
-            _ => Err(Errno::EINVAL),
-        }
-    }
+    fn fcntl(fd: u32, command: u32, argument: u64) { control(fd, command, argument) }
 }
 
 /// Requests of ioctl(2) for terminals and for every file.
@@ -280,60 +281,65 @@ mod ioctl_request {
 /// The kernel's `struct termios` in bytes.
 const TERMIOS: usize = 36;
 
-syscall_define! {
-    /// ioctl(2): what a terminal is asked, and two flags.
-    fn ioctl(fd: u32, request: u32, argument: u64) {
-        let file = file(fd)?;
-        match request {
-            ioctl_request::FIONBIO => {
-                let on = UserPtr::<i32>::new(argument).read()? != 0;
-                let kept = file.flags.load(Ordering::Relaxed) & !O_NONBLOCK;
-                let flag = if on { O_NONBLOCK } else { 0 };
-                file.flags.store(kept | flag, Ordering::Relaxed);
-                Ok(0)
-            }
-            ioctl_request::FIOCLEX | ioctl_request::FIONCLEX => {
-                let mut files = current().process.files.lock();
-                files.descriptor(fd)?.close_on_exec = request == ioctl_request::FIOCLEX;
-                Ok(0)
-            }
-            _ if !file.is_terminal() => Err(Errno::ENOTTY),
-            ioctl_request::TCGETS => {
-                let mut call = Call::new(Request::TerminalAttributes { file: file.host });
-                call.submit()?;
-                let mut bytes = [0; TERMIOS];
-                for (chunk, word) in bytes.chunks_mut(8).zip(call.data()) {
-                    chunk.copy_from_slice(&word.to_le_bytes()[..chunk.len()]);
-                }
-                UserPtr::new(argument).write(bytes).map(|()| 0)
-            }
-            ioctl_request::TIOCGWINSZ => {
-                let mut call = Call::new(Request::WindowSize { file: file.host });
-                call.submit()?;
-                UserPtr::new(argument).write(call.data()[0]).map(|()| 0)
-            }
-            ioctl_request::TIOCGPGRP => {
-                UserPtr::new(argument).write(current().process.pid).map(|()| 0)
-            }
-            // The terminal is the host's; a sandbox does not change it.
-            ioctl_request::TCSETS..=ioctl_request::TCSETSF => Err(Errno::EPERM),
-            _ => Err(Errno::ENOTTY),
+/// ioctl(2) for either width: what a terminal is asked, and two flags. Their
+/// structures have no pointers and no `long`.
+pub(super) fn control_device(fd: u32, request: u32, argument: u64) -> SysResult {
+    let file = file(fd)?;
+    match request {
+        ioctl_request::FIONBIO => {
+            let on = UserPtr::<i32>::new(argument).read()? != 0;
+            let kept = file.flags.load(Ordering::Relaxed) & !O_NONBLOCK;
+            let flag = if on { O_NONBLOCK } else { 0 };
+            file.flags.store(kept | flag, Ordering::Relaxed);
+            Ok(0)
         }
+        ioctl_request::FIOCLEX | ioctl_request::FIONCLEX => {
+            let mut files = current().process.files.lock();
+            files.descriptor(fd)?.close_on_exec = request == ioctl_request::FIOCLEX;
+            Ok(0)
+        }
+        _ if !file.is_terminal() => Err(Errno::ENOTTY),
+        ioctl_request::TCGETS => {
+            let mut call = Call::new(Request::TerminalAttributes { file: file.host });
+            call.submit()?;
+            let mut bytes = [0; TERMIOS];
+            for (chunk, word) in bytes.chunks_mut(8).zip(call.data()) {
+                chunk.copy_from_slice(&word.to_le_bytes()[..chunk.len()]);
+            }
+            UserPtr::new(argument).write(bytes).map(|()| 0)
+        }
+        ioctl_request::TIOCGWINSZ => {
+            let mut call = Call::new(Request::WindowSize { file: file.host });
+            call.submit()?;
+            UserPtr::new(argument).write(call.data()[0]).map(|()| 0)
+        }
+        ioctl_request::TIOCGPGRP => UserPtr::new(argument).write(current().process.pid).map(|()| 0),
+        // The terminal is the host's; a sandbox does not change it.
+        ioctl_request::TCSETS..=ioctl_request::TCSETSF => Err(Errno::EPERM),
+        _ => Err(Errno::ENOTTY),
     }
+}
+
+syscall_define! {
+    /// ioctl(2)
+    fn ioctl(fd: u32, request: u32, argument: u64) { control_device(fd, request, argument) }
 }
 syscall_define! {
     /// lseek(2)
-    fn lseek(fd: u32, offset: i64, whence: u32) {
-        const SEEK_HOLE: u32 = 4;
-        let file = file(fd)?;
-        if whence > SEEK_HOLE {
-            return Err(Errno::EINVAL);
-        }
-        if file.is_stream() {
-            return Err(Errno::ESPIPE);
-        }
-        call(Request::Seek { file: file.host, offset, whence })
+    fn lseek(fd: u32, offset: i64, whence: u32) { seek(fd, offset, whence) }
+}
+
+/// lseek(2) for either width.
+pub(super) fn seek(fd: u32, offset: i64, whence: u32) -> SysResult {
+    const SEEK_HOLE: u32 = 4;
+    let file = file(fd)?;
+    if whence > SEEK_HOLE {
+        return Err(Errno::EINVAL);
     }
+    if file.is_stream() {
+        return Err(Errno::ESPIPE);
+    }
+    call(Request::Seek { file: file.host, offset, whence })
 }
 
 plain_struct! {
@@ -396,7 +402,8 @@ impl Stat {
     }
 }
 
-fn write_status(fd: u32, buffer: UserPtr<Stat>) -> SysResult {
+/// What fstat(2) tells of a file, whichever structure it goes into.
+pub(super) fn status(fd: u32) -> Result<FileStatus, Errno> {
     let file = file(fd)?;
     let mut status = *file.status();
     if file.is(mode::REGULAR) {
@@ -406,22 +413,29 @@ fn write_status(fd: u32, buffer: UserPtr<Stat>) -> SysResult {
         words.copy_from_slice(&call.data()[..FileStatus::WORDS]);
         status = FileStatus::from_words(&words);
     }
-    buffer.write(Stat::new(&status)).map(|()| 0)
+    Ok(status)
+}
+
+/// What fstatat(2) tells: of an open file; no path names one.
+pub(super) fn status_at(fd: u32, path: UserPtr<u8>, flags: u32) -> Result<FileStatus, Errno> {
+    const EMPTY_PATH: u32 = 0x1000;
+    let path = read_path(path)?;
+    if path.is_empty() && flags & EMPTY_PATH != 0 {
+        return status(fd);
+    }
+    Err(Errno::ENOENT)
 }
 
 syscall_define! {
     /// fstat(2)
-    fn newfstat(fd: u32, buffer: UserPtr<Stat>) { write_status(fd, buffer) }
+    fn newfstat(fd: u32, buffer: UserPtr<Stat>) {
+        buffer.write(Stat::new(&status(fd)?)).map(|()| 0)
+    }
 }
 syscall_define! {
-    /// fstatat(2): of an open file; no path names one.
+    /// fstatat(2)
     fn newfstatat(fd: u32, path: UserPtr<u8>, buffer: UserPtr<Stat>, flags: u32) {
-        const EMPTY_PATH: u32 = 0x1000;
-        let path = read_path(path)?;
-        if path.is_empty() && flags & EMPTY_PATH != 0 {
-            return write_status(fd, buffer);
-        }
-        Err(Errno::ENOENT)
+        buffer.write(Stat::new(&status_at(fd, path, flags)?)).map(|()| 0)
     }
 }
 
@@ -433,7 +447,7 @@ fn read_path(path: UserPtr<u8>) -> Result<Vec<u8>, Errno> {
 
 /// What a call with a path answers while there are no files: the path is
 /// read, so that a bad pointer is found.
-fn no_such_file(path: UserPtr<u8>) -> SysResult {
+pub(super) fn no_such_file(path: UserPtr<u8>) -> SysResult {
     read_path(path)?;
     Err(Errno::ENOENT)
 }
@@ -571,11 +585,20 @@ syscall_define! {
 syscall_define! {
     /// ppoll(2); no signal can come meanwhile, so the mask does not matter.
     fn ppoll(entries: UserPtr<PollFd>, count: u32, timeout: UserPtr<Timespec>) {
-        let timeout_ns = if timeout.is_null() {
-            -1
-        } else {
-            i64::try_from(timeout.read()?.to_ns()?).unwrap_or(-1)
-        };
-        poll_for(entries, count, timeout_ns)
+        let timeout = if timeout.is_null() { None } else { Some(timeout.read()?) };
+        poll_within(entries, count, timeout)
     }
+}
+
+/// ppoll(2) for either width; without a time, for ever.
+pub(super) fn poll_within(
+    entries: UserPtr<PollFd>,
+    count: u32,
+    timeout: Option<Timespec>,
+) -> SysResult {
+    let timeout_ns = match timeout {
+        Some(time) => i64::try_from(time.to_ns()?).unwrap_or(-1),
+        None => -1,
+    };
+    poll_for(entries, count, timeout_ns)
 }

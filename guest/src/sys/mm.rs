@@ -1,8 +1,9 @@
 //! Memory: mmap(2), munmap(2), mprotect(2), mremap(2), madvise(2), brk(2).
 
 use crate::mm::AddressSpace;
+use crate::mm::space::{Move, Place, Window};
 use crate::mm::vma::Prot;
-use crate::syscall::define::syscall_define;
+use crate::syscall::define::{SysResult, syscall_define};
 use crate::task::current;
 use crate::user::UserPtr;
 use spin::MutexGuard;
@@ -27,33 +28,47 @@ mod map {
     pub(super) const PRIVATE: u64 = 0x02;
     pub(super) const FIXED: u64 = 0x10;
     pub(super) const ANONYMOUS: u64 = 0x20;
+    /// `MAP_32BIT`
+    pub(super) const LOW: u64 = 0x40;
     pub(super) const NORESERVE: u64 = 0x4000;
     pub(super) const HUGETLB: u64 = 0x4_0000;
     pub(super) const FIXED_NOREPLACE: u64 = 0x10_0000;
 }
 
 syscall_define! {
-    /// mmap(2) of anonymous memory. Shared memory is as good as private while
-    /// there is one process; files cannot be mapped yet.
+    /// mmap(2)
     fn mmap(address: u64, length: u64, bits: u64, flags: u64, fd: u32, offset: u64) {
-        if !offset.is_multiple_of(PAGE_SIZE) {
-            return Err(Errno::EINVAL);
-        }
-        if flags & map::ANONYMOUS == 0 {
-            current().process.files.lock().file(fd)?;
-            return Err(Errno::ENODEV);
-        }
-        if !matches!(flags & map::TYPE, map::SHARED | map::PRIVATE) {
-            return Err(Errno::EINVAL);
-        }
-        if flags & map::HUGETLB != 0 {
-            return Err(Errno::ENOMEM);
-        }
-        let noreplace = flags & map::FIXED_NOREPLACE != 0;
-        let fixed = flags & map::FIXED != 0 || noreplace;
-        let reserve = flags & map::NORESERVE == 0;
-        memory().map(address, length, prot(bits & 7)?, fixed, !noreplace, reserve)
+        let window = if flags & map::LOW != 0 { Window::LOW } else { Window::NATIVE };
+        map_memory([address, length, bits, flags], fd, offset, window)
     }
+}
+
+/// mmap(2) for either width, of anonymous memory. Shared memory is as good as
+/// private while there is one process; files cannot be mapped yet.
+pub(super) fn map_memory(
+    [address, length, bits, flags]: [u64; 4],
+    fd: u32,
+    offset: u64,
+    window: Window,
+) -> SysResult {
+    if !offset.is_multiple_of(PAGE_SIZE) {
+        return Err(Errno::EINVAL);
+    }
+    if flags & map::ANONYMOUS == 0 {
+        current().process.files.lock().file(fd)?;
+        return Err(Errno::ENODEV);
+    }
+    if !matches!(flags & map::TYPE, map::SHARED | map::PRIVATE) {
+        return Err(Errno::EINVAL);
+    }
+    if flags & map::HUGETLB != 0 {
+        return Err(Errno::ENOMEM);
+    }
+    let noreplace = flags & map::FIXED_NOREPLACE != 0;
+    let fixed = flags & map::FIXED != 0 || noreplace;
+    let reserve = flags & map::NORESERVE == 0;
+    let place = Place { fixed, replace: !noreplace, window };
+    memory().map(address, length, prot(bits & 7)?, place, reserve)
 }
 syscall_define! {
     /// munmap(2)
@@ -77,14 +92,27 @@ mod mremap_flag {
 syscall_define! {
     /// mremap(2)
     fn mremap(address: u64, old_length: u64, new_length: u64, flags: u64, to: u64) {
-        let known = mremap_flag::MAYMOVE | mremap_flag::FIXED;
-        let may_move = flags & mremap_flag::MAYMOVE != 0;
-        let fixed = flags & mremap_flag::FIXED != 0;
-        if flags & !known != 0 || fixed && !may_move {
-            return Err(Errno::EINVAL);
-        }
-        memory().remap(address, old_length, new_length, may_move, fixed.then_some(to))
+        remap_memory([address, old_length, new_length, flags, to], Window::NATIVE)
     }
+}
+
+/// mremap(2) for either width.
+pub(super) fn remap_memory(
+    [address, old_length, new_length, flags, to]: [u64; 5],
+    window: Window,
+) -> SysResult {
+    let known = mremap_flag::MAYMOVE | mremap_flag::FIXED;
+    let may_move = flags & mremap_flag::MAYMOVE != 0;
+    let fixed = flags & mremap_flag::FIXED != 0;
+    if flags & !known != 0 || fixed && !may_move {
+        return Err(Errno::EINVAL);
+    }
+    let to = match (fixed, may_move) {
+        (true, _) => Move::To(to),
+        (false, true) => Move::Within(window),
+        (false, false) => Move::Never,
+    };
+    memory().remap(address, old_length, new_length, to)
 }
 syscall_define! {
     /// brk(2): the system call, which answers where the heap ends.

@@ -12,7 +12,7 @@ use trapgate_abi::layout::{USER_END, USER_STACK_SIZE};
 use trapgate_abi::x86::msr;
 
 /// The user and group of every program: root of its own sandbox.
-const ROOT: u64 = 0;
+pub(super) const ROOT: u64 = 0;
 
 syscall_define! {
     /// getpid(2)
@@ -122,13 +122,16 @@ syscall_define! {
 syscall_define! {
     /// get_robust_list(2)
     fn get_robust_list(pid: i32, head: UserPtr<u64>, length: UserPtr<u64>) {
-        if pid != 0 && pid as u32 != current().tid {
-            return Err(Errno::ESRCH);
-        }
+        check_tid(pid)?;
         let [list, size] = *current().robust_list.lock();
         length.write(if size == 0 { ROBUST_LIST_HEAD } else { size })?;
         head.write(list).map(|()| 0)
     }
+}
+
+/// ESRCH for another task than the caller: there is none.
+pub(super) fn check_tid(tid: i32) -> Result<(), Errno> {
+    if tid == 0 || tid as u32 == current().tid { Ok(()) } else { Err(Errno::ESRCH) }
 }
 
 /// `ARCH_*` of arch_prctl(2).
@@ -208,7 +211,8 @@ pub(super) mod rlimit {
     pub(super) const COUNT: u32 = 16;
 }
 
-const INFINITY: u64 = u64::MAX;
+/// `RLIM_INFINITY`: no limit.
+pub(super) const INFINITY: u64 = u64::MAX;
 
 /// The soft and hard limit of `resource` now.
 pub(super) fn limit(resource: u32) -> Result<[u64; 2], Errno> {
@@ -228,7 +232,7 @@ pub(super) fn limit(resource: u32) -> Result<[u64; 2], Errno> {
     })
 }
 
-fn set_limit(resource: u32, new: [u64; 2]) -> Result<(), Errno> {
+pub(super) fn set_limit(resource: u32, new: [u64; 2]) -> Result<(), Errno> {
     let [_, hard] = limit(resource)?;
     if new[0] > new[1] {
         return Err(Errno::EINVAL);

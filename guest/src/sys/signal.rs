@@ -39,11 +39,15 @@ const SIGNALS: i32 = 64;
 /// The `SA_*` flags that there are (sigaction(2)).
 const SA_KNOWN: u64 = 0xdc00_0807;
 
+/// Set in a recorded action that came by an i386 call: the handler wants
+/// i386's frame. Programs do not see it (Linux has the same bit).
+pub const SA_IA32_ABI: u64 = 0x0200_0000;
+
 const SIG_DFL: u64 = 0;
 const SIG_IGN: u64 = 1;
 
 /// Bytes of a signal mask: the only size that calls accept.
-const MASK_SIZE: u64 = 8;
+pub(super) const MASK_SIZE: u64 = 8;
 
 /// Bits of signals that cannot be blocked.
 const UNBLOCKABLE: u64 = bit(SIGKILL) | bit(SIGSTOP);
@@ -147,27 +151,45 @@ syscall_define! {
         if mask_size != MASK_SIZE {
             return Err(Errno::EINVAL);
         }
-        let signal = signal_number(number)?;
-        let new = if new.is_null() { None } else { Some(new.read()?) };
-        if new.is_some() && UNBLOCKABLE & bit(signal) != 0 {
-            return Err(Errno::EINVAL);
-        }
-        let before = action(signal);
-        if let Some(new) = new {
-            let mask = new.mask & !UNBLOCKABLE;
-            let KernelSigaction { handler, restorer, .. } = new;
-            // Unknown flags are cleared, which is how programs ask for them.
-            let flags = new.flags & SA_KNOWN;
-            let ignored = default_action(signal) == Default::Ignore;
-            if handler == SIG_IGN || handler == SIG_DFL && ignored {
-                current().pending.fetch_and(!bit(signal), Ordering::Relaxed);
-            }
-            let action = SignalAction { handler, flags, restorer, mask };
-            current().process.actions.lock().insert(signal, action);
-        }
-        let SignalAction { handler, flags, restorer, mask } = before;
+        let new = || {
+            let read = |new: KernelSigaction| SignalAction {
+                handler: new.handler,
+                flags: new.flags,
+                restorer: new.restorer,
+                mask: new.mask,
+            };
+            if new.is_null() { Ok(None) } else { new.read().map(read).map(Some) }
+        };
+        let SignalAction { handler, flags, restorer, mask } = change_action(number, new, 0)?;
         old.write_if(KernelSigaction { handler, flags, restorer, mask }).map(|()| 0)
     }
+}
+
+/// sigaction(2) for either width. `new` reads the new action, if there is one;
+/// `width` is 0 or [`SA_IA32_ABI`]. Answers the old one.
+pub(super) fn change_action(
+    number: i32,
+    new: impl FnOnce() -> Result<Option<SignalAction>, Errno>,
+    width: u64,
+) -> Result<SignalAction, Errno> {
+    let signal = signal_number(number)?;
+    let new = new()?;
+    if new.is_some() && UNBLOCKABLE & bit(signal) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let before = action(signal);
+    if let Some(new) = new {
+        let handler = new.handler;
+        let ignored = default_action(signal) == Default::Ignore;
+        if handler == SIG_IGN || handler == SIG_DFL && ignored {
+            current().pending.fetch_and(!bit(signal), Ordering::Relaxed);
+        }
+        // Unknown flags are cleared, which is how programs ask for them.
+        let flags = new.flags & SA_KNOWN | width;
+        let action = SignalAction { flags, mask: new.mask & !UNBLOCKABLE, ..new };
+        current().process.actions.lock().insert(signal, action);
+    }
+    Ok(SignalAction { flags: before.flags & !SA_IA32_ABI, ..before })
 }
 
 /// `how` of sigprocmask(2).
@@ -183,32 +205,44 @@ syscall_define! {
         if mask_size != MASK_SIZE {
             return Err(Errno::EINVAL);
         }
-        let blocked = &current().blocked;
-        let before = blocked.load(Ordering::Relaxed);
-        if !new.is_null() {
-            let set = new.read()? & !UNBLOCKABLE;
-            let after = match how {
-                how::BLOCK => before | set,
-                how::UNBLOCK => before & !set,
-                how::SETMASK => set,
-                _ => return Err(Errno::EINVAL),
-            };
-            blocked.store(after, Ordering::Relaxed);
-            if current().pending.load(Ordering::Relaxed) & !after != 0 {
-                percpu::set!(work, 1);
-            }
-        }
-        old.write_if(before).map(|()| 0)
+        let new = if new.is_null() { None } else { Some(new.read()?) };
+        old.write_if(change_mask(how, new, u64::MAX)?).map(|()| 0)
     }
 }
+
+/// sigprocmask(2) for either width: changes the blocked signals, if `new` says
+/// how, and answers what they were. `reach`: the signals that the set can hold.
+pub(super) fn change_mask(how: i32, new: Option<u64>, reach: u64) -> Result<u64, Errno> {
+    let blocked = &current().blocked;
+    let before = blocked.load(Ordering::Relaxed);
+    if let Some(new) = new {
+        let set = new & !UNBLOCKABLE;
+        let after = match how {
+            how::BLOCK => before | set,
+            how::UNBLOCK => before & !set,
+            how::SETMASK => before & !reach | set,
+            _ => return Err(Errno::EINVAL),
+        };
+        blocked.store(after, Ordering::Relaxed);
+        if current().pending.load(Ordering::Relaxed) & !after != 0 {
+            percpu::set!(work, 1);
+        }
+    }
+    Ok(before)
+}
+
 syscall_define! {
     /// rt_sigpending(2)
-    fn rt_sigpending(set: UserPtr<u64>, mask_size: u64) {
-        if mask_size > MASK_SIZE {
-            return Err(Errno::EINVAL);
-        }
-        set.write(current().pending.load(Ordering::Relaxed)).map(|()| 0)
+    fn rt_sigpending(set: UserPtr<u8>, mask_size: u64) { write_pending(set, mask_size) }
+}
+
+/// rt_sigpending(2) for either width: a set may be cut short.
+pub(super) fn write_pending(set: UserPtr<u8>, mask_size: u64) -> SysResult {
+    if mask_size > MASK_SIZE {
+        return Err(Errno::EINVAL);
     }
+    let pending = current().pending.load(Ordering::Relaxed).to_le_bytes();
+    set.write_slice(&pending[..mask_size as usize]).map(|()| 0)
 }
 
 plain_struct! {
@@ -226,25 +260,30 @@ plain_struct! {
 syscall_define! {
     /// sigaltstack(2)
     fn sigaltstack(new: UserPtr<SignalStack>, old: UserPtr<SignalStack>) {
-        const DISABLE: u64 = 2;
-        const AUTODISARM: u64 = 1 << 31;
-        const LEAST: u64 = 2048;
         let new = if new.is_null() { None } else { Some(new.read()?) };
-        let mut stack = current().alternate_stack.lock();
-        let [address, flags, size] = *stack;
-        let before = SignalStack { address, flags: if size == 0 { DISABLE } else { flags }, size };
-        if let Some(new) = new {
-            let flags = new.flags & 0xffff_ffff;
-            *stack = match flags & !AUTODISARM {
-                DISABLE => [0; 3],
-                0 | 1 if new.size < LEAST => return Err(Errno::ENOMEM),
-                0 | 1 => [new.address, flags & AUTODISARM, new.size],
-                _ => return Err(Errno::EINVAL),
-            };
-        }
-        drop(stack);
-        old.write_if(before).map(|()| 0)
+        old.write_if(change_stack(new)?).map(|()| 0)
     }
+}
+
+/// sigaltstack(2) for either width: sets the stack, if there is a new one, and
+/// answers what it was.
+pub(super) fn change_stack(new: Option<SignalStack>) -> Result<SignalStack, Errno> {
+    const DISABLE: u64 = 2;
+    const AUTODISARM: u64 = 1 << 31;
+    const LEAST: u64 = 2048;
+    let mut stack = current().alternate_stack.lock();
+    let [address, flags, size] = *stack;
+    let before = SignalStack { address, flags: if size == 0 { DISABLE } else { flags }, size };
+    if let Some(new) = new {
+        let flags = new.flags & 0xffff_ffff;
+        *stack = match flags & !AUTODISARM {
+            DISABLE => [0; 3],
+            0 | 1 if new.size < LEAST => return Err(Errno::ENOMEM),
+            0 | 1 => [new.address, flags & AUTODISARM, new.size],
+            _ => return Err(Errno::EINVAL),
+        };
+    }
+    Ok(before)
 }
 
 /// Sends a signal on behalf of kill(2) and its kin: there is one process with

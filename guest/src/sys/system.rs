@@ -6,7 +6,7 @@ use crate::host::Call;
 use crate::mm::frames::FRAMES;
 use crate::mm::vma::Prot;
 use crate::sys::time::{self, Timespec};
-use crate::syscall::define::syscall_define;
+use crate::syscall::define::{SysResult, syscall_define};
 use crate::task::current;
 use crate::user::{UserPtr, access_ok, plain_struct};
 use trapgate_abi::Errno;
@@ -14,7 +14,7 @@ use trapgate_abi::hypercall::Request;
 use trapgate_abi::layout::PAGE_SIZE;
 
 /// One field of `struct utsname`.
-type Name = [u8; 65];
+pub(super) type Name = [u8; 65];
 
 const fn name(text: &str) -> Name {
     let mut field = [0; 65];
@@ -27,7 +27,7 @@ const fn name(text: &str) -> Name {
 }
 
 /// What the program is told: a Linux whose interface this kernel follows.
-static UTSNAME: [Name; 6] = [
+pub(super) static UTSNAME: [Name; 6] = [
     name("Linux"),
     name("trapgate"),
     name("6.12.0-trapgate"),
@@ -67,18 +67,20 @@ plain_struct! {
 
 syscall_define! {
     /// sysinfo(2)
-    fn sysinfo(buffer: UserPtr<SysInfo>) {
-        let process = &current().process;
-        let free_ram = FRAMES.lock().available() * PAGE_SIZE;
-        let info = SysInfo {
-            uptime: process.clock.elapsed() / NSEC_PER_SEC,
-            total_ram: process.ram_size,
-            free_ram,
-            processes: 1,
-            unit: 1,
-            ..SysInfo::default()
-        };
-        buffer.write(info).map(|()| 0)
+    fn sysinfo(buffer: UserPtr<SysInfo>) { buffer.write(system_info()).map(|()| 0) }
+}
+
+/// What sysinfo(2) tells.
+pub(super) fn system_info() -> SysInfo {
+    let process = &current().process;
+    let free_ram = FRAMES.lock().available() * PAGE_SIZE;
+    SysInfo {
+        uptime: process.clock.elapsed() / NSEC_PER_SEC,
+        total_ram: process.ram_size,
+        free_ram,
+        processes: 1,
+        unit: 1,
+        ..SysInfo::default()
     }
 }
 
@@ -142,7 +144,7 @@ syscall_define! {
     fn sched_yield() { Ok(0) }
 }
 
-fn check_pid(pid: i32) -> Result<(), Errno> {
+pub(super) fn check_pid(pid: i32) -> Result<(), Errno> {
     let task = current();
     let own = pid as u32 == task.tid || pid as u32 == task.process.pid;
     if pid < 0 {
@@ -168,10 +170,15 @@ syscall_define! {
 syscall_define! {
     /// sched_setaffinity(2): any set with CPU 0.
     fn sched_setaffinity(pid: i32, size: u32, mask: UserPtr<u8>) {
-        let first = if size == 0 { 0 } else { mask.read()? };
-        check_pid(pid)?;
-        if first & 1 == 0 { Err(Errno::EINVAL) } else { Ok(0) }
+        set_affinity(pid, size, mask)
     }
+}
+
+/// sched_setaffinity(2) for either width: the first byte decides.
+pub(super) fn set_affinity(pid: i32, size: u32, mask: UserPtr<u8>) -> SysResult {
+    let first = if size == 0 { 0 } else { mask.read()? };
+    check_pid(pid)?;
+    if first & 1 == 0 { Err(Errno::EINVAL) } else { Ok(0) }
 }
 syscall_define! {
     /// sched_getscheduler(2): `SCHED_OTHER`.
@@ -200,19 +207,24 @@ syscall_define! {
 syscall_define! {
     /// getrusage(2): all time is user time.
     fn getrusage(who: i32, usage: UserPtr<[u64; 18]>) {
-        const CHILDREN: i32 = -1;
-        const THREAD: i32 = 1;
-        if !(CHILDREN..=THREAD).contains(&who) {
-            return Err(Errno::EINVAL);
-        }
-        let mut values = [0; 18];
-        if who != CHILDREN {
-            let elapsed = current().process.clock.elapsed();
-            values[0] = elapsed / NSEC_PER_SEC;
-            values[1] = elapsed % NSEC_PER_SEC / 1000;
-        }
-        usage.write(values).map(|()| 0)
+        usage.write(resource_usage(who)?).map(|()| 0)
     }
+}
+
+/// What getrusage(2) tells, word by word.
+pub(super) fn resource_usage(who: i32) -> Result<[u64; 18], Errno> {
+    const CHILDREN: i32 = -1;
+    const THREAD: i32 = 1;
+    if !(CHILDREN..=THREAD).contains(&who) {
+        return Err(Errno::EINVAL);
+    }
+    let mut values = [0; 18];
+    if who != CHILDREN {
+        let elapsed = current().process.clock.elapsed();
+        values[0] = elapsed / NSEC_PER_SEC;
+        values[1] = elapsed % NSEC_PER_SEC / 1000;
+    }
+    Ok(values)
 }
 
 /// `FUTEX_*` of futex(2).
@@ -226,9 +238,7 @@ mod futex_op {
 }
 
 syscall_define! {
-    /// futex(2) with one task: a wait whose value has changed answers EAGAIN,
-    /// one with a timeout waits for that, a wake wakes nobody. A wait that
-    /// only another task could end is EDEADLK, and not a hang.
+    /// futex(2)
     fn futex(
         word: UserPtr<u32>,
         operation: u32,
@@ -237,31 +247,46 @@ syscall_define! {
         _second: u64,
         bitset: u32,
     ) {
-        let command = operation & futex_op::COMMAND;
-        let with_bitset = matches!(command, futex_op::WAIT_BITSET | futex_op::WAKE_BITSET);
-        if with_bitset && bitset == 0 {
-            return Err(Errno::EINVAL);
-        }
-        match command {
-            futex_op::WAIT | futex_op::WAIT_BITSET => {
-                let time = if timeout.is_null() { None } else { Some(timeout.read()?.to_ns()?) };
-                check_futex(word)?;
-                if word.read()? != value {
-                    return Err(Errno::EAGAIN);
-                }
-                let time = time.ok_or(Errno::EDEADLK)?;
-                let clock = &current().process.clock;
-                let wait = match (command, operation & futex_op::CLOCK_REALTIME != 0) {
-                    (futex_op::WAIT, _) => time,
-                    (_, true) => time.saturating_sub(clock.realtime()),
-                    (_, false) => time.saturating_sub(clock.monotonic()),
-                };
-                time::sleep(wait)?;
-                Err(Errno::ETIMEDOUT)
+        let timeout = || if timeout.is_null() { Ok(None) } else { timeout.read().map(Some) };
+        futex_by(word, operation, value, timeout, bitset)
+    }
+}
+
+/// futex(2) for either width, with one task: a wait whose value has changed
+/// answers EAGAIN, one with a timeout waits for that, a wake wakes nobody. A
+/// wait that only another task could end is EDEADLK, and not a hang.
+/// `timeout` reads the timeout.
+pub(super) fn futex_by(
+    word: UserPtr<u32>,
+    operation: u32,
+    value: u32,
+    timeout: impl FnOnce() -> Result<Option<Timespec>, Errno>,
+    bitset: u32,
+) -> SysResult {
+    let command = operation & futex_op::COMMAND;
+    let with_bitset = matches!(command, futex_op::WAIT_BITSET | futex_op::WAKE_BITSET);
+    if with_bitset && bitset == 0 {
+        return Err(Errno::EINVAL);
+    }
+    match command {
+        futex_op::WAIT | futex_op::WAIT_BITSET => {
+            let time = timeout()?.map(Timespec::to_ns).transpose()?;
+            check_futex(word)?;
+            if word.read()? != value {
+                return Err(Errno::EAGAIN);
             }
-            futex_op::WAKE | futex_op::WAKE_BITSET => check_futex(word).map(|()| 0),
-            _ => Err(Errno::ENOSYS),
+            let time = time.ok_or(Errno::EDEADLK)?;
+            let clock = &current().process.clock;
+            let wait = match (command, operation & futex_op::CLOCK_REALTIME != 0) {
+                (futex_op::WAIT, _) => time,
+                (_, true) => time.saturating_sub(clock.realtime()),
+                (_, false) => time.saturating_sub(clock.monotonic()),
+            };
+            time::sleep(wait)?;
+            Err(Errno::ETIMEDOUT)
         }
+        futex_op::WAKE | futex_op::WAKE_BITSET => check_futex(word).map(|()| 0),
+        _ => Err(Errno::ENOSYS),
     }
 }
 

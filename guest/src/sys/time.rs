@@ -53,7 +53,7 @@ mod clock {
 
 /// A clock's time in nanoseconds. CPU time is the time since the start: the
 /// program is the only one in the VM.
-fn now(id: i32) -> Result<u64, Errno> {
+pub(super) fn now(id: i32) -> Result<u64, Errno> {
     let clocks = &current().process.clock;
     Ok(match id {
         clock::REALTIME | clock::REALTIME_COARSE | clock::TAI => clocks.realtime(),
@@ -100,11 +100,17 @@ syscall_define! {
 syscall_define! {
     /// times(2): all time is user time.
     fn times(buffer: UserPtr<[u64; 4]>) {
-        const TICK: u64 = NSEC_PER_SEC / 100;
-        let clocks = &current().process.clock;
-        buffer.write_if([clocks.elapsed() / TICK, 0, 0, 0])?;
-        Ok(clocks.monotonic() / TICK)
+        let (user, now) = ticks();
+        buffer.write_if([user, 0, 0, 0])?;
+        Ok(now)
     }
+}
+
+/// times(2) in ticks of a hundredth: user time, and what the call returns.
+pub(super) fn ticks() -> (u64, u64) {
+    const TICK: u64 = NSEC_PER_SEC / 100;
+    let clocks = &current().process.clock;
+    (clocks.elapsed() / TICK, clocks.monotonic() / TICK)
 }
 
 /// Waits, on the host.
@@ -126,14 +132,23 @@ syscall_define! {
         time: UserPtr<Timespec>,
         _remaining: UserPtr<Timespec>,
     ) {
-        const ABSOLUTE: i32 = 1;
-        let current = now(id)?;
-        if id == clock::THREAD_CPUTIME {
-            return Err(Errno::EINVAL);
-        }
-        let time = time.read()?.to_ns()?;
-        sleep(if flags & ABSOLUTE != 0 { time.saturating_sub(current) } else { time })
+        sleep_by(id, flags, || time.read())
     }
+}
+
+/// clock_nanosleep(2) for either width; `time` reads the time.
+pub(super) fn sleep_by(
+    id: i32,
+    flags: i32,
+    time: impl FnOnce() -> Result<Timespec, Errno>,
+) -> SysResult {
+    const ABSOLUTE: i32 = 1;
+    let current = now(id)?;
+    if id == clock::THREAD_CPUTIME {
+        return Err(Errno::EINVAL);
+    }
+    let time = time()?.to_ns()?;
+    sleep(if flags & ABSOLUTE != 0 { time.saturating_sub(current) } else { time })
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 use thiserror::Error;
 
-use super::{USER_END, USER_MIN};
+use super::USER_MIN;
 
 /// Why [`super::parse`] refused a file.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -41,13 +41,17 @@ pub enum ImageError {
         has: u64,
     },
 
-    /// A 32-bit program for i386.
+    /// A 32-bit program for i386, where only 64-bit ones can run.
     #[error(
         "the program is 32-bit (i386), which is not supported yet: build it for x86-64 (gcc -m64)"
     )]
     I386,
 
-    /// EI_CLASS is not ELFCLASS64.
+    /// A program for x86-64 with 32-bit pointers (x32: ELFCLASS32, EM_X86_64).
+    #[error("the program is for x32 (gcc -mx32), which is not supported: build it with gcc -m64")]
+    X32,
+
+    /// EI_CLASS is not the machine's.
     #[error("the program's ELF class is {class} (machine: {machine}): build it as 64-bit x86-64")]
     WrongClass {
         /// EI_CLASS: 1 is 32-bit, 2 is 64-bit, anything else is not defined.
@@ -92,7 +96,7 @@ pub enum ImageError {
 
     /// e_phentsize is not that of the class.
     #[error(
-        "the program headers are {size} bytes each, 64-bit ones are {expected}: the file is damaged, build it again"
+        "the program headers are {size} bytes each, they must be {expected}: the file is damaged, build it again"
     )]
     BadPhdrSize {
         /// e_phentsize in bytes.
@@ -138,7 +142,7 @@ pub enum ImageError {
 
     /// A segment wraps around, or leaves the user address space.
     #[error(
-        "segment {index} ({size:#x} bytes at {address:#x}) is outside of {USER_MIN:#x}..{USER_END:#x}, where programs live: link it to another address"
+        "segment {index} ({size:#x} bytes at {address:#x}) is outside of {USER_MIN:#x}..{end:#x}, where such programs live: link it to another address"
     )]
     SegmentOutOfRange {
         /// The program header.
@@ -147,6 +151,8 @@ pub enum ImageError {
         address: u64,
         /// Its size in memory, in bytes.
         size: u64,
+        /// The end of the program's address space: its class decides.
+        end: u64,
     },
 
     /// A segment's bytes are not all in the file.

@@ -2,25 +2,37 @@
 //! its program headers?
 //!
 //! Called by [`super::parse`]; reads the `object` crate's structures in place.
-//! Everything that other files than static x86-64 programs have is refused
+//! Everything that other files than static x86 programs have is refused
 //! here, each with its own [`ImageError`].
 
 use object::elf;
 use object::pod;
-use object::read::elf::{FileHeader as _, ProgramHeader as _};
+use object::read::elf::ProgramHeader;
+use object::LittleEndian;
 
 use super::layout::file_range;
-use super::{Ehdr, ImageError, LE, Phdr};
+use super::{Class, Elf, ImageError, LE};
 
 /// Linux reads at most 64 KiB of program headers.
-pub(super) const MAX_PHDRS: u16 = (65536 / size_of::<Phdr>()) as u16;
+const MAX_PHDRS_SIZE: usize = 64 << 10;
 /// Linux's BINPRM_BUF_SIZE: how much of a script's first line it looks at.
 const SCRIPT_LINE: usize = 256;
 /// Linux's PATH_MAX: the longest interpreter path.
 const PATH_MAX: u64 = 4096;
 
-/// The file header, once everything in it is as an x86-64 program's must be.
-pub(super) fn file_header(bytes: &[u8]) -> Result<&Ehdr, ImageError> {
+/// Which class's structures to read. A file that is none, or that ends before
+/// it says so, is for [`file_header`] to refuse.
+pub(super) fn class(bytes: &[u8]) -> Class {
+    // EI_CLASS, behind the magic number.
+    match bytes.get(elf::ELFMAG.len()) {
+        Some(&class) if class == elf::ELFCLASS32.0 => Class::Elf32,
+        _ => Class::Elf64,
+    }
+}
+
+/// The file header, once everything in it is as a program's of this class
+/// must be.
+pub(super) fn file_header<E: Elf>(bytes: &[u8]) -> Result<&E, ImageError> {
     const MAGIC: [u8; 4] = elf::ELFMAG;
     if bytes.is_empty() {
         return Err(ImageError::Empty);
@@ -36,27 +48,30 @@ pub(super) fn file_header(bytes: &[u8]) -> Result<&Ehdr, ImageError> {
     if !MAGIC.starts_with(magic) {
         return Err(ImageError::NotElf);
     }
-    let Ok((header, _)) = pod::from_bytes::<Ehdr>(bytes) else {
+    let Ok((header, _)) = pod::from_bytes::<E>(bytes) else {
         return Err(ImageError::Truncated {
             what: "ELF header",
-            needs: size_of::<Ehdr>() as u64,
+            needs: size_of::<E>() as u64,
             has: bytes.len() as u64,
         });
     };
 
-    // e_type, e_machine and e_version have the same place in both classes.
     let ident = header.e_ident();
-    let machine = header.e_machine.get(LE);
+    let machine = header.e_machine(LE);
     if ident.data != elf::ELFDATA2LSB {
         let machine = machine_name(elf::Machine(machine.0.swap_bytes()));
         return Err(ImageError::WrongEndianness { data: ident.data.0, machine });
     }
-    match (machine, ident.class) {
-        (elf::EM_X86_64, elf::ELFCLASS64) => {}
-        (elf::EM_386, elf::ELFCLASS32) => return Err(ImageError::I386),
-        (elf::EM_386 | elf::EM_X86_64, class) => {
+    let right_class = match E::CLASS {
+        Class::Elf32 => elf::ELFCLASS32,
+        Class::Elf64 => elf::ELFCLASS64,
+    };
+    match machine {
+        _ if machine == E::MACHINE && ident.class == right_class => {}
+        elf::EM_X86_64 if ident.class == elf::ELFCLASS32 => return Err(ImageError::X32),
+        elf::EM_386 | elf::EM_X86_64 => {
             let machine = machine_name(machine);
-            return Err(ImageError::WrongClass { class: class.0, machine });
+            return Err(ImageError::WrongClass { class: ident.class.0, machine });
         }
         _ => {
             return Err(ImageError::WrongMachine { name: machine_name(machine) });
@@ -78,23 +93,24 @@ pub(super) fn file_header(bytes: &[u8]) -> Result<&Ehdr, ImageError> {
 }
 
 /// The program headers, all of them inside the file.
-pub(super) fn program_headers<'a>(
+pub(super) fn program_headers<'a, E: Elf>(
     bytes: &'a [u8],
-    header: &Ehdr,
-) -> Result<&'a [Phdr], ImageError> {
+    header: &E,
+) -> Result<&'a [E::ProgramHeader], ImageError> {
     let count = header.e_phnum(LE);
     if count == 0 {
         return Err(ImageError::NoSegments);
     }
-    let expected = size_of::<Phdr>() as u16;
+    let expected = size_of::<E::ProgramHeader>() as u16;
     let size = header.e_phentsize(LE);
     if size != expected {
         return Err(ImageError::BadPhdrSize { size, expected });
     }
-    if count > MAX_PHDRS {
-        return Err(ImageError::TooManySegments { count, max: MAX_PHDRS });
+    let max = (MAX_PHDRS_SIZE / usize::from(expected)) as u16;
+    if count > max {
+        return Err(ImageError::TooManySegments { count, max });
     }
-    let offset = header.e_phoff(LE);
+    let offset = header.e_phoff(LE).into();
     usize::try_from(offset)
         .ok()
         .and_then(|offset| bytes.get(offset..))
@@ -108,12 +124,15 @@ pub(super) fn program_headers<'a>(
 }
 
 /// A program with PT_INTERP is started by a dynamic linker, which is not here.
-pub(super) fn refuse_interpreter(bytes: &[u8], phdrs: &[Phdr]) -> Result<(), ImageError> {
+pub(super) fn refuse_interpreter<P>(bytes: &[u8], phdrs: &[P]) -> Result<(), ImageError>
+where
+    P: ProgramHeader<Endian = LittleEndian>,
+{
     let Some(phdr) = phdrs.iter().find(|p| p.p_type(LE) == elf::PT_INTERP) else {
         return Ok(());
     };
-    let size = phdr.p_filesz(LE).min(PATH_MAX);
-    let path = file_range(bytes.len(), phdr.p_offset(LE), size)
+    let (offset, size) = phdr.file_range(LE);
+    let path = file_range(bytes.len(), offset, size.min(PATH_MAX))
         .and_then(|range| bytes.get(range))
         .unwrap_or_default();
     let path = path.split(|&b| b == 0).next().unwrap_or_default();

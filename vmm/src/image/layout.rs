@@ -6,27 +6,37 @@
 
 use std::ops::Range;
 
+use object::LittleEndian;
 use object::elf;
-use object::read::elf::ProgramHeader as _;
+use object::read::elf::ProgramHeader;
 
-use super::{ImageError, LE, PAGE, PIE_BASE, Phdr, Prot, Segment, USER_END, USER_MIN};
+use super::{ImageError, LE, PAGE, Prot, Segment, USER_MIN};
 use super::{align_down, align_up};
 
-/// A PT_LOAD that occupies memory, with its place among the program headers.
-pub(super) struct Load<'a> {
+/// A PT_LOAD that occupies memory, of either class.
+pub(super) struct Load {
+    /// Its place among the program headers.
     pub(super) index: usize,
-    pub(super) phdr: &'a Phdr,
+    pub(super) prot: Prot,
+    pub(super) offset: u64,
+    pub(super) address: u64,
+    pub(super) file_size: u64,
+    pub(super) memory_size: u64,
+    pub(super) align: u64,
 }
 
 /// The PT_LOADs that occupy memory, each checked on its own.
-pub(super) fn loads<'a>(bytes: &[u8], phdrs: &'a [Phdr]) -> Result<Vec<Load<'a>>, ImageError> {
+pub(super) fn loads<P>(bytes: &[u8], phdrs: &[P]) -> Result<Vec<Load>, ImageError>
+where
+    P: ProgramHeader<Endian = LittleEndian>,
+{
     let mut loads = Vec::new();
     for (index, phdr) in phdrs.iter().enumerate() {
         if phdr.p_type(LE) != elf::PT_LOAD {
             continue;
         }
-        let (address, offset) = (phdr.p_vaddr(LE), phdr.p_offset(LE));
-        let (file_size, memory_size) = (phdr.p_filesz(LE), phdr.p_memsz(LE));
+        let (offset, file_size) = phdr.file_range(LE);
+        let (address, memory_size) = (phdr.p_vaddr(LE).into(), phdr.p_memsz(LE).into());
         if file_size > memory_size {
             return Err(ImageError::FileSizeExceedsMemSize { index, file_size, memory_size });
         }
@@ -41,7 +51,13 @@ pub(super) fn loads<'a>(bytes: &[u8], phdrs: &'a [Phdr]) -> Result<Vec<Load<'a>>
             }
         }
         if memory_size > 0 {
-            loads.push(Load { index, phdr });
+            let (align, flags) = (phdr.p_align(LE).into(), phdr.p_flags(LE));
+            let prot = Prot {
+                read: flags.contains(elf::PF_R),
+                write: flags.contains(elf::PF_W),
+                exec: flags.contains(elf::PF_X),
+            };
+            loads.push(Load { index, prot, offset, address, file_size, memory_size, align });
         }
     }
     if loads.is_empty() {
@@ -51,14 +67,14 @@ pub(super) fn loads<'a>(bytes: &[u8], phdrs: &'a [Phdr]) -> Result<Vec<Load<'a>>
 }
 
 /// What to add to the addresses of a position-independent program so that its
-/// lowest page is at [`PIE_BASE`], or below it as far as p_align asks.
+/// lowest page is at `base`, or below it as far as p_align asks.
 ///
 /// A p_align that is not a power of two asks for nothing, as in Linux.
-pub(super) fn pie_bias(loads: &[Load<'_>]) -> u64 {
-    let aligns = loads.iter().map(|l| l.phdr.p_align(LE));
+pub(super) fn pie_bias(loads: &[Load], base: u64) -> u64 {
+    let aligns = loads.iter().map(|l| l.align);
     let align = aligns.filter(|a| a.is_power_of_two()).fold(PAGE, u64::max);
-    let lowest = loads.iter().map(|l| l.phdr.p_vaddr(LE)).min().unwrap_or(0);
-    align_down(PIE_BASE.wrapping_sub(align_down(lowest, PAGE)), align)
+    let lowest = loads.iter().map(|l| l.address).min().unwrap_or(0);
+    align_down(base.wrapping_sub(align_down(lowest, PAGE)), align)
 }
 
 /// The bytes of memory that one program header claims.
@@ -68,16 +84,23 @@ pub(super) struct MemoryRange {
     pub(super) end: u64,
 }
 
-/// Where each segment goes, all of them inside the user address space.
-pub(super) fn memory_ranges(loads: &[Load<'_>], bias: u64) -> Result<Vec<MemoryRange>, ImageError> {
-    let range = |load: &Load<'_>| {
-        let (index, size) = (load.index, load.phdr.p_memsz(LE));
-        let start = load.phdr.p_vaddr(LE).wrapping_add(bias);
+/// Where each segment goes, all of them inside the user address space, which
+/// ends at `user_end`.
+pub(super) fn memory_ranges(
+    loads: &[Load],
+    bias: u64,
+    user_end: u64,
+) -> Result<Vec<MemoryRange>, ImageError> {
+    let range = |load: &Load| {
+        let (index, size) = (load.index, load.memory_size);
+        let start = load.address.wrapping_add(bias);
         match start.checked_add(size) {
-            Some(end) if start >= USER_MIN && end <= USER_END => {
+            Some(end) if start >= USER_MIN && end <= user_end => {
                 Ok(MemoryRange { index, start, end })
             }
-            _ => Err(ImageError::SegmentOutOfRange { index, address: start, size }),
+            _ => {
+                Err(ImageError::SegmentOutOfRange { index, address: start, size, end: user_end })
+            }
         }
     };
     loads.iter().map(range).collect()
@@ -96,19 +119,18 @@ pub(super) fn refuse_overlap(ranges: &[MemoryRange]) -> Result<(), ImageError> {
     }
 }
 
-/// The pages of one checked program header, whose first byte is at `vaddr`.
+/// The pages of one checked segment, whose first byte is at `vaddr`: its
+/// address with the load bias.
 ///
 /// Mostly one piece. Pages without any file byte, of a segment that is not
 /// writable, are a second one: Linux makes them readable and writable (they
 /// are its heap's kind of page), and adds only the right to execute.
-pub(super) fn pieces(phdr: &Phdr, vaddr: u64, file_len: usize) -> impl Iterator<Item = Segment> {
-    let (file_size, memory_size) = (phdr.p_filesz(LE), phdr.p_memsz(LE));
-    let flags = phdr.p_flags(LE);
-    let prot = Prot {
-        read: flags.contains(elf::PF_R),
-        write: flags.contains(elf::PF_W),
-        exec: flags.contains(elf::PF_X),
-    };
+pub(super) fn pieces(
+    load: &Load,
+    vaddr: u64,
+    file_len: usize,
+) -> impl Iterator<Item = Segment> + use<> {
+    let &Load { prot, offset, file_size, memory_size, .. } = load;
     let start = align_down(vaddr, PAGE);
     let end = align_up(vaddr + memory_size);
 
@@ -117,7 +139,7 @@ pub(super) fn pieces(phdr: &Phdr, vaddr: u64, file_len: usize) -> impl Iterator<
     } else {
         // As much of the page before the segment as the mapping shows; the
         // offset is congruent to the address, so it cannot go below 0.
-        let first = phdr.p_offset(LE) - vaddr % PAGE;
+        let first = offset - vaddr % PAGE;
         let last = if memory_size > file_size {
             first + vaddr % PAGE + file_size
         } else {

@@ -1,6 +1,7 @@
 //! The state a vCPU starts in: straight in 64-bit mode, with everything set
 //! that is mere data, so that the kernel needs no exit to set it.
 
+use super::Kind;
 use super::cpuid::Features;
 use crate::kernel::Kernel;
 use kvm_bindings::{kvm_dtable, kvm_msr_entry, kvm_regs, kvm_segment, kvm_sregs};
@@ -40,6 +41,7 @@ pub fn sregs(
     features: &Features,
     note: &KernelNote,
     page_table: u64,
+    kind: Kind,
 ) -> kvm_sregs {
     let data = segment(selector::KERNEL_DS, descriptor::KERNEL_DATA);
     let block = PERCPU_BASE + percpu::BLOCK;
@@ -61,9 +63,16 @@ pub fn sregs(
         cr0: cr0::PE | cr0::MP | cr0::ET | cr0::NE | cr0::WP | cr0::AM | cr0::PG,
         cr3: page_table,
         cr4: cr4::PAE | cr4::PGE | cr4::OSFXSR | cr4::OSXMMEXCPT | features.cr4,
-        efer: efer::SCE | efer::LME | efer::LMA | efer::NXE,
+        efer: efer::LME | efer::LMA | efer::NXE | syscall_enable(kind),
         ..reset
     }
+}
+
+/// EFER.SCE, but for a software KVM: with it, that takes a SYSCALL from
+/// compatibility mode to CSTAR's low 32 bits, which are a user address, in
+/// ring 0. Without it, it delivers SYSCALL no worse.
+fn syscall_enable(kind: Kind) -> u64 {
+    if kind == Kind::Software { 0 } else { efer::SCE }
 }
 
 /// General registers: at the kernel's entry point, as its `_start` says.
@@ -77,13 +86,13 @@ pub fn regs(kernel: &Kernel) -> kvm_regs {
     }
 }
 
-/// SYSCALL's MSRs. CSTAR has no door yet: its page is not mapped.
+/// SYSCALL's MSRs.
 pub fn msrs(kernel: &Kernel) -> [kvm_msr_entry; 4] {
     let entry = |index, data| kvm_msr_entry { index, data, ..kvm_msr_entry::default() };
     [
         entry(msr::STAR, STAR),
         entry(msr::LSTAR, kernel.note.syscall64),
-        entry(msr::CSTAR, 0),
+        entry(msr::CSTAR, kernel.note.syscall32),
         entry(msr::SFMASK, SFMASK),
     ]
 }

@@ -88,9 +88,10 @@ impl Vm {
     /// # Errors
     /// [`Error::Kvm`], if KVM refuses a call.
     pub fn set_initial_state(&mut self, prepared: &Prepared) -> Result<(), Error> {
-        let Vm { vcpu, features, .. } = self;
+        let Vm { vcpu, features, kind, .. } = self;
         let reset = vcpu.get_sregs().map_err(Error::kvm("KVM_GET_SREGS"))?;
-        let sregs = state::sregs(reset, features, &prepared.kernel.note, prepared.page_table);
+        let sregs =
+            state::sregs(reset, features, &prepared.kernel.note, prepared.page_table, *kind);
         vcpu.set_sregs(&sregs).map_err(Error::kvm("KVM_SET_SREGS"))?;
         vcpu.set_regs(&state::regs(&prepared.kernel)).map_err(Error::kvm("KVM_SET_REGS"))?;
         let entries = state::msrs(&prepared.kernel);
