@@ -110,6 +110,8 @@ pub struct BootInfo {
     pub free: [Range; 2],
     /// Physical address of the top page table.
     pub page_table: u64,
+    /// 1 for a 32-bit program, else 0.
+    pub compat: u64,
     /// Where the program starts.
     pub entry: u64,
     /// Its stack pointer.

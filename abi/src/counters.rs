@@ -18,6 +18,10 @@ wire_struct! {
         pub int80_native: u64,
         /// INT 0x80 from 64-bit code, carried out from an exception.
         pub int80_trapped: u64,
+        /// INT 0x80 from compatibility mode, delivered natively.
+        pub int80_compat_native: u64,
+        /// INT 0x80 from compatibility mode, carried out from an exception.
+        pub int80_compat_trapped: u64,
         /// Page faults taken, of both rings.
         pub page_faults: u64,
         /// Pages mapped on demand or ahead of it.

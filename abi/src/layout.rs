@@ -109,6 +109,11 @@ pub const USER_END: u64 = (1 << 47) - PAGE_SIZE;
 pub const USER_STACK_SIZE: u64 = 8 << 20;
 /// The end of the stack's mapping.
 pub const USER_STACK_TOP: u64 = USER_END;
+/// The end of a 32-bit program's addresses, exclusive: Linux's
+/// `IA32_PAGE_OFFSET`. Its stack ends there.
+pub const USER_END32: u64 = 0xffff_e000;
+/// Mappings of a 32-bit program without an address hint grow down from here.
+pub const MMAP_BASE32: u64 = USER_END32 - USER_STACK_SIZE - (1 << 20);
 /// Mappings without an address hint grow down from here.
 pub const MMAP_BASE: u64 = USER_STACK_TOP - USER_STACK_SIZE - (1 << 20);
 

@@ -23,6 +23,10 @@ pub mod selector {
 
 /// Slots in the GDT.
 pub const GDT_ENTRIES: usize = 16;
+/// The first slot that a 32-bit program may set, with set_thread_area(2).
+pub const TLS_FIRST: usize = 12;
+/// How many such slots there are.
+pub const TLS_ENTRIES: usize = 3;
 /// GDTR's limit.
 pub const GDT_LIMIT: u16 = GDT_ENTRIES as u16 * 8 - 1;
 /// IDTR's limit: 256 gates of 16 bytes.

@@ -84,7 +84,11 @@ fn trapped_door(regs: &mut PtRegs) -> bool {
         regs.rip += 2;
         regs.orig_rax = u64::from(regs.rax as u32);
         regs.rax = Errno::ENOSYS.number().wrapping_neg();
-        percpu::count!(int80_trapped, 1);
+        if regs.cs == u64::from(selector::USER_CS) {
+            percpu::count!(int80_trapped, 1);
+        } else {
+            percpu::count!(int80_compat_trapped, 1);
+        }
         syscall::syscall_32(regs);
         true
     } else if regs.cs == u64::from(selector::USER_CS) && code_is(regs.rip, [0x0f, 0x05]) {

@@ -10,7 +10,7 @@ use crate::arch::idt::{self, Idt};
 use crate::arch::percpu;
 use crate::mm::frames::FRAMES;
 use crate::{entry, log, task};
-use core::arch::naked_asm;
+use core::arch::{asm, naked_asm};
 use trapgate_abi::boot_info::{BootInfo, MAGIC, feature};
 use trapgate_abi::kernel_note::{NAME, WORDS as NOTE_WORDS};
 use trapgate_abi::log::{Event, Level};
@@ -52,14 +52,28 @@ extern "C" fn start(boot: &'static BootInfo, regs: &mut PtRegs) {
     crate::fault::init(boot.features & feature::SYSCALL_TRAPS != 0);
     task::start_first(boot).expect("no memory for the first task");
     log::log(Level::Debug, Event::Booted, [boot.ram_size, boot.entry, boot.stack_pointer, 0]);
+    if boot.compat != 0 {
+        load_data_segments();
+    }
+    let cs = if boot.compat != 0 { selector::USER32_CS } else { selector::USER_CS };
     *regs = PtRegs {
         rip: boot.entry,
-        cs: selector::USER_CS.into(),
+        cs: cs.into(),
         rflags: rflags::FIXED | rflags::IF,
         rsp: boot.stack_pointer,
         ss: selector::USER_DS.into(),
         ..PtRegs::default()
     };
+}
+
+/// Gives DS and ES what a 32-bit program needs in them, as Linux's
+/// `compat_start_thread` does. Ring 0 does not use them, so they stay.
+fn load_data_segments() {
+    // SAFETY: the selector is of a data segment in the GDT.
+    unsafe {
+        asm!("mov ds, {selector:e}", "mov es, {selector:e}",
+             selector = in(reg) u32::from(selector::USER_DS), options(nostack, preserves_flags));
+    }
 }
 
 /// The image's ELF note: what the VMM must know of it, in the order of

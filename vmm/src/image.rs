@@ -21,7 +21,7 @@
 //! page that is not writable as it is in the file even if memsz > filesz, and
 //! here it is zero, as elf(5) says.
 //!
-//! Both classes are read by the same code, generic over [`Elf`]; what differs
+//! Both classes are read by the same code, generic over `Elf`; what differs
 //! between 64-bit programs and those for i386 is [`Class`]'s to say.
 
 mod error;

@@ -97,6 +97,7 @@ impl Stats {
         vec![
             door("SYSCALL, 64-bit", counters.syscall64_native, counters.syscall64_trapped),
             door("INT 0x80, 64-bit", counters.int80_native, counters.int80_trapped),
+            door("INT 0x80, compat", counters.int80_compat_native, counters.int80_compat_trapped),
         ]
     }
 }

@@ -9,4 +9,5 @@ pub mod gdt;
 pub mod idt;
 pub mod paging;
 pub mod percpu;
+pub mod tls;
 pub mod usercopy;

@@ -7,6 +7,7 @@
 use super::gdt::{self, Gdt, Tss};
 use core::mem::offset_of;
 use trapgate_abi::layout;
+use trapgate_abi::x86::GDT_ENTRIES;
 
 /// What a CPU has for itself.
 #[repr(C)]
@@ -105,6 +106,36 @@ macro_rules! set_counter {
     }};
 }
 pub(crate) use {count, get, set, set_counter};
+
+/// This CPU's segment descriptor `index`.
+pub fn descriptor(index: usize) -> u64 {
+    assert!(index < GDT_ENTRIES);
+    let value: u64;
+    // SAFETY: GS points to this CPU's block in ring 0, and the index is one of
+    // its GDT's.
+    unsafe {
+        core::arch::asm!("mov {}, gs:[{} + {} * 8]", out(reg) value,
+            const offset_of!(PerCpu, gdt), in(reg) index,
+            options(nostack, preserves_flags, readonly));
+    }
+    value
+}
+
+/// Changes this CPU's segment descriptor `index`.
+///
+/// # Safety
+/// Ring 3 can load it: it must not be one that gives it more than memory that
+/// is its own.
+pub unsafe fn set_descriptor(index: usize, value: u64) {
+    assert!(index < GDT_ENTRIES);
+    // SAFETY: GS points to this CPU's block in ring 0, and the index is one of
+    // its GDT's; the caller vouches for the value.
+    unsafe {
+        core::arch::asm!("mov gs:[{} + {} * 8], {}",
+            const offset_of!(PerCpu, gdt), in(reg) index, in(reg) value,
+            options(nostack, preserves_flags));
+    }
+}
 
 /// Address of the block of CPU `index`.
 pub const fn block(index: u64) -> u64 {

@@ -1,4 +1,4 @@
-//! The door of INT 0x80: Linux's i386 calls, from 64-bit code too (Linux:
+//! The door of INT 0x80: Linux's i386 calls, from 32-bit and from 64-bit code (Linux:
 //! `entry_INT80_compat`).
 
 use super::{leave, push_registers};
@@ -6,8 +6,9 @@ use crate::arch::percpu::{COUNTERS, PerCpu};
 use crate::syscall;
 use core::arch::naked_asm;
 use core::mem::offset_of;
-use trapgate_abi::Errno;
 use trapgate_abi::counters::Counters;
+use trapgate_abi::x86::selector;
+use trapgate_abi::{Errno, PtRegs};
 
 /// The stub of vector 0x80 jumps here.
 ///
@@ -36,7 +37,12 @@ pub(super) unsafe extern "C" fn entry_int80() -> ! {
         "push rdi",
         "push rsi",
         push_registers!("{enosys}"),               // the frame is complete
+        "cmp byte ptr [rsp + {cs}], {user_cs}",
+        "jne 3f",
         "inc qword ptr gs:[{count}]",
+        "jmp 4f",
+        "3: inc qword ptr gs:[{count_compat}]",
+        "4:",
         "mov rdi, rsp",
         "sub rsp, 8",
         "call {dispatch}",
@@ -45,6 +51,9 @@ pub(super) unsafe extern "C" fn entry_int80() -> ! {
         smap = const offset_of!(PerCpu, smap),
         enosys = const -(Errno::ENOSYS.number() as i64),
         count = const COUNTERS as usize + offset_of!(Counters, int80_native),
+        count_compat = const COUNTERS as usize + offset_of!(Counters, int80_compat_native),
+        cs = const offset_of!(PtRegs, cs),
+        user_cs = const selector::USER_CS,
         dispatch = sym syscall::syscall_32,
         iret = sym leave::return_to_user,
     )

@@ -3,7 +3,9 @@
 //! before anything is written.
 //!
 //! A new call is one `syscall_define!` here and one row in `syscall::table`.
+//! What i386 passes in another form has its handlers in [`compat`].
 
+pub mod compat;
 pub mod file;
 pub mod mm;
 pub mod process;

@@ -3,7 +3,7 @@
 
 use crate::arch::cpu::{read_msr, write_msr};
 use crate::host;
-use crate::syscall::define::syscall_define;
+use crate::syscall::define::{SysResult, syscall_define};
 use crate::task::current;
 use crate::user::UserPtr;
 use core::sync::atomic::Ordering;
@@ -58,14 +58,18 @@ syscall_define! {
 }
 syscall_define! {
     /// getgroups(2): none but the primary one.
-    fn getgroups(size: i32, list: UserPtr<u32>) {
-        match size {
-            ..0 => Err(Errno::EINVAL),
-            0 => Ok(1),
-            _ => list.write(ROOT as u32).map(|()| 1),
-        }
+    fn getgroups(size: i32, list: UserPtr<u32>) { groups(size, || list.write(ROOT as u32)) }
+}
+
+/// getgroups(2) for either width: `write` writes the one group.
+pub(super) fn groups(size: i32, write: impl FnOnce() -> Result<(), Errno>) -> SysResult {
+    match size {
+        ..0 => Err(Errno::EINVAL),
+        0 => Ok(1),
+        _ => write().map(|()| 1),
     }
 }
+
 syscall_define! {
     /// getpgrp(2): the program leads the only process group.
     fn getpgrp() { Ok(current().process.pid.into()) }

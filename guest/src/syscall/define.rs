@@ -53,4 +53,62 @@ macro_rules! syscall_define {
         }
     };
 }
-pub(crate) use syscall_define;
+
+/// Defines one system call for i386 alone, by the entry point's full name:
+/// the layers of [`syscall_define`], less SYSCALL's.
+macro_rules! ia32_layers {
+    ([$entry:ident] $(#[$meta:meta])* ($($arg:ident: $ty:ty),* $(,)?) $body:block) => {
+        pastey::paste! {
+            $(#[$meta])*
+            #[inline(always)]
+            fn [<__do_ $entry>]($($arg: $ty),*) -> $crate::syscall::define::SysResult $body
+
+            #[inline(always)]
+            #[allow(unused_variables, reason = "a call may have no arguments")]
+            fn [<__se_ $entry>](registers: $crate::syscall::args::Registers) -> u64 {
+                let [$($arg,)* ..] = registers;
+                $crate::syscall::define::encode([<__do_ $entry>](
+                    $(<$ty as $crate::syscall::args::Argument>::from_register($arg)),*
+                ))
+            }
+
+            #[doc = concat!("`", stringify!($entry), "` by the i386 convention.")]
+            pub(crate) extern "C" fn [<__ia32_ $entry>](regs: &trapgate_abi::PtRegs) -> u64 {
+                [<__se_ $entry>]($crate::syscall::args::ia32(regs))
+            }
+        }
+    };
+}
+
+/// Defines a compat call, Linux's `COMPAT_SYSCALL_DEFINE` (include/linux/compat.h):
+///
+/// ```text
+/// __ia32_compat_sys_NAME(regs)    takes the arguments from INT 0x80's registers
+/// __se_compat_sys_NAME(longs)     extension to the parameters' types
+/// __do_compat_sys_NAME(typed…)    the body
+/// ```
+///
+/// A `long` or `off_t` of the man page is an `i32` here.
+macro_rules! compat_define {
+    ($(#[$meta:meta])* fn $name:ident($($args:tt)*) $body:block) => {
+        pastey::paste! {
+            $crate::syscall::define::ia32_layers! {
+                [[<compat_sys_ $name>]] $(#[$meta])* ($($args)*) $body
+            }
+        }
+    };
+}
+
+/// Defines an i386 call whose entry point has a native name: one that only
+/// i386 has, like `sys_getuid16`, or one that Linux answers differently to
+/// 32-bit callers (its `in_compat_syscall()`), like `sys_readv`.
+macro_rules! ia32_define {
+    ($(#[$meta:meta])* fn $name:ident($($args:tt)*) $body:block) => {
+        pastey::paste! {
+            $crate::syscall::define::ia32_layers! {
+                [[<sys_ $name>]] $(#[$meta])* ($($args)*) $body
+            }
+        }
+    };
+}
+pub(crate) use {compat_define, ia32_define, ia32_layers, syscall_define};

@@ -142,6 +142,7 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
         ram_size: ram.size(),
         free: [Range { start: used, end: low_end }, Range { start: HIGH_RAM_START, end: high_end }],
         page_table: tables.root(),
+        compat: 0,
         entry: image.entry,
         stack_pointer: stack.pointer,
         brk: image.brk,

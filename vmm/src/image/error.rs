@@ -48,7 +48,9 @@ pub enum ImageError {
     I386,
 
     /// A program for x86-64 with 32-bit pointers (x32: ELFCLASS32, EM_X86_64).
-    #[error("the program is for x32 (gcc -mx32), which is not supported: build it with gcc -m64")]
+    #[error(
+        "the program is for x32 (x86-64 of the 32-bit ELF class), which is not supported: build it with gcc -m64"
+    )]
     X32,
 
     /// EI_CLASS is not the machine's.

@@ -5,10 +5,10 @@
 //! Everything that other files than static x86 programs have is refused
 //! here, each with its own [`ImageError`].
 
+use object::LittleEndian;
 use object::elf;
 use object::pod;
 use object::read::elf::ProgramHeader;
-use object::LittleEndian;
 
 use super::layout::file_range;
 use super::{Class, Elf, ImageError, LE};

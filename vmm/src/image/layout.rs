@@ -98,9 +98,7 @@ pub(super) fn memory_ranges(
             Some(end) if start >= USER_MIN && end <= user_end => {
                 Ok(MemoryRange { index, start, end })
             }
-            _ => {
-                Err(ImageError::SegmentOutOfRange { index, address: start, size, end: user_end })
-            }
+            _ => Err(ImageError::SegmentOutOfRange { index, address: start, size, end: user_end }),
         }
     };
     loads.iter().map(range).collect()

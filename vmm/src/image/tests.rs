@@ -1,64 +1,87 @@
 //! The tests of `image`: files built here byte by byte, so that each says what
-//! it is about; and any bytes at all.
+//! it is about; and any bytes at all. What is different for 32-bit programs is in
+//! [`super::tests32`].
 
-use super::header::MAX_PHDRS;
 use super::*;
 use object::elf::{PF_R, PF_W, PF_X, PT_GNU_STACK, PT_INTERP, PT_LOAD};
 use proptest::prelude::*;
 
 /// A program header as the tests write it.
 #[derive(Clone, Copy, Debug)]
-struct Ph {
-    p_type: u32,
-    flags: u32,
-    offset: u64,
-    vaddr: u64,
-    filesz: u64,
-    memsz: u64,
-    align: u64,
+pub(super) struct Ph {
+    pub(super) p_type: u32,
+    pub(super) flags: u32,
+    pub(super) offset: u64,
+    pub(super) vaddr: u64,
+    pub(super) filesz: u64,
+    pub(super) memsz: u64,
+    pub(super) align: u64,
 }
 
-fn load(flags: u32, offset: u64, vaddr: u64, filesz: u64, memsz: u64) -> Ph {
+pub(super) fn load(flags: u32, offset: u64, vaddr: u64, filesz: u64, memsz: u64) -> Ph {
     let (p_type, align) = (PT_LOAD.0, 0x1000);
     Ph { p_type, flags, offset, vaddr, filesz, memsz, align }
 }
 
-const R: u32 = PF_R.0;
-const RW: u32 = PF_R.0 | PF_W.0;
-const RX: u32 = PF_R.0 | PF_X.0;
-const ET_EXEC: u16 = 2;
-const ET_DYN: u16 = 3;
+pub(super) const R: u32 = PF_R.0;
+pub(super) const RW: u32 = PF_R.0 | PF_W.0;
+pub(super) const RX: u32 = PF_R.0 | PF_X.0;
+pub(super) const ET_EXEC: u16 = 2;
+pub(super) const ET_DYN: u16 = 3;
 
-/// An ELF file of `len` bytes; what is not a header counts up, never 0.
-fn elf(e_type: u16, entry: u64, phdrs: &[Ph], len: usize) -> Vec<u8> {
-    let mut bytes = b"\x7fELF\x02\x01\x01".to_vec();
+/// An ELF file of `len` bytes; what is not a header counts up, never 0. Of
+/// words that a 32-bit file is too narrow for, it has the lower half.
+pub(super) fn elf_of(class: Class, e_type: u16, entry: u64, phdrs: &[Ph], len: usize) -> Vec<u8> {
+    let (ident, machine, ehdr, phdr) = match class {
+        Class::Elf32 => (1, 3u16, 52u16, 32u16),
+        Class::Elf64 => (2, 62, 64, 56),
+    };
+    let words = |bytes: &mut Vec<u8>, words: &[u64]| {
+        for word in words {
+            match class {
+                Class::Elf32 => bytes.extend((*word as u32).to_le_bytes()),
+                Class::Elf64 => bytes.extend(word.to_le_bytes()),
+            }
+        }
+    };
+    let mut bytes = vec![0x7f, b'E', b'L', b'F', ident, 1, 1];
     bytes.resize(16, 0);
     bytes.extend(e_type.to_le_bytes());
-    bytes.extend(62u16.to_le_bytes());
+    bytes.extend(machine.to_le_bytes());
     bytes.extend(1u32.to_le_bytes());
-    for word in [entry, 64, 0] {
-        bytes.extend(word.to_le_bytes());
-    }
+    words(&mut bytes, &[entry, ehdr.into(), 0]);
     bytes.extend(0u32.to_le_bytes());
-    for half in [64, 56, phdrs.len() as u16, 64, 0, 0] {
+    for half in [ehdr, phdr, phdrs.len() as u16, 0, 0, 0] {
         bytes.extend(half.to_le_bytes());
     }
     for p in phdrs {
         bytes.extend(p.p_type.to_le_bytes());
-        bytes.extend(p.flags.to_le_bytes());
-        for word in [p.offset, p.vaddr, p.vaddr, p.filesz, p.memsz, p.align] {
-            bytes.extend(word.to_le_bytes());
+        if class == Class::Elf64 {
+            bytes.extend(p.flags.to_le_bytes());
         }
+        words(&mut bytes, &[p.offset, p.vaddr, p.vaddr, p.filesz, p.memsz]);
+        if class == Class::Elf32 {
+            bytes.extend(p.flags.to_le_bytes());
+        }
+        words(&mut bytes, &[p.align]);
     }
     bytes.extend((bytes.len()..len).map(|at| (at % 251 + 1) as u8));
     bytes
 }
 
+fn elf(e_type: u16, entry: u64, phdrs: &[Ph], len: usize) -> Vec<u8> {
+    elf_of(Class::Elf64, e_type, entry, phdrs, len)
+}
+
 /// What a linker makes: headers and code, then data with BSS.
-fn typical(e_type: u16, base: u64) -> Vec<u8> {
+pub(super) fn typical_of(class: Class, e_type: u16, base: u64) -> Vec<u8> {
     let text = load(RX, 0, base, 0x800, 0x800);
     let data = load(RW, 0x800, base + 0x1800, 0x500, 0x2000);
-    elf(e_type, base + 0x400, &[text, data], 0x1000)
+    elf_of(class, e_type, base + 0x400, &[text, data], 0x1000)
+}
+
+fn typical(e_type: u16, base: u64) -> Vec<u8> {
+    typical_of(Class::Elf64, e_type, base)
 }
 
 /// The memory that an image describes, as the loader fills it.
@@ -72,7 +95,7 @@ fn memory(image: &Image, bytes: &[u8]) -> Vec<(u64, Vec<u8>)> {
     image.segments.iter().map(fill).collect()
 }
 
-fn read(image: &Image, bytes: &[u8], address: u64) -> Option<u8> {
+pub(super) fn read(image: &Image, bytes: &[u8], address: u64) -> Option<u8> {
     let memory = memory(image, bytes);
     let has = |(start, pages): &(u64, Vec<u8>)| {
         let offset = address.checked_sub(*start)? as usize;
@@ -81,8 +104,12 @@ fn read(image: &Image, bytes: &[u8], address: u64) -> Option<u8> {
     memory.iter().find_map(has)
 }
 
-fn refused(bytes: &[u8]) -> ImageError {
-    let error = parse(bytes).expect_err("should be refused");
+pub(super) fn refused(bytes: &[u8]) -> ImageError {
+    let error = parse_any(bytes).expect_err("should be refused");
+    // Files that are neither i386 nor x86-64 are nobody's.
+    if class(bytes) == Class::Elf64 {
+        assert_eq!(parse(bytes).as_ref(), Err(&error));
+    }
     let text = error.to_string();
     assert!(!text.contains('\n') && text.contains(": "), "{text}");
     error
@@ -104,6 +131,7 @@ fn typical_program_becomes_two_segments() {
     assert_eq!((image.entry, image.load_bias), (0x40_0400, 0));
     assert_eq!((image.phdr_addr, image.phdr_entry_size, image.phdr_count), (0x40_0040, 56, 2));
     assert_eq!((image.brk, image.memory_size()), (0x40_4000, 0x4000));
+    assert_eq!(image.class, Class::Elf64);
     assert!(!image.exec_stack);
 }
 
@@ -204,6 +232,9 @@ fn gnu_stack_decides_about_the_stack() {
     assert!(!exec(&[text]).unwrap().exec_stack);
     assert!(!exec(&[text, stack(RW)]).unwrap().exec_stack);
     assert!(exec(&[text, stack(RX)]).unwrap().exec_stack);
+    // Of several the last one, as in Linux.
+    assert!(exec(&[text, stack(RW), stack(RX)]).unwrap().exec_stack);
+    assert!(!exec(&[text, stack(RX), stack(RW)]).unwrap().exec_stack);
 }
 
 #[test]
@@ -249,8 +280,8 @@ fn header_of_another_platform_is_named() {
         refused(&bytes)
     };
     let machine = |name: &str| ImageError::WrongMachine { name: name.into() };
-    assert_eq!(with(&[(4, 1), (18, 3)]), ImageError::I386);
-    assert_eq!(with(&[(4, 1)]), ImageError::WrongClass { class: 1, machine: "x86-64".into() });
+    assert_eq!(with(&[(4, 1)]), ImageError::X32);
+    assert_eq!(with(&[(18, 3)]), ImageError::WrongClass { class: 2, machine: "i386".into() });
     assert_eq!(with(&[(4, 9)]), ImageError::WrongClass { class: 9, machine: "x86-64".into() });
     assert_eq!(with(&[(4, 1), (18, 40)]), machine("ARM"));
     assert_eq!(with(&[(18, 183)]), machine("AArch64"));
@@ -320,7 +351,8 @@ fn segments_that_cannot_be_are_refused() {
         (0x40_0000, u64::MAX),
     ] {
         let bss = load(RW, 0, address, 0, size);
-        assert_eq!(error(&[text, bss]), ImageError::SegmentOutOfRange { index: 1, address, size });
+        let outside = ImageError::SegmentOutOfRange { index: 1, address, size, end: USER_END };
+        assert_eq!(error(&[text, bss]), outside);
     }
     assert!(exec(&[text, load(RW, 0, USER_END - 1, 0, 1)]).is_ok());
     assert!(exec(&[text, load(RW, 0, USER_MIN, 0, 1)]).is_ok());
@@ -338,16 +370,21 @@ fn entry_must_be_in_a_segment() {
 #[test]
 fn most_program_headers_linux_takes_are_taken() {
     let page = |i: u64| load(RW, 0, 0x40_0000 + i * 0x1000, 0, 0x1000);
-    let phdrs: Vec<_> = (0..u64::from(MAX_PHDRS)).map(page).collect();
+    let phdrs: Vec<_> = (0..1170).map(page).collect();
     let bytes = elf(ET_EXEC, 0x40_0000, &phdrs, 0);
     assert_eq!(parse(&bytes).unwrap().segments.len(), phdrs.len());
 }
 
 /// What the loader relies on, for every image that is let through.
-fn check(image: &Image, bytes: &[u8]) {
+pub(super) fn check(image: &Image, bytes: &[u8]) {
+    let end = image.class.user_end();
+    match image.class {
+        Class::Elf32 => assert_eq!(parse(bytes), Err(ImageError::I386)),
+        Class::Elf64 => assert_eq!(parse(bytes).as_ref(), Ok(image)),
+    }
     for s in &image.segments {
         assert!(s.start < s.end && s.start % PAGE == 0 && s.end % PAGE == 0, "{s:?}");
-        assert!(s.start >= USER_MIN && s.end <= USER_END, "{s:?}");
+        assert!(s.start >= USER_MIN && s.end <= end, "{s:?}");
         assert!(s.file.start <= s.file.end && s.file.end <= bytes.len(), "{s:?}");
         assert!(s.data_start >= s.start, "{s:?}");
         assert!(s.data_start + s.file.len() as u64 <= s.end, "{s:?}");
@@ -355,7 +392,7 @@ fn check(image: &Image, bytes: &[u8]) {
     assert!(image.segments.windows(2).all(|pair| pair[0].end <= pair[1].start));
     assert!(image.segments.iter().any(|s| s.start <= image.entry && image.entry < s.end));
     assert_eq!(image.brk, image.segments.last().unwrap().end);
-    assert!(image.memory_size() <= USER_END - USER_MIN);
+    assert!(image.memory_size() <= end - USER_MIN);
 }
 
 /// Program headers that are nearly right: small numbers on and around pages.
@@ -372,10 +409,14 @@ fn any_load() -> impl Strategy<Value = Ph> {
     )
 }
 
+fn any_class() -> impl Strategy<Value = Class> {
+    prop_oneof![Just(Class::Elf32), Just(Class::Elf64)]
+}
+
 proptest! {
     #[test]
     fn any_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
-        if let Ok(image) = parse(&bytes) {
+        if let Ok(image) = parse_any(&bytes) {
             check(&image, &bytes);
         }
         symbols::Symbols::new(&bytes).lookup(0x40_0000, 0);
@@ -383,11 +424,12 @@ proptest! {
 
     #[test]
     fn any_bytes_behind_a_good_ident_never_panic(
+        class in any_class(),
         rest in prop::collection::vec(any::<u8>(), 0..512),
     ) {
-        let mut bytes = typical(ET_EXEC, 0x40_0000)[..20].to_vec();
+        let mut bytes = typical_of(class, ET_EXEC, 0x40_0000)[..20].to_vec();
         bytes.extend(rest);
-        if let Ok(image) = parse(&bytes) {
+        if let Ok(image) = parse_any(&bytes) {
             check(&image, &bytes);
         }
         symbols::Symbols::new(&bytes).lookup(0x40_0000, 0);
@@ -395,19 +437,24 @@ proptest! {
 
     #[test]
     fn any_change_to_a_program_never_panics(
+        class in any_class(),
         dynamic in any::<bool>(),
-        changes in prop::collection::vec((0usize..176, any::<u8>()), 1..6),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
         len in prop_oneof![Just(0x1000usize), 0usize..0x1000],
     ) {
         let mut bytes = match dynamic {
-            true => typical(ET_DYN, 0),
-            false => typical(ET_EXEC, 0x40_0000),
+            true => typical_of(class, ET_DYN, 0),
+            false => typical_of(class, ET_EXEC, 0x40_0000),
+        };
+        let headers = match class {
+            Class::Elf32 => 116,
+            Class::Elf64 => 176,
         };
         for (at, value) in changes {
-            bytes[at] = value;
+            bytes[at.index(headers)] = value;
         }
         bytes.truncate(len);
-        if let Ok(image) = parse(&bytes) {
+        if let Ok(image) = parse_any(&bytes) {
             check(&image, &bytes);
         }
     }
@@ -416,12 +463,13 @@ proptest! {
     /// mapped one after the other.
     #[test]
     fn memory_is_what_mapping_one_by_one_gives(
+        class in any_class(),
         phdrs in prop::collection::vec(any_load(), 1..6),
         entry in 0x40_0000..0x40_9000u64,
         len in 0x200usize..0x6000,
     ) {
-        let bytes = elf(ET_EXEC, entry, &phdrs, len);
-        let Ok(image) = parse(&bytes) else { return Ok(()) };
+        let bytes = elf_of(class, ET_EXEC, entry, &phdrs, len);
+        let Ok(image) = parse_any(&bytes) else { return Ok(()) };
         check(&image, &bytes);
         let loads: Vec<_> = phdrs.iter().filter(|p| p.memsz > 0).collect();
         let filled = memory(&image, &bytes);
