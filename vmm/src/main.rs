@@ -3,6 +3,7 @@
 mod cli;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 use cli::{Cli, Command};
 use std::process::ExitCode;
 use trapgate::error::{Error, status};
@@ -10,11 +11,7 @@ use trapgate::error::{Error, status};
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            let _ = error.print();
-            let failed = error.use_stderr();
-            return ExitCode::from(if failed { status::SETUP } else { 0 });
-        }
+        Err(error) => return usage(&error),
     };
     env_logger::Builder::new().filter_level(cli.log).format_timestamp(None).init();
     let result = match cli.command {
@@ -32,4 +29,26 @@ fn main() -> ExitCode {
             ExitCode::from(error.downcast_ref::<Error>().map_or(status::SETUP, Error::status))
         }
     }
+}
+
+/// What clap has to say: help on standard output, or a mistake in one line.
+fn usage(error: &clap::Error) -> ExitCode {
+    let help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if help || !error.use_stderr() {
+        let _ = error.print();
+        return ExitCode::from(if help { status::SETUP } else { 0 });
+    }
+    // clap's message goes on for several lines: usage, tips.
+    let text = error.to_string();
+    let mut lines = text.lines().map(str::trim).take_while(|line| {
+        !line.starts_with("Usage:") && !line.starts_with("For more information")
+    });
+    let mistake = lines.next().unwrap_or("a mistake in the options");
+    let mistake = mistake.strip_prefix("error: ").unwrap_or(mistake);
+    let rest = lines.filter(|line| !line.is_empty()).map(|line| {
+        if line.starts_with("tip:") { format!("; {line}") } else { format!(" {line}") }
+    });
+    let rest = rest.collect::<String>();
+    eprintln!("trapgate: {mistake}{rest}; see 'trapgate --help'");
+    ExitCode::from(status::SETUP)
 }

@@ -2,7 +2,7 @@
 //!
 //! `run` calls [`Services::serve`] with a message that was copied out of guest
 //! memory once. Here it is decoded and put before the policy; after that each
-//! request is one function in [`files`] or below. Everything a guest can make
+//! request is one function in `files` or below. Everything a guest can make
 //! the VMM do is bounded.
 #![allow(unsafe_code, reason = "system calls that take pointers")]
 
