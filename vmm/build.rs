@@ -12,7 +12,9 @@ const TARGET: &str = "x86_64-unknown-none";
 
 fn main() {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("vmm/ has a parent");
-    for watched in ["abi", "guest", "guest-rt", "images/src", "images/Cargo.toml", "Cargo.toml"] {
+    for watched in
+        ["abi", "guest", "guest-rt", "images/src", "images/Cargo.toml", "Cargo.toml", "Cargo.lock"]
+    {
         println!("cargo:rerun-if-changed={}", workspace.join(watched).display());
     }
     if !target_is_installed() {

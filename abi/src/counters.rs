@@ -26,8 +26,6 @@ wire_struct! {
         pub page_faults: u64,
         /// Pages mapped on demand or ahead of it.
         pub pages_mapped: u64,
-        /// Requests made to the VMM.
-        pub host_calls: u64,
         /// Calls answered with ENOSYS.
         pub unknown_calls: u64,
         /// The last call that was answered with ENOSYS, as it came in RAX.

@@ -29,6 +29,9 @@ pub const PORT: u16 = 0x7a7e;
 pub const MESSAGE_WORDS: usize = 64;
 /// Segments in one request at most.
 pub const MAX_SEGMENTS: usize = 24;
+/// Bytes that one request moves at most. The kernel keeps to it, so that the
+/// VMM may cut what is longer; and no request takes long.
+pub const MAX_TRANSFER: u64 = 1 << 20;
 /// Files that [`Request::Poll`] can wait for at once.
 pub const MAX_POLL: usize = 8;
 

@@ -43,11 +43,15 @@ pub enum Stdio {
 
 impl Stdio {
     /// The file behind it.
-    fn open(self, own: &impl AsFd) -> Option<File> {
+    fn open(self, own: &impl AsFd) -> Result<Option<File>, Error> {
         match self {
-            Stdio::Inherit => own.as_fd().try_clone_to_owned().ok().map(File::from),
-            Stdio::Closed => None,
-            Stdio::Fd(fd) => Some(fd.into()),
+            Stdio::Inherit => match own.as_fd().try_clone_to_owned() {
+                Ok(fd) => Ok(Some(fd.into())),
+                Err(error) if error.raw_os_error() == Some(libc::EBADF) => Ok(None),
+                Err(error) => Err(Error::host("duplicating a standard file")(error)),
+            },
+            Stdio::Closed => Ok(None),
+            Stdio::Fd(fd) => Ok(Some(fd.into())),
         }
     }
 }
@@ -57,7 +61,7 @@ impl Stdio {
 pub struct Config {
     /// What to run.
     pub program: Option<Program>,
-    /// Its arguments, the first being its name; empty: its path.
+    /// Its arguments, the first being its name.
     pub argv: Vec<Vec<u8>>,
     /// Its environment, as `NAME=VALUE`.
     pub envp: Vec<Vec<u8>>,
@@ -69,6 +73,9 @@ pub struct Config {
     pub policy: Policy,
     /// Standard input, output and error.
     pub stdio: [Stdio; 3],
+    /// Whether to count what costs time to count: KVM's own statistics, and
+    /// how much RAM was touched.
+    pub detailed_stats: bool,
     /// The guest kernel: an ELF image of this ABI version.
     pub kernel: Cow<'static, [u8]>,
 }
@@ -83,6 +90,7 @@ impl Default for Config {
             timeout: None,
             policy: Policy::default(),
             stdio: Default::default(),
+            detailed_stats: false,
             kernel: Cow::Borrowed(kernel::IMAGE),
         }
     }
@@ -90,14 +98,27 @@ impl Default for Config {
 
 impl Config {
     /// The standard files, opened.
-    pub(crate) fn open_stdio(&mut self) -> [Option<File>; 3] {
+    pub(crate) fn open_stdio(&mut self) -> Result<[Option<File>; 3], Error> {
         let [input, output, error] = std::mem::take(&mut self.stdio);
-        [
-            input.open(&std::io::stdin()),
-            output.open(&std::io::stdout()),
-            error.open(&std::io::stderr()),
-        ]
+        Ok([
+            input.open(&std::io::stdin())?,
+            output.open(&std::io::stdout())?,
+            error.open(&std::io::stderr())?,
+        ])
     }
+}
+
+/// A time span as humantime writes it, or a number of seconds: of options and
+/// recipes.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse_time(text: &str) -> Result<Duration, String> {
+    let time = match text.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?,
+        Err(_) => humantime::parse_duration(text).map_err(|error| error.to_string())?,
+    };
+    if time.is_zero() { Err("no time at all".to_owned()) } else { Ok(time) }
 }
 
 /// Builds a [`Sandbox`] step by step.
@@ -170,6 +191,13 @@ impl Builder {
     /// Standard error.
     pub fn stderr(mut self, stdio: Stdio) -> Self {
         self.config.stdio[2] = stdio;
+        self
+    }
+
+    /// Counts also what costs time to count: KVM's own statistics, and how
+    /// much RAM was touched.
+    pub fn detailed_stats(mut self, on: bool) -> Self {
+        self.config.detailed_stats = on;
         self
     }
 

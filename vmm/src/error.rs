@@ -5,6 +5,7 @@ use crate::image::ImageError;
 use crate::report::KernelReport;
 use crate::stack::StackError;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -30,7 +31,7 @@ pub enum Error {
     #[error("no program: name the program to run")]
     NoProgram,
     /// There is no such file.
-    #[error("{path}: no such file{hint}", path = .path.display())]
+    #[error("{path}: no such file{hint}", path = shown(.path))]
     NotFound {
         /// The program.
         path: PathBuf,
@@ -38,7 +39,7 @@ pub enum Error {
         hint: String,
     },
     /// The file cannot be read.
-    #[error("{path}: cannot be read: {source}", path = .path.display())]
+    #[error("{path}: cannot be read: {source}", path = shown(.path))]
     Unreadable {
         /// The program.
         path: PathBuf,
@@ -46,7 +47,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The file is not a regular one.
-    #[error("{path}: is {kind}, not a program", path = .path.display())]
+    #[error("{path}: is {kind}, not a program", path = shown(.path))]
     NotAFile {
         /// The program.
         path: PathBuf,
@@ -54,7 +55,7 @@ pub enum Error {
         kind: &'static str,
     },
     /// The file may not be executed.
-    #[error("{path}: is not executable: chmod +x it", path = .path.display())]
+    #[error("{path}: is not executable: chmod +x it", path = shown(.path))]
     NotExecutable {
         /// The program.
         path: PathBuf,
@@ -137,14 +138,22 @@ pub enum Error {
     /// The guest's ring 0 broke the hypercall interface's rules.
     #[error("the guest kernel made a request that is none: {0}: the sandbox was ended")]
     Malformed(trapgate_abi::hypercall::Malformed),
+    /// A defect of trapgate's own.
+    #[error("a defect of trapgate's: its vCPU thread panicked; please report it")]
+    Defect,
     /// A recipe cannot be used.
-    #[error("{path}: {reason}", path = .path.display())]
+    #[error("{path}: {reason}", path = shown(.path))]
     Recipe {
         /// The recipe.
         path: PathBuf,
         /// Why not.
         reason: String,
     },
+}
+
+/// A path in a message: nothing in it steers a terminal.
+fn shown(path: &std::path::Path) -> String {
+    crate::image::printable(path.as_os_str().as_bytes())
 }
 
 impl Error {

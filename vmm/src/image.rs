@@ -39,7 +39,8 @@ use object::LittleEndian;
 use object::elf::{self, FileHeader32, FileHeader64};
 use object::read::elf::{FileHeader, ProgramHeader};
 
-use header::{class, file_header, printable, program_headers, refuse_interpreter};
+pub(crate) use header::printable;
+use header::{class, file_header, program_headers, refuse_interpreter};
 use layout::{Load, loads, map, memory_ranges, pie_bias, pieces, refuse_overlap};
 
 pub use error::ImageError;

@@ -11,17 +11,22 @@ use trapgate_abi::syscall::Abi;
 /// The most records that one sandbox may have printed.
 const LIMIT: u64 = 10_000;
 
+/// How often one sandbox is said to have dropped records.
+const NOTICES: u64 = 10;
+
 /// Where reading stands.
 #[derive(Default)]
-pub struct LogRing {
+pub(crate) struct LogRing {
     taken: u64,
     dropped: u64,
+    /// How often records were found to have been dropped.
+    notices: u64,
 }
 
 impl LogRing {
     /// Takes all new records. What the ring's header says is the guest's
     /// claim: at most a ring's worth of records is read.
-    pub fn drain(&mut self, ram: &GuestRam) {
+    pub(crate) fn drain(&mut self, ram: &GuestRam) {
         let word = |index: usize| LOG_RING + index as u64 * 8;
         let Ok(header) = ram.read_words::<HEADER_WORDS>(LOG_RING) else {
             return;
@@ -40,9 +45,12 @@ impl LogRing {
             self.taken = self.taken.wrapping_add(1);
         }
         if header[DROPPED] != self.dropped {
-            log::warn!(target: "kernel", "{} records dropped", header[DROPPED].wrapping_sub(self.dropped));
-            self.dropped = header[DROPPED];
+            self.notices += 1;
         }
+        if header[DROPPED] != self.dropped && self.notices <= NOTICES {
+            log::warn!(target: "kernel", "{} records dropped", header[DROPPED].wrapping_sub(self.dropped));
+        }
+        self.dropped = header[DROPPED];
         // RAM does not end before the ring: `read_words` above would have said.
         let _ = ram.write_words(word(TAKEN), &[self.taken]);
     }

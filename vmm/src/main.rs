@@ -23,8 +23,8 @@ fn main() -> ExitCode {
         Err(error) => {
             // An error of the library's says its cause itself.
             match error.downcast_ref::<Error>() {
-                Some(error) => eprintln!("trapgate: {error}"),
-                None => eprintln!("trapgate: {error:#}"),
+                Some(error) => cli::say(&format!("trapgate: {error}")),
+                None => cli::say(&format!("trapgate: {error:#}")),
             }
             ExitCode::from(error.downcast_ref::<Error>().map_or(status::SETUP, Error::status))
         }
@@ -49,6 +49,6 @@ fn usage(error: &clap::Error) -> ExitCode {
         if line.starts_with("tip:") { format!("; {line}") } else { format!(" {line}") }
     });
     let rest = rest.collect::<String>();
-    eprintln!("trapgate: {mistake}{rest}; see 'trapgate --help'");
+    cli::say(&format!("trapgate: {mistake}{rest}; see 'trapgate --help'"));
     ExitCode::from(status::SETUP)
 }

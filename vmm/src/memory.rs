@@ -9,7 +9,7 @@ use crate::{ByteSize, Error};
 use std::io;
 use std::ptr::{NonNull, null_mut};
 use trapgate_abi::boot_info::BootInfo;
-use trapgate_abi::hypercall::Segment;
+use trapgate_abi::hypercall::{MAX_TRANSFER, Segment};
 use trapgate_abi::layout::{HIGH_RAM_START, LARGE_PAGE_SIZE, LOW_RAM_END, PAGE_SIZE};
 use vm_memory::{
     ByteValued, Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestRegionMmap,
@@ -232,7 +232,8 @@ impl GuestRam {
         self.host_address(address, length).map(drop).ok_or(OutOfRam { address, length })
     }
 
-    /// Pieces of RAM as readv(2) and writev(2) want them.
+    /// Pieces of RAM as readv(2) and writev(2) want them, up to
+    /// [`MAX_TRANSFER`] bytes.
     ///
     /// The pointers are good as long as this RAM; what they point to, the
     /// guest may change at any time, so they are for the host's kernel only.
@@ -243,10 +244,13 @@ impl GuestRam {
         &self,
         segments: impl Iterator<Item = Segment>,
     ) -> Result<Vec<libc::iovec>, OutOfRam> {
+        let mut room = MAX_TRANSFER;
         segments
             .map(|Segment { address, length }| {
                 let base =
                     self.host_address(address, length).ok_or(OutOfRam { address, length })?;
+                let length = length.min(room);
+                room -= length;
                 Ok(libc::iovec { iov_base: base.cast(), iov_len: length as usize })
             })
             .collect()

@@ -75,29 +75,59 @@ impl Policy {
         self.grants.contains(&grant)
     }
 
-    /// Decides about a request.
+    /// Whether the standard file `number` is granted.
+    ///
+    /// # Errors
+    /// EPERM, or EBADF for a file that does not exist.
+    pub fn check_file(&self, number: u32) -> Result<(), Errno> {
+        self.require(Grant::of_file(number).ok_or(Errno::EBADF)?)
+    }
+
+    /// Whether waiting for `entries` files is granted: without a file it is
+    /// sleeping. (The files are checked one by one.)
+    ///
+    /// # Errors
+    /// EPERM.
+    pub fn check_poll(&self, entries: usize, timeout_ns: i64) -> Result<(), Errno> {
+        if entries == 0 && timeout_ns != 0 { self.require(Grant::Clock) } else { Ok(()) }
+    }
+
+    fn require(&self, grant: Grant) -> Result<(), Errno> {
+        if self.allows(grant) { Ok(()) } else { Err(Errno::EPERM) }
+    }
+
+    /// Decides about a request. What it has attached is checked by whoever
+    /// reads that.
+    ///
+    /// A terminal can be read and written by each of its descriptors, so the
+    /// grants of reading and writing hold whatever the file's number is.
     ///
     /// # Errors
     /// EPERM, or EBADF for a file that does not exist.
     pub fn check(&self, request: &Request) -> Result<(), Errno> {
-        let needed = match *request {
+        match *request {
             // How a run ends, and memory of the guest's own.
             Request::Exit { .. }
             | Request::Killed { .. }
             | Request::Failed { .. }
             | Request::Poll { .. }
-            | Request::Discard => return Ok(()),
+            | Request::Discard => Ok(()),
+            Request::Read { file } | Request::ReadAt { file, .. } => {
+                self.check_file(file)?;
+                self.require(Grant::Stdin)
+            }
+            Request::Write { file: 0 } => {
+                self.require(Grant::Stdin)?;
+                self.require(Grant::Stdout)
+            }
             Request::Write { file }
-            | Request::Read { file }
-            | Request::ReadAt { file, .. }
             | Request::Seek { file, .. }
             | Request::Status { file }
             | Request::TerminalAttributes { file }
-            | Request::WindowSize { file } => Grant::of_file(file).ok_or(Errno::EBADF)?,
-            Request::Sleep { .. } => Grant::Clock,
-            Request::Random => Grant::Random,
-        };
-        if self.allows(needed) { Ok(()) } else { Err(Errno::EPERM) }
+            | Request::WindowSize { file } => self.check_file(file),
+            Request::Sleep { .. } => self.require(Grant::Clock),
+            Request::Random => self.require(Grant::Random),
+        }
     }
 }
 
@@ -116,6 +146,26 @@ mod tests {
             assert_eq!(none.check(&refused), Err(Errno::EPERM));
         }
         assert_eq!(none.check(&Request::Exit { status: 0 }), Ok(()));
+    }
+
+    #[test]
+    fn a_terminals_other_descriptors_are_no_way_around_a_grant() {
+        let mut policy = Policy::default();
+        policy.deny(&[Grant::Stdin]);
+        assert_eq!(policy.check(&Request::Read { file: 1 }), Err(Errno::EPERM));
+        assert_eq!(policy.check(&Request::Write { file: 1 }), Ok(()));
+        let mut policy = Policy::default();
+        policy.deny(&[Grant::Stdout]);
+        assert_eq!(policy.check(&Request::Write { file: 0 }), Err(Errno::EPERM));
+        assert_eq!(policy.check(&Request::Read { file: 0 }), Ok(()));
+    }
+
+    #[test]
+    fn waiting_for_nothing_needs_the_clock() {
+        let none = Policy::only([]);
+        assert_eq!(none.check_poll(0, 1), Err(Errno::EPERM));
+        assert_eq!(none.check_poll(0, 0), Ok(()));
+        assert_eq!(none.check_file(0), Err(Errno::EPERM));
     }
 
     #[test]

@@ -13,7 +13,7 @@
 //!
 //! A relative program is relative to the recipe.
 
-use crate::config::{Config, Program};
+use crate::config::{Config, Program, parse_time};
 use crate::policy::{Grant, Policy};
 use crate::{ByteSize, Error};
 use serde::Deserialize;
@@ -71,7 +71,7 @@ fn parse(path: &Path, text: &str) -> Result<Config, String> {
         config.memory = memory.parse::<ByteSize>().map_err(|error| format!("memory: {error}"))?;
     }
     if let Some(timeout) = recipe.timeout {
-        let timeout = humantime::parse_duration(&timeout);
+        let timeout = parse_time(&timeout);
         config.timeout = Some(timeout.map_err(|error| format!("timeout: {error}"))?);
     }
     if let Some(grants) = recipe.allow {

@@ -201,7 +201,12 @@ const MOST_WORDS: u64 = 1024;
 impl KernelReport {
     /// From the request [`Request::Failed`] and its message; `symbols` are the
     /// kernel's.
-    pub fn new(request: &Request, message: &Message, ram: &GuestRam, symbols: &Symbols) -> Self {
+    pub fn new(
+        request: &Request,
+        message: &Message,
+        ram: &GuestRam,
+        symbols: &Symbols<'_>,
+    ) -> Self {
         let name = |address: u64| symbols.lookup(address, 0).map(|symbol| symbol.to_string());
         let (fault, regs) = hypercall::crash(message);
         let (kind, words) = match *request {
@@ -254,7 +259,7 @@ impl fmt::Display for KernelReport {
 
 /// A vCPU's state in a few lines, for exits that nobody expected; `symbols`
 /// are the kernel's.
-pub fn cpu_state(vcpu: &VcpuFd, symbols: &Symbols) -> String {
+pub fn cpu_state(vcpu: &VcpuFd, symbols: &Symbols<'_>) -> String {
     let (Ok(regs), Ok(sregs)) = (vcpu.get_regs(), vcpu.get_sregs()) else {
         return "  (KVM does not tell the CPU's state)".to_owned();
     };

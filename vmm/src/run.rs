@@ -17,7 +17,7 @@ use trapgate_abi::layout::{PERCPU_PHYS, percpu};
 const HOST_CALL: u64 = PERCPU_PHYS + percpu::HOST_CALL;
 
 /// How the guest ended.
-pub enum GuestEnd {
+pub(crate) enum GuestEnd {
     /// By a request, with the message that it came in.
     Request(Request, Box<Message>),
     /// It was told to stop.
@@ -30,7 +30,7 @@ pub enum GuestEnd {
 /// # Errors
 /// [`Error::Stopped`], if KVM leaves the guest for a reason that no guest of
 /// ours has; [`Error::Malformed`]; [`Error::Kvm`].
-pub fn run(
+pub(crate) fn run(
     vm: &mut Vm,
     ram: &Arc<GuestRam>,
     services: &mut Services,

@@ -5,6 +5,7 @@ use crate::boot::{self, Prepared, Start};
 use crate::config::{Builder, Config, Program};
 use crate::error::Error;
 use crate::host::Services;
+use crate::image::printable;
 use crate::image::symbols::Symbols;
 use crate::kvm::{Kind, Vm, kick, stats_fd::VcpuStats, vm};
 use crate::memory::{GuestRam, LEAST};
@@ -15,6 +16,7 @@ use crate::stats::{Phases, Stats};
 use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -59,6 +61,7 @@ pub struct Sandbox {
     stop: Arc<AtomicBool>,
     program: Program,
     kernel: Cow<'static, [u8]>,
+    detailed: bool,
     timeout: Option<Duration>,
     clock_granted: bool,
     phases: Phases,
@@ -79,7 +82,7 @@ impl Sandbox {
         let (name, bytes) = read_program(&program)?;
         let start = Instant::now();
         // The file first: a mistake in it is the user's most likely one.
-        crate::image::parse(&bytes)
+        let image = crate::image::parse(&bytes)
             .map_err(|source| Error::Image { name: name.clone(), source })?;
         let memory = check_memory(config.memory, &name)?;
         let kvm = vm::open()?;
@@ -89,7 +92,7 @@ impl Sandbox {
 
         let start = Instant::now();
         let stop = Arc::<AtomicBool>::default();
-        let files = config.open_stdio();
+        let files = config.open_stdio()?;
         let clock_granted = config.policy.allows(Grant::Clock);
         let random_granted = config.policy.allows(Grant::Random);
         let services = Services::new(ram.clone(), config.policy, files, stop.clone());
@@ -97,6 +100,8 @@ impl Sandbox {
         let [first, second, stock @ ..] = random;
         let start_info = Start {
             name: &name,
+            execfn: program_path(&program),
+            image: &image,
             bytes: &bytes,
             argv: &config.argv,
             envp: &config.envp,
@@ -117,6 +122,7 @@ impl Sandbox {
             stop,
             program,
             kernel: config.kernel,
+            detailed: config.detailed_stats,
             timeout: config.timeout,
             clock_granted,
             phases: Phases { create_us, ..Phases::default() },
@@ -139,6 +145,8 @@ impl Sandbox {
     /// # Errors
     /// If there can be no thread.
     pub fn start(self) -> Result<Running, Error> {
+        // Before there is a thread that could be kicked.
+        kick::install()?;
         let stop = self.stop.clone();
         let timeout = self.timeout;
         let (sender, events) = mpsc::channel();
@@ -158,7 +166,9 @@ impl Sandbox {
 
     /// Runs the program on this thread.
     fn run_here(self) -> Result<Outcome, Error> {
-        let Sandbox { mut vm, ram, prepared, mut services, stop, program, kernel, .. } = self;
+        let Sandbox {
+            mut vm, ram, prepared, mut services, stop, program, kernel, detailed, ..
+        } = self;
         let mut phases = self.phases;
         let load_bias = prepared.load_bias;
         let mut clock = vm.clock()?;
@@ -166,7 +176,7 @@ impl Sandbox {
             clock = ClockInfo { realtime_ns: 0, monotonic_ns: 0, ..clock };
         }
         prepared.finish(&ram, clock).map_err(|error| Error::Kernel(error.to_string()))?;
-        let kvm_stats = VcpuStats::new(&vm.vcpu);
+        let kvm_stats = if detailed { VcpuStats::new(&vm.vcpu) } else { None };
         let start = Instant::now();
         let mut vmm_exits = 0;
         let end = run::run(&mut vm, &ram, &mut services, &stop, &kernel, &mut vmm_exits)?;
@@ -176,11 +186,9 @@ impl Sandbox {
             GuestEnd::Request(Request::Exit { status }, _) => End::Exited(status),
             GuestEnd::Request(Request::Killed { signal }, message) => {
                 let (fault, regs) = hypercall::crash(&message);
-                let symbols = match read_program(&program) {
-                    Ok((_, bytes)) => Symbols::new(&bytes),
-                    Err(_) => Symbols::default(),
-                };
-                let location = symbols.lookup(regs.rip, load_bias).map(|symbol| symbol.to_string());
+                let bytes = read_program(&program).map(|(_, bytes)| bytes).unwrap_or_default();
+                let symbol = Symbols::new(&bytes).lookup(regs.rip, load_bias);
+                let location = symbol.map(|symbol| symbol.to_string());
                 let name = program_name(&program);
                 End::Killed(Box::new(Crash { name, signal, fault, regs, location }))
             }
@@ -205,7 +213,7 @@ impl Sandbox {
             unknown_calls: counters.unknown_calls,
             last_unknown_call: (counters.unknown_calls > 0).then_some(counters.last_unknown_call),
             ram: ram.size(),
-            ram_resident: ram.resident(),
+            ram_resident: detailed.then(|| ram.resident()),
             time: phases,
         };
         Ok(Outcome { end, stats })
@@ -272,7 +280,7 @@ impl Running {
     pub fn wait(mut self) -> Result<Outcome, Error> {
         let timed_out = self.wait_for_end();
         let Some(thread) = self.thread.take() else { unreachable!("joined here and nowhere else") };
-        let result = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let result = thread.join().unwrap_or(Err(Error::Defect));
         result.map(|mut outcome| {
             if timed_out && outcome.end == End::Stopped {
                 outcome.end = End::TimedOut;
@@ -332,8 +340,8 @@ fn features(vm: &Vm) -> u64 {
 
 /// RAM in whole pages.
 fn check_memory(memory: ByteSize, name: &str) -> Result<u64, Error> {
-    /// What page tables and physical addresses of 40 bits leave room for.
-    const MOST: u64 = 512 << 30;
+    /// What physical addresses of 39 bits leave room for.
+    const MOST: u64 = 256 << 30;
     if memory.0 < LEAST {
         let needed = ByteSize(LEAST);
         return Err(Error::MemoryTooSmall { name: name.to_owned(), given: memory, needed });
@@ -359,11 +367,17 @@ fn random_words() -> Result<[u64; 2 + RANDOM_STOCK], Error> {
     }
 }
 
-fn program_name(program: &Program) -> String {
+/// The program's name as bytes, for itself.
+fn program_path(program: &Program) -> &[u8] {
     match program {
-        Program::Path(path) => path.display().to_string(),
-        Program::Bytes { name, .. } => name.clone(),
+        Program::Path(path) => path.as_os_str().as_bytes(),
+        Program::Bytes { name, .. } => name.as_bytes(),
     }
+}
+
+/// The program's name for messages: nothing in it steers a terminal.
+fn program_name(program: &Program) -> String {
+    printable(program_path(program))
 }
 
 /// The program's name and bytes.
@@ -374,6 +388,9 @@ fn read_program(program: &Program) -> Result<(String, Cow<'_, [u8]>), Error> {
         Program::Bytes { bytes, .. } => Ok((name, Cow::Borrowed(bytes))),
     }
 }
+
+/// The largest file that is taken for a program, in bytes.
+const LARGEST_PROGRAM: u64 = 1 << 30;
 
 /// Reads an executable regular file.
 fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
@@ -393,6 +410,10 @@ fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
         _ if kind.is_fifo() => return not("a pipe"),
         _ if kind.is_socket() => return not("a socket"),
         _ => return not("a device"),
+    }
+    if metadata.len() > LARGEST_PROGRAM {
+        let source = io::Error::other("it is larger than 1 GiB");
+        return Err(Error::Unreadable { path: owned(), source });
     }
     if metadata.permissions().mode() & 0o111 == 0 {
         return Err(Error::NotExecutable { path: owned() });

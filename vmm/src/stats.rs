@@ -67,7 +67,8 @@ pub struct Stats {
     pub doors: Vec<Door>,
     /// Returns from KVM_RUN to the VMM.
     pub vmm_exits: u64,
-    /// Exits from the guest to KVM, by KVM's own count, if it has one.
+    /// Exits from the guest to KVM, by KVM's own count, if it has one and it
+    /// was asked for ([`crate::Builder::detailed_stats`]).
     pub kvm_exits: Option<u64>,
     /// Those among them that the host's own interrupts caused, its timer's
     /// above all: they depend on how long a run takes, not on what it does.
@@ -84,8 +85,8 @@ pub struct Stats {
     pub last_unknown_call: Option<u64>,
     /// RAM in bytes.
     pub ram: u64,
-    /// RAM that the host backed with memory, in bytes.
-    pub ram_resident: u64,
+    /// RAM that the host backed with memory, in bytes, if that was asked for.
+    pub ram_resident: Option<u64>,
     /// Time.
     pub time: Phases,
 }
@@ -140,8 +141,13 @@ impl fmt::Display for Stats {
                 self.unknown_calls
             )?;
         }
-        let (resident, ram) = (self.ram_resident >> 10, self.ram >> 10);
-        writeln!(f, "  memory            {resident} KiB touched of {ram} KiB")?;
+        let ram = self.ram >> 10;
+        match self.ram_resident {
+            Some(resident) => {
+                writeln!(f, "  memory            {} KiB touched of {ram} KiB", resident >> 10)?;
+            }
+            None => writeln!(f, "  memory            {ram} KiB")?,
+        }
         let Phases { create_us, load_us, run_us } = self.time;
         write!(
             f,

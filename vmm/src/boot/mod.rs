@@ -29,8 +29,12 @@ const STACK_AHEAD: u64 = 32 << 10;
 
 /// What a program starts with, besides its image.
 pub struct Start<'a> {
-    /// The program's name, for messages, and `AT_EXECFN`.
+    /// The program's name, for messages.
     pub name: &'a str,
+    /// `AT_EXECFN`.
+    pub execfn: &'a [u8],
+    /// What must be in memory of it.
+    pub image: &'a Image,
     /// Its bytes.
     pub bytes: &'a [u8],
     /// Its arguments.
@@ -81,18 +85,17 @@ impl Prepared {
 /// Puts kernel, program, stack and tables into memory.
 ///
 /// # Errors
-/// [`Error::Image`], [`Error::Stack`], [`Error::MemoryTooSmall`], or
+/// [`Error::Stack`], [`Error::MemoryTooSmall`], or
 /// [`Error::Kernel`].
 pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepared, Error> {
-    let image_error = |source| Error::Image { name: start.name.to_owned(), source };
-    let image = crate::image::parse(start.bytes).map_err(image_error)?;
+    let image = start.image;
     let stack = stack::build(&StackRequest {
         top: USER_STACK_TOP,
         limit: stack::DEFAULT_LIMIT,
         word: WordSize::W64,
         argv: start.argv,
         envp: start.envp,
-        execfn: start.name.as_bytes(),
+        execfn: start.execfn,
         random: start.random,
         platform: "x86_64",
         auxv: AuxValues {
@@ -122,8 +125,8 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
     let mut tables = PageTables::new(&mut builder.frames).ok_or_else(too_small)?;
     builder
         .kernel(&mut tables, &kernel)
-        .and_then(|()| builder.program(&mut tables, &image, start.bytes))
-        .and_then(|()| builder.stack(&mut tables, &image, &stack.bytes))
+        .and_then(|()| builder.program(&mut tables, image, start.bytes))
+        .and_then(|()| builder.stack(&mut tables, image, &stack.bytes))
         .ok_or_else(too_small)?;
     tables.write(ram).map_err(|_| too_small())?;
     if builder.regions.len() > MAX_REGIONS {
@@ -206,8 +209,9 @@ impl Builder<'_> {
         let high = high_end - HIGH_RAM_START;
         tables.map(DIRECT_MAP + HIGH_RAM_START, HIGH_RAM_START, high, data, true, frames)?;
         for piece in kernel.image().filter(|piece| !piece.write) {
+            let (start, length) = (piece.start, piece.end - piece.start);
             let flags = kernel_flags(false, false);
-            tables.set_flags(DIRECT_MAP + piece.start, piece.end - piece.start, flags, frames);
+            tables.map(DIRECT_MAP + start, start, length, flags, false, frames)?;
         }
         Some(())
     }

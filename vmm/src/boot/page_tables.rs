@@ -35,18 +35,26 @@ impl Frames {
     }
 }
 
+/// A table as it lies in memory: little-endian words.
+type Table = [[u8; 8]; 512];
+
 /// Tables under construction; the first is the top one.
 pub(super) struct PageTables {
-    tables: Vec<(u64, Box<[u64; 512]>)>,
+    tables: Vec<(u64, Box<Table>)>,
 }
 
 /// The bits of entries above the leaves: the leaves decide.
 const ABOVE: u64 = pte::P | pte::W | pte::U | pte::A;
 
+/// The index of `address` in a table of `level`; level 0 is the leaf.
+const fn index(address: u64, level: u32) -> usize {
+    (address >> (12 + 9 * level)) as usize % 512
+}
+
 impl PageTables {
     /// An empty set.
     pub(super) fn new(frames: &mut Frames) -> Option<Self> {
-        Some(PageTables { tables: vec![(frames.take(PAGE_SIZE)?, Box::new([0; 512]))] })
+        Some(PageTables { tables: vec![(frames.take(PAGE_SIZE)?, Box::new([[0; 8]; 512]))] })
     }
 
     /// Physical address of the top table.
@@ -54,23 +62,23 @@ impl PageTables {
         self.tables[0].0
     }
 
-    /// The entry for `address` in the table of `level` (0: leaf).
-    fn entry(&mut self, address: u64, level: u32, frames: &mut Frames) -> Option<&mut u64> {
+    /// The table of `level` that covers `address`.
+    fn table(&mut self, address: u64, level: u32, frames: &mut Frames) -> Option<&mut Table> {
         let mut table = 0;
         for above in (level + 1..4).rev() {
-            let index = (address >> (12 + 9 * above)) as usize % 512;
-            let entry = self.tables[table].1[index];
-            table = if entry == 0 {
+            let slot = index(address, above);
+            let physical = u64::from_le_bytes(self.tables[table].1[slot]) & pte::ADDRESS;
+            table = if physical == 0 {
                 let physical = frames.take(PAGE_SIZE)?;
-                self.tables[table].1[index] = physical | ABOVE;
-                self.tables.push((physical, Box::new([0; 512])));
+                self.tables[table].1[slot] = (physical | ABOVE).to_le_bytes();
+                self.tables.push((physical, Box::new([[0; 8]; 512])));
                 self.tables.len() - 1
             } else {
-                let physical = entry & pte::ADDRESS;
-                self.tables.iter().position(|(at, _)| *at == physical)?
+                // Taken in ascending order, so they are sorted.
+                self.tables.binary_search_by_key(&physical, |(at, _)| *at).ok()?
             };
         }
-        Some(&mut self.tables[table].1[(address >> (12 + 9 * level)) as usize % 512])
+        Some(&mut self.tables[table].1)
     }
 
     /// Maps `length` bytes at `address` to `physical`, with large pages where
@@ -88,24 +96,19 @@ impl PageTables {
         while done < length {
             let (at, to) = (address + done, physical + done);
             let fits = length - done >= LARGE_PAGE_SIZE;
-            if large && fits && (at | to).is_multiple_of(LARGE_PAGE_SIZE) {
-                *self.entry(at, 1, frames)? = to | flags | pte::PS;
-                done += LARGE_PAGE_SIZE;
-            } else {
-                *self.entry(at, 0, frames)? = to | flags;
-                done += PAGE_SIZE;
+            let level = u32::from(large && fits && (at | to).is_multiple_of(LARGE_PAGE_SIZE));
+            let page = PAGE_SIZE << (9 * level);
+            let flags = if level == 1 { flags | pte::PS } else { flags };
+            // One walk for all pages of the same size in the same table.
+            let table = self.table(at, level, frames)?;
+            let first = index(at, level);
+            let count = ((length - done) / page).min(512 - first as u64);
+            for (slot, page_number) in table[first..].iter_mut().zip(0..count) {
+                *slot = (to + page_number * page | flags).to_le_bytes();
             }
+            done += count * page;
         }
         Some(())
-    }
-
-    /// Changes the flags of pages that were mapped as small ones.
-    pub(super) fn set_flags(&mut self, address: u64, length: u64, flags: u64, frames: &mut Frames) {
-        for at in (address..address + length).step_by(PAGE_SIZE as usize) {
-            if let Some(entry) = self.entry(at, 0, frames) {
-                *entry = *entry & pte::ADDRESS | flags;
-            }
-        }
     }
 
     /// Copies the tables into RAM.
@@ -113,7 +116,9 @@ impl PageTables {
     /// # Errors
     /// If their frames are not RAM.
     pub(super) fn write(&self, ram: &GuestRam) -> Result<(), OutOfRam> {
-        self.tables.iter().try_for_each(|(physical, table)| ram.write_words(*physical, &table[..]))
+        self.tables
+            .iter()
+            .try_for_each(|(physical, table)| ram.write(*physical, table.as_flattened()))
     }
 }
 

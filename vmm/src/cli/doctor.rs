@@ -1,8 +1,9 @@
 //! `trapgate doctor`: can this host run workloads, and how do the doors arrive?
 
-use anstream::println;
+use anstream::stdout;
 use anstyle::{AnsiColor, Style};
 use clap::Args as ClapArgs;
+use std::io::{self, ErrorKind, Write};
 use trapgate::doctor::{self, Delivery, Report};
 use trapgate::error::status;
 
@@ -26,59 +27,65 @@ const BAD: Style = AnsiColor::Red.on_default();
 /// If the report cannot be written.
 pub(crate) fn main(args: &Args) -> anyhow::Result<u8> {
     let report = doctor::examine();
+    let mut out = Vec::new();
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
     } else {
-        print(&report);
+        print(&mut out, &report)?;
+    }
+    // A reader that has gone has read enough.
+    match stdout().write_all(&out) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(error.into()),
+        _ => {}
     }
     Ok(if report.usable { 0 } else { status::SETUP })
 }
 
-fn row(name: &str, style: Style, text: &str) {
-    println!("  {name:<20} {style}{text}{style:#}");
+fn row(out: &mut Vec<u8>, name: &str, style: Style, text: &str) -> io::Result<()> {
+    writeln!(out, "  {name:<20} {style}{text}{style:#}")
 }
 
-fn head(text: &str) {
-    println!("{HEAD}{text}{HEAD:#}");
+fn head(out: &mut Vec<u8>, text: &str) -> io::Result<()> {
+    writeln!(out, "{HEAD}{text}{HEAD:#}")
 }
 
-fn print(report: &Report) {
+fn print(out: &mut Vec<u8>, report: &Report) -> io::Result<()> {
     let plain = Style::new();
-    head("KVM");
+    head(out, "KVM")?;
     match report.api_version {
-        Some(version) => row("/dev/kvm", GOOD, &format!("usable, API version {version}")),
-        None => row("/dev/kvm", BAD, "not usable"),
+        Some(version) => row(out, "/dev/kvm", GOOD, &format!("usable, API version {version}"))?,
+        None => row(out, "/dev/kvm", BAD, "not usable")?,
     }
-    row("kind", plain, &report.kind.to_string());
+    row(out, "kind", plain, &report.kind.to_string())?;
     let modules = report.modules.join(", ");
-    row("modules", plain, if modules.is_empty() { "none found" } else { &modules });
+    row(out, "modules", plain, if modules.is_empty() { "none found" } else { &modules })?;
     for capability in &report.capabilities {
         let (style, text) = match (capability.present, capability.required) {
             (true, _) => (GOOD, "yes"),
             (false, true) => (BAD, "no, and it is needed"),
             (false, false) => (MIDDLING, "no, done without"),
         };
-        row(capability.name.trim_start_matches("KVM_CAP_"), style, text);
+        row(out, capability.name.trim_start_matches("KVM_CAP_"), style, text)?;
     }
 
-    head("Host");
-    row("Linux", plain, &report.kernel);
+    head(out, "Host")?;
+    row(out, "Linux", plain, &report.kernel)?;
     let cpu = &report.cpu;
-    row("CPU", plain, &format!("{} ({})", cpu.model_name, cpu.vendor));
+    row(out, "CPU", plain, &format!("{} ({})", cpu.model_name, cpu.vendor))?;
     let signature = format!("{} / {} / {}", cpu.family, cpu.model, cpu.stepping);
-    row("family/model/step", plain, &signature);
+    row(out, "family/model/step", plain, &signature)?;
     let (safe, other): (Vec<_>, Vec<_>) =
         cpu.mitigations.iter().partition(|(_, state)| *state == "Not affected");
     for (name, state) in other {
-        row(name, if state.starts_with("Vulnerable") { MIDDLING } else { plain }, state);
+        row(out, name, if state.starts_with("Vulnerable") { MIDDLING } else { plain }, state)?;
     }
     if !safe.is_empty() {
         let names: Vec<_> = safe.iter().map(|(name, _)| name.as_str()).collect();
-        row("not affected by", plain, &names.join(", "));
+        row(out, "not affected by", plain, &names.join(", "))?;
     }
 
     if !report.doors.is_empty() {
-        head("Doors, tried");
+        head(out, "Doors, tried")?;
     }
     for door in &report.doors {
         let (style, text) = match &door.delivery {
@@ -86,16 +93,17 @@ fn print(report: &Report) {
             Delivery::Trapped => (MIDDLING, "trapped: arrives as an exception, and is carried out"),
             Delivery::Failed { reason } => (BAD, reason.as_str()),
         };
-        row(door.name, style, text);
+        row(out, door.name, style, text)?;
     }
 
     if report.usable {
-        println!("{GOOD}Workloads can run.{GOOD:#}");
+        writeln!(out, "{GOOD}Workloads can run.{GOOD:#}")?;
     } else {
-        println!("{BAD}Workloads cannot run.{BAD:#}");
+        writeln!(out, "{BAD}Workloads cannot run.{BAD:#}")?;
     }
     for problem in &report.problems {
         let style = if problem.fatal { BAD } else { MIDDLING };
-        println!("  {style}{}{style:#}\n    {}", problem.what, problem.advice);
+        writeln!(out, "  {style}{}{style:#}\n    {}", problem.what, problem.advice)?;
     }
+    Ok(())
 }

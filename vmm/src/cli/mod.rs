@@ -5,6 +5,7 @@ pub(crate) mod run;
 
 use clap::{Parser, Subcommand};
 use log::LevelFilter;
+use std::io::Write;
 
 /// Run unmodified Linux programs in ring 3 of a tiny kernel of their own, on
 /// KVM.
@@ -18,6 +19,12 @@ pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// Writes a line to standard error, if there is one: what is lost when there
+/// is none must not cost the program's status.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 const EXIT_STATUS: &str = "\

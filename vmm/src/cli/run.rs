@@ -2,16 +2,19 @@
 
 use anyhow::Context;
 use clap::Args as ClapArgs;
+use serde::Serialize;
 use std::ffi::OsString;
 use std::fs::File;
-use std::os::unix::ffi::OsStringExt;
+use std::io::Write;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use trapgate::config::{Config, DEFAULT_MEMORY, Program};
 use trapgate::error::status;
 use trapgate::policy::Grant;
 use trapgate::stats::Stats;
-use trapgate::{ByteSize, End, Error, Sandbox, recipe};
+use trapgate::{ByteSize, End, Error, Outcome, Sandbox, recipe};
 
 /// Options of `trapgate run`.
 #[derive(Debug, ClapArgs)]
@@ -21,12 +24,12 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "SIZE", help = memory_help())]
     memory: Option<ByteSize>,
     /// End the program after this time (status 124): 10s, 1m30s, 500ms
-    #[arg(short, long, value_name = "TIME", value_parser = parse_time)]
+    #[arg(short, long, value_name = "TIME", value_parser = trapgate::config::parse_time)]
     timeout: Option<Duration>,
     /// Set a variable of the program's environment, or pass the host's on
     ///
     /// The environment is empty otherwise.
-    #[arg(short, long = "env", value_name = "NAME[=VALUE]")]
+    #[arg(short, long = "env", value_name = "NAME[=VALUE]", value_parser = parse_variable)]
     env: Vec<OsString>,
     /// Pass the host's whole environment on
     #[arg(long)]
@@ -40,12 +43,16 @@ pub(crate) struct Args {
     /// Write what the run cost into a file, as JSON
     #[arg(long, value_name = "FILE")]
     stats_json: Option<PathBuf>,
-    /// The program: a static 64-bit Linux executable, or a recipe (.toml)
-    #[arg(value_name = "PROGRAM")]
-    program: PathBuf,
-    /// Its arguments
-    #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
-    args: Vec<OsString>,
+    /// The program, a static 64-bit Linux executable or a recipe (.toml), and
+    /// its arguments
+    #[arg(
+        required = true,
+        num_args = 1..,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_names = ["PROGRAM", "ARGS"]
+    )]
+    command: Vec<OsString>,
 }
 
 fn memory_help() -> String {
@@ -54,13 +61,9 @@ fn memory_help() -> String {
     )
 }
 
-/// A time as humantime writes it, or a number of seconds.
-fn parse_time(text: &str) -> Result<Duration, String> {
-    let time = match text.parse::<f64>() {
-        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?,
-        Err(_) => humantime::parse_duration(text).map_err(|error| error.to_string())?,
-    };
-    if time.is_zero() { Err("no time at all".to_owned()) } else { Ok(time) }
+/// A variable's name, and its value perhaps: there must be a name.
+fn parse_variable(text: &str) -> Result<OsString, &'static str> {
+    if text.is_empty() || text.starts_with('=') { Err("it has no name") } else { Ok(text.into()) }
 }
 
 /// Runs the program; answers the exit status.
@@ -68,29 +71,50 @@ fn parse_time(text: &str) -> Result<Duration, String> {
 /// # Errors
 /// Whatever keeps it from running.
 pub(crate) fn main(args: Args) -> anyhow::Result<u8> {
+    let (show_stats, stats_path) = (args.stats, args.stats_json.clone());
+    let mut config = config(args)?;
+    config.detailed_stats = show_stats || stats_path.is_some();
+    let sandbox = Sandbox::new(config)?;
     // Before the run, so that nothing is lost after it.
-    let stats_file = match &args.stats_json {
+    let stats_file = match &stats_path {
         Some(path) => Some(File::create(path).with_context(|| path.display().to_string())?),
         None => None,
     };
-    let show_stats = args.stats;
-    let outcome = Sandbox::new(config(args)?)?.run()?;
+    let outcome = sandbox.run()?;
     if let End::Killed(crash) = &outcome.end
         && crash.is_error()
     {
-        eprintln!("trapgate: {crash}");
+        super::say(&format!("trapgate: {crash}"));
     }
     if show_stats {
-        eprintln!("trapgate: {}\n{}", describe(&outcome.end), outcome.stats);
+        super::say(&format!("trapgate: {}\n{}", describe(&outcome.end), outcome.stats));
     }
-    if let Some(file) = stats_file {
-        write_stats(file, &outcome.stats).context("--stats-json")?;
+    if let Some(file) = stats_file
+        && let Err(error) = write_stats(file, &outcome)
+    {
+        // The program has run: its status is the answer.
+        super::say(&format!("trapgate: --stats-json: {error:#}"));
     }
     Ok(exit_status(&outcome.end))
 }
 
-fn write_stats(file: File, stats: &Stats) -> anyhow::Result<()> {
-    Ok(serde_json::to_writer_pretty(file, stats)?)
+/// How a run ended, for machines.
+#[derive(Serialize)]
+struct Record<'a> {
+    /// What `describe` says.
+    end: String,
+    /// trapgate's exit status.
+    exit_status: u8,
+    #[serde(flatten)]
+    stats: &'a Stats,
+}
+
+fn write_stats(mut file: File, outcome: &Outcome) -> anyhow::Result<()> {
+    let end = describe(&outcome.end);
+    let record = Record { end, exit_status: exit_status(&outcome.end), stats: &outcome.stats };
+    let mut text = serde_json::to_vec_pretty(&record)?;
+    text.push(b'\n');
+    Ok(file.write_all(&text)?)
 }
 
 fn describe(end: &End) -> String {
@@ -106,21 +130,24 @@ fn exit_status(end: &End) -> u8 {
     match end {
         End::Exited(status) => *status,
         End::Killed(crash) => status::SIGNAL + crash.signal,
+        // Nobody stops it here but the timeout.
         End::TimedOut | End::Stopped => status::TIMEOUT,
     }
 }
 
 fn config(args: Args) -> Result<Config, Error> {
-    let mut config = if recipe::is_recipe(&args.program) {
-        recipe::read(&args.program)?
+    let mut command = args.command.into_iter();
+    let program = PathBuf::from(command.next().ok_or(Error::NoProgram)?);
+    let mut config = if recipe::is_recipe(&program) {
+        recipe::read(&program)?
     } else {
         Config {
-            argv: vec![args.program.clone().into_os_string().into_vec()],
-            program: Some(Program::Path(search(&args.program)?)),
+            program: Some(Program::Path(search(&program)?)),
+            argv: vec![program.into_os_string().into_vec()],
             ..Config::default()
         }
     };
-    config.argv.extend(args.args.into_iter().map(OsString::into_vec));
+    config.argv.extend(command.map(OsString::into_vec));
     if args.inherit_env {
         for (name, value) in std::env::vars_os() {
             set_variable(&mut config.envp, name, value);
@@ -160,16 +187,24 @@ fn set_variable(environment: &mut Vec<Vec<u8>>, name: OsString, value: OsString)
 /// The file that a program's name means: a name without a slash is searched
 /// for in PATH, as a shell does.
 fn search(program: &Path) -> Result<PathBuf, Error> {
-    if program.as_os_str().is_empty() {
+    let name = program.as_os_str().as_bytes();
+    if name.is_empty() {
         return Err(Error::NoProgram);
     }
-    if program.components().count() > 1 || program.has_root() || program.starts_with(".") {
+    if name.contains(&b'/') || matches!(name, b"." | b"..") {
         return Ok(program.to_owned());
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|directory| directory.join(program));
-    if let Some(found) = found.into_iter().find(|candidate| candidate.is_file()) {
-        return Ok(found);
+    let files: Vec<_> = std::env::split_paths(&path)
+        .map(|directory| directory.join(program))
+        .filter(|candidate| candidate.is_file())
+        .collect();
+    let executable = |file: &&PathBuf| {
+        file.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o111 != 0)
+    };
+    // One that is not executable is worth a message, if there is no other.
+    if let Some(found) = files.iter().find(executable).or(files.first()) {
+        return Ok(found.clone());
     }
     let hint = if program.exists() {
         format!(" in PATH: did you mean ./{}?", program.display())

@@ -26,19 +26,19 @@ use trapgate_abi::hypercall::{self, MESSAGE_WORDS, Malformed, Message, Request, 
 const RANDOM_LIMIT: u64 = 64 << 10;
 
 /// What the services need of a sandbox.
-pub struct Services {
+pub(crate) struct Services {
     ram: Arc<GuestRam>,
     policy: Policy,
     files: [Option<File>; 3],
     /// Set when the sandbox was told to stop.
     stop: Arc<AtomicBool>,
     /// What was asked for.
-    pub stats: HostCallStats,
+    pub(crate) stats: HostCallStats,
 }
 
 /// What comes of a request.
 #[derive(Debug)]
-pub enum Served {
+pub(crate) enum Served {
     /// The reply: write it and go on.
     Reply(Box<Message>),
     /// The guest is done, in the way that this request says.
@@ -72,7 +72,7 @@ fn last_errno() -> Errno {
 
 impl Services {
     /// Services on these files.
-    pub fn new(
+    pub(crate) fn new(
         ram: Arc<GuestRam>,
         policy: Policy,
         files: [Option<File>; 3],
@@ -82,7 +82,7 @@ impl Services {
     }
 
     /// What the kernel is told of the standard files at the start.
-    pub fn describe_files(&self) -> [StandardFile; 3] {
+    pub(crate) fn describe_files(&self) -> [StandardFile; 3] {
         let describe = |number: usize| {
             let granted = Grant::of_file(number as u32).is_some_and(|g| self.policy.allows(g));
             self.files[number].as_ref().filter(|_| granted).map(files::describe)
@@ -94,7 +94,7 @@ impl Services {
     ///
     /// # Errors
     /// [`Malformed`], if the message is none.
-    pub fn serve(&mut self, message: &Message) -> Result<Served, Malformed> {
+    pub(crate) fn serve(&mut self, message: &Message) -> Result<Served, Malformed> {
         let request = Request::decode(message)?;
         self.stats.count(&request);
         if let Request::Exit { .. } | Request::Killed { .. } | Request::Failed { .. } = request {
@@ -137,7 +137,14 @@ impl Services {
             Request::WindowSize { file } => self.window_size(file, data),
             Request::Poll { timeout_ns } => {
                 let entries: Vec<_> = hypercall::poll_entries(message)?.collect();
-                self.poll(&entries, timeout_ns, data)
+                let refused =
+                    self.policy.check_poll(entries.len(), timeout_ns).err().or_else(|| {
+                        entries.iter().find_map(|entry| self.policy.check_file(entry.file).err())
+                    });
+                match refused {
+                    Some(errno) => Err(errno.into()),
+                    None => self.poll(&entries, timeout_ns, data),
+                }
             }
             Request::Sleep { duration_ns } => self.sleep(duration_ns),
             Request::Random => self.random(hypercall::segments(message)?),

@@ -140,11 +140,12 @@ where
 }
 
 /// Text from a file that is not trusted, fit for one line of a terminal.
-pub(super) fn printable(bytes: &[u8]) -> String {
+pub(crate) fn printable(bytes: &[u8]) -> String {
     const LONGEST: usize = 512;
     let mut text = String::new();
     for c in String::from_utf8_lossy(bytes).chars().take(LONGEST) {
-        if c.is_control() {
+        // Control characters, and those that turn the direction of text.
+        if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
             text.extend(c.escape_default());
         } else {
             text.push(c);

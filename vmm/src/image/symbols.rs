@@ -8,24 +8,34 @@
 
 use std::fmt;
 
-use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
+use object::{
+    Object, ObjectSection, ObjectSymbol, ObjectSymbolTable, SectionKind, SymbolIndex, SymbolKind,
+};
 
 use super::printable;
 
-/// The functions of one ELF file (32- or 64-bit), sorted by address.
-#[derive(Clone, Debug, Default)]
-pub struct Symbols {
+/// The functions of one ELF file (32- or 64-bit), sorted by address. Names stay
+/// in the file: a hostile one has many, and long ones.
+#[derive(Debug, Default)]
+pub struct Symbols<'data> {
+    file: Option<object::File<'data>>,
     functions: Vec<Function>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Function {
     /// In the file's addresses, without load bias.
     start: u64,
     /// Exclusive.
     end: u64,
-    name: Vec<u8>,
+    /// Which symbol it is, and whether of .dynsym.
+    index: SymbolIndex,
+    dynamic: bool,
 }
+
+/// The most symbols that are looked at, and the most bytes of a name.
+const MOST_SYMBOLS: usize = 1 << 18;
+const LONGEST_NAME: usize = 512;
 
 /// A place in a function, shown as `name+0x12`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,24 +56,32 @@ impl fmt::Display for Symbol {
 /// nearest symbol (a shorter function inside of it) does not.
 const NESTED: usize = 16;
 
-impl Symbols {
+impl<'data> Symbols<'data> {
     /// Reads .symtab, or .dynsym if that is all there is.
-    pub fn new(bytes: &[u8]) -> Self {
+    pub fn new(bytes: &'data [u8]) -> Self {
         let Ok(file) = object::File::parse(bytes) else {
             return Self::default();
         };
-        let mut found: Vec<_> = file.symbols().filter_map(|s| function(&file, &s)).collect();
+        let symbols = file.symbols().take(MOST_SYMBOLS);
+        let mut found: Vec<_> = symbols.filter_map(|s| function(&file, &s, false)).collect();
         if found.is_empty() {
-            found.extend(file.dynamic_symbols().filter_map(|s| function(&file, &s)));
+            let symbols = file.dynamic_symbols().take(MOST_SYMBOLS);
+            found.extend(symbols.filter_map(|s| function(&file, &s, true)));
         }
         // Of several names for one address the best rank is kept.
-        found.sort_by(|(a_rank, a), (b_rank, b)| {
-            (a.start, a_rank, &a.name).cmp(&(b.start, b_rank, &b.name))
-        });
+        found.sort_by_key(|(rank, f)| (f.start, *rank, f.index.0));
         found.dedup_by_key(|(_, f)| f.start);
-        let mut functions: Vec<_> = found.into_iter().map(|(_, f)| f).collect();
-        functions.shrink_to_fit();
-        Self { functions }
+        let functions = found.into_iter().map(|(_, f)| f).collect();
+        Self { file: Some(file), functions }
+    }
+
+    /// The name of a function, as long as it may be.
+    fn name(&self, function: &Function) -> Option<&'data [u8]> {
+        let file = self.file.as_ref()?;
+        let table =
+            if function.dynamic { file.dynamic_symbol_table()? } else { file.symbol_table()? };
+        let name = table.symbol_by_index(function.index).ok()?.name_bytes().ok()?;
+        Some(&name[..name.len().min(LONGEST_NAME)])
     }
 
     /// Whether there is no symbol at all.
@@ -75,17 +93,22 @@ impl Symbols {
     /// moved by `load_bias` (see [`super::Image::load_bias`]).
     pub fn lookup(&self, addr: u64, load_bias: u64) -> Option<Symbol> {
         let addr = addr.wrapping_sub(load_bias);
-        let after = self.functions.partition_point(|f| f.start <= addr);
-        let nearest = self.functions[..after].iter().rev().take(NESTED);
-        let function = nearest.into_iter().find(|f| addr < f.end)?;
-        let mangled = String::from_utf8_lossy(&function.name);
-        let name = format!("{:#}", rustc_demangle::demangle(&mangled));
-        Some(Symbol {
-            // A hostile program chooses its names.
-            name: printable(name.as_bytes()),
-            offset: addr - function.start,
-        })
+        let function = self.find(addr)?;
+        Some(Symbol { name: shown(self.name(function)?), offset: addr - function.start })
     }
+
+    /// The nearest function that reaches an address of the file's.
+    fn find(&self, addr: u64) -> Option<&Function> {
+        let after = self.functions.partition_point(|f| f.start <= addr);
+        self.functions[..after].iter().rev().take(NESTED).find(|f| addr < f.end)
+    }
+}
+
+/// A name for people: demangled, and nothing in it steers a terminal, for a
+/// hostile program chooses its names.
+fn shown(name: &[u8]) -> String {
+    let mangled = String::from_utf8_lossy(name);
+    printable(format!("{:#}", rustc_demangle::demangle(&mangled)).as_bytes())
 }
 
 /// The symbol as a function, and its rank among names of one address (lower is
@@ -94,6 +117,7 @@ impl Symbols {
 fn function<'data, S: ObjectSymbol<'data>>(
     file: &object::File<'data>,
     symbol: &S,
+    dynamic: bool,
 ) -> Option<((bool, bool, u8), Function)> {
     let label = match symbol.kind() {
         SymbolKind::Text => false,
@@ -101,7 +125,7 @@ fn function<'data, S: ObjectSymbol<'data>>(
         SymbolKind::Unknown => true,
         _ => return None,
     };
-    let name = symbol.name_bytes().ok().filter(|n| !n.is_empty())?;
+    symbol.name_bytes().ok().filter(|name| !name.is_empty())?;
     let section = file.section_by_index(symbol.section_index()?).ok()?;
     if label && section.kind() != SectionKind::Text {
         return None;
@@ -118,8 +142,8 @@ fn function<'data, S: ObjectSymbol<'data>>(
         (false, true) => 0,
         (false, false) => 2,
     };
-    let name = name.to_vec();
-    Some(((label, size == 0, binding), Function { start, end, name }))
+    let index = symbol.index();
+    Some(((label, size == 0, binding), Function { start, end, index, dynamic }))
 }
 
 #[cfg(test)]
@@ -133,7 +157,9 @@ mod tests {
         let here = our_own_function_is_found_by_its_address as *const () as u64;
         // The test is position-independent: take the bias from another symbol.
         let needle = b"our_own_function_is_found_by_its_address";
-        let named = |f: &&Function| f.name.windows(needle.len()).any(|w| w == needle);
+        let named = |f: &&Function| {
+            symbols.name(f).is_some_and(|n| n.windows(needle.len()).any(|w| w == needle))
+        };
         let candidates: Vec<_> = symbols.functions.iter().filter(named).collect();
         let symbol = candidates.iter().find_map(|f| {
             let bias = here.wrapping_sub(f.start);
@@ -146,34 +172,30 @@ mod tests {
         assert!(!symbol.name.contains("17h"), "hash shown: {symbol}");
     }
 
-    fn table(functions: &[(u64, u64, &str)]) -> Symbols {
-        let function =
-            |&(start, end, name): &(u64, u64, &str)| Function { start, end, name: name.into() };
-        Symbols { functions: functions.iter().map(function).collect() }
+    fn table(functions: &[(u64, u64)]) -> Symbols<'static> {
+        let function = |&(start, end): &(u64, u64)| Function {
+            start,
+            end,
+            index: SymbolIndex(0),
+            dynamic: false,
+        };
+        Symbols { file: None, functions: functions.iter().map(function).collect() }
     }
 
     #[test]
     fn address_is_in_the_nearest_function_that_reaches_it() {
-        let symbols = table(&[(0x100, 0x200, "outer"), (0x110, 0x120, "inner")]);
-        let name = |addr| symbols.lookup(addr, 0).map(|s| s.to_string());
-        assert_eq!(name(0xff), None);
-        assert_eq!(name(0x100).unwrap(), "outer+0x0");
-        assert_eq!(name(0x11f).unwrap(), "inner+0xf");
-        assert_eq!(name(0x120).unwrap(), "outer+0x20");
-        assert_eq!(name(0x200), None);
-    }
-
-    #[test]
-    fn load_bias_is_taken_off_even_below_it() {
-        let symbols = table(&[(0x100, 0x200, "f")]);
-        assert_eq!(symbols.lookup(0x5100, 0x5000).unwrap().offset, 0);
-        assert_eq!(symbols.lookup(0x100, 0x5000), None);
+        let symbols = table(&[(0x100, 0x200), (0x110, 0x120)]);
+        let start = |addr| symbols.find(addr).map(|f| f.start);
+        assert_eq!(start(0xff), None);
+        assert_eq!(start(0x100), Some(0x100));
+        assert_eq!(start(0x11f), Some(0x110));
+        assert_eq!(start(0x120), Some(0x100));
+        assert_eq!(start(0x200), None);
     }
 
     #[test]
     fn control_characters_in_a_name_are_escaped() {
-        let symbols = table(&[(0, 8, "a\x1b[2Jb")]);
-        assert_eq!(symbols.lookup(0, 0).unwrap().name, "a\\u{1b}[2Jb");
+        assert_eq!(shown(b"a\x1b[2Jb"), "a\\u{1b}[2Jb");
     }
 
     #[test]
@@ -194,7 +216,8 @@ mod tests {
             // Reading all symbols each time would take minutes: a prefix of
             // the file without them shows the same code paths.
             let file = object::File::parse(&*exe);
-            let count = file.map(|f| f.symbols().take(50).filter_map(|s| function(&f, &s)).count());
+            let count =
+                file.map(|f| f.symbols().take(50).filter_map(|s| function(&f, &s, false)).count());
             assert!(count.unwrap_or(0) <= 50);
             exe[at] = old;
         }

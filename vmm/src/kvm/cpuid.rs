@@ -1,10 +1,11 @@
 //! What the guest is told of its CPU: what KVM supports, less what the kernel
 //! does not.
+#![allow(unsafe_code, reason = "XGETBV")]
 
 use crate::Error;
 use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES};
 use kvm_ioctls::Kvm;
-use std::arch::x86_64::__cpuid_count;
+use std::arch::x86_64::{__cpuid_count, _xgetbv};
 use trapgate_abi::x86::cr4;
 
 use super::Kind;
@@ -34,9 +35,10 @@ mod leaf1 {
     pub(super) const OSXSAVE: u32 = 1 << 27;
 }
 
-/// Leaf 7, subleaf 0.
+/// Leaf 7; a 1 after the register's name: subleaf 1.
 mod leaf7 {
     pub(super) const EBX_FSGSBASE: u32 = 1 << 0;
+    pub(super) const EBX_MPX: u32 = 1 << 14;
     pub(super) const EBX_SMEP: u32 = 1 << 7;
     pub(super) const EBX_SMAP: u32 = 1 << 20;
     pub(super) const ECX_UMIP: u32 = 1 << 2;
@@ -46,6 +48,9 @@ mod leaf7 {
     pub(super) const ECX_LA57: u32 = 1 << 16;
     pub(super) const EDX_UINTR: u32 = 1 << 5;
     pub(super) const EDX_IBT: u32 = 1 << 20;
+    pub(super) const EAX1_AMX_FP16: u32 = 1 << 21;
+    pub(super) const EDX1_AMX_COMPLEX: u32 = 1 << 8;
+    pub(super) const EDX1_APX: u32 = 1 << 21;
     pub(super) const EDX_AMX: u32 = 1 << 22 | 1 << 24 | 1 << 25;
 }
 
@@ -80,9 +85,16 @@ pub fn features(kvm: &Kvm, kind: Kind) -> Result<Features, Error> {
                 cr4 |= if entry.ecx & leaf7::ECX_UMIP != 0 { cr4::UMIP } else { 0 };
                 let refused =
                     leaf7::ECX_PKU | leaf7::ECX_OSPKE | leaf7::ECX_SHSTK | leaf7::ECX_LA57;
+                entry.ebx &= !leaf7::EBX_MPX;
                 entry.ecx &= !refused;
                 entry.edx &= !(leaf7::EDX_UINTR | leaf7::EDX_IBT | leaf7::EDX_AMX);
             }
+            (7, 1) => {
+                entry.eax &= !leaf7::EAX1_AMX_FP16;
+                entry.edx &= !(leaf7::EDX1_AMX_COMPLEX | leaf7::EDX1_APX);
+            }
+            // KVM's paravirtual features: the kernel uses none.
+            (0x4000_0001, _) => entry.eax = 0,
             (0xb | 0x1f, _) => entry.edx = 0, // x2APIC ID
             (0xd, 0) => {
                 xcr0 = (u64::from(entry.edx) << 32 | u64::from(entry.eax)) & XCR0_USED;
@@ -96,16 +108,24 @@ pub fn features(kvm: &Kvm, kind: Kind) -> Result<Features, Error> {
         // Ring 3 executes CPUID and XGETBV on the CPU itself there, so what
         // programs see is the host's; XCR0 must be no less.
         cr4 |= cr4::OSXSAVE;
-        let host = __cpuid_count(0xd, 0);
-        xcr0 = u64::from(host.eax) & XCR0_USED;
         let host = __cpuid_count(1, 0);
         hwcap = host.edx.into();
+        // SAFETY: OSXSAVE says that XGETBV exists and is enabled.
+        let enabled = || unsafe { host_xcr0() };
+        xcr0 = if host.ecx & leaf1::OSXSAVE != 0 { enabled() & XCR0_USED } else { 0 };
         add_xsave(&mut cpuid, xcr0);
     }
     if cr4 & cr4::OSXSAVE == 0 {
         xcr0 = 0;
     }
     Ok(Features { cpuid, cr4, xcr0, hwcap })
+}
+
+/// What the host's kernel has enabled.
+#[target_feature(enable = "xsave")]
+fn host_xcr0() -> u64 {
+    // SAFETY: register 0 exists wherever XGETBV does.
+    unsafe { _xgetbv(0) }
 }
 
 /// Adds XSAVE and the states of `xcr0` to leaves that do not have them, so

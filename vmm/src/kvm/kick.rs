@@ -34,7 +34,7 @@ extern "C" fn on_kick(_: libc::c_int) {
 }
 
 /// Installs the handler, once a process.
-fn install() -> Result<(), Error> {
+pub(crate) fn install() -> Result<(), Error> {
     static INSTALLED: OnceLock<Result<(), i32>> = OnceLock::new();
     let result = INSTALLED.get_or_init(|| {
         // SAFETY: an all-zero sigaction is valid; the handler only touches an
@@ -52,16 +52,36 @@ fn install() -> Result<(), Error> {
     })
 }
 
+/// Changes this thread's signal mask.
+fn set_mask(how: libc::c_int, signals: &[libc::c_int]) {
+    // SAFETY: an all-zero set is valid memory for sigemptyset to fill; the
+    // calls touch only the set and this thread's mask.
+    unsafe {
+        let mut set: libc::sigset_t = mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        for signal in signals {
+            libc::sigaddset(&raw mut set, *signal);
+        }
+        libc::pthread_sigmask(how, &raw const set, null_mut());
+    }
+}
+
 /// While it lives, kicks of this thread make KVM_RUN return.
-pub struct Kickable(());
+pub(crate) struct Kickable(());
 
 impl Kickable {
-    /// For the vCPU whose `kvm_run` this is.
+    /// For the vCPU whose `kvm_run` this is, on the thread that runs it.
+    ///
+    /// The thread may have inherited a mask that blocks the kick. And what a
+    /// guest writes must not kill the process: EPIPE and EFBIG are answers,
+    /// SIGPIPE and SIGXFSZ are not.
     ///
     /// # Errors
     /// If the handler cannot be installed.
-    pub fn new(run: &mut kvm_run) -> Result<Self, Error> {
+    pub(crate) fn new(run: &mut kvm_run) -> Result<Self, Error> {
         install()?;
+        set_mask(libc::SIG_UNBLOCK, &[signal()]);
+        set_mask(libc::SIG_BLOCK, &[libc::SIGPIPE, libc::SIGXFSZ]);
         IMMEDIATE_EXIT.with(|flag| flag.set(&raw mut run.immediate_exit));
         Ok(Kickable(()))
     }
@@ -74,7 +94,7 @@ impl Drop for Kickable {
 }
 
 /// Kicks a thread that has not been joined yet.
-pub fn kick<T>(thread: &std::thread::JoinHandle<T>) {
+pub(crate) fn kick<T>(thread: &std::thread::JoinHandle<T>) {
     use std::os::unix::thread::JoinHandleExt;
     // SAFETY: the handle keeps the thread's identity valid; a thread that has
     // ended gets no signal.

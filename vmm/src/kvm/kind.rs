@@ -3,6 +3,7 @@
 use serde::Serialize;
 use std::arch::x86_64::__cpuid;
 use std::fmt;
+use std::path::Path;
 
 /// Who runs the guest's instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -17,10 +18,14 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// What this CPU offers its host: CPUID.1:ECX.VMX (Intel SDM vol. 3,
+    /// A software KVM's module, if that is the only one; else what this CPU
+    /// offers its host: CPUID.1:ECX.VMX (Intel SDM vol. 3,
     /// 24.6), CPUID.8000_0001:ECX.SVM (AMD APM vol. 2, 15.4).
     pub fn of_this_host() -> Kind {
-        if __cpuid(1).ecx & 1 << 5 != 0 {
+        let loaded = |module: &str| Path::new("/sys/module").join(module).exists();
+        if loaded("kvm_pvm") && !loaded("kvm_intel") && !loaded("kvm_amd") {
+            Kind::Software
+        } else if __cpuid(1).ecx & 1 << 5 != 0 {
             Kind::Vmx
         } else if __cpuid(0x8000_0001).ecx & 1 << 2 != 0 {
             Kind::Svm

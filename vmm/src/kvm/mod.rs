@@ -2,7 +2,7 @@
 //! starts in.
 
 pub mod cpuid;
-pub mod kick;
+pub(crate) mod kick;
 pub mod kind;
 pub mod state;
 pub mod stats_fd;

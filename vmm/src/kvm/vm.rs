@@ -38,6 +38,9 @@ pub fn open() -> Result<Kvm, Error> {
     })?;
     match kvm.get_api_version() {
         API_VERSION => Ok(kvm),
+        ..0 => Err(Error::Unsupported {
+            what: "device is not one: /dev/kvm is something else".to_owned(),
+        }),
         version => Err(Error::Unsupported { what: format!("has API version {version}") }),
     }
 }

@@ -91,7 +91,7 @@ fn exits(program: &str, data: &Value) -> Option<Parts> {
     let least = runs.iter().min_by_key(|run| count(run, "kvm_exits"))?;
     let (exits, interrupts) = (count(least, "kvm_exits")?, count(least, "irq_exits")?);
     let beside = format!(
-        "without the host's {interrupts} interrupts {}; to the VMM {}; {} runs: {} to {}",
+        "{} and {interrupts} by interrupts of the host; to the VMM {}; {} runs: {} to {}",
         exits - interrupts.min(exits),
         count(least, "vmm_exits")?,
         all.len(),
@@ -113,8 +113,9 @@ fn start(machine: &str, program: &str, data: &Value) -> Option<Parts> {
     let beside = format!(
         "{sandbox:.2} ms, bare VM {bare:.2} ms, natively {native:.2} ms ({to_native:.0} times)"
     );
-    // The issue asks for the ratio in the rigs; here it is only printed.
-    let target = (machine != "this machine").then_some(START);
+    // The target is for the rigs. Not where only instructions pass the time: there
+    // the kernel's grace periods, in which nobody runs, decide the ratio.
+    let target = matches!(machine, "AMD rig" | "Intel rig").then_some(START);
     let what = format!("start to end, {program}");
     Some((what, data["to_bare"].as_f64()?, target, "times a bare VM", beside))
 }
