@@ -82,6 +82,9 @@ fn carry_out_64(regs: &mut PtRegs) {
 fn trapped_door(regs: &mut PtRegs) -> bool {
     if code_is(regs.rip, [0xcd, 0x80]) {
         regs.rip += 2;
+        if regs.cs == u64::from(selector::USER32_CS) {
+            regs.rip = u64::from(regs.rip as u32);
+        }
         regs.orig_rax = u64::from(regs.rax as u32);
         regs.rax = Errno::ENOSYS.number().wrapping_neg();
         if regs.cs == u64::from(selector::USER_CS) {
@@ -145,23 +148,34 @@ fn out_of_memory(regs: &PtRegs) -> ! {
 /// An exception in ring 0: a user address that did not hold, or a mistake.
 pub extern "C" fn exception_from_kernel(regs: &mut PtRegs, vector: u64) {
     let address = if vector == u64::from(vector::PF) { cpu::fault_address() } else { 0 };
-    let Some(fixup) = ex_table::lookup(ex_table::kernel(), regs.rip) else {
-        kernel_fault(regs, vector, address);
-    };
     let is_user_page = vector == u64::from(vector::PF)
         && address < USER_END
         && regs.orig_rax & page_fault::RSVD == 0;
-    if is_user_page {
-        percpu::count!(page_faults, 1);
-        let access = access_of(regs.orig_rax);
-        let result = current().process.memory.lock().fault(address, access);
-        match result {
-            Ok(_) => return,
-            Err(FaultError::OutOfMemory) => out_of_memory(regs),
-            Err(FaultError::NotMapped | FaultError::Access) => {}
-        }
+    let Some(fixup) = ex_table::lookup(ex_table::kernel(), regs.rip).filter(|_| is_user_page)
+    else {
+        kernel_fault(regs, vector, address);
+    };
+    percpu::count!(page_faults, 1);
+    let access = access_of(regs.orig_rax);
+    let result = current().process.memory.lock().fault(address, access);
+    match result {
+        Ok(_) => {}
+        Err(FaultError::OutOfMemory) => out_of_memory(regs),
+        Err(FaultError::NotMapped | FaultError::Access) => regs.rip = fixup,
     }
-    regs.rip = fixup;
+}
+
+/// The IRETQ to ring 3 faulted: the frame it was to load, which is where `regs`
+/// has its stack pointer, is the program's own doing. Its end is SIGSEGV, as in
+/// Linux (`bad_iret`).
+#[cfg(target_os = "none")]
+#[allow(unsafe_code, reason = "reads the frame that IRETQ did not load")]
+pub extern "C" fn bad_iret(regs: &mut PtRegs, vector: u64) -> ! {
+    // SAFETY: RSP pointed to the five words of the frame on this kernel stack.
+    let [rip, cs, rflags, rsp, ss] = unsafe { *(regs.rsp as *const [u64; 5]) };
+    let user = PtRegs { rip, cs, rflags, rsp, ss, ..*regs };
+    let fault = describe(&user, vector, 0);
+    signal::deliver_fault(signal::SIGSEGV, &fault, &user)
 }
 
 /// #DF, NMI, #MC. An NMI means nothing here; the others end the sandbox.

@@ -151,6 +151,8 @@ impl FileTable {
             return Err(Errno::EBADF);
         }
         if self.slots.len() <= slot {
+            let more = slot + 1 - self.slots.len();
+            self.slots.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
             self.slots.resize_with(slot + 1, || None);
         }
         self.slots[slot] = Some(descriptor);

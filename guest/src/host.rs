@@ -2,7 +2,7 @@
 //! OUT, the reply out of the same page.
 #![allow(unsafe_code, reason = "the host call page has a fixed address")]
 
-use crate::arch::{cpu, percpu};
+use crate::arch::cpu;
 use trapgate_abi::crash::{BACKTRACE_DEPTH, Fault};
 use trapgate_abi::errno::from_return;
 use trapgate_abi::hypercall::{self, FailureKind, Message, PORT, PollEntry, Request, Segment};
@@ -43,7 +43,6 @@ impl Call {
     /// What the VMM answered.
     #[inline]
     pub fn submit(&mut self) -> Result<u64, Errno> {
-        percpu::count!(host_calls, 1);
         cpu::out(PORT);
         // SAFETY: a plain read; volatile, because the VMM has written it.
         from_return(unsafe { (&raw const self.message[0]).read_volatile() })

@@ -7,7 +7,7 @@ use core::panic::PanicInfo;
 use trapgate_abi::PtRegs;
 use trapgate_abi::crash::{BACKTRACE_DEPTH, Fault, NO_VECTOR};
 use trapgate_abi::hypercall::{FailureKind, Segment};
-use trapgate_abi::layout::{KERNEL_BASE, PERCPU_STRIDE, percpu};
+use trapgate_abi::layout::{KERNEL_BASE, PERCPU_BASE, PERCPU_STRIDE, percpu};
 
 /// The panic's words, in static memory whose physical address is known.
 struct Words {
@@ -58,10 +58,15 @@ pub(crate) fn backtrace(rsp: u64) -> [u64; BACKTRACE_DEPTH] {
     let text = &raw const __text_start as u64..&raw const __text_end as u64;
     let mut found = [0; BACKTRACE_DEPTH];
     let mut slots = found.iter_mut();
-    let top = (rsp & !(PERCPU_STRIDE - 1)) + percpu::STACK_TOP;
-    for address in (rsp & !7..top).step_by(8) {
-        // SAFETY: from the stack pointer to the end of the same stack; on
-        // another stack (#DF, NMI) the range is empty.
+    if rsp < PERCPU_BASE {
+        // Whatever went wrong, this is no stack of ours.
+        return found;
+    }
+    let area = rsp & !(PERCPU_STRIDE - 1);
+    let bottom = (rsp & !7).max(area + percpu::STACK);
+    for address in (bottom..area + percpu::STACK_TOP).step_by(8) {
+        // SAFETY: inside the kernel stack of the area that RSP is in or has
+        // just left; on another stack (#DF, NMI) the range is empty.
         let word = unsafe { (address as *const u64).read() };
         if text.contains(&word) {
             match slots.next() {

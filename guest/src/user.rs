@@ -211,6 +211,7 @@ pub fn read_string(from: UserPtr<u8>, count: usize) -> Result<UserString, Errno>
         if got < room {
             return Err(Errno::EFAULT);
         }
+        bytes.try_reserve(piece.len()).map_err(|_| Errno::ENOMEM)?;
         bytes.extend_from_slice(piece);
         address += room as u64;
     }
@@ -284,6 +285,7 @@ fn collect_iovecs(
     for index in 0..count {
         let (vector, length) = read(index)?;
         total = length.and_then(|length| total.checked_add(length)).ok_or(Errno::EINVAL)?;
+        vectors.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         vectors.push(vector);
     }
     Ok(vectors)

@@ -210,7 +210,7 @@ fn elf_files_for_something_else_cannot_be_executed() {
     let rows: [(&str, &str, Elf); 14] = [
         ("32-bit i386", "32-bit", Elf { class: 1, machine: 3, ..good.clone() }),
         ("32-bit ARM", "ARM", Elf { class: 1, machine: 40, ..good.clone() }),
-        ("x32", "class", Elf { class: 1, ..good.clone() }),
+        ("x32", "x32", Elf { class: 1, ..good.clone() }),
         ("no class", "class", Elf { class: 0, ..good.clone() }),
         ("class 3", "class", Elf { class: 3, ..good.clone() }),
         ("AArch64", "AArch64", Elf { machine: 183, ..good.clone() }),

@@ -137,6 +137,75 @@ impl PageTables {
             .all(|address| self.leaf_table(address, Some(frames)).is_some())
     }
 
+    /// The first page of `start..end` that has an entry, and the entry.
+    pub fn first_entry(&mut self, start: u64, end: u64) -> Option<(u64, u64)> {
+        self.first_in(self.root, 3, start, end)
+    }
+
+    fn first_in(&mut self, physical: u64, level: u32, start: u64, end: u64) -> Option<(u64, u64)> {
+        let mut address = start;
+        while address < end {
+            let next = ((address & !(span(level) - 1)) + span(level)).min(end);
+            let entry = self.table(physical)[index(address, level)];
+            if level == 0 && entry != 0 {
+                return Some((address, entry));
+            }
+            if level > 0 && entry & pte::P != 0 {
+                let found = self.first_in(entry & pte::ADDRESS, level - 1, address, next);
+                if found.is_some() {
+                    return found;
+                }
+            }
+            address = next;
+        }
+        None
+    }
+
+    /// Gives up the tables that only covered parts of `start..end`: those whose
+    /// whole range `is_free` says nobody maps. Calls `freed` with each one's
+    /// frame. Whoever calls this flushes the TLB.
+    pub fn prune(
+        &mut self,
+        start: u64,
+        end: u64,
+        is_free: &dyn Fn(u64, u64) -> bool,
+        freed: &mut dyn FnMut(u64),
+    ) {
+        self.prune_in(self.root, 3, start, end, is_free, freed);
+    }
+
+    fn prune_in(
+        &mut self,
+        physical: u64,
+        level: u32,
+        start: u64,
+        end: u64,
+        is_free: &dyn Fn(u64, u64) -> bool,
+        freed: &mut dyn FnMut(u64),
+    ) {
+        let mut address = start;
+        while address < end {
+            let block = address & !(span(level) - 1);
+            let (block_end, slot) = (block + span(level), index(address, level));
+            let entry = self.table(physical)[slot];
+            if entry & pte::P != 0 {
+                let below = entry & pte::ADDRESS;
+                let free = is_free(block, block_end);
+                if level > 1 {
+                    // All of it, if all of it is free.
+                    let (start, end) =
+                        if free { (block, block_end) } else { (address, end.min(block_end)) };
+                    self.prune_in(below, level - 1, start, end, is_free, freed);
+                }
+                if free {
+                    self.table(physical)[slot] = 0;
+                    freed(below);
+                }
+            }
+            address = block_end;
+        }
+    }
+
     /// Puts `entry` in the place of the entry for `address`, whose tables
     /// exist, and answers the old one. Without tables: nothing, and 0.
     pub fn replace(&mut self, address: u64, entry: u64) -> u64 {

@@ -46,7 +46,7 @@ const fn is_empty([_, base, limit, flags]: UserDesc) -> bool {
 
 /// The segment descriptor for an entry, 0 for none; `None` if the program may
 /// not have it (Linux: `tls_desc_okay`, `fill_ldt`; Intel SDM vol. 3, 3.4.5).
-pub const fn descriptor(desc: UserDesc) -> Option<u64> {
+pub fn descriptor(desc: UserDesc) -> Option<u64> {
     const ACCESSED: u64 = 1 << 40; // the CPU need not write to the GDT
     const CODE_OR_DATA: u64 = 1 << 44;
     const DPL_3: u64 = 3 << 45;
@@ -81,7 +81,7 @@ pub const fn descriptor(desc: UserDesc) -> Option<u64> {
 }
 
 /// What get_thread_area(2) tells of a descriptor (Linux: `fill_user_desc`).
-pub const fn user_desc(number: u32, descriptor: u64) -> UserDesc {
+pub fn user_desc(number: u32, descriptor: u64) -> UserDesc {
     let flag = |bit: u64, flag: u32, value: bool| {
         if (descriptor >> bit & 1 != 0) == value { flag } else { 0 }
     };

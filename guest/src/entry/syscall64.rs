@@ -1,7 +1,7 @@
 //! The door of SYSCALL from 64-bit code (Intel SDM vol. 2B and AMD APM vol. 3,
 //! "SYSCALL").
 
-use super::{pop_registers, push_registers};
+use super::{leave, pop_registers, push_registers};
 use crate::arch::percpu::{COUNTERS, PerCpu};
 use crate::return_path::{CANONICAL_END, SINGLE_STEP, sysret_checks};
 use crate::syscall;
@@ -60,12 +60,13 @@ pub unsafe extern "C" fn entry_syscall_64() -> ! {
         "sysretq",                                 // RIP = rcx, RFLAGS = r11
         "2: add rsp, 8",                           // rsp = rip, cs, rflags, rsp, ss
         "swapgs",
-        "iretq",
+        "jmp {iret}",
         user_rsp = const offset_of!(PerCpu, user_rsp),
         stack = const offset_of!(PerCpu, syscall_stack),
         enosys = const -(Errno::ENOSYS.number() as i64),
         count = const COUNTERS as usize + offset_of!(Counters, syscall64_native),
         dispatch = sym syscall::syscall_64,
+        iret = sym leave::iret_to_user,
         popped = const offset_of!(PtRegs, orig_rax),
         rip = const offset_of!(PtRegs, rip),
         rflags = const offset_of!(PtRegs, rflags),

@@ -62,8 +62,8 @@ global_asm!(
 /// From any vector that found a usable stack.
 ///
 /// On arrival: ring 0, interrupts off; gs = user's if cs on the stack is ring
-/// 3's, else this CPU's block; general registers those of what was
-/// interrupted.
+/// 3's, or if rip is that of the IRETQ to ring 3; else this CPU's block; general
+/// registers those of what was interrupted.
 ///
 /// ```text
 ///   +48  │ ss rsp rflags cs rip    │ pushed by the CPU
@@ -90,7 +90,10 @@ unsafe extern "C" fn exception() -> ! {
         "call {from_user}",
         "add rsp, 8",
         "jmp {leave}",
-        "3:",                                 // from ring 0: gs is right
+        "3:",                                 // from ring 0
+        "lea rax, [rip + {iret}]",
+        "cmp rax, [rsp + {rip}]",
+        "je 5f",
         "cmp qword ptr gs:[{smap}], 0",
         "je 4f",
         "clac",                               // IRETQ brings AC back
@@ -102,8 +105,20 @@ unsafe extern "C" fn exception() -> ! {
         pop_registers!(),
         "add rsp, 8",
         "iretq",
+        "5:",                                 // at IRETQ to ring 3: gs = user's
+        "swapgs",                             // gs = this CPU's block
+        "cmp qword ptr gs:[{smap}], 0",
+        "je 6f",
+        "clac",
+        "6:",
+        "mov rdi, rsp",
+        "sub rsp, 8",
+        "call {bad_iret}",                    // does not return
         cs = const offset_of!(PtRegs, cs),
+        rip = const offset_of!(PtRegs, rip),
         smap = const offset_of!(PerCpu, smap),
+        iret = sym leave::iret_to_user,
+        bad_iret = sym fault::bad_iret,
         from_user = sym fault::exception_from_user,
         from_kernel = sym fault::exception_from_kernel,
         leave = sym leave::return_to_user,

@@ -18,6 +18,10 @@ use trapgate_abi::layout::PAGE_SIZE;
 /// is cheaper than leaving the VM.
 const DISCARD_LEAST: u64 = 64 << 10;
 
+/// Bounds of the kernel's reserve, in frames.
+const RESERVE_LEAST: u64 = 16;
+const RESERVE_MOST: u64 = 256;
+
 /// The free frames.
 pub struct Frames {
     /// Never used, in ascending order.
@@ -27,6 +31,9 @@ pub struct Frames {
     free: u64,
     free_count: u64,
     total: u64,
+    /// Frames that are left for the kernel itself when a program has taken all
+    /// others.
+    reserve: u64,
     /// Where ring 0 is interpreted, the VMM clears even single frames.
     discard_always: bool,
 }
@@ -37,7 +44,14 @@ pub static FRAMES: Mutex<Frames> = Mutex::new(Frames::empty());
 impl Frames {
     const fn empty() -> Self {
         let none = Range { start: 0, end: 0 };
-        Frames { fresh: [none; 2], free: 0, free_count: 0, total: 0, discard_always: false }
+        Frames {
+            fresh: [none; 2],
+            free: 0,
+            free_count: 0,
+            total: 0,
+            reserve: 0,
+            discard_always: false,
+        }
     }
 
     /// Starts with these ranges of frames that hold zeroes.
@@ -45,6 +59,7 @@ impl Frames {
         self.fresh = fresh;
         self.discard_always = discard_always;
         self.total = self.available();
+        self.reserve = (self.total / 64).clamp(RESERVE_LEAST, RESERVE_MOST);
     }
 
     /// Frames that are free now.
@@ -77,6 +92,14 @@ impl Frames {
         Some(start)
     }
 
+    /// One frame, of the kernel's reserve too.
+    pub fn take_reserved(&mut self) -> Option<Range> {
+        let reserve = core::mem::take(&mut self.reserve);
+        let frame = self.take(1);
+        self.reserve = reserve;
+        frame
+    }
+
     /// The first frame of the free list.
     fn pop(&mut self) -> Option<u64> {
         if self.free == 0 {
@@ -102,6 +125,10 @@ impl Frames {
 
 impl FrameSource for Frames {
     fn take(&mut self, most: u64) -> Option<Range> {
+        if self.available() <= self.reserve {
+            return None;
+        }
+        let most = most.min(self.available() - self.reserve);
         if let Some(start) = self.pop() {
             return Some(Range { start, end: start + PAGE_SIZE });
         }

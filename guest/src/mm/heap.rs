@@ -10,6 +10,7 @@ use crate::arch::paging::direct;
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::null_mut;
 use spin::Mutex;
+use trapgate_abi::boot_info::Range;
 use trapgate_abi::layout::PAGE_SIZE;
 
 /// log2 of the smallest block: room for a link.
@@ -58,9 +59,15 @@ impl Heap {
             let length = RUN.max(size);
             // Aligned frames only come by chance: take what makes sure of it.
             let slack = if size > PAGE_SIZE { size } else { 0 };
-            let frames = FRAMES.lock().allocate_run((length + slack) / PAGE_SIZE)?;
-            self.run = direct::<u8>(frames) as u64;
-            self.run_end = self.run + length + slack;
+            let mut frames = FRAMES.lock();
+            let run = match frames.allocate_run((length + slack) / PAGE_SIZE) {
+                Some(start) => Range { start, end: start + length + slack },
+                // Scattered frames are left: one is enough for most blocks.
+                None if size <= PAGE_SIZE => frames.take_reserved()?,
+                None => return None,
+            };
+            self.run = direct::<u8>(run.start) as u64;
+            self.run_end = self.run + run.len();
             block = self.run.next_multiple_of(size);
         }
         self.run = block + size;

@@ -7,11 +7,13 @@
 use super::frames::{Batch, FRAMES};
 use super::vma::{Kind, Prot, Vma, VmaMap};
 use crate::arch::paging::{NO_ACCESS, PageTables, flush_range};
-use crate::arch::percpu;
+use crate::arch::{cpu, percpu};
 use trapgate_abi::Errno;
 use trapgate_abi::boot_info::{BootInfo, REGION_STACK, feature};
 use trapgate_abi::hypercall::Segment;
-use trapgate_abi::layout::{MMAP_BASE, PAGE_SIZE, USER_END, USER_MIN, page_down, page_up};
+use trapgate_abi::layout::{
+    LARGE_PAGE_SIZE, MMAP_BASE, PAGE_SIZE, USER_END, USER_MIN, page_down, page_up,
+};
 use trapgate_abi::x86::{page_fault, pte};
 
 /// Pages mapped at once on a fault, a power of two, where memory is plenty: a
@@ -60,6 +62,8 @@ pub struct Place {
     pub replace: bool,
     /// Where to look for room otherwise.
     pub window: Window,
+    /// `MAP_SHARED`.
+    pub shared: bool,
 }
 
 /// Where mremap(2) may move a mapping.
@@ -134,7 +138,8 @@ impl AddressSpace {
         let tables = unsafe { PageTables::new(boot.page_table) };
         let mut vmas = VmaMap::with_capacity(USUAL_MAPPINGS);
         for region in &boot.regions[..boot.region_count as usize] {
-            let kind = if region.flags & REGION_STACK != 0 { Kind::Stack } else { Kind::Anonymous };
+            let kind = if region.flags & REGION_STACK != 0 { Kind::Stack } else { Kind::Image };
+            assert!(vmas.is_free(region.start, region.end), "the VMM's regions overlap");
             let prot = Prot::from_bits(region.flags & 7).unwrap_or(Prot::NONE);
             vmas.insert(region.start, Vma { end: region.end, prot, kind })?;
         }
@@ -184,7 +189,15 @@ impl AddressSpace {
         let last = ((page & !(window - 1)) + window).min(vma.end);
         self.populate(first, last, vma.prot);
         let entry = self.tables.entry(page);
-        if entry == 0 { Err(FaultError::OutOfMemory) } else { Ok(entry) }
+        if entry == 0 {
+            return Err(FaultError::OutOfMemory);
+        }
+        if !permits(entry, access) {
+            // The tables were behind the mapping: better late than for ever.
+            self.tables.replace(page, entry & pte::ADDRESS | flags(vma.prot));
+            flush_range(page, page + PAGE_SIZE);
+        }
+        Ok(self.tables.entry(page))
     }
 
     /// The memory behind user addresses, page by page, as far as it allows
@@ -217,7 +230,8 @@ impl AddressSpace {
         done
     }
 
-    /// Gives back the frames behind `start..end`.
+    /// Gives back the frames behind `start..end`, and tables that are not
+    /// needed any more.
     fn release(&mut self, start: u64, end: u64) {
         let mut batch = Batch::default();
         self.tables.for_each(start, end, &mut |_, entry| {
@@ -225,6 +239,14 @@ impl AddressSpace {
             *entry = 0;
         });
         flush_range(start, end);
+        let (vmas, mut pruned) = (&self.vmas, false);
+        self.tables.prune(start, end, &|start, end| vmas.is_free(start, end), &mut |table| {
+            batch.free(table);
+            pruned = true;
+        });
+        if pruned {
+            cpu::flush_tlb();
+        }
     }
 
     /// mmap(2) without a file, at `address` if `place` fixes that or there is
@@ -267,7 +289,8 @@ impl AddressSpace {
         } else {
             self.place(address, length, place.window)?
         };
-        self.vmas.insert(start, Vma { end: start + length, prot, kind: Kind::Anonymous })?;
+        let kind = if place.shared { Kind::Shared } else { Kind::Anonymous };
+        self.vmas.insert(start, Vma { end: start + length, prot, kind })?;
         self.populate_ahead(start, start + length, prot);
         Ok(start)
     }
@@ -277,7 +300,8 @@ impl AddressSpace {
         let hint = page_down(hint);
         let end = hint.checked_add(length).filter(|&end| end <= USER_END);
         if let Some(end) = end
-            && hint >= USER_MIN
+            && hint >= window.low
+            && (end <= window.high || window.high == MMAP_BASE)
             && self.vmas.is_free(hint, end)
         {
             return Ok(hint);
@@ -380,9 +404,7 @@ impl AddressSpace {
             }
         };
         let kept = old_length.min(new_length);
-        if !self.tables.prepare(target, target + kept, &mut *FRAMES.lock()) {
-            return Err(Errno::ENOMEM);
-        }
+        self.prepare_move(address, target, kept)?;
         self.vmas.insert(target, Vma { end: target + new_length, ..vma })?;
         self.vmas.remove(address, old_end)?;
         self.move_pages(address, target, kept, vma.prot);
@@ -392,14 +414,30 @@ impl AddressSpace {
         Ok(target)
     }
 
+    /// Makes the tables at `to` for what there is in `length` bytes at `from`:
+    /// a mapping may be far larger than what was touched of it.
+    fn prepare_move(&mut self, from: u64, to: u64, length: u64) -> Result<(), Errno> {
+        let end = from + length;
+        let mut at = from;
+        while let Some((page, _)) = self.tables.first_entry(at, end) {
+            // All pages that share this one's table, on either side.
+            at = ((page & !(LARGE_PAGE_SIZE - 1)) + LARGE_PAGE_SIZE).min(end);
+            let (first, last) = (to + (page - from), to + (at - from));
+            if !self.tables.prepare(first, last, &mut *FRAMES.lock()) {
+                return Err(Errno::ENOMEM);
+            }
+        }
+        Ok(())
+    }
+
     /// Moves the frames of `length` bytes at `from` to `to`, where tables are
     /// ready.
     fn move_pages(&mut self, from: u64, to: u64, length: u64, prot: Prot) {
-        for offset in (0..length).step_by(PAGE_SIZE as usize) {
-            let frame = self.tables.replace(from + offset, 0) & pte::ADDRESS;
-            if frame != 0 {
-                self.tables.replace(to + offset, frame | flags(prot));
-            }
+        let mut at = from;
+        while let Some((page, entry)) = self.tables.first_entry(at, from + length) {
+            self.tables.replace(page, 0);
+            self.tables.replace(to + (page - from), entry & pte::ADDRESS | flags(prot));
+            at = page + PAGE_SIZE;
         }
         flush_range(from, from + length);
     }
@@ -439,7 +477,13 @@ impl AddressSpace {
     /// ENOMEM, if part of the range is not mapped; the rest is done.
     pub fn discard(&mut self, address: u64, length: u64) -> Result<(), Errno> {
         let (start, end) = user_range(address, length, Errno::ENOMEM)?;
-        self.release(start, end);
+        let mut at = start;
+        while let Some((first, vma)) = self.vmas.find_from(at).filter(|(first, _)| *first < end) {
+            if !matches!(vma.kind, Kind::Shared | Kind::Image) {
+                self.release(first.max(start), vma.end.min(end));
+            }
+            at = vma.end;
+        }
         if self.vmas.is_covered(start, end) { Ok(()) } else { Err(Errno::ENOMEM) }
     }
 

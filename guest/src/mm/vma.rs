@@ -39,8 +39,12 @@ impl Prot {
 /// What a mapping is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// mmap(2) without a file, and the program's segments.
+    /// mmap(2) without a file.
     Anonymous,
+    /// The same, shared: what madvise(2) gives up comes back as it was.
+    Shared,
+    /// A segment of the program: as Shared, for its file is not here.
+    Image,
     /// The heap of brk(2).
     Heap,
     /// The stack.
@@ -109,14 +113,6 @@ impl VmaMap {
         true
     }
 
-    /// The parts of mappings inside `start..end`.
-    pub fn overlapping(&self, start: u64, end: u64) -> Vec<(u64, Vma)> {
-        let inside = self.areas[self.index(start)..].iter().take_while(|(first, _)| *first < end);
-        inside
-            .map(|&(first, vma)| (first.max(start), Vma { end: vma.end.min(end), ..vma }))
-            .collect()
-    }
-
     /// Adds a mapping to a free range, joined with equal neighbours.
     ///
     /// # Errors
@@ -177,18 +173,40 @@ impl VmaMap {
     }
 
     /// Changes the access of the mappings in `start..end`, which must be
-    /// covered.
+    /// covered. On an error nothing has changed.
     ///
     /// # Errors
     /// As [`Self::remove`].
     pub fn protect(&mut self, start: u64, end: u64, prot: Prot) -> Result<(), Errno> {
-        for (first, part) in self.overlapping(start, end) {
-            if part.prot != prot {
-                self.remove(first, part.end)?;
-                self.insert(first, Vma { prot, ..part })?;
+        self.split(start)?;
+        self.split(end)?;
+        let first = self.index(start);
+        let last = self.areas.partition_point(|(first, _)| *first < end);
+        for (_, vma) in &mut self.areas[first..last] {
+            vma.prot = prot;
+        }
+        self.join(first.saturating_sub(1), last);
+        Ok(())
+    }
+
+    /// Joins equal neighbours among the areas `first..=last`.
+    fn join(&mut self, first: usize, last: usize) {
+        let end = self.areas.len().min(last + 1);
+        if end < first + 2 {
+            return;
+        }
+        let mut kept = first;
+        for index in first + 1..end {
+            let (start, vma) = self.areas[index];
+            let (_, before) = &mut self.areas[kept];
+            if before.end == start && before.prot == vma.prot && before.kind == vma.kind {
+                before.end = vma.end;
+            } else {
+                kept += 1;
+                self.areas[kept] = (start, vma);
             }
         }
-        Ok(())
+        self.areas.drain(kept + 1..end);
     }
 
     /// The highest free range of `length` bytes within `low..high`: where

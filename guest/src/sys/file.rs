@@ -18,7 +18,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 use trapgate_abi::Errno;
 use trapgate_abi::file::{FileStatus, mode};
-use trapgate_abi::hypercall::{PollEntry, Request};
+use trapgate_abi::hypercall::{MAX_TRANSFER, PollEntry, Request};
 
 /// The most bytes that one call moves: Linux's `MAX_RW_COUNT`.
 pub const MAX_RW_COUNT: u64 = 0x7fff_f000;
@@ -43,7 +43,6 @@ fn transfer(
     if ranges.iter().any(|range| !access_ok(range.base, range.length)) {
         return Err(Errno::EFAULT);
     }
-    let mut limit = MAX_RW_COUNT;
     let mut done = 0;
     let mut ranges = ranges.iter().copied();
     let mut range = IoVec::default();
@@ -52,6 +51,7 @@ fn transfer(
         let mut memory = current().process.memory.lock();
         let mut taken = 0;
         let mut bad = false;
+        let mut limit = MAX_TRANSFER.min(MAX_RW_COUNT - done);
         loop {
             if range.length == 0 {
                 match ranges.next() {
@@ -85,7 +85,7 @@ fn transfer(
         };
         done += moved;
         // Less than asked for is an answer too.
-        if !whole || bad || moved < taken || limit == 0 {
+        if !whole || bad || moved < taken || done == MAX_RW_COUNT {
             return Ok(done);
         }
     }
@@ -530,6 +530,7 @@ fn poll_for(entries: UserPtr<PollFd>, count: u32, timeout_ns: i64) -> SysResult 
     let mut wanted = [None::<u16>; HOST_FILES];
     let mut invalid = 0;
     let mut list = Vec::new();
+    list.try_reserve_exact(count as usize).map_err(|_| Errno::ENOMEM)?;
     for index in 0..count.into() {
         let entry = entries.offset(index).read()?;
         let host = match entry.fd {

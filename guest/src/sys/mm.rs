@@ -67,7 +67,8 @@ pub(super) fn map_memory(
     let noreplace = flags & map::FIXED_NOREPLACE != 0;
     let fixed = flags & map::FIXED != 0 || noreplace;
     let reserve = flags & map::NORESERVE == 0;
-    let place = Place { fixed, replace: !noreplace, window };
+    let shared = flags & map::TYPE == map::SHARED;
+    let place = Place { fixed, replace: !noreplace, window, shared };
     memory().map(address, length, prot(bits & 7)?, place, reserve)
 }
 syscall_define! {

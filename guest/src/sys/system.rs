@@ -144,7 +144,7 @@ syscall_define! {
     fn sched_yield() { Ok(0) }
 }
 
-pub(super) fn check_pid(pid: i32) -> Result<(), Errno> {
+fn check_pid(pid: i32) -> Result<(), Errno> {
     let task = current();
     let own = pid as u32 == task.tid || pid as u32 == task.process.pid;
     if pid < 0 {
@@ -156,6 +156,11 @@ pub(super) fn check_pid(pid: i32) -> Result<(), Errno> {
     }
 }
 
+/// The same where a negative number is merely nobody's.
+pub(super) fn find_pid(pid: i32) -> Result<(), Errno> {
+    check_pid(pid).map_err(|_| Errno::ESRCH)
+}
+
 syscall_define! {
     /// sched_getaffinity(2): CPU 0. Answers the bytes written, as the system
     /// call does.
@@ -163,7 +168,7 @@ syscall_define! {
         if size < 8 || !size.is_multiple_of(8) {
             return Err(Errno::EINVAL);
         }
-        check_pid(pid)?;
+        find_pid(pid)?;
         mask.write(1).map(|()| 8)
     }
 }
@@ -177,7 +182,7 @@ syscall_define! {
 /// sched_setaffinity(2) for either width: the first byte decides.
 pub(super) fn set_affinity(pid: i32, size: u32, mask: UserPtr<u8>) -> SysResult {
     let first = if size == 0 { 0 } else { mask.read()? };
-    check_pid(pid)?;
+    find_pid(pid)?;
     if first & 1 == 0 { Err(Errno::EINVAL) } else { Ok(0) }
 }
 syscall_define! {
@@ -196,7 +201,7 @@ syscall_define! {
     fn getpriority(which: i32, who: i32) {
         const PRIO_USER: i32 = 2;
         match which {
-            0..PRIO_USER => check_pid(who).map_err(|_| Errno::ESRCH).map(|()| 20),
+            0..PRIO_USER => find_pid(who).map(|()| 20),
             PRIO_USER if who == 0 => Ok(20),
             PRIO_USER => Err(Errno::ESRCH),
             _ => Err(Errno::EINVAL),

@@ -145,7 +145,7 @@ pub(super) fn sleep_by(
     const ABSOLUTE: i32 = 1;
     let current = now(id)?;
     if id == clock::THREAD_CPUTIME {
-        return Err(Errno::EINVAL);
+        return Err(Errno::EOPNOTSUPP);
     }
     let time = time()?.to_ns()?;
     sleep(if flags & ABSOLUTE != 0 { time.saturating_sub(current) } else { time })

@@ -104,7 +104,7 @@ impl PageTables {
             let first = index(at, level);
             let count = ((length - done) / page).min(512 - first as u64);
             for (slot, page_number) in table[first..].iter_mut().zip(0..count) {
-                *slot = (to + page_number * page | flags).to_le_bytes();
+                *slot = ((to + page_number * page) | flags).to_le_bytes();
             }
             done += count * page;
         }

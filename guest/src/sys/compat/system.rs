@@ -3,7 +3,7 @@
 
 use super::time::{Timespec32, read_if, read_time32, read_time64};
 use crate::sys::system::{
-    Name, SysInfo, UTSNAME, check_pid, futex_by, resource_usage, set_affinity, system_info,
+    Name, SysInfo, UTSNAME, find_pid, futex_by, resource_usage, set_affinity, system_info,
 };
 use crate::sys::time::Timespec;
 use crate::syscall::define::{compat_define, ia32_define};
@@ -106,7 +106,7 @@ compat_define! {
         if size == 0 || !size.is_multiple_of(4) {
             return Err(Errno::EINVAL);
         }
-        check_pid(pid)?;
+        find_pid(pid)?;
         let written = size.min(KERNEL_MASK);
         let set = 1u64.to_le_bytes();
         mask.write_slice(&set[..written as usize]).map(|()| written.into())
