@@ -4,7 +4,8 @@
 use trapgate_abi::layout;
 
 fn main() {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/kernel.ld");
+    let own = std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
+    let script = format!("{own}/kernel.ld");
     println!("cargo:rerun-if-changed={script}");
     for argument in [
         format!("-T{script}"),

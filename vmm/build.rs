@@ -11,7 +11,8 @@ use std::{env, fs};
 const TARGET: &str = "x86_64-unknown-none";
 
 fn main() {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("vmm/ has a parent");
+    let own = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
+    let workspace = own.parent().expect("vmm/ has a parent");
     for watched in
         ["abi", "guest", "guest-rt", "images/src", "images/Cargo.toml", "Cargo.toml", "Cargo.lock"]
     {

@@ -34,6 +34,7 @@ mod tests;
 mod tests32;
 
 use std::ops::Range;
+use trapgate_abi::layout as layout_of;
 
 use object::LittleEndian;
 use object::elf::{self, FileHeader32, FileHeader64};
@@ -46,12 +47,12 @@ use layout::{Load, loads, map, memory_ranges, pie_bias, pieces, refuse_overlap};
 pub use error::ImageError;
 
 /// The lowest address a program may use: Linux's default vm.mmap_min_addr.
-pub const USER_MIN: u64 = trapgate_abi::layout::USER_MIN;
-/// The end (exclusive) of a program's address space: Linux's TASK_SIZE_MAX.
-pub const USER_END: u64 = trapgate_abi::layout::USER_END;
-/// The end (exclusive) of a 32-bit program's address space: Linux's
-/// IA32_PAGE_OFFSET. The last two pages below 4 GiB stay empty.
-pub const USER_END32: u64 = 0xffff_e000;
+pub const USER_MIN: u64 = layout_of::USER_MIN;
+/// The end (exclusive) of what a program's segments may take: its stack is
+/// above.
+pub const USER_END: u64 = layout_of::USER_STACK_TOP - layout_of::USER_STACK_SIZE;
+/// The same of a 32-bit program.
+pub const USER_END32: u64 = layout_of::USER_END32 - layout_of::USER_STACK_SIZE;
 /// Where position-independent programs go: Linux's ELF_ET_DYN_BASE, two thirds
 /// up the address space. There is no randomisation (ASLR) for now: two runs
 /// of a program have the same addresses.
