@@ -17,6 +17,8 @@ use std::{env, fs};
 const BARE: &str = "x86_64-unknown-none";
 /// Of the Rust programs with the standard library.
 const MUSL: &str = "x86_64-unknown-linux-musl";
+/// The same for 32-bit programs.
+const MUSL_32: &str = "i686-unknown-linux-musl";
 
 /// How a C program is made: suffix of its name, compiler, arguments.
 const C_COMPILERS: [(&str, &str, &[&str]); 3] = [
@@ -45,8 +47,16 @@ fn main() {
     for source in sources(&programs.join("c"), "c") {
         entries.extend(C_COMPILERS.map(|how| c(&source, &out, how)));
     }
+    let multilib = multilib();
+    for source in sources(&programs.join("c32"), "c") {
+        entries.push(c32(&source, &out, &PLAIN_32, multilib));
+    }
+    for source in LIBC_32.map(|name| programs.join("c").join(name)) {
+        entries.push(c32(&source, &out, &STATIC_32, multilib));
+    }
     for source in sources(&programs.join("std"), "rs") {
-        entries.push(std(&source, &out));
+        entries.push(std(&source, &out, "std", MUSL));
+        entries.push(std(&source, &out, "std32", MUSL_32));
     }
     fs::write(out.join("programs.rs"), table(&entries)).expect("OUT_DIR is writable");
 }
@@ -111,6 +121,30 @@ fn c(source: &Path, out: &Path, (suffix, compiler, arguments): (&str, &str, &[&s
     }
 }
 
+/// How 32-bit programs are made: without a C library, and with glibc.
+const PLAIN_32: [&str; 6] = ["-m32", "-static", "-nostdlib", "-no-pie", "-fno-pie", "-O1"];
+const STATIC_32: [&str; 3] = ["-m32", "-static", "-O2"];
+/// The programs of `programs/c` that are made for 32 bits too.
+const LIBC_32: [&str; 4] = ["abort.c", "hello.c", "malloc-stress.c", "stdio.c"];
+
+/// Whether gcc makes 32-bit programs: Debian's gcc-multilib.
+fn multilib() -> bool {
+    let output = Command::new("gcc").args(["-m32", "-print-file-name=libc.a"]).output();
+    output.is_ok_and(|output| {
+        let path = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        Path::new(&path).is_absolute() && Path::new(&path).exists()
+    })
+}
+
+/// A 32-bit C program.
+fn c32(source: &Path, out: &Path, arguments: &[&str], multilib: bool) -> Entry {
+    if multilib {
+        return c(source, out, ("m32", "gcc", arguments));
+    }
+    missing(out, "gcc-multilib");
+    (format!("{}.m32", stem(source)), Err("gcc-multilib".to_owned()))
+}
+
 /// Says that a compiler is missing, and lets cargo run this script again next
 /// time: on account of a file that never exists.
 fn missing(out: &Path, compiler: &str) {
@@ -119,16 +153,16 @@ fn missing(out: &Path, compiler: &str) {
 }
 
 /// A Rust program with the standard library, static.
-fn std(source: &Path, out: &Path) -> Entry {
-    let name = format!("{}.std", stem(source));
-    if !target_is_installed(MUSL) {
-        let target = format!("the Rust target {MUSL}");
+fn std(source: &Path, out: &Path, suffix: &str, target: &str) -> Entry {
+    let name = format!("{}.{suffix}", stem(source));
+    if !target_is_installed(target) {
+        let target = format!("the Rust target {target}");
         missing(out, &target);
         return (name, Err(target));
     }
     let file = out.join(&name);
     let mut rustc = clean(env::var_os("RUSTC").expect("cargo sets RUSTC"));
-    rustc.args(["--edition=2024", "-O", "--target", MUSL, "-o"]);
+    rustc.args(["--edition=2024", "-O", "--target", target, "-o"]);
     let status = rustc.arg(&file).arg(source).status().expect("rustc runs");
     assert!(status.success(), "rustc cannot compile {}", source.display());
     (name, Ok(file))

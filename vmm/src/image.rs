@@ -188,17 +188,6 @@ impl Image {
     }
 }
 
-/// Reads a static 64-bit x86 program, as [`parse_any`] does, and no other.
-///
-/// # Errors
-/// [`ImageError::I386`] for a 32-bit program; as [`parse_any`] otherwise.
-pub fn parse(bytes: &[u8]) -> Result<Image, ImageError> {
-    match class(bytes) {
-        Class::Elf32 => file_header::<Ehdr32>(bytes).and(Err(ImageError::I386)),
-        Class::Elf64 => parse_class::<Ehdr64>(bytes),
-    }
-}
-
 /// Reads a static 64-bit or 32-bit x86 program (ET_EXEC, or ET_DYN without
 /// PT_INTERP).
 ///
@@ -208,7 +197,7 @@ pub fn parse(bytes: &[u8]) -> Result<Image, ImageError> {
 ///
 /// # Errors
 /// An [`ImageError`] that says why the file cannot be run.
-pub fn parse_any(bytes: &[u8]) -> Result<Image, ImageError> {
+pub fn parse(bytes: &[u8]) -> Result<Image, ImageError> {
     match class(bytes) {
         Class::Elf32 => parse_class::<Ehdr32>(bytes),
         Class::Elf64 => parse_class::<Ehdr64>(bytes),

@@ -12,7 +12,7 @@ use trapgate_abi::Errno;
 use trapgate_abi::boot_info::{BootInfo, REGION_STACK, feature};
 use trapgate_abi::hypercall::Segment;
 use trapgate_abi::layout::{
-    LARGE_PAGE_SIZE, MMAP_BASE, PAGE_SIZE, USER_END, USER_MIN, page_down, page_up,
+    LARGE_PAGE_SIZE, MMAP_BASE, PAGE_SIZE, USER_END, USER_END32, USER_MIN, page_down, page_up,
 };
 use trapgate_abi::x86::{page_fault, pte};
 
@@ -83,6 +83,8 @@ pub struct AddressSpace {
     tables: PageTables,
     brk_start: u64,
     brk: u64,
+    /// The end of its addresses, which depends on the width of the program.
+    end: u64,
     ahead: u64,
     ram: u64,
 }
@@ -149,6 +151,7 @@ impl AddressSpace {
             tables,
             brk_start: boot.brk,
             brk: boot.brk,
+            end: if boot.compat != 0 { USER_END32 } else { USER_END },
             ahead: if interpreted { FAULT_AROUND_INTERPRETED } else { FAULT_AROUND },
             ram: boot.ram_size,
         })
@@ -265,7 +268,7 @@ impl AddressSpace {
         if length == 0 {
             return Err(Errno::EINVAL);
         }
-        let length = page_up(length).filter(|&l| l <= USER_END).ok_or(Errno::ENOMEM)?;
+        let length = page_up(length).filter(|&l| l <= self.end).ok_or(Errno::ENOMEM)?;
         // Linux's heuristic overcommit: only what cannot ever fit is refused.
         if reserve && prot.allows(Prot::WRITE) && length > self.ram {
             return Err(Errno::ENOMEM);
@@ -274,7 +277,7 @@ impl AddressSpace {
             if !address.is_multiple_of(PAGE_SIZE) {
                 return Err(Errno::EINVAL);
             }
-            let end = address.checked_add(length).filter(|&end| end <= USER_END);
+            let end = address.checked_add(length).filter(|&end| end <= self.end);
             let end = end.ok_or(Errno::ENOMEM)?;
             if address < USER_MIN {
                 return Err(Errno::EPERM);
@@ -298,7 +301,7 @@ impl AddressSpace {
     /// Where a mapping of `length` bytes goes: at the hint, if that is free.
     fn place(&self, hint: u64, length: u64, window: Window) -> Result<u64, Errno> {
         let hint = page_down(hint);
-        let end = hint.checked_add(length).filter(|&end| end <= USER_END);
+        let end = hint.checked_add(length).filter(|&end| end <= self.end);
         if let Some(end) = end
             && hint >= window.low
             && (end <= window.high || window.high == MMAP_BASE)
@@ -314,7 +317,7 @@ impl AddressSpace {
     /// # Errors
     /// Those of munmap(2).
     pub fn unmap(&mut self, address: u64, length: u64) -> Result<(), Errno> {
-        let (start, end) = user_range(address, length, Errno::EINVAL)?;
+        let (start, end) = self.user_range(address, length, Errno::EINVAL)?;
         if start == end {
             return Err(Errno::EINVAL);
         }
@@ -328,7 +331,7 @@ impl AddressSpace {
     /// # Errors
     /// Those of mprotect(2).
     pub fn protect(&mut self, address: u64, length: u64, prot: Prot) -> Result<(), Errno> {
-        let (start, end) = user_range(address, length, Errno::ENOMEM)?;
+        let (start, end) = self.user_range(address, length, Errno::ENOMEM)?;
         if !self.vmas.is_covered(start, end) {
             return Err(Errno::ENOMEM);
         }
@@ -356,7 +359,7 @@ impl AddressSpace {
         }
         let old_length = page_up(old_length).ok_or(Errno::EINVAL)?;
         let new_length =
-            page_up(new_length).filter(|&length| length <= USER_END).ok_or(Errno::EINVAL)?;
+            page_up(new_length).filter(|&length| length <= self.end).ok_or(Errno::EINVAL)?;
         let (_, vma) = self.vmas.find(address).ok_or(Errno::EFAULT)?;
         let old_end = address.checked_add(old_length).ok_or(Errno::EINVAL)?;
         if old_length == 0 {
@@ -364,7 +367,7 @@ impl AddressSpace {
             return Err(Errno::EINVAL);
         }
         if let Move::To(to) = to {
-            let end = to.checked_add(new_length).filter(|&end| end <= USER_END);
+            let end = to.checked_add(new_length).filter(|&end| end <= self.end);
             let end = end.ok_or(Errno::EINVAL)?;
             let overlap = to < old_end && address < end;
             if to % PAGE_SIZE != 0 || overlap {
@@ -382,7 +385,7 @@ impl AddressSpace {
         if old_end > vma.end {
             return Err(Errno::EFAULT);
         }
-        let wanted = address.checked_add(new_length).filter(|&end| end <= USER_END);
+        let wanted = address.checked_add(new_length).filter(|&end| end <= self.end);
         if !matches!(to, Move::To(_))
             && let Some(end) = wanted
             && self.vmas.is_free(old_end, end)
@@ -448,7 +451,7 @@ impl AddressSpace {
         let (Some(old_end), Some(new_end)) = (page_up(self.brk), page_up(address)) else {
             return self.brk;
         };
-        if address < self.brk_start || new_end > USER_END {
+        if address < self.brk_start || new_end > self.end {
             return self.brk;
         }
         if new_end > old_end {
@@ -476,7 +479,7 @@ impl AddressSpace {
     /// # Errors
     /// ENOMEM, if part of the range is not mapped; the rest is done.
     pub fn discard(&mut self, address: u64, length: u64) -> Result<(), Errno> {
-        let (start, end) = user_range(address, length, Errno::ENOMEM)?;
+        let (start, end) = self.user_range(address, length, Errno::ENOMEM)?;
         let mut at = start;
         while let Some((first, vma)) = self.vmas.find_from(at).filter(|(first, _)| *first < end) {
             if !matches!(vma.kind, Kind::Shared | Kind::Image) {
@@ -492,19 +495,19 @@ impl AddressSpace {
     /// # Errors
     /// EINVAL or ENOMEM.
     pub fn check_mapped(&self, address: u64, length: u64) -> Result<(), Errno> {
-        let (start, end) = user_range(address, length, Errno::ENOMEM)?;
+        let (start, end) = self.user_range(address, length, Errno::ENOMEM)?;
         if self.vmas.is_covered(start, end) { Ok(()) } else { Err(Errno::ENOMEM) }
     }
-}
 
-/// The pages of `address..address + length`; `address` must be on a page.
-fn user_range(address: u64, length: u64, beyond: Errno) -> Result<(u64, u64), Errno> {
-    if !address.is_multiple_of(PAGE_SIZE) {
-        return Err(Errno::EINVAL);
+    /// The pages of `address..address + length`; `address` must be on a page.
+    fn user_range(&self, address: u64, length: u64, beyond: Errno) -> Result<(u64, u64), Errno> {
+        if !address.is_multiple_of(PAGE_SIZE) {
+            return Err(Errno::EINVAL);
+        }
+        let length = page_up(length).ok_or(beyond)?;
+        let end = address.checked_add(length).filter(|&end| end <= self.end).ok_or(beyond)?;
+        Ok((address, end))
     }
-    let length = page_up(length).ok_or(beyond)?;
-    let end = address.checked_add(length).filter(|&end| end <= USER_END).ok_or(beyond)?;
-    Ok((address, end))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 mod page_tables;
 
-use crate::image::{Image, Prot};
+use crate::image::{Class, Image, Prot};
 use crate::kernel::{Kernel, Piece};
 use crate::memory::{GuestRam, LEAST, OutOfRam};
 use crate::stack::{self, AuxValues, StackRequest, WordSize};
@@ -19,7 +19,7 @@ use trapgate_abi::boot_info::{
 };
 use trapgate_abi::layout::{
     BOOT_INFO, DIRECT_MAP, HIGH_RAM_START, KERNEL_BASE, LARGE_PAGE_SIZE, PAGE_SIZE, PERCPU_BASE,
-    PERCPU_PHYS, USER_STACK_SIZE, USER_STACK_TOP, percpu,
+    PERCPU_PHYS, USER_END32, USER_STACK_SIZE, USER_STACK_TOP, percpu,
 };
 use trapgate_abi::x86::pte;
 
@@ -89,15 +89,19 @@ impl Prepared {
 /// [`Error::Kernel`].
 pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepared, Error> {
     let image = start.image;
+    let (stack_top, word, platform) = match image.class {
+        Class::Elf64 => (USER_STACK_TOP, WordSize::W64, "x86_64"),
+        Class::Elf32 => (USER_END32, WordSize::W32, "i686"),
+    };
     let stack = stack::build(&StackRequest {
-        top: USER_STACK_TOP,
+        top: stack_top,
         limit: stack::DEFAULT_LIMIT,
-        word: WordSize::W64,
+        word,
         argv: start.argv,
         envp: start.envp,
         execfn: start.execfn,
         random: start.random,
-        platform: "x86_64",
+        platform,
         auxv: AuxValues {
             phdr: image.phdr_addr,
             phent: image.phdr_entry_size.into(),
@@ -126,7 +130,7 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
     builder
         .kernel(&mut tables, &kernel)
         .and_then(|()| builder.program(&mut tables, image, start.bytes))
-        .and_then(|()| builder.stack(&mut tables, image, &stack.bytes))
+        .and_then(|()| builder.stack(&mut tables, image, stack_top, &stack.bytes))
         .ok_or_else(too_small)?;
     tables.write(ram).map_err(|_| too_small())?;
     if builder.regions.len() > MAX_REGIONS {
@@ -145,7 +149,7 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
         ram_size: ram.size(),
         free: [Range { start: used, end: low_end }, Range { start: HIGH_RAM_START, end: high_end }],
         page_table: tables.root(),
-        compat: 0,
+        compat: (image.class == Class::Elf32).into(),
         entry: image.entry,
         stack_pointer: stack.pointer,
         brk: image.brk,
@@ -232,16 +236,22 @@ impl Builder<'_> {
     }
 
     /// The stack: its top mapped and filled.
-    fn stack(&mut self, tables: &mut PageTables, image: &Image, bytes: &[u8]) -> Option<()> {
+    fn stack(
+        &mut self,
+        tables: &mut PageTables,
+        image: &Image,
+        top: u64,
+        bytes: &[u8],
+    ) -> Option<()> {
         let prot = Prot { read: true, write: true, exec: image.exec_stack };
         let length = (bytes.len() as u64 + STACK_AHEAD).next_multiple_of(PAGE_SIZE);
         let physical = self.frames.take(length)?;
         self.ram.write(physical + length - bytes.len() as u64, bytes).ok()?;
-        let start = USER_STACK_TOP - length;
+        let start = top - length;
         tables.map(start, physical, length, user_flags(prot), false, &mut self.frames)?;
         self.regions.push(Region {
-            start: USER_STACK_TOP - USER_STACK_SIZE,
-            end: USER_STACK_TOP,
+            start: top - USER_STACK_SIZE,
+            end: top,
             flags: prot_bits(prot) | REGION_STACK,
         });
         Some(())

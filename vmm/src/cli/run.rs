@@ -72,6 +72,9 @@ fn parse_variable(text: &str) -> Result<OsString, &'static str> {
 /// Whatever keeps it from running.
 pub(crate) fn main(args: Args) -> anyhow::Result<u8> {
     let (show_stats, stats_path) = (args.stats, args.stats_json.clone());
+    if let Some(option) = args.command.first().filter(|word| word.as_bytes().starts_with(b"-")) {
+        anyhow::bail!("unexpected option '{}'; see 'trapgate run --help'", option.display());
+    }
     let mut config = config(args)?;
     config.detailed_stats = show_stats || stats_path.is_some();
     let sandbox = Sandbox::new(config)?;

@@ -41,12 +41,6 @@ pub enum ImageError {
         has: u64,
     },
 
-    /// A 32-bit program for i386, where only 64-bit ones can run.
-    #[error(
-        "the program is 32-bit (i386), which is not supported yet: build it for x86-64 (gcc -m64)"
-    )]
-    I386,
-
     /// A program for x86-64 with 32-bit pointers (x32: ELFCLASS32, EM_X86_64).
     #[error(
         "the program is for x32 (x86-64 of the 32-bit ELF class), which is not supported: build it with gcc -m64"
