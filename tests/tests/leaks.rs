@@ -3,7 +3,7 @@
 //! Alone in its file: what other tests do in the meantime would count.
 
 use std::fs;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use trapgate::{End, Sandbox, Stdio};
 use trapgate_tests::programs::bytes;
 use trapgate_tests::{needs_kvm, scale};
@@ -29,6 +29,9 @@ impl Holdings {
         }
     }
 }
+
+/// How long a thread may take to be gone after it was joined.
+const SETTLING: Duration = Duration::from_secs(5);
 
 /// One run of hello, with a pipe for its output.
 fn hello(bytes: &std::sync::Arc<[u8]>) {
@@ -62,8 +65,13 @@ fn many_runs_in_a_row_leak_no_descriptor_thread_or_memory() {
     for _ in 0..runs {
         hello(&bytes);
     }
-    let after = Holdings::now();
     let each = start.elapsed() / runs;
+    // A thread that was joined is gone from /proc a moment later.
+    let settled = Instant::now() + SETTLING;
+    while Holdings::now().threads > before.threads && Instant::now() < settled {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let after = Holdings::now();
     println!("{runs} runs, {each:.1?} each: {before:?} before, {after:?} after");
     assert_eq!(before.descriptors, after.descriptors, "descriptors after {runs} runs");
     assert_eq!(before.threads, after.threads, "threads after {runs} runs");

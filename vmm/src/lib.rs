@@ -12,8 +12,8 @@
 //!
 //! The way of a run: [`config`] says what; [`image`] reads the program;
 //! `boot` puts kernel, program and page tables into [`memory`]; [`kvm`] makes
-//! the VM; [`run`] enters it and decodes its exits ([`exit`]); a request of the
-//! kernel passes [`policy`] before [`host`] carries it out.
+//! the VM; `run` enters it and decodes its exits ([`exit`]); a request of the
+//! kernel passes [`policy`] before `host` carries it out.
 
 pub mod boot;
 pub mod config;
