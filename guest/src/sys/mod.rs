@@ -8,6 +8,7 @@
 pub mod compat;
 pub mod file;
 pub mod mm;
+pub mod poll;
 pub mod process;
 pub mod signal;
 pub mod system;

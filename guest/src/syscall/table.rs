@@ -6,7 +6,7 @@
 
 use super::define::encode;
 use super::{Handler, Table};
-use crate::sys::{compat, file, mm, process, signal, system, time};
+use crate::sys::{compat, file, mm, poll, process, signal, system, time};
 use trapgate_abi::syscall::{I386, I386_COUNT, Row, X32, X32_COUNT, X86_64, X86_64_COUNT};
 use trapgate_abi::{Errno, PtRegs};
 
@@ -62,9 +62,12 @@ const ENTRIES: &[Entry] = entries! {
         x64: futex sysinfo sched_getaffinity sched_setaffinity getrusage;
     }
     file {
-        both: read write close dup dup2 dup3 access faccessat readlink readlinkat chdir getcwd
-            poll;
-        x64: open openat ppoll readv writev pread64 preadv fcntl ioctl lseek newfstat newfstatat newstat newlstat;
+        both: read write close dup dup2 dup3 access faccessat readlink readlinkat chdir getcwd;
+        x64: open openat readv writev pread64 preadv fcntl ioctl lseek newfstat newfstatat newstat newlstat;
+    }
+    poll {
+        both: poll;
+        x64: ppoll;
     }
 };
 

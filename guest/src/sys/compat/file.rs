@@ -6,9 +6,10 @@
 use super::time::{Timespec32, read_if, read_time32, read_time64};
 use super::{join, low_id};
 use crate::sys::file::{
-    PollFd, control, control_device, file, input, input_at, no_such_file, output, poll_within,
-    position, seek, status, status_at,
+    control, control_device, file, input, input_at, no_such_file, output, position, seek, status,
+    status_at,
 };
+use crate::sys::poll::{PollFd, poll_within};
 use crate::sys::time::Timespec;
 use crate::syscall::define::{compat_define, ia32_define};
 use crate::user::{CompatIoVec, IoVec, UserPtr, plain_struct, read_compat_iovecs};
