@@ -7,6 +7,7 @@ use std::fmt;
 use std::time::Duration;
 use trapgate_abi::counters::Counters;
 use trapgate_abi::hypercall::Request;
+use trapgate_abi::syscall::Abi;
 
 /// Requests by operation.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -135,10 +136,11 @@ impl fmt::Display for Stats {
             self.page_faults, self.pages_mapped
         )?;
         if let Some(number) = self.last_unknown_call {
+            let name = Abi::X86_64.name(number as u32).unwrap_or("unknown");
+            let calls = self.unknown_calls;
             writeln!(
                 f,
-                "  unsupported       {} calls, the last one number {number}",
-                self.unknown_calls
+                "  unsupported       {calls} calls, the last one {number} ({name} by SYSCALL)"
             )?;
         }
         let ram = self.ram >> 10;

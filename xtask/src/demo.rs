@@ -57,10 +57,8 @@ fn lines(busybox: Option<&str>) -> Vec<String> {
     ];
     match busybox {
         Some(busybox) => lines.extend([
-            format!(
-                "trapgate run --stats {busybox} -- echo 'Hello from an unmodified Linux program'"
-            ),
-            format!("seq 1 10000 | trapgate run --stats {busybox} -- sha256sum"),
+            format!("trapgate run --stats {busybox} echo 'Hello from an unmodified Linux program'"),
+            format!("seq 1 10000 | trapgate run --stats {busybox} sha256sum"),
             format!("seq 1 10000 | {busybox} sha256sum   # the same without trapgate"),
         ]),
         None => sh::warn("no static busybox here: the demo goes without it"),
