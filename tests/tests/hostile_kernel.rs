@@ -32,13 +32,16 @@ fn kernel_with(code: &[u8]) -> Vec<u8> {
     image
 }
 
+/// Longer than any of these takes that ends by itself.
+const LONG: Duration = Duration::from_secs(5);
+
 /// A run of a program that calls getpid, on that kernel.
-fn run_with(code: &[u8]) -> Result<Outcome, Error> {
+fn run_with(code: &[u8], timeout: Duration) -> Result<Outcome, Error> {
     Sandbox::builder()
         .program_bytes("door-probe", bytes("door-probe").to_vec())
         .args(["syscall64"])
         .kernel(kernel_with(code))
-        .timeout(Duration::from_secs(5))
+        .timeout(timeout)
         .stdin(Stdio::Closed)
         .stdout(Stdio::Closed)
         .stderr(Stdio::Closed)
@@ -48,7 +51,7 @@ fn run_with(code: &[u8]) -> Result<Outcome, Error> {
 
 /// The error's text, which must have each of `parts`.
 fn assert_error(code: &[u8], parts: &[&str]) {
-    match run_with(code) {
+    match run_with(code, LONG) {
         Ok(outcome) => panic!("the run ended as if nothing had happened: {outcome:?}"),
         Err(error) => {
             let text = error.to_string();
@@ -62,7 +65,7 @@ fn assert_error(code: &[u8], parts: &[&str]) {
 #[test]
 fn the_kernel_as_it_is_passes() {
     needs_kvm!();
-    let outcome = run_with(&[]).expect("nothing was replaced");
+    let outcome = run_with(&[], LONG).expect("nothing was replaced");
     assert_eq!(outcome.end, End::Exited(0));
 }
 
@@ -119,6 +122,7 @@ fn a_request_that_is_none_ends_the_sandbox() {
 #[test]
 fn a_kernel_that_never_returns_is_ended_by_the_timeout() {
     needs_kvm!();
-    let outcome = run_with(&[0xeb, 0xfe]).expect("a timeout is an outcome");
+    let outcome =
+        run_with(&[0xeb, 0xfe], Duration::from_millis(200)).expect("a timeout is an outcome");
     assert_eq!(outcome.end, End::TimedOut);
 }
