@@ -9,8 +9,8 @@ use std::time::Duration;
 use trapgate::{End, Error, Outcome, Sandbox, Stdio};
 use trapgate_abi::hypercall::PORT;
 use trapgate_abi::layout::{PERCPU_BASE, percpu};
-use trapgate_tests::needs_kvm;
 use trapgate_tests::programs::bytes;
+use trapgate_tests::{Place, needs_kvm, place, skip};
 
 const HANDLER: &str = "__x64_sys_getpid";
 
@@ -119,10 +119,24 @@ fn a_request_that_is_none_ends_the_sandbox() {
     assert_error(&code, &["a request that is none", "999"]);
 }
 
+/// A kernel that loops, its interrupt flag as it is or set.
+fn assert_ended_by_the_timeout(code: &[u8]) {
+    let outcome = run_with(code, Duration::from_millis(200)).expect("a timeout is an outcome");
+    assert_eq!(outcome.end, End::TimedOut);
+}
+
 #[test]
 fn a_kernel_that_never_returns_is_ended_by_the_timeout() {
     needs_kvm!();
-    let outcome =
-        run_with(&[0xeb, 0xfe], Duration::from_millis(200)).expect("a timeout is an outcome");
-    assert_eq!(outcome.end, End::TimedOut);
+    if matches!(place(), Place::Intel) {
+        skip("a loop with interrupts off, because Bochs then holds back the host's timer too");
+        return;
+    }
+    assert_ended_by_the_timeout(&[0xeb, 0xfe]);
+}
+
+#[test]
+fn a_kernel_that_never_returns_with_interrupts_on_is_ended_by_the_timeout() {
+    needs_kvm!();
+    assert_ended_by_the_timeout(&[0xfb, 0xeb, 0xfe]);
 }
