@@ -1,10 +1,10 @@
 //! ELF bytes -> what must be in memory before the program's first instruction.
 //!
-//! Called by `run` with the program's whole file; calls nothing but the
+//! Called by `sandbox` with the program's whole file; calls nothing but the
 //! `object` crate's views of ELF structures. Pure: no I/O, no allocation that
 //! grows with what the file *claims* (a BSS of 4 GiB is two numbers here), no
-//! panic on any bytes. The caller copies what [`Image`] describes into guest
-//! memory, and checks its size first ([`Image::check_fits`]).
+//! panic on any bytes. `boot` copies what [`Image`] describes into guest memory,
+//! and checks its size first ([`Image::memory_size`]).
 //!
 //! It follows elf(5) and Linux's binfmt_elf: files are mapped in whole pages,
 //!
@@ -173,18 +173,6 @@ impl Image {
     /// The memory that the segments' pages take if all are touched, in bytes.
     pub fn memory_size(&self) -> u64 {
         self.segments.iter().map(|s| s.end - s.start).sum()
-    }
-
-    /// Checks that the segments fit into `available` bytes of memory.
-    ///
-    /// # Errors
-    /// [`ImageError::TooBig`] if they do not.
-    pub fn check_fits(&self, available: u64) -> Result<(), ImageError> {
-        let needed = self.memory_size();
-        if needed > available {
-            return Err(ImageError::TooBig { needed, available });
-        }
-        Ok(())
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) struct Args {
     /// Write what the run cost into a file, as JSON
     #[arg(long, value_name = "FILE")]
     stats_json: Option<PathBuf>,
-    /// The program, a static 64-bit Linux executable or a recipe (.toml), and
+    /// The program, a static Linux executable or a recipe (.toml), and
     /// its arguments
     #[arg(
         required = true,

@@ -200,15 +200,4 @@ pub enum ImageError {
         /// Where the program would start, load bias included.
         entry: u64,
     },
-
-    /// The program needs more memory than there is.
-    #[error(
-        "the program needs {needed} bytes of memory for its segments, it may have {available}: give more with --memory"
-    )]
-    TooBig {
-        /// The pages of all segments, in bytes.
-        needed: u64,
-        /// What the caller can give, in bytes.
-        available: u64,
-    },
 }
