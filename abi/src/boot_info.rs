@@ -91,6 +91,10 @@ pub mod feature {
     pub const INTERPRETED: u64 = 1 << 1;
     /// This KVM delivers SYSCALL as a page fault at the entry point.
     pub const SYSCALL_TRAPS: u64 = 1 << 2;
+    /// The CPU's maker has SYSENTER in long mode (Intel).
+    pub const SYSENTER32: u64 = 1 << 3;
+    /// The CPU's maker has SYSCALL in compatibility mode (AMD).
+    pub const SYSCALL32: u64 = 1 << 4;
 }
 
 /// The boot information.
@@ -112,6 +116,10 @@ pub struct BootInfo {
     pub page_table: u64,
     /// 1 for a 32-bit program, else 0.
     pub compat: u64,
+    /// Where the fast 32-bit doors return to: the address behind INT 0x80 in
+    /// the vDSO's `__kernel_vsyscall`, as if it were mapped where the program's
+    /// vDSO is.
+    pub landing_pad: u64,
     /// Where the program starts.
     pub entry: u64,
     /// Its stack pointer.

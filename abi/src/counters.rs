@@ -22,6 +22,14 @@ wire_struct! {
         pub int80_compat_native: u64,
         /// INT 0x80 from compatibility mode, carried out from an exception.
         pub int80_compat_trapped: u64,
+        /// SYSCALL from compatibility mode, delivered natively.
+        pub syscall_compat_native: u64,
+        /// SYSCALL from compatibility mode, carried out from an exception.
+        pub syscall_compat_trapped: u64,
+        /// SYSENTER, delivered natively; the CPU does not say from which mode.
+        pub sysenter_native: u64,
+        /// SYSENTER, carried out from an exception.
+        pub sysenter_trapped: u64,
         /// Page faults taken, of both rings.
         pub page_faults: u64,
         /// Pages mapped on demand or ahead of it.

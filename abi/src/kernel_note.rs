@@ -19,6 +19,8 @@ wire_struct! {
         pub syscall64: u64,
         /// The door of SYSCALL from compatibility mode, for CSTAR.
         pub syscall32: u64,
+        /// The door of SYSENTER, for SYSENTER_EIP.
+        pub sysenter: u64,
         /// The first CPU's GDT, for GDTR.
         pub gdt: u64,
         /// The first CPU's task-state segment, for TR.

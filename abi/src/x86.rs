@@ -80,6 +80,12 @@ pub mod descriptor {
 pub mod msr {
     /// Time-stamp counter.
     pub const TSC: u32 = 0x10;
+    /// SYSENTER's code segment; SS is 8 more. 0: SYSENTER is #GP.
+    pub const SYSENTER_CS: u32 = 0x174;
+    /// SYSENTER's stack pointer.
+    pub const SYSENTER_ESP: u32 = 0x175;
+    /// SYSENTER's target.
+    pub const SYSENTER_EIP: u32 = 0x176;
     /// Extended features: SCE, LME, LMA, NXE.
     pub const EFER: u32 = 0xc000_0080;
     /// Selectors of SYSCALL and SYSRET.

@@ -100,6 +100,12 @@ impl Stats {
             door("SYSCALL, 64-bit", counters.syscall64_native, counters.syscall64_trapped),
             door("INT 0x80, 64-bit", counters.int80_native, counters.int80_trapped),
             door("INT 0x80, compat", counters.int80_compat_native, counters.int80_compat_trapped),
+            door(
+                "SYSCALL, compat",
+                counters.syscall_compat_native,
+                counters.syscall_compat_trapped,
+            ),
+            door("SYSENTER", counters.sysenter_native, counters.sysenter_trapped),
         ]
     }
 }

@@ -10,6 +10,7 @@ pub mod int80;
 pub mod leave;
 pub mod syscall32;
 pub mod syscall64;
+pub mod sysenter;
 mod vectors;
 
 /// Pushes the general registers below `orig_rax` as PtRegs wants them; RDI and

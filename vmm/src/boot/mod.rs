@@ -150,6 +150,7 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
         free: [Range { start: used, end: low_end }, Range { start: HIGH_RAM_START, end: high_end }],
         page_table: tables.root(),
         compat: (image.class == Class::Elf32).into(),
+        landing_pad: 0,
         entry: image.entry,
         stack_pointer: stack.pointer,
         brk: image.brk,
