@@ -1,5 +1,6 @@
-//! Builds the ring-0 kernel and the door probe for `x86_64-unknown-none` and
-//! hands their paths to the crate, which embeds them.
+//! Builds what runs in the guest and hands the paths to the crate, which embeds
+//! it: the ring-0 kernel and the 64-bit programs for `x86_64-unknown-none`, the
+//! 32-bit ones for `i686-unknown-linux-musl` (without musl).
 //!
 //! They get a target directory of their own: this script runs inside a cargo
 //! that holds the lock of the usual one.
@@ -8,7 +9,19 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-const TARGET: &str = "x86_64-unknown-none";
+/// Of the kernel and of 64-bit programs.
+const BARE: &str = "x86_64-unknown-none";
+/// Of 32-bit programs: no bare target has their instruction set.
+const BARE_32: &str = "i686-unknown-linux-musl";
+/// Makes the one for Linux as bare as the other: no C library, no start code.
+const FLAGS_32: &str = "-Clinker-flavor=ld.lld -Clink-self-contained=no -Ctarget-feature=-crt-static \
+                        -Crelocation-model=static -Cpanic=abort";
+
+/// What is built: variable for the crate, package, binary, target.
+const BUILT: [(&str, &str, &str, &str); 2] = [
+    ("TRAPGATE_KERNEL", "trapgate-guest", "trapgate-kernel", BARE),
+    ("TRAPGATE_DOOR_PROBE", "trapgate-images", "door-probe", BARE),
+];
 
 fn main() {
     let own = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
@@ -18,29 +31,26 @@ fn main() {
     {
         println!("cargo:rerun-if-changed={}", workspace.join(watched).display());
     }
-    if !target_is_installed() {
-        println!("cargo::error=the Rust target {TARGET} is missing, which the kernel is built for");
-        println!("cargo::error=install it with: rustup target add {TARGET}");
-        return;
+    for target in [BARE, BARE_32] {
+        if !target_is_installed(target) {
+            println!("cargo::error=the Rust target {target} is missing, which the guest needs");
+            println!("cargo::error=install it with: rustup target add {target}");
+            return;
+        }
     }
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("bare");
-    let packages = [("trapgate-guest", "trapgate-kernel"), ("trapgate-images", "door-probe")];
-    for (package, binary) in packages {
-        build(workspace, &out, package, binary);
-    }
-    for (variable, binary) in
-        [("TRAPGATE_KERNEL", "trapgate-kernel"), ("TRAPGATE_DOOR_PROBE", "door-probe")]
-    {
-        let path = out.join(TARGET).join("bare").join(binary);
+    for (variable, package, binary, target) in BUILT {
+        build(workspace, &out, package, binary, target);
+        let path = out.join(target).join("bare").join(binary);
         println!("cargo:rustc-env={variable}={}", path.display());
     }
 }
 
-fn build(workspace: &Path, out: &Path, package: &str, binary: &str) {
+fn build(workspace: &Path, out: &Path, package: &str, binary: &str, target: &str) {
     let cargo = env::var_os("CARGO").expect("cargo sets CARGO");
     let status = Command::new(cargo)
         .current_dir(workspace)
-        .args(["build", "--quiet", "--profile", "bare", "--target", TARGET])
+        .args(["build", "--quiet", "--profile", "bare", "--target", target])
         .args(["--package", package, "--bin", binary, "--target-dir"])
         .arg(out)
         // What the outer build was told about flags is not for ring 0.
@@ -49,16 +59,18 @@ fn build(workspace: &Path, out: &Path, package: &str, binary: &str) {
         .env_remove("RUSTC_WORKSPACE_WRAPPER")
         .env_remove("CARGO_TARGET_DIR")
         .env_remove("CARGO_BUILD_TARGET")
+        .env("CARGO_TARGET_I686_UNKNOWN_LINUX_MUSL_LINKER", "rust-lld")
+        .env("CARGO_TARGET_I686_UNKNOWN_LINUX_MUSL_RUSTFLAGS", FLAGS_32)
         .status()
         .expect("cargo runs");
-    assert!(status.success(), "building {binary} for {TARGET} failed");
+    assert!(status.success(), "building {binary} for {target} failed");
 }
 
 /// Whether rustc finds a core library for the target.
-fn target_is_installed() -> bool {
+fn target_is_installed(target: &str) -> bool {
     let rustc = env::var_os("RUSTC").expect("cargo sets RUSTC");
     let output =
-        Command::new(rustc).args(["--print", "target-libdir", "--target", TARGET]).output();
+        Command::new(rustc).args(["--print", "target-libdir", "--target", target]).output();
     output.is_ok_and(|output| {
         let directory = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         fs::read_dir(directory).is_ok_and(|entries| entries.count() > 0)
