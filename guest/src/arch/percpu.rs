@@ -23,6 +23,8 @@ pub struct PerCpu {
     pub current: u64,
     /// Not zero: STAC and CLAC bracket user accesses.
     pub smap: u64,
+    /// Where the fast 32-bit doors return to.
+    pub landing_pad: u64,
     /// Segment descriptors.
     pub gdt: Gdt,
     /// Task-state segment.
@@ -153,6 +155,7 @@ impl PerCpu {
             work: 0,
             current: 0,
             smap: 0,
+            landing_pad: 0,
             gdt: gdt::gdt(block + offset_of!(PerCpu, tss) as u64),
             tss: gdt::tss(area),
         }
