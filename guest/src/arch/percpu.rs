@@ -51,16 +51,29 @@ macro_rules! get {
     }};
 }
 
-/// Whether there is work to do before the return to ring 3: one comparison.
+/// Whether a word of this CPU's block is not zero, by one comparison.
+macro_rules! is_set {
+    ($field:ident) => {{
+        // SAFETY: GS points to this CPU's block in ring 0.
+        unsafe {
+            core::arch::asm!("cmp qword ptr gs:[{}], 0", "jne {}",
+                const offset_of!(PerCpu, $field), label { return true },
+                options(nostack, readonly));
+        }
+        false
+    }};
+}
+
+/// Whether there is work to do before the return to ring 3.
 #[inline(always)]
 pub fn has_work() -> bool {
-    // SAFETY: GS points to this CPU's block in ring 0.
-    unsafe {
-        core::arch::asm!("cmp qword ptr gs:[{}], 0", "jne {}",
-            const offset_of!(PerCpu, work), label { return true },
-            options(nostack, readonly));
-    }
-    false
+    is_set!(work)
+}
+
+/// Whether STAC and CLAC must bracket user accesses.
+#[inline(always)]
+pub fn has_smap() -> bool {
+    is_set!(smap)
 }
 
 /// Writes a word of this CPU's block: `set!(work, 1)`.
