@@ -63,6 +63,7 @@ fn trapped_syscall_64(regs: &mut PtRegs) -> bool {
     if !is_entry || !code_is(regs.rcx.wrapping_sub(2), [0x0f, 0x05]) {
         return false;
     }
+    percpu::set_counter!(last_trap, vector::PF.into());
     regs.rip = regs.rcx;
     regs.rflags = user_rflags(regs.r11);
     carry_out_64(regs);
@@ -110,6 +111,7 @@ fn trapped_door(regs: &mut PtRegs) -> bool {
     } else {
         return false;
     }
+    percpu::set_counter!(last_trap, vector::UD.into());
     true
 }
 
