@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::host::Services;
 use crate::image::printable;
 use crate::image::symbols::Symbols;
-use crate::kvm::{Kind, Vm, kick, stats_fd::VcpuStats, vm};
+use crate::kvm::{Kind, Maker, Vm, kick, stats_fd::VcpuStats, vm};
 use crate::memory::{GuestRam, LEAST};
 use crate::policy::Grant;
 use crate::report::{Crash, KernelReport};
@@ -335,6 +335,8 @@ fn features(vm: &Vm) -> u64 {
     set(feature::SMAP, vm.features.cr4 & cr4::SMAP != 0);
     set(feature::INTERPRETED, vm.kind == Kind::Software);
     set(feature::SYSCALL_TRAPS, vm.kind == Kind::Software);
+    set(feature::SYSENTER32, Maker::of_this_cpu() == Maker::Intel);
+    set(feature::SYSCALL32, Maker::of_this_cpu() == Maker::Amd);
     features
 }
 
