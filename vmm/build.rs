@@ -13,14 +13,15 @@ use std::{env, fs};
 const BARE: &str = "x86_64-unknown-none";
 /// Of 32-bit programs: no bare target has their instruction set.
 const BARE_32: &str = "i686-unknown-linux-musl";
-/// Makes the one for Linux as bare as the other: no C library, no start code.
-const FLAGS_32: &str = "-Clinker-flavor=ld.lld -Clink-self-contained=no -Ctarget-feature=-crt-static \
-                        -Crelocation-model=static -Cpanic=abort";
+/// Makes the one for Linux as bare as the other: no C library, no start code,
+/// no SSE.
+const FLAGS_32: &str = include_str!("../guest-rt/i386.flags");
 
 /// What is built: variable for the crate, package, binary, target.
-const BUILT: [(&str, &str, &str, &str); 2] = [
+const BUILT: [(&str, &str, &str, &str); 3] = [
     ("TRAPGATE_KERNEL", "trapgate-guest", "trapgate-kernel", BARE),
     ("TRAPGATE_DOOR_PROBE", "trapgate-images", "door-probe", BARE),
+    ("TRAPGATE_DOOR_PROBE_32", "trapgate-images", "door-probe", BARE_32),
 ];
 
 fn main() {
@@ -60,7 +61,7 @@ fn build(workspace: &Path, out: &Path, package: &str, binary: &str, target: &str
         .env_remove("CARGO_TARGET_DIR")
         .env_remove("CARGO_BUILD_TARGET")
         .env("CARGO_TARGET_I686_UNKNOWN_LINUX_MUSL_LINKER", "rust-lld")
-        .env("CARGO_TARGET_I686_UNKNOWN_LINUX_MUSL_RUSTFLAGS", FLAGS_32)
+        .env("CARGO_TARGET_I686_UNKNOWN_LINUX_MUSL_RUSTFLAGS", FLAGS_32.trim())
         .status()
         .expect("cargo runs");
     assert!(status.success(), "building {binary} for {target} failed");
