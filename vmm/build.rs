@@ -18,10 +18,12 @@ const BARE_32: &str = "i686-unknown-linux-musl";
 const FLAGS_32: &str = include_str!("../guest-rt/i386.flags");
 
 /// What is built: variable for the crate, package, binary, target.
-const BUILT: [(&str, &str, &str, &str); 3] = [
+const BUILT: [(&str, &str, &str, &str); 5] = [
     ("TRAPGATE_KERNEL", "trapgate-guest", "trapgate-kernel", BARE),
     ("TRAPGATE_DOOR_PROBE", "trapgate-images", "door-probe", BARE),
     ("TRAPGATE_DOOR_PROBE_32", "trapgate-images", "door-probe", BARE_32),
+    ("TRAPGATE_BENCH_PROBE", "trapgate-images", "bench-probe", BARE),
+    ("TRAPGATE_BENCH_PROBE_32", "trapgate-images", "bench-probe", BARE_32),
 ];
 
 fn main() {
