@@ -17,10 +17,16 @@ const BARE_32: &str = "i686-unknown-linux-musl";
 const FLAGS_32: &str = "-Clinker-flavor=ld.lld -Clink-self-contained=no -Ctarget-feature=-crt-static \
                         -Crelocation-model=static -Cpanic=abort";
 
+/// The 64-bit vDSO may lie anywhere, unlike what else is built for that target,
+/// and unwinders go through it.
+const FLAGS_VDSO: &str = "-Crelocation-model=pic -Cforce-unwind-tables=yes";
+
 /// What is built: variable for the crate, package, binary, target.
-const BUILT: [(&str, &str, &str, &str); 2] = [
+const BUILT: [(&str, &str, &str, &str); 4] = [
     ("TRAPGATE_KERNEL", "trapgate-guest", "trapgate-kernel", BARE),
     ("TRAPGATE_DOOR_PROBE", "trapgate-images", "door-probe", BARE),
+    ("TRAPGATE_VDSO_64", "trapgate-vdso", "trapgate-vdso", BARE),
+    ("TRAPGATE_VDSO_32", "trapgate-vdso", "trapgate-vdso", BARE_32),
 ];
 
 fn main() {

@@ -11,6 +11,7 @@
 extern crate std;
 
 pub mod boot_info;
+pub mod clock;
 pub mod counters;
 pub mod crash;
 pub mod errno;
