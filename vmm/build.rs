@@ -1,6 +1,7 @@
 //! Builds what runs in the guest and hands the paths to the crate, which embeds
-//! it: the ring-0 kernel and the 64-bit programs for `x86_64-unknown-none`, the
-//! 32-bit ones for `i686-unknown-linux-musl` (without musl).
+//! it: the ring-0 kernel, the 64-bit programs and vDSO for
+//! `x86_64-unknown-none`, the 32-bit ones for `i686-unknown-linux-musl` (without
+//! musl).
 //!
 //! They get a target directory of their own: this script runs inside a cargo
 //! that holds the lock of the usual one.
@@ -54,7 +55,11 @@ fn main() {
 
 fn build(workspace: &Path, out: &Path, package: &str, binary: &str, target: &str) {
     let cargo = env::var_os("CARGO").expect("cargo sets CARGO");
-    let status = Command::new(cargo)
+    let mut command = Command::new(cargo);
+    if package == "trapgate-vdso" {
+        command.env("CARGO_TARGET_X86_64_UNKNOWN_NONE_RUSTFLAGS", FLAGS_VDSO);
+    }
+    let status = command
         .current_dir(workspace)
         .args(["build", "--quiet", "--profile", "bare", "--target", target])
         .args(["--package", package, "--bin", binary, "--target-dir"])
