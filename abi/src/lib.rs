@@ -12,6 +12,7 @@ extern crate std;
 
 pub mod bench;
 pub mod boot_info;
+pub mod clock;
 pub mod counters;
 pub mod crash;
 pub mod errno;

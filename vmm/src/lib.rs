@@ -35,6 +35,7 @@ pub mod sandbox;
 pub mod size;
 pub mod stack;
 pub mod stats;
+pub mod vdso;
 
 pub use config::{Builder, Config, Program, Stdio};
 pub use error::Error;

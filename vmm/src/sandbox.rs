@@ -13,6 +13,7 @@ use crate::policy::Grant;
 use crate::report::{Crash, KernelReport};
 use crate::run::{self, GuestEnd};
 use crate::stats::{DoorCalls, Phases, Stats};
+use crate::vdso::FastDoor;
 use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io;
@@ -110,6 +111,7 @@ impl Sandbox {
             hwcap: vm.features.hwcap,
             hwcap2: if vm.features.cr4 & cr4::FSGSBASE != 0 { 1 << 1 } else { 0 },
             features: features(&vm),
+            fast_door: FastDoor::of(vm.kind, features(&vm)),
             log_level: log::max_level() as u64,
             files: services.describe_files(),
         };
