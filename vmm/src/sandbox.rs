@@ -1,6 +1,7 @@
 //! A sandbox from start to end: the library's front door.
 
 use crate::ByteSize;
+use crate::affinity;
 use crate::boot::{self, Prepared, Start};
 use crate::config::{Builder, Config, Program};
 use crate::error::Error;
@@ -63,6 +64,7 @@ pub struct Sandbox {
     program: Program,
     kernel: Cow<'static, [u8]>,
     detailed: bool,
+    cpu: Option<usize>,
     timeout: Option<Duration>,
     clock_granted: bool,
     phases: Phases,
@@ -125,6 +127,7 @@ impl Sandbox {
             program,
             kernel: config.kernel,
             detailed: config.detailed_stats,
+            cpu: config.cpu,
             timeout: config.timeout,
             clock_granted,
             phases: Phases { create_us, ..Phases::default() },
@@ -169,8 +172,20 @@ impl Sandbox {
     /// Runs the program on this thread.
     fn run_here(self) -> Result<Outcome, Error> {
         let Sandbox {
-            mut vm, ram, prepared, mut services, stop, program, kernel, detailed, ..
+            mut vm,
+            ram,
+            prepared,
+            mut services,
+            stop,
+            program,
+            kernel,
+            detailed,
+            cpu,
+            ..
         } = self;
+        if let Some(cpu) = cpu {
+            affinity::stay_on(cpu)?;
+        }
         let mut phases = self.phases;
         let load_bias = prepared.load_bias;
         let mut clock = vm.clock()?;
