@@ -34,8 +34,11 @@ impl Vdso {
             core::slice::from_raw_parts(first, header.e_phnum.into())
         };
         let load = segments.iter().find(|segment| segment.p_type == abi::PT_LOAD)?;
-        // SAFETY: its one segment is mapped. Linux' has section headers in it.
-        let image = unsafe { core::slice::from_raw_parts(base, load.p_memsz as usize) };
+        // SAFETY: its one segment is mapped, in whole pages: Linux' has section
+        // headers behind it.
+        let image = unsafe {
+            core::slice::from_raw_parts(base, (load.p_memsz.next_multiple_of(PAGE)) as usize)
+        };
         let offset = lookup(image, b"__vdso_clock_gettime")?;
         // SAFETY: the symbol is that function.
         let function = unsafe { core::mem::transmute::<usize, _>(base as usize + offset) };
