@@ -73,7 +73,8 @@ pub mod phase {
     pub const DONE: u64 = 3;
 }
 
-/// [`Answer::vector`], if ring 3 came to its end.
+/// [`Answer::vector`], if ring 3 came to its end; [`Answer::error_code`], if the
+/// exception has none.
 pub const NO_EXCEPTION: u64 = u64::MAX;
 
 /// The most single calls.

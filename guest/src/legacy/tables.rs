@@ -11,7 +11,7 @@ use trapgate_abi::x86::{TSS_SIZE, descriptor, efer, selector as long, vector};
 
 /// Selectors of legacy mode. The kernel's own 64-bit segments and TSS slot are
 /// where they always are, so that an exception on the way, still in long mode,
-/// finds its gate's segment.
+/// finds its gate's segment, and #DF a stack.
 pub mod selector {
     /// Ring 0, code. SYSENTER and SYSCALL count from here: SS is 8 more.
     pub const KERNEL_CS: u16 = 0x20;
@@ -126,6 +126,7 @@ macro_rules! at {
             + core::mem::offset_of!($crate::legacy::tables::Page, $field) as u32
     };
 }
+#[cfg(target_os = "none")]
 pub(crate) use at;
 
 /// The end of ring 0's stack.

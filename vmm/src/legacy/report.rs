@@ -180,11 +180,14 @@ fn delivery(answer: &Answer) -> Delivery {
         (phase::TRYING, Ok(vector @ (vector::UD | vector::GP))) if cs & 3 == 3 => {
             Delivery::Absent { vector }
         }
-        (_, Ok(vector)) => not_delivered(format!(
-            "{} in ring {} of legacy mode, at {eip:#x}, error code {error_code:#x}",
-            exception(vector),
-            cs & 3
-        )),
+        (_, Ok(vector)) => {
+            let code = match error_code {
+                NO_EXCEPTION => String::new(),
+                code => format!(", error code {code:#x}"),
+            };
+            let (name, ring) = (exception(vector), cs & 3);
+            not_delivered(format!("{name} in ring {ring} of legacy mode, at {eip:#x}{code}"))
+        }
         _ => not_delivered("the guest kernel's answer makes no sense".to_owned()),
     }
 }
