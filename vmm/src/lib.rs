@@ -27,6 +27,7 @@ mod host;
 pub mod image;
 pub mod kernel;
 pub mod kvm;
+pub mod legacy;
 mod log_ring;
 pub mod memory;
 pub mod policy;
