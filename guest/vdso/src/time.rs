@@ -123,8 +123,8 @@ extern "C" fn __vdso_time(seconds: *mut u64) -> u64 {
     now
 }
 
-/// getcpu(2): there is one. Linux asks the limit of GDT entry 15 (LSL), which
-/// a KVM that lends ring 3 the host's GDT answers with the host's number.
+/// getcpu(2): there is one. Linux asks the limit of GDT entry 15 (LSL); not
+/// every KVM lets ring 3 see the guest's GDT.
 #[unsafe(no_mangle)]
 extern "C" fn __vdso_getcpu(cpu: *mut u32, node: *mut u32, _unused: *mut u8) -> i32 {
     for pointer in [cpu, node] {
