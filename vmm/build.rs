@@ -14,20 +14,23 @@ use std::{env, fs};
 const BARE: &str = "x86_64-unknown-none";
 /// Of 32-bit programs: no bare target has their instruction set.
 const BARE_32: &str = "i686-unknown-linux-musl";
-/// Makes the one for Linux as bare as the other: no C library, no start code.
-const FLAGS_32: &str = "-Clinker-flavor=ld.lld -Clink-self-contained=no -Ctarget-feature=-crt-static \
-                        -Crelocation-model=static -Cpanic=abort";
+/// Makes the one for Linux as bare as the other: no C library, no start code,
+/// no SSE.
+const FLAGS_32: &str = include_str!("../guest-rt/i386.flags");
 
 /// The 64-bit vDSO may lie anywhere, unlike what else is built for that target,
 /// and unwinders go through it.
 const FLAGS_VDSO: &str = "-Crelocation-model=pic -Cforce-unwind-tables=yes";
 
 /// What is built: variable for the crate, package, binary, target.
-const BUILT: [(&str, &str, &str, &str); 4] = [
+const BUILT: [(&str, &str, &str, &str); 7] = [
     ("TRAPGATE_KERNEL", "trapgate-guest", "trapgate-kernel", BARE),
-    ("TRAPGATE_DOOR_PROBE", "trapgate-images", "door-probe", BARE),
     ("TRAPGATE_VDSO_64", "trapgate-vdso", "trapgate-vdso", BARE),
     ("TRAPGATE_VDSO_32", "trapgate-vdso", "trapgate-vdso", BARE_32),
+    ("TRAPGATE_DOOR_PROBE", "trapgate-images", "door-probe", BARE),
+    ("TRAPGATE_DOOR_PROBE_32", "trapgate-images", "door-probe", BARE_32),
+    ("TRAPGATE_BENCH_PROBE", "trapgate-images", "bench-probe", BARE),
+    ("TRAPGATE_BENCH_PROBE_32", "trapgate-images", "bench-probe", BARE_32),
 ];
 
 fn main() {
@@ -71,7 +74,7 @@ fn build(workspace: &Path, out: &Path, package: &str, binary: &str, target: &str
         .env_remove("CARGO_TARGET_DIR")
         .env_remove("CARGO_BUILD_TARGET")
         .env("CARGO_TARGET_I686_UNKNOWN_LINUX_MUSL_LINKER", "rust-lld")
-        .env("CARGO_TARGET_I686_UNKNOWN_LINUX_MUSL_RUSTFLAGS", FLAGS_32)
+        .env("CARGO_TARGET_I686_UNKNOWN_LINUX_MUSL_RUSTFLAGS", FLAGS_32.trim())
         .status()
         .expect("cargo runs");
     assert!(status.success(), "building {binary} for {target} failed");

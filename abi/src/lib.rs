@@ -10,6 +10,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod bench;
 pub mod boot_info;
 pub mod clock;
 pub mod counters;

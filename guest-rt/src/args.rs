@@ -1,5 +1,6 @@
 //! What the kernel left on the stack for the program: arguments, environment,
-//! auxiliary vector (System V ABI for x86-64, 3.4.1).
+//! auxiliary vector (System V ABI for x86-64, 3.4.1;
+//! for i386, 2.3.2).
 //!
 //! The start code makes one [`Args`] and hands it to the program's main.
 #![allow(unsafe_code, reason = "walks the initial stack, which has no Rust type")]
@@ -48,6 +49,8 @@ pub mod aux {
     pub const HWCAP2: usize = 26;
     /// Address of the program's file name.
     pub const EXECFN: usize = 31;
+    /// Address of the vDSO's `__kernel_vsyscall`; 32-bit programs only.
+    pub const SYSINFO: usize = 32;
     /// Address of the vDSO.
     pub const SYSINFO_EHDR: usize = 33;
     /// Least size of a signal stack.

@@ -2,14 +2,13 @@
 //! `Result` out. Programs that try other calls use the doors themselves.
 #![allow(unsafe_code, reason = "wraps raw system calls")]
 
-use crate::arch::door;
+use crate::arch::{CLOCK_GETTIME, Word, door, nr};
 use trapgate_abi::Errno;
 use trapgate_abi::errno::from_return;
-use trapgate_abi::syscall::nr64;
 
 /// A descriptor as a register holds it: extended by its sign.
-const fn register(number: i32) -> u64 {
-    number as u64
+const fn register(number: i32) -> Word {
+    number as Word
 }
 
 /// write(2): how many of the bytes were written.
@@ -17,9 +16,9 @@ const fn register(number: i32) -> u64 {
 /// # Errors
 /// Those of write(2).
 pub fn write(fd: i32, bytes: &[u8]) -> Result<u64, Errno> {
-    let (start, length) = (bytes.as_ptr() as u64, bytes.len() as u64);
+    let (start, length) = (bytes.as_ptr() as Word, bytes.len() as Word);
     // SAFETY: the call reads a slice.
-    from_return(unsafe { door::call3(nr64::WRITE, register(fd), start, length) })
+    from_return(unsafe { door::call3(nr::WRITE, register(fd), start, length) })
 }
 
 /// Writes all of the bytes; answers how many they are.
@@ -44,9 +43,9 @@ pub fn write_all(fd: i32, bytes: &[u8]) -> Result<u64, Errno> {
 /// # Errors
 /// Those of read(2).
 pub fn read(fd: i32, buffer: &mut [u8]) -> Result<u64, Errno> {
-    let (start, length) = (buffer.as_mut_ptr() as u64, buffer.len() as u64);
+    let (start, length) = (buffer.as_mut_ptr() as Word, buffer.len() as Word);
     // SAFETY: the call writes into a slice that is ours alone.
-    from_return(unsafe { door::call3(nr64::READ, register(fd), start, length) })
+    from_return(unsafe { door::call3(nr::READ, register(fd), start, length) })
 }
 
 /// getpid(2).
@@ -55,7 +54,7 @@ pub fn read(fd: i32, buffer: &mut [u8]) -> Result<u64, Errno> {
 /// None, on Linux.
 pub fn getpid() -> Result<u64, Errno> {
     // SAFETY: the call touches no memory.
-    from_return(unsafe { door::call0(nr64::GETPID) })
+    from_return(unsafe { door::call0(nr::GETPID) })
 }
 
 /// clock_gettime(2), in nanoseconds.
@@ -64,9 +63,9 @@ pub fn getpid() -> Result<u64, Errno> {
 /// EINVAL for a clock that is not there.
 pub fn clock_gettime_ns(clock: i32) -> Result<u64, Errno> {
     let mut time = [0u64; 2];
-    let address = time.as_mut_ptr() as u64;
-    // SAFETY: the call writes a `struct timespec`, two words, into an array.
-    from_return(unsafe { door::call2(nr64::CLOCK_GETTIME, register(clock), address) })?;
+    let address = time.as_mut_ptr() as Word;
+    // SAFETY: the call writes a `struct timespec` of 64-bit words into an array.
+    from_return(unsafe { door::call2(CLOCK_GETTIME, register(clock), address) })?;
     Ok(time[0] * 1_000_000_000 + time[1])
 }
 
@@ -74,6 +73,6 @@ pub fn clock_gettime_ns(clock: i32) -> Result<u64, Errno> {
 pub fn exit(status: i32) -> ! {
     loop {
         // SAFETY: nothing of the program remains that could be harmed.
-        unsafe { door::call1(nr64::EXIT_GROUP, register(status)) };
+        unsafe { door::call1(nr::EXIT_GROUP, register(status)) };
     }
 }

@@ -22,15 +22,21 @@
 //!
 //! What belongs to one instruction set is in `arch`, one file a door; the rest
 //! knows neither registers nor the width of a word.
-#![cfg_attr(target_os = "none", no_std)]
+//!
+//! 64-bit programs are made for `x86_64-unknown-none`, 32-bit ones for
+//! `i686-unknown-linux-musl`: neither has anything else to stand on.
+#![cfg_attr(any(target_os = "none", target_arch = "x86"), no_std)]
 
 mod arch;
 mod args;
 mod calls;
 mod io;
-#[cfg(target_os = "none")]
+#[cfg(any(target_os = "none", target_arch = "x86"))]
 mod panic;
 
+#[cfg(target_arch = "x86")]
+pub use arch::{int80, syscall32, sysenter, vsyscall};
+#[cfg(target_arch = "x86_64")]
 pub use arch::{int80, syscall64};
 pub use args::{Args, aux};
 pub use calls::{clock_gettime_ns, exit, getpid, read, write, write_all};

@@ -10,7 +10,8 @@ use crate::sys::signal;
 use crate::task::current;
 use crate::user::{UserPtr, copy_prefix};
 use crate::{host, syscall};
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
+use trapgate_abi::boot_info::feature;
 use trapgate_abi::crash::{BACKTRACE_DEPTH, Fault, OUT_OF_MEMORY};
 use trapgate_abi::hypercall::{FailureKind, Segment};
 use trapgate_abi::layout::USER_END;
@@ -18,13 +19,16 @@ use trapgate_abi::log::{Event, Level};
 use trapgate_abi::x86::{msr, page_fault, rflags, selector, vector};
 use trapgate_abi::{Errno, PtRegs};
 
-/// Whether this KVM delivers SYSCALL as a page fault at LSTAR. Then, and only
-/// then, such a fault is a call and not a jump of the program's.
-static SYSCALL_TRAPS: AtomicBool = AtomicBool::new(false);
+/// [`feature`] bits: what the VMM knows of this CPU and this KVM.
+static FEATURES: AtomicU64 = AtomicU64::new(0);
 
-/// Says what the VMM knows of this KVM.
-pub fn init(syscall_traps: bool) {
-    SYSCALL_TRAPS.store(syscall_traps, Ordering::Relaxed);
+/// Says what the VMM knows.
+pub fn init(features: u64) {
+    FEATURES.store(features, Ordering::Relaxed);
+}
+
+fn has(feature: u64) -> bool {
+    FEATURES.load(Ordering::Relaxed) & feature != 0
 }
 
 /// An exception in ring 3.
@@ -32,7 +36,9 @@ pub extern "C" fn exception_from_user(regs: &mut PtRegs, vector: u64) {
     if vector == u64::from(vector::PF) {
         // Before anything that could fault again.
         let address = cpu::fault_address();
-        if SYSCALL_TRAPS.load(Ordering::Relaxed)
+        // Where this KVM delivers SYSCALL as a page fault at LSTAR, and only
+        // there, such a fault is a call and not a jump of the program's.
+        if has(feature::SYSCALL_TRAPS)
             && address == regs.rip
             && address >= USER_END
             && trapped_syscall_64(regs)
@@ -57,6 +63,7 @@ fn trapped_syscall_64(regs: &mut PtRegs) -> bool {
     if !is_entry || !code_is(regs.rcx.wrapping_sub(2), [0x0f, 0x05]) {
         return false;
     }
+    percpu::set_counter!(last_trap, vector::PF.into());
     regs.rip = regs.rcx;
     regs.rflags = user_rflags(regs.r11);
     carry_out_64(regs);
@@ -80,30 +87,56 @@ fn carry_out_64(regs: &mut PtRegs) {
 /// #UD at the instruction of a door that the architecture has and this KVM
 /// does not deliver.
 fn trapped_door(regs: &mut PtRegs) -> bool {
+    let long = regs.cs == u64::from(selector::USER_CS);
     if code_is(regs.rip, [0xcd, 0x80]) {
-        regs.rip += 2;
-        if regs.cs == u64::from(selector::USER32_CS) {
-            regs.rip = u64::from(regs.rip as u32);
-        }
-        regs.orig_rax = u64::from(regs.rax as u32);
-        regs.rax = Errno::ENOSYS.number().wrapping_neg();
-        if regs.cs == u64::from(selector::USER_CS) {
-            percpu::count!(int80_trapped, 1);
-        } else {
-            percpu::count!(int80_compat_trapped, 1);
-        }
-        syscall::syscall_32(regs);
-        true
-    } else if regs.cs == u64::from(selector::USER_CS) && code_is(regs.rip, [0x0f, 0x05]) {
+        trapped_int80(regs, long);
+    } else if long && code_is(regs.rip, [0x0f, 0x05]) {
         regs.rip += 2;
         regs.rcx = regs.rip;
         regs.r11 = regs.rflags & !rflags::RF;
         regs.rflags = user_rflags(regs.r11);
         carry_out_64(regs);
-        true
+    } else if !long && has(feature::SYSCALL32) && code_is(regs.rip, [0x0f, 0x05]) {
+        // As entry::syscall32 builds the frame.
+        percpu::count!(syscall_compat_trapped, 1);
+        regs.r11 = regs.rflags & !rflags::RF;
+        regs.rcx = u64::from(regs.rbp as u32);
+        regs.rsp = u64::from(regs.rsp as u32);
+        fast_call(regs);
+    } else if has(feature::SYSENTER32) && code_is(regs.rip, [0x0f, 0x34]) {
+        // As entry::sysenter builds it.
+        percpu::count!(sysenter_trapped, 1);
+        regs.rsp = regs.rbp;
+        fast_call(regs);
     } else {
-        false
+        return false;
     }
+    percpu::set_counter!(last_trap, vector::UD.into());
+    true
+}
+
+fn trapped_int80(regs: &mut PtRegs, long: bool) {
+    regs.rip += 2;
+    if long {
+        percpu::count!(int80_trapped, 1);
+    } else {
+        regs.rip = u64::from(regs.rip as u32);
+        percpu::count!(int80_compat_trapped, 1);
+    }
+    regs.orig_rax = u64::from(regs.rax as u32);
+    regs.rax = Errno::ENOSYS.number().wrapping_neg();
+    syscall::syscall_32(regs);
+}
+
+/// What SYSENTER and SYSCALL from compatibility mode have in common.
+fn fast_call(regs: &mut PtRegs) {
+    regs.cs = selector::USER32_CS.into();
+    regs.ss = selector::USER_DS.into();
+    regs.rip = percpu::get!(landing_pad);
+    regs.rflags = user_rflags(regs.rflags);
+    regs.orig_rax = u64::from(regs.rax as u32);
+    regs.rax = Errno::ENOSYS.number().wrapping_neg();
+    syscall::fast_syscall_32(regs);
 }
 
 /// Whether this is an INT n of a vector that is not for ring 3, which some

@@ -47,9 +47,10 @@ extern "C" fn start(boot: &'static BootInfo, regs: &mut PtRegs) {
     assert!(boot.magic == MAGIC, "no boot information");
     assert!(boot.abi_version == ABI_VERSION, "the VMM speaks another ABI version");
     percpu::set!(smap, boot.features & feature::SMAP);
+    percpu::set!(landing_pad, boot.landing_pad);
     log::init(boot.log_level);
     FRAMES.lock().init(boot.free, boot.features & feature::INTERPRETED != 0);
-    crate::fault::init(boot.features & feature::SYSCALL_TRAPS != 0);
+    crate::fault::init(boot.features);
     task::start_first(boot).expect("no memory for the first task");
     log::log(Level::Debug, Event::Booted, [boot.ram_size, boot.entry, boot.stack_pointer, 0]);
     if boot.compat != 0 {

@@ -141,19 +141,25 @@ fn copy_from_user(to: *mut u8, from: u64, length: usize) -> Result<(), Errno> {
     if !access_ok(from, length as u64) {
         return Err(Errno::EFAULT);
     }
-    if length == 8 {
-        // One load is cheaper than REP for the size that calls use most.
-        // SAFETY: `from` was checked.
-        let value = unsafe { usercopy::get_u64(from as *const u64) }.ok_or(Errno::EFAULT)?;
-        // SAFETY: `to` comes from a value of that length in this file.
-        unsafe { to.cast::<u64>().write_unaligned(value) };
-        return Ok(());
+    // One load is cheaper than REP for the sizes that calls use most.
+    match length {
+        4 => {
+            // SAFETY: `from` was checked.
+            let value = unsafe { usercopy::get_u32(from as *const u32) }.ok_or(Errno::EFAULT)?;
+            // SAFETY: `to` comes from a value of that length in this file.
+            unsafe { to.cast::<u32>().write_unaligned(value) };
+        }
+        8 => {
+            // SAFETY: as above, both.
+            let value = unsafe { usercopy::get_u64(from as *const u64) }.ok_or(Errno::EFAULT)?;
+            // SAFETY: as above, both.
+            unsafe { to.cast::<u64>().write_unaligned(value) };
+        }
+        // SAFETY: as above, both.
+        _ if unsafe { usercopy::copy(to, from as *const u8, length) } == 0 => {}
+        _ => return Err(Errno::EFAULT),
     }
-    // SAFETY: as above, both.
-    match unsafe { usercopy::copy(to, from as *const u8, length) } {
-        0 => Ok(()),
-        _ => Err(Errno::EFAULT),
-    }
+    Ok(())
 }
 
 fn copy_to_user(to: u64, from: *const u8, length: usize) -> Result<(), Errno> {

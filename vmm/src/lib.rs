@@ -18,6 +18,7 @@
 pub mod boot;
 pub mod config;
 pub mod doctor;
+pub mod doors;
 pub mod error;
 pub mod exit;
 mod host;

@@ -7,12 +7,12 @@ use crate::error::Error;
 use crate::host::Services;
 use crate::image::printable;
 use crate::image::symbols::Symbols;
-use crate::kvm::{Kind, Vm, kick, stats_fd::VcpuStats, vm};
+use crate::kvm::{Kind, Maker, Vm, kick, stats_fd::VcpuStats, vm};
 use crate::memory::{GuestRam, LEAST};
 use crate::policy::Grant;
 use crate::report::{Crash, KernelReport};
 use crate::run::{self, GuestEnd};
-use crate::stats::{Phases, Stats};
+use crate::stats::{DoorCalls, Phases, Stats};
 use crate::vdso::FastDoor;
 use std::borrow::Cow;
 use std::fs::{self, File};
@@ -29,7 +29,7 @@ use trapgate_abi::boot_info::{ClockInfo, RANDOM_STOCK, feature};
 use trapgate_abi::counters::Counters;
 use trapgate_abi::hypercall::{self, Request};
 use trapgate_abi::layout::{PAGE_SIZE, PERCPU_PHYS, percpu};
-use trapgate_abi::x86::cr4;
+use trapgate_abi::x86::{cr4, vector};
 
 /// How a program ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -205,7 +205,8 @@ impl Sandbox {
             .unwrap_or_default();
         let stats = Stats {
             kvm: vm.kind,
-            doors: Stats::doors(&counters),
+            doors: DoorCalls::of(&counters),
+            last_trap: vector::name(counters.last_trap as u8).filter(|_| counters.last_trap != 0),
             vmm_exits,
             kvm_exits: kvm_stats.as_ref().and_then(|stats| stats.get("exits")),
             irq_exits: kvm_stats.as_ref().and_then(|stats| stats.get("irq_exits")),
@@ -337,6 +338,8 @@ fn features(vm: &Vm) -> u64 {
     set(feature::SMAP, vm.features.cr4 & cr4::SMAP != 0);
     set(feature::INTERPRETED, vm.kind == Kind::Software);
     set(feature::SYSCALL_TRAPS, vm.kind == Kind::Software);
+    set(feature::SYSENTER32, Maker::of_this_cpu() == Maker::Intel);
+    set(feature::SYSCALL32, Maker::of_this_cpu() == Maker::Amd);
     features
 }
 

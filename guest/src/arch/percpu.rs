@@ -23,6 +23,8 @@ pub struct PerCpu {
     pub current: u64,
     /// Not zero: STAC and CLAC bracket user accesses.
     pub smap: u64,
+    /// Where the fast 32-bit doors return to.
+    pub landing_pad: u64,
     /// Segment descriptors.
     pub gdt: Gdt,
     /// Task-state segment.
@@ -49,16 +51,29 @@ macro_rules! get {
     }};
 }
 
-/// Whether there is work to do before the return to ring 3: one comparison.
+/// Whether a word of this CPU's block is not zero, by one comparison.
+macro_rules! is_set {
+    ($field:ident) => {{
+        // SAFETY: GS points to this CPU's block in ring 0.
+        unsafe {
+            core::arch::asm!("cmp qword ptr gs:[{}], 0", "jne {}",
+                const offset_of!(PerCpu, $field), label { return true },
+                options(nostack, readonly));
+        }
+        false
+    }};
+}
+
+/// Whether there is work to do before the return to ring 3.
 #[inline(always)]
 pub fn has_work() -> bool {
-    // SAFETY: GS points to this CPU's block in ring 0.
-    unsafe {
-        core::arch::asm!("cmp qword ptr gs:[{}], 0", "jne {}",
-            const offset_of!(PerCpu, work), label { return true },
-            options(nostack, readonly));
-    }
-    false
+    is_set!(work)
+}
+
+/// Whether STAC and CLAC must bracket user accesses.
+#[inline(always)]
+pub fn has_smap() -> bool {
+    is_set!(smap)
 }
 
 /// Writes a word of this CPU's block: `set!(work, 1)`.
@@ -153,6 +168,7 @@ impl PerCpu {
             work: 0,
             current: 0,
             smap: 0,
+            landing_pad: 0,
             gdt: gdt::gdt(block + offset_of!(PerCpu, tss) as u64),
             tss: gdt::tss(area),
         }

@@ -15,7 +15,7 @@ use core::arch::asm;
 /// Opens user memory where SMAP closes it.
 #[inline(always)]
 fn open() {
-    if percpu::get!(smap) != 0 {
+    if percpu::has_smap() {
         // SAFETY: CR4.SMAP is on, so STAC exists.
         unsafe { asm!("stac", options(nostack)) };
     }
@@ -24,7 +24,7 @@ fn open() {
 /// Closes it again.
 #[inline(always)]
 fn close() {
-    if percpu::get!(smap) != 0 {
+    if percpu::has_smap() {
         // SAFETY: as above.
         unsafe { asm!("clac", options(nostack)) };
     }
@@ -64,37 +64,44 @@ pub unsafe fn copy(to: *mut u8, from: *const u8, length: usize) -> usize {
     left
 }
 
-/// Reads 8 bytes; `None` if the page is missing or protected.
-///
-/// # Safety
-/// The address must lie in the user's half of the address space.
-#[inline]
-pub unsafe fn get_u64(from: *const u64) -> Option<u64> {
-    let (value, failed): (u64, u32);
-    open();
-    // SAFETY: a fault goes on at the fixup, which says so.
-    unsafe {
-        asm!(
-            "2: mov {value}, qword ptr [{from}]",
-            "xor {failed:e}, {failed:e}",
-            "3:",
-            ".pushsection .entry.text, \"ax\"",
-            "4: mov {failed:e}, 1",
-            "xor {value:e}, {value:e}",
-            "jmp 3b",
-            ".popsection",
-            ".pushsection .ex_table, \"a\"",
-            ".quad 2b, 4b",
-            ".popsection",
-            from = in(reg) from,
-            value = out(reg) value,
-            failed = out(reg) failed,
-            options(nostack, readonly),
-        );
-    }
-    close();
-    (failed == 0).then_some(value)
+/// Defines a read of 4 or 8 bytes; `None` if it faulted.
+macro_rules! define_get {
+    ($name:ident, $ty:ty, $load:literal) => {
+        /// Reads one value; `None` if the page is missing or protected.
+        ///
+        /// # Safety
+        /// The address must lie in the user's half of the address space.
+        #[inline]
+        pub unsafe fn $name(from: *const $ty) -> Option<$ty> {
+            let (value, failed): (u64, u32);
+            open();
+            // SAFETY: a fault goes on at the fixup, which says so.
+            unsafe {
+                asm!(
+                    concat!("2: ", $load),
+                    "xor {failed:e}, {failed:e}",
+                    "3:",
+                    ".pushsection .entry.text, \"ax\"",
+                    "4: mov {failed:e}, 1",
+                    "xor {value:e}, {value:e}",
+                    "jmp 3b",
+                    ".popsection",
+                    ".pushsection .ex_table, \"a\"",
+                    ".quad 2b, 4b",
+                    ".popsection",
+                    from = in(reg) from,
+                    value = out(reg) value,
+                    failed = out(reg) failed,
+                    options(nostack, readonly),
+                );
+            }
+            close();
+            (failed == 0).then_some(value as $ty)
+        }
+    };
 }
+define_get!(get_u32, u32, "mov {value:e}, dword ptr [{from}]");
+define_get!(get_u64, u64, "mov {value}, qword ptr [{from}]");
 
 /// Defines a write of 4 or 8 bytes; false if it faulted.
 macro_rules! define_put {

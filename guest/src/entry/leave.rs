@@ -1,8 +1,14 @@
-//! The way out by IRETQ, which all doors share. (SYSCALL's short way is in its
-//! own file.)
+//! The ways out: by IRETQ, which all doors share, and by SYSRET to the landing
+//! pad, for the fast 32-bit doors. (64-bit SYSCALL's short way is in its own
+//! file.)
 
 use super::pop_registers;
+use crate::arch::percpu::PerCpu;
+use crate::return_path::SINGLE_STEP;
 use core::arch::naked_asm;
+use core::mem::offset_of;
+use trapgate_abi::PtRegs;
+use trapgate_abi::x86::selector;
 
 /// Returns to ring 3.
 ///
@@ -16,6 +22,45 @@ pub extern "C" fn return_to_user() -> ! {
         "swapgs",         // gs = user's
         "jmp {iret}",
         iret = sym iret_to_user,
+    )
+}
+
+/// Returns to compatibility mode, by SYSRET without REX.W if that restores the
+/// frame (Linux: `do_fast_syscall_32`): the vDSO's landing pad expects nothing
+/// in ECX, and R11 does not exist there. Also on Intel, where 64-bit mode has
+/// SYSRET to compatibility mode but compatibility mode has no SYSCALL.
+///
+/// On arrival: rsp = a complete PtRegs of ring 3; gs = this CPU's block;
+/// interrupts off; the CPU's SS is KERNEL_DS.
+#[unsafe(naked)]
+pub extern "C" fn return_to_compat() -> ! {
+    naked_asm!(
+        "mov rax, gs:[{landing_pad}]",
+        "cmp rax, [rsp + {rip}]",
+        "jne {iret}",
+        "cmp dword ptr [rsp + {cs}], {user32_cs}",
+        "jne {iret}",
+        "cmp dword ptr [rsp + {ss}], {user_ds}",
+        "jne {iret}",
+        "test dword ptr [rsp + {rflags}], {single_step}",
+        "jnz {iret}",
+        pop_registers!(),                          // rsp = orig_rax
+        "mov ecx, [rsp + {rip} - {popped}]",
+        "mov r11, [rsp + {rflags} - {popped}]",
+        "mov rsp, [rsp + {rsp_slot} - {popped}]",  // rsp = user's
+        "swapgs",                                  // gs = user's
+        "sysret",                                  // EIP = ecx, RFLAGS = r11
+        landing_pad = const offset_of!(PerCpu, landing_pad),
+        popped = const offset_of!(PtRegs, orig_rax),
+        rip = const offset_of!(PtRegs, rip),
+        rflags = const offset_of!(PtRegs, rflags),
+        cs = const offset_of!(PtRegs, cs),
+        ss = const offset_of!(PtRegs, ss),
+        rsp_slot = const offset_of!(PtRegs, rsp),
+        single_step = const SINGLE_STEP,
+        user32_cs = const selector::USER32_CS,
+        user_ds = const selector::USER_DS,
+        iret = sym return_to_user,
     )
 }
 

@@ -1,28 +1,72 @@
 //! The door of SYSCALL from compatibility mode, which AMD has (AMD APM vol. 3,
-//! "SYSCALL"): closed until there are 32-bit programs.
+//! "SYSCALL"; Linux: `entry_SYSCALL_compat`).
 //!
-//! It must exist all the same: any program can jump into compatibility mode,
-//! and CSTAR is where the CPU then goes, in ring 0, with the user's stack
-//! pointer. An address there that faults would push the fault's frame
-//! wherever the program wants it.
+//! SYSCALL takes ECX for the return address. So the vDSO's `__kernel_vsyscall`
+//! moves the second argument to EBP before and puts EBP, the sixth, onto the
+//! stack; the call returns to the vDSO's landing pad, whoever made it.
 
+use super::{leave, push_registers};
+use crate::arch::percpu::{COUNTERS, PerCpu};
+use crate::syscall;
 use core::arch::naked_asm;
+use core::mem::offset_of;
 use trapgate_abi::Errno;
+use trapgate_abi::counters::Counters;
+use trapgate_abi::x86::selector;
 
-/// CSTAR points here.
+/// CSTAR points here, on every maker's CPU: where SYSCALL does not come here,
+/// nothing does.
 ///
 /// On arrival: ring 0, 64-bit mode; ecx = user EIP, r11 = user RFLAGS, eax =
-/// number; rsp = user's, gs = user's. Nothing is pushed, nothing is saved: the
-/// call answers ENOSYS, as Linux does without IA32 emulation
-/// (`entry_SYSCALL32_ignore`).
+/// number, ebp = second argument; esp = user's; gs = user's; RFLAGS masked by
+/// SFMASK; r8 to r15 mean nothing to 32-bit code.
+///
+/// ```text
+/// STACK_TOP      ┌──────────────────────────────┐
+///            -8  │ (keeps calls aligned)        │
+///           -16  │ ss      = USER_DS            │
+///           -24  │ rsp     = esp                │
+///           -32  │ rflags  = r11                │
+///           -40  │ cs      = USER32_CS          │
+///           -48  │ rip     = landing pad        │
+///           -56  │ orig_rax = eax               │
+///           -64  │ rdi rsi rdx, rcx = ebp       │
+///           -96  │ rax     = -ENOSYS            │
+///          -104  │ r8 r9 r10 r11                │
+///          -136  │ rbx rbp r12 r13 r14 r15      │ ← rsp at the call
+///                └──────────────────────────────┘
+/// ```
 ///
 /// # Safety
 /// Only the CPU may come here.
 #[unsafe(naked)]
 pub unsafe extern "C" fn entry_syscall_32() -> ! {
     naked_asm!(
-        "mov eax, {enosys}",
-        ".byte 0x0f, 0x07",     // SYSRET without REX.W: back to compatibility mode
-        enosys = const -(Errno::ENOSYS.number() as i32),
+        "swapgs",                                  // gs = this CPU's block
+        "mov r8d, esp",                            // r8 = user's esp
+        "mov rsp, gs:[{stack}]",                   // own stack from here on
+        "push {user_ds}",
+        "push r8",
+        "push r11",
+        "push {user32_cs}",
+        "push qword ptr gs:[{landing_pad}]",
+        "mov eax, eax",                            // the number has 32 bits
+        "push rax",
+        "push rdi",
+        "push rsi",
+        "mov ecx, ebp",                            // rcx = second argument
+        push_registers!("{enosys}"),               // the frame is complete
+        "inc qword ptr gs:[{count}]",
+        "mov rdi, rsp",
+        "call {dispatch}",
+        "jmp {leave}",
+        stack = const offset_of!(PerCpu, syscall_stack),
+        landing_pad = const offset_of!(PerCpu, landing_pad),
+        enosys = const -(Errno::ENOSYS.number() as i64),
+        count = const COUNTERS as usize + offset_of!(Counters, syscall_compat_native),
+        dispatch = sym syscall::fast_syscall_32,
+        leave = sym leave::return_to_compat,
+        user_ds = const selector::USER_DS,
+        user32_cs = const selector::USER32_CS,
     )
 }

@@ -1,13 +1,83 @@
-//! The door of SYSENTER, which Intel has in long mode (Intel SDM vol. 2B,
-//! "SYSENTER").
+//! The door of SYSENTER, which Intel has in long mode, for 32-bit and for
+//! 64-bit code (Intel SDM vol. 2B, "SYSENTER"; Linux: `entry_SYSENTER_compat`).
+//!
+//! SYSENTER keeps neither RIP nor RSP. So the vDSO's `__kernel_vsyscall` puts
+//! ESP into EBP before, EBP onto the stack, and the call returns to a fixed
+//! place in the vDSO, the landing pad, whoever made it. A 64-bit program gets
+//! there too, in compatibility mode, as in Linux: it does not live on.
 
+use super::{leave, push_registers};
+use crate::arch::percpu::{COUNTERS, PerCpu};
+use crate::syscall;
 use core::arch::naked_asm;
+use core::mem::offset_of;
+use trapgate_abi::counters::Counters;
+use trapgate_abi::x86::{rflags, selector};
+use trapgate_abi::{Errno, PtRegs};
 
 /// SYSENTER_EIP points here.
+///
+/// On arrival: ring 0, 64-bit mode; rsp = SYSENTER_ESP, this CPU's kernel
+/// stack; eax = number, ebp = user ESP, gs = user's; interrupts off, VM and RF
+/// clear, but all other flags the user's: direction, alignment check, nested
+/// task, and the trap flag, with which every instruction up to
+/// `sysenter_flags_are_ours` raises #DB. `vectors::exception` lets those go on.
+///
+/// ```text
+/// STACK_TOP      ┌──────────────────────────────┐
+///            -8  │ (keeps calls aligned)        │ ← SYSENTER_ESP
+///           -16  │ ss      = USER_DS            │
+///           -24  │ rsp     = rbp                │
+///           -32  │ rflags  = user's, IF set     │
+///           -40  │ cs      = USER32_CS          │
+///           -48  │ rip     = landing pad        │
+///           -56  │ orig_rax = eax               │
+///           -64  │ rdi rsi rdx rcx              │
+///           -96  │ rax     = -ENOSYS            │
+///          -104  │ r8 r9 r10 r11                │
+///          -136  │ rbx rbp r12 r13 r14 r15      │ ← rsp at the call
+///                └──────────────────────────────┘
+/// ```
 ///
 /// # Safety
 /// Only the CPU may come here.
 #[unsafe(naked)]
 pub unsafe extern "C" fn entry_sysenter() -> ! {
-    naked_asm!("ud2")
+    naked_asm!(
+        "swapgs",                                  // gs = this CPU's block
+        "push {user_ds}",
+        "push rbp",                                // the vDSO's copy of ESP
+        "pushfq",
+        "or dword ptr [rsp], {interrupts}",        // SYSENTER has cleared it
+        "push {user32_cs}",
+        "push qword ptr gs:[{landing_pad}]",
+        "mov eax, eax",                            // the number has 32 bits
+        "push rax",
+        "push rdi",
+        "push rsi",
+        push_registers!("{enosys}"),               // the frame is complete
+        "cld",                                     // the ABI's direction
+        "test dword ptr [rsp + {rflags}], {not_ours}",
+        "jz 2f",
+        "push {fixed}",
+        "popfq",
+        "2:",                                      // TF, NT and AC clear
+        ".globl sysenter_flags_are_ours",
+        "sysenter_flags_are_ours:",
+        "inc qword ptr gs:[{count}]",
+        "mov rdi, rsp",
+        "call {dispatch}",
+        "jmp {leave}",
+        interrupts = const rflags::IF,
+        landing_pad = const offset_of!(PerCpu, landing_pad),
+        enosys = const -(Errno::ENOSYS.number() as i64),
+        rflags = const offset_of!(PtRegs, rflags),
+        not_ours = const rflags::TF | rflags::NT | rflags::AC,
+        fixed = const rflags::FIXED,
+        count = const COUNTERS as usize + offset_of!(Counters, sysenter_native),
+        dispatch = sym syscall::fast_syscall_32,
+        leave = sym leave::return_to_compat,
+        user_ds = const selector::USER_DS,
+        user32_cs = const selector::USER32_CS,
+    )
 }

@@ -4,7 +4,7 @@
 //! where the CPU pushed none) and the vector. Stubs stand [`VECTOR_STRIDE`]
 //! bytes apart from the image's first byte on, so that the IDT is a constant.
 
-use super::{int80, leave, pop_registers, push_registers};
+use super::{int80, leave, pop_registers, push_registers, sysenter};
 use crate::arch::percpu::PerCpu;
 use crate::fault;
 use core::arch::{global_asm, naked_asm};
@@ -62,8 +62,9 @@ global_asm!(
 /// From any vector that found a usable stack.
 ///
 /// On arrival: ring 0, interrupts off; gs = user's if cs on the stack is ring
-/// 3's, or if rip is that of the IRETQ to ring 3; else this CPU's block; general
-/// registers those of what was interrupted.
+/// 3's, or if rip is that of the IRETQ to ring 3; else this CPU's block, or
+/// either for the #DB of a program that went through SYSENTER with TF set;
+/// general registers those of what was interrupted.
 ///
 /// ```text
 ///   +48  │ ss rsp rflags cs rip    │ pushed by the CPU
@@ -94,6 +95,16 @@ unsafe extern "C" fn exception() -> ! {
         "lea rax, [rip + {iret}]",
         "cmp rax, [rsp + {rip}]",
         "je 5f",
+        "cmp esi, {db}",
+        "jne 7f",
+        "lea rcx, [rip + {sysenter}]",
+        "mov rax, [rsp + {rip}]",
+        "sub rax, rcx",
+        "lea rdx, [rip + sysenter_flags_are_ours]",
+        "sub rdx, rcx",
+        "cmp rax, rdx",
+        "jbe 8f",                             // the user's TF: not ours to take
+        "7:",
         "cmp qword ptr gs:[{smap}], 0",
         "je 4f",
         "clac",                               // IRETQ brings AC back
@@ -102,6 +113,7 @@ unsafe extern "C" fn exception() -> ! {
         "sub rsp, 8",
         "call {from_kernel}",
         "add rsp, 8",
+        "8:",
         pop_registers!(),
         "add rsp, 8",
         "iretq",
@@ -118,6 +130,8 @@ unsafe extern "C" fn exception() -> ! {
         rip = const offset_of!(PtRegs, rip),
         smap = const offset_of!(PerCpu, smap),
         iret = sym leave::iret_to_user,
+        db = const vector::DB,
+        sysenter = sym sysenter::entry_sysenter,
         bad_iret = sym fault::bad_iret,
         from_user = sym fault::exception_from_user,
         from_kernel = sym fault::exception_from_kernel,

@@ -1,5 +1,6 @@
 //! Memory: mmap(2), munmap(2), mprotect(2), mremap(2), madvise(2), brk(2).
 
+use crate::arch::percpu;
 use crate::mm::AddressSpace;
 use crate::mm::space::{Move, Place, Window};
 use crate::mm::vma::Prot;
@@ -113,8 +114,20 @@ pub(super) fn remap_memory(
         (false, true) => Move::Within(window),
         (false, false) => Move::Never,
     };
-    memory().remap(address, old_length, new_length, to)
+    let moved = memory().remap(address, old_length, new_length, to)?;
+    move_landing_pad(address, old_length, moved);
+    Ok(moved)
 }
+
+/// The landing pad of the fast 32-bit doors moves with the vDSO (Linux:
+/// `vdso_mremap`).
+fn move_landing_pad(from: u64, length: u64, to: u64) {
+    let offset = percpu::get!(landing_pad).wrapping_sub(from);
+    if offset < length {
+        percpu::set!(landing_pad, to + offset);
+    }
+}
+
 syscall_define! {
     /// brk(2): the system call, which answers where the heap ends.
     fn brk(address: u64) { Ok(memory().set_brk(address)) }

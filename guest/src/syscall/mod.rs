@@ -11,6 +11,7 @@ use crate::arch::cpu::clamp_index_nospec;
 use crate::arch::percpu;
 use crate::log::log;
 use crate::sys::signal;
+use crate::user::UserPtr;
 use table::{SYS_CALL_TABLE_32, SYS_CALL_TABLE_64, SYS_CALL_TABLE_X32};
 use trapgate_abi::PtRegs;
 use trapgate_abi::log::{Event, Level};
@@ -37,6 +38,22 @@ pub extern "C" fn syscall_64(regs: &mut PtRegs) {
 pub extern "C" fn syscall_32(regs: &mut PtRegs) {
     regs.rax = call::<{ I386_COUNT as u32 }, _>(&SYS_CALL_TABLE_32, regs.orig_rax as u32, regs);
     exit_work(regs);
+}
+
+/// A call of the i386 ABI by SYSENTER or by SYSCALL from compatibility mode,
+/// which both leave the sixth argument on the user's stack (Linux:
+/// `do_fast_syscall_32`).
+pub extern "C" fn fast_syscall_32(regs: &mut PtRegs) {
+    match UserPtr::<u32>::new(u64::from(regs.rsp as u32)).read() {
+        Ok(sixth) => {
+            regs.rbp = sixth.into();
+            syscall_32(regs);
+        }
+        Err(error) => {
+            regs.rax = error.number().wrapping_neg();
+            exit_work(regs);
+        }
+    }
 }
 
 /// A number beyond x86-64's: x32's bit, or nothing.

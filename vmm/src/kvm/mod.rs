@@ -4,9 +4,11 @@
 pub mod cpuid;
 pub(crate) mod kick;
 pub mod kind;
+pub mod maker;
 pub mod state;
 pub mod stats_fd;
 pub mod vm;
 
 pub use kind::Kind;
+pub use maker::Maker;
 pub use vm::Vm;

@@ -1,8 +1,8 @@
 //! The state a vCPU starts in: straight in 64-bit mode, with everything set
 //! that is mere data, so that the kernel needs no exit to set it.
 
-use super::Kind;
 use super::cpuid::Features;
+use super::{Kind, Maker};
 use crate::kernel::Kernel;
 use kvm_bindings::{kvm_dtable, kvm_msr_entry, kvm_regs, kvm_segment, kvm_sregs};
 use trapgate_abi::kernel_note::KernelNote;
@@ -86,14 +86,26 @@ pub fn regs(kernel: &Kernel) -> kvm_regs {
     }
 }
 
-/// SYSCALL's MSRs.
-pub fn msrs(kernel: &Kernel) -> [kvm_msr_entry; 4] {
+/// The MSRs of SYSCALL and SYSENTER.
+///
+/// Where the maker has no SYSENTER in long mode, its code segment is null: an
+/// emulator that executes it nevertheless raises #GP.
+pub fn msrs(kernel: &Kernel, maker: Maker) -> [kvm_msr_entry; 7] {
     let entry = |index, data| kvm_msr_entry { index, data, ..kvm_msr_entry::default() };
+    // 8 bytes keep calls aligned after the 21 pushes of the entry.
+    let stack = PERCPU_BASE + percpu::STACK_TOP - 8;
+    let [cs, esp, eip] = match maker {
+        Maker::Intel => [selector::KERNEL_CS.into(), stack, kernel.note.sysenter],
+        Maker::Amd => [0; 3],
+    };
     [
         entry(msr::STAR, STAR),
         entry(msr::LSTAR, kernel.note.syscall64),
         entry(msr::CSTAR, kernel.note.syscall32),
         entry(msr::SFMASK, SFMASK),
+        entry(msr::SYSENTER_CS, cs),
+        entry(msr::SYSENTER_ESP, esp),
+        entry(msr::SYSENTER_EIP, eip),
     ]
 }
 

@@ -2,7 +2,7 @@
 #![allow(unsafe_code, reason = "KVM_SET_USER_MEMORY_REGION takes an address")]
 
 use super::cpuid::{self, Features};
-use super::{Kind, state};
+use super::{Kind, Maker, state};
 use crate::Error;
 use crate::boot::Prepared;
 use crate::memory::GuestRam;
@@ -97,7 +97,7 @@ impl Vm {
             state::sregs(reset, features, &prepared.kernel.note, prepared.page_table, *kind);
         vcpu.set_sregs(&sregs).map_err(Error::kvm("KVM_SET_SREGS"))?;
         vcpu.set_regs(&state::regs(&prepared.kernel)).map_err(Error::kvm("KVM_SET_REGS"))?;
-        let entries = state::msrs(&prepared.kernel);
+        let entries = state::msrs(&prepared.kernel, Maker::of_this_cpu());
         let msrs = Msrs::from_entries(&entries)
             .map_err(|_| Error::Unsupported { what: "takes no list of MSRs".to_owned() })?;
         let set = vcpu.set_msrs(&msrs).map_err(Error::kvm("KVM_SET_MSRS"))?;
