@@ -2,8 +2,9 @@
 //! as natively.
 
 use serde_json::Value;
+use trapgate::kvm::Kind;
 use trapgate_tests::programs::C_KINDS;
-use trapgate_tests::{Case, compiled, needs_kvm, program};
+use trapgate_tests::{Case, compiled, needs_kvm, program, skip};
 
 /// The calls of a run by all doors, native and trapped.
 fn calls(stats: &Value) -> u64 {
@@ -99,5 +100,42 @@ fn what_a_program_does_to_its_vdso_ends_as_natively() {
     }
     for name in ["overmap", "change", "change-data", "not-handed-out"] {
         case.clone().args([name]).differential().expect_status(0);
+    }
+}
+
+#[test]
+fn the_32_bit_vdso_is_found_and_answers_as_the_kernel_does() {
+    needs_kvm!();
+    let Some(program) = compiled("gate.m32") else { return };
+    let case = Case::new(&program);
+    case.differential().expect_status(0).expect_stdout("by __kernel_vsyscall\n");
+    case.options(["--deny", "clock"]).sandboxed().expect_status(0);
+}
+
+#[test]
+fn a_32_bit_programs_clock_makes_no_system_call() {
+    needs_kvm!();
+    let Some(program) = compiled("gate.m32") else { return };
+    let calls = |count: &str| {
+        let (ran, stats) = Case::new(&program).args([count]).sandboxed_with_stats();
+        ran.expect_status(0);
+        calls(&stats)
+    };
+    assert_eq!(calls("0"), 1, "exit");
+    assert_eq!(calls("1000"), 1, "exit");
+}
+
+#[test]
+fn a_32_bit_c_librarys_clocks_agree_with_the_kernels() {
+    needs_kvm!();
+    if Kind::of_this_host() == Kind::Software {
+        return skip("glibc for i386, which has SSE that a software KVM does not interpret");
+    }
+    let Some(program) = compiled("clocks.m32") else { return };
+    let case = Case::new(&program);
+    case.clone().args(["agree"]).differential().expect_status(0);
+    for function in ["gettime", "coarse", "timeofday", "time"] {
+        let (none, many) = (costs(&case, function, "0"), costs(&case, function, "1000"));
+        assert_eq!(calls(&none), calls(&many), "{function} by the doors");
     }
 }
