@@ -168,7 +168,7 @@ fn neither_image_uses_vector_or_x87_registers() {
 
 /// The section of this name.
 fn text(image: &[u8]) -> &[u8] {
-    fn find<'a, H: FileHeader<Endian = LittleEndian>>(image: &'a [u8]) -> Option<&'a [u8]> {
+    fn find<H: FileHeader<Endian = LittleEndian>>(image: &[u8]) -> Option<&[u8]> {
         let sections = H::parse(image).ok()?.sections(LE, image).ok()?;
         let (_, section) = sections.section_by_name(LE, b".text")?;
         section.data(LE, image).ok()
