@@ -32,7 +32,7 @@ fn steps() -> Vec<Command> {
     vec![
         sh::cargo(&["fmt", "--all", "--check"]),
         sh::cargo(&["clippy", "--all-targets", "--", "-D", "warnings"]),
-        bare(&["trapgate-guest"]),
+        bare(&["trapgate-guest", "trapgate-vdso"]),
         bare(&["trapgate-rt", "trapgate-images", "trapgate-programs"]),
         doc,
     ]

@@ -10,6 +10,7 @@
 pub mod crossing;
 mod memory;
 mod report;
+pub mod vdso;
 
 pub use memory::{PAGE, Pages, peek, peek_u64, poke, poke_u64};
 pub use report::{Outcome, Report};
