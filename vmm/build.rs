@@ -1,6 +1,7 @@
 //! Builds what runs in the guest and hands the paths to the crate, which embeds
-//! it: the ring-0 kernel and the 64-bit programs for `x86_64-unknown-none`, the
-//! 32-bit ones for `i686-unknown-linux-musl` (without musl).
+//! it: the ring-0 kernel, the 64-bit programs and vDSO for
+//! `x86_64-unknown-none`, the 32-bit ones for `i686-unknown-linux-musl` (without
+//! musl).
 //!
 //! They get a target directory of their own: this script runs inside a cargo
 //! that holds the lock of the usual one.
@@ -17,11 +18,19 @@ const BARE_32: &str = "i686-unknown-linux-musl";
 /// no SSE.
 const FLAGS_32: &str = include_str!("../guest-rt/i386.flags");
 
+/// The 64-bit vDSO may lie anywhere, unlike what else is built for that target,
+/// and unwinders go through it.
+const FLAGS_VDSO: &str = "-Crelocation-model=pic -Cforce-unwind-tables=yes";
+
 /// What is built: variable for the crate, package, binary, target.
-const BUILT: [(&str, &str, &str, &str); 3] = [
+const BUILT: [(&str, &str, &str, &str); 7] = [
     ("TRAPGATE_KERNEL", "trapgate-guest", "trapgate-kernel", BARE),
+    ("TRAPGATE_VDSO_64", "trapgate-vdso", "trapgate-vdso", BARE),
+    ("TRAPGATE_VDSO_32", "trapgate-vdso", "trapgate-vdso", BARE_32),
     ("TRAPGATE_DOOR_PROBE", "trapgate-images", "door-probe", BARE),
     ("TRAPGATE_DOOR_PROBE_32", "trapgate-images", "door-probe", BARE_32),
+    ("TRAPGATE_BENCH_PROBE", "trapgate-images", "bench-probe", BARE),
+    ("TRAPGATE_BENCH_PROBE_32", "trapgate-images", "bench-probe", BARE_32),
 ];
 
 fn main() {
@@ -49,7 +58,11 @@ fn main() {
 
 fn build(workspace: &Path, out: &Path, package: &str, binary: &str, target: &str) {
     let cargo = env::var_os("CARGO").expect("cargo sets CARGO");
-    let status = Command::new(cargo)
+    let mut command = Command::new(cargo);
+    if package == "trapgate-vdso" {
+        command.env("CARGO_TARGET_X86_64_UNKNOWN_NONE_RUSTFLAGS", FLAGS_VDSO);
+    }
+    let status = command
         .current_dir(workspace)
         .args(["build", "--quiet", "--profile", "bare", "--target", target])
         .args(["--package", package, "--bin", binary, "--target-dir"])

@@ -35,18 +35,22 @@ wire_struct! {
         pub start: u64,
         /// End, page-aligned, exclusive.
         pub end: u64,
-        /// `PROT_*` bits of mmap(2) and [`REGION_STACK`].
+        /// `PROT_*` bits of mmap(2), [`REGION_STACK`], [`REGION_VVAR`].
         pub flags: u64,
     }
 }
 
 /// [`Region::flags`]: this is the stack; its lower part is not mapped yet.
 pub const REGION_STACK: u64 = 1 << 16;
+/// [`Region::flags`]: this is the vDSO's data page, which holds a
+/// [`ClockInfo`]; it is never written.
+pub const REGION_VVAR: u64 = 1 << 17;
 
 wire_struct! {
     /// How to get from the time-stamp counter to the time.
     ///
-    /// nanoseconds since `tsc_base` = (TSC - tsc_base) * multiplier >> 32.
+    /// nanoseconds since `tsc_base` = (TSC - tsc_base) * multiplier >> 32:
+    /// [`crate::clock`]. The program can read it, in the vDSO's data page.
     pub struct ClockInfo {
         /// The TSC's value when the clocks were read.
         pub tsc_base: u64,
@@ -118,7 +122,7 @@ pub struct BootInfo {
     pub compat: u64,
     /// Where the fast 32-bit doors return to: the address behind INT 0x80 in
     /// the vDSO's `__kernel_vsyscall`, as if it were mapped where the program's
-    /// vDSO is.
+    /// vDSO is. 0 without a vDSO.
     pub landing_pad: u64,
     /// Where the program starts.
     pub entry: u64,

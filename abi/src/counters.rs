@@ -30,6 +30,8 @@ wire_struct! {
         pub sysenter_native: u64,
         /// SYSENTER, carried out from an exception.
         pub sysenter_trapped: u64,
+        /// The vector of the last exception from which a call was carried out.
+        pub last_trap: u64,
         /// Page faults taken, of both rings.
         pub page_faults: u64,
         /// Pages mapped on demand or ahead of it.

@@ -17,8 +17,8 @@
 //!  0x20000 ├──────────────────────┤          ╎ (non-canonical)              ╎
 //!          │ per-CPU area         │          ├ 0000_7fff_ffff_f000 ─────────┤
 //!  0x10000 ├──────────────────────┤          │ stack                        │
-//!          │ log ring             │          │ mappings, growing down       │
-//!   0x4000 ├──────────────────────┤          │ …                            │
+//!          │ log ring             │          │ vDSO, its data page below    │
+//!   0x4000 ├──────────────────────┤          │ mappings, growing down       │
 //!          │ boot information     │          │ heap (brk), growing up       │
 //!   0x1000 ├──────────────────────┤          │ program                      │
 //!          │ unused               │          ├ 0000_0000_0001_0000 ─────────┤

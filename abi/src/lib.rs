@@ -10,7 +10,9 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod bench;
 pub mod boot_info;
+pub mod clock;
 pub mod counters;
 pub mod crash;
 pub mod errno;

@@ -3,6 +3,8 @@
 #![no_std]
 #![allow(unsafe_code, reason = "reads the time-stamp counter")]
 
+pub mod bench;
+
 use core::arch::asm;
 use trapgate_rt::{Args, println};
 

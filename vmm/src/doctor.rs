@@ -4,8 +4,10 @@
 //! each door is tried with a program that goes through it.
 
 use crate::config::Stdio;
-use crate::kvm::{Kind, vm};
-use crate::sandbox::{End, Sandbox};
+use crate::doors::{self, Delivery, Door, Instruction, Mode};
+use crate::kvm::{Kind, Maker, vm};
+use crate::report;
+use crate::sandbox::{End, Outcome, Sandbox};
 use crate::stats::Stats;
 use crate::{ByteSize, Error};
 use kvm_ioctls::{Cap, Kvm};
@@ -18,35 +20,25 @@ use std::time::Duration;
 
 /// Goes through the door named by its argument, and through no other.
 static DOOR_PROBE: &[u8] = include_bytes!(env!("TRAPGATE_DOOR_PROBE"));
+/// The same in 32 bits.
+static DOOR_PROBE_32: &[u8] = include_bytes!(env!("TRAPGATE_DOOR_PROBE_32"));
 
 /// Memory of the sandbox that tries a door.
 const PROBE_MEMORY: ByteSize = ByteSize(4 << 20);
 /// Longer than any door takes, on any KVM.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How a door's instruction arrives on this host.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase", tag = "delivery")]
-pub enum Delivery {
-    /// The CPU itself reached the entry point in ring 0.
-    Native,
-    /// It raised an exception, and the kernel carried the call out.
-    Trapped,
-    /// It does neither.
-    Failed {
-        /// What happened instead.
-        reason: String,
-    },
-}
-
 /// A door, tried.
 #[derive(Clone, Debug, Serialize)]
 pub struct TriedDoor {
-    /// The door's name.
-    pub name: &'static str,
+    /// The door.
+    #[serde(flatten)]
+    pub door: Door,
     /// What came of it.
     #[serde(flatten)]
     pub delivery: Delivery,
+    /// Whether the architecture promises something else.
+    pub unexpected: bool,
 }
 
 /// A capability of KVM's that trapgate uses.
@@ -109,6 +101,8 @@ pub struct Report {
     pub cpu: Cpu,
     /// The doors.
     pub doors: Vec<TriedDoor>,
+    /// The instruction that the 32-bit vDSO's `__kernel_vsyscall` uses.
+    pub kernel_vsyscall: Option<Instruction>,
     /// What is wrong.
     pub problems: Vec<Problem>,
 }
@@ -136,13 +130,14 @@ pub fn examine() -> Report {
     }
     let doors = if kvm.is_some() { try_doors() } else { Vec::new() };
     for door in &doors {
-        if let Delivery::Failed { reason } = &door.delivery {
+        if let Delivery::Failed { why } = &door.delivery {
             let advice = "report it, with the output of 'trapgate doctor --json'";
-            fatal(format!("{}: {reason}", door.name), advice);
+            fatal(format!("{}: {why}", door.door), advice);
         }
     }
     let kind = Kind::of_this_host();
-    if kvm.is_some() && kind == Kind::Software {
+    let kvm_works = kvm.is_some();
+    if kvm_works && kind == Kind::Software {
         problems.push(Problem {
             fatal: false,
             what: "this KVM is a software one: ring 0 is interpreted, every door is trapped"
@@ -161,6 +156,7 @@ pub fn examine() -> Report {
         capabilities,
         cpu: cpu(),
         doors,
+        kernel_vsyscall: kvm_works.then(kernel_vsyscall).flatten(),
         problems,
     }
 }
@@ -179,44 +175,72 @@ fn capabilities(kvm: &Kvm) -> Vec<Capability> {
     list.map(|(name, required, present)| Capability { name, required, present }).to_vec()
 }
 
-/// Tries each door of this kernel in a sandbox of its own.
+/// Tries each door in a sandbox of its own.
 fn try_doors() -> Vec<TriedDoor> {
-    let doors = [("SYSCALL, 64-bit", "syscall64"), ("INT 0x80, 64-bit", "int80")];
-    doors
-        .into_iter()
-        .map(|(name, argument)| TriedDoor { name, delivery: try_door(name, argument) })
-        .collect()
+    let maker = Maker::of_this_cpu();
+    let tried = doors::ALL.map(|door| {
+        let delivery = try_door(door, maker);
+        let unexpected = delivery.is_unexpected(door, maker);
+        TriedDoor { door, delivery, unexpected }
+    });
+    tried.to_vec()
 }
 
-fn try_door(name: &str, argument: &str) -> Delivery {
-    let outcome = Sandbox::builder()
-        .program_bytes("door-probe", DOOR_PROBE)
-        .args([argument])
-        .memory(PROBE_MEMORY)
-        .timeout(PROBE_TIMEOUT)
-        .stdin(Stdio::Closed)
-        .stdout(Stdio::Closed)
-        .stderr(Stdio::Closed)
-        .build()
-        .and_then(Sandbox::run);
-    let failed = |reason| Delivery::Failed { reason };
-    match outcome {
+fn try_door(door: Door, maker: Maker) -> Delivery {
+    let argument = match door.instruction {
+        Instruction::Syscall if door.mode == Mode::Long => "syscall64",
+        Instruction::Syscall => "syscall",
+        Instruction::Sysenter => "sysenter",
+        Instruction::Int80 => "int80",
+    };
+    let probe = match door.mode {
+        Mode::Long => DOOR_PROBE,
+        Mode::Compat => DOOR_PROBE_32,
+        Mode::Legacy => return Delivery::Failed { why: "not tried yet".to_owned() },
+    };
+    let failed = |why| Delivery::Failed { why };
+    match run_probe(probe, argument) {
         Err(error) => failed(error.to_string()),
         Ok(outcome) => match outcome.end {
-            End::Exited(0) => delivery(name, &outcome.stats),
+            End::Exited(0) => delivery(door, &outcome.stats),
             End::Exited(_) => failed("getpid through it gave a wrong answer".to_owned()),
+            End::Killed(crash) if !door.is_made_by(maker) => {
+                let (signal, _) = report::signal_name(crash.signal);
+                Delivery::Absent { why: format!("{maker} has no such door: {signal}") }
+            }
             End::Killed(crash) => failed(crash.to_string().lines().next().unwrap_or("").to_owned()),
             End::TimedOut | End::Stopped => failed("it hangs".to_owned()),
         },
     }
 }
 
-fn delivery(name: &str, stats: &Stats) -> Delivery {
-    match stats.doors.iter().find(|door| door.name == name) {
-        Some(door) if door.native > 0 && door.trapped == 0 => Delivery::Native,
-        Some(door) if door.trapped > 0 && door.native == 0 => Delivery::Trapped,
-        _ => Delivery::Failed { reason: "the kernel did not see its calls".to_owned() },
+fn run_probe(probe: &'static [u8], argument: &str) -> Result<Outcome, Error> {
+    Sandbox::builder()
+        .program_bytes("door-probe", probe)
+        .args([argument])
+        .memory(PROBE_MEMORY)
+        .timeout(PROBE_TIMEOUT)
+        .stdin(Stdio::Closed)
+        .stdout(Stdio::Closed)
+        .stderr(Stdio::Closed)
+        .build()?
+        .run()
+}
+
+fn delivery(door: Door, stats: &Stats) -> Delivery {
+    let calls = stats.calls(door);
+    match (calls, stats.last_trap) {
+        ((1.., 0), _) => Delivery::Native,
+        ((0, 1..), Some(vector)) => Delivery::Trapped { why: format!("arrives as {vector}") },
+        _ => Delivery::Failed { why: "the kernel did not see its calls".to_owned() },
     }
+}
+
+/// Which door `__kernel_vsyscall` takes: a 32-bit program calls it.
+fn kernel_vsyscall() -> Option<Instruction> {
+    let outcome = run_probe(DOOR_PROBE_32, "vsyscall").ok()?;
+    let used = |door: &&Door| door.mode == Mode::Compat && outcome.stats.calls(**door) != (0, 0);
+    doors::ALL.iter().find(used).map(|door| door.instruction)
 }
 
 fn modules() -> Vec<String> {

@@ -18,6 +18,7 @@
 pub mod boot;
 pub mod config;
 pub mod doctor;
+pub mod doors;
 pub mod error;
 pub mod exit;
 mod host;
@@ -34,6 +35,7 @@ pub mod sandbox;
 pub mod size;
 pub mod stack;
 pub mod stats;
+pub mod vdso;
 
 pub use config::{Builder, Config, Program, Stdio};
 pub use error::Error;

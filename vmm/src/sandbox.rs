@@ -12,7 +12,8 @@ use crate::memory::{GuestRam, LEAST};
 use crate::policy::Grant;
 use crate::report::{Crash, KernelReport};
 use crate::run::{self, GuestEnd};
-use crate::stats::{Phases, Stats};
+use crate::stats::{DoorCalls, Phases, Stats};
+use crate::vdso::FastDoor;
 use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io;
@@ -28,7 +29,7 @@ use trapgate_abi::boot_info::{ClockInfo, RANDOM_STOCK, feature};
 use trapgate_abi::counters::Counters;
 use trapgate_abi::hypercall::{self, Request};
 use trapgate_abi::layout::{PAGE_SIZE, PERCPU_PHYS, percpu};
-use trapgate_abi::x86::cr4;
+use trapgate_abi::x86::{cr4, vector};
 
 /// How a program ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -110,6 +111,7 @@ impl Sandbox {
             hwcap: vm.features.hwcap,
             hwcap2: if vm.features.cr4 & cr4::FSGSBASE != 0 { 1 << 1 } else { 0 },
             features: features(&vm),
+            fast_door: FastDoor::of(vm.kind, features(&vm)),
             log_level: log::max_level() as u64,
             files: services.describe_files(),
         };
@@ -203,7 +205,8 @@ impl Sandbox {
             .unwrap_or_default();
         let stats = Stats {
             kvm: vm.kind,
-            doors: Stats::doors(&counters),
+            doors: DoorCalls::of(&counters),
+            last_trap: vector::name(counters.last_trap as u8).filter(|_| counters.last_trap != 0),
             vmm_exits,
             kvm_exits: kvm_stats.as_ref().and_then(|stats| stats.get("exits")),
             irq_exits: kvm_stats.as_ref().and_then(|stats| stats.get("irq_exits")),

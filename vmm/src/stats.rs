@@ -1,5 +1,6 @@
 //! What a run cost: for `--stats`, in words and as JSON.
 
+use crate::doors::{self, Door, Instruction, Mode};
 use crate::kvm::Kind;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -26,17 +27,38 @@ impl HostCallStats {
 }
 
 /// How a door's calls arrived.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Door {
-    /// The door's name.
-    pub name: &'static str,
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DoorCalls {
+    /// The door's name; SYSENTER's has no mode, because the CPU tells none.
+    pub name: String,
     /// Calls that the CPU itself brought to the entry point.
     pub native: u64,
     /// Calls that arrived as an exception.
     pub trapped: u64,
 }
 
-impl Door {
+impl DoorCalls {
+    /// The kernel's counters, door by door.
+    pub(crate) fn of(counters: &Counters) -> Vec<DoorCalls> {
+        let counted = doors::ALL.iter().filter(|door| match door.mode {
+            Mode::Legacy => false,
+            Mode::Compat => door.instruction != Instruction::Sysenter,
+            Mode::Long => true,
+        });
+        let calls = counted.map(|&door| {
+            let (native, trapped) = door.calls(counters);
+            DoorCalls { name: DoorCalls::name(door), native, trapped }
+        });
+        calls.collect()
+    }
+
+    fn name(door: Door) -> String {
+        match door.instruction {
+            Instruction::Sysenter => door.instruction.to_string(),
+            _ => door.to_string(),
+        }
+    }
+
     /// `native`, `trapped`, both, or not used.
     pub fn delivery(&self) -> &'static str {
         match (self.native, self.trapped) {
@@ -65,7 +87,9 @@ pub struct Stats {
     /// The kind of KVM, without which no figure means anything.
     pub kvm: Kind,
     /// The doors of this kernel.
-    pub doors: Vec<Door>,
+    pub doors: Vec<DoorCalls>,
+    /// The exception from which the last trapped call was carried out.
+    pub last_trap: Option<&'static str>,
     /// Returns from KVM_RUN to the VMM.
     pub vmm_exits: u64,
     /// Exits from the guest to KVM, by KVM's own count, if it has one and it
@@ -93,20 +117,11 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// The kernel's counters as doors.
-    pub fn doors(counters: &Counters) -> Vec<Door> {
-        let door = |name, native, trapped| Door { name, native, trapped };
-        vec![
-            door("SYSCALL, 64-bit", counters.syscall64_native, counters.syscall64_trapped),
-            door("INT 0x80, 64-bit", counters.int80_native, counters.int80_trapped),
-            door("INT 0x80, compat", counters.int80_compat_native, counters.int80_compat_trapped),
-            door(
-                "SYSCALL, compat",
-                counters.syscall_compat_native,
-                counters.syscall_compat_trapped,
-            ),
-            door("SYSENTER", counters.sysenter_native, counters.sysenter_trapped),
-        ]
+    /// Calls by `door`: native, trapped. SYSENTER's are those of all modes.
+    pub fn calls(&self, door: Door) -> (u64, u64) {
+        let name = DoorCalls::name(door);
+        let found = self.doors.iter().find(|calls| calls.name == name);
+        found.map_or((0, 0), |calls| (calls.native, calls.trapped))
     }
 }
 

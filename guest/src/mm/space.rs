@@ -9,7 +9,7 @@ use super::vma::{Kind, Prot, Vma, VmaMap};
 use crate::arch::paging::{NO_ACCESS, PageTables, flush_range};
 use crate::arch::{cpu, percpu};
 use trapgate_abi::Errno;
-use trapgate_abi::boot_info::{BootInfo, REGION_STACK, feature};
+use trapgate_abi::boot_info::{BootInfo, REGION_STACK, REGION_VVAR, feature};
 use trapgate_abi::hypercall::Segment;
 use trapgate_abi::layout::{
     LARGE_PAGE_SIZE, MMAP_BASE, PAGE_SIZE, USER_END, USER_END32, USER_MIN, page_down, page_up,
@@ -140,7 +140,11 @@ impl AddressSpace {
         let tables = unsafe { PageTables::new(boot.page_table) };
         let mut vmas = VmaMap::with_capacity(USUAL_MAPPINGS);
         for region in &boot.regions[..boot.region_count as usize] {
-            let kind = if region.flags & REGION_STACK != 0 { Kind::Stack } else { Kind::Image };
+            let kind = match region.flags & (REGION_STACK | REGION_VVAR) {
+                REGION_STACK => Kind::Stack,
+                REGION_VVAR => Kind::Vvar,
+                _ => Kind::Image,
+            };
             assert!(vmas.is_free(region.start, region.end), "the VMM's regions overlap");
             let prot = Prot::from_bits(region.flags & 7).unwrap_or(Prot::NONE);
             vmas.insert(region.start, Vma { end: region.end, prot, kind })?;
@@ -335,6 +339,11 @@ impl AddressSpace {
         if !self.vmas.is_covered(start, end) {
             return Err(Errno::ENOMEM);
         }
+        // Linux: VM_MAYWRITE and VM_MAYEXEC are clear there.
+        let more_than_read = prot.allows(Prot::WRITE) || prot.allows(Prot::EXEC);
+        if more_than_read && self.vmas.any(start, end, Kind::Vvar) {
+            return Err(Errno::EACCES);
+        }
         self.vmas.protect(start, end, prot)?;
         self.tables.for_each(start, end, &mut |_, entry| {
             *entry = *entry & pte::ADDRESS | flags(prot);
@@ -482,7 +491,7 @@ impl AddressSpace {
         let (start, end) = self.user_range(address, length, Errno::ENOMEM)?;
         let mut at = start;
         while let Some((first, vma)) = self.vmas.find_from(at).filter(|(first, _)| *first < end) {
-            if !matches!(vma.kind, Kind::Shared | Kind::Image) {
+            if !matches!(vma.kind, Kind::Shared | Kind::Image | Kind::Vvar) {
                 self.release(first.max(start), vma.end.min(end));
             }
             at = vma.end;

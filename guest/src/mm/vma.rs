@@ -45,6 +45,8 @@ pub enum Kind {
     Shared,
     /// A segment of the program: as Shared, for its file is not here.
     Image,
+    /// The vDSO's data page: as Image, and only ever read.
+    Vvar,
     /// The heap of brk(2).
     Heap,
     /// The stack.
@@ -111,6 +113,12 @@ impl VmaMap {
             }
         }
         true
+    }
+
+    /// Whether any mapping in `start..end` is of this kind.
+    pub fn any(&self, start: u64, end: u64, kind: Kind) -> bool {
+        let areas = self.areas[self.index(start)..].iter();
+        areas.take_while(|(first, _)| *first < end).any(|(_, vma)| vma.kind == kind)
     }
 
     /// Adds a mapping to a free range, joined with equal neighbours.

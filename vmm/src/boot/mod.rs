@@ -5,11 +5,13 @@
 //! mapped, and all of it lies together at the bottom of RAM.
 
 mod page_tables;
+mod vdso;
 
 use crate::image::{Class, Image, Prot};
 use crate::kernel::{Kernel, Piece};
 use crate::memory::{GuestRam, LEAST, OutOfRam};
 use crate::stack::{self, AuxValues, StackRequest, WordSize};
+use crate::vdso::{FastDoor, Vdso};
 use crate::{ByteSize, Error};
 use page_tables::{Frames, PageTables};
 use trapgate_abi::ABI_VERSION;
@@ -51,6 +53,8 @@ pub struct Start<'a> {
     pub hwcap2: u64,
     /// `feature` bits for the kernel.
     pub features: u64,
+    /// The door of the 32-bit vDSO.
+    pub fast_door: FastDoor,
     /// The least log level that matters, as `log::LevelFilter`'s number.
     pub log_level: u64,
     /// Standard files.
@@ -67,17 +71,22 @@ pub struct Prepared {
     pub load_bias: u64,
     /// Bytes at the bottom of RAM that hold something.
     pub used: u64,
+    /// Physical address of the vDSO's data page.
+    data_page: Option<u64>,
     info: BootInfo,
 }
 
 impl Prepared {
-    /// Writes the boot information; the last thing before the first
-    /// instruction, because it carries the time.
+    /// Writes the boot information and the vDSO's data page; the last thing
+    /// before the first instruction, because they carry the time.
     ///
     /// # Errors
     /// Never, with RAM of [`LEAST`] bytes.
     pub fn finish(mut self, ram: &GuestRam, clock: ClockInfo) -> Result<(), OutOfRam> {
         self.info.clock = clock;
+        if let Some(physical) = self.data_page {
+            vdso::write_data_page(ram, physical, &clock)?;
+        }
         ram.write_boot_info(BOOT_INFO, &self.info)
     }
 }
@@ -93,6 +102,7 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
         Class::Elf64 => (USER_STACK_TOP, WordSize::W64, "x86_64"),
         Class::Elf32 => (USER_END32, WordSize::W32, "i686"),
     };
+    let vdso = vdso::Placed::new(Vdso::new(image.class, start.fast_door)?, image);
     let stack = stack::build(&StackRequest {
         top: stack_top,
         limit: stack::DEFAULT_LIMIT,
@@ -109,11 +119,14 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
             entry: image.entry,
             hwcap: start.hwcap,
             hwcap2: start.hwcap2,
+            sysinfo: vdso.as_ref().and_then(vdso::Placed::vsyscall),
+            sysinfo_ehdr: vdso.as_ref().map(vdso::Placed::base),
             ..AuxValues::default()
         },
     })?;
 
-    let needed = LEAST + image.memory_size() + stack.bytes.len() as u64 + STACK_AHEAD;
+    let lent = vdso.as_ref().map_or(0, vdso::Placed::size);
+    let needed = LEAST + image.memory_size() + lent + stack.bytes.len() as u64 + STACK_AHEAD;
     let too_small = || Error::MemoryTooSmall {
         name: start.name.to_owned(),
         given: ByteSize(ram.size()),
@@ -125,11 +138,13 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
     ram.advise_large_pages(needed);
     let kernel = Kernel::load(kernel, ram)?;
     let (low_end, high_end) = ram.ends();
-    let mut builder = Builder { ram, frames: Frames::new(kernel.end(), low_end), regions: vec![] };
+    let frames = Frames::new(kernel.end(), low_end);
+    let mut builder = Builder { ram, frames, regions: vec![], data_page: None };
     let mut tables = PageTables::new(&mut builder.frames).ok_or_else(too_small)?;
     builder
         .kernel(&mut tables, &kernel)
         .and_then(|()| builder.program(&mut tables, image, start.bytes))
+        .and_then(|()| builder.vdso(&mut tables, vdso.as_ref()))
         .and_then(|()| builder.stack(&mut tables, image, stack_top, &stack.bytes))
         .ok_or_else(too_small)?;
     tables.write(ram).map_err(|_| too_small())?;
@@ -137,6 +152,7 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
         return Err(Error::Kernel(format!("{} segments", builder.regions.len())));
     }
 
+    builder.regions.sort_by_key(|region| region.start);
     let mut regions = [Region::default(); MAX_REGIONS];
     regions[..builder.regions.len()].copy_from_slice(&builder.regions);
     let mut random_stock = [0; RANDOM_STOCK];
@@ -150,7 +166,7 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
         free: [Range { start: used, end: low_end }, Range { start: HIGH_RAM_START, end: high_end }],
         page_table: tables.root(),
         compat: (image.class == Class::Elf32).into(),
-        landing_pad: 0,
+        landing_pad: vdso.as_ref().map_or(0, vdso::Placed::landing_pad),
         entry: image.entry,
         stack_pointer: stack.pointer,
         brk: image.brk,
@@ -162,7 +178,14 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
         region_count: builder.regions.len() as u64,
         regions,
     };
-    Ok(Prepared { kernel, page_table: tables.root(), load_bias: image.load_bias, used, info })
+    Ok(Prepared {
+        kernel,
+        page_table: tables.root(),
+        load_bias: image.load_bias,
+        used,
+        data_page: builder.data_page,
+        info,
+    })
 }
 
 /// Where things go, one after the other. Methods answer `None` if RAM ends.
@@ -170,6 +193,8 @@ struct Builder<'a> {
     ram: &'a GuestRam,
     frames: Frames,
     regions: Vec<Region>,
+    /// Physical address of the vDSO's data page.
+    data_page: Option<u64>,
 }
 
 /// Flags of the kernel's own pages. Accessed and dirty are set ahead, so that

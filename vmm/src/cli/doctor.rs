@@ -4,7 +4,8 @@ use anstream::stdout;
 use anstyle::{AnsiColor, Style};
 use clap::Args as ClapArgs;
 use std::io::{self, ErrorKind, Write};
-use trapgate::doctor::{self, Delivery, Report};
+use trapgate::doctor::{self, Report};
+use trapgate::doors::{Delivery, Door, Instruction, Mode};
 use trapgate::error::status;
 
 /// Options of `trapgate doctor`.
@@ -15,6 +16,8 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
 }
+
+const MODES: [Mode; 3] = [Mode::Long, Mode::Compat, Mode::Legacy];
 
 const HEAD: Style = Style::new().bold();
 const GOOD: Style = AnsiColor::Green.on_default();
@@ -86,14 +89,7 @@ fn print(out: &mut Vec<u8>, report: &Report) -> io::Result<()> {
 
     if !report.doors.is_empty() {
         head(out, "Doors, tried")?;
-    }
-    for door in &report.doors {
-        let (style, text) = match &door.delivery {
-            Delivery::Native => (GOOD, "native"),
-            Delivery::Trapped => (MIDDLING, "trapped: arrives as an exception, and is carried out"),
-            Delivery::Failed { reason } => (BAD, reason.as_str()),
-        };
-        row(out, door.name, style, text)?;
+        print_doors(out, report)?;
     }
 
     if report.usable {
@@ -104,6 +100,53 @@ fn print(out: &mut Vec<u8>, report: &Report) -> io::Result<()> {
     for problem in &report.problems {
         let style = if problem.fatal { BAD } else { MIDDLING };
         writeln!(out, "  {style}{}{style:#}\n    {}", problem.what, problem.advice)?;
+    }
+    Ok(())
+}
+
+/// The matrix of instruction and mode, then what needs words.
+fn print_doors(out: &mut Vec<u8>, report: &Report) -> io::Result<()> {
+    write!(out, "  {:<20}", "")?;
+    for mode in MODES {
+        write!(out, " {mode:<9}")?;
+    }
+    writeln!(out)?;
+    for instruction in [Instruction::Syscall, Instruction::Sysenter, Instruction::Int80] {
+        write!(out, "  {instruction:<20}")?;
+        for mode in MODES {
+            let wanted = Door { instruction, mode };
+            let Some(tried) = report.doors.iter().find(|tried| tried.door == wanted) else {
+                continue;
+            };
+            let style = match &tried.delivery {
+                Delivery::Native => GOOD,
+                Delivery::Trapped { .. } => MIDDLING,
+                Delivery::Absent { .. } => Style::new(),
+                Delivery::Failed { .. } => BAD,
+            };
+            // Padded before it is styled: escapes have no width.
+            let word = format!("{:<9}", tried.delivery.word());
+            write!(out, " {style}{word}{style:#}")?;
+        }
+        writeln!(out)?;
+    }
+    if let Some(picked) = report.kernel_vsyscall {
+        row(out, "__kernel_vsyscall", Style::new(), &format!("{picked}"))?;
+    }
+    for tried in &report.doors {
+        let Some(why) = tried.delivery.why() else { continue };
+        let note = match (&tried.delivery, tried.unexpected) {
+            (Delivery::Trapped { .. } | Delivery::Absent { .. }, true) => {
+                "; the architecture has it, this KVM does not deliver it"
+            }
+            _ => "",
+        };
+        row(
+            out,
+            &tried.door.to_string(),
+            Style::new(),
+            &format!("{}: {why}{note}", tried.delivery.word()),
+        )?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use std::arch::x86_64::__cpuid;
+use std::fmt;
 
 /// The two families of makers, as far as their doors differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -31,6 +32,15 @@ impl Maker {
             b"AuthenticAMD" | b"HygonGenuine" => Maker::Amd,
             _ => Maker::Intel,
         }
+    }
+}
+
+impl fmt::Display for Maker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Maker::Intel => "Intel",
+            Maker::Amd => "AMD",
+        })
     }
 }
 

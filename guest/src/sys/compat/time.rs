@@ -7,6 +7,7 @@ use crate::syscall::define::{compat_define, ia32_define};
 use crate::task::current;
 use crate::user::{UserPtr, plain_struct};
 use trapgate_abi::Errno;
+use trapgate_abi::clock::RESOLUTION_NS;
 
 plain_struct! {
     /// i386's `struct timespec` (Linux: `old_timespec32`), and its `struct
@@ -93,7 +94,7 @@ ia32_define! {
     /// clock_getres(2)
     fn clock_getres_time32(id: i32, resolution: UserPtr<Timespec32>) {
         now(id)?;
-        resolution.write_if(Timespec::from_ns(1).into()).map(|()| 0)
+        resolution.write_if(Timespec::from_ns(RESOLUTION_NS).into()).map(|()| 0)
     }
 }
 ia32_define! {

@@ -1,0 +1,94 @@
+//! What the clocks show: the one formula, for the kernel's calls
+//! (`guest::clock`) and for the vDSO's functions (`guest/vdso`), which must
+//! agree.
+
+use crate::boot_info::ClockInfo;
+
+/// Nanoseconds in a second.
+pub const NSEC_PER_SEC: u64 = 1_000_000_000;
+/// What clock_getres(2) says of every clock, in nanoseconds.
+pub const RESOLUTION_NS: u64 = 1;
+
+/// `CLOCK_*` of clock_gettime(2).
+#[allow(missing_docs, reason = "clock_gettime(2) explains each")]
+pub mod id {
+    pub const REALTIME: i32 = 0;
+    pub const MONOTONIC: i32 = 1;
+    pub const PROCESS_CPUTIME: i32 = 2;
+    pub const THREAD_CPUTIME: i32 = 3;
+    pub const MONOTONIC_RAW: i32 = 4;
+    pub const REALTIME_COARSE: i32 = 5;
+    pub const MONOTONIC_COARSE: i32 = 6;
+    pub const BOOTTIME: i32 = 7;
+    pub const TAI: i32 = 11;
+}
+
+/// The clocks that show `CLOCK_REALTIME`, a bit each. Bits and no `match`: a
+/// table to jump by would need addresses, and the vDSO has no relocations.
+const REALTIME: u32 = 1 << id::REALTIME | 1 << id::REALTIME_COARSE | 1 << id::TAI;
+/// The clocks that show `CLOCK_MONOTONIC`.
+const MONOTONIC: u32 =
+    1 << id::MONOTONIC | 1 << id::MONOTONIC_RAW | 1 << id::MONOTONIC_COARSE | 1 << id::BOOTTIME;
+
+/// Whether the clock's time follows from the TSC alone.
+pub const fn is_wall_clock(clock: i32) -> bool {
+    bit(clock) & (REALTIME | MONOTONIC) != 0
+}
+
+/// The clock's bit; 0 for what cannot be one.
+const fn bit(clock: i32) -> u32 {
+    if 0 <= clock && clock < 32 { 1 << clock } else { 0 }
+}
+
+impl ClockInfo {
+    /// Nanoseconds from `tsc_base` to `tsc`; 0 if that is earlier.
+    #[inline(always)]
+    pub const fn elapsed(&self, tsc: u64) -> u64 {
+        let ticks = tsc.saturating_sub(self.tsc_base);
+        ((ticks as u128 * self.multiplier as u128) >> 32) as u64
+    }
+
+    /// What the clock shows at `tsc`, in nanoseconds; `None` if it is none of
+    /// those for which [`is_wall_clock`] holds.
+    #[inline(always)]
+    pub const fn read(&self, clock: i32, tsc: u64) -> Option<u64> {
+        let base = match bit(clock) {
+            bit if bit & REALTIME != 0 => self.realtime_ns,
+            bit if bit & MONOTONIC != 0 => self.monotonic_ns,
+            _ => return None,
+        };
+        Some(base + self.elapsed(tsc))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_become_nanoseconds_without_overflow() {
+        // 2 GHz: half a nanosecond a tick.
+        let info = ClockInfo { tsc_base: 1000, multiplier: 1 << 31, ..ClockInfo::default() };
+        assert_eq!(info.elapsed(1000), 0);
+        assert_eq!(info.elapsed(3000), 1000);
+        assert_eq!(info.elapsed(10), 0);
+        let century = 2_000_000_000 * 3600 * 24 * 365 * 100;
+        assert_eq!(info.elapsed(1000 + century), century / 2);
+    }
+
+    #[test]
+    fn each_clock_shows_its_time() {
+        let info = ClockInfo { tsc_base: 0, multiplier: 1 << 32, realtime_ns: 7, monotonic_ns: 3 };
+        for clock in [id::REALTIME, id::REALTIME_COARSE, id::TAI] {
+            assert_eq!(info.read(clock, 10), Some(17));
+        }
+        for clock in [id::MONOTONIC, id::MONOTONIC_RAW, id::MONOTONIC_COARSE, id::BOOTTIME] {
+            assert_eq!(info.read(clock, 10), Some(13));
+        }
+        for none in [id::PROCESS_CPUTIME, id::THREAD_CPUTIME, 8, 9, 10, 12, 31, 32, 33, -1, -6] {
+            assert_eq!(info.read(none, 10), None);
+            assert!(!is_wall_clock(none));
+        }
+        assert!((0..32).filter(|&clock| is_wall_clock(clock)).count() == 7);
+    }
+}

@@ -1,0 +1,148 @@
+//! Where a program's vDSO goes, and putting it there: the data page, which the
+//! clocks are read from, and the image behind it.
+//!
+//! ```text
+//!            │ stack, and its guard gap               │
+//! MMAP_BASE  ├────────────────────────────────────────┤
+//!            │ image, R+X: AT_SYSINFO_EHDR            │
+//!            ├────────────────────────────────────────┤
+//!            │ data page, R: ClockInfo and zeroes     │
+//!            ├────────────────────────────────────────┤
+//!            │ mappings of mmap(2), growing down      │
+//! ```
+//!
+//! Both are the program's own memory, in frames that nobody else has: it may
+//! unmap them, move them or map over them, and harms itself alone. Neither the
+//! kernel nor the VMM ever reads them again, so it would not matter either if
+//! the program wrote to them. The image may become writable, as Linux's
+//! may (there a private copy); the data page may not, as Linux's may not
+//! ([`REGION_VVAR`]).
+
+use super::{Builder, PageTables, prot_bits, user_flags};
+use crate::image::{Class, Image, Prot};
+use crate::memory::{GuestRam, OutOfRam};
+use crate::vdso::Vdso;
+use trapgate_abi::boot_info::{ClockInfo, REGION_VVAR, Region};
+use trapgate_abi::layout::{MMAP_BASE, MMAP_BASE32, PAGE_SIZE, USER_MIN};
+
+/// A vDSO that has its place.
+pub(super) struct Placed {
+    vdso: Vdso,
+    /// Address of the data page.
+    start: u64,
+}
+
+impl Placed {
+    /// The highest place below where mappings begin that no segment takes;
+    /// `None` if the program leaves no room.
+    pub(super) fn new(vdso: Vdso, image: &Image) -> Option<Placed> {
+        let mut end = match image.class {
+            Class::Elf32 => MMAP_BASE32,
+            Class::Elf64 => MMAP_BASE,
+        };
+        let mut placed = Placed { vdso, start: 0 };
+        loop {
+            let start = end.checked_sub(placed.size()).filter(|&start| start >= USER_MIN)?;
+            placed.start = start;
+            let taken = image.segments.iter().find(|taken| taken.start < end && start < taken.end);
+            match taken {
+                Some(segment) => end = segment.start,
+                None => return Some(placed),
+            }
+        }
+    }
+
+    /// What it takes of memory, data page included, in bytes.
+    pub(super) fn size(&self) -> u64 {
+        PAGE_SIZE + (self.vdso.bytes.len() as u64).next_multiple_of(PAGE_SIZE)
+    }
+
+    /// The image's address: AT_SYSINFO_EHDR.
+    pub(super) fn base(&self) -> u64 {
+        self.start + PAGE_SIZE
+    }
+
+    /// The address of `__kernel_vsyscall`: AT_SYSINFO.
+    pub(super) fn vsyscall(&self) -> Option<u64> {
+        self.vdso.vsyscall.map(|offset| self.base() + offset)
+    }
+
+    /// Where the fast 32-bit doors return to.
+    pub(super) fn landing_pad(&self) -> u64 {
+        self.base() + self.vdso.landing_pad
+    }
+}
+
+impl Builder<'_> {
+    /// The vDSO, copied and mapped.
+    pub(super) fn vdso(&mut self, tables: &mut PageTables, placed: Option<&Placed>) -> Option<()> {
+        let Some(placed) = placed else { return Some(()) };
+        let read = Prot { read: true, ..Prot::default() };
+        let exec = Prot { exec: true, ..read };
+        let (start, base, end) = (placed.start, placed.base(), placed.start + placed.size());
+        let frames = &mut self.frames;
+        let data_page = frames.take(end - start)?;
+        let image = data_page + PAGE_SIZE;
+        self.ram.write(image, &placed.vdso.bytes).ok()?;
+        tables.map(start, data_page, base - start, user_flags(read), false, frames)?;
+        tables.map(base, image, end - base, user_flags(exec), false, frames)?;
+        self.regions.extend([
+            Region { start, end: base, flags: prot_bits(read) | REGION_VVAR },
+            Region { start: base, end, flags: prot_bits(exec) },
+        ]);
+        self.data_page = Some(data_page);
+        Some(())
+    }
+}
+
+/// Writes the data page: these four words, and nothing else that the VMM or
+/// the kernel knows.
+pub(super) fn write_data_page(
+    ram: &GuestRam,
+    physical: u64,
+    clock: &ClockInfo,
+) -> Result<(), OutOfRam> {
+    ram.write_words(physical, &clock.to_words())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::Segment;
+    use crate::vdso::FastDoor;
+
+    fn place(class: Class, taken: &[(u64, u64)]) -> Option<u64> {
+        let prot = Prot::default();
+        let segment = |&(start, end)| Segment { start, end, prot, file: 0..0, data_start: start };
+        let image = Image {
+            class,
+            entry: 0,
+            segments: taken.iter().map(segment).collect(),
+            phdr_addr: 0,
+            phdr_entry_size: 0,
+            phdr_count: 0,
+            load_bias: 0,
+            brk: 0,
+            exec_stack: false,
+        };
+        let vdso = Vdso::new(class, FastDoor::Int80).unwrap();
+        Placed::new(vdso, &image).map(|placed| placed.start)
+    }
+
+    #[test]
+    fn it_is_where_mappings_would_begin() {
+        assert_eq!(place(Class::Elf64, &[(0x40_0000, 0x41_0000)]), Some(MMAP_BASE - 0x2000));
+        assert_eq!(place(Class::Elf32, &[]), Some(MMAP_BASE32 - 0x2000));
+    }
+
+    #[test]
+    fn a_segment_in_the_way_pushes_it_down() {
+        let base = MMAP_BASE;
+        assert_eq!(place(Class::Elf64, &[(base - 0x1000, base)]), Some(base - 0x3000));
+        assert_eq!(place(Class::Elf64, &[(base, base + 0x1000)]), Some(base - 0x2000));
+        let two = [(base - 0x9000, base - 0x2000), (base - 0x1000, base)];
+        assert_eq!(place(Class::Elf64, &two), Some(base - 0xb000));
+        assert_eq!(place(Class::Elf32, &[(0x1_2000, MMAP_BASE32)]), Some(0x1_0000));
+        assert_eq!(place(Class::Elf32, &[(0x1_1000, MMAP_BASE32)]), None, "no room at all");
+    }
+}
