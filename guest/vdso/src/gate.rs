@@ -33,22 +33,22 @@ global_asm!(
     ".type __kernel_vsyscall, @function",
     "__kernel_vsyscall:",
     ".cfi_startproc",
-    "push ecx",              // SYSENTER: the kernel returns esp in it
+    "push ecx", // SYSENTER: the kernel returns esp in it
     ".cfi_adjust_cfa_offset 4",
     ".cfi_rel_offset ecx, 0",
-    "push edx",              // SYSENTER: the kernel returns eip in it
+    "push edx", // SYSENTER: the kernel returns eip in it
     ".cfi_adjust_cfa_offset 4",
     ".cfi_rel_offset edx, 0",
-    "push ebp",              // where the kernel looks for argument 6
+    "push ebp", // where the kernel looks for argument 6
     ".cfi_adjust_cfa_offset 4",
     ".cfi_rel_offset ebp, 0",
     ".globl vsyscall_slot",
     "vsyscall_slot:",
-    ".fill 4, 1, 0x90",      // or: mov ebp, esp; sysenter
-                             // or: mov ebp, ecx; syscall
-    "int 0x80",              // also a restarted call's way in, with all registers
+    ".fill 4, 1, 0x90", // or: mov ebp, esp; sysenter
+    // or: mov ebp, ecx; syscall
+    "int 0x80", // also a restarted call's way in, with all registers
     ".globl int80_landing_pad",
-    "int80_landing_pad:",    // eax = the result
+    "int80_landing_pad:", // eax = the result
     "pop ebp",
     ".cfi_restore ebp",
     ".cfi_adjust_cfa_offset -4",

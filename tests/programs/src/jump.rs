@@ -66,6 +66,8 @@ unsafe extern "C" fn go(jump: &Jump) -> u64 {
         "mov [rip + {way} + 8], rsp",
         "mov rax, [rdi + 8*12]",
         "mov [rip + {way}], rax",
+        "push {plain}",
+        "popfq",                   // no flag from whoever was here before
         "mov rax, [rdi]",
         "mov rbx, [rdi + 8*1]",
         "mov rcx, [rdi + 8*2]",
@@ -84,6 +86,7 @@ unsafe extern "C" fn go(jump: &Jump) -> u64 {
         "mov r15d, 0",
         "jmp [rip + {way}]",
         way = sym WAY,
+        plain = const crate::crossing::PLAIN_FLAGS,
     )
 }
 

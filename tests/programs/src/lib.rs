@@ -21,7 +21,7 @@ mod report;
 #[cfg(target_arch = "x86_64")]
 pub use calls::{address, call, call_i386};
 #[cfg(target_arch = "x86_64")]
-pub use memory::{PAGE, Pages, peek, peek_u64, poke, poke_u64};
+pub use memory::{PAGE, Pages, map_at, peek, peek_u64, poke, poke_u64};
 pub use report::{Outcome, Report};
 
 /// A descriptor that is never open here.

@@ -59,11 +59,14 @@ unsafe extern "C" fn go(jump: &Jump) -> u32 {
         "mov [{way}], eax",
         "mov eax, [ebx + 12]",
         "mov [{way} + 4], eax",
+        "push {plain}",
+        "popfd",                   // no flag from whoever was here before
         "mov esp, ebx",
         "popad",                   // all but esp = the jump's
         "mov esp, [{way} + 4]",
         "jmp dword ptr [{way}]",
         way = sym WAY,
+        plain = const crate::crossing::PLAIN_FLAGS,
     )
 }
 

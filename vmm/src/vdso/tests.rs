@@ -22,7 +22,8 @@ fn exports<H: FileHeader<Endian = LittleEndian>>(image: &[u8]) -> Vec<Export> {
         let weak = symbol.st_bind() == elf::STB_WEAK;
         (text(name), text(version), symbol.st_value(LE).into(), weak)
     };
-    let mut exports: Vec<_> = table.enumerate().filter(|(_, it)| it.st_type() == elf::STT_FUNC).map(export).collect();
+    let mut exports: Vec<_> =
+        table.enumerate().filter(|(_, it)| it.st_type() == elf::STT_FUNC).map(export).collect();
     assert_eq!(exports.len() + 1, table.len(), "all but the first, which is none, are functions");
     exports.sort();
     exports
@@ -87,7 +88,8 @@ fn the_64_bit_image_has_linuxs_functions_and_their_weak_names() {
 #[test]
 fn the_32_bit_image_has_linuxs_functions() {
     let exports = exports::<Ehdr32>(IMAGE_32);
-    let gate: Vec<_> = exports.iter().filter(|it| it.1 == "LINUX_2.5").map(|it| &it.0[..]).collect();
+    let gate: Vec<_> =
+        exports.iter().filter(|it| it.1 == "LINUX_2.5").map(|it| &it.0[..]).collect();
     assert_eq!(gate, ["__kernel_rt_sigreturn", "__kernel_sigreturn", "__kernel_vsyscall"]);
 }
 
@@ -113,9 +115,8 @@ fn gate_code(door: FastDoor) -> (Vec<Mnemonic>, u64) {
 #[test]
 fn the_slot_holds_the_door_and_int80_is_behind_it() {
     use Mnemonic::{Int, Mov, Nop, Pop, Push, Ret, Syscall, Sysenter};
-    let around = |slot: &[Mnemonic]| {
-        [&[Push, Push, Push], slot, &[Int, Pop, Pop, Pop, Ret]].concat()
-    };
+    let around =
+        |slot: &[Mnemonic]| [&[Push, Push, Push], slot, &[Int, Pop, Pop, Pop, Ret]].concat();
     assert_eq!(gate_code(FastDoor::Sysenter).0, around(&[Mov, Sysenter]));
     assert_eq!(gate_code(FastDoor::Syscall).0, around(&[Mov, Syscall]));
     assert_eq!(gate_code(FastDoor::Int80).0, around(&[Nop; 4]));

@@ -19,7 +19,7 @@ use trapgate_abi::Errno;
 use trapgate_abi::errno::from_return;
 use trapgate_abi::syscall::{nr32, nr64};
 use trapgate_programs::jump::{Jump, back_address};
-use trapgate_programs::{BAD_FD, MINUS_ONE, PAGE, Report, USER_END, call, poke, poke_u64};
+use trapgate_programs::{BAD_FD, PAGE, Report, USER_END, call, map_at, poke, poke_u64};
 use trapgate_rt::{Args, eprintln};
 
 trapgate_rt::entry!(main);
@@ -27,7 +27,6 @@ trapgate_rt::entry!(main);
 const CODE: u64 = 0x2000_0000;
 const STACK: u64 = 0x2100_0000;
 const READ: u64 = 1;
-const READ_WRITE: u64 = 3;
 const READ_EXECUTE: u64 = 5;
 const MAP_PRIVATE_ANONYMOUS_FIXED: u64 = 0x32;
 const RET: u8 = 0xc3;
@@ -55,7 +54,7 @@ fn main(args: Args) -> i32 {
             return 2;
         }
     };
-    map(CODE, 2);
+    map_at(CODE, 2);
     poke(CODE, MOV_EAX);
     for (at, byte) in (at..).zip([first, second, RET]) {
         poke(at, byte);
@@ -76,7 +75,7 @@ fn main(args: Args) -> i32 {
 
 /// The registers and the stack of the call.
 fn registers(number: u32, rip: u64) -> Jump {
-    map(STACK, 1);
+    map_at(STACK, 1);
     let rsp = STACK + 0x800;
     poke_u64(rsp, back_address());
     Jump {
@@ -130,11 +129,6 @@ unsafe extern "C" fn replace_last_page() {
         flags = const MAP_PRIVATE_ANONYMOUS_FIXED,
         fd = const BAD_FD,
     )
-}
-
-fn map(address: u64, pages: u64) {
-    let arguments = [address, pages * PAGE, READ_WRITE, MAP_PRIVATE_ANONYMOUS_FIXED, MINUS_ONE, 0];
-    call(nr64::MMAP, &arguments).expect("memory at a fixed address");
 }
 
 fn protect(address: u64, pages: u64, protection: u64) {

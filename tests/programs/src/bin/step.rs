@@ -11,7 +11,7 @@ use core::arch::naked_asm;
 use trapgate_abi::syscall::{nr32, nr64};
 use trapgate_abi::x86::rflags;
 use trapgate_programs::jump::{Jump, back_address};
-use trapgate_programs::{BAD_FD, Report};
+use trapgate_programs::{BAD_FD, PAGE, Report, map_at, poke_u64};
 use trapgate_rt::{Args, eprintln};
 
 trapgate_rt::entry!(main);
@@ -19,9 +19,7 @@ trapgate_rt::entry!(main);
 /// What is always set.
 const PLAIN: u64 = 0x202;
 
-/// A stack that is where it is natively and in a sandbox: in the program.
-#[repr(align(16))]
-struct Stack([u64; 64]);
+const STACK: u64 = 0x2100_0000;
 
 fn main(args: Args) -> i32 {
     let (number, code): (u32, unsafe extern "C" fn()) = match args.arg(1) {
@@ -33,14 +31,15 @@ fn main(args: Args) -> i32 {
         }
     };
     let resume = args.arg(2) == Some(b"resume");
-    let mut stack = Stack([0; 64]);
-    let top = &raw mut stack.0[32] as u64;
+    map_at(STACK, 1);
+    let top = STACK + PAGE / 2;
     // What IRETQ takes: behind it, the flags, and the stack with the way back.
     let flags = PLAIN | if resume { rflags::RF } else { rflags::TF };
     let door = code as *const () as u64 + 2;
-    stack.0[32..37].copy_from_slice(&[door, 0x33, flags, top + 40, 0x2b]);
-    stack.0[37] = back_address();
-    core::hint::black_box(&mut stack);
+    let words = [door, 0x33, flags, top + 40, 0x2b, back_address()];
+    for (index, word) in (0..).zip(words) {
+        poke_u64(top + 8 * index, word);
+    }
     let result = Jump {
         rax: number.into(),
         rbx: BAD_FD,

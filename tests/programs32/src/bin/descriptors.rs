@@ -3,7 +3,7 @@
 //!
 //! `descriptors REGISTER SELECTOR` (hexadecimal): loads a selector that is not
 //! the program's into `ds`, `es`, `fs`, `gs` or `ss`, or goes there by a far
-//! call, `cs`. Dies by a signal.
+//! return, `return`, or a far call, `call`. Dies by a signal.
 #![no_std]
 #![no_main]
 #![allow(unsafe_code, reason = "loads segment registers")]
@@ -80,7 +80,8 @@ fn load(register: &[u8], selector: u16) -> i32 {
             b"fs" => asm!("mov fs, {0:x}", in(reg) selector),
             b"gs" => asm!("mov gs, {0:x}", in(reg) selector),
             b"ss" => asm!("mov ss, {0:x}", in(reg) selector),
-            b"cs" => {
+            b"return" => asm!("push {0:e}", "push 0", "retf", in(reg) u32::from(selector)),
+            b"call" => {
                 let target = [0u16, 0, selector];
                 asm!("call fword ptr [{}]", in(reg) &target);
             }
