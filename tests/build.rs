@@ -2,6 +2,8 @@
 //! that each test executable has everything in it: the rigs have no compiler.
 //!
 //! - `tests/programs` and `images`, for `x86_64-unknown-none`;
+//! - `tests/programs32` and the door probe of `images`, for 32 bits, as
+//!   `NAME.32`;
 //! - `tests/programs/c/NAME.c` as `NAME.musl`, `NAME.gcc` and `NAME.pie`;
 //! - `tests/programs/std/NAME.rs` as `NAME.std`.
 //!
@@ -20,6 +22,9 @@ const MUSL: &str = "x86_64-unknown-linux-musl";
 /// The same for 32-bit programs.
 const MUSL_32: &str = "i686-unknown-linux-musl";
 
+/// Makes the latter as bare as the former: see vmm/build.rs.
+const FLAGS_32: &str = include_str!("../guest-rt/i386.flags");
+
 /// How a C program is made: suffix of its name, compiler, arguments.
 const C_COMPILERS: [(&str, &str, &[&str]); 3] = [
     ("musl", "musl-gcc", &["-static", "-O2"]),
@@ -36,9 +41,15 @@ fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let target = env::var("TARGET").expect("cargo sets TARGET");
     println!("cargo:rustc-env=TRAPGATE_TESTS_TARGET={target}");
-    for watched in
-        ["abi", "guest-rt", "images/Cargo.toml", "images/src", "tests/programs", "Cargo.toml"]
-    {
+    for watched in [
+        "abi",
+        "guest-rt",
+        "images/Cargo.toml",
+        "images/src",
+        "tests/programs",
+        "tests/programs32",
+        "Cargo.toml",
+    ] {
         let watched = workspace.join(watched);
         println!("cargo:rerun-if-changed={}", watched.display());
     }
@@ -75,30 +86,56 @@ fn stem(file: &Path) -> String {
     stem.to_string_lossy().into_owned()
 }
 
-/// The programs on guest-rt. They get a target directory of their own: this
-/// script runs inside a cargo that holds the lock of the usual one.
+/// The programs on guest-rt, of both widths.
 fn bare(workspace: &Path, out: &Path) -> Vec<Entry> {
-    if !target_is_installed(BARE) {
-        println!("cargo::error=the Rust target {BARE} is missing: rustup target add {BARE}");
-        return Vec::new();
+    let mut entries = Vec::new();
+    for (target, suffix, packages, directories) in [
+        (
+            BARE,
+            "",
+            &["--package=trapgate-programs", "--package=trapgate-images", "--bins"][..],
+            &["tests/programs/src/bin", "images/src/bin"][..],
+        ),
+        (
+            MUSL_32,
+            ".32",
+            &["--package=trapgate-programs32", "--bins"],
+            &["tests/programs32/src/bin"],
+        ),
+        (MUSL_32, ".32", &["--package=trapgate-images", "--bin=door-probe"], &[]),
+    ] {
+        let Some(built) = build(workspace, out, target, packages) else { return Vec::new() };
+        let sources = directories.iter().flat_map(|name| sources(&workspace.join(name), "rs"));
+        entries.extend(sources.map(|source| {
+            let name = stem(&source);
+            (format!("{name}{suffix}"), Ok(built.join(name)))
+        }));
     }
-    let target = out.join("bare");
-    let packages = ["trapgate-programs", "trapgate-images"];
+    let probe = out.join("bare").join(MUSL_32).join("bare/door-probe");
+    entries.push(("door-probe.32".to_owned(), Ok(probe)));
+    entries
+}
+
+/// Builds for a target, and says where the programs are. They get a target
+/// directory of their own: this script runs inside a cargo that holds the lock
+/// of the usual one.
+fn build(workspace: &Path, out: &Path, target: &str, what: &[&str]) -> Option<PathBuf> {
+    if !target_is_installed(target) {
+        println!("cargo::error=the Rust target {target} is missing: rustup target add {target}");
+        return None;
+    }
+    let directory = out.join("bare");
     let mut cargo = clean(env::var_os("CARGO").expect("cargo sets CARGO"));
     cargo
         .current_dir(workspace)
-        .args(["build", "--quiet", "--profile", "bare", "--bins"])
-        .args(["--target", BARE, "--target-dir"])
-        .arg(&target)
-        .args(packages.map(|package| format!("--package={package}")));
+        .args(["build", "--quiet", "--profile", "bare", "--target", target, "--target-dir"])
+        .arg(&directory)
+        .args(what)
+        .env("CARGO_TARGET_I686_UNKNOWN_LINUX_MUSL_LINKER", "rust-lld")
+        .env("CARGO_TARGET_I686_UNKNOWN_LINUX_MUSL_RUSTFLAGS", FLAGS_32.trim());
     let status = cargo.status().expect("cargo runs");
-    assert!(status.success(), "building the programs for {BARE} failed");
-    let built = target.join(BARE).join("bare");
-    ["tests/programs/src/bin", "images/src/bin"]
-        .iter()
-        .flat_map(|directory| sources(&workspace.join(directory), "rs"))
-        .map(|source| (stem(&source), Ok(built.join(stem(&source)))))
-        .collect()
+    assert!(status.success(), "building the programs for {target} failed");
+    Some(directory.join(target).join("bare"))
 }
 
 /// A C program, made one way.

@@ -149,10 +149,15 @@ impl Case {
 
     /// Starts it as an ordinary process.
     pub fn start_native(&self) -> Started {
+        self.start(self.native_command())
+    }
+
+    /// The command that runs it as an ordinary process.
+    pub(crate) fn native_command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.args).env_clear();
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
-        self.start(command)
+        command
     }
 
     /// Starts it by `trapgate run`.

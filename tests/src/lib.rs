@@ -31,12 +31,14 @@ pub mod patch;
 mod place;
 mod process;
 pub mod programs;
+mod trace;
 
 pub use case::{Case, Stdin, Stdout};
 pub use cli::trapgate;
 pub use place::{Place, counts_instructions, kvm, place, scale, skip};
 pub use process::{Ran, Started, children, shown};
 pub use programs::{Program, busybox, compiled, program};
+pub use trace::Death;
 
 /// Ends the test at once where there is no KVM: with a failure, or loudly
 /// skipped if `TRAPGATE_NO_KVM=skip`.

@@ -36,6 +36,18 @@ pub fn poke_u64(address: u64, value: u64) {
     unsafe { (address as *mut u64).write_volatile(value) }
 }
 
+/// Fresh pages at this address, readable and writable: where natively and in a
+/// sandbox all addresses shall be the same.
+///
+/// # Panics
+/// If mmap(2) fails.
+pub fn map_at(address: u64, pages: u64) {
+    const MAP_FIXED: u64 = 0x10;
+    let flags = MAP_PRIVATE_ANONYMOUS | MAP_FIXED;
+    let arguments = [address, pages * PAGE, PROT_READ_WRITE, flags, u64::MAX, 0];
+    call(nr64::MMAP, &arguments).expect("memory at a fixed address");
+}
+
 /// Some pages in a row, from mmap(2), readable and writable at first.
 #[derive(Clone, Copy)]
 pub struct Pages {
