@@ -51,7 +51,9 @@ pub mod descriptor {
     pub const KERNEL_CODE: u64 = FLAT | LONG | PRESENT | CODE_OR_DATA | CODE | WRITABLE | ACCESSED;
     /// Ring 0, data.
     pub const KERNEL_DATA: u64 = FLAT | BIG | PRESENT | CODE_OR_DATA | WRITABLE | ACCESSED;
-    /// Ring 3, compatibility-mode code.
+    /// Ring 0, 32-bit code: for the way into legacy mode.
+    pub const KERNEL32_CODE: u64 = FLAT | BIG | PRESENT | CODE_OR_DATA | CODE | WRITABLE | ACCESSED;
+    /// Ring 3, 32-bit code: compatibility mode, or legacy mode.
     pub const USER32_CODE: u64 =
         FLAT | BIG | PRESENT | DPL_3 | CODE_OR_DATA | CODE | WRITABLE | ACCESSED;
     /// Ring 3, data.
@@ -341,6 +343,7 @@ mod tests {
     fn flat_descriptors_have_the_bits_of_the_manual() {
         assert_eq!(descriptor::KERNEL_CODE, 0x00af_9b00_0000_ffff);
         assert_eq!(descriptor::KERNEL_DATA, 0x00cf_9300_0000_ffff);
+        assert_eq!(descriptor::KERNEL32_CODE, 0x00cf_9b00_0000_ffff);
         assert_eq!(descriptor::USER32_CODE, 0x00cf_fb00_0000_ffff);
         assert_eq!(descriptor::USER_DATA, 0x00cf_f300_0000_ffff);
         assert_eq!(descriptor::USER_CODE, 0x00af_fb00_0000_ffff);

@@ -136,7 +136,13 @@ fn fast_call(regs: &mut PtRegs) {
     regs.rflags = user_rflags(regs.rflags);
     regs.orig_rax = u64::from(regs.rax as u32);
     regs.rax = Errno::ENOSYS.number().wrapping_neg();
-    syscall::fast_syscall_32(regs);
+    match UserPtr::<u32>::new(u64::from(regs.rsp as u32)).read() {
+        Ok(sixth) => {
+            regs.rbp = sixth.into();
+            syscall::syscall_32(regs);
+        }
+        Err(_) => syscall::bad_stack_32(regs),
+    }
 }
 
 /// Whether this is an INT n of a vector that is not for ring 3, which some

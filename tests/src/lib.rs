@@ -21,18 +21,20 @@
 //! |---|---|
 //! | `TRAPGATE_BIN` | the `trapgate` to test; by default it is built, or the rig's |
 //! | `TRAPGATE_RIG` | `amd` or `intel`: this is that rig |
+//! | `TRAPGATE_TSC` | `instructions`: this rig's time-stamp counter counts them |
 //! | `TRAPGATE_NO_KVM` | `skip`: without KVM, skip instead of fail |
 
 mod case;
 mod cli;
 pub mod elf;
+pub mod patch;
 mod place;
 mod process;
 pub mod programs;
 
 pub use case::{Case, Stdin, Stdout};
 pub use cli::trapgate;
-pub use place::{Place, kvm, place, scale, skip};
+pub use place::{Place, counts_instructions, kvm, place, scale, skip};
 pub use process::{Ran, Started, children, shown};
 pub use programs::{Program, busybox, compiled, program};
 

@@ -25,6 +25,13 @@ pub fn place() -> Place {
     }
 }
 
+/// Whether the time-stamp counter counts instructions here, so that a figure has
+/// one right value: always in the Intel rig, and in the AMD rig if it was started
+/// so.
+pub fn counts_instructions() -> bool {
+    place() == Place::Intel || env::var("TRAPGATE_TSC").as_deref() == Ok("instructions")
+}
+
 /// The value for this place, such as how often to repeat something.
 pub fn scale<T>(host: T, amd: T, intel: T) -> T {
     match place() {

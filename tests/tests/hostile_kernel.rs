@@ -4,33 +4,15 @@
 //! The kernel is the embedded one with a few bytes of getpid(2)'s handler
 //! replaced; the program calls getpid through SYSCALL.
 
-use object::{Object, ObjectSection, ObjectSymbol};
 use std::time::Duration;
 use trapgate::{End, Error, Outcome, Sandbox, Stdio};
 use trapgate_abi::hypercall::PORT;
 use trapgate_abi::layout::{PERCPU_BASE, percpu};
+use trapgate_tests::patch::kernel_with;
 use trapgate_tests::programs::bytes;
 use trapgate_tests::{Place, needs_kvm, place, skip};
 
 const HANDLER: &str = "__x64_sys_getpid";
-
-/// The embedded kernel with `code` in the place of the handler's first bytes.
-fn kernel_with(code: &[u8]) -> Vec<u8> {
-    let mut image = trapgate::kernel::IMAGE.to_vec();
-    let offset = {
-        let file = object::File::parse(&image[..]).expect("the kernel is an ELF file");
-        let symbol = file
-            .symbols()
-            .find(|symbol| symbol.name().is_ok_and(|name| name.contains(HANDLER)))
-            .expect("the kernel has symbols");
-        let index = symbol.section_index().expect("a symbol in a section");
-        let section = file.section_by_index(index).expect("that section");
-        let (start, _) = section.file_range().expect("text is in the file");
-        (start + symbol.address() - section.address()) as usize
-    };
-    image[offset..offset + code.len()].copy_from_slice(code);
-    image
-}
 
 /// Longer than any of these takes that ends by itself.
 const LONG: Duration = Duration::from_secs(5);
@@ -40,7 +22,7 @@ fn run_with(code: &[u8], timeout: Duration) -> Result<Outcome, Error> {
     Sandbox::builder()
         .program_bytes("door-probe", bytes("door-probe").to_vec())
         .args(["syscall64"])
-        .kernel(kernel_with(code))
+        .kernel(kernel_with(HANDLER, code))
         .timeout(timeout)
         .stdin(Stdio::Closed)
         .stdout(Stdio::Closed)

@@ -2,12 +2,12 @@
 
 use iced_x86::{Code, Decoder, DecoderOptions, Formatter, GasFormatter, Instruction};
 use iced_x86::{CpuidFeature, InstructionInfoFactory};
-use object::LittleEndian;
 use object::elf::{self, FileHeader64, ProgramHeader64};
 use object::read::elf::{FileHeader, ProgramHeader};
+use object::{LittleEndian, Object, ObjectSection};
 use trapgate::image::symbols::Symbols;
 use trapgate::kernel::IMAGE;
-use trapgate_abi::layout::{PAGE_SIZE, VECTOR_STRIDE, VECTORS};
+use trapgate_abi::layout::{KERNEL_BASE, PAGE_SIZE, VECTOR_STRIDE, VECTORS};
 use trapgate_abi::x86::vector;
 
 const LE: LittleEndian = LittleEndian;
@@ -24,14 +24,20 @@ fn segments() -> Vec<&'static ProgramHeader64<LittleEndian>> {
     headers.iter().filter(|segment| segment.p_type(LE) == elf::PT_LOAD).collect()
 }
 
-/// Every instruction that is executable.
+/// Every instruction that is executable: 64-bit ones, but in the section of
+/// legacy mode, which is the last one.
 fn instructions() -> Vec<Instruction> {
+    let file = object::File::parse(IMAGE).expect("the kernel is an ELF file");
+    let legacy = file.section_by_name(".legacy").expect("it has legacy mode's code").address();
     let mut all = Vec::new();
     for segment in segments() {
         if segment.p_flags(LE).contains(elf::PF_X) {
             let code = segment.data(LE, IMAGE).expect("the segment is in the file");
             let start = segment.p_vaddr(LE);
-            all.extend(Decoder::with_ip(64, code, start, DecoderOptions::NONE).iter());
+            let (long, short) = code.split_at((legacy - start) as usize);
+            all.extend(Decoder::with_ip(64, long, start, DecoderOptions::NONE).iter());
+            let physical = legacy - KERNEL_BASE;
+            all.extend(Decoder::with_ip(32, short, physical, DecoderOptions::NONE).iter());
         }
     }
     all

@@ -76,6 +76,8 @@ pub struct Config {
     /// Whether to count what costs time to count: KVM's own statistics, and
     /// how much RAM was touched.
     pub detailed_stats: bool,
+    /// The host CPU that the vCPU stays on.
+    pub cpu: Option<usize>,
     /// The guest kernel: an ELF image of this ABI version.
     pub kernel: Cow<'static, [u8]>,
 }
@@ -91,6 +93,7 @@ impl Default for Config {
             policy: Policy::default(),
             stdio: Default::default(),
             detailed_stats: false,
+            cpu: None,
             kernel: Cow::Borrowed(kernel::IMAGE),
         }
     }
@@ -198,6 +201,12 @@ impl Builder {
     /// much RAM was touched.
     pub fn detailed_stats(mut self, on: bool) -> Self {
         self.config.detailed_stats = on;
+        self
+    }
+
+    /// Keeps the vCPU on one of the host's CPUs.
+    pub fn cpu(mut self, number: usize) -> Self {
+        self.config.cpu = Some(number);
         self
     }
 

@@ -6,10 +6,10 @@
 use crate::config::Stdio;
 use crate::doors::{self, Delivery, Door, Instruction, Mode};
 use crate::kvm::{Kind, Maker, vm};
-use crate::report;
 use crate::sandbox::{End, Outcome, Sandbox};
 use crate::stats::Stats;
 use crate::{ByteSize, Error};
+use crate::{legacy, report};
 use kvm_ioctls::{Cap, Kvm};
 use serde::Serialize;
 use std::arch::x86_64::__cpuid;
@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
+use trapgate_abi::x86::vector;
 
 /// Goes through the door named by its argument, and through no other.
 static DOOR_PROBE: &[u8] = include_bytes!(env!("TRAPGATE_DOOR_PROBE"));
@@ -130,7 +131,10 @@ pub fn examine() -> Report {
     }
     let doors = if kvm.is_some() { try_doors() } else { Vec::new() };
     for door in &doors {
-        if let Delivery::Failed { why } = &door.delivery {
+        // No program runs in legacy mode.
+        if let Delivery::Failed { why } = &door.delivery
+            && door.door.mode != Mode::Legacy
+        {
             let advice = "report it, with the output of 'trapgate doctor --json'";
             fatal(format!("{}: {why}", door.door), advice);
         }
@@ -196,7 +200,7 @@ fn try_door(door: Door, maker: Maker) -> Delivery {
     let probe = match door.mode {
         Mode::Long => DOOR_PROBE,
         Mode::Compat => DOOR_PROBE_32,
-        Mode::Legacy => return Delivery::Failed { why: "not tried yet".to_owned() },
+        Mode::Legacy => return try_legacy(door.instruction, maker),
     };
     let failed = |why| Delivery::Failed { why };
     match run_probe(probe, argument) {
@@ -211,6 +215,31 @@ fn try_door(door: Door, maker: Maker) -> Delivery {
             End::Killed(crash) => failed(crash.to_string().lines().next().unwrap_or("").to_owned()),
             End::TimedOut | End::Stopped => failed("it hangs".to_owned()),
         },
+    }
+}
+
+/// Tries a door of legacy mode: a few calls by the kernel's own ring-3 code.
+fn try_legacy(instruction: Instruction, maker: Maker) -> Delivery {
+    let door = match instruction {
+        Instruction::Syscall => legacy::Door::Syscall,
+        Instruction::Sysenter => legacy::Door::Sysenter,
+        Instruction::Int80 => legacy::Door::Int80,
+    };
+    let few = legacy::Options {
+        samples: 1,
+        batches: 1,
+        calls_per_batch: 1,
+        timeout: PROBE_TIMEOUT,
+        ..legacy::Options::new(door)
+    };
+    match legacy::measure(&few).map(|report| report.delivery) {
+        Ok(legacy::Delivery::Native) => Delivery::Native,
+        Ok(legacy::Delivery::Absent { vector }) => {
+            let name = vector::name(vector).unwrap_or("an exception");
+            Delivery::Absent { why: format!("{maker} has no such door: {name}") }
+        }
+        Ok(legacy::Delivery::NotDelivered { reason: why }) => Delivery::Failed { why },
+        Err(error) => Delivery::Failed { why: error.to_string() },
     }
 }
 

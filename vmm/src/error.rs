@@ -1,6 +1,7 @@
 //! What can go wrong before and beside the program, each with what to do, and
 //! with the status that the command line makes of it.
 
+use crate::exit::Reason;
 use crate::image::ImageError;
 use crate::report::KernelReport;
 use crate::stack::StackError;
@@ -128,7 +129,7 @@ pub enum Error {
     #[error("the VM stopped: {reason}\n{state}")]
     Stopped {
         /// The reason.
-        reason: String,
+        reason: Reason,
         /// The CPU's state.
         state: String,
     },
@@ -138,6 +139,16 @@ pub enum Error {
     /// The guest's ring 0 broke the hypercall interface's rules.
     #[error("the guest kernel made a request that is none: {0}: the sandbox was ended")]
     Malformed(trapgate_abi::hypercall::Malformed),
+    /// A measurement is asked for more than there is room for, or for nothing.
+    #[error("{given} {what} cannot be measured: ask for 1 to {most}")]
+    Amount {
+        /// Of what.
+        what: &'static str,
+        /// How many were asked for.
+        given: u64,
+        /// The most that there can be.
+        most: u64,
+    },
     /// A defect of trapgate's own.
     #[error("a defect of trapgate's: its vCPU thread panicked; please report it")]
     Defect,

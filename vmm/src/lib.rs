@@ -15,6 +15,8 @@
 //! the VM; `run` enters it and decodes its exits ([`exit`]); a request of the
 //! kernel passes [`policy`] before `host` carries it out.
 
+pub mod affinity;
+pub mod bench;
 pub mod boot;
 pub mod config;
 pub mod doctor;
@@ -25,6 +27,7 @@ mod host;
 pub mod image;
 pub mod kernel;
 pub mod kvm;
+pub mod legacy;
 mod log_ring;
 pub mod memory;
 pub mod policy;

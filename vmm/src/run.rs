@@ -76,10 +76,7 @@ fn stopped(vm: &mut Vm, kernel: &[u8], mut reason: Reason) -> Error {
     if let Reason::Internal(details) = &mut reason {
         *details = internal(vm);
     }
-    Error::Stopped {
-        reason: reason.to_string(),
-        state: crate::report::cpu_state(&vm.vcpu, &Symbols::new(kernel)),
-    }
+    Error::Stopped { reason, state: crate::report::cpu_state(&vm.vcpu, &Symbols::new(kernel)) }
 }
 
 /// The details of an internal error, from `kvm_run`.

@@ -1,6 +1,7 @@
 //! A sandbox from start to end: the library's front door.
 
 use crate::ByteSize;
+use crate::affinity;
 use crate::boot::{self, Prepared, Start};
 use crate::config::{Builder, Config, Program};
 use crate::error::Error;
@@ -63,6 +64,7 @@ pub struct Sandbox {
     program: Program,
     kernel: Cow<'static, [u8]>,
     detailed: bool,
+    cpu: Option<usize>,
     timeout: Option<Duration>,
     clock_granted: bool,
     phases: Phases,
@@ -125,6 +127,7 @@ impl Sandbox {
             program,
             kernel: config.kernel,
             detailed: config.detailed_stats,
+            cpu: config.cpu,
             timeout: config.timeout,
             clock_granted,
             phases: Phases { create_us, ..Phases::default() },
@@ -147,30 +150,28 @@ impl Sandbox {
     /// # Errors
     /// If there can be no thread.
     pub fn start(self) -> Result<Running, Error> {
-        // Before there is a thread that could be kicked.
-        kick::install()?;
         let stop = self.stop.clone();
         let timeout = self.timeout;
-        let (sender, events) = mpsc::channel();
-        let tell_end = TellEnd(sender.clone());
-        let thread = thread::Builder::new()
-            .name("vcpu0".to_owned())
-            .spawn(move || {
-                let _tell_end = tell_end;
-                self.run_here()
-            })
-            .map_err(Error::host("creating the vCPU's thread"))?;
-        // A time beyond the clock's end is no limit.
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let kill = KillHandle { stop, events: sender };
-        Ok(Running { thread: Some(thread), events, kill, deadline })
+        Running::spawn(stop, timeout, move || self.run_here())
     }
 
     /// Runs the program on this thread.
     fn run_here(self) -> Result<Outcome, Error> {
         let Sandbox {
-            mut vm, ram, prepared, mut services, stop, program, kernel, detailed, ..
+            mut vm,
+            ram,
+            prepared,
+            mut services,
+            stop,
+            program,
+            kernel,
+            detailed,
+            cpu,
+            ..
         } = self;
+        if let Some(cpu) = cpu {
+            affinity::stay_on(cpu)?;
+        }
         let mut phases = self.phases;
         let load_bias = prepared.load_bias;
         let mut clock = vm.clock()?;
@@ -258,9 +259,9 @@ impl Drop for TellEnd {
 }
 
 /// A program that runs. Dropped without a wait, it is stopped.
-pub struct Running {
+pub struct Running<T: Send + 'static = Outcome> {
     /// Until it is joined.
-    thread: Option<JoinHandle<Result<Outcome, Error>>>,
+    thread: Option<JoinHandle<Result<T, Error>>>,
     events: mpsc::Receiver<Event>,
     kill: KillHandle,
     deadline: Option<Instant>,
@@ -271,25 +272,59 @@ pub struct Running {
 const KICK_INTERVAL: Duration = Duration::from_millis(1);
 
 impl Running {
-    /// A handle to stop it with.
-    pub fn kill_handle(&self) -> KillHandle {
-        self.kill.clone()
-    }
-
     /// Waits for its end.
     ///
     /// # Errors
     /// [`Error`], if the VM fails.
-    pub fn wait(mut self) -> Result<Outcome, Error> {
-        let timed_out = self.wait_for_end();
-        let Some(thread) = self.thread.take() else { unreachable!("joined here and nowhere else") };
-        let result = thread.join().unwrap_or(Err(Error::Defect));
+    pub fn wait(self) -> Result<Outcome, Error> {
+        let (result, timed_out) = self.join();
         result.map(|mut outcome| {
             if timed_out && outcome.end == End::Stopped {
                 outcome.end = End::TimedOut;
             }
             outcome
         })
+    }
+}
+
+impl<T: Send + 'static> Running<T> {
+    /// Does `run`, which enters a vCPU until `stop` is set, on a thread of its
+    /// own.
+    ///
+    /// # Errors
+    /// If there can be no thread.
+    pub(crate) fn spawn(
+        stop: Arc<AtomicBool>,
+        timeout: Option<Duration>,
+        run: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    ) -> Result<Running<T>, Error> {
+        // Before there is a thread that could be kicked.
+        kick::install()?;
+        let (sender, events) = mpsc::channel();
+        let tell_end = TellEnd(sender.clone());
+        let thread = thread::Builder::new()
+            .name("vcpu0".to_owned())
+            .spawn(move || {
+                let _tell_end = tell_end;
+                run()
+            })
+            .map_err(Error::host("creating the vCPU's thread"))?;
+        // A time beyond the clock's end is no limit.
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let kill = KillHandle { stop, events: sender };
+        Ok(Running { thread: Some(thread), events, kill, deadline })
+    }
+
+    /// A handle to stop it with.
+    pub fn kill_handle(&self) -> KillHandle {
+        self.kill.clone()
+    }
+
+    /// Waits for its end; true if its time was up.
+    pub(crate) fn join(mut self) -> (Result<T, Error>, bool) {
+        let timed_out = self.wait_for_end();
+        let Some(thread) = self.thread.take() else { unreachable!("joined here and nowhere else") };
+        (thread.join().unwrap_or(Err(Error::Defect)), timed_out)
     }
 
     /// Waits until the vCPU's thread is done, and makes it end when it shall.
@@ -320,7 +355,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl<T: Send + 'static> Drop for Running<T> {
     fn drop(&mut self) {
         if self.thread.is_some() {
             self.kill.kill();
@@ -332,7 +367,7 @@ impl Drop for Running {
 }
 
 /// The features that the kernel acts on.
-fn features(vm: &Vm) -> u64 {
+pub(crate) fn features(vm: &Vm) -> u64 {
     let mut features = 0;
     let mut set = |bit, on: bool| features |= if on { bit } else { 0 };
     set(feature::SMAP, vm.features.cr4 & cr4::SMAP != 0);

@@ -5,14 +5,14 @@
 //! moves the second argument to EBP before and puts EBP, the sixth, onto the
 //! stack; the call returns to the vDSO's landing pad, whoever made it.
 
-use super::{leave, push_registers};
+use super::{leave, push_registers, sixth_argument};
 use crate::arch::percpu::{COUNTERS, PerCpu};
 use crate::syscall;
 use core::arch::naked_asm;
 use core::mem::offset_of;
-use trapgate_abi::Errno;
 use trapgate_abi::counters::Counters;
 use trapgate_abi::x86::selector;
+use trapgate_abi::{Errno, PtRegs};
 
 /// CSTAR points here, on every maker's CPU: where SYSCALL does not come here,
 /// nothing does.
@@ -57,14 +57,22 @@ pub unsafe extern "C" fn entry_syscall_32() -> ! {
         "mov ecx, ebp",                            // rcx = second argument
         push_registers!("{enosys}"),               // the frame is complete
         "inc qword ptr gs:[{count}]",
+        sixth_argument!("4f"),                     // the frame's rbp = the sixth
         "mov rdi, rsp",
         "call {dispatch}",
+        "jmp {leave}",
+        "4: mov rdi, rsp",
+        "call {bad_stack}",
         "jmp {leave}",
         stack = const offset_of!(PerCpu, syscall_stack),
         landing_pad = const offset_of!(PerCpu, landing_pad),
         enosys = const -(Errno::ENOSYS.number() as i64),
         count = const COUNTERS as usize + offset_of!(Counters, syscall_compat_native),
-        dispatch = sym syscall::fast_syscall_32,
+        rsp_slot = const offset_of!(PtRegs, rsp),
+        rbp_slot = const offset_of!(PtRegs, rbp),
+        smap = const offset_of!(PerCpu, smap),
+        dispatch = sym syscall::syscall_32,
+        bad_stack = sym syscall::bad_stack_32,
         leave = sym leave::return_to_compat,
         user_ds = const selector::USER_DS,
         user32_cs = const selector::USER32_CS,

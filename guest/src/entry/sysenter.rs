@@ -6,7 +6,7 @@
 //! place in the vDSO, the landing pad, whoever made it. A 64-bit program gets
 //! there too, in compatibility mode, as in Linux: it does not live on.
 
-use super::{leave, push_registers};
+use super::{leave, push_registers, sixth_argument};
 use crate::arch::percpu::{COUNTERS, PerCpu};
 use crate::syscall;
 use core::arch::naked_asm;
@@ -65,8 +65,12 @@ pub unsafe extern "C" fn entry_sysenter() -> ! {
         ".globl sysenter_flags_are_ours",
         "sysenter_flags_are_ours:",
         "inc qword ptr gs:[{count}]",
+        sixth_argument!("4f"),                     // the frame's rbp = the sixth
         "mov rdi, rsp",
         "call {dispatch}",
+        "jmp {leave}",
+        "4: mov rdi, rsp",
+        "call {bad_stack}",
         "jmp {leave}",
         interrupts = const rflags::IF,
         landing_pad = const offset_of!(PerCpu, landing_pad),
@@ -75,7 +79,11 @@ pub unsafe extern "C" fn entry_sysenter() -> ! {
         not_ours = const rflags::TF | rflags::NT | rflags::AC,
         fixed = const rflags::FIXED,
         count = const COUNTERS as usize + offset_of!(Counters, sysenter_native),
-        dispatch = sym syscall::fast_syscall_32,
+        rsp_slot = const offset_of!(PtRegs, rsp),
+        rbp_slot = const offset_of!(PtRegs, rbp),
+        smap = const offset_of!(PerCpu, smap),
+        dispatch = sym syscall::syscall_32,
+        bad_stack = sym syscall::bad_stack_32,
         leave = sym leave::return_to_compat,
         user_ds = const selector::USER_DS,
         user32_cs = const selector::USER32_CS,

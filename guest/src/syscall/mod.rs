@@ -11,11 +11,10 @@ use crate::arch::cpu::clamp_index_nospec;
 use crate::arch::percpu;
 use crate::log::log;
 use crate::sys::signal;
-use crate::user::UserPtr;
 use table::{SYS_CALL_TABLE_32, SYS_CALL_TABLE_64, SYS_CALL_TABLE_X32};
-use trapgate_abi::PtRegs;
 use trapgate_abi::log::{Event, Level};
 use trapgate_abi::syscall::{I386_COUNT, X32_BIT, X32_COUNT, X86_64_COUNT};
+use trapgate_abi::{Errno, PtRegs};
 
 /// What stands in a table: the outermost layer of a definition. The result is
 /// what the program finds in RAX.
@@ -40,20 +39,12 @@ pub extern "C" fn syscall_32(regs: &mut PtRegs) {
     exit_work(regs);
 }
 
-/// A call of the i386 ABI by SYSENTER or by SYSCALL from compatibility mode,
-/// which both leave the sixth argument on the user's stack (Linux:
+/// A call by SYSENTER or by SYSCALL from compatibility mode, which leave the
+/// sixth argument on the user's stack, and the stack is no good (Linux:
 /// `do_fast_syscall_32`).
-pub extern "C" fn fast_syscall_32(regs: &mut PtRegs) {
-    match UserPtr::<u32>::new(u64::from(regs.rsp as u32)).read() {
-        Ok(sixth) => {
-            regs.rbp = sixth.into();
-            syscall_32(regs);
-        }
-        Err(error) => {
-            regs.rax = error.number().wrapping_neg();
-            exit_work(regs);
-        }
-    }
+pub extern "C" fn bad_stack_32(regs: &mut PtRegs) {
+    regs.rax = Errno::EFAULT.number().wrapping_neg();
+    exit_work(regs);
 }
 
 /// A number beyond x86-64's: x32's bit, or nothing.

@@ -3,8 +3,13 @@
 use super::Measured;
 use core::arch::asm;
 use elf::ElfBytes;
+use elf::abi;
 use elf::endian::NativeEndian;
-use elf::file::Elf64_Ehdr;
+use elf::file::{Class, Elf64_Ehdr};
+use elf::hash::{GnuHashTable, SysVHashTable};
+use elf::segment::Elf64_Phdr;
+use elf::string_table::StringTable;
+use elf::symbol::SymbolTable;
 use trapgate_abi::syscall::nr64;
 use trapgate_rt::{Args, STDERR, STDIN, aux, syscall64};
 
@@ -20,24 +25,50 @@ pub(super) struct Vdso {
 impl Vdso {
     /// Looks the function up where AT_SYSINFO_EHDR points.
     pub(super) fn find(args: Args) -> Option<Vdso> {
-        const NAME: &str = "__vdso_clock_gettime";
         let base = args.aux(aux::SYSINFO_EHDR).filter(|&base| base != 0)? as *const u8;
-        // SAFETY: the kernel maps its vDSO there, which begins with this header.
-        let header = unsafe { base.cast::<Elf64_Ehdr>().read() };
-        // An image ends with its section headers.
-        let sections = usize::from(header.e_shnum) * usize::from(header.e_shentsize);
-        let length = header.e_shoff as usize + sections;
-        // SAFETY: all of the image is mapped.
-        let image = unsafe { core::slice::from_raw_parts(base, length) };
-        let image = ElfBytes::<NativeEndian>::minimal_parse(image).ok()?;
-        let (symbols, names) = image.dynamic_symbol_table().ok()??;
-        let found =
-            symbols.iter().find(|symbol| names.get(symbol.st_name as usize).ok() == Some(NAME))?;
-        // SAFETY: the symbol is that function, at its offset in the image.
-        let function =
-            unsafe { core::mem::transmute::<usize, _>(base as usize + found.st_value as usize) };
+        // SAFETY: the kernel maps its vDSO there: an ELF header with the program
+        // headers behind it.
+        let segments = unsafe {
+            let header = base.cast::<Elf64_Ehdr>().read();
+            let first = base.add(header.e_phoff as usize).cast::<Elf64_Phdr>();
+            core::slice::from_raw_parts(first, header.e_phnum.into())
+        };
+        let load = segments.iter().find(|segment| segment.p_type == abi::PT_LOAD)?;
+        // SAFETY: its one segment is mapped, in whole pages: Linux' has section
+        // headers behind it.
+        let image = unsafe {
+            core::slice::from_raw_parts(base, (load.p_memsz.next_multiple_of(PAGE)) as usize)
+        };
+        let offset = lookup(image, b"__vdso_clock_gettime")?;
+        // SAFETY: the symbol is that function.
+        let function = unsafe { core::mem::transmute::<usize, _>(base as usize + offset) };
         Some(Vdso { function })
     }
+}
+
+/// A symbol's offset, found as a dynamic linker finds it: by the hash table. A
+/// vDSO in memory need not have section headers.
+fn lookup(image: &[u8], name: &[u8]) -> Option<usize> {
+    let parsed = ElfBytes::<NativeEndian>::minimal_parse(image).ok()?;
+    let dynamic = parsed.dynamic().ok()??;
+    let table = |tag: i64| {
+        let entry = dynamic.iter().find(|entry| entry.d_tag == tag)?;
+        image.get(entry.d_val() as usize..)
+    };
+    let (endian, class) = (NativeEndian, Class::ELF64);
+    let symbols = SymbolTable::new(endian, class, table(abi::DT_SYMTAB)?);
+    let names = StringTable::new(table(abi::DT_STRTAB)?);
+    let found = match (table(abi::DT_GNU_HASH), table(abi::DT_HASH)) {
+        (Some(hash), _) => {
+            GnuHashTable::new(endian, class, hash).ok()?.find(name, &symbols, &names)
+        }
+        (None, Some(hash)) => {
+            SysVHashTable::new(endian, class, hash).ok()?.find(name, &symbols, &names)
+        }
+        (None, None) => return None,
+    };
+    let (_, symbol) = found.ok()??;
+    Some(symbol.st_value as usize)
 }
 
 impl Measured for Vdso {

@@ -1,0 +1,307 @@
+//! The page that legacy mode stands on: descriptors, gates, task state, stacks,
+//! and what the 32-bit code reads and writes. Pure; tested on the host.
+//!
+//! The 32-bit code knows the page by its physical address, so fields are found
+//! there by [`at!`].
+
+use core::mem::offset_of;
+use trapgate_abi::layout::{KERNEL_BASE, LEGACY, PAGE_SIZE, VECTOR_STRIDE};
+use trapgate_abi::legacy::{Answer, NO_EXCEPTION, Request, SAMPLES, phase};
+use trapgate_abi::x86::{TSS_SIZE, descriptor, efer, selector as long, vector};
+
+/// Selectors of legacy mode. The kernel's own 64-bit segments and TSS slot are
+/// where they always are, so that an exception on the way, still in long mode,
+/// finds its gate's segment, and #DF a stack.
+pub mod selector {
+    /// Ring 0, code. SYSENTER and SYSCALL count from here: SS is 8 more.
+    pub const KERNEL_CS: u16 = 0x20;
+    /// Ring 0, data.
+    pub const KERNEL_DS: u16 = 0x28;
+    /// Ring 3, code: SYSEXIT's is 16 more than SYSENTER's; SYSRET counts from it.
+    pub const USER_CS: u16 = 0x33;
+    /// Ring 3, data: 8 more.
+    pub const USER_DS: u16 = 0x3b;
+    /// The task-state segment.
+    pub const TSS: u16 = 0x40;
+}
+
+/// INT 0x80's gate, and the one behind it by which ring 3 says that it is done.
+pub const FINISH: u8 = vector::SYSCALL + 1;
+
+const GATES: usize = FINISH as usize + 1;
+const DESCRIPTORS: usize = selector::TSS as usize / 8 + 1;
+const STACK: usize = 512;
+
+/// What the 32-bit assembler adds to a symbol of this image to get its physical
+/// address: minus [`KERNEL_BASE`], in 32 bits.
+pub const PHYSICAL: u32 = KERNEL_BASE.wrapping_neg() as u32;
+
+/// A symbol's physical address, which is its linear one without paging.
+pub fn physical(symbol: unsafe extern "C" fn()) -> u32 {
+    (symbol as usize as u32).wrapping_add(PHYSICAL)
+}
+
+/// A pseudo-descriptor, as LGDT reads it in 64-bit mode; LIDT in 32-bit mode
+/// reads its first six bytes (Intel SDM vol. 3, 3.5.1).
+#[repr(C, packed)]
+#[derive(Clone, Copy, Default)]
+pub struct TableRegister {
+    /// Bytes in the table, less one.
+    pub limit: u16,
+    /// Its linear address.
+    pub base: u64,
+}
+
+/// Where the doors and exceptions of ring 0 are, in physical memory.
+pub struct Addresses {
+    /// The first of 32 exception stubs, [`VECTOR_STRIDE`] bytes apart.
+    pub exceptions: u32,
+    /// INT 0x80.
+    pub int80: u32,
+    /// SYSENTER.
+    pub sysenter: u32,
+    /// SYSCALL.
+    pub syscall: u32,
+    /// INT [`FINISH`].
+    pub finish: u32,
+}
+
+/// The page.
+#[repr(C, align(16))]
+#[derive(Clone, Copy)]
+pub struct Page {
+    gdt: [u64; DESCRIPTORS],
+    idt: [u64; GATES],
+    tss: [u32; TSS_SIZE as usize / 4],
+    /// For GDTR.
+    pub gdtr: TableRegister,
+    /// For IDTR.
+    pub idtr: TableRegister,
+    /// GDTR in long mode.
+    pub long_gdtr: TableRegister,
+    /// IDTR in long mode.
+    pub long_idtr: TableRegister,
+    /// RSP in long mode.
+    pub long_rsp: u64,
+    /// EFER for the way back; LMA is the CPU's to set.
+    pub long_efer: u64,
+    /// Where ring 3 begins.
+    pub program: u32,
+    /// Single calls to make.
+    pub samples: u32,
+    /// Where their ticks go.
+    pub samples_at: u32,
+    /// Batches to make.
+    pub batches: u32,
+    /// Where their ticks go.
+    pub batches_at: u32,
+    /// Calls in a batch.
+    pub calls: u32,
+    /// `legacy::phase`.
+    pub phase: u32,
+    /// The exception that ended it.
+    pub vector: u32,
+    /// Its error code.
+    pub error_code: u32,
+    /// Where it came.
+    pub eip: u32,
+    /// In which segment.
+    pub cs: u32,
+    /// After the first call: what it answered.
+    pub crossed_eax: u32,
+    /// After the first call: CS.
+    pub crossed_cs: u32,
+    /// After the first call: SS.
+    pub crossed_ss: u32,
+    /// After the first call: ESP.
+    pub crossed_esp: u32,
+    kernel_stack: [u8; STACK],
+    user_stack: [u8; STACK],
+}
+
+/// The physical address of a field of [`Page`].
+macro_rules! at {
+    ($field:ident) => {
+        trapgate_abi::layout::LEGACY as u32
+            + core::mem::offset_of!($crate::legacy::tables::Page, $field) as u32
+    };
+}
+#[cfg(target_os = "none")]
+pub(crate) use at;
+
+/// The end of ring 0's stack.
+pub const KERNEL_STACK: u32 = at!(kernel_stack) + STACK as u32;
+/// The end of ring 3's stack.
+pub const USER_STACK: u32 = at!(user_stack) + STACK as u32;
+
+const _: () = assert!(size_of::<Page>() as u64 <= PAGE_SIZE);
+// ESP0, SS0 and the I/O map are found by index (Intel SDM vol. 3, figure 8-2).
+const ESP0: usize = 1;
+const SS0: usize = 2;
+const IO_MAP: usize = 25;
+
+/// An interrupt gate for legacy mode's ring 0 (Intel SDM vol. 3, 6.11).
+const fn gate(handler: u32, dpl: u64) -> u64 {
+    const PRESENT: u64 = 1 << 47;
+    const INTERRUPT_GATE_32: u64 = 0xe << 40;
+    (handler as u64 & 0xffff)
+        | (selector::KERNEL_CS as u64) << 16
+        | INTERRUPT_GATE_32
+        | dpl << 45
+        | PRESENT
+        | (handler as u64 >> 16) << 48
+}
+
+fn gdt() -> [u64; DESCRIPTORS] {
+    const BUSY: u64 = 1 << 41;
+    let mut gdt = [0; DESCRIPTORS];
+    let [tss, _] = descriptor::tss(u64::from(at!(tss)), TSS_SIZE - 1);
+    for (selector, descriptor) in [
+        (long::KERNEL_CS, descriptor::KERNEL_CODE),
+        (long::KERNEL_DS, descriptor::KERNEL_DATA),
+        (selector::KERNEL_CS, descriptor::KERNEL32_CODE),
+        (selector::KERNEL_DS, descriptor::KERNEL_DATA),
+        (selector::USER_CS, descriptor::USER32_CODE),
+        (selector::USER_DS, descriptor::USER_DATA),
+        // LTR takes one that is available, and makes it busy.
+        (selector::TSS, tss & !BUSY),
+    ] {
+        gdt[usize::from(selector >> 3)] = descriptor;
+    }
+    gdt
+}
+
+fn idt(doors: &Addresses) -> [u64; GATES] {
+    let mut idt = [0; GATES];
+    for (number, entry) in (0..).zip(&mut idt[..32]) {
+        *entry = gate(doors.exceptions + number * VECTOR_STRIDE as u32, 0);
+    }
+    idt[usize::from(vector::SYSCALL)] = gate(doors.int80, 3);
+    idt[usize::from(FINISH)] = gate(doors.finish, 3);
+    idt
+}
+
+impl Page {
+    /// The page for `request`: ring 3 begins at `program`; `efer` is long
+    /// mode's.
+    pub fn new(request: &Request, program: u32, efer: u64, doors: &Addresses) -> Page {
+        let mut tss = [0; TSS_SIZE as usize / 4];
+        tss[ESP0] = KERNEL_STACK;
+        tss[SS0] = selector::KERNEL_DS.into();
+        tss[IO_MAP] = TSS_SIZE << 16; // at the limit: there is none
+        let table = |offset: usize, size: usize| TableRegister {
+            limit: size as u16 - 1,
+            base: LEGACY + offset as u64,
+        };
+        Page {
+            gdt: gdt(),
+            idt: idt(doors),
+            tss,
+            gdtr: table(offset_of!(Page, gdt), DESCRIPTORS * 8),
+            idtr: table(offset_of!(Page, idt), GATES * 8),
+            long_gdtr: TableRegister::default(),
+            long_idtr: TableRegister::default(),
+            long_rsp: 0,
+            long_efer: efer & !efer::LMA,
+            program,
+            samples: request.samples as u32,
+            samples_at: (request.results + SAMPLES) as u32,
+            batches: request.batches as u32,
+            batches_at: (request.results + request.batches_at()) as u32,
+            calls: request.calls as u32,
+            phase: phase::NOT_THERE as u32,
+            vector: u32::MAX,
+            error_code: u32::MAX,
+            eip: 0,
+            cs: 0,
+            crossed_eax: 0,
+            crossed_cs: 0,
+            crossed_ss: 0,
+            crossed_esp: 0,
+            kernel_stack: [0; STACK],
+            user_stack: [0; STACK],
+        }
+    }
+
+    /// What the 32-bit code left.
+    pub fn answer(&self) -> Answer {
+        let none_or = |value| if value == u32::MAX { NO_EXCEPTION } else { u64::from(value) };
+        let crossed = self.crossed_eax == selector::KERNEL_CS.into()
+            && self.crossed_cs == selector::USER_CS.into()
+            && self.crossed_ss == selector::USER_DS.into()
+            && self.crossed_esp == USER_STACK;
+        Answer {
+            phase: self.phase.into(),
+            vector: none_or(self.vector),
+            error_code: none_or(self.error_code),
+            eip: self.eip.into(),
+            cs: self.cs.into(),
+            crossed: crossed.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use trapgate_abi::legacy::door;
+
+    fn page() -> Page {
+        let request =
+            Request { door: door::INT80, samples: 10, batches: 3, calls: 100, results: 0x20_0000 };
+        let doors = Addresses {
+            exceptions: 0x4_0000,
+            int80: 0x4_1000,
+            sysenter: 0x4_2000,
+            syscall: 0x4_3000,
+            finish: 0x5_4321,
+        };
+        Page::new(&request, 0x4_5000, 0xd01, &doors)
+    }
+
+    #[test]
+    fn segments_are_in_the_order_that_sysexit_and_sysret_count() {
+        assert_eq!(selector::KERNEL_DS, selector::KERNEL_CS + 8);
+        assert_eq!(selector::USER_CS, (selector::KERNEL_CS + 16) | 3);
+        assert_eq!(selector::USER_DS, (selector::KERNEL_CS + 24) | 3);
+        let gdt = page().gdt;
+        let dpl = |selector: u16| gdt[usize::from(selector >> 3)] >> 45 & 3;
+        assert_eq!([selector::KERNEL_CS, selector::KERNEL_DS].map(dpl), [0, 0]);
+        assert_eq!([selector::USER_CS, selector::USER_DS].map(dpl), [3, 3]);
+        // 64-bit code, for the way back; an available 32-bit TSS.
+        assert_eq!(gdt[2], descriptor::KERNEL_CODE);
+        assert_eq!(gdt[8] >> 40 & 0x1f, 9);
+    }
+
+    #[test]
+    fn ring_3_may_use_two_gates_and_the_other_exceptions_have_a_stub_each() {
+        let idt = page().idt;
+        let open: Vec<usize> = (0..GATES).filter(|&number| idt[number] >> 45 & 3 == 3).collect();
+        assert_eq!(open, [0x80, 0x81]);
+        let target = |number: usize| idt[number] & 0xffff | idt[number] >> 48 << 16;
+        assert_eq!((target(0), target(31)), (0x4_0000, 0x4_01f0));
+        assert_eq!((target(0x80), target(0x81)), (0x4_1000, 0x5_4321));
+        assert!((32..0x80).all(|number| idt[number] == 0));
+    }
+
+    #[test]
+    fn a_crossing_counts_only_if_ring_0_answered_and_everything_came_back() {
+        let mut page = page();
+        assert_eq!((page.answer().crossed, page.answer().vector), (0, NO_EXCEPTION));
+        page.crossed_eax = 0x20;
+        page.crossed_cs = 0x33;
+        page.crossed_ss = 0x3b;
+        page.crossed_esp = USER_STACK;
+        assert_eq!(page.answer().crossed, 1);
+        // Ring 3's own CS: the door led nowhere.
+        page.crossed_eax = 0x33;
+        assert_eq!(page.answer().crossed, 0);
+    }
+
+    #[test]
+    fn the_way_back_does_not_set_the_bit_that_is_the_cpus() {
+        let Page { long_efer, samples_at, batches_at, .. } = page();
+        assert_eq!(long_efer, 0x901);
+        assert_eq!((samples_at, batches_at), (0x20_0030, 0x20_0080));
+    }
+}

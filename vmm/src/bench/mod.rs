@@ -1,0 +1,3 @@
+//! `trapgate bench`.
+
+pub mod probe;

@@ -1,0 +1,290 @@
+//! The probe: a program that measures itself on command, in a sandbox or as a
+//! process of the host's. [`trapgate_abi::bench`] says what they agree on.
+//!
+//! What a probe in a sandbox answers are the guest's bytes: as many are read as
+//! were asked for, and what is strange ends the measurement.
+#![allow(unsafe_code, reason = "memfd_create, poll")]
+
+use crate::sandbox::Running;
+use crate::stats::Stats;
+use crate::{ByteSize, End, Error, Outcome, Sandbox, Stdio, affinity, report};
+use std::ffi::CStr;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command as Process};
+use std::time::{Duration, Instant};
+use trapgate_abi::bench::{Command, MAX_SAMPLES, Operation, Reply};
+
+/// The 64-bit probe.
+static PROBE: &[u8] = include_bytes!(env!("TRAPGATE_BENCH_PROBE"));
+/// The 32-bit one.
+static PROBE_32: &[u8] = include_bytes!(env!("TRAPGATE_BENCH_PROBE_32"));
+
+/// RAM of a probe's sandbox.
+const MEMORY: ByteSize = ByteSize(32 << 20);
+/// Longer than any command takes, in the slowest rig.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// The size of the probe's pointers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Width {
+    /// Compatibility mode.
+    W32,
+    /// 64-bit mode.
+    W64,
+}
+
+impl Width {
+    fn program(self) -> &'static [u8] {
+        match self {
+            Width::W32 => PROBE_32,
+            Width::W64 => PROBE,
+        }
+    }
+}
+
+/// A probe that waits for commands.
+pub struct Probe {
+    /// Where commands go; taken at the end.
+    input: Option<File>,
+    /// Where answers come from.
+    output: File,
+    /// Taken at the end.
+    body: Option<Body>,
+}
+
+enum Body {
+    Guest(Running),
+    Host(Child),
+}
+
+/// What a probe measured.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    /// The loops.
+    pub reply: Reply,
+    /// Ticks of each bracket.
+    pub with: Vec<u32>,
+    /// Ticks of each empty bracket.
+    pub without: Vec<u32>,
+    /// How long the answer took, command and samples included.
+    pub wall: Duration,
+}
+
+/// Why a probe did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// A sandbox could not be made.
+    #[error(transparent)]
+    Sandbox(#[from] Error),
+    /// A call of the host's failed.
+    #[error("{0}: {1}")]
+    Host(&'static str, #[source] io::Error),
+    /// It has no such operation.
+    #[error("the probe has no such operation")]
+    Unknown,
+    /// It ended instead of answering.
+    #[error("the probe {0}")]
+    Ended(String),
+    /// What it answered is no answer.
+    #[error("the probe answered something else")]
+    Malformed,
+}
+
+fn host(what: &'static str) -> impl Fn(io::Error) -> ProbeError {
+    move |error| ProbeError::Host(what, error)
+}
+
+impl Probe {
+    /// Starts one in a sandbox, on one of the host's CPUs.
+    ///
+    /// # Errors
+    /// [`ProbeError`].
+    pub fn in_sandbox(width: Width, cpu: usize) -> Result<Probe, ProbeError> {
+        let (stdin, input) = io::pipe().map_err(host("pipe"))?;
+        let (output, stdout) = io::pipe().map_err(host("pipe"))?;
+        let sandbox = Sandbox::builder()
+            .program_bytes("bench-probe", width.program())
+            .memory(MEMORY)
+            .cpu(cpu)
+            .detailed_stats(true)
+            .stdin(Stdio::Fd(stdin.into()))
+            .stdout(Stdio::Fd(stdout.into()))
+            .stderr(Stdio::Fd(sink()?.into()))
+            .build()?;
+        let body = Body::Guest(sandbox.start()?);
+        Ok(Probe::new(OwnedFd::from(input), OwnedFd::from(output), body))
+    }
+
+    /// Starts one as an ordinary process, on one of the host's CPUs.
+    ///
+    /// # Errors
+    /// [`ProbeError`].
+    pub fn as_process(width: Width, cpu: usize) -> Result<Probe, ProbeError> {
+        let (stdin, input) = io::pipe().map_err(host("pipe"))?;
+        let (output, stdout) = io::pipe().map_err(host("pipe"))?;
+        let program = memory_file(width.program()).map_err(host("memfd_create"))?;
+        let child = Process::new(format!("/proc/self/fd/{}", program.as_raw_fd()))
+            .env_clear()
+            .stdin(stdin)
+            .stdout(stdout)
+            .stderr(sink()?)
+            .spawn()
+            .map_err(host("starting the probe as a process"))?;
+        affinity::set(child.id() as i32, cpu).map_err(host("sched_setaffinity"))?;
+        Ok(Probe::new(OwnedFd::from(input), OwnedFd::from(output), Body::Host(child)))
+    }
+
+    fn new(input: OwnedFd, output: OwnedFd, body: Body) -> Probe {
+        Probe { input: Some(input.into()), output: output.into(), body: Some(body) }
+    }
+
+    /// Gives a command and waits for the answer.
+    ///
+    /// # Errors
+    /// [`ProbeError`].
+    pub fn measure(&mut self, command: &Command) -> Result<Answer, ProbeError> {
+        let start = Instant::now();
+        let answer = self.exchange(command);
+        match answer {
+            Ok(answer) if answer.reply.done == 0 => Err(ProbeError::Unknown),
+            Ok(answer) => Ok(Answer { wall: start.elapsed(), ..answer }),
+            Err(error) if is_end(&error) => Err(ProbeError::Ended(self.end())),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(ProbeError::Malformed),
+            Err(error) => Err(host("talking with the probe")(error)),
+        }
+    }
+
+    fn exchange(&mut self, command: &Command) -> io::Result<Answer> {
+        let mut bytes: Vec<u8> =
+            command.to_words().iter().flat_map(|word| word.to_le_bytes()).collect();
+        if command.operation == Operation::Read1 as u64 {
+            // What the calls read. A pipe takes as much without a reader.
+            let calls = command.samples + command.warm_up + command.batch;
+            bytes.extend((0..calls).map(|_| b'.'));
+        }
+        let Some(input) = &mut self.input else { return Err(io::ErrorKind::BrokenPipe.into()) };
+        input.write_all(&bytes)?;
+        self.wait_for_answer()?;
+        let mut words = [0; Reply::WORDS];
+        for word in &mut words {
+            let mut bytes = [0; 8];
+            self.output.read_exact(&mut bytes)?;
+            *word = u64::from_le_bytes(bytes);
+        }
+        let reply = Reply::from_words(&words);
+        if reply.samples > MAX_SAMPLES.min(command.samples) {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let mut list = || {
+            let mut bytes = vec![0; reply.samples as usize * 4];
+            self.output.read_exact(&mut bytes)?;
+            let (samples, _) = bytes.as_chunks::<4>();
+            io::Result::Ok(samples.iter().map(|sample| u32::from_le_bytes(*sample)).collect())
+        };
+        Ok(Answer { reply, with: list()?, without: list()?, wall: Duration::ZERO })
+    }
+
+    /// A probe that hangs must not hang who asks it.
+    fn wait_for_answer(&self) -> io::Result<()> {
+        let fd = self.output.as_raw_fd();
+        let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+        let limit = TIMEOUT.as_millis() as i32;
+        // SAFETY: one valid structure.
+        match unsafe { libc::poll(&raw mut poll, 1, limit) } {
+            0 => Err(io::ErrorKind::TimedOut.into()),
+            1.. => Ok(()),
+            _ => match io::Error::last_os_error() {
+                error if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+                error => Err(error),
+            },
+        }
+    }
+
+    /// Ends it, and tells what the run cost if that was in a sandbox.
+    ///
+    /// # Errors
+    /// [`ProbeError`].
+    pub fn finish(mut self) -> Result<Option<Stats>, ProbeError> {
+        // Without input, it ends.
+        self.input = None;
+        match self.body.take() {
+            Some(Body::Guest(running)) => match running.wait()? {
+                Outcome { end: End::Exited(0), stats, .. } => Ok(Some(stats)),
+                outcome => Err(ProbeError::Ended(described(&outcome.end))),
+            },
+            Some(Body::Host(mut child)) => {
+                let status = child.wait().map_err(host("wait"))?;
+                if status.success() { Ok(None) } else { Err(ProbeError::Ended(status.to_string())) }
+            }
+            None => Err(ProbeError::Ended("has ended already".to_owned())),
+        }
+    }
+
+    /// How it ended, if it did so without being told.
+    fn end(&mut self) -> String {
+        self.input = None;
+        match self.body.take() {
+            Some(Body::Guest(running)) => match running.wait() {
+                Ok(outcome) => described(&outcome.end),
+                Err(error) => error.to_string(),
+            },
+            Some(Body::Host(mut child)) => match child.wait() {
+                Ok(status) => match status.signal() {
+                    Some(signal) => {
+                        format!("was killed by {}", report::signal_name(signal as u8).0)
+                    }
+                    None => format!("ended: {status}"),
+                },
+                Err(error) => error.to_string(),
+            },
+            None => "has ended already".to_owned(),
+        }
+    }
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        self.input = None;
+        if let Some(Body::Host(mut child)) = self.body.take() {
+            // One that does not end by itself has nothing to say.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn described(end: &End) -> String {
+    match end {
+        End::Exited(status) => format!("exited with status {status}"),
+        End::Killed(crash) => format!("was killed by {}", report::signal_name(crash.signal).0),
+        End::TimedOut => "took too long".to_owned(),
+        End::Stopped => "was stopped".to_owned(),
+    }
+}
+
+/// Whether an error means that nobody is there any more.
+fn is_end(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe)
+}
+
+/// What a probe writes to when writing is what is measured.
+fn sink() -> Result<File, ProbeError> {
+    File::options().write(true).open("/dev/null").map_err(host("/dev/null"))
+}
+
+/// A file in memory, which a process can be made of.
+fn memory_file(bytes: &[u8]) -> io::Result<File> {
+    const NAME: &CStr = c"bench-probe";
+    // SAFETY: a string with its NUL. Not closed by exec, which looks it up.
+    let fd = unsafe { libc::memfd_create(NAME.as_ptr(), 0) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor is new and nobody else's.
+    let mut file = unsafe { File::from_raw_fd(fd) };
+    file.write_all(bytes)?;
+    Ok(file)
+}

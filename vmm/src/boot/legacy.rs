@@ -1,0 +1,84 @@
+//! What is in memory before the kernel measures legacy mode: the kernel, mapped
+//! to its physical addresses too, and room for the results. No program.
+
+use super::page_tables::{Frames, PageTables};
+use super::{Builder, Prepared, kernel_flags};
+use crate::kernel::Kernel;
+use crate::memory::GuestRam;
+use crate::{ByteSize, Error};
+use trapgate_abi::ABI_VERSION;
+use trapgate_abi::boot_info::{
+    BootInfo, ClockInfo, MAGIC, MAX_REGIONS, RANDOM_STOCK, Range, Region, StandardFile,
+};
+use trapgate_abi::layout::{HIGH_RAM_START, LEGACY, PAGE_SIZE};
+use trapgate_abi::legacy::Request;
+
+/// Puts kernel and tables into memory, for `request`, in which `results` is
+/// filled in. Answers where that is, too.
+///
+/// # Errors
+/// [`Error::MemoryTooSmall`], or [`Error::Kernel`].
+pub(crate) fn prepare_legacy(
+    ram: &GuestRam,
+    kernel: &[u8],
+    request: Request,
+    features: u64,
+    log_level: u64,
+) -> Result<(Prepared, Request), Error> {
+    let too_small = || Error::MemoryTooSmall {
+        name: "a measurement of legacy mode".to_owned(),
+        given: ByteSize(ram.size()),
+        needed: ByteSize(crate::memory::LEAST + request.results_size()),
+    };
+    let kernel = Kernel::load(kernel, ram)?;
+    let (low_end, high_end) = ram.ends();
+    let frames = Frames::new(kernel.end(), low_end);
+    let mut builder = Builder { ram, frames, regions: vec![], data_page: None };
+    let results = builder.frames.take(request.results_size()).ok_or_else(too_small)?;
+    let request = Request { results, ..request };
+    let mut tables = PageTables::new(&mut builder.frames).ok_or_else(too_small)?;
+    builder
+        .kernel(&mut tables, &kernel)
+        .and_then(|()| builder.identity(&mut tables, &kernel))
+        .ok_or_else(too_small)?;
+    tables.write(ram).map_err(|_| too_small())?;
+    let used = builder.frames.next();
+    let info = BootInfo {
+        magic: MAGIC,
+        abi_version: ABI_VERSION,
+        features,
+        ram_size: ram.size(),
+        free: [Range { start: used, end: low_end }, Range { start: HIGH_RAM_START, end: high_end }],
+        page_table: tables.root(),
+        compat: 0,
+        landing_pad: 0,
+        legacy: request,
+        entry: 0,
+        stack_pointer: 0,
+        brk: 0,
+        log_level,
+        clock: ClockInfo::default(),
+        files: [StandardFile::default(); 3],
+        random_stock: [0; RANDOM_STOCK],
+        random_count: 0,
+        region_count: 0,
+        regions: [Region::default(); MAX_REGIONS],
+    };
+    let prepared =
+        Prepared { kernel, page_table: tables.root(), load_bias: 0, used, data_page: None, info };
+    Ok((prepared, request))
+}
+
+impl Builder<'_> {
+    /// The kernel's image and legacy mode's page, where their physical addresses
+    /// are: paging can only end on such a page.
+    fn identity(&mut self, tables: &mut PageTables, kernel: &Kernel) -> Option<()> {
+        for piece in kernel.image() {
+            let flags = kernel_flags(piece.write, piece.exec);
+            let length = piece.end - piece.start;
+            tables.map(piece.start, piece.start, length, flags, false, &mut self.frames)?;
+        }
+        let data = kernel_flags(true, false);
+        tables.map(LEGACY, LEGACY, PAGE_SIZE, data, false, &mut self.frames)
+    }
+}
