@@ -17,6 +17,7 @@ pub mod jump;
 #[cfg(target_arch = "x86_64")]
 mod memory;
 mod report;
+#[cfg(target_arch = "x86_64")]
 pub mod vdso;
 
 #[cfg(target_arch = "x86_64")]
