@@ -18,9 +18,10 @@ const FLAGS_32: &str = "-Clinker-flavor=ld.lld -Clink-self-contained=no -Ctarget
                         -Crelocation-model=static -Cpanic=abort";
 
 /// What is built: variable for the crate, package, binary, target.
-const BUILT: [(&str, &str, &str, &str); 2] = [
+const BUILT: [(&str, &str, &str, &str); 3] = [
     ("TRAPGATE_KERNEL", "trapgate-guest", "trapgate-kernel", BARE),
     ("TRAPGATE_DOOR_PROBE", "trapgate-images", "door-probe", BARE),
+    ("TRAPGATE_START_PROBE", "trapgate-images", "start-probe", BARE),
 ];
 
 fn main() {

@@ -219,7 +219,7 @@ fn delivery(name: &str, stats: &Stats) -> Delivery {
     }
 }
 
-fn modules() -> Vec<String> {
+pub(crate) fn modules() -> Vec<String> {
     let known = ["kvm", "kvm_intel", "kvm_amd", "kvm_pvm"];
     let loaded = known.iter().filter(|name| Path::new("/sys/module").join(name).exists());
     loaded.map(|name| (*name).to_owned()).collect()

@@ -15,6 +15,7 @@
 //! the VM; `run` enters it and decodes its exits ([`exit`]); a request of the
 //! kernel passes [`policy`] before `host` carries it out.
 
+pub mod bench;
 pub mod boot;
 pub mod config;
 pub mod doctor;
