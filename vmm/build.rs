@@ -24,7 +24,7 @@ const FLAGS_VDSO: &str = "-Crelocation-model=pic";
 const UNWIND: &str = "-Cforce-unwind-tables=yes";
 
 /// What is built: variable for the crate, package, binary, target.
-const BUILT: [(&str, &str, &str, &str); 7] = [
+const BUILT: [(&str, &str, &str, &str); 8] = [
     ("TRAPGATE_KERNEL", "trapgate-guest", "trapgate-kernel", BARE),
     ("TRAPGATE_VDSO_64", "trapgate-vdso", "trapgate-vdso", BARE),
     ("TRAPGATE_VDSO_32", "trapgate-vdso", "trapgate-vdso", BARE_32),
@@ -32,6 +32,7 @@ const BUILT: [(&str, &str, &str, &str); 7] = [
     ("TRAPGATE_DOOR_PROBE_32", "trapgate-images", "door-probe", BARE_32),
     ("TRAPGATE_BENCH_PROBE", "trapgate-images", "bench-probe", BARE),
     ("TRAPGATE_BENCH_PROBE_32", "trapgate-images", "bench-probe", BARE_32),
+    ("TRAPGATE_START_PROBE", "trapgate-images", "start-probe", BARE),
 ];
 
 fn main() {

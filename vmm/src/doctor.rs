@@ -36,7 +36,6 @@ pub struct TriedDoor {
     #[serde(flatten)]
     pub door: Door,
     /// What came of it.
-    #[serde(flatten)]
     pub delivery: Delivery,
     /// Whether the architecture promises something else.
     pub unexpected: bool,
@@ -272,7 +271,7 @@ fn kernel_vsyscall() -> Option<Instruction> {
     doors::ALL.iter().find(used).map(|door| door.instruction)
 }
 
-fn modules() -> Vec<String> {
+pub(crate) fn modules() -> Vec<String> {
     let known = ["kvm", "kvm_intel", "kvm_amd", "kvm_pvm"];
     let loaded = known.iter().filter(|name| Path::new("/sys/module").join(name).exists());
     loaded.map(|name| (*name).to_owned()).collect()

@@ -4,7 +4,7 @@
 //! Pure: [`crate::doctor`] tries them, [`crate::stats`] counts them.
 
 use crate::kvm::Maker;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use trapgate_abi::counters::Counters;
 
@@ -121,8 +121,9 @@ impl fmt::Display for Door {
 }
 
 /// How a door's instruction arrives on this host.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase", tag = "delivery")]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase", tag = "how")]
 pub enum Delivery {
     /// The CPU itself reached the entry point in ring 0.
     Native,

@@ -17,6 +17,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => cli::run::main(args),
         Command::Doctor(args) => cli::doctor::main(&args),
+        Command::Bench(args) => cli::bench::main(&args),
     };
     match result {
         Ok(status) => ExitCode::from(status),

@@ -181,6 +181,7 @@ impl Sandbox {
         prepared.finish(&ram, clock).map_err(|error| Error::Kernel(error.to_string()))?;
         let kvm_stats = if detailed { VcpuStats::new(&vm.vcpu) } else { None };
         let start = Instant::now();
+        phases.run_began = Some(start);
         let mut vmm_exits = 0;
         let end = run::run(&mut vm, &ram, &mut services, &stop, &kernel, &mut vmm_exits)?;
         phases.run_us = start.elapsed().as_micros() as u64;

@@ -5,7 +5,7 @@ use crate::kvm::Kind;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use trapgate_abi::counters::Counters;
 use trapgate_abi::hypercall::Request;
 use trapgate_abi::syscall::Abi;
@@ -79,6 +79,9 @@ pub struct Phases {
     pub load_us: u64,
     /// From the first instruction to the last exit.
     pub run_us: u64,
+    /// When that began, for who measures starts more finely.
+    #[serde(skip)]
+    pub run_began: Option<Instant>,
 }
 
 /// Everything that was counted in one run.
@@ -171,7 +174,7 @@ impl fmt::Display for Stats {
             }
             None => writeln!(f, "  memory            {ram} KiB")?,
         }
-        let Phases { create_us, load_us, run_us } = self.time;
+        let Phases { create_us, load_us, run_us, .. } = self.time;
         write!(
             f,
             "  time              create {}, load {}, run {}",

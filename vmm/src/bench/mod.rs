@@ -1,3 +1,228 @@
-//! `trapgate bench`.
+//! `trapgate bench`: measuring, and everything that is done with figures.
+//!
+//! [`run`] measures and answers a [`record::Report`]. The rest is pure and
+//! works on such records:
+//!
+//! | file | what it does |
+//! |---|---|
+//! | [`record`] | the record's types; docs/bench-schema.json is made of them |
+//! | [`stats`] | samples become figures with confidence intervals |
+//! | [`environment`] | where a run was made, and how two such places differ |
+//! | [`table`], [`html`], [`csv`], [`junit`] | a record for people and programs |
+//! | [`compare`], [`gate`] | two records beside each other; passed or not |
+//! | [`output`] | files, checked before and written whole |
+//! | [`start`] | the group `start` |
+//!
+//! `cli::bench` is the command line in front of it.
 
+pub mod clock;
+pub mod compare;
+pub mod csv;
+pub mod environment;
+pub mod gate;
+pub mod html;
+pub mod junit;
+pub mod output;
+mod plot;
 pub mod probe;
+mod read;
+pub mod record;
+#[cfg(test)]
+mod sample;
+pub mod start;
+pub mod stats;
+pub mod table;
+pub mod units;
+
+pub use read::{ReadError, read};
+use record::{Group, Method, Report};
+use thiserror::Error;
+
+/// The JSON schema of the records that this version writes.
+pub const SCHEMA_JSON: &str = include_str!("../../../docs/bench-schema.json");
+
+/// Samples that a result should have at least.
+pub const ENOUGH_SAMPLES: u64 = 10_000;
+/// Samples that nobody needs: memory would end first.
+pub const MOST_SAMPLES: u64 = 10_000_000;
+
+/// What to measure, and how thoroughly.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The groups, each at most once.
+    pub groups: Vec<Group>,
+    /// Samples of each measurement, 1 to [`MOST_SAMPLES`].
+    pub samples: u64,
+    /// Calls before the first sample.
+    pub warm_up: u64,
+    /// Calls of the loop that cross-checks.
+    pub batch: u64,
+    /// Samples of each start.
+    pub starts: u64,
+    /// A look and no result: fewer samples are no reason for a note.
+    pub quick: bool,
+    /// Whether to count instructions.
+    pub counted: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            groups: Group::ALL.to_vec(),
+            samples: ENOUGH_SAMPLES,
+            warm_up: 500,
+            batch: 1000,
+            starts: 1000,
+            quick: false,
+            counted: false,
+        }
+    }
+}
+
+/// Who watches a run, and may end it.
+pub trait Progress {
+    /// Something begins that has so many rounds.
+    fn begin(&mut self, what: &str, rounds: u64);
+    /// A round of it is done.
+    fn advance(&mut self);
+    /// Whether the run shall end now. What was measured is then the result.
+    fn stopped(&self) -> bool;
+}
+
+/// Why nothing was measured.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// A number that makes no sense.
+    #[error("{name} is {given}: it must be 1 to {most}")]
+    Count {
+        /// The option.
+        name: &'static str,
+        /// What was asked for.
+        given: u64,
+        /// The most that may be.
+        most: u64,
+    },
+    /// A group that cannot be measured yet.
+    #[error("the group '{0}' cannot be measured yet: this version measures {1}")]
+    NotYet(Group, Group),
+    /// No sandbox can be run.
+    #[error(transparent)]
+    Sandbox(#[from] crate::Error),
+    /// Something else of the host's.
+    #[error("{what}: {why}")]
+    Host {
+        /// What was tried.
+        what: &'static str,
+        /// Why it failed.
+        why: std::io::Error,
+    },
+    /// The program that is measured did something else than it should.
+    #[error("the measured program {0}")]
+    Program(String),
+}
+
+impl Error {
+    fn host(what: &'static str) -> impl FnOnce(std::io::Error) -> Error {
+        move |why| Error::Host { what, why }
+    }
+}
+
+/// The groups that [`run`] can measure.
+const MEASURED: [Group; 1] = [Group::Start];
+
+fn check(options: &Options) -> Result<(), Error> {
+    let counts = [
+        ("the number of samples", options.samples),
+        ("the number of starts", options.starts),
+        ("the number of calls of a batch", options.batch),
+        ("the number of calls to warm up", options.warm_up),
+    ];
+    for (name, given) in counts {
+        if given == 0 || given > MOST_SAMPLES {
+            return Err(Error::Count { name, given, most: MOST_SAMPLES });
+        }
+    }
+    match options.groups.iter().find(|group| !MEASURED.contains(group)) {
+        // All of them means: all that there are.
+        Some(_) if options.groups.len() == Group::ALL.len() => Ok(()),
+        Some(group) => Err(Error::NotYet(*group, MEASURED[0])),
+        None => Ok(()),
+    }
+}
+
+/// Measures. A run that `progress` stopped is a partial record.
+///
+/// # Errors
+/// [`Error`], for whatever keeps it from measuring.
+pub fn run(options: &Options, progress: &mut dyn Progress) -> Result<Report, Error> {
+    check(options)?;
+    // Before the doors are tried: a KVM that is missing is one clear line.
+    drop(crate::kvm::vm::open()?);
+    let tsc_khz = clock::tsc_khz();
+    let environment = environment::Environment::examine(tsc_khz.get());
+    let groups: Vec<_> =
+        MEASURED.into_iter().filter(|group| options.groups.contains(group)).collect();
+    let method = Method {
+        groups: groups.clone(),
+        samples: options.samples,
+        warm_up: options.warm_up,
+        batch: options.batch,
+        starts: options.starts,
+        quick: options.quick,
+        counted: options.counted,
+    };
+    let mut report = Report::new(environment, method);
+    if groups.contains(&Group::Start) {
+        report.measurements.extend(start::measure(options.starts, tsc_khz, progress)?);
+    }
+    report.partial = progress.stopped();
+    report.notes = notes(&report, clock::tsc_khz().get(), environment::frequency_khz());
+    Ok(report)
+}
+
+/// What a reader has to know about the run as a whole. The counter's frequency
+/// and the CPU's are those at its end.
+fn notes(report: &Report, tsc_khz: u64, frequency_khz: Option<u64>) -> Vec<String> {
+    let mut notes = Vec::new();
+    let cpu = &report.environment.cpu;
+    if !cpu.invariant_tsc {
+        notes.push(
+            "the time-stamp counter is not known to run at one rate: nanoseconds may be wrong"
+                .to_owned(),
+        );
+    }
+    let apart = |before: u64, after: u64, percent: u64| {
+        before.abs_diff(after) as u128 * 100 > u128::from(before) * u128::from(percent)
+    };
+    if apart(cpu.tsc_khz, tsc_khz, 1) {
+        notes.push(format!(
+            "the time-stamp counter ran at {} kHz before the run and at {tsc_khz} kHz after it: \
+             nanoseconds are wrong",
+            cpu.tsc_khz
+        ));
+    }
+    if let (Some(before), Some(after)) = (cpu.frequency_khz, frequency_khz)
+        && apart(before, after, 5)
+    {
+        notes.push(format!(
+            "the CPU's frequency was {} MHz before the run and {} MHz after it",
+            before / 1000,
+            after / 1000
+        ));
+    }
+    let few = |one: &&record::Measurement| {
+        let timed = one.timed.as_ref();
+        one.group != Group::Start && timed.is_some_and(|timed| timed.samples < ENOUGH_SAMPLES)
+    };
+    let few = report.measurements.iter().filter(few).count();
+    if few > 0 && !report.method.quick {
+        notes.push(format!("{few} measurements have fewer than {ENOUGH_SAMPLES} samples"));
+    }
+    if report.method.quick {
+        notes.push("a quick run: a look, and no result".to_owned());
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand.
 
+pub(crate) mod bench;
 pub(crate) mod doctor;
 pub(crate) mod run;
 
@@ -43,4 +44,6 @@ pub(crate) enum Command {
     Run(run::Args),
     /// Say whether this host can run sandboxes, and how each door arrives
     Doctor(doctor::Args),
+    /// Measure what doors, calls, exits and starts cost here, and compare
+    Bench(bench::Args),
 }

@@ -1,0 +1,361 @@
+//! `trapgate bench` from outside: what it prints and writes, its statuses, and
+//! how it refuses what makes no sense. What it does with figures has unit tests
+//! in `vmm/src/bench`.
+//!
+//! | status | what it means |
+//! |---|---|
+//! | 3 | worse than the baseline allows |
+//! | 125 | nothing measured or judged |
+//! | 130 | Ctrl-C: what was measured is printed and written |
+
+use nix::sys::signal::Signal;
+use std::fs;
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+use tempfile::TempDir;
+use trapgate::bench::environment::{Cpu, Environment, Kvm};
+use trapgate::bench::record::{
+    Counted, Delivery, Group, Measurement, Method, Place, Report, Step, Timed,
+};
+use trapgate::bench::stats::{Samples, timed};
+use trapgate_tests::programs::directory;
+use trapgate_tests::{Case, Ran, Started, needs_kvm, scale, trapgate};
+
+const REGRESSION: i32 = 3;
+const SETUP: i32 = 125;
+const INTERRUPTED: i32 = 130;
+
+fn start(arguments: &[&str]) -> Started {
+    let mut command = Command::new(trapgate());
+    command.arg("bench").args(arguments);
+    Case::new("trapgate").start(command)
+}
+
+/// `trapgate bench` with these arguments.
+#[track_caller]
+fn bench(arguments: &[&str]) -> Ran {
+    start(arguments).finish(Duration::from_secs(scale(60, 120, 400)))
+}
+
+fn times(ticks: u64) -> Option<Timed> {
+    let samples = Samples {
+        ticks: (0..1000).map(|index| ticks + index % 7).collect(),
+        empty: vec![30; 100],
+        ..Samples::default()
+    };
+    timed(&samples, NonZeroU64::new(2_000_000).expect("not 0"))
+}
+
+/// A record of two doors, one of which the CPU does not have.
+fn record() -> Report {
+    let environment = Environment {
+        trapgate: "0.1.0".into(),
+        kernel: "6.12.0".into(),
+        cpu: Cpu {
+            vendor: "GenuineIntel".into(),
+            model_name: "A CPU".into(),
+            family: 6,
+            model: 1,
+            stepping: 1,
+            microcode: None,
+            frequency_khz: None,
+            governor: None,
+            boost: None,
+            tsc_khz: 2_000_000,
+            invariant_tsc: true,
+            smt: None,
+            online: 1,
+            emulator: None,
+        },
+        mitigations: [].into(),
+        kvm: Kvm {
+            kind: "VMX (Intel)".into(),
+            software: false,
+            nested_in: None,
+            parameters: [].into(),
+        },
+        doors: [].into(),
+    };
+    let method = Method {
+        groups: Group::ALL.to_vec(),
+        samples: 1000,
+        warm_up: 500,
+        batch: 1000,
+        starts: 1000,
+        quick: false,
+        counted: true,
+    };
+    let mut report = Report::new(environment, method);
+    let mut door = Measurement::new(Group::Doors, "SYSCALL", Some("64-bit"), Place::Guest);
+    door.delivery = Some(Delivery::Native);
+    door.timed = times(200);
+    door.counted =
+        Some(Counted { instructions: Some(73.0), exits: Some(0.0), ..Counted::default() });
+    door.steps = vec![Step { name: "dispatch".into(), ns: 4.0, instructions: None }];
+    report.measurements.push(door);
+    let mut absent = Measurement::new(Group::Doors, "SYSCALL", Some("compatibility"), Place::Guest);
+    absent.delivery = Some(Delivery::Absent { why: "#UD on CPUs of this maker".into() });
+    report.measurements.push(absent);
+    report
+}
+
+/// Files of a test, in a directory of their own.
+struct Files(TempDir);
+
+impl Files {
+    fn new() -> Files {
+        Files(directory())
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.path().join(name).into_os_string().into_string().expect("it is text")
+    }
+
+    fn write(&self, name: &str, report: &Report) -> String {
+        let path = self.path(name);
+        fs::write(&path, serde_json::to_vec(report).expect("JSON")).expect("it is ours");
+        path
+    }
+
+    fn names(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.0.path()).expect("it is ours");
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.expect("it is ours").path())
+            .map(|path| path.file_name().expect("a name").into())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+fn read_json(path: &str) -> serde_json::Value {
+    serde_json::from_slice(&fs::read(path).expect("it was written")).expect("JSON")
+}
+
+#[test]
+fn start_is_measured_printed_and_written_in_every_format() {
+    needs_kvm!();
+    let files = Files::new();
+    let [json, csv, html, junit] = ["r.json", "r.csv", "r.html", "r.xml"].map(|n| files.path(n));
+    let formats = ["--json", &json, "--csv", &csv, "--html", &html, "--junit", &junit];
+    let ran = bench(&[&["start", "--starts", "5"], &formats[..]].concat());
+    ran.expect_status(0);
+    let text = ran.stdout_text();
+    for part in ["sandbox", "process", "boot to ring 3", "fork and exec"] {
+        ran.expect(text.contains(part), part);
+    }
+    ran.expect(!text.contains('\x1b'), "no escapes into a pipe");
+    ran.expect(ran.stderr.is_empty(), "no progress where there is no terminal");
+    let record = read_json(&json);
+    assert_eq!(record["schema"], "trapgate-bench");
+    assert_eq!(record["partial"], false);
+    for measurement in record["measurements"].as_array().expect("a list") {
+        assert_eq!(measurement["timed"]["samples"], 5, "{measurement}");
+        let steps = measurement["steps"].as_array().expect("a list");
+        assert!(steps.iter().all(|step| step["ns"].as_f64().expect("a number") >= 0.0));
+    }
+    let starts = |bytes: &str, start: &str| {
+        let text = fs::read_to_string(bytes).expect("it was written");
+        assert!(text.starts_with(start), "{text}");
+    };
+    starts(&csv, "id,group,name");
+    starts(&html, "<!DOCTYPE html>");
+    starts(&junit, "<?xml");
+    assert_eq!(files.names().len(), 4, "{:?}", files.names());
+}
+
+#[test]
+fn a_sandboxs_first_instruction_is_between_its_start_and_its_end() {
+    needs_kvm!();
+    let files = Files::new();
+    let json = files.path("record.json");
+    bench(&["start", "--starts", "9", "--json", &json]).expect_status(0);
+    let record = read_json(&json);
+    let sandbox = &record["measurements"][0];
+    let median = sandbox["timed"]["ns"]["raw"]["median"].as_f64().expect("a number");
+    let steps = sandbox["steps"].as_array().expect("a list");
+    let boot = steps.iter().find(|step| step["name"] == "boot to ring 3").expect("there");
+    let boot = boot["ns"].as_f64().expect("a number");
+    assert!(boot > 0.0 && boot < median, "{boot} of {median}");
+}
+
+#[test]
+fn a_run_passes_against_itself_as_a_baseline() {
+    needs_kvm!();
+    let files = Files::new();
+    let json = files.path("record.json");
+    bench(&["start", "--starts", "3", "--json", &json]).expect_status(0);
+    let gated = ["--baseline", &json, "--max-regression", "25"];
+    let ran = bench(&[&["start", "--starts", "3"], &gated[..]].concat());
+    let has_counts = read_json(&json)["measurements"][0]["counted"]["exits"].is_number();
+    if has_counts {
+        ran.expect_status(0).expect(ran.stdout_text().contains("Gate:"), "a verdict");
+    } else {
+        // A KVM without statistics counts nothing, and that is no pass.
+        ran.expect_status(SETUP).expect_in_stderr("nothing to compare");
+    }
+}
+
+#[test]
+fn ctrl_c_prints_and_writes_what_was_measured_marked_as_partial() {
+    needs_kvm!();
+    let files = Files::new();
+    let json = files.path("record.json");
+    let started = start(&["start", "--starts", "1000000", "--json", &json]);
+    std::thread::sleep(Duration::from_secs(scale(2, 5, 60)));
+    started.signal(Signal::SIGINT);
+    let ran = started.finish(Duration::from_secs(scale(30, 60, 300)));
+    ran.expect_status(INTERRUPTED);
+    ran.expect(ran.stdout_text().contains("Partial"), "the mark in the table");
+    let record = read_json(&json);
+    assert_eq!(record["partial"], true);
+    let samples = record["measurements"][0]["timed"]["samples"].as_u64().expect("samples");
+    assert!(samples > 0 && samples < 1_000_000, "{samples}");
+    assert_eq!(files.names(), [Path::new("record.json")]);
+}
+
+#[test]
+fn a_record_is_shown_again_and_written_in_other_formats() {
+    let files = Files::new();
+    let record = files.write("a.json", &record());
+    let [html, junit] = ["a.html", "a.xml"].map(|name| files.path(name));
+    let ran = bench(&["show", &record, "--html", &html, "--junit", &junit]);
+    ran.expect_status(0);
+    for part in ["SYSCALL, 64-bit", "native", "absent", "#UD on CPUs of this maker", "73"] {
+        ran.expect(ran.stdout_text().contains(part), part);
+    }
+    let page = fs::read_to_string(&html).expect("it was written");
+    assert!(page.contains("<svg") && !page.contains("<script"), "{page}");
+    let junit = fs::read_to_string(&junit).expect("it was written");
+    assert!(junit.contains("skipped=\"1\""), "{junit}");
+}
+
+#[test]
+fn two_records_are_compared_in_words_and_as_json() {
+    let files = Files::new();
+    let before = files.write("before.json", &record());
+    let mut slower = record();
+    slower.measurements[0].timed = times(400);
+    slower.environment.cpu.stepping = 2;
+    let after = files.write("after.json", &slower);
+    let ran = bench(&["compare", &before, &after]);
+    ran.expect_status(0);
+    for part in ["environments differ", "cpu.stepping: 1 -> 2", "slower", "2.156"] {
+        ran.expect(ran.stdout_text().contains(part), part);
+    }
+    let ran = bench(&["compare", &before, &after, "--json"]);
+    let comparison: serde_json::Value = serde_json::from_slice(&ran.stdout).expect("JSON");
+    assert_eq!(comparison["comparable"], false);
+    let ratio = &comparison["rows"][0]["ratio"];
+    assert!(ratio["low"].as_f64() > Some(1.0), "{ratio}");
+}
+
+#[test]
+fn the_gates_status_says_whether_something_got_worse() {
+    let files = Files::new();
+    let baseline = files.write("baseline.json", &record());
+    let mut more = record();
+    more.measurements[0].counted.as_mut().expect("counted").instructions = Some(80.0);
+    more.measurements[0].timed = times(400);
+    let more = files.write("more.json", &more);
+    let mut elsewhere = record();
+    elsewhere.environment.kernel = "6.13.0".into();
+    let elsewhere = files.write("elsewhere.json", &elsewhere);
+    let mut empty = record();
+    empty.measurements.clear();
+    let empty = files.write("empty.json", &empty);
+    // 73 to 80 instructions are 9.6 percent.
+    for (shown, options, status) in [
+        (&baseline, &["0"][..], 0),
+        (&more, &["5"], REGRESSION),
+        (&more, &["9.5%"], REGRESSION),
+        (&more, &["10"], 0),
+        (&more, &["10", "--gate-times"], REGRESSION),
+        (&elsewhere, &["0"], 0),
+        (&elsewhere, &["0", "--gate-times"], SETUP),
+        (&empty, &["0"], SETUP),
+    ] {
+        let gate = [&["show", shown, "--baseline", &baseline, "--max-regression"], options];
+        let ran = bench(&gate.concat());
+        ran.expect_status(status);
+        ran.expect(!ran.stdout.is_empty(), "the table, whatever the gate says");
+        let lines = ran.stderr_text().lines().count();
+        ran.expect(lines == usize::from(status == SETUP), "one line on stderr for an error");
+    }
+}
+
+#[test]
+fn the_schema_can_be_printed() {
+    let ran = bench(&["schema"]);
+    let schema: serde_json::Value = serde_json::from_slice(&ran.stdout).expect("JSON");
+    assert_eq!(schema["title"], "Report");
+    assert_eq!(schema["properties"]["measurements"]["type"], "array");
+}
+
+#[test]
+fn bad_input_is_refused_in_one_line_before_anything_is_measured() {
+    let files = Files::new();
+    let good = files.write("good.json", &record());
+    let file = |name: &str, text: &[u8]| {
+        let path = files.path(name);
+        fs::write(&path, text).expect("it is ours");
+        path
+    };
+    let broken = file("broken.json", b"{\"schema\": \"trapgate-bench\", \"version\": ");
+    let other = file("other.json", b"{\"schema\": \"something else\"}");
+    let newer = file("newer.json", b"{\"schema\": \"trapgate-bench\", \"version\": 2}");
+    let damaged = file("damaged.json", b"{\"schema\": \"trapgate-bench\", \"version\": 1}");
+    let binary = file("binary", &[0xff; 4096]);
+    let (nowhere, folder) = (files.path("none/record"), files.path(""));
+    let missing = files.path("missing.json");
+    let cases: &[(&str, &[&str], &str)] = &[
+        ("an unknown group", &["gates"], "gates"),
+        ("a group twice wrong", &["start", "door"], "door"),
+        ("no samples", &["start", "--samples", "0"], "--samples"),
+        ("absurd samples", &["start", "--samples", "10000001"], "--samples"),
+        ("samples below zero", &["start", "--samples=-1"], "--samples"),
+        ("samples in words", &["start", "--samples", "many"], "--samples"),
+        ("no starts", &["start", "--starts", "0"], "--starts"),
+        ("an absurd batch", &["start", "--batch", "99999999999999999999"], "--batch"),
+        ("an unknown option", &["start", "--fast"], "--fast"),
+        ("output nowhere", &["start", "--json", &nowhere], "cannot be written"),
+        ("output into a directory", &["start", "--html", &folder], "cannot be written"),
+        ("one file for two", &["start", "--csv", &missing, "--json", &missing], "same file"),
+        ("a limit without a baseline", &["start", "--max-regression", "5"], "--baseline"),
+        ("a baseline without a limit", &["start", "--baseline", &good], "--max-regression"),
+        ("a limit in words", &["show", &good, "--baseline", &good, "--max-regression", "x"], "x"),
+        ("a limit below zero", &["show", &good, "--baseline", &good, "--max-regression=-1"], "-1"),
+        (
+            "no baseline there",
+            &["show", &good, "--baseline", &missing, "--max-regression", "5"],
+            "missing.json",
+        ),
+        (
+            "a newer baseline",
+            &["start", "--baseline", &newer, "--max-regression", "5"],
+            "version 2",
+        ),
+        ("broken JSON", &["show", &broken], "no JSON"),
+        ("another JSON", &["show", &other], "no record"),
+        ("a damaged record", &["show", &damaged], "damaged"),
+        ("no text", &["show", &binary], "no JSON"),
+        ("a directory", &["show", &folder], "cannot be read"),
+        ("endless zeroes", &["show", "/dev/zero"], "larger than 64 MiB"),
+        ("one record to compare", &["compare", &good], "AFTER"),
+        ("a record that is not there", &["compare", &good, &missing], "missing.json"),
+    ];
+    let before = files.names();
+    let mut wrong = Vec::new();
+    for (name, arguments, words) in cases {
+        let ran = bench(arguments);
+        if let Err(problem) = ran.is_refusal(SETUP) {
+            wrong.push(format!("{name}:{problem}"));
+        } else if !ran.stderr_text().contains(words) {
+            wrong.push(format!("{name}:{}", ran.describe(words)));
+        }
+    }
+    assert!(wrong.is_empty(), "{} kinds of bad input:\n\n{}", wrong.len(), wrong.join("\n\n"));
+    assert_eq!(files.names(), before, "no file left behind");
+}

@@ -1,0 +1,351 @@
+//! What `trapgate bench` writes and reads: the record of one run, as serde
+//! types. docs/bench-schema.json is made of them.
+//!
+//! Everything else here works on these types: [`super::stats`] fills in times,
+//! [`super::table`], [`super::html`], [`super::csv`] and [`super::junit`] show
+//! them, [`super::compare`] and [`super::gate`] hold two against each other.
+//! [`super::read`] reads a file of them.
+//!
+//! A field that is not here is refused, not skipped: a reader that knows less
+//! than the writer would compare the wrong things. Who changes a type raises
+//! [`VERSION`].
+
+use super::environment::Environment;
+pub use crate::doors::Delivery;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What the first field of every record says.
+pub const SCHEMA: &str = "trapgate-bench";
+/// The version of the types in this file and in [`super::environment`].
+pub const VERSION: u32 = 1;
+
+/// One run of `trapgate bench`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// [`VERSION`].
+    pub version: u32,
+    /// Whether the run was interrupted: then there are fewer measurements, or
+    /// samples, than the method says.
+    pub partial: bool,
+    /// Where it ran.
+    pub environment: Environment,
+    /// How it was measured.
+    pub method: Method,
+    /// What was measured, in the order in which it is shown.
+    pub measurements: Vec<Measurement>,
+    /// What a reader has to know: a frequency that changed, samples that were
+    /// too few.
+    pub notes: Vec<String>,
+}
+
+impl Report {
+    /// A record without measurements.
+    pub fn new(environment: Environment, method: Method) -> Report {
+        Report {
+            schema: SCHEMA.to_owned(),
+            version: VERSION,
+            partial: false,
+            environment,
+            method,
+            measurements: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// The measurement of this id.
+    pub fn find(&self, id: &str) -> Option<&Measurement> {
+        self.measurements.iter().find(|measurement| measurement.id == id)
+    }
+}
+
+/// What one can pick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Group {
+    /// A null call by each door in each mode.
+    Doors,
+    /// Representative calls.
+    Calls,
+    /// Ways out of the guest and back.
+    Exits,
+    /// Where the time of a call goes.
+    Steps,
+    /// From nothing to the program's end.
+    Start,
+}
+
+impl Group {
+    /// All of them, in the order in which they are measured and shown.
+    pub const ALL: [Group; 5] =
+        [Group::Doors, Group::Calls, Group::Exits, Group::Steps, Group::Start];
+
+    /// Its name, as on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Group::Doors => "doors",
+            Group::Calls => "calls",
+            Group::Exits => "exits",
+            Group::Steps => "steps",
+            Group::Start => "start",
+        }
+    }
+
+    /// What it holds, in a few words.
+    pub fn title(self) -> &'static str {
+        match self {
+            Group::Doors => "Doors: a null call by each door",
+            Group::Calls => "Calls",
+            Group::Exits => "Exits: out of the guest and back",
+            Group::Steps => "Steps: where the time of a call goes",
+            Group::Start => "Start: from nothing to the program's end",
+        }
+    }
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// How a run was measured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Method {
+    /// The groups that were asked for.
+    pub groups: Vec<Group>,
+    /// Samples of each measurement.
+    pub samples: u64,
+    /// Calls before the first sample.
+    pub warm_up: u64,
+    /// Calls of the loop that cross-checks the single ones.
+    pub batch: u64,
+    /// Samples of each start, which costs so much more than a call.
+    pub starts: u64,
+    /// Whether it was a look and no result.
+    pub quick: bool,
+    /// Whether instructions were counted.
+    pub counted: bool,
+}
+
+/// Where the measured code ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    /// In a sandbox.
+    Guest,
+    /// In an ordinary process of the host's.
+    Host,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Place::Guest => "guest",
+            Place::Host => "host",
+        })
+    }
+}
+
+/// One thing that was measured, in one place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Measurement {
+    /// Its name for machines, the same in every run:
+    /// `doors/syscall/64-bit/guest`.
+    pub id: String,
+    /// Its group.
+    pub group: Group,
+    /// Its name for people: `SYSCALL`.
+    pub name: String,
+    /// The CPU's mode, if there is a choice: `64-bit`, `compatibility`,
+    /// `legacy`.
+    pub mode: Option<String>,
+    /// Where it ran.
+    pub place: Place,
+    /// How the door's instruction arrived, if it is about a door.
+    pub delivery: Option<Delivery>,
+    /// Mitigation steps that were switched on for it.
+    pub with: Vec<String>,
+    /// Times.
+    pub timed: Option<Timed>,
+    /// Counts.
+    pub counted: Option<Counted>,
+    /// The pieces that its time is made of, in order; none if it was not taken
+    /// apart.
+    pub steps: Vec<Step>,
+    /// What a reader has to know about it: a perturbation, an estimate.
+    pub notes: Vec<String>,
+}
+
+impl Measurement {
+    /// A measurement without figures. `name` and `mode` go into the id as they
+    /// are, in small letters and without spaces.
+    pub fn new(group: Group, name: &str, mode: Option<&str>, place: Place) -> Measurement {
+        let slug = |text: &str| text.to_lowercase().replace(' ', "-");
+        let mode_part = mode.map(|mode| slug(mode) + "/").unwrap_or_default();
+        Measurement {
+            id: format!("{group}/{}/{mode_part}{place}", slug(name)),
+            group,
+            name: name.to_owned(),
+            mode: mode.map(str::to_owned),
+            place,
+            delivery: None,
+            with: Vec::new(),
+            timed: None,
+            counted: None,
+            steps: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// With these mitigation steps on, which its id then names too.
+    #[must_use]
+    pub fn with(mut self, steps: &[&str]) -> Measurement {
+        for step in steps {
+            self.id.push('+');
+            self.id.push_str(step);
+            self.with.push((*step).to_owned());
+        }
+        self
+    }
+
+    /// Its name, its mode and what was switched on for it.
+    pub fn label(&self) -> String {
+        let mut label = self.name.clone();
+        if let Some(mode) = &self.mode {
+            label += ", ";
+            label += mode;
+        }
+        for step in &self.with {
+            label += " + ";
+            label += step;
+        }
+        label
+    }
+}
+
+/// Times of one measurement. What is in ticks is exact; nanoseconds are ticks
+/// at the environment's `tsc_khz`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Timed {
+    /// How many samples there are.
+    pub samples: u64,
+    /// In ticks of the time-stamp counter.
+    pub ticks: Distribution,
+    /// In nanoseconds.
+    pub ns: Distribution,
+    /// Ticks of a call in a loop without a bracket around each: the
+    /// cross-check.
+    pub batched_ticks: Option<f64>,
+    /// Nanoseconds of a call in that loop, by the wall clock.
+    pub wall_ns: Option<f64>,
+    /// The raw samples: ticks, to three digits, and how many there were.
+    pub histogram: Vec<(u64, u64)>,
+    /// The samples far away from the others. They are in every figure.
+    pub outliers: Outliers,
+}
+
+/// The same samples three ways.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Distribution {
+    /// As they were taken, bracket included.
+    pub raw: Summary,
+    /// Without the empty bracket's median. May be below zero: noise is shown.
+    pub subtracted: Summary,
+    /// A bracket around nothing, if there was one.
+    pub empty: Option<Summary>,
+}
+
+/// Samples in a few numbers. A percentile is a sample: the smallest that has
+/// so many percent of all at or below it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Summary {
+    /// The smallest.
+    pub min: f64,
+    /// The middle one.
+    pub median: f64,
+    /// Lower end of the median's 95 % confidence interval.
+    pub median_low: f64,
+    /// Upper end of it.
+    pub median_high: f64,
+    /// 90th percentile.
+    pub p90: f64,
+    /// 99th percentile.
+    pub p99: f64,
+    /// The largest.
+    pub max: f64,
+    /// The mean of all.
+    pub mean: f64,
+}
+
+/// Samples beyond a threshold, by what explains them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Outliers {
+    /// Raw ticks above which a sample counts as one.
+    pub threshold_ticks: f64,
+    /// The host interrupted, or ran something else meanwhile.
+    pub interrupt: OutlierCount,
+    /// The thread went to another CPU.
+    pub migration: OutlierCount,
+    /// The guest left for KVM where it need not.
+    pub exit: OutlierCount,
+    /// Nothing that was looked at explains them.
+    pub unexplained: OutlierCount,
+}
+
+/// How many outliers, and how bad.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct OutlierCount {
+    /// How many.
+    pub count: u64,
+    /// The largest, in raw ticks; 0 if there are none.
+    pub largest_ticks: u64,
+}
+
+/// Counts of one call (or one start). They do not depend on time, and are what
+/// CI gates on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Counted {
+    /// Guest instructions, by single steps or by a TSC that counts them.
+    pub instructions: Option<f64>,
+    /// Exits to KVM, without those of the host's own interrupts.
+    pub exits: Option<f64>,
+    /// Exits by kind, as far as they are told apart.
+    pub exits_by_kind: BTreeMap<String, f64>,
+}
+
+/// A piece of a measurement's time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// What happens in it.
+    pub name: String,
+    /// Median, in nanoseconds.
+    pub ns: f64,
+    /// Guest instructions of it, if they were counted.
+    pub instructions: Option<f64>,
+}

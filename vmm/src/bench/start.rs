@@ -1,0 +1,229 @@
+//! The group `start`: what it costs to run a program that does nothing, in a
+//! sandbox and as a process, from nothing to nothing.
+//!
+//! Both run the same file, `images/src/bin/start-probe.rs`, which says when its
+//! first instructions ran. Rounds are interleaved, so that a slow moment of the
+//! machine hits both. Called by [`super::run`]; uses the library as any program
+//! would.
+
+use super::clock::{self, monotonic_ns, ticks};
+use super::record::{Counted, Group, Measurement, Place, Step};
+use super::stats::{Cause, Samples, timed};
+use super::{Error, Progress};
+use crate::stats::Stats;
+use crate::{ByteSize, End, Sandbox, Stdio};
+use std::fs::Permissions;
+use std::io::{PipeReader, Read, Write, pipe};
+use std::num::NonZeroU64;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio as NativeStdio};
+use std::time::{Duration, Instant};
+use tempfile::TempPath;
+
+/// Says when it began, and ends.
+static PROBE: &[u8] = include_bytes!(env!("TRAPGATE_START_PROBE"));
+
+/// Memory of the sandbox.
+const MEMORY: ByteSize = ByteSize(16 << 20);
+/// Longer than any start takes, in the slowest rig.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// Rounds that nobody looks at: code and files are in caches afterwards.
+const WARM_UP: u64 = 3;
+/// Runs whose exits are counted, apart from the times. The host's interrupts
+/// come and go: the least disturbed counts.
+const COUNTED_RUNS: u64 = 5;
+
+/// Pieces of a sandbox's start, in order.
+const SANDBOX_STEPS: [&str; 6] = [
+    "make the VM",
+    "load kernel and program",
+    "begin the vCPU's thread",
+    "boot to ring 3",
+    "program to its end",
+    "take down",
+];
+/// Pieces of a process's start.
+const PROCESS_STEPS: [&str; 3] =
+    ["fork and exec", "to its first instruction", "program to its end"];
+
+/// Many rounds of one kind.
+#[derive(Default)]
+struct Rounds<const STEPS: usize> {
+    samples: Samples,
+    /// Nanoseconds of each piece, by round.
+    steps: Vec<[f64; STEPS]>,
+}
+
+impl<const STEPS: usize> Rounds<STEPS> {
+    /// Makes a round and keeps what it took.
+    fn add(&mut self, round: impl FnOnce() -> Result<[f64; STEPS], Error>) -> Result<(), Error> {
+        let (preemptions, start) = (clock::preemptions(), ticks());
+        let steps = round()?;
+        let taken = ticks().wrapping_sub(start);
+        if clock::preemptions() != preemptions {
+            self.samples.disturbed.push((self.samples.ticks.len(), Cause::Interrupt));
+        }
+        self.samples.ticks.push(taken);
+        self.steps.push(steps);
+        Ok(())
+    }
+
+    fn measurement(
+        self,
+        (name, place): (&str, Place),
+        steps: [&str; STEPS],
+        tsc_khz: NonZeroU64,
+    ) -> Measurement {
+        let mut measurement = Measurement::new(Group::Start, name, None, place);
+        measurement.timed = timed(&self.samples, tsc_khz);
+        if !self.steps.is_empty() {
+            let medians = steps.iter().enumerate().map(|(index, name)| {
+                let mut values: Vec<_> = self.steps.iter().map(|round| round[index]).collect();
+                values.sort_by(f64::total_cmp);
+                Step { name: (*name).to_owned(), ns: values[values.len() / 2], instructions: None }
+            });
+            measurement.steps = medians.collect();
+        }
+        measurement
+    }
+}
+
+/// Measures so many starts of each kind, or fewer if `progress` stops it.
+///
+/// # Errors
+/// If the program does not run.
+pub fn measure(
+    count: u64,
+    tsc_khz: NonZeroU64,
+    progress: &mut dyn Progress,
+) -> Result<Vec<Measurement>, Error> {
+    let file = probe_file()?;
+    progress.begin("start", count + WARM_UP + COUNTED_RUNS);
+    let (mut sandboxes, mut processes) = (Rounds::default(), Rounds::default());
+    for round in 0..count + WARM_UP {
+        if progress.stopped() {
+            break;
+        }
+        if round == WARM_UP {
+            (sandboxes, processes) = (Rounds::default(), Rounds::default());
+        }
+        sandboxes.add(|| Ok(sandbox(false)?.0))?;
+        processes.add(|| process(&file))?;
+        progress.advance();
+    }
+    let mut sandboxes = sandboxes.measurement(("sandbox", Place::Guest), SANDBOX_STEPS, tsc_khz);
+    let mut runs = Vec::new();
+    for _ in 0..COUNTED_RUNS {
+        if progress.stopped() {
+            break;
+        }
+        runs.push(sandbox(true)?.1);
+        progress.advance();
+    }
+    sandboxes.counted = runs.iter().map(counted).min_by(|a, b| {
+        let exits = |counted: &Counted| counted.exits.unwrap_or(f64::INFINITY);
+        exits(a).total_cmp(&exits(b))
+    });
+    let processes = processes.measurement(("process", Place::Host), PROCESS_STEPS, tsc_khz);
+    Ok(vec![sandboxes, processes])
+}
+
+/// Exits of one run.
+fn counted(stats: &Stats) -> Counted {
+    let exits = stats.kvm_exits.map(|all| all.saturating_sub(stats.irq_exits.unwrap_or(0)) as f64);
+    Counted {
+        instructions: None,
+        exits,
+        exits_by_kind: [("to the VMM".to_owned(), stats.vmm_exits as f64)].into(),
+    }
+}
+
+/// Nanoseconds between two moments; 0 if they are the wrong way round, as
+/// clocks of two sides may be by a little.
+fn between(earlier: Instant, later: Instant) -> f64 {
+    later.saturating_duration_since(earlier).as_nanos() as f64
+}
+
+/// A sandbox from nothing to nothing.
+fn sandbox(detailed: bool) -> Result<([f64; 6], Stats), Error> {
+    let (mut reader, writer) = pipe().map_err(Error::host("a pipe"))?;
+    // The same moment on both clocks.
+    let (start, start_ns) = (Instant::now(), monotonic_ns());
+    let sandbox = Sandbox::builder()
+        .program_bytes("start-probe", PROBE)
+        .memory(MEMORY)
+        .timeout(TIMEOUT)
+        .stdin(Stdio::Closed)
+        .stdout(Stdio::Fd(OwnedFd::from(writer)))
+        .stderr(Stdio::Closed)
+        .detailed_stats(detailed)
+        .build()?;
+    let built = Instant::now();
+    let outcome = sandbox.run()?;
+    let end = Instant::now();
+    if outcome.end != End::Exited(0) {
+        return Err(Error::Program(format!("did not exit in its sandbox: {:?}", outcome.end)));
+    }
+    let first = start + Duration::from_nanos(said(&mut reader)?.saturating_sub(start_ns));
+    let time = outcome.stats.time;
+    let entered = time.run_began.unwrap_or(built);
+    let left = entered + Duration::from_micros(time.run_us);
+    let load = time.load_us as f64 * 1e3;
+    let steps = [
+        between(start, built) - load,
+        load,
+        between(built, entered),
+        between(entered, first),
+        between(first, left),
+        between(left, end),
+    ];
+    Ok((steps, outcome.stats))
+}
+
+/// The same program as a process of the host's. The standard library spawns
+/// with posix_spawn(3), which is quicker than fork(2) and exec(2).
+fn process(file: &TempPath) -> Result<[f64; 3], Error> {
+    let (mut reader, writer) = pipe().map_err(Error::host("a pipe"))?;
+    let (start, start_ns) = (Instant::now(), monotonic_ns());
+    let spawned = Command::new(file)
+        .env_clear()
+        .stdin(NativeStdio::null())
+        .stdout(writer)
+        .stderr(NativeStdio::null())
+        .spawn();
+    let mut child = spawned.map_err(Error::host("running the measured program natively"))?;
+    let forked = Instant::now();
+    let status = child.wait().map_err(Error::host("waiting for the measured program"))?;
+    let end = Instant::now();
+    if !status.success() {
+        return Err(Error::Program(format!("did not exit as a process: {status}")));
+    }
+    let first = start + Duration::from_nanos(said(&mut reader)?.saturating_sub(start_ns));
+    // posix_spawn(3) answers when the new image is there, which may be after
+    // the program began.
+    let forked = forked.min(first);
+    Ok([between(start, forked), between(forked, first), between(first, end)])
+}
+
+/// What the probe said: CLOCK_MONOTONIC in nanoseconds.
+fn said(reader: &mut PipeReader) -> Result<u64, Error> {
+    let mut bytes = [0; 8];
+    reader
+        .read_exact(&mut bytes)
+        .map_err(|error| Error::Program(format!("said nothing: {error}")))?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+/// The probe as an executable file, which goes with the value.
+fn probe_file() -> Result<TempPath, Error> {
+    let make = || {
+        let mut builder = tempfile::Builder::new();
+        let permissions = Permissions::from_mode(0o700);
+        let mut file = builder.prefix("trapgate-bench.").permissions(permissions).tempfile()?;
+        file.write_all(PROBE)?;
+        // Closed: nobody executes a file that is open for writing.
+        Ok(file.into_temp_path())
+    };
+    make().map_err(Error::host("a file for the measured program"))
+}

@@ -1,0 +1,198 @@
+//! From samples to figures: pure functions, and the only place where times are
+//! made. A measuring function hands over [`Samples`] and gets a [`Timed`].
+//!
+//! No sample is dropped. What a bracket costs is measured by an empty one and
+//! its median taken away; both are kept. Quantiles are samples (nearest rank),
+//! so that none shows a value which never occurred.
+//!
+//! The median's confidence interval needs no assumption about the distribution:
+//! how many of n independent samples lie below the true median is binomial with
+//! p = 1/2, which gives two ranks. Two medians are compared as in Price and
+//! Bonett, "Distribution-free confidence intervals for difference and ratio of
+//! medians" (J. Statist. Comput. Simul. 72, 2002): on the logarithm, with
+//! standard errors taken from those intervals. Samples that follow each other
+//! in a loop are not quite independent: the intervals are a little too narrow,
+//! and two runs differ by more than one run shows.
+
+use super::record::{Distribution, OutlierCount, Outliers, Summary, Timed};
+use hdrhistogram::Histogram;
+use statrs::distribution::{Binomial, DiscreteCDF};
+use std::num::NonZeroU64;
+
+/// What stands outside the 95 % interval, on each side.
+const TAIL: f64 = 0.025;
+/// The same of a normal distribution, in standard deviations.
+const NORMAL_95: f64 = 1.959_964;
+/// Digits that a histogram keeps.
+const DIGITS: u8 = 3;
+
+/// What explains a sample that took long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The host interrupted, or ran something else meanwhile.
+    Interrupt,
+    /// The thread went to another CPU.
+    Migration,
+    /// The guest left for KVM where it need not.
+    Exit,
+}
+
+/// What was measured of one thing.
+#[derive(Clone, Debug, Default)]
+pub struct Samples {
+    /// Ticks of the time-stamp counter, bracket included.
+    pub ticks: Vec<u64>,
+    /// Ticks of the same bracket around nothing; may be empty.
+    pub empty: Vec<u64>,
+    /// Which samples (by index) something is known to have disturbed.
+    pub disturbed: Vec<(usize, Cause)>,
+    /// Ticks of a call in a loop without brackets.
+    pub batched_ticks: Option<f64>,
+    /// Nanoseconds of a call in that loop, by the wall clock.
+    pub wall_ns: Option<f64>,
+}
+
+/// The figures of these samples; none if there is no sample. `tsc_khz` is the
+/// frequency of the time-stamp counter, in kHz.
+pub fn timed(samples: &Samples, tsc_khz: NonZeroU64) -> Option<Timed> {
+    let sorted = sorted(&samples.ticks);
+    let raw = summary(&sorted)?;
+    let empty = summary(&self::sorted(&samples.empty));
+    let subtracted = map(raw, |ticks| ticks - empty.map_or(0.0, |empty| empty.median));
+    let ns = |summary| map(summary, |ticks| ticks * 1e6 / tsc_khz.get() as f64);
+    Some(Timed {
+        samples: sorted.len() as u64,
+        ticks: Distribution { raw, subtracted, empty },
+        ns: Distribution { raw: ns(raw), subtracted: ns(subtracted), empty: empty.map(ns) },
+        batched_ticks: samples.batched_ticks,
+        wall_ns: samples.wall_ns,
+        histogram: histogram(&sorted),
+        outliers: outliers(samples, &sorted),
+    })
+}
+
+fn sorted(values: &[u64]) -> Vec<u64> {
+    let mut values = values.to_vec();
+    values.sort_unstable();
+    values
+}
+
+/// The same summary in other numbers. `change` must keep their order.
+fn map(summary: Summary, change: impl Fn(f64) -> f64) -> Summary {
+    Summary {
+        min: change(summary.min),
+        median: change(summary.median),
+        median_low: change(summary.median_low),
+        median_high: change(summary.median_high),
+        p90: change(summary.p90),
+        p99: change(summary.p99),
+        max: change(summary.max),
+        mean: change(summary.mean),
+    }
+}
+
+/// The sample that `fraction` of all are not larger than. `sorted` is not
+/// empty.
+fn quantile(sorted: &[u64], fraction: f64) -> f64 {
+    let rank = (fraction * sorted.len() as f64).ceil() as usize;
+    sorted[rank.clamp(1, sorted.len()) - 1] as f64
+}
+
+/// Sorted samples in a few numbers; none of none.
+fn summary(sorted: &[u64]) -> Option<Summary> {
+    let (min, max) = (*sorted.first()?, *sorted.last()?);
+    let (low, high) = median_ranks(sorted.len());
+    Some(Summary {
+        min: min as f64,
+        median: quantile(sorted, 0.5),
+        median_low: sorted[low] as f64,
+        median_high: sorted[high] as f64,
+        p90: quantile(sorted, 0.9),
+        p99: quantile(sorted, 0.99),
+        max: max as f64,
+        mean: sorted.iter().map(|&ticks| ticks as f64).sum::<f64>() / sorted.len() as f64,
+    })
+}
+
+/// Indices of the two samples between which the true median lies with a
+/// probability of at least 95 %. Fewer than six samples cannot say so much:
+/// the first and the last, then. `count` is not 0.
+fn median_ranks(count: usize) -> (usize, usize) {
+    let below = Binomial::new(0.5, count as u64).map_or(0, |below| below.inverse_cdf(TAIL));
+    // Rank `below`, counted from 1, and as many from the other end.
+    let low = (below as usize).saturating_sub(1).min((count - 1) / 2);
+    (low, count - 1 - low)
+}
+
+/// Ticks, to three digits, with how often they came.
+fn histogram(sorted: &[u64]) -> Vec<(u64, u64)> {
+    let Ok(mut histogram) = Histogram::<u64>::new(DIGITS) else {
+        unreachable!("three digits are what it may have")
+    };
+    for &ticks in sorted {
+        // It grows with what comes, up to this.
+        let recorded = histogram.record(ticks.min(i64::MAX as u64));
+        debug_assert!(recorded.is_ok(), "{ticks}");
+    }
+    histogram.iter_recorded().map(|bin| (bin.value_iterated_to(), bin.count_at_value())).collect()
+}
+
+/// What is far beyond the tail: three times as far from the 99th percentile as
+/// that is from the median. Quartiles would call the tail itself an outlier:
+/// latencies have long ones. A counter that ticks coarsely has percentiles that
+/// coincide, so that distance is at least a hundredth of the median and two
+/// ticks.
+fn threshold(sorted: &[u64]) -> f64 {
+    let (median, tail) = (quantile(sorted, 0.5), quantile(sorted, 0.99));
+    tail + 3.0 * (tail - median).max(median / 100.0).max(2.0)
+}
+
+fn outliers(samples: &Samples, sorted: &[u64]) -> Outliers {
+    let threshold_ticks = threshold(sorted);
+    let mut outliers = Outliers { threshold_ticks, ..Outliers::default() };
+    let mut causes = samples.disturbed.clone();
+    causes.sort_by_key(|(index, _)| *index);
+    for (index, &ticks) in samples.ticks.iter().enumerate() {
+        if ticks as f64 <= threshold_ticks {
+            continue;
+        }
+        let known = causes.binary_search_by_key(&index, |(index, _)| *index);
+        let count = match known.ok().map(|at| causes[at].1) {
+            Some(Cause::Interrupt) => &mut outliers.interrupt,
+            Some(Cause::Migration) => &mut outliers.migration,
+            Some(Cause::Exit) => &mut outliers.exit,
+            None => &mut outliers.unexplained,
+        };
+        *count =
+            OutlierCount { count: count.count + 1, largest_ticks: count.largest_ticks.max(ticks) };
+    }
+    outliers
+}
+
+/// How many times as large one median is as another.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub struct Ratio {
+    /// The ratio.
+    pub ratio: f64,
+    /// Lower end of its 95 % confidence interval.
+    pub low: f64,
+    /// Upper end of it.
+    pub high: f64,
+}
+
+/// `after` as a multiple of `before`; none if one is not above zero. `quantum`
+/// is the step in which the samples were read, such as the length of a tick:
+/// no median is known better than to half of it.
+pub fn ratio(before: &Summary, after: &Summary, quantum: f64) -> Option<Ratio> {
+    let error = |summary: &Summary| {
+        let low = summary.median_low - quantum / 2.0;
+        let high = summary.median_high + quantum / 2.0;
+        (low > 0.0).then(|| (high.ln() - low.ln()) / (2.0 * NORMAL_95))
+    };
+    let spread = NORMAL_95 * error(before)?.hypot(error(after)?);
+    let ratio = after.median / before.median;
+    Some(Ratio { ratio, low: ratio * (-spread).exp(), high: ratio * spread.exp() })
+}
+
+#[cfg(test)]
+mod tests;

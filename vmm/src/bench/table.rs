@@ -1,0 +1,224 @@
+//! A record as text: what `trapgate bench` prints. Called by `cli::bench`.
+//!
+//! Colours are in it as escapes; who prints it takes `anstream`, which leaves
+//! them out where they are of no use.
+
+use super::environment::Environment;
+use super::record::{Delivery, Group, Measurement, Report};
+use super::units;
+use anstyle::{AnsiColor, Style};
+use tabled::builder::Builder;
+use tabled::settings::object::{Columns, Rows};
+use tabled::settings::{Alignment, Padding, Style as Frame};
+
+const HEAD: Style = Style::new().bold();
+const FAINT: Style = Style::new().dimmed();
+const GOOD: Style = AnsiColor::Green.on_default();
+const MIDDLING: Style = AnsiColor::Yellow.on_default();
+const BAD: Style = AnsiColor::Red.on_default();
+
+/// The record as a text of several lines.
+pub fn text(report: &Report) -> String {
+    let mut out = header(&report.environment);
+    if report.partial {
+        out += &format!("{BAD}Partial: the run was interrupted.{BAD:#}\n");
+    }
+    for group in Group::ALL {
+        let of_group = |one: &&Measurement| one.group == group;
+        let measurements: Vec<_> = report.measurements.iter().filter(of_group).collect();
+        if !measurements.is_empty() {
+            out += &format!("\n{HEAD}{}{HEAD:#}\n", group.title());
+            out += &figures(&measurements);
+            out += &remarks(&measurements);
+        }
+    }
+    if !report.notes.is_empty() {
+        out.push('\n');
+    }
+    for note in &report.notes {
+        out += &format!("Note: {note}.\n");
+    }
+    out
+}
+
+/// The host in one line, and what its times are not in another.
+fn header(environment: &Environment) -> String {
+    let Environment { trapgate, kernel, cpu, kvm, .. } = environment;
+    let mut line = format!("trapgate {trapgate} on Linux {kernel}, {}", cpu.model_name);
+    line += &format!(", KVM: {}, TSC {:.0} MHz\n", kvm.kind, cpu.tsc_khz as f64 / 1e3);
+    if let Some(caveat) = environment.caveat() {
+        line += &format!("{MIDDLING}This is {caveat}.{MIDDLING:#}\n");
+    }
+    line
+}
+
+/// The figures of one group. Times are medians and so on without the empty
+/// bracket.
+fn figures(measurements: &[&Measurement]) -> String {
+    let header = [
+        "", "where", "arrives", "min", "median", "p90", "p99", "max", "batched", "instr.", "exits",
+    ];
+    let rows = measurements.iter().map(|one| {
+        let arrives = one.delivery.as_ref().map_or_else(String::new, |delivery| {
+            let style = match delivery {
+                Delivery::Native => GOOD,
+                Delivery::Trapped { .. } => MIDDLING,
+                Delivery::Absent { .. } => FAINT,
+                Delivery::Failed { .. } => BAD,
+            };
+            format!("{style}{}{style:#}", delivery.word())
+        });
+        let mut row = vec![one.label(), one.place.to_string(), arrives];
+        match &one.timed {
+            None => row.extend(["-"; 6].map(str::to_owned)),
+            Some(timed) => {
+                let ns = &timed.ns.subtracted;
+                row.push(units::time(ns.min));
+                row.push(format!("{HEAD}{}{HEAD:#}", units::time(ns.median)));
+                row.extend([ns.p90, ns.p99, ns.max].map(units::time));
+                row.push(timed.wall_ns.map_or_else(|| "-".to_owned(), units::time));
+            }
+        }
+        let counted = one.counted.as_ref();
+        row.push(units::optional_count(counted.and_then(|counted| counted.instructions)));
+        row.push(units::optional_count(counted.and_then(|counted| counted.exits)));
+        row
+    });
+    // Columns that say nothing here, in no row, are left out.
+    let rows: Vec<_> = rows.collect();
+    let says: Vec<_> = (0..header.len())
+        .map(|column| rows.iter().any(|row| !["", "-"].contains(&row[column].as_str())))
+        .collect();
+    let kept = |row: Vec<String>| -> Vec<String> {
+        row.into_iter().zip(&says).filter(|(_, says)| **says).map(|(cell, _)| cell).collect()
+    };
+    let header: Vec<_> =
+        header.iter().zip(&says).filter(|(_, says)| **says).map(|(name, _)| *name).collect();
+    let texts = 2 + usize::from(says[2]);
+    align(&header, rows.into_iter().map(kept).collect(), texts - 1)
+}
+
+/// What is said below the figures: pieces of times, outliers, reasons, notes.
+fn remarks(measurements: &[&Measurement]) -> String {
+    let mut out = String::new();
+    for one in measurements {
+        let name = format!("{} ({})", one.label(), one.place);
+        if let Some(reason) = one.delivery.as_ref().and_then(Delivery::why) {
+            out += &format!("  {name}: {reason}\n");
+        }
+        if !one.steps.is_empty() {
+            let whole: f64 = one.steps.iter().map(|step| step.ns).sum();
+            let steps = one.steps.iter().map(|step| {
+                let share = if whole > 0.0 { step.ns / whole * 100.0 } else { 0.0 };
+                format!("{} {} ({share:.0} %)", step.name, units::time(step.ns))
+            });
+            out += &format!("  {name}, pieces: {}\n", steps.collect::<Vec<_>>().join(", "));
+        }
+        if let Some(line) = one.timed.as_ref().and_then(outliers) {
+            out += &format!("  {FAINT}{name}: {line}{FAINT:#}\n");
+        }
+        for note in &one.notes {
+            out += &format!("  {name}: {note}\n");
+        }
+    }
+    out
+}
+
+/// The outliers in one line, if there are any.
+pub(super) fn outliers(timed: &super::record::Timed) -> Option<String> {
+    let outliers = &timed.outliers;
+    let kinds = [
+        ("interrupted", outliers.interrupt),
+        ("migrated", outliers.migration),
+        ("by exits", outliers.exit),
+        ("unexplained", outliers.unexplained),
+    ];
+    let all: u64 = kinds.iter().map(|(_, kind)| kind.count).sum();
+    if all == 0 {
+        return None;
+    }
+    let ns_of_tick = timed.ns.raw.max / timed.ticks.raw.max;
+    let parts = kinds.iter().filter(|(_, kind)| kind.count > 0).map(|(name, kind)| {
+        let largest = units::time(kind.largest_ticks as f64 * ns_of_tick);
+        format!("{} {name} (up to {largest})", kind.count)
+    });
+    let parts = parts.collect::<Vec<_>>().join(", ");
+    Some(format!("{all} outliers of {} samples: {parts}", timed.samples))
+}
+
+/// Rows under a header, in columns: the first `texts` + 1 to the left, the
+/// others, numbers, to the right. No line ends in spaces.
+pub(super) fn align(header: &[&str], rows: Vec<Vec<String>>, texts: usize) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let mut builder = Builder::default();
+    builder.push_record(header.iter().map(|name| format!("{FAINT}{name}{FAINT:#}")));
+    for row in rows {
+        builder.push_record(row);
+    }
+    let mut table = builder.build();
+    table
+        .with(Frame::empty())
+        .with(Padding::new(2, 0, 0, 0))
+        .modify(Columns::new(texts + 1..), Alignment::right())
+        .modify(Rows::first(), Padding::new(2, 0, 0, 0));
+    let lines = table.to_string();
+    lines.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    fn plain(report: &Report) -> String {
+        anstream::adapter::strip_str(&text(report)).to_string()
+    }
+
+    #[test]
+    fn the_table_names_host_delivery_and_figures() {
+        let text = plain(&sample::report());
+        for part in [
+            "trapgate 0.1.0 on Linux 6.12.0, AMD EPYC 0000 <sample>, KVM: SVM (AMD), TSC 3000 MHz",
+            "SYSCALL, 64-bit + ibpb",
+            "trapped",
+            "absent",
+            "#UD on CPUs of this maker",
+            "user to entry 11.0 ns (28 %)",
+            "4 outliers of 10000 samples: 1 interrupted",
+        ] {
+            assert!(text.contains(part), "no {part:?} in\n{text}");
+        }
+        assert!(!text.contains("This is"), "{text}");
+    }
+
+    #[test]
+    fn columns_stand_below_each_other_and_no_line_ends_in_spaces() {
+        let text = plain(&sample::report());
+        let column_end = |line: &str, word: &str| line.find(word).map(|at| at + word.len());
+        let lines: Vec<_> = text.lines().collect();
+        let header = lines.iter().find(|line| line.contains("median")).expect("a header");
+        let row = lines.iter().find(|line| line.contains("INT 0x80, 64-bit")).expect("a row");
+        let end = column_end(header, "median").expect("there");
+        assert!(row[..end].ends_with("ns"), "{header}\n{row}");
+        assert!(lines.iter().all(|line| line.trim_end() == *line), "{text}");
+    }
+
+    #[test]
+    fn a_column_without_a_figure_is_left_out() {
+        let mut report = sample::report();
+        report.measurements.retain(|one| one.group == Group::Start);
+        let text = plain(&report);
+        assert!(!text.contains("instr.") && !text.contains("arrives"), "{text}");
+    }
+
+    #[test]
+    fn unreal_times_and_partial_runs_are_marked() {
+        let mut report = sample::report();
+        report.environment.kvm.software = true;
+        report.partial = true;
+        let text = plain(&report);
+        assert!(text.contains("This is a software KVM") && text.contains("Partial"), "{text}");
+    }
+}

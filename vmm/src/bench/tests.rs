@@ -1,0 +1,60 @@
+//! Tests of what stands around the measuring: options, notes, the schema.
+
+use super::*;
+
+#[test]
+fn counts_that_make_no_sense_are_refused() {
+    for set in [
+        |options: &mut Options, count| options.samples = count,
+        |options: &mut Options, count| options.starts = count,
+        |options: &mut Options, count| options.batch = count,
+        |options: &mut Options, count| options.warm_up = count,
+    ] {
+        for count in [0, MOST_SAMPLES + 1, u64::MAX] {
+            let mut options = Options::default();
+            set(&mut options, count);
+            assert!(matches!(check(&options), Err(Error::Count { given, .. }) if given == count));
+        }
+        let mut options = Options::default();
+        set(&mut options, MOST_SAMPLES);
+        assert!(check(&options).is_ok());
+    }
+}
+
+#[test]
+fn a_change_of_frequency_in_the_middle_is_noted() {
+    let report = sample::report();
+    let cpu = &report.environment.cpu;
+    let none = notes(&report, cpu.tsc_khz, cpu.frequency_khz);
+    assert_eq!(none, [] as [String; 0]);
+    let slower = notes(&report, cpu.tsc_khz, Some(2_000_000));
+    assert!(slower[0].contains("3400 MHz before the run and 2000 MHz after"), "{slower:?}");
+    let other = notes(&report, cpu.tsc_khz * 2, cpu.frequency_khz);
+    assert!(other[0].contains("nanoseconds are wrong"), "{other:?}");
+}
+
+#[test]
+fn too_few_samples_are_noted_unless_it_was_only_a_look() {
+    let mut report = sample::report();
+    report.measurements[0].timed.as_mut().expect("timed").samples = 9_999;
+    let cpu = report.environment.cpu.clone();
+    let noted = notes(&report, cpu.tsc_khz, cpu.frequency_khz);
+    assert_eq!(noted, ["1 measurements have fewer than 10000 samples"]);
+    report.method.quick = true;
+    let noted = notes(&report, cpu.tsc_khz, cpu.frequency_khz);
+    assert_eq!(noted, ["a quick run: a look, and no result"]);
+}
+
+/// `TRAPGATE_BLESS=1` writes the file anew.
+#[test]
+fn the_schema_in_docs_is_that_of_the_types() {
+    let schema = schemars::schema_for!(Report);
+    let current = serde_json::to_string_pretty(&schema).expect("JSON") + "\n";
+    if std::env::var_os("TRAPGATE_BLESS").is_some() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/bench-schema.json");
+        std::fs::write(path, &current).expect("the sources are writable");
+        return;
+    }
+    let advice = "TRAPGATE_BLESS=1 cargo test -p trapgate bench::tests writes it; raise VERSION";
+    assert!(SCHEMA_JSON == current, "docs/bench-schema.json is not current: {advice}");
+}

@@ -1,0 +1,55 @@
+//! The files that `trapgate bench` writes: opened before it measures, written
+//! after.
+
+use super::Formats;
+use anyhow::bail;
+use std::path::Path;
+use trapgate::bench::gate::Verdict;
+use trapgate::bench::output::Output;
+use trapgate::bench::record::Report;
+use trapgate::bench::{csv, html, junit};
+
+/// Open files, by format.
+pub(super) struct Files {
+    json: Option<Output>,
+    csv: Option<Output>,
+    html: Option<Output>,
+    junit: Option<Output>,
+}
+
+impl Files {
+    /// Makes sure that every file can be written.
+    ///
+    /// # Errors
+    /// If one cannot, or if one is named twice.
+    pub(super) fn open(formats: &Formats) -> anyhow::Result<Files> {
+        let Formats { json, csv, html, junit } = formats;
+        let named: Vec<&Path> =
+            [json, csv, html, junit].into_iter().flatten().map(|path| path.as_path()).collect();
+        for (index, path) in named.iter().enumerate() {
+            let is_device = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
+            if named[..index].contains(path) && !is_device {
+                bail!("two outputs go into the same file: name another one than the first");
+            }
+        }
+        let open = |path: &Option<_>| path.as_deref().map(Output::open).transpose();
+        Ok(Files { json: open(json)?, csv: open(csv)?, html: open(html)?, junit: open(junit)? })
+    }
+
+    /// Writes them all.
+    ///
+    /// # Errors
+    /// If one cannot be written after all. The others are, as far as possible.
+    pub(super) fn write(self, report: &Report, verdicts: &[Verdict]) -> anyhow::Result<()> {
+        let json = self.json.map(|file| {
+            let mut bytes = serde_json::to_vec_pretty(report)?;
+            bytes.push(b'\n');
+            Ok(file.write(&bytes)?)
+        });
+        let csv = self.csv.map(|file| Ok(file.write(&csv::bytes(report)?)?));
+        let html = self.html.map(|file| Ok(file.write(html::text(report)?.as_bytes())?));
+        let junit =
+            self.junit.map(|file| Ok(file.write(junit::text(report, verdicts)?.as_bytes())?));
+        [json, csv, html, junit].into_iter().flatten().collect()
+    }
+}
