@@ -186,7 +186,8 @@ mod tests {
         let mut after = before.clone();
         after.measurements[0].timed = Some(sample::times(165));
         after.measurements[1].timed = Some(sample::times(200));
-        after.measurements[2].delivery = Some(crate::bench::record::Delivery::Trapped { why: "arrives as #UD".into() });
+        after.measurements[2].delivery =
+            Some(crate::bench::record::Delivery::Trapped { why: "arrives as #UD".into() });
         let comparison = compare(&before, &after);
         let ratio = comparison.rows[0].ratio.expect("timed");
         assert!((ratio.ratio - 1.1).abs() < 0.02, "{ratio:?}");

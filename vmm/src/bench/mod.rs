@@ -11,6 +11,8 @@
 //! | [`table`], [`html`], [`csv`], [`junit`] | a record for people and programs |
 //! | [`compare`], [`gate`] | two records beside each other; passed or not |
 //! | [`output`] | files, checked before and written whole |
+//! | [`probe`] | a program that measures itself on command, in a sandbox or as a process |
+//! | [`probed`] | the groups `doors` and `calls`: what the probe measures |
 //! | [`start`] | the group `start` |
 //!
 //! `cli::bench` is the command line in front of it.
@@ -19,12 +21,15 @@ pub mod clock;
 pub mod compare;
 pub mod csv;
 pub mod environment;
+mod explain;
 pub mod gate;
 pub mod html;
+mod interrupts;
 pub mod junit;
 pub mod output;
 mod plot;
 pub mod probe;
+pub mod probed;
 mod read;
 pub mod record;
 #[cfg(test)]
@@ -33,6 +38,7 @@ pub mod start;
 pub mod stats;
 pub mod table;
 pub mod units;
+mod without_host;
 
 pub use read::{ReadError, read};
 use record::{Group, Method, Report};
@@ -103,8 +109,8 @@ pub enum Error {
         most: u64,
     },
     /// A group that cannot be measured yet.
-    #[error("the group '{0}' cannot be measured yet: this version measures {1}")]
-    NotYet(Group, Group),
+    #[error("the group '{0}' cannot be measured yet")]
+    NotYet(Group),
     /// No sandbox can be run.
     #[error(transparent)]
     Sandbox(#[from] crate::Error),
@@ -128,7 +134,7 @@ impl Error {
 }
 
 /// The groups that [`run`] can measure.
-const MEASURED: [Group; 1] = [Group::Start];
+const MEASURED: [Group; 3] = [Group::Doors, Group::Calls, Group::Start];
 
 fn check(options: &Options) -> Result<(), Error> {
     let counts = [
@@ -145,7 +151,7 @@ fn check(options: &Options) -> Result<(), Error> {
     match options.groups.iter().find(|group| !MEASURED.contains(group)) {
         // All of them means: all that there are.
         Some(_) if options.groups.len() == Group::ALL.len() => Ok(()),
-        Some(group) => Err(Error::NotYet(*group, MEASURED[0])),
+        Some(group) => Err(Error::NotYet(*group)),
         None => Ok(()),
     }
 }
@@ -172,8 +178,20 @@ pub fn run(options: &Options, progress: &mut dyn Progress) -> Result<Report, Err
         counted: options.counted,
     };
     let mut report = Report::new(environment, method);
-    if groups.contains(&Group::Start) {
-        report.measurements.extend(start::measure(options.starts, tsc_khz, progress)?);
+    for group in groups {
+        let measured = match group {
+            Group::Start => start::measure(options.starts, tsc_khz, progress)?,
+            _ => probed::measure(group, options, &report.environment, tsc_khz, progress)?,
+        };
+        report.measurements.extend(measured);
+        if group == Group::Doors {
+            report.measurements.extend(without_host::measure(
+                options,
+                &report.environment,
+                tsc_khz,
+                progress,
+            )?);
+        }
     }
     report.partial = progress.stopped();
     report.notes = notes(&report, clock::tsc_khz().get(), environment::frequency_khz());
