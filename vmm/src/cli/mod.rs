@@ -45,5 +45,5 @@ pub(crate) enum Command {
     /// Say whether this host can run sandboxes, and how each door arrives
     Doctor(doctor::Args),
     /// Measure what doors, calls, exits and starts cost here, and compare
-    Bench(bench::Args),
+    Bench(Box<bench::Args>),
 }
