@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => cli::run::main(args),
         Command::Doctor(args) => cli::doctor::main(&args),
-        Command::Bench(args) => cli::bench::main(&args),
+        Command::Bench(args) => cli::bench::main(&args.0),
     };
     match result {
         Ok(status) => ExitCode::from(status),

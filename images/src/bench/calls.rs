@@ -2,8 +2,8 @@
 
 use super::Measured;
 use core::arch::asm;
-use elf::ElfBytes;
 use elf::abi;
+use elf::dynamic::DynamicTable;
 use elf::endian::NativeEndian;
 use elf::file::{Class, Elf64_Ehdr};
 use elf::hash::{GnuHashTable, SysVHashTable};
@@ -33,29 +33,29 @@ impl Vdso {
             let first = base.add(header.e_phoff as usize).cast::<Elf64_Phdr>();
             core::slice::from_raw_parts(first, header.e_phnum.into())
         };
-        let load = segments.iter().find(|segment| segment.p_type == abi::PT_LOAD)?;
-        // SAFETY: its one segment is mapped, in whole pages: Linux' has section
-        // headers behind it.
-        let image = unsafe {
-            core::slice::from_raw_parts(base, (load.p_memsz.next_multiple_of(PAGE)) as usize)
-        };
-        let offset = lookup(image, b"__vdso_clock_gettime")?;
+        let segment = |kind| segments.iter().find(|segment| segment.p_type == kind);
+        let load = segment(abi::PT_LOAD)?;
+        // SAFETY: its one segment is mapped.
+        let image = unsafe { core::slice::from_raw_parts(base, load.p_memsz as usize) };
+        let dynamic = segment(abi::PT_DYNAMIC)?;
+        let start = dynamic.p_vaddr as usize;
+        let dynamic = image.get(start..start + dynamic.p_memsz as usize)?;
+        let offset = lookup(image, dynamic, b"__vdso_clock_gettime")?;
         // SAFETY: the symbol is that function.
         let function = unsafe { core::mem::transmute::<usize, _>(base as usize + offset) };
         Some(Vdso { function })
     }
 }
 
-/// A symbol's offset, found as a dynamic linker finds it: by the hash table. A
-/// vDSO in memory need not have section headers.
-fn lookup(image: &[u8], name: &[u8]) -> Option<usize> {
-    let parsed = ElfBytes::<NativeEndian>::minimal_parse(image).ok()?;
-    let dynamic = parsed.dynamic().ok()??;
+/// A symbol's offset, found as a dynamic linker finds it: by the hash table.
+/// Section headers need not be in memory.
+fn lookup(image: &[u8], dynamic: &[u8], name: &[u8]) -> Option<usize> {
+    let (endian, class) = (NativeEndian, Class::ELF64);
+    let dynamic = DynamicTable::new(endian, class, dynamic);
     let table = |tag: i64| {
         let entry = dynamic.iter().find(|entry| entry.d_tag == tag)?;
         image.get(entry.d_val() as usize..)
     };
-    let (endian, class) = (NativeEndian, Class::ELF64);
     let symbols = SymbolTable::new(endian, class, table(abi::DT_SYMTAB)?);
     let names = StringTable::new(table(abi::DT_STRTAB)?);
     let found = match (table(abi::DT_GNU_HASH), table(abi::DT_HASH)) {

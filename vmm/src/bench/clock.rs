@@ -1,7 +1,7 @@
 //! The clocks that measuring functions read, and what the scheduler did.
 #![allow(unsafe_code, reason = "RDTSC is an intrinsic; clock_gettime and getrusage take pointers")]
 
-use std::arch::x86_64::{__rdtscp, _mm_lfence, _rdtsc};
+use std::arch::x86_64::{_mm_lfence, _rdtsc};
 use std::mem::MaybeUninit;
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
@@ -65,13 +65,11 @@ pub fn preemptions() -> u64 {
     usage.ru_nivcsw as u64
 }
 
-/// The CPU that this thread is on, by RDTSCP's TSC_AUX as Linux sets it: the
-/// low twelve bits. Two readings tell a migration.
-pub fn cpu() -> u32 {
-    let mut aux = 0;
-    // SAFETY: writes into a variable. Every CPU with KVM has RDTSCP.
-    unsafe { __rdtscp(&mut aux) };
-    aux & 0xfff
+/// The CPU that this thread is on (sched_getcpu(3)). Two readings tell a
+/// migration.
+pub fn cpu() -> i32 {
+    // SAFETY: takes nothing.
+    unsafe { libc::sched_getcpu() }
 }
 
 #[cfg(test)]

@@ -155,7 +155,10 @@ pub fn text(verdicts: &[Verdict], limit: Limit) -> String {
     let exceeded: Vec<_> = verdicts.iter().filter(|verdict| verdict.exceeded).collect();
     let percent = limit.percent;
     if exceeded.is_empty() {
-        return format!("Gate: {} figures within {percent} % of the baseline.\n", verdicts.len());
+        let count = verdicts.len();
+        return format!(
+            "Gate passed: at most {percent} % above the baseline, of {count} compared.\n"
+        );
     }
     let rows = exceeded.iter().map(|verdict| {
         let Verdict { id, figure, baseline, current, .. } = verdict;
@@ -169,7 +172,7 @@ pub fn text(verdicts: &[Verdict], limit: Limit) -> String {
     });
     let header = ["measurement", "figure", "baseline", "now", "change"];
     format!(
-        "Gate: {} of {} figures are more than {percent} % above the baseline.\n{}",
+        "Gate failed: more than {percent} % above the baseline are {} of {} compared.\n{}",
         exceeded.len(),
         verdicts.len(),
         table::align(&header, rows.collect(), 0),

@@ -159,7 +159,7 @@ fn check(options: &Options) -> Result<(), Error> {
 /// Measures. A run that `progress` stopped is a partial record.
 ///
 /// # Errors
-/// [`Error`], for whatever keeps it from measuring.
+/// [`enum@Error`], for whatever keeps it from measuring.
 pub fn run(options: &Options, progress: &mut dyn Progress) -> Result<Report, Error> {
     check(options)?;
     // Before the doors are tried: a KVM that is missing is one clear line.
@@ -195,6 +195,15 @@ pub fn run(options: &Options, progress: &mut dyn Progress) -> Result<Report, Err
     }
     report.partial = progress.stopped();
     report.notes = notes(&report, clock::tsc_khz().get(), environment::frequency_khz());
+    let left_out: Vec<_> = options
+        .groups
+        .iter()
+        .filter(|group| !MEASURED.contains(group))
+        .map(|group| group.name())
+        .collect();
+    if !left_out.is_empty() {
+        report.notes.push(format!("this version does not measure {} yet", left_out.join(", ")));
+    }
     Ok(report)
 }
 
@@ -235,6 +244,12 @@ fn notes(report: &Report, tsc_khz: u64, frequency_khz: Option<u64>) -> Vec<Strin
     let few = report.measurements.iter().filter(few).count();
     if few > 0 && !report.method.quick {
         notes.push(format!("{few} measurements have fewer than {ENOUGH_SAMPLES} samples"));
+    }
+    let counted = |one: &record::Measurement| {
+        one.counted.as_ref().is_some_and(|counted| counted.instructions.is_some())
+    };
+    if report.method.counted && !report.measurements.iter().any(counted) {
+        notes.push("none of these groups has instructions to count".to_owned());
     }
     if report.method.quick {
         notes.push("a quick run: a look, and no result".to_owned());

@@ -58,12 +58,15 @@ struct Rounds<const STEPS: usize> {
 impl<const STEPS: usize> Rounds<STEPS> {
     /// Makes a round and keeps what it took.
     fn add(&mut self, round: impl FnOnce() -> Result<[f64; STEPS], Error>) -> Result<(), Error> {
-        let (preemptions, start) = (clock::preemptions(), ticks());
+        let (cpu, preemptions, start) = (clock::cpu(), clock::preemptions(), ticks());
         let steps = round()?;
         let taken = ticks().wrapping_sub(start);
-        if clock::preemptions() != preemptions {
-            self.samples.disturbed.push((self.samples.ticks.len(), Cause::Interrupt));
-        }
+        let cause = match (clock::preemptions() == preemptions, clock::cpu() == cpu) {
+            (false, _) => Some(Cause::Interrupt),
+            (true, false) => Some(Cause::Migration),
+            (true, true) => None,
+        };
+        self.samples.disturbed.extend(cause.map(|cause| (self.samples.ticks.len(), cause)));
         self.samples.ticks.push(taken);
         self.steps.push(steps);
         Ok(())

@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand.
 
 pub(crate) mod bench;
+mod deferred;
 pub(crate) mod doctor;
 pub(crate) mod run;
 
@@ -45,5 +46,5 @@ pub(crate) enum Command {
     /// Say whether this host can run sandboxes, and how each door arrives
     Doctor(doctor::Args),
     /// Measure what doors, calls, exits and starts cost here, and compare
-    Bench(bench::Args),
+    Bench(deferred::Deferred<bench::Args>),
 }

@@ -26,11 +26,7 @@ impl Terminal {
         // In this order: the first signal finds the flag not set yet.
         let at_once = flag::register_conditional_default(SIGINT, stopped.clone());
         at_once.and_then(|_| flag::register(SIGINT, stopped.clone())).context("SIGINT")?;
-        let bar = ProgressBar::hidden();
-        if stderr().is_terminal() {
-            bar.set_draw_target(ProgressDrawTarget::stderr());
-        }
-        Ok(Terminal { bar, stopped })
+        Ok(Terminal { bar: ProgressBar::hidden(), stopped })
     }
 }
 
@@ -44,6 +40,10 @@ impl Progress for Terminal {
         self.bar.set_position(0);
         self.bar.reset_eta();
         self.bar.set_message(what.to_owned());
+        // Not before there is something to draw.
+        if stderr().is_terminal() {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
     }
 
     fn advance(&mut self) {
