@@ -162,7 +162,7 @@ fn c(source: &Path, out: &Path, (suffix, compiler, arguments): (&str, &str, &[&s
 const PLAIN_32: [&str; 6] = ["-m32", "-static", "-nostdlib", "-no-pie", "-fno-pie", "-O1"];
 const STATIC_32: [&str; 3] = ["-m32", "-static", "-O2"];
 /// The programs of `programs/c` that are made for 32 bits too.
-const LIBC_32: [&str; 4] = ["abort.c", "hello.c", "malloc-stress.c", "stdio.c"];
+const LIBC_32: [&str; 5] = ["abort.c", "clocks.c", "hello.c", "malloc-stress.c", "stdio.c"];
 
 /// Whether gcc makes 32-bit programs: Debian's gcc-multilib.
 fn multilib() -> bool {

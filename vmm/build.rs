@@ -18,9 +18,10 @@ const BARE_32: &str = "i686-unknown-linux-musl";
 /// no SSE.
 const FLAGS_32: &str = include_str!("../guest-rt/i386.flags");
 
-/// The 64-bit vDSO may lie anywhere, unlike what else is built for that target,
-/// and unwinders go through it.
-const FLAGS_VDSO: &str = "-Crelocation-model=pic -Cforce-unwind-tables=yes";
+/// The 64-bit vDSO may lie anywhere, unlike what else is built for that target.
+const FLAGS_VDSO: &str = "-Crelocation-model=pic";
+/// Unwinders go through either vDSO.
+const UNWIND: &str = "-Cforce-unwind-tables=yes";
 
 /// What is built: variable for the crate, package, binary, target.
 const BUILT: [(&str, &str, &str, &str); 7] = [
@@ -59,8 +60,11 @@ fn main() {
 fn build(workspace: &Path, out: &Path, package: &str, binary: &str, target: &str) {
     let cargo = env::var_os("CARGO").expect("cargo sets CARGO");
     let mut command = Command::new(cargo);
+    let mut flags_32 = FLAGS_32.trim().to_owned();
     if package == "trapgate-vdso" {
-        command.env("CARGO_TARGET_X86_64_UNKNOWN_NONE_RUSTFLAGS", FLAGS_VDSO);
+        let flags = format!("{FLAGS_VDSO} {UNWIND}");
+        command.env("CARGO_TARGET_X86_64_UNKNOWN_NONE_RUSTFLAGS", flags);
+        flags_32 = format!("{flags_32} {UNWIND}");
     }
     let status = command
         .current_dir(workspace)
@@ -74,7 +78,7 @@ fn build(workspace: &Path, out: &Path, package: &str, binary: &str, target: &str
         .env_remove("CARGO_TARGET_DIR")
         .env_remove("CARGO_BUILD_TARGET")
         .env("CARGO_TARGET_I686_UNKNOWN_LINUX_MUSL_LINKER", "rust-lld")
-        .env("CARGO_TARGET_I686_UNKNOWN_LINUX_MUSL_RUSTFLAGS", FLAGS_32.trim())
+        .env("CARGO_TARGET_I686_UNKNOWN_LINUX_MUSL_RUSTFLAGS", flags_32)
         .status()
         .expect("cargo runs");
     assert!(status.success(), "building {binary} for {target} failed");

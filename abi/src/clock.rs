@@ -35,6 +35,25 @@ pub const fn is_wall_clock(clock: i32) -> bool {
     bit(clock) & (REALTIME | MONOTONIC) != 0
 }
 
+/// `ticks * multiplier >> 32`, where one instruction multiplies 64 bits.
+#[inline(always)]
+const fn scale(ticks: u64, multiplier: u64) -> u64 {
+    ((ticks as u128 * multiplier as u128) >> 32) as u64
+}
+
+/// The same, where one multiplies 32 bits.
+#[inline(always)]
+const fn scale_by_halves(ticks: u64, multiplier: u64) -> u64 {
+    const fn halves(value: u64) -> (u64, u64) {
+        (value >> 32, value & 0xffff_ffff)
+    }
+    let ((th, tl), (mh, ml)) = (halves(ticks), halves(multiplier));
+    (th.wrapping_mul(mh) << 32)
+        .wrapping_add(th * ml)
+        .wrapping_add(tl * mh)
+        .wrapping_add((tl * ml) >> 32)
+}
+
 /// The clock's bit; 0 for what cannot be one.
 const fn bit(clock: i32) -> u32 {
     if 0 <= clock && clock < 32 { 1 << clock } else { 0 }
@@ -45,7 +64,11 @@ impl ClockInfo {
     #[inline(always)]
     pub const fn elapsed(&self, tsc: u64) -> u64 {
         let ticks = tsc.saturating_sub(self.tsc_base);
-        ((ticks as u128 * self.multiplier as u128) >> 32) as u64
+        if cfg!(target_pointer_width = "64") {
+            scale(ticks, self.multiplier)
+        } else {
+            scale_by_halves(ticks, self.multiplier)
+        }
     }
 
     /// What the clock shows at `tsc`, in nanoseconds; `None` if it is none of
@@ -74,6 +97,18 @@ mod tests {
         assert_eq!(info.elapsed(10), 0);
         let century = 2_000_000_000 * 3600 * 24 * 365 * 100;
         assert_eq!(info.elapsed(1000 + century), century / 2);
+    }
+
+    #[test]
+    fn both_ways_to_multiply_give_the_same() {
+        let edges = [0, 1, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 1 << 32, 0x1234_5678_9abc_def0];
+        for ticks in edges.into_iter().chain([u64::MAX]) {
+            for multiplier in edges.into_iter().chain([u64::MAX, (1_000_000 << 32) / 2_450_000]) {
+                let (whole, halves) =
+                    (scale(ticks, multiplier), scale_by_halves(ticks, multiplier));
+                assert_eq!(whole, halves, "{ticks:#x} * {multiplier:#x}");
+            }
+        }
     }
 
     #[test]

@@ -35,7 +35,7 @@ fn steps() -> Vec<Command> {
     vec![
         sh::cargo(&["fmt", "--all", "--check"]),
         sh::cargo(&["clippy", "--all-targets", "--", "-D", "warnings"]),
-        bare(BARE, &["trapgate-guest"]),
+        bare(BARE, &["trapgate-guest", "trapgate-vdso"]),
         bare(BARE, &["trapgate-rt", "trapgate-images", "trapgate-programs"]),
         bare(BARE_32, &["trapgate-rt", "trapgate-programs32"]),
         doc,

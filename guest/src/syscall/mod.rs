@@ -41,8 +41,9 @@ pub extern "C" fn syscall_32(regs: &mut PtRegs) {
 
 /// A call by SYSENTER or by SYSCALL from compatibility mode, which leave the
 /// sixth argument on the user's stack, and the stack is no good (Linux:
-/// `do_fast_syscall_32`).
+/// `do_fast_syscall_32`, whose get_user leaves 0 where the argument would be).
 pub extern "C" fn bad_stack_32(regs: &mut PtRegs) {
+    regs.rbp &= !u64::from(u32::MAX);
     regs.rax = Errno::EFAULT.number().wrapping_neg();
     exit_work(regs);
 }

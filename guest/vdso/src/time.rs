@@ -1,14 +1,14 @@
 //! The functions of `linux-vdso.so.1`, called by ring 3 with the C ABI. They
-//! read the TSC and the data page, and answer what the kernel's own calls
-//! answer (`guest::sys::time`): the formula is `abi::clock`'s for both.
+//! read the clock (`clock`), and answer what the kernel's own calls answer
+//! (`guest::sys::time`).
 //!
 //! A pointer that is no use is the program's fault, literally: SIGSEGV here,
 //! as on Linux, and no EFAULT.
-#![allow(unsafe_code, reason = "follows a C caller's pointers, reads the TSC, makes calls")]
+#![allow(unsafe_code, reason = "follows a C caller's pointers, makes calls")]
 
+use crate::clock::{now, realtime, split};
 use core::arch::{asm, global_asm};
-use trapgate_abi::boot_info::ClockInfo;
-use trapgate_abi::clock::{NSEC_PER_SEC, RESOLUTION_NS, id, is_wall_clock};
+use trapgate_abi::clock::{RESOLUTION_NS, is_wall_clock};
 use trapgate_abi::syscall::nr64;
 
 /// `struct timespec`, and `struct timeval` with microseconds.
@@ -28,40 +28,6 @@ global_asm!(
     "alias getcpu",
 );
 
-/// The data page. The VMM filled it in before the program's first instruction,
-/// and nobody can write to it.
-#[inline(always)]
-fn clock_info() -> &'static ClockInfo {
-    let page: *const ClockInfo;
-    // SAFETY: takes an address.
-    unsafe {
-        asm!("lea {}, [rip + vvar]", out(reg) page,
-             options(pure, nomem, nostack, preserves_flags));
-    }
-    // SAFETY: the page before the image; a program that has unmapped it gets
-    // the SIGSEGV that it asked for.
-    unsafe { &*page }
-}
-
-/// The time-stamp counter, not earlier than what stands before the call.
-#[inline(always)]
-fn tsc() -> u64 {
-    let (low, high): (u32, u32);
-    // SAFETY: reads a counter.
-    unsafe {
-        asm!("lfence", "rdtsc", out("eax") low, out("edx") high,
-             options(nomem, nostack, preserves_flags));
-    }
-    u64::from(high) << 32 | u64::from(low)
-}
-
-/// What `clock` shows, in nanoseconds.
-#[inline(always)]
-fn now(clock: i32) -> Option<u64> {
-    // The check first: a clock that is none must not cost the TSC.
-    if is_wall_clock(clock) { clock_info().read(clock, tsc()) } else { None }
-}
-
 /// The kernel's own call, for clocks that are not this file's business.
 #[inline(always)]
 fn call(number: u32, clock: i32, time: *mut Time) -> i32 {
@@ -79,8 +45,9 @@ fn call(number: u32, clock: i32, time: *mut Time) -> i32 {
 #[unsafe(no_mangle)]
 extern "C" fn __vdso_clock_gettime(clock: i32, time: *mut Time) -> i32 {
     let Some(ns) = now(clock) else { return call(nr64::CLOCK_GETTIME, clock, time) };
+    let (seconds, rest) = split(ns);
     // SAFETY: the caller's pointer.
-    unsafe { time.write_unaligned([ns / NSEC_PER_SEC, ns % NSEC_PER_SEC]) };
+    unsafe { time.write_unaligned([seconds, rest.into()]) };
     0
 }
 
@@ -101,9 +68,9 @@ extern "C" fn __vdso_clock_getres(clock: i32, resolution: *mut Time) -> i32 {
 #[unsafe(no_mangle)]
 extern "C" fn __vdso_gettimeofday(time: *mut Time, zone: *mut [u32; 2]) -> i32 {
     if !time.is_null() {
-        let ns = now(id::REALTIME).unwrap_or(0);
+        let (seconds, rest) = split(realtime());
         // SAFETY: the caller's pointer.
-        unsafe { time.write_unaligned([ns / NSEC_PER_SEC, ns % NSEC_PER_SEC / 1000]) };
+        unsafe { time.write_unaligned([seconds, (rest / 1000).into()]) };
     }
     if !zone.is_null() {
         // SAFETY: the caller's pointer.
@@ -115,7 +82,7 @@ extern "C" fn __vdso_gettimeofday(time: *mut Time, zone: *mut [u32; 2]) -> i32 {
 /// time(2)
 #[unsafe(no_mangle)]
 extern "C" fn __vdso_time(seconds: *mut u64) -> u64 {
-    let now = now(id::REALTIME).unwrap_or(0) / NSEC_PER_SEC;
+    let (now, _) = split(realtime());
     if !seconds.is_null() {
         // SAFETY: the caller's pointer.
         unsafe { seconds.write_unaligned(now) };
@@ -123,8 +90,8 @@ extern "C" fn __vdso_time(seconds: *mut u64) -> u64 {
     now
 }
 
-/// getcpu(2): there is one. Linux asks the limit of GDT entry 15 (LSL), which
-/// a KVM that lends ring 3 the host's GDT answers with the host's number.
+/// getcpu(2): there is one. Linux asks the limit of GDT entry 15 (LSL); not
+/// every KVM lets ring 3 see the guest's GDT.
 #[unsafe(no_mangle)]
 extern "C" fn __vdso_getcpu(cpu: *mut u32, node: *mut u32, _unused: *mut u8) -> i32 {
     for pointer in [cpu, node] {

@@ -17,6 +17,8 @@ pub mod jump;
 #[cfg(target_arch = "x86_64")]
 mod memory;
 mod report;
+#[cfg(target_arch = "x86_64")]
+pub mod vdso;
 
 #[cfg(target_arch = "x86_64")]
 pub use calls::{address, call, call_i386};

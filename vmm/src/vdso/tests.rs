@@ -88,9 +88,15 @@ fn the_64_bit_image_has_linuxs_functions_and_their_weak_names() {
 #[test]
 fn the_32_bit_image_has_linuxs_functions() {
     let exports = exports::<Ehdr32>(IMAGE_32);
-    let gate: Vec<_> =
-        exports.iter().filter(|it| it.1 == "LINUX_2.5").map(|it| &it.0[..]).collect();
-    assert_eq!(gate, ["__kernel_rt_sigreturn", "__kernel_sigreturn", "__kernel_vsyscall"]);
+    let of = |version: &str| -> Vec<String> {
+        exports.iter().filter(|it| it.1 == version).map(|it| it.0.clone()).collect()
+    };
+    let gate = ["__kernel_rt_sigreturn", "__kernel_sigreturn", "__kernel_vsyscall"];
+    assert_eq!(of("LINUX_2.5"), gate);
+    let clocks =
+        ["clock_getres", "clock_gettime", "clock_gettime64", "getcpu", "gettimeofday", "time"];
+    assert_eq!(of("LINUX_2.6"), clocks.map(|name| format!("__vdso_{name}")));
+    assert_eq!(exports.len(), gate.len() + clocks.len());
 }
 
 /// The instructions of `__kernel_vsyscall` up to its end.
@@ -162,7 +168,7 @@ fn neither_image_uses_vector_or_x87_registers() {
 
 /// The section of this name.
 fn text(image: &[u8]) -> &[u8] {
-    fn find<'a, H: FileHeader<Endian = LittleEndian>>(image: &'a [u8]) -> Option<&'a [u8]> {
+    fn find<H: FileHeader<Endian = LittleEndian>>(image: &[u8]) -> Option<&[u8]> {
         let sections = H::parse(image).ok()?.sections(LE, image).ok()?;
         let (_, section) = sections.section_by_name(LE, b".text")?;
         section.data(LE, image).ok()

@@ -1,0 +1,141 @@
+//! The vDSO: C libraries use it, programs find it, and what they do to it ends
+//! as natively.
+
+use serde_json::Value;
+use trapgate::kvm::Kind;
+use trapgate_tests::programs::C_KINDS;
+use trapgate_tests::{Case, compiled, needs_kvm, program, skip};
+
+/// The calls of a run by all doors, native and trapped.
+fn calls(stats: &Value) -> u64 {
+    let doors = stats["doors"].as_array().expect("doors").iter();
+    let count = |door: &Value, how: &str| door[how].as_u64().expect("a count");
+    doors.map(|door| count(door, "native") + count(door, "trapped")).sum()
+}
+
+/// What a run of `clocks FUNCTION COUNT` cost.
+#[track_caller]
+fn costs(case: &Case, function: &str, count: &str) -> Value {
+    let (ran, stats) = case.clone().args([function, count]).sandboxed_with_stats();
+    ran.expect_status(0);
+    stats
+}
+
+#[test]
+fn a_c_librarys_clocks_make_no_system_call_and_no_exit() {
+    needs_kvm!();
+    for kind in C_KINDS {
+        let Some(program) = compiled(&format!("clocks.{kind}")) else { continue };
+        let case = Case::new(&program);
+        // musl asks the kernel for clock_getres(2), here as on Linux.
+        let functions = ["gettime", "coarse", "timeofday", "time", "getcpu", "getres"];
+        for function in &functions[..if kind == "musl" { 5 } else { 6 }] {
+            let (none, many) = (costs(&case, function, "0"), costs(&case, function, "5000"));
+            assert_eq!(calls(&none), calls(&many), "{function} of {kind} by the doors");
+            assert_eq!(none["vmm_exits"], many["vmm_exits"], "{function} of {kind}");
+            // The host's interrupts, and what wakes a vCPU, come as they like.
+            let exits = |stats: &Value| stats["kvm_exits"].as_u64().unwrap_or(0);
+            let more = exits(&many).saturating_sub(exits(&none));
+            assert!(more < 1000, "{function} of {kind}: {more} VM exits for 5000 calls");
+        }
+    }
+}
+
+#[test]
+fn a_c_librarys_clocks_agree_with_the_kernels() {
+    needs_kvm!();
+    for kind in C_KINDS {
+        let Some(program) = compiled(&format!("clocks.{kind}")) else { continue };
+        Case::new(&program).args(["agree"]).differential().expect_status(0);
+    }
+}
+
+/// The last number that a run prints.
+#[track_caller]
+fn number(case: &Case) -> u64 {
+    let ran = case.sandboxed();
+    ran.expect_status(0);
+    let text = String::from_utf8_lossy(&ran.stdout).into_owned();
+    let found = text.split_whitespace().find_map(|word| word.parse().ok());
+    found.unwrap_or_else(|| ran.fail("a number on stdout"))
+}
+
+#[test]
+fn without_the_grant_the_vdso_knows_no_time_either() {
+    needs_kvm!();
+    let bare = program("vdso");
+    let case = Case::new(&bare).args(["clock"]);
+    assert!(number(&case) > 1_000_000_000, "it is later than 2001");
+    let denied = case.options(["--deny", "clock"]);
+    assert!(number(&denied) < 3600, "seconds since the start");
+    Case::new(&bare).options(["--deny", "clock"]).sandboxed().expect_status(0);
+    if let Some(program) = compiled("clocks.musl") {
+        let case = Case::new(&program).args(["seconds"]);
+        assert!(number(&case) > 1_000_000_000, "it is later than 2001");
+        assert!(number(&case.options(["--deny", "clock"])) < 3600, "seconds since the start");
+    }
+}
+
+#[test]
+fn it_is_found_by_at_sysinfo_ehdr_and_answers_as_the_kernel_does() {
+    needs_kvm!();
+    let program = program("vdso");
+    Case::new(&program).differential().expect_status(0);
+}
+
+#[test]
+fn the_data_page_holds_the_clock_and_nothing_else() {
+    needs_kvm!();
+    let program = program("vdso");
+    Case::new(&program).args(["data-page"]).sandboxed().expect_status(0);
+}
+
+#[test]
+fn what_a_program_does_to_its_vdso_ends_as_natively() {
+    needs_kvm!();
+    let program = program("vdso");
+    let case = Case::new(&program);
+    for name in ["write", "write-data", "null", "unmap", "no-access", "no-execute", "move"] {
+        case.clone().args([name]).differential().expect_status(139);
+    }
+    for name in ["overmap", "change", "change-data", "not-handed-out"] {
+        case.clone().args([name]).differential().expect_status(0);
+    }
+}
+
+#[test]
+fn the_32_bit_vdso_is_found_and_answers_as_the_kernel_does() {
+    needs_kvm!();
+    let Some(program) = compiled("gate.m32") else { return };
+    let case = Case::new(&program);
+    case.differential().expect_status(0).expect_stdout("by __kernel_vsyscall\n");
+    case.options(["--deny", "clock"]).sandboxed().expect_status(0);
+}
+
+#[test]
+fn a_32_bit_programs_clock_makes_no_system_call() {
+    needs_kvm!();
+    let Some(program) = compiled("gate.m32") else { return };
+    let calls = |count: &str| {
+        let (ran, stats) = Case::new(&program).args([count]).sandboxed_with_stats();
+        ran.expect_status(0);
+        calls(&stats)
+    };
+    assert_eq!(calls("0"), 1, "exit");
+    assert_eq!(calls("1000"), 1, "exit");
+}
+
+#[test]
+fn a_32_bit_c_librarys_clocks_agree_with_the_kernels() {
+    needs_kvm!();
+    if Kind::of_this_host() == Kind::Software {
+        return skip("glibc for i386, which has SSE that a software KVM does not interpret");
+    }
+    let Some(program) = compiled("clocks.m32") else { return };
+    let case = Case::new(&program);
+    case.clone().args(["agree"]).differential().expect_status(0);
+    for function in ["gettime", "coarse", "timeofday", "time"] {
+        let (none, many) = (costs(&case, function, "0"), costs(&case, function, "1000"));
+        assert_eq!(calls(&none), calls(&many), "{function} by the doors");
+    }
+}
