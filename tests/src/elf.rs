@@ -12,9 +12,6 @@ pub const PT_INTERP: u32 = 3;
 
 /// Where the program of [`Elf::exiting`] is.
 pub const BASE: u64 = 0x40_0000;
-/// Bytes in an ELF header and a program header.
-const HEADER: u64 = 64;
-const PROGRAM_HEADER: u64 = 56;
 
 /// A program header.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +40,7 @@ impl Segment {
 /// What is in an ELF header, and what follows it.
 #[derive(Clone, Debug)]
 pub struct Elf {
-    /// EI_CLASS: 2 is 64-bit.
+    /// EI_CLASS: 2 is 64-bit, 1 is 32-bit: that decides about the headers' form.
     pub class: u8,
     /// EI_DATA: 1 is little-endian.
     pub data: u8,
@@ -76,6 +73,20 @@ impl Elf {
         elf.segments.push(Segment::empty(BASE, 0));
         elf.load_all();
         elf
+    }
+
+    /// A 32-bit program that exits with this status, by INT 0x80.
+    pub fn exiting_32(status: u8) -> Elf {
+        let mut elf = Elf { class: 1, machine: 3, ..Elf::exiting(0) };
+        // mov ebx, status; mov eax, 252 (exit_group); int 0x80; ud2
+        elf.body = vec![0xbb, status, 0, 0, 0, 0xb8, 252, 0, 0, 0, 0xcd, 0x80, 0x0f, 0x0b];
+        elf.load_all();
+        elf
+    }
+
+    /// Bytes in an ELF header and a program header.
+    const fn sizes(&self) -> (u64, u64) {
+        if self.class == 1 { (52, 32) } else { (64, 56) }
     }
 
     /// A program that makes these writes, one call each, and exits with status
@@ -116,7 +127,8 @@ impl Elf {
     /// Makes the first segment the whole file, with the entry behind the
     /// headers.
     fn load_all(&mut self) {
-        let headers = HEADER + PROGRAM_HEADER * self.segments.len() as u64;
+        let (header, program_header) = self.sizes();
+        let headers = header + program_header * self.segments.len() as u64;
         let size = headers + self.body.len() as u64;
         let first = &mut self.segments[0];
         *first = Segment {
@@ -143,28 +155,36 @@ impl Elf {
         put(self.kind.into(), 2);
         put(self.machine.into(), 2);
         put(1, 4);
+        let (header, program_header) = self.sizes();
+        let word = if self.class == 1 { 4 } else { 8 };
         // Entry, program headers, section headers.
-        for word in [self.entry, HEADER, 0] {
-            put(word, 8);
+        for value in [self.entry, header, 0] {
+            put(value, word);
         }
         put(0, 4);
         let count = self.segments.len() as u64;
-        for half in [HEADER, PROGRAM_HEADER, count, 64, 0, 0] {
+        for half in [header, program_header, count, 64, 0, 0] {
             put(half, 2);
         }
         for segment in &self.segments {
+            let flags = segment.flags.into();
             put(segment.kind.into(), 4);
-            put(segment.flags.into(), 4);
-            for word in [
+            if word == 8 {
+                put(flags, 4);
+            }
+            for value in [
                 segment.offset,
                 segment.address,
                 segment.address,
                 segment.file_size,
                 segment.memory_size,
-                4096,
             ] {
-                put(word, 8);
+                put(value, word);
             }
+            if word == 4 {
+                put(flags, 4);
+            }
+            put(4096, word);
         }
         bytes.extend(&self.body);
         bytes

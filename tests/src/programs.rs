@@ -1,8 +1,9 @@
 //! The programs that the tests run: embedded, and put into files on demand.
 //!
 //! `build.rs` made the table. A bare program has its source's name
-//! (`poison-syscall`), a C program that and how it was made (`hello.musl`,
-//! `hello.gcc`, `hello.pie`), a Rust program with its library `hello.std`.
+//! (`poison-syscall`), a 32-bit one that and its width (`poison.32`), a C
+//! program that and how it was made (`hello.musl`, `hello.gcc`, `hello.pie`), a
+//! Rust program with its library `hello.std`.
 
 use crate::place::skip;
 use crate::process::SPAWNING;
@@ -113,6 +114,11 @@ pub fn compiled(name: &str) -> Option<Program> {
             None
         }
     }
+}
+
+/// The names of the 32-bit programs that every machine can make.
+pub fn names_32() -> impl Iterator<Item = &'static str> {
+    PROGRAMS.iter().map(|(name, _)| *name).filter(|name| name.ends_with(".32"))
 }
 
 /// How C programs are made, as in the table's names.

@@ -37,23 +37,22 @@ impl Case {
     /// If something differs.
     #[track_caller]
     pub fn same_death(&self) -> Death {
-        self.same_death_but_for(|_| false)
+        self.same_death_in(|_, value| Some(value))
     }
 
-    /// The same, without the registers whose names `differ`.
+    /// The same, with only that of each register compared which `part` makes of
+    /// its name and value.
     ///
     /// # Panics
     /// If something else differs.
     #[track_caller]
-    pub fn same_death_but_for(&self, differ: impl Fn(&str) -> bool) -> Death {
-        let mut native = self.native_death();
+    pub fn same_death_in(&self, part: impl Fn(&str, u64) -> Option<u64>) -> Death {
+        let native = self.native_death().only(&part);
         let ran = self.sandboxed();
-        let Some(mut sandboxed) = reported(&ran) else {
+        let Some(sandboxed) = reported(&ran) else {
             ran.fail(&format!("death with a report, as natively: {native:x?}"))
         };
-        for death in [&mut native, &mut sandboxed] {
-            death.registers.retain(|name, _| !differ(name));
-        }
+        let sandboxed = sandboxed.only(&part);
         if native != sandboxed {
             ran.fail(&format!("as natively: {}", native.but(&sandboxed)));
         }
@@ -119,6 +118,14 @@ impl Death {
             }
         }
         Death { signal, registers, stdout: rest }
+    }
+
+    /// With only that of each register which `part` makes of it.
+    fn only(mut self, part: impl Fn(&str, u64) -> Option<u64>) -> Death {
+        let registers = std::mem::take(&mut self.registers).into_iter();
+        let parts = registers.filter_map(|(name, value)| Some((part(&name, value)?, name)));
+        self.registers = parts.map(|(value, name)| (name, value)).collect();
+        self
     }
 
     /// In words, what is different here than there.

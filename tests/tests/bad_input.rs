@@ -97,6 +97,8 @@ fn raw(arguments: &[&str]) -> Command {
 fn a_made_to_measure_program_runs_when_nothing_is_wrong_with_it() {
     needs_kvm!();
     let good = Program::new("good", &Elf::exiting(42).bytes());
+    let good_32 = Program::new("good32", &Elf::exiting_32(44).bytes());
+    Case::new(&good_32).differential().expect_status(44);
     Case::new(&good).differential().expect_status(42);
     let bss = Elf::exiting(43).with(Segment::empty(BASE + (1 << 20), 64 << 20));
     let good = Program::new("good", &bss.bytes());
@@ -287,6 +289,50 @@ fn segments_where_programs_cannot_be_are_refused() {
         table.file(name, words, &bytes);
     }
     table.finish();
+}
+
+#[test]
+fn segments_where_32_bit_programs_cannot_be_are_refused() {
+    const TOP: u64 = 0xffff_f000;
+    let mut table = Table::default();
+    let with = |segment| Elf::exiting_32(0).with(segment).bytes();
+    let at = |address, size| with(Segment::empty(address, size));
+    let entry = |entry| Elf { entry, ..Elf::exiting_32(0) }.bytes();
+    let first = |change: fn(&mut Segment)| {
+        let mut elf = Elf::exiting_32(0);
+        change(&mut elf.segments[0]);
+        elf.bytes()
+    };
+    for (name, words, bytes) in [
+        ("overlapping", "overlap", at(BASE + 0x10, 0x1000)),
+        ("twice the same", "overlap", at(BASE, 0x10)),
+        ("wrapping at 4 GiB", "outside", at(0xffff_0000, 0x2_0000)),
+        ("of all memory", "outside", at(BASE + 0x1000, 0xffff_ffff)),
+        ("in the last page", "outside", at(TOP, 0x1000)),
+        ("across the last page", "outside", at(TOP - 0x1000, 0x2000)),
+        ("at address 0", "outside", first(|segment| segment.address = 0)),
+        ("no segment", "segment", first(|segment| segment.kind = 0)),
+        ("more file than memory", "memory", first(|segment| segment.memory_size -= 1)),
+        ("misaligned", "page size", first(|segment| segment.address += 8)),
+        ("offset beyond the file", "truncated", first(|segment| segment.offset = 1 << 30)),
+        ("entry 0", "entry", entry(0)),
+        ("entry before the program", "entry", entry(BASE - 1)),
+        ("entry in the next page", "entry", entry(BASE + 0x1000)),
+        ("entry in the last page", "entry", entry(TOP)),
+    ] {
+        table.file(name, words, &bytes);
+    }
+    table.finish();
+}
+
+#[test]
+fn a_segment_of_no_size_does_no_harm_to_a_32_bit_program() {
+    needs_kvm!();
+    for segment in [Segment::empty(BASE + (1 << 20), 0), Segment::empty(BASE, 0)] {
+        let elf = Elf::exiting_32(42).with(segment);
+        let file = Program::new("sizeless", &elf.bytes());
+        Case::new(&file).sandboxed().expect_status(42);
+    }
 }
 
 #[test]

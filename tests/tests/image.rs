@@ -1,14 +1,16 @@
-//! The kernel's image: what must not be in it, and where things are.
+//! The kernel's image: what must not be in it, and where things are; and what
+//! must not be in 32-bit programs.
 
 use iced_x86::{Code, Decoder, DecoderOptions, Formatter, GasFormatter, Instruction};
 use iced_x86::{CpuidFeature, InstructionInfoFactory};
-use object::elf::{self, FileHeader64, ProgramHeader64};
+use object::elf::{self, FileHeader32, FileHeader64, ProgramHeader64};
 use object::read::elf::{FileHeader, ProgramHeader};
 use object::{LittleEndian, Object, ObjectSection};
 use trapgate::image::symbols::Symbols;
 use trapgate::kernel::IMAGE;
 use trapgate_abi::layout::{KERNEL_BASE, PAGE_SIZE, VECTOR_STRIDE, VECTORS};
 use trapgate_abi::x86::vector;
+use trapgate_tests::programs::{bytes, names_32};
 
 const LE: LittleEndian = LittleEndian;
 /// Exception vectors of the CPU.
@@ -106,6 +108,39 @@ fn the_kernel_has_no_fpu_or_vector_instruction() {
         all.len(),
         found.join("\n"),
     );
+}
+
+#[test]
+fn the_32_bit_programs_have_no_fpu_or_vector_instruction() {
+    // A software KVM interprets them, integer instructions only.
+    let mut info = InstructionInfoFactory::new();
+    let mut formatter = GasFormatter::new();
+    let (mut programs, mut found) = (0, Vec::new());
+    for name in names_32() {
+        programs += 1;
+        let bytes = bytes(name);
+        let header = FileHeader32::<LittleEndian>::parse(bytes).expect("it is a 32-bit ELF file");
+        let headers = header.program_headers(LE, bytes).expect("it has program headers");
+        let mut count = 0;
+        for segment in headers.iter().filter(|segment| segment.p_type(LE) == elf::PT_LOAD) {
+            if !segment.p_flags(LE).contains(elf::PF_X) {
+                continue;
+            }
+            let code = segment.data(LE, bytes).expect("the segment is in the file");
+            let start = segment.p_vaddr(LE).into();
+            for instruction in Decoder::with_ip(32, code, start, DecoderOptions::NONE) {
+                count += 1;
+                if touches_fpu_state(&mut info, &instruction) {
+                    let mut text = String::new();
+                    formatter.format(&instruction, &mut text);
+                    found.push(format!("{name} at {:#x}: {text}", instruction.ip()));
+                }
+            }
+        }
+        assert!(count > 100, "only {count} instructions found in {name}");
+    }
+    assert!(programs > 5, "only {programs} programs found");
+    assert!(found.is_empty(), "{} instructions:\n{}", found.len(), found.join("\n"));
 }
 
 #[test]

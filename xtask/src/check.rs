@@ -19,12 +19,15 @@ pub(crate) struct Args {
 
 /// What is built for ring 0 and ring 3: not for the host, so linted apart.
 const BARE: &str = "x86_64-unknown-none";
+/// The same for 32-bit programs.
+const BARE_32: &str = "i686-unknown-linux-musl";
 
 fn steps() -> Vec<Command> {
     let mut doc = sh::cargo(&["doc", "--no-deps"]);
     doc.env("RUSTDOCFLAGS", "-D warnings");
-    let bare = |packages: &[&str]| {
-        let mut command = sh::cargo(&["clippy", "--target", BARE]);
+    let bare = |target: &str, packages: &[&str]| {
+        // A panic there does not unwind.
+        let mut command = sh::cargo(&["clippy", "--profile", "bare", "--target", target]);
         command.args(packages.iter().flat_map(|name| ["-p", name]));
         command.args(["--", "-D", "warnings"]);
         command
@@ -32,8 +35,9 @@ fn steps() -> Vec<Command> {
     vec![
         sh::cargo(&["fmt", "--all", "--check"]),
         sh::cargo(&["clippy", "--all-targets", "--", "-D", "warnings"]),
-        bare(&["trapgate-guest", "trapgate-vdso"]),
-        bare(&["trapgate-rt", "trapgate-images", "trapgate-programs"]),
+        bare(BARE, &["trapgate-guest", "trapgate-vdso"]),
+        bare(BARE, &["trapgate-rt", "trapgate-images", "trapgate-programs"]),
+        bare(BARE_32, &["trapgate-rt", "trapgate-programs32"]),
         doc,
     ]
 }

@@ -3,7 +3,7 @@
 //!
 //! Each program prints what it observed, in words that are the same natively
 //! and in a sandbox, and ends with status 0 if all of it was as expected, else
-//! 1. So the same binary run on the host is the oracle. The 32-bit programs
+//! with 1. So the same binary run on the host is the oracle. The 32-bit programs
 //! (`tests/programs32`) use the report, too.
 #![no_std]
 #![allow(unsafe_code, reason = "makes system calls and touches memory by address")]

@@ -33,7 +33,7 @@ pub struct Jump {
 static WAY: [AtomicU32; 3] = [const { AtomicU32::new(0) }; 3];
 
 impl Jump {
-    /// Jumps. Answers EAX of whoever jumps or returns to [`back`].
+    /// Jumps. Answers EAX of whoever jumps or returns to [`back_address`].
     pub fn go(self) -> u32 {
         // SAFETY: what is there is the program's to answer for.
         unsafe { go(&self) }

@@ -79,6 +79,17 @@ impl Door {
         from_return(eax.cast_signed() as u64)
     }
 
+    /// The flags that come back as they were. SYSENTER, which the vDSO may use,
+    /// saves none: Linux's entry does, after it has calculated, where it has
+    /// page tables of its own.
+    pub fn kept_flags(self) -> u32 {
+        const ARITHMETIC: u32 = 0x8d5;
+        match self {
+            Door::Int80 | Door::Syscall => u32::MAX,
+            Door::Sysenter | Door::Vsyscall => !ARITHMETIC,
+        }
+    }
+
     /// The door's instruction; the vDSO's door is none.
     pub fn bytes(self) -> [u8; 2] {
         match self {
