@@ -16,10 +16,12 @@ use trapgate_rt::{Args, STDERR, STDIN, aux, syscall64};
 /// clock_gettime(2)'s structure.
 type Timespec = [u64; 2];
 const CLOCK_MONOTONIC: u64 = 1;
+/// What the vDSO has for it.
+type ClockGettimeFunction = extern "C" fn(u64, &mut Timespec) -> i32;
 
 /// clock_gettime(2) by the vDSO.
 pub(super) struct Vdso {
-    function: extern "C" fn(u64, &mut Timespec) -> i32,
+    function: ClockGettimeFunction,
 }
 
 impl Vdso {
@@ -42,7 +44,8 @@ impl Vdso {
         let dynamic = image.get(start..start + dynamic.p_memsz as usize)?;
         let offset = lookup(image, dynamic, b"__vdso_clock_gettime")?;
         // SAFETY: the symbol is that function.
-        let function = unsafe { core::mem::transmute::<usize, _>(base as usize + offset) };
+        let function =
+            unsafe { core::mem::transmute::<usize, ClockGettimeFunction>(base as usize + offset) };
         Some(Vdso { function })
     }
 }

@@ -24,9 +24,8 @@ pub struct Samples {
     pub without: [u32; MAX_SAMPLES as usize],
 }
 
-impl Samples {
-    /// None.
-    pub const fn new() -> Samples {
+impl Default for Samples {
+    fn default() -> Samples {
         Samples { with: [0; MAX_SAMPLES as usize], without: [0; MAX_SAMPLES as usize] }
     }
 }

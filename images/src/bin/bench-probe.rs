@@ -14,7 +14,7 @@ use trapgate_rt::{Args, STDIN, STDOUT, read, write_all};
 trapgate_rt::entry!(main);
 
 fn main(args: Args) -> i32 {
-    let mut samples = Samples::new();
+    let mut samples = Samples::default();
     let mut bytes = [0; Command::WORDS * 8];
     while let Some(true) = read_all(&mut bytes) {
         let (words, _) = bytes.as_chunks::<8>();
