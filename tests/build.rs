@@ -36,7 +36,7 @@ const C_COMPILERS: [(&str, &str, &[&str]); 3] = [
 type Entry = (String, Result<PathBuf, String>);
 
 fn main() {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let tests = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
     let workspace = tests.parent().expect("tests/ has a parent");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let target = env::var("TARGET").expect("cargo sets TARGET");

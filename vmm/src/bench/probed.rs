@@ -235,11 +235,10 @@ impl Run<'_> {
         let mut calls = self.options.batch;
         if self.item.operation != Operation::Read1 {
             // Read1's input must fit into a pipe.
-            let Some(short) = self.ask(side, &self.command(0, REWARM, 50))? else {
+            let Some(median) = median_ns(&side.samples.ticks, self.tsc_khz) else {
                 return Ok(());
             };
-            let per_call = short.reply.batch_ticks as f64 * 1e6 / 50.0 / self.tsc_khz.get() as f64;
-            let enough = LOOP.as_nanos() as f64 / per_call.max(1.0);
+            let enough = LOOP.as_nanos() as f64 / median.max(1.0);
             // A call that takes long needs fewer.
             calls = if enough < 100.0 { 100 } else { calls.max(enough as u64).min(1 << 20) };
         }
@@ -334,6 +333,14 @@ impl Run<'_> {
         measurement.counted = side.counted.take();
         measurement
     }
+}
+
+/// The median of these ticks, in nanoseconds.
+fn median_ns(ticks: &[u64], tsc_khz: NonZeroU64) -> Option<f64> {
+    let mut sorted = ticks.to_vec();
+    sorted.sort_unstable();
+    let median = sorted.get(sorted.len() / 2)?;
+    Some(*median as f64 * 1e6 / tsc_khz.get() as f64)
 }
 
 /// CPUID.8000_0001:EDX.RDTSCP.

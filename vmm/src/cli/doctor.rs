@@ -4,7 +4,7 @@ use anstream::stdout;
 use anstyle::{AnsiColor, Style};
 use clap::Args as ClapArgs;
 use std::io::{self, ErrorKind, Write};
-use trapgate::doctor::{self, Report};
+use trapgate::doctor::{self, Report, TriedDoor};
 use trapgate::doors::{Delivery, Door, Instruction, Mode};
 use trapgate::error::status;
 
@@ -133,6 +133,8 @@ fn print_doors(out: &mut Vec<u8>, report: &Report) -> io::Result<()> {
     if let Some(picked) = report.kernel_vsyscall {
         row(out, "__kernel_vsyscall", Style::new(), &format!("{picked}"))?;
     }
+    // One line for all doors with the same reason.
+    let mut reasons: Vec<(String, Vec<&TriedDoor>)> = Vec::new();
     for tried in &report.doors {
         let Some(why) = tried.delivery.why() else { continue };
         let note = match (&tried.delivery, tried.unexpected) {
@@ -141,12 +143,15 @@ fn print_doors(out: &mut Vec<u8>, report: &Report) -> io::Result<()> {
             }
             _ => "",
         };
-        row(
-            out,
-            &tried.door.to_string(),
-            Style::new(),
-            &format!("{}: {why}{note}", tried.delivery.word()),
-        )?;
+        let reason = format!("{}: {why}{note}", tried.delivery.word());
+        match reasons.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, doors)) => doors.push(tried),
+            None => reasons.push((reason, vec![tried])),
+        }
+    }
+    for (reason, doors) in reasons {
+        let names: Vec<_> = doors.iter().map(|tried| tried.door.to_string()).collect();
+        writeln!(out, "  {}\n    {reason}", names.join("; "))?;
     }
     Ok(())
 }
