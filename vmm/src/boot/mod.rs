@@ -4,11 +4,11 @@
 //! What a start costs is decided here: what the program will surely touch is
 //! mapped, and all of it lies together at the bottom of RAM.
 
-mod legacy;
+mod job;
 mod page_tables;
 mod vdso;
 
-pub(crate) use legacy::prepare_legacy;
+pub(crate) use job::prepare_job;
 
 use crate::image::{Class, Image, Prot};
 use crate::kernel::{Kernel, Piece};
@@ -22,11 +22,11 @@ use trapgate_abi::boot_info::{
     BootInfo, ClockInfo, MAGIC, MAX_REGIONS, RANDOM_STOCK, REGION_STACK, Range, Region,
     StandardFile,
 };
+use trapgate_abi::job::Request;
 use trapgate_abi::layout::{
     BOOT_INFO, DIRECT_MAP, HIGH_RAM_START, KERNEL_BASE, LARGE_PAGE_SIZE, PAGE_SIZE, PERCPU_BASE,
     PERCPU_PHYS, USER_END32, USER_STACK_SIZE, USER_STACK_TOP, percpu,
 };
-use trapgate_abi::legacy::Request;
 use trapgate_abi::x86::pte;
 
 /// Stack mapped below what the VMM has put there, in bytes: what a program
@@ -171,7 +171,7 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
         page_table: tables.root(),
         compat: (image.class == Class::Elf32).into(),
         landing_pad: vdso.as_ref().map_or(0, vdso::Placed::landing_pad),
-        legacy: Request::default(),
+        job: Request::default(),
         entry: image.entry,
         stack_pointer: stack.pointer,
         brk: image.brk,
