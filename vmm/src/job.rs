@@ -15,6 +15,8 @@
 //! # Ok::<(), trapgate::Error>(())
 //! ```
 
+pub mod bare;
+pub mod exits;
 pub mod legacy;
 mod results;
 

@@ -10,12 +10,17 @@
 //! The first two run the kernel's own ring-3 code, of one text in `ring3`.
 #![cfg_attr(target_os = "none", allow(unsafe_code, reason = "results are at an address"))]
 
+pub mod bare;
+#[cfg(target_os = "none")]
+mod exits;
 pub mod legacy;
+#[cfg(target_os = "none")]
+mod registers;
 pub mod ring3;
 
 #[cfg(target_os = "none")]
 mod carry_out {
-    use super::legacy;
+    use super::{bare, exits, legacy};
     use crate::arch::paging::direct;
     use crate::host;
     use trapgate_abi::boot_info::BootInfo;
@@ -26,6 +31,8 @@ mod carry_out {
         let request = &boot.job;
         let answer = match request.kind {
             kind::LEGACY => legacy::measure(request),
+            kind::BARE => bare::measure(request, boot.page_table),
+            kind::EXITS => exits::measure(request),
             other => panic!("there is no job {other}"),
         };
         // SAFETY: the VMM has reserved these words for the results.

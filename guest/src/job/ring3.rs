@@ -108,14 +108,14 @@ macro_rules! time {
 }
 
 /// The program `$name`, which goes into ring 0 and back by `$through`, given for
-/// three places in which labels differ. The text takes the addresses of
-/// [`Ring3`]'s words, and how to say that it is done, as `finish`.
+/// three places in which labels differ, and says by `$finish` that it is done.
+/// The text takes the addresses of [`Ring3`]'s words.
 ///
 /// On arrival: ring 3, esp = its stack, empty; in 32-bit mode ds = es = ss = flat
 /// data. It uses eax, edx, ebx, ebp, esi and edi, and `$through` may use others.
 #[cfg(target_os = "none")]
 macro_rules! program {
-    ($name:expr, $first:expr, $batch:expr, $single:expr) => {
+    ($name:expr, $finish:expr, $first:expr, $batch:expr, $single:expr) => {
         concat!(
             $name,
             ":\n",
@@ -179,7 +179,7 @@ macro_rules! program {
             "dec esi\n",
             "jnz 5b\n",
             "mov dword ptr [{phase}], {done}\n",
-            "int {finish}\n", // does not come back
+            $finish, // does not come back
         )
     };
 }
@@ -187,7 +187,7 @@ macro_rules! program {
 /// Assembles `$text`, programs, with the addresses that `$at!` knows.
 #[cfg(target_os = "none")]
 macro_rules! assemble {
-    ($at:ident, finish = $finish:expr, $($text:expr),* $(; $name:ident = $($value:tt)*)?) => {
+    ($at:ident, $($text:expr),* ; $($rest:tt)*) => {
         core::arch::global_asm!(
             $($text,)*
             phase = const $at!(phase),
@@ -203,8 +203,7 @@ macro_rules! assemble {
             batches = const $at!(batches),
             batches_at = const $at!(batches_at),
             calls = const $at!(calls),
-            finish = const $finish,
-            $($name = $($value)*)?
+            $($rest)*
         );
     };
 }

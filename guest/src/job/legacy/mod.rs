@@ -22,8 +22,6 @@ mod doors;
 #[cfg(target_os = "none")]
 mod measure;
 #[cfg(target_os = "none")]
-mod registers;
-#[cfg(target_os = "none")]
 mod ring3;
 #[cfg(target_os = "none")]
 mod switch;

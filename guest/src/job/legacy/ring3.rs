@@ -37,17 +37,24 @@ macro_rules! word {
     };
 }
 
+/// A program, which says by a gate that it is done.
+macro_rules! ring3 {
+    ($name:literal, $first:expr, $batch:expr, $single:expr) => {
+        program!($name, "int {finish}\n", $first, $batch, $single)
+    };
+}
+
 assemble!(
-    word, finish = FINISH,
+    word,
     ".pushsection .legacy, \"ax\"",
     ".code32",
-    program!("legacy_ring3_int80", "int 0x80\n", "int 0x80\n", "int 0x80\n"),
-    program!("legacy_ring3_sysenter", sysenter!("first"), sysenter!("batch"), sysenter!("single")),
-    program!("legacy_ring3_syscall", "syscall\n", "syscall\n", "syscall\n"), // ecx = eip
+    ring3!("legacy_ring3_int80", "int 0x80\n", "int 0x80\n", "int 0x80\n"),
+    ring3!("legacy_ring3_sysenter", sysenter!("first"), sysenter!("batch"), sysenter!("single")),
+    ring3!("legacy_ring3_syscall", "syscall\n", "syscall\n", "syscall\n"), // ecx = eip
     ".globl legacy_ring3_int80",
     ".globl legacy_ring3_sysenter",
     ".globl legacy_ring3_syscall",
     ".code64",
     ".popsection"
-    ; physical = const PHYSICAL
+    ; physical = const PHYSICAL, finish = const FINISH
 );

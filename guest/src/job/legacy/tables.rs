@@ -4,6 +4,7 @@
 //! The 32-bit code knows the page by its physical address, so fields are found
 //! there by [`at!`].
 
+use crate::arch::gdt::TableRegister;
 use crate::job::ring3::{Crossing, Ring3};
 use core::mem::offset_of;
 use trapgate_abi::job::{Answer, Request};
@@ -40,17 +41,6 @@ pub const PHYSICAL: u32 = KERNEL_BASE.wrapping_neg() as u32;
 /// A symbol's physical address, which is its linear one without paging.
 pub fn physical(symbol: unsafe extern "C" fn()) -> u32 {
     (symbol as usize as u32).wrapping_add(PHYSICAL)
-}
-
-/// A pseudo-descriptor, as LGDT reads it in 64-bit mode; LIDT in 32-bit mode
-/// reads its first six bytes (Intel SDM vol. 3, 3.5.1).
-#[repr(C, packed)]
-#[derive(Clone, Copy, Default)]
-pub struct TableRegister {
-    /// Bytes in the table, less one.
-    pub limit: u16,
-    /// Its linear address.
-    pub base: u64,
 }
 
 /// Where the doors and exceptions of ring 0 are, in physical memory.
