@@ -84,6 +84,8 @@ pub mod percpu {
     pub const BLOCK: u64 = 0xc000;
     /// [`crate::counters::Counters`], which the VMM reads.
     pub const COUNTERS: u64 = 0xd000;
+    /// [`crate::stamps::Stamping`], in the counters' page.
+    pub const STAMPING: u64 = COUNTERS + 0x800;
     /// The page of [`crate::hypercall`] requests and replies.
     pub const HOST_CALL: u64 = 0xe000;
 

@@ -23,6 +23,7 @@ pub mod kernel_note;
 pub mod layout;
 pub mod log;
 pub mod pt_regs;
+pub mod stamps;
 pub mod syscall;
 mod wire;
 pub mod x86;

@@ -96,6 +96,7 @@ struct Note {
     gdt: &'static Gdt,
     tss: &'static Tss,
     idt: &'static Idt,
+    stamped_syscall64: unsafe extern "C" fn() -> !,
 }
 
 #[used]
@@ -112,4 +113,5 @@ static NOTE: Note = Note {
     gdt: &percpu::FIRST.gdt,
     tss: &percpu::FIRST.tss,
     idt: &idt::IDT,
+    stamped_syscall64: entry::stamped::entry_syscall_64_stamped,
 };

@@ -1,3 +1,4 @@
 //! `trapgate bench`.
 
 pub mod probe;
+pub mod steps;

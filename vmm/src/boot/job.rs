@@ -68,8 +68,15 @@ pub(crate) fn prepare_job(
         region_count: 0,
         regions: [Region::default(); MAX_REGIONS],
     };
-    let prepared =
-        Prepared { kernel, page_table: tables.root(), load_bias: 0, used, data_page: None, info };
+    let prepared = Prepared {
+        kernel,
+        page_table: tables.root(),
+        load_bias: 0,
+        used,
+        stamps: None,
+        data_page: None,
+        info,
+    };
     Ok((prepared, request))
 }
 
