@@ -125,7 +125,7 @@ fn pairs(answer: &Answer) -> impl Iterator<Item = Sample> {
 /// The steps of each bracket's call, or why they cannot be told. Pure: the
 /// records are a claim of the guest's.
 fn calls(records: &[Record], warm_up: u64, brackets: &[Sample]) -> Result<Vec<[u32; 7]>, String> {
-    let getpid = records.iter().filter(|record| u64::from(record.number) == nr64::GETPID as u64);
+    let getpid = records.iter().filter(|record| record.number == nr64::GETPID);
     let made = getpid.skip(warm_up as usize);
     let calls: Vec<_> =
         made.zip(brackets).map(|(record, bracket)| steps(record, bracket.ticks)).collect();
@@ -162,7 +162,7 @@ mod tests {
     }
 
     const BRACKET: Sample = Sample { ticks: 28, empty_ticks: 0 };
-    const GETPID: u32 = nr64::GETPID as u32;
+    const GETPID: u32 = nr64::GETPID;
 
     #[test]
     fn the_steps_are_the_differences_and_their_sum_is_the_bracket() {

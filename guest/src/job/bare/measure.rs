@@ -70,7 +70,7 @@ fn map(request: &Request, page_table: u64) {
         let end = (at + length).next_multiple_of(PAGE_SIZE);
         assert!(tables.prepare(at, end, &mut *frames), "no memory for ring 3's tables");
         for page in (at..end).step_by(PAGE_SIZE as usize) {
-            tables.replace(page, physical + (page - at) | flags);
+            tables.replace(page, (physical + (page - at)) | flags);
         }
     }
 }
