@@ -22,6 +22,9 @@ pub enum Operation {
     Vdso = 5,
     /// A function that returns at once.
     Function = 6,
+    /// getpid(2) by SYSCALL, with the time before it in RDI, for a door that
+    /// stamps ([`crate::stamps`]).
+    SyscallStamped = 7,
     /// clock_gettime(2) by SYSCALL.
     ClockGettime = 10,
     /// write(2) of one byte to a sink.
@@ -46,7 +49,7 @@ pub enum Operation {
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Operation; 17] = {
+    pub const ALL: [Operation; 18] = {
         use Operation::*;
         [
             Nothing,
@@ -56,6 +59,7 @@ impl Operation {
             Vsyscall,
             Vdso,
             Function,
+            SyscallStamped,
             ClockGettime,
             Write1,
             Write64K,

@@ -124,9 +124,8 @@ pub struct BootInfo {
     /// the vDSO's `__kernel_vsyscall`, as if it were mapped where the program's
     /// vDSO is. 0 without a vDSO.
     pub landing_pad: u64,
-    /// What to measure in legacy mode instead of starting a program; a door of
-    /// 0 for a program.
-    pub legacy: crate::legacy::Request,
+    /// What to measure instead of starting a program; a kind of 0 for a program.
+    pub job: crate::job::Request,
     /// Where the program starts.
     pub entry: u64,
     /// Its stack pointer.

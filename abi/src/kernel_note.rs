@@ -27,5 +27,8 @@ wire_struct! {
         pub tss: u64,
         /// The IDT, for IDTR.
         pub idt: u64,
+        /// What stands in for `syscall64` if each step of a call is to be
+        /// stamped ([`crate::stamps`]).
+        pub stamped_syscall64: u64,
     }
 }

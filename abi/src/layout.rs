@@ -17,7 +17,7 @@
 //!  0x20000 ├──────────────────────┤          ╎ (non-canonical)              ╎
 //!          │ per-CPU area         │          ├ 0000_7fff_ffff_f000 ─────────┤
 //!  0x10000 ├──────────────────────┤          │ stack                        │
-//!          │ legacy mode's page   │          │ vDSO, its data page below    │
+//!          │ a job's page         │          │ vDSO, its data page below    │
 //!   0x8000 ├──────────────────────┤          │ mappings, growing down       │
 //!          │ log ring             │          │ …                            │
 //!   0x4000 ├──────────────────────┤          │ …                            │
@@ -45,9 +45,9 @@ pub const BOOT_INFO: u64 = 0x1000;
 pub const LOG_RING: u64 = 0x4000;
 /// Bytes in the log ring, header included.
 pub const LOG_RING_SIZE: u64 = 0x4000;
-/// Physical address of the page that legacy protected mode stands on
-/// ([`crate::legacy`]); untouched in a VM that runs a program.
-pub const LEGACY: u64 = 0x8000;
+/// Physical address of the page that ring 3 of a job stands on
+/// ([`crate::job`]); untouched in a VM that runs a program.
+pub const JOB: u64 = 0x8000;
 /// Physical address of the first CPU's area.
 pub const PERCPU_PHYS: u64 = 0x1_0000;
 /// Physical address of the kernel image; it is linked for
@@ -84,6 +84,8 @@ pub mod percpu {
     pub const BLOCK: u64 = 0xc000;
     /// [`crate::counters::Counters`], which the VMM reads.
     pub const COUNTERS: u64 = 0xd000;
+    /// [`crate::stamps::Stamping`], in the counters' page.
+    pub const STAMPING: u64 = COUNTERS + 0x800;
     /// The page of [`crate::hypercall`] requests and replies.
     pub const HOST_CALL: u64 = 0xe000;
 
@@ -136,6 +138,6 @@ pub const fn page_up(addr: u64) -> Option<u64> {
 }
 
 const _: () = assert!(PERCPU_PHYS + PERCPU_STRIDE <= KERNEL_PHYS);
-const _: () = assert!(LOG_RING + LOG_RING_SIZE <= LEGACY);
-const _: () = assert!(LEGACY + PAGE_SIZE <= PERCPU_PHYS);
+const _: () = assert!(LOG_RING + LOG_RING_SIZE <= JOB);
+const _: () = assert!(JOB + PAGE_SIZE <= PERCPU_PHYS);
 const _: () = assert!(percpu::HOST_CALL + PAGE_SIZE <= PERCPU_STRIDE);

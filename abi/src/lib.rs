@@ -18,11 +18,12 @@ pub mod crash;
 pub mod errno;
 pub mod file;
 pub mod hypercall;
+pub mod job;
 pub mod kernel_note;
 pub mod layout;
-pub mod legacy;
 pub mod log;
 pub mod pt_regs;
+pub mod stamps;
 pub mod syscall;
 mod wire;
 pub mod x86;
@@ -33,4 +34,4 @@ pub use pt_regs::PtRegs;
 /// The version of everything in this crate. The kernel's image carries it in
 /// an ELF note, the VMM refuses an image with another one, and the kernel
 /// compares it with [`boot_info::BootInfo::abi_version`] once more.
-pub const ABI_VERSION: u64 = 3;
+pub const ABI_VERSION: u64 = 4;

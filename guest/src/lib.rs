@@ -8,7 +8,7 @@
 //! - [`sys`]: the system calls, by subject. They read like their man pages.
 //! - [`mm`], [`task`], [`fs`], [`user`], [`host`], [`clock`]: the mechanisms.
 //! - [`arch`]: the floor. The CPU.
-//! - [`legacy`]: a room apart, for measuring legacy protected mode.
+//! - [`job`]: a room apart, for VMs that measure and run no program.
 //!
 //! The library also builds for the host, without the entry code, so that its
 //! pure functions can be tested there.
@@ -23,7 +23,7 @@ pub mod entry;
 pub mod fault;
 pub mod fs;
 pub mod host;
-pub mod legacy;
+pub mod job;
 pub mod log;
 pub mod mm;
 #[cfg(target_os = "none")]

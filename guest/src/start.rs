@@ -3,7 +3,7 @@
 //! The VMM has set up what is mere data: page tables, control registers, MSRs
 //! (SYSCALL's among them), GDT, IDT, task register, GS, the program in memory
 //! and its stack. Here the kernel makes its heap and the first task; or, if the
-//! VMM asks for that, measures legacy mode and runs no program.
+//! VMM asks for that, does a job and runs no program.
 #![allow(unsafe_code, reason = "the entry point")]
 
 use crate::arch::gdt::{Gdt, Tss};
@@ -52,8 +52,8 @@ extern "C" fn start(boot: &'static BootInfo, regs: &mut PtRegs) {
     log::init(boot.log_level);
     FRAMES.lock().init(boot.free, boot.features & feature::INTERPRETED != 0);
     crate::fault::init(boot.features);
-    if boot.legacy.door != 0 {
-        crate::legacy::measure(&boot.legacy);
+    if boot.job.kind != 0 {
+        crate::job::carry_out(boot);
     }
     task::start_first(boot).expect("no memory for the first task");
     log::log(Level::Debug, Event::Booted, [boot.ram_size, boot.entry, boot.stack_pointer, 0]);
@@ -96,6 +96,7 @@ struct Note {
     gdt: &'static Gdt,
     tss: &'static Tss,
     idt: &'static Idt,
+    stamped_syscall64: unsafe extern "C" fn() -> !,
 }
 
 #[used]
@@ -112,4 +113,5 @@ static NOTE: Note = Note {
     gdt: &percpu::FIRST.gdt,
     tss: &percpu::FIRST.tss,
     idt: &idt::IDT,
+    stamped_syscall64: entry::stamped::entry_syscall_64_stamped,
 };

@@ -3,36 +3,45 @@
 
 use std::time::Duration;
 use trapgate::Error;
-use trapgate::kvm::Kind;
-use trapgate::legacy::{Batch, Delivery, Door, Options, Report, Sample, measure};
+use trapgate::doors::{Delivery, Door, Instruction, Mode};
+use trapgate::job::legacy::{Report, measure};
+use trapgate::job::{Batch, Measured, Options, Sample};
+use trapgate::kvm::{Kind, Maker};
 use trapgate_tests::patch::{kernel_with, kernel_with_instead};
 use trapgate_tests::{counts_instructions, needs_kvm, skip};
 
 /// Few calls: enough for a minimum that no timer tick has touched.
-fn options(door: Door) -> Options {
+fn options() -> Options {
     Options {
         samples: 20,
         batches: 8,
         calls_per_batch: 1_000,
         timeout: Duration::from_secs(30),
-        ..Options::new(door)
+        ..Options::default()
     }
 }
 
-fn measured(door: Door) -> Report {
-    measure(&options(door)).expect("a measurement has a result")
+fn measured(instruction: Instruction) -> Report {
+    measure(instruction, &options()).expect("a measurement has a result")
 }
 
-/// The reason why a door was not delivered.
+/// A door that the CPU's maker does not have.
+fn absent() -> Delivery {
+    let why = format!("{} has no such door: #UD", Maker::of_this_cpu());
+    Delivery::Absent { why }
+}
+
+/// The reason why a door failed.
 #[track_caller]
-fn not_delivered(report: &Report) -> &str {
-    match &report.delivery {
-        Delivery::NotDelivered { reason } => {
-            assert!(!reason.contains('\n'), "more than one line: {reason}");
-            assert!(report.samples.is_empty() && report.batches.is_empty(), "{report:?}");
-            reason
+fn failed(report: &Report) -> &str {
+    let Measured { delivery, samples, batches, .. } = &report.measured;
+    match delivery {
+        Delivery::Failed { why } => {
+            assert!(!why.contains('\n'), "more than one line: {why}");
+            assert!(samples.is_empty() && batches.is_empty(), "{report:?}");
+            why
         }
-        other => panic!("expected that it is not delivered, and it is {other:?}"),
+        other => panic!("expected that it failed, and it is {other:?}"),
     }
 }
 
@@ -48,25 +57,27 @@ fn legacy_mode_runs() -> bool {
 #[test]
 fn each_door_arrives_as_the_cpus_maker_says_or_the_kvm_says_that_it_cannot() {
     needs_kvm!();
-    for door in Door::ALL {
-        let report = measured(door);
-        assert_eq!((report.door, report.paging, report.calls_per_batch), (door, "off", 1_000));
-        let expected = match (Kind::of_this_host(), door) {
+    for instruction in [Instruction::Int80, Instruction::Sysenter, Instruction::Syscall] {
+        let report = measured(instruction);
+        let door = Door { instruction, mode: Mode::Legacy };
+        assert_eq!((report.door, report.paging), (door, "off"));
+        let expected = match (Kind::of_this_host(), instruction) {
             (Kind::Software, _) => {
-                let reason = not_delivered(&report);
+                let reason = failed(&report);
                 assert!(reason.contains("KVM_EXIT_INTERNAL_ERROR, suberror 1"), "{reason}");
                 continue;
             }
             // #UD: Intel has SYSCALL in 64-bit mode only.
-            (Kind::Vmx, Door::Syscall) => Delivery::Absent { vector: 6 },
+            (Kind::Vmx, Instruction::Syscall) => absent(),
             _ => Delivery::Native,
         };
-        assert_eq!(report.delivery, expected, "{}", door.name());
+        assert_eq!(report.measured.delivery, expected, "{door}");
         let native = expected == Delivery::Native;
-        let counts = if native { (20, 8) } else { (0, 0) };
-        assert_eq!((report.samples.len(), report.batches.len()), counts, "{}", door.name());
-        assert!(report.samples.iter().all(|sample| sample.ticks > 0), "{report:?}");
-        assert!(report.batches.iter().all(|batch| batch.ticks > 0), "{report:?}");
+        let counts = if native { (20, 8, 1_000) } else { (0, 0, 0) };
+        let Measured { samples, batches, calls_per_batch, .. } = &report.measured;
+        assert_eq!((samples.len(), batches.len(), *calls_per_batch), counts, "{door}");
+        assert!(samples.iter().all(|sample| sample.ticks > 0), "{report:?}");
+        assert!(batches.iter().all(|batch| batch.ticks > 0), "{report:?}");
     }
 }
 
@@ -78,14 +89,16 @@ fn a_call_and_its_loop_are_exactly_as_many_instructions_as_they_are() {
         return;
     }
     // The loop of three included, of which one is ring 0's.
-    for (door, instructions) in [(Door::Int80, 5), (Door::Sysenter, 7), (Door::Syscall, 5)] {
-        let Report { delivery, samples, batches, calls_per_batch, .. } = measured(door);
-        if (Kind::of_this_host(), door) == (Kind::Vmx, Door::Syscall) {
-            assert_eq!(delivery, Delivery::Absent { vector: 6 });
+    for (instruction, instructions) in
+        [(Instruction::Int80, 5), (Instruction::Sysenter, 7), (Instruction::Syscall, 5)]
+    {
+        let Report { door: name, measured, .. } = measured(instruction);
+        let Measured { delivery, samples, batches, calls_per_batch } = measured;
+        if (Kind::of_this_host(), instruction) == (Kind::Vmx, Instruction::Syscall) {
+            assert_eq!(delivery, absent());
             continue;
         }
         assert_eq!(delivery, Delivery::Native);
-        let name = door.name();
         // Around a batch: two LFENCE, RDTSC, and three MOV.
         let around = 6;
         let with = batches.iter().map(|batch: &Batch| batch.ticks).min();
@@ -106,18 +119,19 @@ fn as_many_calls_are_measured_as_were_asked_for_and_no_more() {
     if !legacy_mode_runs() {
         return;
     }
-    let few = Options { samples: 1, batches: 1, calls_per_batch: 1, ..options(Door::Int80) };
-    let report = measure(&few).expect("a result");
-    assert_eq!((report.samples.len(), report.batches.len(), report.calls_per_batch), (1, 1, 1));
+    let few = Options { samples: 1, batches: 1, calls_per_batch: 1, ..options() };
+    let Measured { samples, batches, calls_per_batch, .. } =
+        measure(Instruction::Int80, &few).expect("a result").measured;
+    assert_eq!((samples.len(), batches.len(), calls_per_batch), (1, 1, 1));
     for bad in [Options { samples: 0, ..few.clone() }, Options { batches: u64::MAX, ..few }] {
-        assert!(matches!(measure(&bad), Err(Error::Amount { .. })), "{bad:?}");
+        assert!(matches!(measure(Instruction::Int80, &bad), Err(Error::Amount { .. })), "{bad:?}");
     }
 }
 
 /// Measures with a kernel of another kind.
-fn with_kernel(door: Door, kernel: Vec<u8>) -> Result<Report, Error> {
+fn with_kernel(kernel: Vec<u8>) -> Result<Report, Error> {
     let timeout = Duration::from_secs(5);
-    measure(&Options { kernel: kernel.into(), timeout, ..options(door) })
+    measure(Instruction::Int80, &Options { kernel: kernel.into(), timeout, ..options() })
 }
 
 #[test]
@@ -128,9 +142,9 @@ fn a_register_that_does_not_come_back_is_the_kernels_failure() {
     }
     // mov ds, eax: left out.
     let kernel = kernel_with_instead("legacy6switch4back", &[0x8e, 0xd8], &[0x90, 0x90]);
-    let error = with_kernel(Door::Int80, kernel).expect_err("the kernel compares");
+    let error = with_kernel(kernel).expect_err("the kernel compares");
     let text = error.to_string();
-    assert!(text.contains("DS is not what it was before legacy mode"), "{text}");
+    assert!(text.contains("DS is not what it was before"), "{text}");
 }
 
 #[test]
@@ -138,7 +152,7 @@ fn an_exception_before_legacy_mode_is_reported_by_the_kernel() {
     needs_kvm!();
     // ud2: compatibility mode, the kernel's own IDT. The upper half of RSP is
     // undefined there: where the CPU has cleared it, this is #DF.
-    let error = with_kernel(Door::Int80, kernel_with("legacy_enter", &[0x0f, 0x0b]));
+    let error = with_kernel(kernel_with("legacy_enter", &[0x0f, 0x0b]));
     let text = error.expect_err("the kernel failed").to_string();
     for part in ["the guest kernel failed", "cs 20"] {
         assert!(text.contains(part), "no {part:?} in:\n{text}");
@@ -151,9 +165,9 @@ fn an_exception_in_ring_0_of_legacy_mode_ends_the_attempt_with_its_name() {
     if !legacy_mode_runs() {
         return;
     }
-    let report = with_kernel(Door::Int80, kernel_with("legacy_int80", &[0x0f, 0x0b]));
+    let report = with_kernel(kernel_with("legacy_int80", &[0x0f, 0x0b]));
     let report = report.expect("an exception is a result");
-    let reason = not_delivered(&report);
+    let reason = failed(&report);
     assert!(reason.starts_with("#UD in ring 0 of legacy mode, at 0x"), "{reason}");
 }
 
@@ -165,9 +179,9 @@ fn ring_3_of_legacy_mode_that_misbehaves_ends_the_attempt() {
     }
     // OUT to the port of requests: ring 3 has no port here either.
     let out = [0xba, 0x7e, 0x7a, 0, 0, 0xef];
-    let report = with_kernel(Door::Int80, kernel_with("legacy_ring3_int80", &out));
+    let report = with_kernel(kernel_with("legacy_ring3_int80", &out));
     let report = report.expect("an exception is a result");
-    let reason = not_delivered(&report);
+    let reason = failed(&report);
     assert!(reason.starts_with("#GP in ring 3 of legacy mode"), "{reason}");
 }
 
@@ -178,9 +192,9 @@ fn a_door_that_leads_nowhere_is_not_native() {
         return;
     }
     // xor eax, eax: ring 0 does not answer with its segment.
-    let report = with_kernel(Door::Int80, kernel_with("legacy_int80", &[0x31, 0xc0]));
+    let report = with_kernel(kernel_with("legacy_int80", &[0x31, 0xc0]));
     let report = report.expect("a result");
-    assert_eq!(not_delivered(&report), "the first call came back with wrong registers");
+    assert_eq!(failed(&report), "the first call did not come back as it should");
 }
 
 #[test]
@@ -192,8 +206,8 @@ fn a_triple_fault_in_legacy_mode_is_one_line() {
     // lidt [0], where there are zeroes: no exception has a gate; ud2.
     let no_gates = [0x0f, 0x01, 0x1d, 0, 0, 0, 0, 0x0f, 0x0b];
     let kernel = kernel_with("legacy_leave", &no_gates);
-    let report = with_kernel(Door::Int80, kernel).expect("a result");
-    let reason = not_delivered(&report);
+    let report = with_kernel(kernel).expect("a result");
+    let reason = failed(&report);
     assert!(reason.contains("KVM_EXIT_SHUTDOWN"), "{reason}");
 }
 
@@ -205,7 +219,7 @@ fn ring_3_of_legacy_mode_that_never_ends_is_ended_by_the_timeout() {
     }
     let kernel = kernel_with("legacy_ring3_int80", &[0xeb, 0xfe]);
     let timeout = Duration::from_millis(300);
-    let options = Options { kernel: kernel.into(), timeout, ..options(Door::Int80) };
-    let report = measure(&options).expect("a result");
-    assert_eq!(not_delivered(&report), "it hung for 300ms");
+    let options = Options { kernel: kernel.into(), timeout, ..options() };
+    let report = measure(Instruction::Int80, &options).expect("a result");
+    assert_eq!(failed(&report), "it hung for 300ms");
 }

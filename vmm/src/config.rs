@@ -11,6 +11,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use trapgate_abi::stamps::MAX_RECORDS;
 
 /// RAM, if nothing else is said.
 pub const DEFAULT_MEMORY: ByteSize = ByteSize(256 << 20);
@@ -80,6 +81,9 @@ pub struct Config {
     pub cpu: Option<usize>,
     /// The guest kernel: an ELF image of this ABI version.
     pub kernel: Cow<'static, [u8]>,
+    /// How many calls to stamp, step by step ([`crate::bench::steps`]); 0 for
+    /// the plain door.
+    pub stamps: u64,
 }
 
 impl Default for Config {
@@ -95,6 +99,7 @@ impl Default for Config {
             detailed_stats: false,
             cpu: None,
             kernel: Cow::Borrowed(kernel::IMAGE),
+            stamps: 0,
         }
     }
 }
@@ -213,6 +218,13 @@ impl Builder {
     /// Another guest kernel than the embedded one.
     pub fn kernel(mut self, image: impl Into<Vec<u8>>) -> Self {
         self.config.kernel = Cow::Owned(image.into());
+        self
+    }
+
+    /// Stamps the first `calls` calls by SYSCALL from 64-bit code, step by step:
+    /// [`crate::Outcome::stamps`]. At most [`trapgate_abi::stamps::MAX_RECORDS`].
+    pub fn stamps(mut self, calls: u64) -> Self {
+        self.config.stamps = calls.min(MAX_RECORDS);
         self
     }
 

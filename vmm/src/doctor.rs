@@ -9,7 +9,7 @@ use crate::kvm::{Kind, Maker, vm};
 use crate::sandbox::{End, Outcome, Sandbox};
 use crate::stats::Stats;
 use crate::{ByteSize, Error};
-use crate::{legacy, report};
+use crate::{job, report};
 use kvm_ioctls::{Cap, Kvm};
 use serde::Serialize;
 use std::arch::x86_64::__cpuid;
@@ -17,7 +17,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
-use trapgate_abi::x86::vector;
 
 /// Goes through the door named by its argument, and through no other.
 static DOOR_PROBE: &[u8] = include_bytes!(env!("TRAPGATE_DOOR_PROBE"));
@@ -199,7 +198,7 @@ fn try_door(door: Door, maker: Maker) -> Delivery {
     let probe = match door.mode {
         Mode::Long => DOOR_PROBE,
         Mode::Compat => DOOR_PROBE_32,
-        Mode::Legacy => return try_legacy(door.instruction, maker),
+        Mode::Legacy => return try_legacy(door.instruction),
     };
     let failed = |why| Delivery::Failed { why };
     match run_probe(probe, argument) {
@@ -218,26 +217,16 @@ fn try_door(door: Door, maker: Maker) -> Delivery {
 }
 
 /// Tries a door of legacy mode: a few calls by the kernel's own ring-3 code.
-fn try_legacy(instruction: Instruction, maker: Maker) -> Delivery {
-    let door = match instruction {
-        Instruction::Syscall => legacy::Door::Syscall,
-        Instruction::Sysenter => legacy::Door::Sysenter,
-        Instruction::Int80 => legacy::Door::Int80,
-    };
-    let few = legacy::Options {
+fn try_legacy(instruction: Instruction) -> Delivery {
+    let few = job::Options {
         samples: 1,
         batches: 1,
         calls_per_batch: 1,
         timeout: PROBE_TIMEOUT,
-        ..legacy::Options::new(door)
+        ..job::Options::default()
     };
-    match legacy::measure(&few).map(|report| report.delivery) {
-        Ok(legacy::Delivery::Native) => Delivery::Native,
-        Ok(legacy::Delivery::Absent { vector }) => {
-            let name = vector::name(vector).unwrap_or("an exception");
-            Delivery::Absent { why: format!("{maker} has no such door: {name}") }
-        }
-        Ok(legacy::Delivery::NotDelivered { reason: why }) => Delivery::Failed { why },
+    match job::legacy::measure(instruction, &few) {
+        Ok(report) => report.measured.delivery,
         Err(error) => Delivery::Failed { why: error.to_string() },
     }
 }

@@ -38,6 +38,23 @@ pub(crate) fn run(
     kernel: &[u8],
     exits: &mut u64,
 ) -> Result<GuestEnd, Error> {
+    run_and_pass(vm, ram, services, stop, kernel, exits, &mut |_| false)
+}
+
+/// The same for a guest that measures exits: after those that `pass` lets pass,
+/// it goes on as if nothing had been there.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn run_and_pass(
+    vm: &mut Vm,
+    ram: &Arc<GuestRam>,
+    services: &mut Services,
+    stop: &AtomicBool,
+    kernel: &[u8],
+    exits: &mut u64,
+    pass: &mut dyn FnMut(&Reason) -> bool,
+) -> Result<GuestEnd, Error> {
     let _kickable = Kickable::new(vm.vcpu.get_kvm_run())?;
     let mut log_ring = LogRing::default();
     loop {
@@ -66,6 +83,7 @@ pub(crate) fn run(
                     Served::Stopped => return Ok(GuestEnd::Stopped),
                 }
             }
+            Exit::Unexpected(reason) if pass(&reason) => {}
             Exit::Unexpected(reason) => return Err(stopped(vm, kernel, reason)),
         }
     }

@@ -30,6 +30,7 @@ use trapgate_abi::boot_info::{ClockInfo, RANDOM_STOCK, feature};
 use trapgate_abi::counters::Counters;
 use trapgate_abi::hypercall::{self, Request};
 use trapgate_abi::layout::{PAGE_SIZE, PERCPU_PHYS, percpu};
+use trapgate_abi::stamps::Record;
 use trapgate_abi::x86::{cr4, vector};
 
 /// How a program ended.
@@ -52,6 +53,9 @@ pub struct Outcome {
     pub end: End,
     /// What it cost.
     pub stats: Stats,
+    /// The steps of its calls, if they were stamped ([`Builder::stamps`]): the
+    /// guest's claim.
+    pub stamps: Vec<Record>,
 }
 
 /// A VM with a program in it that has not run yet.
@@ -116,6 +120,7 @@ impl Sandbox {
             fast_door: FastDoor::of(vm.kind, features(&vm)),
             log_level: log::max_level() as u64,
             files: services.describe_files(),
+            stamps: config.stamps,
         };
         let prepared = boot::prepare(&ram, &config.kernel, &start_info)?;
         let mut sandbox = Sandbox {
@@ -174,6 +179,7 @@ impl Sandbox {
         }
         let mut phases = self.phases;
         let load_bias = prepared.load_bias;
+        let stamps = prepared.stamps;
         let mut clock = vm.clock()?;
         if !self.clock_granted {
             clock = ClockInfo { realtime_ns: 0, monotonic_ns: 0, ..clock };
@@ -221,7 +227,9 @@ impl Sandbox {
             ram_resident: detailed.then(|| ram.resident()),
             time: phases,
         };
-        Ok(Outcome { end, stats })
+        let stamps = stamps.map(|stamps| stamps.read(&ram)).transpose();
+        let stamps = stamps.map_err(|error| Error::Kernel(error.to_string()))?;
+        Ok(Outcome { end, stats, stamps: stamps.unwrap_or_default() })
     }
 }
 

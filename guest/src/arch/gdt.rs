@@ -15,6 +15,17 @@ pub mod ist {
     pub const MACHINE_CHECK: u8 = 3;
 }
 
+/// A pseudo-descriptor, as LGDT and LIDT read it in 64-bit mode; LIDT in 32-bit
+/// mode reads its first six bytes (Intel SDM vol. 3, 3.5.1).
+#[repr(C, packed)]
+#[derive(Clone, Copy, Default)]
+pub struct TableRegister {
+    /// Bytes in the table, less one.
+    pub limit: u16,
+    /// Its linear address.
+    pub base: u64,
+}
+
 /// 64-bit task-state segment (Intel SDM vol. 3, 8.7).
 #[repr(C, packed(4))]
 #[derive(Clone, Copy)]

@@ -6,24 +6,37 @@ use super::gdt::ist;
 use trapgate_abi::layout;
 use trapgate_abi::x86::{selector, vector};
 
-/// One gate (Intel SDM vol. 3, 6.14.1).
+/// One gate: of the IDT (Intel SDM vol. 3, 6.14.1), or a call gate, whose two
+/// words are two slots of the GDT (5.8.3.1).
 #[repr(C)]
-#[derive(Clone, Copy)]
-pub struct Gate(u64, u64);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gate(pub u64, pub u64);
 
 const PRESENT: u64 = 1 << 47;
+const CALL_GATE: u64 = 0xc << 40;
 const INTERRUPT_GATE: u64 = 0xe << 40;
 
 /// The whole table.
 #[repr(C, align(16))]
 pub struct Idt([Gate; 256]);
 
-const fn gate(handler: u64, ist: u8, dpl: u64) -> Gate {
+/// An interrupt gate to `handler`, with an interrupt stack of the TSS or 0, for
+/// rings up to `dpl`.
+pub const fn gate(handler: u64, ist: u8, dpl: u64) -> Gate {
+    any_gate(INTERRUPT_GATE, handler, ist, dpl)
+}
+
+/// A call gate to `handler`, for rings up to `dpl`.
+pub const fn call_gate(handler: u64, dpl: u64) -> Gate {
+    any_gate(CALL_GATE, handler, 0, dpl)
+}
+
+const fn any_gate(kind: u64, handler: u64, ist: u8, dpl: u64) -> Gate {
     Gate(
         (handler & 0xffff)
             | (selector::KERNEL_CS as u64) << 16
             | (ist as u64) << 32
-            | INTERRUPT_GATE
+            | kind
             | dpl << 45
             | PRESENT
             | (handler >> 16 & 0xffff) << 48,
@@ -52,6 +65,13 @@ pub const fn table(stubs: u64) -> Idt {
         number += 1;
     }
     Idt(gates)
+}
+
+impl Idt {
+    /// The gate of a vector.
+    pub const fn gate(&self, vector: u8) -> Gate {
+        self.0[vector as usize]
+    }
 }
 
 /// The table. The VMM loads IDTR with its address.

@@ -8,6 +8,7 @@
 
 pub mod int80;
 pub mod leave;
+pub mod stamped;
 pub mod syscall32;
 pub mod syscall64;
 pub mod sysenter;

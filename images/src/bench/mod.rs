@@ -43,6 +43,11 @@ pub(crate) trait Measured {
     fn before(&mut self) {}
     /// The operation.
     fn with(&mut self);
+    /// The same, told when its bracket began.
+    #[inline(always)]
+    fn with_start(&mut self, _start: u32) {
+        self.with();
+    }
     /// All of [`Measured::with`] but the operation itself.
     #[inline(always)]
     fn without(&mut self) {}
@@ -89,7 +94,7 @@ impl Run<'_> {
         for (with, without) in lists.take(command.samples as usize) {
             operation.before();
             let start = first();
-            operation.with();
+            operation.with_start(start);
             let (end, aux) = last::<RDTSCP>();
             *with = end.wrapping_sub(start);
             let start = first();

@@ -1,7 +1,7 @@
 //! The clocks that measuring functions read, and what the scheduler did.
 #![allow(unsafe_code, reason = "RDTSC is an intrinsic; clock_gettime and getrusage take pointers")]
 
-use std::arch::x86_64::{_mm_lfence, _rdtsc};
+use std::arch::x86_64::{__cpuid, _mm_lfence, _rdtsc};
 use std::mem::MaybeUninit;
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
@@ -70,6 +70,11 @@ pub fn preemptions() -> u64 {
 pub fn cpu() -> i32 {
     // SAFETY: takes nothing.
     unsafe { libc::sched_getcpu() }
+}
+
+/// Whether this CPU has RDTSCP (CPUID.8000_0001:EDX, bit 27).
+pub(super) fn has_rdtscp() -> bool {
+    __cpuid(0x8000_0001).edx & 1 << 27 != 0
 }
 
 #[cfg(test)]

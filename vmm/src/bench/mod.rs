@@ -13,6 +13,8 @@
 //! | [`output`] | files, checked before and written whole |
 //! | [`probe`] | a program that measures itself on command, in a sandbox or as a process |
 //! | [`probed`] | the groups `doors` and `calls`: what the probe measures |
+//! | `jobs` | the group `exits`, and the doors that only a job can measure |
+//! | [`steps`] | the steps of a call, stamped; `where_time_goes` is the group `steps` |
 //! | [`start`] | the group `start` |
 //!
 //! `cli::bench` is the command line in front of it.
@@ -25,6 +27,7 @@ mod explain;
 pub mod gate;
 pub mod html;
 mod interrupts;
+mod jobs;
 pub mod junit;
 pub mod output;
 mod plot;
@@ -36,9 +39,10 @@ pub mod record;
 mod sample;
 pub mod start;
 pub mod stats;
+pub mod steps;
 pub mod table;
 pub mod units;
-mod without_host;
+mod where_time_goes;
 
 pub use read::{ReadError, read};
 use record::{Group, Method, Report};
@@ -108,9 +112,6 @@ pub enum Error {
         /// The most that may be.
         most: u64,
     },
-    /// A group that cannot be measured yet.
-    #[error("the group '{0}' cannot be measured yet")]
-    NotYet(Group),
     /// No sandbox can be run.
     #[error(transparent)]
     Sandbox(#[from] crate::Error),
@@ -133,9 +134,6 @@ impl Error {
     }
 }
 
-/// The groups that [`run`] can measure.
-const MEASURED: [Group; 3] = [Group::Doors, Group::Calls, Group::Start];
-
 fn check(options: &Options) -> Result<(), Error> {
     let counts = [
         ("the number of samples", options.samples),
@@ -148,12 +146,7 @@ fn check(options: &Options) -> Result<(), Error> {
             return Err(Error::Count { name, given, most: MOST_SAMPLES });
         }
     }
-    match options.groups.iter().find(|group| !MEASURED.contains(group)) {
-        // All of them means: all that there are.
-        Some(_) if options.groups.len() == Group::ALL.len() => Ok(()),
-        Some(group) => Err(Error::NotYet(*group)),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// Measures. A run that `progress` stopped is a partial record.
@@ -167,7 +160,7 @@ pub fn run(options: &Options, progress: &mut dyn Progress) -> Result<Report, Err
     let tsc_khz = clock::tsc_khz();
     let environment = environment::Environment::examine(tsc_khz.get());
     let groups: Vec<_> =
-        MEASURED.into_iter().filter(|group| options.groups.contains(group)).collect();
+        Group::ALL.into_iter().filter(|group| options.groups.contains(group)).collect();
     let method = Method {
         groups: groups.clone(),
         samples: options.samples,
@@ -179,31 +172,23 @@ pub fn run(options: &Options, progress: &mut dyn Progress) -> Result<Report, Err
     };
     let mut report = Report::new(environment, method);
     for group in groups {
+        let environment = &report.environment;
         let measured = match group {
+            Group::Doors => {
+                let mut doors = probed::measure(group, options, environment, tsc_khz, progress)?;
+                let jobs = jobs::Jobs::new(options, environment, tsc_khz)?;
+                doors.extend(jobs.doors(progress)?);
+                doors
+            }
+            Group::Calls => probed::measure(group, options, environment, tsc_khz, progress)?,
+            Group::Exits => jobs::Jobs::new(options, environment, tsc_khz)?.exits(progress)?,
+            Group::Steps => where_time_goes::measure(options, tsc_khz, progress)?,
             Group::Start => start::measure(options.starts, tsc_khz, progress)?,
-            _ => probed::measure(group, options, &report.environment, tsc_khz, progress)?,
         };
         report.measurements.extend(measured);
-        if group == Group::Doors {
-            report.measurements.extend(without_host::measure(
-                options,
-                &report.environment,
-                tsc_khz,
-                progress,
-            )?);
-        }
     }
     report.partial = progress.stopped();
     report.notes = notes(&report, clock::tsc_khz().get(), environment::frequency_khz());
-    let left_out: Vec<_> = options
-        .groups
-        .iter()
-        .filter(|group| !MEASURED.contains(group))
-        .map(|group| group.name())
-        .collect();
-    if !left_out.is_empty() {
-        report.notes.push(format!("this version does not measure {} yet", left_out.join(", ")));
-    }
     Ok(report)
 }
 

@@ -16,6 +16,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command as Process};
 use std::time::{Duration, Instant};
 use trapgate_abi::bench::{Command, MAX_SAMPLES, Operation, Reply};
+use trapgate_abi::stamps::Record;
 
 /// The 64-bit probe.
 static PROBE: &[u8] = include_bytes!(env!("TRAPGATE_BENCH_PROBE"));
@@ -103,6 +104,15 @@ impl Probe {
     /// # Errors
     /// [`ProbeError`].
     pub fn in_sandbox(width: Width, cpu: usize) -> Result<Probe, ProbeError> {
+        Probe::in_stamped_sandbox(width, cpu, 0)
+    }
+
+    /// The same, with the first `stamps` calls by 64-bit SYSCALL stamped:
+    /// [`Probe::finish_stamped`].
+    ///
+    /// # Errors
+    /// [`ProbeError`].
+    pub fn in_stamped_sandbox(width: Width, cpu: usize, stamps: u64) -> Result<Probe, ProbeError> {
         let (stdin, input) = io::pipe().map_err(host("pipe"))?;
         let (output, stdout) = io::pipe().map_err(host("pipe"))?;
         let sandbox = Sandbox::builder()
@@ -110,6 +120,7 @@ impl Probe {
             .memory(MEMORY)
             .cpu(cpu)
             .detailed_stats(true)
+            .stamps(stamps)
             .stdin(Stdio::Fd(stdin.into()))
             .stdout(Stdio::Fd(stdout.into()))
             .stderr(Stdio::Fd(sink()?.into()))
@@ -207,12 +218,25 @@ impl Probe {
     ///
     /// # Errors
     /// [`ProbeError`].
-    pub fn finish(mut self) -> Result<Option<Stats>, ProbeError> {
+    pub fn finish(self) -> Result<Option<Stats>, ProbeError> {
+        self.outcome().map(|outcome| outcome.map(|outcome| outcome.stats))
+    }
+
+    /// Ends it, and hands out its stamps.
+    ///
+    /// # Errors
+    /// [`ProbeError`].
+    pub fn finish_stamped(self) -> Result<Vec<Record>, ProbeError> {
+        self.outcome().map(|outcome| outcome.map_or_else(Vec::new, |outcome| outcome.stamps))
+    }
+
+    /// Ends it.
+    fn outcome(mut self) -> Result<Option<Outcome>, ProbeError> {
         // Without input, it ends.
         self.input = None;
         match self.body.take() {
             Some(Body::Guest(running)) => match running.wait()? {
-                Outcome { end: End::Exited(0), stats, .. } => Ok(Some(stats)),
+                outcome @ Outcome { end: End::Exited(0), .. } => Ok(Some(outcome)),
                 outcome => Err(ProbeError::Ended(described(&outcome.end))),
             },
             Some(Body::Host(mut child)) => {

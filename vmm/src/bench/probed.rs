@@ -10,11 +10,10 @@ use super::interrupts::Interrupts;
 use super::probe::{Answer, Probe, ProbeError, Width};
 use super::record::{Counted, Delivery, Group, Measurement, Place};
 use super::stats::{Samples, timed};
-use super::{Error, Options, Progress, explain};
+use super::{Error, Options, Progress, clock, explain};
 use crate::affinity;
 use crate::doors::{self, Door, Instruction, Mode};
 use crate::stats::Stats;
-use std::arch::x86_64::__cpuid;
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 use trapgate_abi::bench::{Command, Operation, USE_RDTSCP};
@@ -188,7 +187,7 @@ impl Run<'_> {
     fn command(&self, samples: u64, warm_up: u64, batch: u64) -> Command {
         // RDTSCP is interpreted nowhere.
         let interpreted = self.environment.kvm.software && self.item.width == Width::W32;
-        let flags = if has_rdtscp() && !interpreted { USE_RDTSCP } else { 0 };
+        let flags = if clock::has_rdtscp() && !interpreted { USE_RDTSCP } else { 0 };
         Command { operation: self.item.operation as u64, samples, warm_up, batch, flags }
     }
 
@@ -341,9 +340,4 @@ fn median_ns(ticks: &[u64], tsc_khz: NonZeroU64) -> Option<f64> {
     sorted.sort_unstable();
     let median = sorted.get(sorted.len() / 2)?;
     Some(*median as f64 * 1e6 / tsc_khz.get() as f64)
-}
-
-/// CPUID.8000_0001:EDX.RDTSCP.
-fn has_rdtscp() -> bool {
-    __cpuid(0x8000_0001).edx & 1 << 27 != 0
 }

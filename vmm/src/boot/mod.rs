@@ -4,11 +4,13 @@
 //! What a start costs is decided here: what the program will surely touch is
 //! mapped, and all of it lies together at the bottom of RAM.
 
-mod legacy;
+mod job;
 mod page_tables;
+mod stamps;
 mod vdso;
 
-pub(crate) use legacy::prepare_legacy;
+pub(crate) use job::prepare_job;
+pub(crate) use stamps::Stamps;
 
 use crate::image::{Class, Image, Prot};
 use crate::kernel::{Kernel, Piece};
@@ -22,11 +24,11 @@ use trapgate_abi::boot_info::{
     BootInfo, ClockInfo, MAGIC, MAX_REGIONS, RANDOM_STOCK, REGION_STACK, Range, Region,
     StandardFile,
 };
+use trapgate_abi::job::Request;
 use trapgate_abi::layout::{
     BOOT_INFO, DIRECT_MAP, HIGH_RAM_START, KERNEL_BASE, LARGE_PAGE_SIZE, PAGE_SIZE, PERCPU_BASE,
     PERCPU_PHYS, USER_END32, USER_STACK_SIZE, USER_STACK_TOP, percpu,
 };
-use trapgate_abi::legacy::Request;
 use trapgate_abi::x86::pte;
 
 /// Stack mapped below what the VMM has put there, in bytes: what a program
@@ -63,6 +65,8 @@ pub struct Start<'a> {
     pub log_level: u64,
     /// Standard files.
     pub files: [StandardFile; 3],
+    /// How many calls to stamp.
+    pub stamps: u64,
 }
 
 /// Memory that is ready but for the clocks.
@@ -75,6 +79,8 @@ pub struct Prepared {
     pub load_bias: u64,
     /// Bytes at the bottom of RAM that hold something.
     pub used: u64,
+    /// Where the stamps go.
+    pub(crate) stamps: Option<Stamps>,
     /// Physical address of the vDSO's data page.
     data_page: Option<u64>,
     info: BootInfo,
@@ -140,7 +146,7 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
         return Err(too_small());
     }
     ram.advise_large_pages(needed);
-    let kernel = Kernel::load(kernel, ram)?;
+    let mut kernel = Kernel::load(kernel, ram)?;
     let (low_end, high_end) = ram.ends();
     let frames = Frames::new(kernel.end(), low_end);
     let mut builder = Builder { ram, frames, regions: vec![], data_page: None };
@@ -151,6 +157,14 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
         .and_then(|()| builder.vdso(&mut tables, vdso.as_ref()))
         .and_then(|()| builder.stack(&mut tables, image, stack_top, &stack.bytes))
         .ok_or_else(too_small)?;
+    let stamps = match start.stamps {
+        0 => None,
+        calls => {
+            kernel.note.syscall64 = kernel.note.stamped_syscall64;
+            let stamps = Stamps::new(ram, &mut builder.frames, calls);
+            Some(stamps.ok_or_else(too_small)?)
+        }
+    };
     tables.write(ram).map_err(|_| too_small())?;
     if builder.regions.len() > MAX_REGIONS {
         return Err(Error::Kernel(format!("{} segments", builder.regions.len())));
@@ -171,7 +185,7 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
         page_table: tables.root(),
         compat: (image.class == Class::Elf32).into(),
         landing_pad: vdso.as_ref().map_or(0, vdso::Placed::landing_pad),
-        legacy: Request::default(),
+        job: Request::default(),
         entry: image.entry,
         stack_pointer: stack.pointer,
         brk: image.brk,
@@ -188,6 +202,7 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
         page_table: tables.root(),
         load_bias: image.load_bias,
         used,
+        stamps,
         data_page: builder.data_page,
         info,
     })

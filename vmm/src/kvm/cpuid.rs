@@ -8,7 +8,7 @@ use kvm_ioctls::Kvm;
 use std::arch::x86_64::{__cpuid_count, _xgetbv};
 use trapgate_abi::x86::cr4;
 
-use super::Kind;
+use super::{Kind, Vm};
 
 /// XCR0 bits that a program may use: x87, SSE, AVX, and AVX-512's three.
 /// (AMX wants a permission of its own, PKU a kernel that manages keys.)
@@ -119,6 +119,14 @@ pub fn features(kvm: &Kvm, kind: Kind) -> Result<Features, Error> {
         xcr0 = 0;
     }
     Ok(Features { cpuid, cr4, xcr0, hwcap })
+}
+
+/// Whether the guest's ring 0 can use RDTSCP: CPUID.8000_0001:EDX, and no
+/// interpreter, which does not know it.
+pub(crate) fn ring0_has_rdtscp(vm: &Vm) -> bool {
+    const RDTSCP: u32 = 1 << 27;
+    let leaf = vm.features.cpuid.as_slice().iter().find(|entry| entry.function == 0x8000_0001);
+    vm.kind != Kind::Software && leaf.is_some_and(|leaf| leaf.edx & RDTSCP != 0)
 }
 
 /// What the host's kernel has enabled.

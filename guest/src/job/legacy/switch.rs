@@ -6,7 +6,8 @@
 //! the kernel's image and the page of `tables` so, in this VM only.
 #![allow(unsafe_code, reason = "assembly")]
 
-use super::tables::{KERNEL_STACK, PHYSICAL, TableRegister, USER_STACK, at, selector};
+use super::tables::{KERNEL_STACK, PHYSICAL, USER_STACK, at, selector};
+use crate::arch::gdt::TableRegister;
 use core::arch::{global_asm, naked_asm};
 use core::mem::offset_of;
 use trapgate_abi::x86::{cr0, efer, msr, rflags, selector as long};

@@ -102,8 +102,8 @@ global_asm!(
     ".popsection",
     stride = const VECTOR_STRIDE,
     error_codes = const ERROR_CODE_MASK,
-    vector = const at!(vector),
-    error_code = const at!(error_code),
-    eip = const at!(eip),
-    cs = const at!(cs),
+    vector = const at!(ring3.vector),
+    error_code = const at!(ring3.error_code),
+    eip = const at!(ring3.ip),
+    cs = const at!(ring3.cs),
 );

@@ -1,15 +1,14 @@
 //! Legacy protected mode (EFER.LMA = 0): measures one door there, instead of
 //! running a program.
 //!
-//! A room of its own, which no call of a program's ever enters. `start` comes
-//! here if the VMM asks for it; the way is
+//! The way is
 //!
 //! ```text
 //! measure           tables and MSRs ready          64-bit mode, paging on
 //!   switch::run     CS, CR0.PG, EFER.LME off       → legacy mode, paging off
 //!     ring3         the loops, ring 3              ⇄ doors: ring 0 and back
 //!   switch (back)   EFER.LME, CR0.PG, CS           → 64-bit mode
-//! measure           MSRs back, registers compared, results, exit
+//! measure           MSRs back, registers compared, answer
 //! ```
 //!
 //! What is measured is the CPU's door and the way back, and nothing of this
@@ -22,8 +21,6 @@
 mod doors;
 #[cfg(target_os = "none")]
 mod measure;
-#[cfg(target_os = "none")]
-mod registers;
 #[cfg(target_os = "none")]
 mod ring3;
 #[cfg(target_os = "none")]

@@ -1,29 +1,28 @@
-//! One measurement from the VMM's wish to the kernel's exit.
+//! One measurement from the VMM's wish to the answer.
 //!
-//! Called by `start`; calls the assembly in `switch`.
+//! Called by `job`; calls the assembly in `switch`.
 #![allow(unsafe_code, reason = "the page of legacy mode is at a fixed address")]
 
-use super::registers::Registers;
 use super::tables::{self, Page, physical, selector};
 use super::{doors, ring3, switch};
 use crate::arch::cpu::write_msr;
 use crate::arch::paging::direct;
-use crate::host;
+use crate::job::registers::Registers;
 
-use trapgate_abi::layout::LEGACY;
-use trapgate_abi::legacy::{Answer, Request, door};
+use trapgate_abi::job::{Answer, Request, legacy as door};
+use trapgate_abi::layout::JOB;
 use trapgate_abi::x86::msr;
 
-/// Does what the VMM asks, and ends the sandbox.
-pub fn measure(request: &Request) -> ! {
-    let program = match request.door {
+/// Measures one door.
+pub fn measure(request: &Request) -> Answer {
+    let program = match request.item {
         door::INT80 => ring3::legacy_ring3_int80,
         door::SYSENTER => ring3::legacy_ring3_sysenter,
         door::SYSCALL => ring3::legacy_ring3_syscall,
         other => panic!("legacy mode has no door {other}"),
     };
     let before = Registers::read();
-    let page: *mut Page = direct(LEGACY);
+    let page: *mut Page = direct(JOB);
     let new = Page::new(request, physical(program), before.efer, &doors::addresses());
     // SAFETY: the page is RAM, in the direct map, and for this room alone.
     unsafe { page.write(new) };
@@ -31,17 +30,10 @@ pub fn measure(request: &Request) -> ! {
     // SAFETY: tables and MSRs are ready, and the VMM has mapped the image and
     // the page to their physical addresses for this.
     unsafe { switch::run() };
-    // First GS, without which nothing of this CPU's can be found.
-    // SAFETY: what was there before.
-    unsafe { before.restore_msrs() };
-    if let Some(name) = before.first_difference(&Registers::read()) {
-        panic!("{name} is not what it was before legacy mode");
-    }
+    // SAFETY: they were read on this CPU.
+    unsafe { before.restore() };
     // SAFETY: as above; legacy mode wrote it meanwhile, and is over.
-    let answer = unsafe { page.read_volatile() }.answer();
-    // SAFETY: the VMM has reserved these words for the results.
-    unsafe { direct::<[u64; Answer::WORDS]>(request.results).write(answer.to_words()) };
-    host::exit(0)
+    unsafe { page.read_volatile() }.answer()
 }
 
 /// Points SYSENTER's and SYSCALL's MSRs to legacy mode's doors (Intel SDM vol.

@@ -1,30 +1,36 @@
-//! Measures the doors of legacy protected mode (EFER.LMA = 0): the only mode in
-//! which an AMD CPU has SYSENTER.
+//! Jobs: VMs that measure something of the CPU or of KVM instead of running a
+//! program. What is measured is no system call, but what system calls are made
+//! of.
 //!
-//! Each attempt is a VM of its own without a program: the kernel leaves long
-//! mode, its own ring-3 code goes through one door, and the kernel comes back
-//! (guest: `legacy`). What is measured is the CPU's way in and out, with paging
-//! off and one instruction in ring 0; it is no system call.
+//! Each item is a VM of its own, so that one that fails hides no other. The
+//! kernel measures it in ring 0 or by ring-3 code of its own (guest: `job`), and
+//! leaves ticks of the time-stamp counter in memory, which are read once, within
+//! bounds, as claims. [`legacy`], [`bare`] and [`exits`] say what there is.
 //!
 //! ```no_run
-//! use trapgate::legacy::{self, Door, Options};
+//! use trapgate::job::{Options, bare};
 //!
-//! let report = legacy::measure(&Options::new(Door::Sysenter))?;
-//! println!("{}", report.delivery);
+//! let trip = bare::measure(bare::RoundTrip::Syscall, &Options::default())?;
+//! println!("{}", trip.delivery.word());
 //! # Ok::<(), trapgate::Error>(())
 //! ```
 
-mod report;
+pub mod bare;
+pub mod exits;
+pub mod legacy;
+mod results;
 
-pub use report::{Batch, Delivery, Door, Report, Sample};
+pub use results::{Batch, Measured, Sample};
+pub(crate) use results::{Context, Results};
 
+use crate::affinity;
 use crate::boot;
 use crate::error::Error;
 use crate::exit::Reason;
 use crate::host::Services;
 use crate::image::symbols::Symbols;
 use crate::kernel;
-use crate::kvm::{Vm, vm};
+use crate::kvm::{Vm, cpuid, vm};
 use crate::memory::{GuestRam, LEAST};
 use crate::policy::Policy;
 use crate::report::KernelReport;
@@ -36,42 +42,44 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use trapgate_abi::boot_info::ClockInfo;
 use trapgate_abi::hypercall::Request as HostRequest;
+use trapgate_abi::job::{MAX_BATCHES, MAX_CALLS, MAX_SAMPLES, Request};
 use trapgate_abi::layout::LARGE_PAGE_SIZE;
-use trapgate_abi::legacy::{MAX_BATCHES, MAX_CALLS, MAX_SAMPLES, Request};
 
-/// What to measure, and how much of it.
+/// How much to measure.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The door.
-    pub door: Door,
     /// Single calls, 1 to [`MAX_SAMPLES`].
     pub samples: u64,
     /// Batches, 1 to [`MAX_BATCHES`].
     pub batches: u64,
     /// Calls in a batch, 1 to [`MAX_CALLS`].
     pub calls_per_batch: u64,
-    /// Wall-clock time after which an attempt counts as not delivered.
+    /// Wall-clock time after which an attempt counts as failed.
     pub timeout: Duration,
+    /// The host CPU that the vCPU stays on.
+    pub cpu: Option<usize>,
     /// The guest kernel: an ELF image of this ABI version.
     pub kernel: Cow<'static, [u8]>,
 }
 
-impl Options {
+impl Default for Options {
     /// Enough for percentiles on a real CPU: 10,000 single calls, 20 batches of
     /// 1,000 calls, a minute.
-    pub fn new(door: Door) -> Options {
+    fn default() -> Options {
         Options {
-            door,
             samples: 10_000,
             batches: 20,
             calls_per_batch: 1_000,
             timeout: Duration::from_secs(60),
+            cpu: None,
             kernel: Cow::Borrowed(kernel::IMAGE),
         }
     }
+}
 
+impl Options {
     /// As the kernel wants to hear it.
-    fn request(&self) -> Result<Request, Error> {
+    fn request(&self, kind: u64, item: u64) -> Result<Request, Error> {
         for (what, given, most) in [
             ("samples", self.samples, MAX_SAMPLES),
             ("batches", self.batches, MAX_BATCHES),
@@ -82,36 +90,55 @@ impl Options {
             }
         }
         Ok(Request {
-            door: self.door.number(),
+            kind,
+            item,
             samples: self.samples,
             batches: self.batches,
             calls: self.calls_per_batch,
-            results: 0,
+            ..Request::default()
         })
     }
 }
 
-/// Measures one door in a VM of its own.
-///
-/// A KVM that cannot run legacy mode is a [`Delivery::NotDelivered`], and no
-/// error.
+/// What came of a VM.
+pub(crate) enum Attempt {
+    /// The kernel did its job.
+    Done(Results),
+    /// This KVM did not let it; why, in one line.
+    NotDone(String),
+}
+
+impl Attempt {
+    /// What it means.
+    pub(crate) fn measured(self, context: &Context<'_>) -> Measured {
+        match self {
+            Attempt::Done(results) => results.measured(context),
+            Attempt::NotDone(why) => Measured::failed(why),
+        }
+    }
+}
+
+/// Does one job in a VM of its own. `expected` are the exits that the VMM must
+/// let pass for it, one a call; any other still ends the VM.
 ///
 /// # Errors
 /// [`Error::Amount`]; and [`Error`], for whatever keeps a VM from running, or if
 /// the guest kernel fails.
-pub fn measure(options: &Options) -> Result<Report, Error> {
-    let request = options.request()?;
+pub(crate) fn attempt(
+    kind: u64,
+    item: u64,
+    options: &Options,
+    expected: Option<fn(&Reason) -> bool>,
+) -> Result<Attempt, Error> {
+    let request = options.request(kind, item)?;
     let kvm = vm::open()?;
     let size = (LEAST + request.results_size()).next_multiple_of(LARGE_PAGE_SIZE);
     let ram = Arc::new(GuestRam::new(size)?);
     let mut vm = Vm::new(&kvm, ram.clone())?;
-    let (prepared, request) = boot::prepare_legacy(
-        &ram,
-        &options.kernel,
-        request,
-        features(&vm),
-        log::max_level() as u64,
-    )?;
+    let request = Request { rdtscp: cpuid::ring0_has_rdtscp(&vm).into(), ..request };
+    let log_level = log::max_level() as u64;
+    let (prepared, request) =
+        boot::prepare_job(&ram, &options.kernel, request, features(&vm), log_level)?;
     vm.set_initial_state(&prepared)?;
     // It needs no time, and gets none.
     prepared
@@ -120,16 +147,37 @@ pub fn measure(options: &Options) -> Result<Report, Error> {
 
     let stop = Arc::<AtomicBool>::default();
     let image = options.kernel.clone();
-    let (in_vm, stop_in_vm) = (ram.clone(), stop.clone());
+    let (in_vm, stop_in_vm, cpu) = (ram.clone(), stop.clone(), options.cpu);
     let running = Running::spawn(stop, Some(options.timeout), move || {
-        // Only its end may be asked for: no file, no clock, no randomness.
+        if let Some(cpu) = cpu {
+            affinity::stay_on(cpu)?;
+        }
+        // No file, no clock, no randomness: its end is all that it may ask for,
+        // and what does nothing.
         let policy = Policy::only([]);
         let files = [None, None, None];
         let mut services = Services::new(in_vm.clone(), policy, files, stop_in_vm.clone());
-        let end = run::run(&mut vm, &in_vm, &mut services, &stop_in_vm, &image, &mut 0)?;
+        let mut passed = 0;
+        let mut pass = |reason: &Reason| {
+            let pass = passed < request.all_calls() && expected.is_some_and(|is| is(reason));
+            passed += u64::from(pass);
+            pass
+        };
+        let end = run::run_and_pass(
+            &mut vm,
+            &in_vm,
+            &mut services,
+            &stop_in_vm,
+            &image,
+            &mut 0,
+            &mut pass,
+        )?;
         match end {
-            GuestEnd::Request(HostRequest::Exit { status: 0 }, _) => Ok(true),
-            GuestEnd::Stopped => Ok(false),
+            GuestEnd::Request(HostRequest::Exit { status: 0 }, _) => {
+                let nulls = services.stats.by_operation.get(HostRequest::Discard.name());
+                Ok(Some(passed + nulls.copied().unwrap_or(0)))
+            }
+            GuestEnd::Stopped => Ok(None),
             GuestEnd::Request(request, message) => {
                 let symbols = Symbols::new(&image);
                 let report = KernelReport::new(&request, &message, &in_vm, &symbols);
@@ -137,14 +185,10 @@ pub fn measure(options: &Options) -> Result<Report, Error> {
             }
         }
     })?;
-    let not_delivered = |reason: String| Report {
-        delivery: Delivery::NotDelivered { reason },
-        ..Report::nothing(options.door, options.calls_per_batch)
-    };
     match running.join().0 {
-        Ok(true) => Report::read(options.door, &request, &ram),
-        Ok(false) => Ok(not_delivered(format!("it hung for {:?}", options.timeout))),
-        Err(error) => not_done(error).map(not_delivered),
+        Ok(Some(served)) => Results::read(&request, served, &ram).map(Attempt::Done),
+        Ok(None) => Ok(Attempt::NotDone(format!("it hung for {:?}", options.timeout))),
+        Err(error) => not_done(error).map(Attempt::NotDone),
     }
 }
 
@@ -179,10 +223,10 @@ mod tests {
             samples,
             batches,
             calls_per_batch,
-            ..Options::new(Door::Int80)
+            ..Options::default()
         };
-        assert!(with(1, 1, 1).request().is_ok());
-        assert!(with(MAX_SAMPLES, MAX_BATCHES, MAX_CALLS).request().is_ok());
+        assert!(with(1, 1, 1).request(1, 1).is_ok());
+        assert!(with(MAX_SAMPLES, MAX_BATCHES, MAX_CALLS).request(1, 1).is_ok());
         for bad in [
             with(0, 1, 1),
             with(1, 0, 1),
@@ -192,7 +236,7 @@ mod tests {
             with(1, 1, MAX_CALLS + 1),
             with(u64::MAX, u64::MAX, u64::MAX),
         ] {
-            assert!(matches!(bad.request(), Err(Error::Amount { .. })), "{bad:?}");
+            assert!(matches!(bad.request(1, 1), Err(Error::Amount { .. })), "{bad:?}");
         }
     }
 

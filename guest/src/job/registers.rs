@@ -1,12 +1,12 @@
-//! What must be in long mode's registers again after legacy mode.
+//! What must be in the CPU's registers again after a job's own ring 3.
 #![allow(unsafe_code, reason = "reads and writes the CPU's registers")]
 
-use super::tables::TableRegister;
 use crate::arch::cpu::{read_msr, write_msr};
+use crate::arch::gdt::TableRegister;
 use core::arch::asm;
 use trapgate_abi::x86::msr;
 
-/// MSRs that legacy mode changes, or that loads of selectors change.
+/// MSRs that jobs change, or that loads of selectors change.
 const MSRS: [(&str, u32); 9] = [
     // First, because without it nothing of this CPU's can be found.
     ("GS.base", msr::GS_BASE),
@@ -43,6 +43,7 @@ const NAMES: [&str; 15] = [
 pub(super) struct Registers {
     msrs: [u64; MSRS.len()],
     others: [u64; NAMES.len()],
+    idtr: TableRegister,
     /// EFER.
     pub(super) efer: u64,
 }
@@ -87,23 +88,33 @@ impl Registers {
                 es,
                 fs | gs << 16,
             ],
+            idtr,
             efer,
         }
     }
 
-    /// Writes the MSRs back.
+    /// Loads IDTR with what it was.
+    pub(super) fn load_idt(&self) {
+        // SAFETY: the kernel's table is where it was.
+        unsafe { asm!("lidt [{}]", in(reg) &raw const self.idtr, options(nostack)) };
+    }
+
+    /// Writes the MSRs back, and sees to it that the others have come back.
     ///
     /// # Safety
     /// They must have been read on this CPU.
-    pub(super) unsafe fn restore_msrs(&self) {
+    pub(super) unsafe fn restore(&self) {
         for ((_, number), value) in MSRS.into_iter().zip(self.msrs) {
             // SAFETY: the value that was in this very register.
             unsafe { write_msr(number, value) };
         }
+        if let Some(name) = self.first_difference(&Registers::read()) {
+            panic!("{name} is not what it was before");
+        }
     }
 
     /// The name of the first register that differs, if one does.
-    pub(super) fn first_difference(&self, other: &Registers) -> Option<&'static str> {
+    fn first_difference(&self, other: &Registers) -> Option<&'static str> {
         let msrs = MSRS.into_iter().map(|(name, _)| name).zip(self.msrs.iter().zip(&other.msrs));
         let others = NAMES.into_iter().zip(self.others.iter().zip(&other.others));
         msrs.chain(others).find(|(_, (before, after))| before != after).map(|(name, _)| name)

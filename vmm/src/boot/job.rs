@@ -1,5 +1,5 @@
-//! What is in memory before the kernel measures legacy mode: the kernel, mapped
-//! to its physical addresses too, and room for the results. No program.
+//! What is in memory before the kernel does a job: the kernel, room for the
+//! results, and what the job needs besides. No program.
 
 use super::page_tables::{Frames, PageTables};
 use super::{Builder, Prepared, kernel_flags};
@@ -10,15 +10,15 @@ use trapgate_abi::ABI_VERSION;
 use trapgate_abi::boot_info::{
     BootInfo, ClockInfo, MAGIC, MAX_REGIONS, RANDOM_STOCK, Range, Region, StandardFile,
 };
-use trapgate_abi::layout::{HIGH_RAM_START, LEGACY, PAGE_SIZE};
-use trapgate_abi::legacy::Request;
+use trapgate_abi::job::{DEVICE, Request, kind};
+use trapgate_abi::layout::{DIRECT_MAP, HIGH_RAM_START, JOB, PAGE_SIZE};
 
 /// Puts kernel and tables into memory, for `request`, in which `results` is
 /// filled in. Answers where that is, too.
 ///
 /// # Errors
 /// [`Error::MemoryTooSmall`], or [`Error::Kernel`].
-pub(crate) fn prepare_legacy(
+pub(crate) fn prepare_job(
     ram: &GuestRam,
     kernel: &[u8],
     request: Request,
@@ -26,7 +26,7 @@ pub(crate) fn prepare_legacy(
     log_level: u64,
 ) -> Result<(Prepared, Request), Error> {
     let too_small = || Error::MemoryTooSmall {
-        name: "a measurement of legacy mode".to_owned(),
+        name: "a measurement".to_owned(),
         given: ByteSize(ram.size()),
         needed: ByteSize(crate::memory::LEAST + request.results_size()),
     };
@@ -39,7 +39,11 @@ pub(crate) fn prepare_legacy(
     let mut tables = PageTables::new(&mut builder.frames).ok_or_else(too_small)?;
     builder
         .kernel(&mut tables, &kernel)
-        .and_then(|()| builder.identity(&mut tables, &kernel))
+        .and_then(|()| match request.kind {
+            kind::LEGACY => builder.identity(&mut tables, &kernel),
+            kind::EXITS => builder.device(&mut tables),
+            _ => Some(()),
+        })
         .ok_or_else(too_small)?;
     tables.write(ram).map_err(|_| too_small())?;
     let used = builder.frames.next();
@@ -52,7 +56,7 @@ pub(crate) fn prepare_legacy(
         page_table: tables.root(),
         compat: 0,
         landing_pad: 0,
-        legacy: request,
+        job: request,
         entry: 0,
         stack_pointer: 0,
         brk: 0,
@@ -64,13 +68,20 @@ pub(crate) fn prepare_legacy(
         region_count: 0,
         regions: [Region::default(); MAX_REGIONS],
     };
-    let prepared =
-        Prepared { kernel, page_table: tables.root(), load_bias: 0, used, data_page: None, info };
+    let prepared = Prepared {
+        kernel,
+        page_table: tables.root(),
+        load_bias: 0,
+        used,
+        stamps: None,
+        data_page: None,
+        info,
+    };
     Ok((prepared, request))
 }
 
 impl Builder<'_> {
-    /// The kernel's image and legacy mode's page, where their physical addresses
+    /// The kernel's image and the job's page, where their physical addresses
     /// are: paging can only end on such a page.
     fn identity(&mut self, tables: &mut PageTables, kernel: &Kernel) -> Option<()> {
         for piece in kernel.image() {
@@ -79,6 +90,12 @@ impl Builder<'_> {
             tables.map(piece.start, piece.start, length, flags, false, &mut self.frames)?;
         }
         let data = kernel_flags(true, false);
-        tables.map(LEGACY, LEGACY, PAGE_SIZE, data, false, &mut self.frames)
+        tables.map(JOB, JOB, PAGE_SIZE, data, false, &mut self.frames)
+    }
+
+    /// A page of what is no RAM, in the direct map.
+    fn device(&mut self, tables: &mut PageTables) -> Option<()> {
+        let data = kernel_flags(true, false);
+        tables.map(DIRECT_MAP + DEVICE, DEVICE, PAGE_SIZE, data, false, &mut self.frames)
     }
 }

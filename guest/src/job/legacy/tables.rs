@@ -4,9 +4,11 @@
 //! The 32-bit code knows the page by its physical address, so fields are found
 //! there by [`at!`].
 
+use crate::arch::gdt::TableRegister;
+use crate::job::ring3::{Crossing, Ring3};
 use core::mem::offset_of;
-use trapgate_abi::layout::{KERNEL_BASE, LEGACY, PAGE_SIZE, VECTOR_STRIDE};
-use trapgate_abi::legacy::{Answer, NO_EXCEPTION, Request, SAMPLES, phase};
+use trapgate_abi::job::{Answer, Request};
+use trapgate_abi::layout::{JOB, KERNEL_BASE, PAGE_SIZE, VECTOR_STRIDE};
 use trapgate_abi::x86::{TSS_SIZE, descriptor, efer, selector as long, vector};
 
 /// Selectors of legacy mode. The kernel's own 64-bit segments and TSS slot are
@@ -39,17 +41,6 @@ pub const PHYSICAL: u32 = KERNEL_BASE.wrapping_neg() as u32;
 /// A symbol's physical address, which is its linear one without paging.
 pub fn physical(symbol: unsafe extern "C" fn()) -> u32 {
     (symbol as usize as u32).wrapping_add(PHYSICAL)
-}
-
-/// A pseudo-descriptor, as LGDT reads it in 64-bit mode; LIDT in 32-bit mode
-/// reads its first six bytes (Intel SDM vol. 3, 3.5.1).
-#[repr(C, packed)]
-#[derive(Clone, Copy, Default)]
-pub struct TableRegister {
-    /// Bytes in the table, less one.
-    pub limit: u16,
-    /// Its linear address.
-    pub base: u64,
 }
 
 /// Where the doors and exceptions of ring 0 are, in physical memory.
@@ -87,43 +78,17 @@ pub struct Page {
     pub long_efer: u64,
     /// Where ring 3 begins.
     pub program: u32,
-    /// Single calls to make.
-    pub samples: u32,
-    /// Where their ticks go.
-    pub samples_at: u32,
-    /// Batches to make.
-    pub batches: u32,
-    /// Where their ticks go.
-    pub batches_at: u32,
-    /// Calls in a batch.
-    pub calls: u32,
-    /// `legacy::phase`.
-    pub phase: u32,
-    /// The exception that ended it.
-    pub vector: u32,
-    /// Its error code.
-    pub error_code: u32,
-    /// Where it came.
-    pub eip: u32,
-    /// In which segment.
-    pub cs: u32,
-    /// After the first call: what it answered.
-    pub crossed_eax: u32,
-    /// After the first call: CS.
-    pub crossed_cs: u32,
-    /// After the first call: SS.
-    pub crossed_ss: u32,
-    /// After the first call: ESP.
-    pub crossed_esp: u32,
+    /// What ring 3 is told, and what it leaves.
+    pub ring3: Ring3,
     kernel_stack: [u8; STACK],
     user_stack: [u8; STACK],
 }
 
 /// The physical address of a field of [`Page`].
 macro_rules! at {
-    ($field:ident) => {
-        trapgate_abi::layout::LEGACY as u32
-            + core::mem::offset_of!($crate::legacy::tables::Page, $field) as u32
+    ($($field:ident).+) => {
+        trapgate_abi::layout::JOB as u32
+            + core::mem::offset_of!($crate::job::legacy::tables::Page, $($field).+) as u32
     };
 }
 #[cfg(target_os = "none")]
@@ -191,7 +156,7 @@ impl Page {
         tss[IO_MAP] = TSS_SIZE << 16; // at the limit: there is none
         let table = |offset: usize, size: usize| TableRegister {
             limit: size as u16 - 1,
-            base: LEGACY + offset as u64,
+            base: JOB + offset as u64,
         };
         Page {
             gdt: gdt(),
@@ -204,20 +169,7 @@ impl Page {
             long_rsp: 0,
             long_efer: efer & !efer::LMA,
             program,
-            samples: request.samples as u32,
-            samples_at: (request.results + SAMPLES) as u32,
-            batches: request.batches as u32,
-            batches_at: (request.results + request.batches_at()) as u32,
-            calls: request.calls as u32,
-            phase: phase::NOT_THERE as u32,
-            vector: u32::MAX,
-            error_code: u32::MAX,
-            eip: 0,
-            cs: 0,
-            crossed_eax: 0,
-            crossed_cs: 0,
-            crossed_ss: 0,
-            crossed_esp: 0,
+            ring3: Ring3::new(request, request.results),
             kernel_stack: [0; STACK],
             user_stack: [0; STACK],
         }
@@ -225,30 +177,22 @@ impl Page {
 
     /// What the 32-bit code left.
     pub fn answer(&self) -> Answer {
-        let none_or = |value| if value == u32::MAX { NO_EXCEPTION } else { u64::from(value) };
-        let crossed = self.crossed_eax == selector::KERNEL_CS.into()
-            && self.crossed_cs == selector::USER_CS.into()
-            && self.crossed_ss == selector::USER_DS.into()
-            && self.crossed_esp == USER_STACK;
-        Answer {
-            phase: self.phase.into(),
-            vector: none_or(self.vector),
-            error_code: none_or(self.error_code),
-            eip: self.eip.into(),
-            cs: self.cs.into(),
-            crossed: crossed.into(),
-        }
+        self.ring3.answer(&Crossing {
+            ring0_cs: selector::KERNEL_CS,
+            cs: selector::USER_CS,
+            ss: selector::USER_DS,
+            esp: USER_STACK,
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use trapgate_abi::legacy::door;
+    use trapgate_abi::job::{kind, legacy};
 
     fn page() -> Page {
-        let request =
-            Request { door: door::INT80, samples: 10, batches: 3, calls: 100, results: 0x20_0000 };
+        let request = Request { kind: kind::LEGACY, item: legacy::INT80, ..Request::default() };
         let doors = Addresses {
             exceptions: 0x4_0000,
             int80: 0x4_1000,
@@ -285,23 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crossing_counts_only_if_ring_0_answered_and_everything_came_back() {
-        let mut page = page();
-        assert_eq!((page.answer().crossed, page.answer().vector), (0, NO_EXCEPTION));
-        page.crossed_eax = 0x20;
-        page.crossed_cs = 0x33;
-        page.crossed_ss = 0x3b;
-        page.crossed_esp = USER_STACK;
-        assert_eq!(page.answer().crossed, 1);
-        // Ring 3's own CS: the door led nowhere.
-        page.crossed_eax = 0x33;
-        assert_eq!(page.answer().crossed, 0);
-    }
-
-    #[test]
     fn the_way_back_does_not_set_the_bit_that_is_the_cpus() {
-        let Page { long_efer, samples_at, batches_at, .. } = page();
-        assert_eq!(long_efer, 0x901);
-        assert_eq!((samples_at, batches_at), (0x20_0030, 0x20_0080));
+        assert_eq!(page().long_efer, 0x901);
     }
 }
