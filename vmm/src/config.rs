@@ -1,5 +1,6 @@
 //! What to run, with what, within which limits.
 
+use crate::mitigation::Mitigations;
 use crate::policy::Policy;
 use crate::sandbox::Sandbox;
 use crate::{ByteSize, Error, kernel};
@@ -80,6 +81,8 @@ pub struct Config {
     pub cpu: Option<usize>,
     /// The guest kernel: an ELF image of this ABI version.
     pub kernel: Cow<'static, [u8]>,
+    /// The steps on the kernel's way in and out.
+    pub mitigations: Mitigations,
 }
 
 impl Default for Config {
@@ -95,6 +98,7 @@ impl Default for Config {
             detailed_stats: false,
             cpu: None,
             kernel: Cow::Borrowed(kernel::IMAGE),
+            mitigations: Mitigations::NONE,
         }
     }
 }
@@ -213,6 +217,15 @@ impl Builder {
     /// Another guest kernel than the embedded one.
     pub fn kernel(mut self, image: impl Into<Vec<u8>>) -> Self {
         self.config.kernel = Cow::Owned(image.into());
+        self
+    }
+
+    /// The steps on the kernel's way in and out that protect it from the
+    /// program's speculation: none by default. The guest has no other tenant
+    /// whose secrets the program could find, and the host's protection is KVM's
+    /// (docs/mitigations.md).
+    pub fn mitigations(mut self, steps: Mitigations) -> Self {
+        self.config.mitigations = steps;
         self
     }
 

@@ -5,6 +5,8 @@
 
 pub mod args;
 pub mod define;
+#[cfg(target_os = "none")]
+mod retpoline;
 pub mod table;
 
 use crate::arch::cpu::clamp_index_nospec;
@@ -29,13 +31,29 @@ pub type Table<const N: usize> = [Handler; N];
 /// The number is the low 32 bits of RAX, as in Linux, and unsigned: a negative
 /// one is huge.
 pub extern "C" fn syscall_64(regs: &mut PtRegs) {
-    regs.rax = call::<{ X86_64_COUNT as u32 }, _>(&SYS_CALL_TABLE_64, regs.orig_rax as u32, regs);
+    regs.rax = row::<{ X86_64_COUNT as u32 }, _>(&SYS_CALL_TABLE_64, regs.orig_rax as u32)(regs);
     exit_work(regs);
 }
 
 /// A call of the i386 ABI.
 pub extern "C" fn syscall_32(regs: &mut PtRegs) {
-    regs.rax = call::<{ I386_COUNT as u32 }, _>(&SYS_CALL_TABLE_32, regs.orig_rax as u32, regs);
+    regs.rax = row::<{ I386_COUNT as u32 }, _>(&SYS_CALL_TABLE_32, regs.orig_rax as u32)(regs);
+    exit_work(regs);
+}
+
+/// [`syscall_64`] for the hardened door.
+#[cfg(target_os = "none")]
+pub extern "C" fn hardened_64(regs: &mut PtRegs) {
+    let handler = row::<{ X86_64_COUNT as u32 }, _>(&SYS_CALL_TABLE_64, regs.orig_rax as u32);
+    regs.rax = retpoline::call(handler, regs);
+    exit_work(regs);
+}
+
+/// [`syscall_32`] for the hardened doors.
+#[cfg(target_os = "none")]
+pub extern "C" fn hardened_32(regs: &mut PtRegs) {
+    let handler = row::<{ I386_COUNT as u32 }, _>(&SYS_CALL_TABLE_32, regs.orig_rax as u32);
+    regs.rax = retpoline::call(handler, regs);
     exit_work(regs);
 }
 
@@ -50,21 +68,17 @@ pub extern "C" fn bad_stack_32(regs: &mut PtRegs) {
 /// A number beyond x86-64's: x32's bit, or nothing.
 pub extern "C" fn beyond_x86_64(regs: &PtRegs) -> u64 {
     let number = (regs.orig_rax as u32).wrapping_sub(X32_BIT);
-    call::<{ X32_COUNT as u32 }, _>(&SYS_CALL_TABLE_X32, number, regs)
+    row::<{ X32_COUNT as u32 }, _>(&SYS_CALL_TABLE_X32, number)(regs)
 }
 
-/// Calls row `number` of a table with `COUNT` numbers.
+/// Row `number` of a table with `COUNT` numbers.
 #[inline(always)]
 #[allow(unsafe_code, reason = "a second check of the bound would cost the hot path")]
-fn call<const COUNT: u32, const N: usize>(
-    table: &'static Table<N>,
-    number: u32,
-    regs: &PtRegs,
-) -> u64 {
+fn row<const COUNT: u32, const N: usize>(table: &'static Table<N>, number: u32) -> Handler {
     const { assert!(N == COUNT as usize + 1) };
     let index = clamp_index_nospec::<COUNT>(number);
     // SAFETY: the index is at most COUNT, and there is a row more than that.
-    unsafe { table.get_unchecked(index)(regs) }
+    unsafe { *table.get_unchecked(index) }
 }
 
 /// What must be done before ring 3 goes on; nothing, nearly always.
