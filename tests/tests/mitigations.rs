@@ -9,9 +9,6 @@ use trapgate_tests::{Case, Program, needs_kvm, program, scale, skip};
 fn sets() -> Vec<Mitigations> {
     let cpu = GuestCpu::of_this_host().expect("there is a KVM");
     let all = Step::ALL.into_iter().collect::<Mitigations>().available(&cpu);
-    for step in Step::ALL.into_iter().filter(|step| !all.has(*step)) {
-        skip(&format!("{}: {}", step.name(), cpu.check(step).expect_err("it is not there")));
-    }
     assert!(all.has(Step::Pti) && all.has(Step::Retpoline), "{all}");
     let alone = all.iter().map(|step| Mitigations::NONE.with(step));
     alone.chain([all]).collect()
@@ -34,6 +31,10 @@ fn same_with_each(programs: &[Program], sets: &[Mitigations]) {
 #[test]
 fn with_each_step_every_register_and_flag_comes_back_and_every_number_is_answered() {
     needs_kvm!();
+    let cpu = GuestCpu::of_this_host().expect("there is a KVM");
+    for absent in Step::ALL.into_iter().filter_map(|step| cpu.check(step).err()) {
+        skip(&absent.to_string());
+    }
     let programs = ["poison-syscall", "poison-int80", "flags", "dispatch"].map(program);
     same_with_each(&programs, &sets());
 }
