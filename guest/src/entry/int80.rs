@@ -46,6 +46,7 @@ macro_rules! int80 {
             "4:",
             "mov rdi, rsp",
             "sub rsp, 8",
+            guard_branches!($twin),
             before_call!($twin),
             "call {dispatch}",
             after_call!($twin),

@@ -4,7 +4,8 @@
 //! A door's text names the steps where Linux has them (arch/x86/entry). In the
 //! `plain` twin a step is nothing at all. In the `hardened` twin it is its code,
 //! with a row in the image's table of sites: the VMM overwrites it with NOPs if
-//! the step is off.
+//! the step is off. Sites without an instruction between them become one NOP, so
+//! no label stands between two of them.
 
 /// The operands of the steps.
 pub(super) mod operand {
@@ -142,22 +143,25 @@ macro_rules! untrain {
     };
 }
 
-/// What stands before the dispatch of a call, where everything is saved. Loses
-/// rax, rcx, rdx; rbx, which the callee keeps, holds the stack pointer.
+/// What stands before the kernel's first branch that ring 3 may have prepared.
+/// Loses rax, rcx, rdx.
+macro_rules! guard_branches {
+    ($twin:ident) => {
+        concat!(ibrs_on!($twin), untrain!($twin), step!($twin, "bhi", "call {clear_history}"),)
+    };
+}
+
+/// What stands before the dispatch of a call. Loses rax; rbx, which the callee
+/// keeps, holds the stack pointer.
 macro_rules! before_call {
     ($twin:ident) => {
-        concat!(
-            ibrs_on!($twin),
-            untrain!($twin),
-            step!($twin, "bhi", "call {clear_history}"),
-            step!(
-                $twin,
-                "kstack",
-                "mov rbx, rsp
-                 mov eax, gs:[{kstack_slot}]
-                 and eax, 0x3f0 # 6 random bits; calls stay aligned
-                 sub rsp, rax"
-            ),
+        step!(
+            $twin,
+            "kstack",
+            "mov rbx, rsp
+             mov eax, gs:[{kstack_slot}]
+             and eax, 0x3f0 # 6 random bits; calls stay aligned
+             sub rsp, rax"
         )
     };
 }

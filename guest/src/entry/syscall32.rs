@@ -53,6 +53,7 @@ macro_rules! syscall_32 {
             "mov ecx, ebp",                            // rcx = second argument
             push_registers!("{enosys}"),               // the frame is complete
             "inc qword ptr gs:[{count}]",
+            guard_branches!($twin),
             sixth_argument!("4f"),                     // the frame's rbp = the sixth
             "mov rdi, rsp",
             before_call!($twin),

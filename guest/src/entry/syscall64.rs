@@ -49,6 +49,7 @@ macro_rules! syscall_64 {
             push_registers!("{enosys}"),               // the frame is complete
             "inc qword ptr gs:[{count}]",
             "mov rdi, rsp",
+            guard_branches!($twin),
             before_call!($twin),
             "call {dispatch}",
             after_call!($twin),

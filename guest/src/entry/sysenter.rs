@@ -62,6 +62,7 @@ macro_rules! sysenter {
             concat!($flags_are_ours, ":"),
             kernel_tables!($twin, "rax"),
             "inc qword ptr gs:[{count}]",
+            guard_branches!($twin),
             sixth_argument!("4f"),                     // the frame's rbp = the sixth
             "mov rdi, rsp",
             before_call!($twin),
