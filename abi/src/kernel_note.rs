@@ -30,5 +30,28 @@ wire_struct! {
         /// What stands in for `syscall64` if each step of a call is to be
         /// stamped ([`crate::stamps`]).
         pub stamped_syscall64: u64,
+        /// What stands in for `syscall64` if a step of [`crate::mitigation`] is
+        /// on.
+        pub hardened_syscall64: u64,
+        /// The same for `syscall32`.
+        pub hardened_syscall32: u64,
+        /// The same for `sysenter`.
+        pub hardened_sysenter: u64,
+        /// The same for `idt`: one page.
+        pub hardened_idt: u64,
+        /// First byte, on a page, of the code that an entry needs before it
+        /// has changed page tables, and an exit after.
+        pub entry_start: u64,
+        /// The byte after its last, on a page.
+        pub entry_end: u64,
+        /// The first of the image's [`crate::mitigation::Site`]s.
+        pub sites_start: u64,
+        /// The byte after the last.
+        pub sites_end: u64,
+        /// A page that [`crate::mitigation::keep::UNTRAIN_ZEN4`] wants mapped a
+        /// second time.
+        pub untrain_page: u64,
+        /// Where.
+        pub untrain_alias: u64,
     }
 }

@@ -97,6 +97,17 @@ pub mod percpu {
         (MACHINE_CHECK_STACK, MACHINE_CHECK_STACK + 0x1000),
         (BLOCK, HOST_CALL + 0x1000),
     ];
+
+    /// What of it an entry needs before it has changed page tables: the end of
+    /// the kernel stack, which takes the frame, the other stacks, and the block
+    /// with GDT and TSS.
+    pub const ENTRY: [(u64, u64); 5] = [
+        (STACK_TOP - 0x1000, STACK_TOP),
+        (DOUBLE_FAULT_STACK, DOUBLE_FAULT_STACK + 0x1000),
+        (NMI_STACK, NMI_STACK + 0x1000),
+        (MACHINE_CHECK_STACK, MACHINE_CHECK_STACK + 0x1000),
+        (BLOCK, BLOCK + 0x1000),
+    ];
 }
 
 /// Virtual address of the 256 exception stubs, [`VECTOR_STRIDE`] bytes each:
@@ -104,6 +115,8 @@ pub mod percpu {
 pub const VECTORS: u64 = KERNEL_BASE + KERNEL_PHYS;
 /// Bytes from one exception stub to the next.
 pub const VECTOR_STRIDE: u64 = 16;
+/// The stubs' hardened twins ([`crate::mitigation`]), right behind them.
+pub const HARDENED_VECTORS: u64 = VECTORS + 256 * VECTOR_STRIDE;
 
 /// The lowest address a program may map: Linux's default
 /// `vm.mmap_min_addr`.

@@ -82,6 +82,8 @@ pub mod descriptor {
 pub mod msr {
     /// Time-stamp counter.
     pub const TSC: u32 = 0x10;
+    /// Speculation control (Intel SDM vol. 4, "IA32_SPEC_CTRL").
+    pub const SPEC_CTRL: u32 = 0x48;
     /// SYSENTER's code segment; SS is 8 more. 0: SYSENTER is #GP.
     pub const SYSENTER_CS: u32 = 0x174;
     /// SYSENTER's stack pointer.
@@ -105,6 +107,9 @@ pub mod msr {
     /// What SWAPGS exchanges with the base of GS.
     pub const KERNEL_GS_BASE: u32 = 0xc000_0102;
 }
+
+/// [`msr::SPEC_CTRL`]: indirect branch restricted speculation.
+pub const SPEC_CTRL_IBRS: u64 = 1 << 0;
 
 /// STAR's value: SYSCALL enters with [`selector::KERNEL_CS`], SYSRET leaves
 /// with selectors counted from [`selector::USER32_CS`].

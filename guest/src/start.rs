@@ -35,16 +35,16 @@ extern "C" fn _start() -> ! {
     naked_asm!(
         "sub rsp, {frame}",
         "mov rsi, rsp",             // rsi = where the program's registers go
-        "call {start}",
-        "jmp {leave}",              // rsp = PtRegs
+        "call {start}",             // rax = the way out
+        "jmp rax",                  // rsp = PtRegs
         frame = const size_of::<PtRegs>() + 8,
         start = sym start,
-        leave = sym entry::leave::return_to_user,
     )
 }
 
 /// Sets the kernel up and fills in the registers that the program starts with.
-extern "C" fn start(boot: &'static BootInfo, regs: &mut PtRegs) {
+/// Answers the way to ring 3.
+extern "C" fn start(boot: &'static BootInfo, regs: &mut PtRegs) -> extern "C" fn() -> ! {
     assert!(boot.magic == MAGIC, "no boot information");
     assert!(boot.abi_version == ABI_VERSION, "the VMM speaks another ABI version");
     percpu::set!(smap, boot.features & feature::SMAP);
@@ -69,6 +69,11 @@ extern "C" fn start(boot: &'static BootInfo, regs: &mut PtRegs) {
         ss: selector::USER_DS.into(),
         ..PtRegs::default()
     };
+    if boot.features & feature::HARDENED != 0 {
+        entry::leave::hardened_return_to_user
+    } else {
+        entry::leave::return_to_user
+    }
 }
 
 /// Gives DS and ES what a 32-bit program needs in them, as Linux's
@@ -97,8 +102,30 @@ struct Note {
     tss: &'static Tss,
     idt: &'static Idt,
     stamped_syscall64: unsafe extern "C" fn() -> !,
+    hardened_syscall64: unsafe extern "C" fn() -> !,
+    hardened_syscall32: unsafe extern "C" fn() -> !,
+    hardened_sysenter: unsafe extern "C" fn() -> !,
+    hardened_idt: &'static Idt,
+    entry_start: &'static u8,
+    entry_end: &'static u8,
+    sites_start: &'static u8,
+    sites_end: &'static u8,
+    untrain_page: &'static u8,
+    untrain_alias: &'static u8,
 }
 
+// Where things are: symbols of kernel.ld.
+unsafe extern "C" {
+    static __entry_start: u8;
+    static __entry_end: u8;
+    static __sites_start: u8;
+    static __sites_end: u8;
+    static __untrain_page: u8;
+    static __untrain_alias: u8;
+}
+
+// SAFETY: only addresses are taken, for the VMM.
+#[allow(clippy::undocumented_unsafe_blocks, reason = "said once, above")]
 #[used]
 #[unsafe(link_section = ".note.trapgate")]
 static NOTE: Note = Note {
@@ -114,4 +141,14 @@ static NOTE: Note = Note {
     tss: &percpu::FIRST.tss,
     idt: &idt::IDT,
     stamped_syscall64: entry::stamped::entry_syscall_64_stamped,
+    hardened_syscall64: entry::syscall64::hardened_syscall_64,
+    hardened_syscall32: entry::syscall32::hardened_syscall_32,
+    hardened_sysenter: entry::sysenter::hardened_sysenter,
+    hardened_idt: &idt::HARDENED_IDT,
+    entry_start: unsafe { &__entry_start },
+    entry_end: unsafe { &__entry_end },
+    sites_start: unsafe { &__sites_start },
+    sites_end: unsafe { &__sites_end },
+    untrain_page: unsafe { &__untrain_page },
+    untrain_alias: unsafe { &__untrain_alias },
 };

@@ -8,7 +8,7 @@ use object::read::elf::{FileHeader, ProgramHeader};
 use object::{LittleEndian, Object, ObjectSection};
 use trapgate::image::symbols::Symbols;
 use trapgate::kernel::IMAGE;
-use trapgate_abi::layout::{KERNEL_BASE, PAGE_SIZE, VECTOR_STRIDE, VECTORS};
+use trapgate_abi::layout::{HARDENED_VECTORS, KERNEL_BASE, PAGE_SIZE, VECTOR_STRIDE, VECTORS};
 use trapgate_abi::x86::vector;
 use trapgate_tests::programs::{bytes, names_32};
 
@@ -205,9 +205,10 @@ fn the_exception_stubs_stand_where_the_layout_says() {
     let text = text.expect("something is executable");
     assert_eq!(text.p_vaddr(LE), VECTORS, "the stubs are the image's first bytes");
     let code = text.data(LE, IMAGE).expect("the segment is in the file");
-    let stubs_end = VECTORS + VECTOR_COUNT * VECTOR_STRIDE;
-    for number in 0..VECTOR_COUNT {
-        let at = number * VECTOR_STRIDE;
+    let stubs_end = HARDENED_VECTORS + VECTOR_COUNT * VECTOR_STRIDE;
+    // The hardened ones come right behind the plain ones.
+    for (twin, number) in (0..2).flat_map(|twin| (0..VECTOR_COUNT).map(move |n| (twin, n))) {
+        let at = twin * (HARDENED_VECTORS - VECTORS) + number * VECTOR_STRIDE;
         let stub = &code[at as usize..(at + VECTOR_STRIDE) as usize];
         let decoder = Decoder::with_ip(64, stub, VECTORS + at, DecoderOptions::NONE);
         let mut pushed = Vec::new();

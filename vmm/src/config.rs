@@ -1,5 +1,6 @@
 //! What to run, with what, within which limits.
 
+use crate::mitigation::Mitigations;
 use crate::policy::Policy;
 use crate::sandbox::Sandbox;
 use crate::{ByteSize, Error, kernel};
@@ -84,6 +85,8 @@ pub struct Config {
     /// How many calls to stamp, step by step ([`crate::bench::steps`]); 0 for
     /// the plain door.
     pub stamps: u64,
+    /// The steps on the kernel's way in and out.
+    pub mitigations: Mitigations,
 }
 
 impl Default for Config {
@@ -100,6 +103,7 @@ impl Default for Config {
             cpu: None,
             kernel: Cow::Borrowed(kernel::IMAGE),
             stamps: 0,
+            mitigations: Mitigations::NONE,
         }
     }
 }
@@ -225,6 +229,15 @@ impl Builder {
     /// [`crate::Outcome::stamps`]. At most [`trapgate_abi::stamps::MAX_RECORDS`].
     pub fn stamps(mut self, calls: u64) -> Self {
         self.config.stamps = calls.min(MAX_RECORDS);
+        self
+    }
+
+    /// The steps on the kernel's way in and out that protect it from the
+    /// program's speculation: none by default. The guest has no other tenant
+    /// whose secrets the program could find, and the host's protection is KVM's
+    /// (docs/mitigations.md).
+    pub fn mitigations(mut self, steps: Mitigations) -> Self {
+        self.config.mitigations = steps;
         self
     }
 

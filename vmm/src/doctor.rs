@@ -8,8 +8,7 @@ use crate::doors::{self, Delivery, Door, Instruction, Mode};
 use crate::kvm::{Kind, Maker, vm};
 use crate::sandbox::{End, Outcome, Sandbox};
 use crate::stats::Stats;
-use crate::{ByteSize, Error};
-use crate::{job, report};
+use crate::{ByteSize, Error, Mitigations, job, report};
 use kvm_ioctls::{Cap, Kvm};
 use serde::Serialize;
 use std::arch::x86_64::__cpuid;
@@ -127,7 +126,7 @@ pub fn examine() -> Report {
     for missing in capabilities.iter().filter(|cap| cap.required && !cap.present) {
         fatal(format!("this KVM has no {}", missing.name), "use a newer Linux");
     }
-    let doors = if kvm.is_some() { try_doors() } else { Vec::new() };
+    let doors = if kvm.is_some() { try_doors(Mitigations::NONE) } else { Vec::new() };
     for door in &doors {
         // No program runs in legacy mode.
         if let Delivery::Failed { why } = &door.delivery
@@ -177,18 +176,18 @@ fn capabilities(kvm: &Kvm) -> Vec<Capability> {
     list.map(|(name, required, present)| Capability { name, required, present }).to_vec()
 }
 
-/// Tries each door in a sandbox of its own.
-fn try_doors() -> Vec<TriedDoor> {
+/// Tries each door in a sandbox of its own, with these steps on its way.
+pub fn try_doors(steps: Mitigations) -> Vec<TriedDoor> {
     let maker = Maker::of_this_cpu();
     let tried = doors::ALL.map(|door| {
-        let delivery = try_door(door, maker);
+        let delivery = try_door(door, maker, steps);
         let unexpected = delivery.is_unexpected(door, maker);
         TriedDoor { door, delivery, unexpected }
     });
     tried.to_vec()
 }
 
-fn try_door(door: Door, maker: Maker) -> Delivery {
+fn try_door(door: Door, maker: Maker, steps: Mitigations) -> Delivery {
     let argument = match door.instruction {
         Instruction::Syscall if door.mode == Mode::Long => "syscall64",
         Instruction::Syscall => "syscall",
@@ -201,7 +200,7 @@ fn try_door(door: Door, maker: Maker) -> Delivery {
         Mode::Legacy => return try_legacy(door.instruction),
     };
     let failed = |why| Delivery::Failed { why };
-    match run_probe(probe, argument) {
+    match run_probe(probe, argument, steps) {
         Err(error) => failed(error.to_string()),
         Ok(outcome) => match outcome.end {
             End::Exited(0) => delivery(door, &outcome.stats),
@@ -231,12 +230,13 @@ fn try_legacy(instruction: Instruction) -> Delivery {
     }
 }
 
-fn run_probe(probe: &'static [u8], argument: &str) -> Result<Outcome, Error> {
+fn run_probe(probe: &'static [u8], argument: &str, steps: Mitigations) -> Result<Outcome, Error> {
     Sandbox::builder()
         .program_bytes("door-probe", probe)
         .args([argument])
         .memory(PROBE_MEMORY)
         .timeout(PROBE_TIMEOUT)
+        .mitigations(steps)
         .stdin(Stdio::Closed)
         .stdout(Stdio::Closed)
         .stderr(Stdio::Closed)
@@ -255,7 +255,7 @@ fn delivery(door: Door, stats: &Stats) -> Delivery {
 
 /// Which door `__kernel_vsyscall` takes: a 32-bit program calls it.
 fn kernel_vsyscall() -> Option<Instruction> {
-    let outcome = run_probe(DOOR_PROBE_32, "vsyscall").ok()?;
+    let outcome = run_probe(DOOR_PROBE_32, "vsyscall", Mitigations::NONE).ok()?;
     let used = |door: &&Door| door.mode == Mode::Compat && outcome.stats.calls(**door) != (0, 0);
     doors::ALL.iter().find(used).map(|door| door.instruction)
 }

@@ -125,6 +125,9 @@ pub enum Error {
     /// The embedded kernel is not one that this VMM can run.
     #[error("the embedded kernel cannot be used: {0}: this is a defect of trapgate's build")]
     Kernel(String),
+    /// A mitigation step was asked for that cannot be on.
+    #[error(transparent)]
+    Mitigation(#[from] crate::mitigation::Unavailable),
     /// KVM left the guest for a reason that the VMM does not handle.
     #[error("the VM stopped: {reason}\n{state}")]
     Stopped {

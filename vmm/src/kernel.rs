@@ -2,15 +2,21 @@
 //! memory.
 
 use crate::Error;
-use crate::memory::GuestRam;
+use crate::memory::{GuestRam, OutOfRam};
+use crate::mitigation::Hardening;
+use crate::mitigation::patch::{self, Patch};
 use linux_loader::loader::{Elf, KernelLoader};
 use object::LittleEndian;
 use object::elf::{self, FileHeader64};
 use object::read::elf::{FileHeader, ProgramHeader};
 use std::io::Cursor;
+use std::ops::Range;
 use trapgate_abi::ABI_VERSION;
 use trapgate_abi::kernel_note::KernelNote;
-use trapgate_abi::layout::{KERNEL_PHYS, KERNEL_PHYS_END, PAGE_SIZE, PERCPU_PHYS, page_up};
+use trapgate_abi::layout::{
+    KERNEL_BASE, KERNEL_PHYS, KERNEL_PHYS_END, PAGE_SIZE, PERCPU_PHYS, page_up,
+};
+use trapgate_abi::mitigation::{MAX_SITES, Site};
 use vm_memory::GuestAddress;
 
 /// The kernel that vmm/build.rs built.
@@ -28,6 +34,16 @@ pub struct Piece {
     /// Whether it is executed.
     pub exec: bool,
 }
+
+impl Piece {
+    /// Its virtual addresses.
+    fn addresses(&self) -> Range<u64> {
+        KERNEL_BASE + self.start..KERNEL_BASE + self.end
+    }
+}
+
+/// Bytes of a row in the table of sites.
+const SITE_SIZE: u64 = 8 * Site::WORDS as u64;
 
 /// A kernel image in memory.
 pub struct Kernel {
@@ -62,6 +78,55 @@ impl Kernel {
         let loaded = Elf::load(ram.inner(), Some(GuestAddress(0)), &mut Cursor::new(elf), None)
             .map_err(|error| Error::Kernel(error.to_string()))?;
         Ok(Kernel { entry: loaded.kernel_load.0, note, pieces })
+    }
+
+    /// Leaves the steps of `hardening` in the doors' hardened twins, and makes
+    /// these the doors.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`], if the image's table of sites is not one.
+    pub fn harden(&mut self, ram: &GuestRam, hardening: &Hardening) -> Result<(), Error> {
+        let bad = |what: &dyn ToString| Error::Kernel(what.to_string());
+        let KernelNote { hardened_idt, untrain_page, untrain_alias, .. } = self.note;
+        let KernelNote { sites_start, sites_end, entry_start, entry_end, .. } = self.note;
+        let page = |start: u64| (start, start.saturating_add(PAGE_SIZE));
+        for (start, end) in [(entry_start, entry_end), page(hardened_idt), page(untrain_page)] {
+            let on_pages = start.is_multiple_of(PAGE_SIZE) && end.is_multiple_of(PAGE_SIZE);
+            if !on_pages || !self.has(start, end) {
+                return Err(bad(&"its hardened doors are not on pages of their own"));
+            }
+        }
+        if self.has(untrain_alias, untrain_alias.saturating_add(1)) || untrain_alias < KERNEL_BASE {
+            return Err(bad(&"its second mapping has a wrong address"));
+        }
+        let length = sites_end.saturating_sub(sites_start);
+        let count = length / SITE_SIZE;
+        let whole = length.is_multiple_of(SITE_SIZE) && count <= MAX_SITES;
+        if !whole || !self.has(sites_start, sites_end) {
+            return Err(bad(&"its table of patch sites is none"));
+        }
+        let site = |index| {
+            let words = ram.read_words(sites_start - KERNEL_BASE + index * SITE_SIZE)?;
+            Ok(Site::from_words(&words))
+        };
+        let sites: Result<Vec<_>, OutOfRam> = (0..count).map(site).collect();
+        let sites = sites.map_err(|error| bad(&error))?;
+        let code: Vec<_> = self.image().filter(|piece| piece.exec).map(Piece::addresses).collect();
+        let patches = patch::patches(&sites, hardening.keep, &code).map_err(|error| bad(&error))?;
+        for Patch { address, bytes } in patches {
+            ram.write(address - KERNEL_BASE, &bytes).map_err(|error| bad(&error))?;
+        }
+        self.note.syscall64 = self.note.hardened_syscall64;
+        self.note.syscall32 = self.note.hardened_syscall32;
+        self.note.sysenter = self.note.hardened_sysenter;
+        self.note.idt = self.note.hardened_idt;
+        Ok(())
+    }
+
+    /// Whether these virtual addresses are the image's, in one piece.
+    fn has(&self, start: u64, end: u64) -> bool {
+        let holds = |piece: Range<u64>| piece.start <= start && end <= piece.end;
+        start < end && self.image().map(Piece::addresses).any(holds)
     }
 
     /// The pieces at the image's own addresses; what lies in the per-CPU area

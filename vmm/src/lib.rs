@@ -30,6 +30,7 @@ pub mod kernel;
 pub mod kvm;
 mod log_ring;
 pub mod memory;
+pub mod mitigation;
 pub mod policy;
 pub mod recipe;
 pub mod report;
@@ -42,6 +43,7 @@ pub mod vdso;
 
 pub use config::{Builder, Config, Program, Stdio};
 pub use error::Error;
+pub use mitigation::Mitigations;
 pub use policy::{Grant, Policy};
 pub use sandbox::{End, KillHandle, Outcome, Running, Sandbox};
 pub use size::ByteSize;

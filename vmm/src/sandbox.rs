@@ -10,6 +10,7 @@ use crate::image::printable;
 use crate::image::symbols::Symbols;
 use crate::kvm::{Kind, Maker, Vm, kick, stats_fd::VcpuStats, vm};
 use crate::memory::{GuestRam, LEAST};
+use crate::mitigation::GuestCpu;
 use crate::policy::Grant;
 use crate::report::{Crash, KernelReport};
 use crate::run::{self, GuestEnd};
@@ -95,6 +96,8 @@ impl Sandbox {
         let kvm = vm::open()?;
         let ram = Arc::new(GuestRam::new(memory)?);
         let vm = Vm::new(&kvm, ram.clone())?;
+        let cpu = GuestCpu::new(&vm.features.cpuid, vm.kind);
+        let hardening = config.mitigations.hardening(&cpu)?;
         let create_us = start.elapsed().as_micros() as u64;
 
         let start = Instant::now();
@@ -121,6 +124,7 @@ impl Sandbox {
             log_level: log::max_level() as u64,
             files: services.describe_files(),
             stamps: config.stamps,
+            hardening,
         };
         let prepared = boot::prepare(&ram, &config.kernel, &start_info)?;
         let mut sandbox = Sandbox {

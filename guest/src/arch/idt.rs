@@ -1,6 +1,7 @@
 //! The interrupt-descriptor table: a constant, because the stubs that it
 //! points to stand at a known address (`layout::VECTORS`), a known distance
 //! apart.
+#![allow(unsafe_code, reason = "a link section")]
 
 use super::gdt::ist;
 use trapgate_abi::layout;
@@ -76,6 +77,10 @@ impl Idt {
 
 /// The table. The VMM loads IDTR with its address.
 pub static IDT: Idt = table(layout::VECTORS);
+
+/// The hardened doors' table, in a page of its own.
+#[cfg_attr(target_os = "none", unsafe(link_section = ".entry.idt"))]
+pub static HARDENED_IDT: Idt = table(layout::HARDENED_VECTORS);
 
 #[cfg(test)]
 mod tests {

@@ -9,5 +9,7 @@ pub mod gdt;
 pub mod idt;
 pub mod paging;
 pub mod percpu;
+#[cfg(target_os = "none")]
+pub mod site;
 pub mod tls;
 pub mod usercopy;

@@ -8,6 +8,7 @@
 use super::cpu;
 use trapgate_abi::boot_info::Range;
 use trapgate_abi::layout::{DIRECT_MAP, PAGE_SIZE};
+use trapgate_abi::mitigation::PTI_USER_TABLE;
 use trapgate_abi::x86::pte;
 
 const ENTRIES: usize = 512;
@@ -35,9 +36,11 @@ pub trait FrameSource {
     fn give_back(&mut self, run: Range);
 }
 
-/// A set of page tables, by the physical address of the top one.
+/// A set of page tables, by the physical address of the top one; and of ring
+/// 3's own, if it has one. The tables below are the same for both.
 pub struct PageTables {
     root: u64,
+    user_root: Option<u64>,
 }
 
 /// Bytes that an entry of `level` covers; level 0 is the leaf.
@@ -50,13 +53,27 @@ const fn index(address: u64, level: u32) -> usize {
 }
 
 impl PageTables {
-    /// The tables whose top one is at physical address `root`.
+    /// The tables whose top one is at physical address `root`. `isolated`: there
+    /// is a second one, for ring 3, at [`PTI_USER_TABLE`].
     ///
     /// # Safety
     /// They must be well-formed, their user's half made of 4 KiB pages, and
     /// nobody else may change them while this value exists.
-    pub const unsafe fn new(root: u64) -> Self {
-        PageTables { root }
+    pub const unsafe fn new(root: u64, isolated: bool) -> Self {
+        PageTables { root, user_root: if isolated { Some(root | PTI_USER_TABLE) } else { None } }
+    }
+
+    /// Sets an entry of the user's half in `table`, which is of `level`; at the
+    /// top in ring 3's table too. There ring 0 has no use for executing it: with
+    /// the kernel's tables, ring 3 does not get far (Linux: `__pti_set_user_pgtbl`).
+    fn set(&mut self, table: u64, level: u32, slot: usize, entry: u64) {
+        let Some(user_root) = self.user_root.filter(|_| level == 3) else {
+            self.table(table)[slot] = entry;
+            return;
+        };
+        self.table(user_root)[slot] = entry;
+        let no_execute = if entry & pte::P != 0 { pte::NX } else { 0 };
+        self.table(table)[slot] = entry | no_execute;
     }
 
     fn table(&mut self, physical: u64) -> &mut Table {
@@ -75,11 +92,13 @@ impl PageTables {
     ) -> Option<&mut Table> {
         let mut physical = self.root;
         for level in [3, 2, 1] {
-            let entry = &mut self.table(physical)[index(address, level)];
-            if *entry & pte::P == 0 {
-                *entry = frames.as_mut()?.take(1)?.start | TABLE;
+            let slot = index(address, level);
+            let mut entry = self.table(physical)[slot];
+            if entry & pte::P == 0 {
+                entry = frames.as_mut()?.take(1)?.start | TABLE;
+                self.set(physical, level, slot, entry);
             }
-            physical = *entry & pte::ADDRESS;
+            physical = entry & pte::ADDRESS;
         }
         Some(self.table(physical))
     }
@@ -198,7 +217,7 @@ impl PageTables {
                     self.prune_in(below, level - 1, start, end, is_free, freed);
                 }
                 if free {
-                    self.table(physical)[slot] = 0;
+                    self.set(physical, level, slot, 0);
                     freed(below);
                 }
             }

@@ -7,7 +7,7 @@
 use super::gdt::{self, Gdt, Tss};
 use core::mem::offset_of;
 use trapgate_abi::layout;
-use trapgate_abi::x86::GDT_ENTRIES;
+use trapgate_abi::x86::{GDT_ENTRIES, selector};
 
 /// What a CPU has for itself.
 #[repr(C)]
@@ -29,6 +29,11 @@ pub struct PerCpu {
     pub gdt: Gdt,
     /// Task-state segment.
     pub tss: Tss,
+    /// For hardened doors: the next call's random part of the distance to the
+    /// stack's end, in its low bits.
+    pub kstack_offset: u64,
+    /// For hardened doors: a selector in memory, which VERW wants.
+    pub verw_selector: u64,
 }
 
 const _: () = assert!(size_of::<PerCpu>() <= layout::PAGE_SIZE as usize);
@@ -171,6 +176,8 @@ impl PerCpu {
             landing_pad: 0,
             gdt: gdt::gdt(block + offset_of!(PerCpu, tss) as u64),
             tss: gdt::tss(area),
+            kstack_offset: 0,
+            verw_selector: selector::KERNEL_DS as u64,
         }
     }
 }

@@ -4,7 +4,14 @@
 //! the frame that it builds; the comment column says what is now true. All
 //! doors build the same [`trapgate_abi::PtRegs`] and hand it to `syscall` or
 //! `fault`.
+//!
+//! Each is there twice, plain and as a hardened twin with the steps of
+//! `trapgate_abi::mitigation` in it, made of one text (`steps`). The VMM decides
+//! which of the two the CPU's registers point to.
 #![allow(unsafe_code, reason = "the CPU's entry points are assembly")]
+
+#[macro_use]
+mod steps;
 
 pub mod int80;
 pub mod leave;
@@ -12,6 +19,7 @@ pub mod stamped;
 pub mod syscall32;
 pub mod syscall64;
 pub mod sysenter;
+mod thunks;
 mod vectors;
 
 /// Pushes the general registers below `orig_rax` as PtRegs wants them; RDI and

@@ -7,7 +7,7 @@
 use super::{int80, leave, pop_registers, push_registers, sysenter};
 use crate::arch::percpu::PerCpu;
 use crate::fault;
-use core::arch::{global_asm, naked_asm};
+use core::arch::global_asm;
 use core::mem::offset_of;
 use trapgate_abi::PtRegs;
 use trapgate_abi::layout::{PERCPU_STRIDE, VECTOR_STRIDE, percpu};
@@ -25,41 +25,53 @@ const ERROR_CODE_MASK: u32 = {
     mask
 };
 
-global_asm!(
-    ".pushsection .entry.vectors, \"ax\"",
-    ".set vec, 0",
-    ".rept 256",
-    ".balign {stride}",
-    ".if vec == {syscall}",
-    "  jmp {int80}",
-    ".else",
-    "  .if (vec < 32) && (({error_codes} >> (vec & 31)) & 1)",
-    "  .else",
-    "    push -1",
-    "  .endif",
-    "  push vec",
-    "  .if (vec == {df}) || (vec == {nmi}) || (vec == {mc})",
-    "    jmp {paranoid}",
-    "  .else",
-    "    jmp {common}",
-    "  .endif",
-    ".endif",
-    ".set vec, vec + 1",
-    ".endr",
-    ".balign {stride}",
-    ".popsection",
-    stride = const VECTOR_STRIDE,
-    syscall = const vector::SYSCALL,
-    error_codes = const ERROR_CODE_MASK,
-    df = const vector::DF,
-    nmi = const vector::NMI,
-    mc = const vector::MC,
-    int80 = sym int80::entry_int80,
-    common = sym exception,
-    paranoid = sym paranoid_exception,
+/// The stubs of one twin.
+macro_rules! stubs {
+    ($section:literal, $int80:path, $common:path, $paranoid:path) => {
+        global_asm!(
+            concat!(".pushsection ", $section, ", \"ax\""),
+            ".set vec, 0",
+            ".rept 256",
+            ".balign {stride}",
+            ".if vec == {syscall}",
+            "  jmp {int80}",
+            ".else",
+            "  .if (vec < 32) && (({error_codes} >> (vec & 31)) & 1)",
+            "  .else",
+            "    push -1",
+            "  .endif",
+            "  push vec",
+            "  .if (vec == {df}) || (vec == {nmi}) || (vec == {mc})",
+            "    jmp {paranoid}",
+            "  .else",
+            "    jmp {common}",
+            "  .endif",
+            ".endif",
+            ".set vec, vec + 1",
+            ".endr",
+            ".balign {stride}",
+            ".popsection",
+            stride = const VECTOR_STRIDE,
+            syscall = const vector::SYSCALL,
+            error_codes = const ERROR_CODE_MASK,
+            df = const vector::DF,
+            nmi = const vector::NMI,
+            mc = const vector::MC,
+            int80 = sym $int80,
+            common = sym $common,
+            paranoid = sym $paranoid,
+        );
+    };
+}
+stubs!(".entry.vectors", int80::entry_int80, exception, paranoid_exception);
+stubs!(
+    ".entry.hardened_vectors",
+    int80::hardened_int80,
+    hardened_exception,
+    hardened_paranoid_exception
 );
 
-/// From any vector that found a usable stack.
+/// Both twins' text for any vector that found a usable stack.
 ///
 /// On arrival: ring 0, interrupts off; gs = user's if cs on the stack is ring
 /// 3's, or if rip is that of the IRETQ to ring 3; else this CPU's block, or
@@ -71,114 +83,169 @@ global_asm!(
 ///    +8  │ error code, or -1       │ → orig_rax
 ///    +0  │ vector                  │ → rdi's slot; rsi = vector
 /// ```
+macro_rules! any_vector {
+    ($twin:ident, $flags_are_ours:literal, $sysenter:path, $iret:path, $leave:path) => {
+        entry_asm!($twin, [
+            "push rsi",
+            "mov rsi, [rsp + 8]",                 // rsi = vector
+            "mov [rsp + 8], rdi",                 // user's rdi into its slot
+            push_registers!("rax"),               // the frame is complete
+            "cld",                                // the ABI's direction
+            "test byte ptr [rsp + {cs}], 3",
+            "jz 3f",
+            "swapgs",                             // gs = this CPU's block
+            fence!($twin),
+            kernel_tables!($twin, "rax"),
+            "cmp qword ptr gs:[{smap}], 0",
+            "je 2f",
+            "clac",                               // user pages out of reach
+            "2:",
+            ibrs_on!($twin),
+            untrain!($twin),
+            "mov rdi, rsp",
+            "sub rsp, 8",
+            "call {from_user}",
+            "add rsp, 8",
+            ibrs_off!($twin),
+            "jmp {leave}",
+            "3:",                                 // from ring 0
+            fence!($twin),
+            "lea rax, [rip + {iret}]",
+            "cmp rax, [rsp + {rip}]",
+            "je 5f",
+            "cmp esi, {db}",
+            "jne 7f",
+            "lea rcx, [rip + {sysenter}]",
+            "mov rax, [rsp + {rip}]",
+            "sub rax, rcx",
+            concat!("lea rdx, [rip + ", $flags_are_ours, "]"),
+            "sub rdx, rcx",
+            "cmp rax, rdx",
+            "jbe 8f",                             // the user's TF: not ours to take
+            "7:",
+            "cmp qword ptr gs:[{smap}], 0",
+            "je 4f",
+            "clac",                               // IRETQ brings AC back
+            "4:",
+            "mov rdi, rsp",
+            "sub rsp, 8",
+            "call {from_kernel}",
+            "add rsp, 8",
+            "8:",
+            pop_registers!(),
+            "add rsp, 8",
+            "iretq",
+            "5:",                                 // at IRETQ to ring 3: gs = user's
+            "swapgs",                             // gs = this CPU's block
+            fence!($twin),
+            kernel_tables!($twin, "rax"),
+            "cmp qword ptr gs:[{smap}], 0",
+            "je 6f",
+            "clac",
+            "6:",
+            ibrs_on!($twin),
+            untrain!($twin),
+            "mov rdi, rsp",
+            "sub rsp, 8",
+            "call {bad_iret}",                    // does not return
+        ],
+            cs = const offset_of!(PtRegs, cs),
+            rip = const offset_of!(PtRegs, rip),
+            smap = const offset_of!(PerCpu, smap),
+            iret = sym $iret,
+            db = const vector::DB,
+            sysenter = sym $sysenter,
+            bad_iret = sym fault::bad_iret,
+            from_user = sym fault::exception_from_user,
+            from_kernel = sym fault::exception_from_kernel,
+            leave = sym $leave,
+        )
+    };
+}
+
+/// The plain stubs go on here.
 #[unsafe(naked)]
 unsafe extern "C" fn exception() -> ! {
-    naked_asm!(
-        "push rsi",
-        "mov rsi, [rsp + 8]",                 // rsi = vector
-        "mov [rsp + 8], rdi",                 // user's rdi into its slot
-        push_registers!("rax"),               // the frame is complete
-        "cld",                                // the ABI's direction
-        "test byte ptr [rsp + {cs}], 3",
-        "jz 3f",
-        "swapgs",                             // gs = this CPU's block
-        "cmp qword ptr gs:[{smap}], 0",
-        "je 2f",
-        "clac",                               // user pages out of reach
-        "2:",
-        "mov rdi, rsp",
-        "sub rsp, 8",
-        "call {from_user}",
-        "add rsp, 8",
-        "jmp {leave}",
-        "3:",                                 // from ring 0
-        "lea rax, [rip + {iret}]",
-        "cmp rax, [rsp + {rip}]",
-        "je 5f",
-        "cmp esi, {db}",
-        "jne 7f",
-        "lea rcx, [rip + {sysenter}]",
-        "mov rax, [rsp + {rip}]",
-        "sub rax, rcx",
-        "lea rdx, [rip + sysenter_flags_are_ours]",
-        "sub rdx, rcx",
-        "cmp rax, rdx",
-        "jbe 8f",                             // the user's TF: not ours to take
-        "7:",
-        "cmp qword ptr gs:[{smap}], 0",
-        "je 4f",
-        "clac",                               // IRETQ brings AC back
-        "4:",
-        "mov rdi, rsp",
-        "sub rsp, 8",
-        "call {from_kernel}",
-        "add rsp, 8",
-        "8:",
-        pop_registers!(),
-        "add rsp, 8",
-        "iretq",
-        "5:",                                 // at IRETQ to ring 3: gs = user's
-        "swapgs",                             // gs = this CPU's block
-        "cmp qword ptr gs:[{smap}], 0",
-        "je 6f",
-        "clac",
-        "6:",
-        "mov rdi, rsp",
-        "sub rsp, 8",
-        "call {bad_iret}",                    // does not return
-        cs = const offset_of!(PtRegs, cs),
-        rip = const offset_of!(PtRegs, rip),
-        smap = const offset_of!(PerCpu, smap),
-        iret = sym leave::iret_to_user,
-        db = const vector::DB,
-        sysenter = sym sysenter::entry_sysenter,
-        bad_iret = sym fault::bad_iret,
-        from_user = sym fault::exception_from_user,
-        from_kernel = sym fault::exception_from_kernel,
-        leave = sym leave::return_to_user,
+    any_vector!(
+        plain,
+        "sysenter_flags_are_ours",
+        sysenter::entry_sysenter,
+        leave::iret_to_user,
+        leave::return_to_user
     )
 }
 
-/// From #DF, NMI and #MC, which may come at any instruction, also between
+/// The hardened stubs go on here.
+#[unsafe(naked)]
+#[unsafe(link_section = ".entry.hardened")]
+unsafe extern "C" fn hardened_exception() -> ! {
+    any_vector!(
+        hardened,
+        "hardened_sysenter_flags_are_ours",
+        sysenter::hardened_sysenter,
+        leave::hardened_iret_to_user,
+        leave::hardened_return_to_user
+    )
+}
+
+/// Both twins' text for #DF, NMI and #MC, which may come at any instruction, also between
 /// SYSCALL and SWAPGS: ring 0 does not mean that gs is the kernel's.
 ///
-/// On arrival: as for [`exception`], but rsp = the vector's own stack in this
+/// On arrival: as for the others, but rsp = the vector's own stack in this
 /// CPU's area. Areas are aligned to their size, so rsp tells which CPU this is,
 /// and the GS that was there is put back at the end.
+macro_rules! paranoid_vector {
+    ($twin:ident) => {
+        entry_asm!($twin, [
+            "push rsi",
+            "mov rsi, [rsp + 8]",                 // rsi = vector
+            "mov [rsp + 8], rdi",
+            push_registers!("rax"),               // the frame is complete
+            "cld",
+            "mov ecx, {gs_base}",
+            "rdmsr",
+            "shl rdx, 32",
+            "mov ebx, eax",
+            "or rbx, rdx",                        // rbx = GS base as it was
+            "mov rax, rsp",
+            "and rax, {area}",
+            "add rax, {block}",                   // rax = this CPU's block
+            "mov rdx, rax",
+            "shr rdx, 32",
+            "wrmsr",                              // gs = this CPU's block
+            save_and_switch!($twin),
+            "mov rdi, rsp",
+            "sub rsp, 8",
+            "call {paranoid}",
+            "add rsp, 8",
+            restore!($twin),
+            clear_buffers!($twin),
+            "mov ecx, {gs_base}",
+            "mov eax, ebx",
+            "mov rdx, rbx",
+            "shr rdx, 32",
+            "wrmsr",                              // gs = as it was
+            pop_registers!(),
+            "add rsp, 8",
+            "iretq",
+        ],
+            gs_base = const msr::GS_BASE,
+            area = const -(PERCPU_STRIDE as i64),
+            block = const percpu::BLOCK,
+            paranoid = sym fault::paranoid_exception,
+        )
+    };
+}
+
+/// The plain stubs go on here.
 #[unsafe(naked)]
 unsafe extern "C" fn paranoid_exception() -> ! {
-    naked_asm!(
-        "push rsi",
-        "mov rsi, [rsp + 8]",                 // rsi = vector
-        "mov [rsp + 8], rdi",
-        push_registers!("rax"),               // the frame is complete
-        "cld",
-        "mov ecx, {gs_base}",
-        "rdmsr",
-        "shl rdx, 32",
-        "mov ebx, eax",
-        "or rbx, rdx",                        // rbx = GS base as it was
-        "mov rax, rsp",
-        "and rax, {area}",
-        "add rax, {block}",                   // rax = this CPU's block
-        "mov rdx, rax",
-        "shr rdx, 32",
-        "wrmsr",                              // gs = this CPU's block
-        "mov rdi, rsp",
-        "sub rsp, 8",
-        "call {paranoid}",
-        "add rsp, 8",
-        "mov ecx, {gs_base}",
-        "mov eax, ebx",
-        "mov rdx, rbx",
-        "shr rdx, 32",
-        "wrmsr",                              // gs = as it was
-        pop_registers!(),
-        "add rsp, 8",
-        "iretq",
-        gs_base = const msr::GS_BASE,
-        area = const -(PERCPU_STRIDE as i64),
-        block = const percpu::BLOCK,
-        paranoid = sym fault::paranoid_exception,
-    )
+    paranoid_vector!(plain)
+}
+
+/// The hardened stubs go on here.
+#[unsafe(naked)]
+#[unsafe(link_section = ".entry.hardened")]
+unsafe extern "C" fn hardened_paranoid_exception() -> ! {
+    paranoid_vector!(hardened)
 }

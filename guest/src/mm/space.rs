@@ -137,7 +137,8 @@ impl AddressSpace {
     #[allow(unsafe_code, reason = "takes over the page tables")]
     pub fn from_boot_info(boot: &BootInfo) -> Result<Self, Errno> {
         // SAFETY: the VMM built these tables, and hands them over once.
-        let tables = unsafe { PageTables::new(boot.page_table) };
+        let isolated = boot.features & feature::PTI != 0;
+        let tables = unsafe { PageTables::new(boot.page_table, isolated) };
         let mut vmas = VmaMap::with_capacity(USUAL_MAPPINGS);
         for region in &boot.regions[..boot.region_count as usize] {
             let kind = match region.flags & (REGION_STACK | REGION_VVAR) {

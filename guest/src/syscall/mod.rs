@@ -5,6 +5,8 @@
 
 pub mod args;
 pub mod define;
+#[cfg(target_os = "none")]
+mod retpoline;
 pub mod table;
 
 use crate::arch::cpu::clamp_index_nospec;
@@ -36,6 +38,21 @@ pub extern "C" fn syscall_64(regs: &mut PtRegs) {
 /// A call of the i386 ABI.
 pub extern "C" fn syscall_32(regs: &mut PtRegs) {
     regs.rax = row::<{ I386_COUNT as u32 }, _>(&SYS_CALL_TABLE_32, regs.orig_rax as u32)(regs);
+    exit_work(regs);
+}
+
+/// [`syscall_64`] for the hardened door.
+#[cfg(target_os = "none")]
+pub extern "C" fn hardened_64(regs: &mut PtRegs) {
+    regs.rax = retpoline::call(row_64(regs), regs);
+    exit_work(regs);
+}
+
+/// [`syscall_32`] for the hardened doors.
+#[cfg(target_os = "none")]
+pub extern "C" fn hardened_32(regs: &mut PtRegs) {
+    let handler = row::<{ I386_COUNT as u32 }, _>(&SYS_CALL_TABLE_32, regs.orig_rax as u32);
+    regs.rax = retpoline::call(handler, regs);
     exit_work(regs);
 }
 

@@ -12,6 +12,7 @@ use trapgate_abi::boot_info::{
 };
 use trapgate_abi::job::{DEVICE, Request, kind};
 use trapgate_abi::layout::{DIRECT_MAP, HIGH_RAM_START, JOB, PAGE_SIZE};
+use trapgate_abi::x86::pte;
 
 /// Puts kernel and tables into memory, for `request`, in which `results` is
 /// filled in. Answers where that is, too.
@@ -33,7 +34,7 @@ pub(crate) fn prepare_job(
     let kernel = Kernel::load(kernel, ram)?;
     let (low_end, high_end) = ram.ends();
     let frames = Frames::new(kernel.end(), low_end);
-    let mut builder = Builder { ram, frames, regions: vec![], data_page: None };
+    let mut builder = Builder { ram, frames, regions: vec![], data_page: None, global: pte::G };
     let results = builder.frames.take(request.results_size()).ok_or_else(too_small)?;
     let request = Request { results, ..request };
     let mut tables = PageTables::new(&mut builder.frames).ok_or_else(too_small)?;
@@ -85,17 +86,17 @@ impl Builder<'_> {
     /// are: paging can only end on such a page.
     fn identity(&mut self, tables: &mut PageTables, kernel: &Kernel) -> Option<()> {
         for piece in kernel.image() {
-            let flags = kernel_flags(piece.write, piece.exec);
+            let flags = kernel_flags(self.global, piece.write, piece.exec);
             let length = piece.end - piece.start;
             tables.map(piece.start, piece.start, length, flags, false, &mut self.frames)?;
         }
-        let data = kernel_flags(true, false);
+        let data = kernel_flags(self.global, true, false);
         tables.map(JOB, JOB, PAGE_SIZE, data, false, &mut self.frames)
     }
 
     /// A page of what is no RAM, in the direct map.
     fn device(&mut self, tables: &mut PageTables) -> Option<()> {
-        let data = kernel_flags(true, false);
+        let data = kernel_flags(self.global, true, false);
         tables.map(DIRECT_MAP + DEVICE, DEVICE, PAGE_SIZE, data, false, &mut self.frames)
     }
 }

@@ -4,6 +4,7 @@
 //! What a start costs is decided here: what the program will surely touch is
 //! mapped, and all of it lies together at the bottom of RAM.
 
+mod isolation;
 mod job;
 mod page_tables;
 mod stamps;
@@ -15,6 +16,7 @@ pub(crate) use stamps::Stamps;
 use crate::image::{Class, Image, Prot};
 use crate::kernel::{Kernel, Piece};
 use crate::memory::{GuestRam, LEAST, OutOfRam};
+use crate::mitigation::Hardening;
 use crate::stack::{self, AuxValues, StackRequest, WordSize};
 use crate::vdso::{FastDoor, Vdso};
 use crate::{ByteSize, Error};
@@ -22,13 +24,14 @@ use page_tables::{Frames, PageTables};
 use trapgate_abi::ABI_VERSION;
 use trapgate_abi::boot_info::{
     BootInfo, ClockInfo, MAGIC, MAX_REGIONS, RANDOM_STOCK, REGION_STACK, Range, Region,
-    StandardFile,
+    StandardFile, feature,
 };
 use trapgate_abi::job::Request;
 use trapgate_abi::layout::{
     BOOT_INFO, DIRECT_MAP, HIGH_RAM_START, KERNEL_BASE, LARGE_PAGE_SIZE, PAGE_SIZE, PERCPU_BASE,
     PERCPU_PHYS, USER_END32, USER_STACK_SIZE, USER_STACK_TOP, percpu,
 };
+use trapgate_abi::mitigation::keep;
 use trapgate_abi::x86::pte;
 
 /// Stack mapped below what the VMM has put there, in bytes: what a program
@@ -67,6 +70,8 @@ pub struct Start<'a> {
     pub files: [StandardFile; 3],
     /// How many calls to stamp.
     pub stamps: u64,
+    /// What is on the kernel's way in and out, if anything.
+    pub hardening: Option<Hardening>,
 }
 
 /// Memory that is ready but for the clocks.
@@ -147,15 +152,26 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
     }
     ram.advise_large_pages(needed);
     let mut kernel = Kernel::load(kernel, ram)?;
+    if let Some(hardening) = &start.hardening {
+        kernel.harden(ram, hardening)?;
+    }
+    let isolated = start.hardening.is_some_and(|hardening| hardening.pti);
     let (low_end, high_end) = ram.ends();
     let frames = Frames::new(kernel.end(), low_end);
-    let mut builder = Builder { ram, frames, regions: vec![], data_page: None };
-    let mut tables = PageTables::new(&mut builder.frames).ok_or_else(too_small)?;
+    let global = if isolated { 0 } else { pte::G };
+    let mut builder = Builder { ram, frames, regions: vec![], data_page: None, global };
+    let (mut tables, mut user_tables) =
+        isolation::tables(&mut builder.frames, isolated).ok_or_else(too_small)?;
     builder
         .kernel(&mut tables, &kernel)
+        .and_then(|()| builder.untrain_alias(&mut tables, &kernel, start.hardening))
         .and_then(|()| builder.program(&mut tables, image, start.bytes))
         .and_then(|()| builder.vdso(&mut tables, vdso.as_ref()))
         .and_then(|()| builder.stack(&mut tables, image, stack_top, &stack.bytes))
+        .and_then(|()| match &mut user_tables {
+            Some(user) => isolation::fill(&mut tables, user, &kernel.note, &mut builder.frames),
+            None => Some(()),
+        })
         .ok_or_else(too_small)?;
     let stamps = match start.stamps {
         0 => None,
@@ -165,7 +181,9 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
             Some(stamps.ok_or_else(too_small)?)
         }
     };
-    tables.write(ram).map_err(|_| too_small())?;
+    for tables in std::iter::once(&tables).chain(&user_tables) {
+        tables.write(ram).map_err(|_| too_small())?;
+    }
     if builder.regions.len() > MAX_REGIONS {
         return Err(Error::Kernel(format!("{} segments", builder.regions.len())));
     }
@@ -179,7 +197,9 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
     let info = BootInfo {
         magic: MAGIC,
         abi_version: ABI_VERSION,
-        features: start.features,
+        features: start.features
+            | if start.hardening.is_some() { feature::HARDENED } else { 0 }
+            | if isolated { feature::PTI } else { 0 },
         ram_size: ram.size(),
         free: [Range { start: used, end: low_end }, Range { start: HIGH_RAM_START, end: high_end }],
         page_table: tables.root(),
@@ -215,12 +235,14 @@ struct Builder<'a> {
     regions: Vec<Region>,
     /// Physical address of the vDSO's data page.
     data_page: Option<u64>,
+    /// [`pte::G`], or 0 where loading CR3 must forget the kernel's pages.
+    global: u64,
 }
 
 /// Flags of the kernel's own pages. Accessed and dirty are set ahead, so that
 /// the CPU need not come back to do it.
-fn kernel_flags(write: bool, exec: bool) -> u64 {
-    let base = pte::P | pte::A | pte::G;
+fn kernel_flags(global: u64, write: bool, exec: bool) -> u64 {
+    let base = pte::P | pte::A | global;
     base | if write { pte::W | pte::D } else { 0 } | if exec { 0 } else { pte::NX }
 }
 
@@ -240,12 +262,12 @@ fn prot_bits(prot: Prot) -> u64 {
 impl Builder<'_> {
     /// The kernel's half: image, per-CPU area, direct map.
     fn kernel(&mut self, tables: &mut PageTables, kernel: &Kernel) -> Option<()> {
-        let frames = &mut self.frames;
+        let (frames, global) = (&mut self.frames, self.global);
         for &Piece { start, end, write, exec } in kernel.image() {
-            let flags = kernel_flags(write, exec);
+            let flags = kernel_flags(global, write, exec);
             tables.map(KERNEL_BASE + start, start, end - start, flags, false, frames)?;
         }
-        let data = kernel_flags(true, false);
+        let data = kernel_flags(global, true, false);
         for (start, end) in percpu::MAPPED {
             let physical = PERCPU_PHYS + start;
             tables.map(PERCPU_BASE + start, physical, end - start, data, false, frames)?;
@@ -260,10 +282,25 @@ impl Builder<'_> {
         tables.map(DIRECT_MAP + HIGH_RAM_START, HIGH_RAM_START, high, data, true, frames)?;
         for piece in kernel.image().filter(|piece| !piece.write) {
             let (start, length) = (piece.start, piece.end - piece.start);
-            let flags = kernel_flags(false, false);
+            let flags = kernel_flags(global, false, false);
             tables.map(DIRECT_MAP + start, start, length, flags, false, frames)?;
         }
         Some(())
+    }
+
+    /// The second mapping of the page that one form of untraining wants.
+    fn untrain_alias(
+        &mut self,
+        tables: &mut PageTables,
+        kernel: &Kernel,
+        hardening: Option<Hardening>,
+    ) -> Option<()> {
+        if hardening.is_none_or(|hardening| hardening.keep & keep::UNTRAIN_ZEN4 == 0) {
+            return Some(());
+        }
+        let (page, alias) = (kernel.note.untrain_page, kernel.note.untrain_alias);
+        let flags = kernel_flags(self.global, false, true);
+        tables.map(alias, page - KERNEL_BASE, PAGE_SIZE, flags, false, &mut self.frames)
     }
 
     /// The program's segments, copied.

@@ -6,6 +6,7 @@
 
 use crate::memory::{GuestRam, OutOfRam};
 use trapgate_abi::layout::{LARGE_PAGE_SIZE, PAGE_SIZE};
+use trapgate_abi::mitigation::PTI_USER_TABLE;
 use trapgate_abi::x86::pte;
 
 /// Physical frames in ascending order.
@@ -55,6 +56,31 @@ impl PageTables {
     /// An empty set.
     pub(super) fn new(frames: &mut Frames) -> Option<Self> {
         Some(PageTables { tables: vec![(frames.take(PAGE_SIZE)?, Box::new([[0; 8]; 512]))] })
+    }
+
+    /// Two empty sets whose top tables are [`PTI_USER_TABLE`] apart: the
+    /// kernel's, and ring 3's.
+    pub(super) fn pair(frames: &mut Frames) -> Option<(Self, Self)> {
+        let mut first = frames.take(PAGE_SIZE)?;
+        if first & PTI_USER_TABLE != 0 {
+            // One frame is left over.
+            first = frames.take(PAGE_SIZE)?;
+        }
+        let second = frames.take(PAGE_SIZE)?;
+        let empty = |root| PageTables { tables: vec![(root, Box::new([[0; 8]; 512]))] };
+        Some((empty(first), empty(second)))
+    }
+
+    /// Lets `user` have the user's half of these, which then is not executable
+    /// with these: forgetting to change over does not go unnoticed.
+    pub(super) fn lend_user_half(&mut self, user: &mut PageTables) {
+        let (own, user) = (&mut self.tables[0].1, &mut user.tables[0].1);
+        for (own, user) in own.iter_mut().zip(user.iter_mut()).take(256) {
+            *user = *own;
+            if *own != [0; 8] {
+                *own = (u64::from_le_bytes(*own) | pte::NX).to_le_bytes();
+            }
+        }
     }
 
     /// Physical address of the top table.

@@ -14,7 +14,7 @@ use trapgate::config::{Config, DEFAULT_MEMORY, Program};
 use trapgate::error::status;
 use trapgate::policy::Grant;
 use trapgate::stats::Stats;
-use trapgate::{ByteSize, End, Error, Outcome, Sandbox, recipe};
+use trapgate::{ByteSize, End, Error, Mitigations, Outcome, Sandbox, recipe};
 
 /// Options of `trapgate run`.
 #[derive(Debug, ClapArgs)]
@@ -37,6 +37,13 @@ pub(crate) struct Args {
     /// Refuse the program something that it may use by default
     #[arg(long, value_name = "GRANT", value_delimiter = ',')]
     deny: Vec<Grant>,
+    /// Put these steps on the kernel's way in and out, as Linux does: pti, ibrs,
+    /// untrain, bhi-clear, kstack-offset, retpoline, verw, swapgs-fence
+    ///
+    /// One program is alone in its VM, so nothing is lost without them
+    /// [default: none].
+    #[arg(long, value_name = "STEPS")]
+    mitigations: Option<Mitigations>,
     /// Print what the run cost, on standard error
     #[arg(long)]
     stats: bool,
@@ -175,6 +182,7 @@ fn config(args: Args) -> Result<Config, Error> {
     config.memory = args.memory.unwrap_or(config.memory);
     config.timeout = args.timeout.or(config.timeout);
     config.policy.deny(&args.deny);
+    config.mitigations = args.mitigations.unwrap_or(config.mitigations);
     Ok(config)
 }
 

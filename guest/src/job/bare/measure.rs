@@ -61,7 +61,7 @@ fn map(request: &Request, page_table: u64) {
     unsafe { direct::<u8>(code).copy_from_nonoverlapping(start, length) };
     // SAFETY: the VMM's tables, in which the user's half is empty; nobody else
     // changes them here.
-    let mut tables = unsafe { PageTables::new(page_table) };
+    let mut tables = unsafe { PageTables::new(page_table, false) };
     for (at, physical, length, flags) in [
         (CODE, code, PAGE_SIZE, pte::P | pte::U | pte::A),
         (PAGE, JOB, PAGE_SIZE, DATA),

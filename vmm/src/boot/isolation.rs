@@ -1,0 +1,178 @@
+//! Ring 3's own page tables, for the mitigation step pti: the user's half as it
+//! is, and of the kernel what an entry needs until it has changed over.
+//!
+//! `super::prepare` calls it; the kernel keeps the two user halves the same
+//! (`arch::paging` there).
+
+use super::kernel_flags;
+use super::page_tables::{Frames, PageTables};
+use trapgate_abi::kernel_note::KernelNote;
+use trapgate_abi::layout::{KERNEL_BASE, PAGE_SIZE, PERCPU_BASE, PERCPU_PHYS, percpu};
+use trapgate_abi::x86::pte;
+
+/// Empty tables, and a second set if they are to be `isolated`.
+pub(super) fn tables(
+    frames: &mut Frames,
+    isolated: bool,
+) -> Option<(PageTables, Option<PageTables>)> {
+    if isolated {
+        PageTables::pair(frames).map(|(kernel, user)| (kernel, Some(user)))
+    } else {
+        Some((PageTables::new(frames)?, None))
+    }
+}
+
+/// Fills ring 3's tables; `kernel`'s are done. What is in both is global: it is
+/// the same in both.
+pub(super) fn fill(
+    kernel: &mut PageTables,
+    user: &mut PageTables,
+    note: &KernelNote,
+    frames: &mut Frames,
+) -> Option<()> {
+    kernel.lend_user_half(user);
+    let mut map = |start: u64, physical: u64, length, write, exec| {
+        let flags = kernel_flags(pte::G, write, exec);
+        user.map(start, physical, length, flags, false, frames)
+    };
+    let (code, idt) = (note.entry_start, note.hardened_idt);
+    map(code, code - KERNEL_BASE, note.entry_end - code, false, true)?;
+    map(idt, idt - KERNEL_BASE, PAGE_SIZE, false, false)?;
+    for (start, end) in percpu::ENTRY {
+        map(PERCPU_BASE + start, PERCPU_PHYS + start, end - start, true, false)?;
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::boot::{Prepared, Start, prepare};
+    use crate::kernel::IMAGE;
+    use crate::memory::GuestRam;
+    use crate::mitigation::Hardening;
+    use crate::vdso::FastDoor;
+    use std::collections::BTreeMap;
+    use trapgate_abi::layout::{
+        KERNEL_BASE, KERNEL_PHYS_END, PAGE_SIZE, PERCPU_BASE, PERCPU_PHYS, percpu,
+    };
+    use trapgate_abi::mitigation::{PTI_USER_TABLE, keep};
+    use trapgate_abi::x86::pte;
+
+    static PROGRAM: &[u8] = include_bytes!(env!("TRAPGATE_DOOR_PROBE"));
+
+    fn prepared(ram: &GuestRam, hardening: Option<Hardening>) -> Prepared {
+        let image = crate::image::parse(PROGRAM).unwrap();
+        let start = Start {
+            name: "probe",
+            execfn: b"probe",
+            image: &image,
+            bytes: PROGRAM,
+            argv: &[],
+            envp: &[],
+            random: [0; 16],
+            random_stock: &[],
+            hwcap: 0,
+            hwcap2: 0,
+            features: 0,
+            fast_door: FastDoor::Int80,
+            log_level: 0,
+            files: Default::default(),
+            stamps: 0,
+            hardening,
+        };
+        prepare(ram, IMAGE, &start).unwrap()
+    }
+
+    /// The pages of half an address space (0: the user's): address, entry.
+    fn pages(ram: &GuestRam, root: u64, half: u64) -> BTreeMap<u64, u64> {
+        fn walk(ram: &GuestRam, table: u64, level: u32, base: u64, pages: &mut BTreeMap<u64, u64>) {
+            let slots = if level == 3 { 256 } else { 512 };
+            let first = if level == 3 { (base >> 63) * 256 } else { 0 };
+            for slot in 0..slots {
+                let [entry] = ram.read_words::<1>(table + (first + slot) * 8).unwrap();
+                let address = base + (slot << (12 + 9 * level));
+                if entry & pte::P != 0 && (level == 0 || entry & pte::PS != 0) {
+                    pages.insert(address, entry);
+                } else if entry & pte::P != 0 {
+                    walk(ram, entry & pte::ADDRESS, level - 1, address, pages);
+                }
+            }
+        }
+        let mut found = BTreeMap::new();
+        walk(ram, root, 3, if half == 0 { 0 } else { 0xffff_8000_0000_0000 }, &mut found);
+        found
+    }
+
+    const PTI: Hardening = Hardening { keep: keep::ALL, pti: true };
+
+    #[test]
+    fn of_the_kernel_ring_3s_tables_have_what_an_entry_needs_and_nothing_else() {
+        let ram = GuestRam::new(16 << 20).unwrap();
+        let prepared = prepared(&ram, Some(PTI));
+        assert_eq!(prepared.page_table & PTI_USER_TABLE, 0);
+        let note = &prepared.kernel.note;
+        let (base, area) = (KERNEL_BASE, (PERCPU_BASE, PERCPU_PHYS));
+        let mut expected: BTreeMap<u64, (u64, bool, bool)> = (note.entry_start..note.entry_end)
+            .step_by(PAGE_SIZE as usize)
+            .map(|page| (page, (page - base, false, true)))
+            .collect();
+        expected.insert(note.hardened_idt, (note.hardened_idt - base, false, false));
+        for (start, end) in percpu::ENTRY {
+            let pages = (start..end).step_by(PAGE_SIZE as usize);
+            expected.extend(pages.map(|page| (area.0 + page, (area.1 + page, true, false))));
+        }
+        let found = pages(&ram, prepared.page_table | PTI_USER_TABLE, 1);
+        for entry in found.values() {
+            assert_eq!(entry & (pte::U | pte::PS), 0, "{entry:#x}");
+        }
+        let parts = |entry: u64| (entry & pte::ADDRESS, entry & pte::W != 0, entry & pte::NX == 0);
+        let found: BTreeMap<_, _> = found.into_iter().map(|(at, e)| (at, parts(e))).collect();
+        assert_eq!(found, expected);
+        // And these are what the doors need.
+        for door in [note.syscall64, note.syscall32, note.sysenter] {
+            assert!(found.contains_key(&(door & !(PAGE_SIZE - 1))), "{door:#x}");
+        }
+        assert_eq!(note.idt, note.hardened_idt);
+    }
+
+    #[test]
+    fn both_have_the_program_and_only_ring_3s_can_execute_it() {
+        let ram = GuestRam::new(16 << 20).unwrap();
+        let root = prepared(&ram, Some(PTI)).page_table;
+        let user = pages(&ram, root | PTI_USER_TABLE, 0);
+        assert!(!user.is_empty());
+        assert_eq!(pages(&ram, root, 0), user);
+        let top = |root: u64| (0..256).map(move |slot| root + slot * 8);
+        for (own, users) in top(root).zip(top(root | PTI_USER_TABLE)) {
+            let [own, users] = [own, users].map(|at| ram.read_words::<1>(at).unwrap()[0]);
+            assert_eq!(users & pte::NX, 0);
+            assert_eq!(own, if users == 0 { 0 } else { users | pte::NX });
+        }
+    }
+
+    #[test]
+    fn nothing_of_the_kernel_outlives_a_change_of_tables_but_what_both_have() {
+        let ram = GuestRam::new(16 << 20).unwrap();
+        let root = prepared(&ram, Some(PTI)).page_table;
+        assert!(pages(&ram, root, 1).values().all(|entry| entry & pte::G == 0));
+        let plain = GuestRam::new(16 << 20).unwrap();
+        let root = prepared(&plain, None).page_table;
+        assert!(pages(&plain, root, 1).values().all(|entry| entry & pte::G != 0));
+    }
+
+    #[test]
+    fn the_page_of_untraining_is_there_twice_if_it_is_wanted() {
+        let ram = GuestRam::new(16 << 20).unwrap();
+        let prepared_with = prepared(&ram, Some(PTI));
+        let note = &prepared_with.kernel.note;
+        assert_eq!(note.untrain_alias ^ note.untrain_page, 1 << 14 | 1 << 20);
+        assert!(note.untrain_alias >= KERNEL_BASE + KERNEL_PHYS_END);
+        let entry = pages(&ram, prepared_with.page_table, 1)[&note.untrain_alias];
+        assert_eq!(entry & pte::ADDRESS, note.untrain_page - KERNEL_BASE);
+        assert_eq!(entry & (pte::W | pte::NX | pte::U), 0);
+        let without = Hardening { keep: keep::ALL & !keep::UNTRAIN_ZEN4, pti: false };
+        let ram = GuestRam::new(16 << 20).unwrap();
+        let root = prepared(&ram, Some(without)).page_table;
+        assert!(!pages(&ram, root, 1).contains_key(&note.untrain_alias));
+    }
+}
