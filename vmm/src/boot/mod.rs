@@ -141,7 +141,9 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
     })?;
 
     let lent = vdso.as_ref().map_or(0, vdso::Placed::size);
-    let needed = LEAST + image.memory_size() + lent + stack.bytes.len() as u64 + STACK_AHEAD;
+    let stamped = Stamps::size(start.stamps);
+    let stack_size = stack.bytes.len() as u64 + STACK_AHEAD;
+    let needed = LEAST + image.memory_size() + lent + stack_size + stamped;
     let too_small = || Error::MemoryTooSmall {
         name: start.name.to_owned(),
         given: ByteSize(ram.size()),

@@ -4,7 +4,9 @@
 use super::page_tables::Frames;
 use crate::memory::{GuestRam, OutOfRam};
 use trapgate_abi::layout::{DIRECT_MAP, PERCPU_PHYS, percpu};
-use trapgate_abi::stamps::{Buffer, RECORD_SIZE, RECORDS, Record, Stamping, buffer_size};
+use trapgate_abi::stamps::{
+    Buffer, MAX_RECORDS, RECORD_SIZE, RECORDS, Record, Stamping, buffer_size,
+};
 
 /// A buffer in guest RAM.
 #[derive(Clone, Copy)]
@@ -16,10 +18,20 @@ pub(crate) struct Stamps {
 }
 
 impl Stamps {
+    /// Bytes of the buffer for so many calls.
+    pub(super) const fn size(calls: u64) -> u64 {
+        match calls {
+            0 => 0,
+            1..=MAX_RECORDS => buffer_size(calls),
+            _ => buffer_size(MAX_RECORDS),
+        }
+    }
+
     /// A buffer for so many calls, which the kernel's door knows; `None` if RAM
     /// ends.
-    pub(super) fn new(ram: &GuestRam, frames: &mut Frames, capacity: u64) -> Option<Stamps> {
-        let address = frames.take(buffer_size(capacity))?;
+    pub(super) fn new(ram: &GuestRam, frames: &mut Frames, calls: u64) -> Option<Stamps> {
+        let capacity = calls.min(MAX_RECORDS);
+        let address = frames.take(Stamps::size(capacity))?;
         let buffer = Buffer { count: 0, capacity };
         let stamping = Stamping { buffer: DIRECT_MAP + address, ..Stamping::default() };
         ram.write_words(address, &buffer.to_words()).ok()?;
@@ -81,6 +93,8 @@ mod tests {
         let words = ram.read_words(PERCPU_PHYS + percpu::STAMPING).unwrap();
         assert_eq!(Stamping::from_words(&words).buffer, DIRECT_MAP + stamps.address);
         assert_eq!(ram.read_words(stamps.address).unwrap(), [0, 3]);
-        assert!(Stamps::new(&ram, &mut Frames::new(0x10_0000, 0x10_1000), 1 << 20).is_none());
+        for too_many in [1 << 20, u64::MAX] {
+            assert!(Stamps::new(&ram, &mut Frames::new(0x10_0000, 0x20_0000), too_many).is_none());
+        }
     }
 }

@@ -2,7 +2,7 @@
 //! and what the 32-bit code reads and writes. Pure; tested on the host.
 //!
 //! The 32-bit code knows the page by its physical address, so fields are found
-//! there by [`at!`].
+//! there by `at!`.
 
 use crate::arch::gdt::TableRegister;
 use crate::job::ring3::{Crossing, Ring3};
