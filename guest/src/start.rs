@@ -106,12 +106,12 @@ struct Note {
     hardened_syscall32: unsafe extern "C" fn() -> !,
     hardened_sysenter: unsafe extern "C" fn() -> !,
     hardened_idt: &'static Idt,
-    entry_start: &'static u8,
-    entry_end: &'static u8,
-    sites_start: &'static u8,
-    sites_end: &'static u8,
-    untrain_page: &'static u8,
-    untrain_alias: &'static u8,
+    entry_start: *const u8,
+    entry_end: *const u8,
+    sites_start: *const u8,
+    sites_end: *const u8,
+    untrain_page: *const u8,
+    untrain_alias: *const u8,
 }
 
 // Where things are: symbols of kernel.ld.
@@ -124,8 +124,9 @@ unsafe extern "C" {
     static __untrain_alias: u8;
 }
 
-// SAFETY: only addresses are taken, for the VMM.
-#[allow(clippy::undocumented_unsafe_blocks, reason = "said once, above")]
+// SAFETY: nobody reads through its pointers: they are for the VMM.
+unsafe impl Sync for Note {}
+
 #[used]
 #[unsafe(link_section = ".note.trapgate")]
 static NOTE: Note = Note {
@@ -145,10 +146,10 @@ static NOTE: Note = Note {
     hardened_syscall32: entry::syscall32::hardened_syscall_32,
     hardened_sysenter: entry::sysenter::hardened_sysenter,
     hardened_idt: &idt::HARDENED_IDT,
-    entry_start: unsafe { &__entry_start },
-    entry_end: unsafe { &__entry_end },
-    sites_start: unsafe { &__sites_start },
-    sites_end: unsafe { &__sites_end },
-    untrain_page: unsafe { &__untrain_page },
-    untrain_alias: unsafe { &__untrain_alias },
+    entry_start: &raw const __entry_start,
+    entry_end: &raw const __entry_end,
+    sites_start: &raw const __sites_start,
+    sites_end: &raw const __sites_end,
+    untrain_page: &raw const __untrain_page,
+    untrain_alias: &raw const __untrain_alias,
 };

@@ -6,6 +6,7 @@
 use crate::config::Stdio;
 use crate::doors::{self, Delivery, Door, Instruction, Mode};
 use crate::kvm::{Kind, Maker, vm};
+use crate::mitigation::linux::Host;
 use crate::sandbox::{End, Outcome, Sandbox};
 use crate::stats::Stats;
 use crate::{ByteSize, Error, Mitigations, job, report};
@@ -290,17 +291,6 @@ fn cpu() -> Cpu {
         family: if family == 15 { 15 + (signature >> 20 & 0xff) } else { family },
         model: if extended { model | signature >> 12 & 0xf0 } else { model },
         stepping: signature & 0xf,
-        mitigations: mitigations(),
+        mitigations: Host::read().vulnerabilities,
     }
-}
-
-fn mitigations() -> BTreeMap<String, String> {
-    let directory = Path::new("/sys/devices/system/cpu/vulnerabilities");
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    entries
-        .filter_map(|entry| {
-            let state = fs::read_to_string(entry.path()).ok()?;
-            Some((entry.file_name().to_string_lossy().into_owned(), state.trim().to_owned()))
-        })
-        .collect()
 }

@@ -179,7 +179,9 @@ fn describe(image: &[u8]) -> Result<Described, object::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use iced_x86::{Decoder, DecoderOptions, Formatter, GasFormatter, Mnemonic};
     use trapgate_abi::kernel_note::NAME;
+    use trapgate_abi::mitigation::{Step, keep};
 
     #[test]
     fn no_piece_is_both_written_and_executed() {
@@ -199,5 +201,86 @@ mod tests {
         let error = Kernel::load(&image, &ram).err().unwrap().to_string();
         assert!(error.contains("ABI version"), "{error}");
         assert!(Kernel::load(&[], &ram).is_err());
+    }
+
+    fn hardened(keep: u64) -> (GuestRam, Result<Kernel, Error>) {
+        let ram = GuestRam::new(4 << 20).unwrap();
+        let mut kernel = Kernel::load(IMAGE, &ram).unwrap();
+        let result = kernel.harden(&ram, &Hardening { keep, pti: false });
+        (ram, result.map(|()| kernel))
+    }
+
+    /// The mnemonics from the door of SYSCALL on, up to its way back.
+    fn door(ram: &GuestRam, kernel: &Kernel) -> Vec<(Mnemonic, String)> {
+        let mut code = [0; 1024];
+        let at = kernel.note.syscall64;
+        ram.read(at - KERNEL_BASE, &mut code).unwrap();
+        let mut formatter = GasFormatter::new();
+        let decoder = Decoder::with_ip(64, &code, at, DecoderOptions::NONE);
+        let instructions = decoder.into_iter().map(|instruction| {
+            let mut text = String::new();
+            formatter.format(&instruction, &mut text);
+            (instruction.mnemonic(), text)
+        });
+        let mut all: Vec<_> = instructions.collect();
+        let end = all.iter().position(|(mnemonic, _)| *mnemonic == Mnemonic::Sysretq);
+        all.truncate(end.expect("it returns") + 1);
+        all
+    }
+
+    #[test]
+    fn a_hardened_door_has_the_chosen_steps_and_no_other() {
+        let marks = |keep: u64| {
+            let (ram, kernel) = hardened(keep);
+            let door = door(&ram, &kernel.unwrap());
+            let count = |mnemonic| door.iter().filter(|(found, _)| *found == mnemonic).count();
+            let tables = door.iter().filter(|(_, text)| text.ends_with(",%cr3")).count();
+            let of_gs = |what| door.iter().any(|(found, _)| *found == what);
+            (tables, count(Mnemonic::Wrmsr), count(Mnemonic::Rdtsc), of_gs(Mnemonic::Verw))
+        };
+        let steps = Step::ALL.iter().map(|step| step.bit());
+        assert_eq!(marks(keep::NO_RETPOLINE), (0, 0, 0, false));
+        assert_eq!(marks(keep::NO_RETPOLINE | Step::Pti.bit()), (2, 0, 0, false));
+        assert_eq!(marks(keep::NO_RETPOLINE | Step::Ibrs.bit()), (0, 2, 0, false));
+        assert_eq!(marks(keep::NO_RETPOLINE | Step::KstackOffset.bit()), (0, 0, 1, false));
+        assert_eq!(marks(keep::NO_RETPOLINE | Step::Verw.bit()), (0, 0, 0, true));
+        assert_eq!(marks(steps.sum()), (2, 2, 1, true));
+    }
+
+    #[test]
+    fn a_plain_door_has_no_step_and_no_nop() {
+        let ram = GuestRam::new(4 << 20).unwrap();
+        let kernel = Kernel::load(IMAGE, &ram).unwrap();
+        for (mnemonic, text) in door(&ram, &kernel) {
+            let step = [Mnemonic::Nop, Mnemonic::Wrmsr, Mnemonic::Rdtsc, Mnemonic::Verw];
+            assert!(!step.contains(&mnemonic) && !text.contains("cr3"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_table_of_sites_that_is_none_is_refused() {
+        type Change = fn(&mut KernelNote);
+        let changes: [(&str, Change); 9] = [
+            ("it ends in the middle of a row", |note| note.sites_end -= 8),
+            ("it begins in the middle of a row", |note| note.sites_start += 8),
+            ("it is beyond the image", |note| note.sites_end = u64::MAX),
+            ("it is empty", |note| note.sites_end = note.sites_start),
+            ("its rows are shifted", |note| {
+                note.sites_start += 8;
+                note.sites_end -= 16;
+            }),
+            ("the entry's code is not on pages", |note| note.entry_start += 16),
+            ("the entry's code is elsewhere", |note| note.entry_start = 0),
+            ("the IDT is elsewhere", |note| note.hardened_idt = !(PAGE_SIZE - 1)),
+            ("the second mapping is over the image", |note| note.untrain_alias = note.entry_start),
+        ];
+        for (what, change) in changes {
+            let ram = GuestRam::new(4 << 20).unwrap();
+            let mut kernel = Kernel::load(IMAGE, &ram).unwrap();
+            change(&mut kernel.note);
+            let hardening = Hardening { keep: keep::ALL, pti: true };
+            assert!(kernel.harden(&ram, &hardening).is_err(), "{what}");
+        }
+        assert!(hardened(keep::ALL).1.is_ok());
     }
 }

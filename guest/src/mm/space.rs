@@ -136,8 +136,8 @@ impl AddressSpace {
     /// ENOMEM, if the regions do not fit: never, with what the VMM sends.
     #[allow(unsafe_code, reason = "takes over the page tables")]
     pub fn from_boot_info(boot: &BootInfo) -> Result<Self, Errno> {
-        // SAFETY: the VMM built these tables, and hands them over once.
         let isolated = boot.features & feature::PTI != 0;
+        // SAFETY: the VMM built these tables, and hands them over once.
         let tables = unsafe { PageTables::new(boot.page_table, isolated) };
         let mut vmas = VmaMap::with_capacity(USUAL_MAPPINGS);
         for region in &boot.regions[..boot.region_count as usize] {
