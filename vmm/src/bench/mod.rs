@@ -44,6 +44,8 @@ pub mod table;
 pub mod units;
 mod where_time_goes;
 
+use crate::mitigation::linux::Host;
+use crate::mitigation::{GuestCpu, Mitigations, Unavailable};
 pub use read::{ReadError, read};
 use record::{Group, Method, Report};
 use thiserror::Error;
@@ -69,6 +71,8 @@ pub struct Options {
     pub batch: u64,
     /// Samples of each start.
     pub starts: u64,
+    /// The mitigation steps that doors are measured with, beside plain ones.
+    pub mitigations: Choice,
     /// A look and no result: fewer samples are no reason for a note.
     pub quick: bool,
     /// Whether to count instructions.
@@ -83,9 +87,28 @@ impl Default for Options {
             warm_up: 500,
             batch: 1000,
             starts: 1000,
+            mitigations: Choice::default(),
             quick: false,
             counted: false,
         }
+    }
+}
+
+/// Mitigation steps, as a difference from what Linux chooses on this CPU.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Choice {
+    /// Steps that are on in any case.
+    pub with: Mitigations,
+    /// Steps that are off in any case.
+    pub without: Mitigations,
+}
+
+impl Choice {
+    /// The steps. What Linux chooses and `cpu` has not is left out.
+    fn chosen(self, cpu: &GuestCpu) -> Result<Mitigations, Error> {
+        self.with.iter().try_for_each(|step| cpu.check(step))?;
+        let linux = Mitigations::linux_default(&Host::read()).available(cpu);
+        Ok(linux.iter().chain(self.with.iter()).filter(|&step| !self.without.has(step)).collect())
     }
 }
 
@@ -112,6 +135,9 @@ pub enum Error {
         /// The most that may be.
         most: u64,
     },
+    /// A mitigation step that was asked for.
+    #[error(transparent)]
+    Step(#[from] Unavailable),
     /// No sandbox can be run.
     #[error(transparent)]
     Sandbox(#[from] crate::Error),

@@ -7,7 +7,7 @@
 
 use crate::sandbox::Running;
 use crate::stats::Stats;
-use crate::{ByteSize, End, Error, Outcome, Sandbox, Stdio, affinity, report};
+use crate::{Builder, ByteSize, End, Error, Outcome, Stdio, affinity, report};
 use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -99,28 +99,17 @@ fn host(what: &'static str) -> impl Fn(io::Error) -> ProbeError {
 }
 
 impl Probe {
-    /// Starts one in a sandbox, on one of the host's CPUs.
+    /// Starts one in the sandbox that `builder` describes but for the program
+    /// and its standard files.
     ///
     /// # Errors
     /// [`ProbeError`].
-    pub fn in_sandbox(width: Width, cpu: usize) -> Result<Probe, ProbeError> {
-        Probe::in_stamped_sandbox(width, cpu, 0)
-    }
-
-    /// The same, with the first `stamps` calls by 64-bit SYSCALL stamped:
-    /// [`Probe::finish_stamped`].
-    ///
-    /// # Errors
-    /// [`ProbeError`].
-    pub fn in_stamped_sandbox(width: Width, cpu: usize, stamps: u64) -> Result<Probe, ProbeError> {
+    pub fn in_sandbox(width: Width, builder: Builder) -> Result<Probe, ProbeError> {
         let (stdin, input) = io::pipe().map_err(host("pipe"))?;
         let (output, stdout) = io::pipe().map_err(host("pipe"))?;
-        let sandbox = Sandbox::builder()
+        let sandbox = builder
             .program_bytes("bench-probe", width.program())
             .memory(MEMORY)
-            .cpu(cpu)
-            .detailed_stats(true)
-            .stamps(stamps)
             .stdin(Stdio::Fd(stdin.into()))
             .stdout(Stdio::Fd(stdout.into()))
             .stderr(Stdio::Fd(sink()?.into()))

@@ -11,9 +11,10 @@ use super::probe::{Answer, Probe, ProbeError, Width};
 use super::record::{Counted, Delivery, Group, Measurement, Place};
 use super::stats::{Samples, timed};
 use super::{Error, Options, Progress, clock, explain};
-use crate::affinity;
 use crate::doors::{self, Door, Instruction, Mode};
+use crate::mitigation::{GuestCpu, Mitigations, Step};
 use crate::stats::Stats;
+use crate::{Sandbox, affinity};
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 use trapgate_abi::bench::{Command, Operation, USE_RDTSCP};
@@ -103,14 +104,43 @@ pub fn measure(
     // Not the first: that one gets most of the host's interrupts.
     let cpu = cpus.last().copied().unwrap_or(0);
     let mut measurements = Vec::new();
+    let plain = |item| Run {
+        item,
+        options,
+        environment,
+        cpu,
+        tsc_khz,
+        steps: Mitigations::NONE,
+        budget: BUDGET,
+    };
     for item in ITEMS.iter().filter(|item| item.group == group) {
-        if progress.stopped() {
-            break;
+        if !progress.stopped() {
+            measurements.extend(plain(item).measure(progress)?);
         }
-        let run = Run { item, options, environment, cpu, tsc_khz };
-        measurements.extend(run.measure(progress)?);
+    }
+    let doors = ITEMS.iter().filter(|item| item.group == group && item.door.is_some());
+    for item in doors {
+        for (steps, budget) in variants(options)? {
+            if !progress.stopped() {
+                let run = Run { steps, budget, ..plain(item) };
+                measurements.extend(run.measure_hardened(&measurements, progress)?);
+            }
+        }
     }
     Ok(measurements)
+}
+
+/// The sets of mitigation steps that doors are measured with: those that were
+/// chosen, and each alone, with the time that their samples may take.
+fn variants(options: &Options) -> Result<Vec<(Mitigations, Duration)>, Error> {
+    let cpu = GuestCpu::of_this_host()?;
+    let chosen = options.mitigations.chosen(&cpu)?;
+    let each = Step::ALL.into_iter().filter(|&step| cpu.check(step).is_ok());
+    let alone = each.map(|step| (Mitigations::NONE.with(step), BUDGET / 5));
+    let chosen = (!chosen.is_empty()).then_some((chosen, BUDGET));
+    // A quick look is at the doors.
+    let alone = alone.filter(|_| !options.quick);
+    Ok(chosen.into_iter().chain(alone).collect())
 }
 
 /// One item on its way.
@@ -120,6 +150,10 @@ struct Run<'a> {
     environment: &'a Environment,
     cpu: usize,
     tsc_khz: NonZeroU64,
+    /// On the kernel's way in and out.
+    steps: Mitigations,
+    /// Time that the samples may take in one place.
+    budget: Duration,
 }
 
 /// One of the two probes, with what it has answered.
@@ -162,9 +196,46 @@ impl Run<'_> {
         Ok([self.measurement(guest), self.measurement(host)])
     }
 
+    /// A door with the steps on, beside nothing: what they add to the plain one
+    /// among `others` is told.
+    fn measure_hardened(
+        &self,
+        others: &[Measurement],
+        progress: &mut dyn Progress,
+    ) -> Result<Option<Measurement>, Error> {
+        let door = self.item.door.map(|door| door.to_string()).unwrap_or_default();
+        if matches!(self.environment.doors.get(&door), Some(Delivery::Absent { .. })) {
+            return Ok(None);
+        }
+        let rounds = self.options.samples.div_ceil(CHUNK);
+        progress.begin(&format!("{door} with {}", self.steps), rounds);
+        let mut side = self.side(Place::Guest)?;
+        for round in 0..rounds {
+            if !progress.stopped() {
+                self.chunk(&mut side, round == 0)?;
+            }
+            progress.advance();
+        }
+        if !progress.stopped() {
+            self.cross_check(&mut side)?;
+        }
+        self.finish(&mut side);
+        let names: Vec<_> = self.steps.iter().map(Step::name).collect();
+        let mut measurement = self.measurement(&mut side);
+        let plain = others.iter().find(|other| other.id == measurement.id);
+        let median = |one: &Measurement| one.timed.as_ref().map(|timed| timed.ns.subtracted.median);
+        if let (Some(with), Some(without)) = (median(&measurement), plain.and_then(median)) {
+            measurement.notes.push(format!("adds {:.1} ns to {without:.1} ns", with - without));
+        }
+        Ok(Some(measurement.with(&names)))
+    }
+
     fn side(&self, place: Place) -> Result<Side, Error> {
         let probe = match place {
-            Place::Guest => Probe::in_sandbox(self.item.width, self.cpu),
+            Place::Guest => {
+                let sandbox = Sandbox::builder().cpu(self.cpu).detailed_stats(true);
+                Probe::in_sandbox(self.item.width, sandbox.mitigations(self.steps))
+            }
             Place::Host => Probe::as_process(self.item.width, self.cpu),
         };
         let mut side = Side {
@@ -208,7 +279,7 @@ impl Run<'_> {
     /// Some more samples, if there is time for them.
     fn chunk(&self, side: &mut Side, first: bool) -> Result<(), Error> {
         let taken = side.samples.ticks.len() as u64;
-        if side.used > BUDGET || taken >= self.options.samples {
+        if side.used > self.budget || taken >= self.options.samples {
             return Ok(());
         }
         let warm_up = if first { self.options.warm_up } else { REWARM };

@@ -7,10 +7,10 @@
 //! themselves cost is the difference.
 
 use super::probe::{Answer, Probe, ProbeError, Width};
-use crate::Error;
 use crate::doors::Delivery;
 use crate::job::Sample;
 use crate::kvm::Kind;
+use crate::{Error, Sandbox};
 use serde::Serialize;
 use trapgate_abi::bench::{Command, MAX_SAMPLES, Operation, USE_RDTSCP};
 use trapgate_abi::stamps::{MAX_RECORDS, Record};
@@ -73,8 +73,9 @@ pub fn measure(options: &Options) -> Result<Steps, ProbeError> {
                    point whose steps are stamped";
         return Ok(Steps::nothing(Delivery::Absent { why: why.to_owned() }));
     }
-    let mut stamped = Probe::in_stamped_sandbox(Width::W64, cpu, stamps)?;
-    let mut plain = Probe::in_sandbox(Width::W64, cpu)?;
+    let sandbox = || Sandbox::builder().cpu(cpu);
+    let mut stamped = Probe::in_sandbox(Width::W64, sandbox().stamps(stamps))?;
+    let mut plain = Probe::in_sandbox(Width::W64, sandbox())?;
     let mut steps = Steps::nothing(Delivery::Native);
     for warm_up in std::iter::once(warm_up).chain(std::iter::repeat(0)) {
         let left = samples - steps.stamped.len() as u64;

@@ -17,6 +17,7 @@ use trapgate::bench::gate::{self, Limit};
 use trapgate::bench::record::{Group, Report};
 use trapgate::bench::{self, MOST_SAMPLES, Options, compare, table};
 use trapgate::error::status;
+use trapgate::mitigation::Mitigations;
 
 /// A figure is worse than the baseline allows.
 const REGRESSION: u8 = 3;
@@ -60,6 +61,13 @@ pub(crate) struct Args {
     /// Count guest instructions too, by single steps
     #[arg(long)]
     count: bool,
+    /// Measure doors also with these mitigation steps on, and with what Linux
+    /// chooses on this CPU (docs/mitigations.md lists them)
+    #[arg(long, value_name = "STEPS", default_value_t = Mitigations::NONE)]
+    with: Mitigations,
+    /// Leave these steps out of what Linux chooses
+    #[arg(long, value_name = "STEPS", default_value_t = Mitigations::NONE)]
+    without: Mitigations,
     #[command(flatten)]
     output: Formats,
     #[command(flatten)]
@@ -178,6 +186,7 @@ impl Args {
             warm_up: self.warm_up.unwrap_or(whole.warm_up),
             batch: self.batch.unwrap_or(whole.batch),
             starts: self.starts.unwrap_or(whole.starts / part),
+            mitigations: bench::Choice { with: self.with, without: self.without },
             quick: self.quick,
             counted: self.count,
         }
