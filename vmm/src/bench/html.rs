@@ -134,7 +134,7 @@ fn row(one: &Measurement) -> RowView {
         wall: wall.map_or_else(|| "-".to_owned(), units::time),
         instructions: units::optional_count(counted.and_then(|counted| counted.instructions)),
         exits: units::optional_count(counted.and_then(|counted| counted.exits)),
-        remarks: one.notes.iter().cloned().chain(timed.and_then(table::outliers)).collect(),
+        remarks: one.notes.iter().cloned().chain(table::outliers(timed.into_iter())).collect(),
     }
 }
 

@@ -4,7 +4,7 @@
 //! them out where they are of no use.
 
 use super::environment::Environment;
-use super::record::{Delivery, Group, Measurement, Report};
+use super::record::{Delivery, Group, Measurement, Place, Report, Timed};
 use super::units;
 use anstyle::{AnsiColor, Style};
 use tabled::builder::Builder;
@@ -27,9 +27,16 @@ pub fn text(report: &Report) -> String {
         let of_group = |one: &&Measurement| one.group == group;
         let measurements: Vec<_> = report.measurements.iter().filter(of_group).collect();
         if !measurements.is_empty() {
+            let (hardened, plain): (Vec<_>, Vec<_>) =
+                measurements.into_iter().partition(|one| !one.with.is_empty());
             out += &format!("\n{HEAD}{}{HEAD:#}\n", group.title());
-            out += &figures(&measurements);
-            out += &remarks(&measurements);
+            out += &figures(&plain);
+            out += &remarks(&plain);
+            if !hardened.is_empty() {
+                let title = "What mitigation steps add to the plain doors (median)";
+                out += &format!("\n{HEAD}{title}{HEAD:#}\n");
+                out += &added(&hardened, &plain);
+            }
         }
     }
     if !report.notes.is_empty() {
@@ -76,7 +83,8 @@ fn figures(measurements: &[&Measurement]) -> String {
                 row.push(units::time(ns.min));
                 row.push(format!("{HEAD}{}{HEAD:#}", units::time(ns.median)));
                 row.extend([ns.p90, ns.p99, ns.max].map(units::time));
-                row.push(timed.wall_ns.map_or_else(|| "-".to_owned(), units::time));
+                let batched = timed.batched_ticks.map(|ticks| ticks * ns_of_tick(timed));
+                row.push(batched.map_or_else(|| "-".to_owned(), units::time));
             }
         }
         let counted = one.counted.as_ref();
@@ -98,13 +106,60 @@ fn figures(measurements: &[&Measurement]) -> String {
     align(&header, rows.into_iter().map(kept).collect(), texts - 1)
 }
 
-/// What is said below the figures: pieces of times, outliers, reasons, notes.
+/// Doors in columns, sets of steps in rows: by how much the median grew, and
+/// how many instructions more there are.
+fn added(hardened: &[&Measurement], plain: &[&Measurement]) -> String {
+    let mut doors: Vec<String> = Vec::new();
+    let mut sets: Vec<String> = Vec::new();
+    let door = |one: &Measurement| Measurement { with: Vec::new(), ..one.clone() }.label();
+    for one in hardened {
+        let (door, set) = (door(one), one.with.join(" + "));
+        if !doors.contains(&door) {
+            doors.push(door);
+        }
+        if !sets.contains(&set) {
+            sets.push(set);
+        }
+    }
+    let cell = |set: &String, name: &String| {
+        let with = hardened.iter().find(|one| one.with.join(" + ") == *set && door(one) == *name);
+        let without = plain.iter().find(|one| one.label() == *name && one.place == Place::Guest);
+        let (Some(with), Some(without)) = (with, without) else { return "-".to_owned() };
+        let median = |one: &Measurement| one.timed.as_ref().map(|timed| timed.ns.subtracted.median);
+        let time = match (median(with), median(without)) {
+            (Some(with), Some(without)) => units::time(with - without),
+            _ => "-".to_owned(),
+        };
+        let count = |one: &Measurement| one.counted.as_ref()?.instructions;
+        match (count(with), count(without)) {
+            (Some(with), Some(without)) => format!("{time}, {:+} instr.", with - without),
+            _ => time,
+        }
+    };
+    let rows = sets.iter().map(|set| {
+        let cells = doors.iter().map(|door| cell(set, door));
+        std::iter::once(set.clone()).chain(cells).collect()
+    });
+    let header: Vec<&str> = std::iter::once("").chain(doors.iter().map(String::as_str)).collect();
+    align(&header, rows.collect(), 0)
+}
+
+/// What is said below the figures: reasons and notes, each once with whom it is
+/// about; pieces of times; and outliers.
 fn remarks(measurements: &[&Measurement]) -> String {
-    let mut out = String::new();
+    let mut said: Vec<(String, Vec<String>)> = Vec::new();
+    let mut say = |what: String, about: &Measurement| {
+        let name = format!("{} ({})", about.label(), about.place);
+        match said.iter_mut().find(|(known, _)| *known == what) {
+            Some((_, names)) => names.push(name),
+            None => said.push((what, vec![name])),
+        }
+    };
     for one in measurements {
-        let name = format!("{} ({})", one.label(), one.place);
-        if let Some(reason) = one.delivery.as_ref().and_then(Delivery::why) {
-            out += &format!("  {name}: {reason}\n");
+        if let Some(delivery) = &one.delivery
+            && let Some(why) = delivery.why()
+        {
+            say(format!("{}: {why}", delivery.word()), one);
         }
         if !one.steps.is_empty() {
             let whole: f64 = one.steps.iter().map(|step| step.ns).sum();
@@ -112,38 +167,55 @@ fn remarks(measurements: &[&Measurement]) -> String {
                 let share = if whole > 0.0 { step.ns / whole * 100.0 } else { 0.0 };
                 format!("{} {} ({share:.0} %)", step.name, units::time(step.ns))
             });
-            out += &format!("  {name}, pieces: {}\n", steps.collect::<Vec<_>>().join(", "));
-        }
-        if let Some(line) = one.timed.as_ref().and_then(outliers) {
-            out += &format!("  {FAINT}{name}: {line}{FAINT:#}\n");
+            say(format!("pieces: {}", steps.collect::<Vec<_>>().join(", ")), one);
         }
         for note in &one.notes {
-            out += &format!("  {name}: {note}\n");
+            say(note.clone(), one);
         }
+    }
+    let mut out = String::new();
+    for (what, names) in said {
+        out += &format!("  {}\n    {what}\n", names.join("; "));
+    }
+    if let Some(line) = outliers(measurements.iter().filter_map(|one| one.timed.as_ref())) {
+        out += &format!("  {FAINT}{line}{FAINT:#}\n");
     }
     out
 }
 
-/// The outliers in one line, if there are any.
-pub(super) fn outliers(timed: &super::record::Timed) -> Option<String> {
-    let outliers = &timed.outliers;
-    let kinds = [
-        ("interrupted", outliers.interrupt),
-        ("migrated", outliers.migration),
-        ("by exits", outliers.exit),
-        ("unexplained", outliers.unexplained),
+/// Nanoseconds of a tick.
+fn ns_of_tick(timed: &Timed) -> f64 {
+    if timed.ticks.raw.max > 0.0 { timed.ns.raw.max / timed.ticks.raw.max } else { 0.0 }
+}
+
+/// The outliers of several measurements in one line, if there are any.
+pub(super) fn outliers<'a>(all: impl Iterator<Item = &'a Timed>) -> Option<String> {
+    let mut kinds = [
+        ("interrupted", 0, 0.0),
+        ("migrated", 0, 0.0),
+        ("by exits", 0, 0.0),
+        ("unexplained", 0, 0.0),
     ];
-    let all: u64 = kinds.iter().map(|(_, kind)| kind.count).sum();
+    let mut samples = 0;
+    for timed in all {
+        samples += timed.samples;
+        let found = &timed.outliers;
+        let counts = [found.interrupt, found.migration, found.exit, found.unexplained];
+        for ((_, count, largest), found) in kinds.iter_mut().zip(counts) {
+            *count += found.count;
+            *largest = f64::max(*largest, found.largest_ticks as f64 * ns_of_tick(timed));
+        }
+    }
+    let all: u64 = kinds.iter().map(|(_, count, _)| count).sum();
     if all == 0 {
         return None;
     }
-    let ns_of_tick = timed.ns.raw.max / timed.ticks.raw.max;
-    let parts = kinds.iter().filter(|(_, kind)| kind.count > 0).map(|(name, kind)| {
-        let largest = units::time(kind.largest_ticks as f64 * ns_of_tick);
-        format!("{} {name} (up to {largest})", kind.count)
-    });
+    let parts = kinds
+        .iter()
+        .filter(|(_, count, _)| *count > 0)
+        .map(|(name, count, largest)| format!("{count} {name} (up to {})", units::time(*largest)));
     let parts = parts.collect::<Vec<_>>().join(", ");
-    Some(format!("{all} outliers of {} samples: {parts}", timed.samples))
+    Some(format!("{all} outliers of {samples} samples, in all figures: {parts}"))
 }
 
 /// Rows under a header, in columns: the first `texts` + 1 to the left, the
@@ -181,12 +253,12 @@ mod tests {
         let text = plain(&sample::report());
         for part in [
             "trapgate 0.1.0 on Linux 6.12.0, AMD EPYC 0000 <sample>, KVM: SVM (AMD), TSC 3000 MHz",
-            "SYSCALL, 64-bit + ibpb",
+            "ibpb  1.25 us, +1925 instr.",
             "trapped",
             "absent",
             "#UD on CPUs of this maker",
             "user to entry 11.0 ns (28 %)",
-            "4 outliers of 10000 samples: 1 interrupted",
+            "4 outliers of 10000 samples, in all figures: 1 interrupted",
         ] {
             assert!(text.contains(part), "no {part:?} in\n{text}");
         }
