@@ -86,7 +86,7 @@ impl Default for Options {
             samples: ENOUGH_SAMPLES,
             warm_up: 500,
             batch: 1000,
-            starts: 1000,
+            starts: 300,
             mitigations: Choice::default(),
             quick: false,
             counted: false,

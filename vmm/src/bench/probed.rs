@@ -25,16 +25,20 @@ const CHUNK: u64 = 500;
 const REWARM: u64 = 20;
 /// Time that the samples of one measurement may take in one place. A door that
 /// is trapped costs so much that 10,000 samples would take minutes.
-const BUDGET: Duration = Duration::from_millis(500);
+const BUDGET: Duration = Duration::from_millis(250);
+/// The same of a quick run.
+const QUICK: Duration = Duration::from_millis(15);
 /// The loop that cross-checks takes at least this long, so that the wall clock
 /// sees it.
 const LOOP: Duration = Duration::from_millis(2);
+/// And has at least so many calls, where one takes long.
+const LEAST_CALLS: u64 = 20;
 /// How often that loop runs; the least disturbed counts.
 const LOOPS: usize = 3;
 /// Calls whose exits are counted.
-const COUNTED_CALLS: u64 = 100;
+const COUNTED_CALLS: u64 = 20;
 /// Runs whose exits are counted; the least disturbed counts.
-const COUNTED_RUNS: usize = 3;
+const COUNTED_RUNS: usize = 2;
 
 /// Something that the probe measures.
 struct Item {
@@ -111,7 +115,7 @@ pub fn measure(
         cpu,
         tsc_khz,
         steps: Mitigations::NONE,
-        budget: BUDGET,
+        budget: if options.quick { QUICK } else { BUDGET },
     };
     for item in ITEMS.iter().filter(|item| item.group == group) {
         if !progress.stopped() {
@@ -137,7 +141,8 @@ fn variants(options: &Options) -> Result<Vec<(Mitigations, Duration)>, Error> {
     let chosen = options.mitigations.chosen(&cpu)?;
     let each = Step::ALL.into_iter().filter(|&step| cpu.check(step).is_ok());
     let alone = each.map(|step| (Mitigations::NONE.with(step), BUDGET / 5));
-    let chosen = (!chosen.is_empty()).then_some((chosen, BUDGET));
+    let budget = if options.quick { QUICK } else { BUDGET };
+    let chosen = (!chosen.is_empty()).then_some((chosen, budget));
     // A quick look is at the doors.
     let alone = alone.filter(|_| !options.quick);
     Ok(chosen.into_iter().chain(alone).collect())
@@ -190,7 +195,8 @@ impl Run<'_> {
             self.finish(side);
         }
         let [guest, host] = &mut sides;
-        if !guest.samples.ticks.is_empty() && !progress.stopped() {
+        let figures = !guest.samples.ticks.is_empty() && !progress.stopped();
+        if figures && !self.options.quick {
             guest.counted = self.exits()?;
         }
         Ok([self.measurement(guest), self.measurement(host)])
@@ -215,9 +221,6 @@ impl Run<'_> {
                 self.chunk(&mut side, round == 0)?;
             }
             progress.advance();
-        }
-        if !progress.stopped() {
-            self.cross_check(&mut side)?;
         }
         self.finish(&mut side);
         let names: Vec<_> = self.steps.iter().map(Step::name).collect();
@@ -310,10 +313,12 @@ impl Run<'_> {
             };
             let enough = LOOP.as_nanos() as f64 / median.max(1.0);
             // A call that takes long needs fewer.
-            calls = if enough < 100.0 { 100 } else { calls.max(enough as u64).min(1 << 20) };
+            let slow = enough < calls as f64;
+            calls =
+                if slow { LEAST_CALLS.max(enough as u64) } else { (enough as u64).min(1 << 20) };
         }
         let mut least: Option<(u64, u64, Duration)> = None;
-        for _ in 0..LOOPS {
+        for _ in 0..if self.options.quick { 1 } else { LOOPS } {
             let Some(answer) = self.ask(side, &self.command(0, REWARM, calls))? else {
                 return Ok(());
             };
@@ -370,7 +375,7 @@ impl Run<'_> {
     fn exits(&self) -> Result<Option<Counted>, Error> {
         let least = |calls: u64| -> Result<Option<u64>, Error> {
             let mut least = None;
-            for _ in 0..COUNTED_RUNS {
+            for _ in 0..if self.options.quick { 1 } else { COUNTED_RUNS } {
                 let mut side = self.side(Place::Guest)?;
                 if self.ask(&mut side, &self.command(0, REWARM + calls, 0))?.is_none() {
                     return Ok(None);

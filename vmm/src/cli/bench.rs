@@ -52,7 +52,7 @@ pub(crate) struct Args {
     /// Calls of the loop that cross-checks the samples [default: 1000]
     #[arg(long, value_name = "N", value_parser = count())]
     batch: Option<u64>,
-    /// Samples of each start [default: 1000]
+    /// Samples of each start [default: 300]
     #[arg(long, value_name = "N", value_parser = count())]
     starts: Option<u64>,
     /// A look and no result: a twentieth of the samples
