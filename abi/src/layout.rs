@@ -80,32 +80,36 @@ pub mod percpu {
     pub const NMI_STACK: u64 = 0x8000;
     /// Stack for #MC, one page.
     pub const MACHINE_CHECK_STACK: u64 = 0xa000;
+    /// Stack for #DB, one page.
+    pub const DEBUG_STACK: u64 = 0xc000;
     /// The kernel's own block: GS points here in ring 0.
-    pub const BLOCK: u64 = 0xc000;
+    pub const BLOCK: u64 = 0xd000;
     /// [`crate::counters::Counters`], which the VMM reads.
-    pub const COUNTERS: u64 = 0xd000;
+    pub const COUNTERS: u64 = 0xe000;
     /// [`crate::stamps::Stamping`], in the counters' page.
     pub const STAMPING: u64 = COUNTERS + 0x800;
     /// The page of [`crate::hypercall`] requests and replies.
-    pub const HOST_CALL: u64 = 0xe000;
+    pub const HOST_CALL: u64 = 0xf000;
 
     /// The mapped ranges, for whoever builds page tables.
-    pub const MAPPED: [(u64, u64); 5] = [
+    pub const MAPPED: [(u64, u64); 6] = [
         (STACK, STACK_TOP),
         (DOUBLE_FAULT_STACK, DOUBLE_FAULT_STACK + 0x1000),
         (NMI_STACK, NMI_STACK + 0x1000),
         (MACHINE_CHECK_STACK, MACHINE_CHECK_STACK + 0x1000),
+        (DEBUG_STACK, DEBUG_STACK + 0x1000),
         (BLOCK, HOST_CALL + 0x1000),
     ];
 
     /// What of it an entry needs before it has changed page tables: the end of
     /// the kernel stack, which takes the frame, the other stacks, and the block
     /// with GDT and TSS.
-    pub const ENTRY: [(u64, u64); 5] = [
+    pub const ENTRY: [(u64, u64); 6] = [
         (STACK_TOP - 0x1000, STACK_TOP),
         (DOUBLE_FAULT_STACK, DOUBLE_FAULT_STACK + 0x1000),
         (NMI_STACK, NMI_STACK + 0x1000),
         (MACHINE_CHECK_STACK, MACHINE_CHECK_STACK + 0x1000),
+        (DEBUG_STACK, DEBUG_STACK + 0x1000),
         (BLOCK, BLOCK + 0x1000),
     ];
 }

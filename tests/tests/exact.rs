@@ -84,15 +84,6 @@ fn returns_far() -> bool {
     right
 }
 
-/// Whether single steps over a door come where they should here.
-fn steps_over(program: &str, door: &str) -> bool {
-    let right = place() != Place::Intel || (program, door) != ("step", "syscall");
-    if !right {
-        skip("a single step over SYSCALL, because Bochs makes it in ring 0, at the entry");
-    }
-    right
-}
-
 /// What every door of 32-bit code must do.
 macro_rules! doors_of_32_bit_code {
     ($($module:ident $door:literal;)*) => {$(
@@ -222,7 +213,7 @@ macro_rules! instructions {
             #[test]
             fn a_single_step_over_it_stops_behind_the_next_instruction() {
                 needs_kvm!();
-                if can($program, $door) && steps_over($step, $door) {
+                if can($program, $door) {
                     dies($step, &[$door], SIGTRAP);
                 }
             }

@@ -13,6 +13,8 @@ pub mod ist {
     pub const NMI: u8 = 2;
     /// #MC: as NMI.
     pub const MACHINE_CHECK: u8 = 3;
+    /// #DB: as NMI, if a CPU does not mask the program's trap flag at once.
+    pub const DEBUG: u8 = 4;
 }
 
 /// A pseudo-descriptor, as LGDT and LIDT read it in 64-bit mode; LIDT in 32-bit
@@ -57,6 +59,7 @@ pub const fn tss(area: u64) -> Tss {
     stacks[ist::DOUBLE_FAULT as usize - 1] = area + percpu::DOUBLE_FAULT_STACK + 0x1000;
     stacks[ist::NMI as usize - 1] = area + percpu::NMI_STACK + 0x1000;
     stacks[ist::MACHINE_CHECK as usize - 1] = area + percpu::MACHINE_CHECK_STACK + 0x1000;
+    stacks[ist::DEBUG as usize - 1] = area + percpu::DEBUG_STACK + 0x1000;
     Tss {
         reserved0: 0,
         rsp: [area + percpu::STACK_TOP, 0, 0],
@@ -95,6 +98,7 @@ mod tests {
         assert_eq!(ist[0], area + 0x7000);
         assert_eq!(ist[1], area + 0x9000);
         assert_eq!(ist[2], area + 0xb000);
+        assert_eq!(ist[3], area + 0xd000);
         assert!(usize::from(io) >= size_of::<Tss>());
     }
 

@@ -56,6 +56,7 @@ pub const fn table(stubs: u64) -> Idt {
             vector::DF => ist::DOUBLE_FAULT,
             vector::NMI => ist::NMI,
             vector::MC => ist::MACHINE_CHECK,
+            vector::DB => ist::DEBUG,
             _ => 0,
         };
         let dpl = match number as u8 {

@@ -117,3 +117,19 @@ pub unsafe extern "C" fn hardened_sysenter() -> ! {
         leave::hardened_return_to_compat
     )
 }
+
+unsafe extern "C" {
+    // The labels behind the last instruction that runs with the user's flags.
+    static sysenter_flags_are_ours: u8;
+    static hardened_sysenter_flags_are_ours: u8;
+}
+
+/// Whether the instruction at `rip` runs with the flags of the program that
+/// came by SYSENTER: its trap flag is then still to be saved.
+pub fn has_users_flags(rip: u64) -> bool {
+    let address = |function: unsafe extern "C" fn() -> !| function as usize as u64;
+    let plain = address(entry_sysenter)..=(&raw const sysenter_flags_are_ours) as u64;
+    let hardened =
+        address(hardened_sysenter)..=(&raw const hardened_sysenter_flags_are_ours) as u64;
+    plain.contains(&rip) || hardened.contains(&rip)
+}

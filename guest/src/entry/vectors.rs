@@ -4,10 +4,10 @@
 //! where the CPU pushed none) and the vector. Stubs stand [`VECTOR_STRIDE`]
 //! bytes apart from the image's first byte on, so that the IDT is a constant.
 
-use super::{int80, leave, pop_registers, push_registers, sysenter};
+use super::{int80, leave, pop_registers, push_registers};
 use crate::arch::percpu::PerCpu;
 use crate::fault;
-use core::arch::global_asm;
+use core::arch::{global_asm, naked_asm};
 use core::mem::offset_of;
 use trapgate_abi::PtRegs;
 use trapgate_abi::layout::{PERCPU_STRIDE, VECTOR_STRIDE, percpu};
@@ -27,7 +27,7 @@ const ERROR_CODE_MASK: u32 = {
 
 /// The stubs of one twin.
 macro_rules! stubs {
-    ($section:literal, $int80:path, $common:path, $paranoid:path) => {
+    ($section:literal, $int80:path, $common:path, $paranoid:path, $debug:path) => {
         global_asm!(
             concat!(".pushsection ", $section, ", \"ax\""),
             ".set vec, 0",
@@ -43,6 +43,8 @@ macro_rules! stubs {
             "  push vec",
             "  .if (vec == {df}) || (vec == {nmi}) || (vec == {mc})",
             "    jmp {paranoid}",
+            "  .elseif vec == {db}",
+            "    jmp {debug}",
             "  .else",
             "    jmp {common}",
             "  .endif",
@@ -57,26 +59,28 @@ macro_rules! stubs {
             df = const vector::DF,
             nmi = const vector::NMI,
             mc = const vector::MC,
+            db = const vector::DB,
             int80 = sym $int80,
             common = sym $common,
             paranoid = sym $paranoid,
+            debug = sym $debug,
         );
     };
 }
-stubs!(".entry.vectors", int80::entry_int80, exception, paranoid_exception);
+stubs!(".entry.vectors", int80::entry_int80, exception, paranoid_exception, debug_exception);
 stubs!(
     ".entry.hardened_vectors",
     int80::hardened_int80,
     hardened_exception,
-    hardened_paranoid_exception
+    hardened_paranoid_exception,
+    hardened_debug_exception
 );
 
 /// Both twins' text for any vector that found a usable stack.
 ///
 /// On arrival: ring 0, interrupts off; gs = user's if cs on the stack is ring
-/// 3's, or if rip is that of the IRETQ to ring 3; else this CPU's block, or
-/// either for the #DB of a program that went through SYSENTER with TF set;
-/// general registers those of what was interrupted.
+/// 3's, or if rip is that of the IRETQ to ring 3; else this CPU's block; general
+/// registers those of what was interrupted.
 ///
 /// ```text
 ///   +48  │ ss rsp rflags cs rip    │ pushed by the CPU
@@ -84,7 +88,7 @@ stubs!(
 ///    +0  │ vector                  │ → rdi's slot; rsi = vector
 /// ```
 macro_rules! any_vector {
-    ($twin:ident, $flags_are_ours:literal, $sysenter:path, $iret:path, $leave:path) => {
+    ($twin:ident, $iret:path, $leave:path) => {
         entry_asm!($twin, [
             "push rsi",
             "mov rsi, [rsp + 8]",                 // rsi = vector
@@ -113,16 +117,6 @@ macro_rules! any_vector {
             "lea rax, [rip + {iret}]",
             "cmp rax, [rsp + {rip}]",
             "je 5f",
-            "cmp esi, {db}",
-            "jne 7f",
-            "lea rcx, [rip + {sysenter}]",
-            "mov rax, [rsp + {rip}]",
-            "sub rax, rcx",
-            concat!("lea rdx, [rip + ", $flags_are_ours, "]"),
-            "sub rdx, rcx",
-            "cmp rax, rdx",
-            "jbe 8f",                             // the user's TF: not ours to take
-            "7:",
             "cmp qword ptr gs:[{smap}], 0",
             "je 4f",
             "clac",                               // IRETQ brings AC back
@@ -131,7 +125,6 @@ macro_rules! any_vector {
             "sub rsp, 8",
             "call {from_kernel}",
             "add rsp, 8",
-            "8:",
             pop_registers!(),
             "add rsp, 8",
             "iretq",
@@ -153,8 +146,6 @@ macro_rules! any_vector {
             rip = const offset_of!(PtRegs, rip),
             smap = const offset_of!(PerCpu, smap),
             iret = sym $iret,
-            db = const vector::DB,
-            sysenter = sym $sysenter,
             bad_iret = sym fault::bad_iret,
             from_user = sym fault::exception_from_user,
             from_kernel = sym fault::exception_from_kernel,
@@ -166,30 +157,19 @@ macro_rules! any_vector {
 /// The plain stubs go on here.
 #[unsafe(naked)]
 unsafe extern "C" fn exception() -> ! {
-    any_vector!(
-        plain,
-        "sysenter_flags_are_ours",
-        sysenter::entry_sysenter,
-        leave::iret_to_user,
-        leave::return_to_user
-    )
+    any_vector!(plain, leave::iret_to_user, leave::return_to_user)
 }
 
 /// The hardened stubs go on here.
 #[unsafe(naked)]
 #[unsafe(link_section = ".entry.hardened")]
 unsafe extern "C" fn hardened_exception() -> ! {
-    any_vector!(
-        hardened,
-        "hardened_sysenter_flags_are_ours",
-        sysenter::hardened_sysenter,
-        leave::hardened_iret_to_user,
-        leave::hardened_return_to_user
-    )
+    any_vector!(hardened, leave::hardened_iret_to_user, leave::hardened_return_to_user)
 }
 
-/// Both twins' text for #DF, NMI and #MC, which may come at any instruction, also between
-/// SYSCALL and SWAPGS: ring 0 does not mean that gs is the kernel's.
+/// Both twins' text for #DF, NMI, #MC, and #DB in ring 0, which may come at any
+/// instruction, also between SYSCALL and SWAPGS: ring 0 does not mean that gs is
+/// the kernel's.
 ///
 /// On arrival: as for the others, but rsp = the vector's own stack in this
 /// CPU's area. Areas are aligned to their size, so rsp tells which CPU this is,
@@ -248,4 +228,34 @@ unsafe extern "C" fn paranoid_exception() -> ! {
 #[unsafe(link_section = ".entry.hardened")]
 unsafe extern "C" fn hardened_paranoid_exception() -> ! {
     paranoid_vector!(hardened)
+}
+
+/// From #DB, on its own stack.
+///
+/// On arrival: as for [`exception`]; in ring 0 gs may be anybody's. That
+/// happens to a program that enters with its trap flag set: SYSENTER keeps the
+/// flag, and an emulator may look at it before SYSCALL masks it.
+macro_rules! debug_vector {
+    ($from_user:path, $from_kernel:path) => {
+        naked_asm!(
+            "test byte ptr [rsp + 24], 3",        // cs: vector, error code, rip are before it
+            "jnz {from_user}",
+            "jmp {from_kernel}",
+            from_user = sym $from_user,
+            from_kernel = sym $from_kernel,
+        )
+    };
+}
+
+/// The plain stub goes on here.
+#[unsafe(naked)]
+unsafe extern "C" fn debug_exception() -> ! {
+    debug_vector!(exception, paranoid_exception)
+}
+
+/// The hardened stub goes on here.
+#[unsafe(naked)]
+#[unsafe(link_section = ".entry.hardened")]
+unsafe extern "C" fn hardened_debug_exception() -> ! {
+    debug_vector!(hardened_exception, hardened_paranoid_exception)
 }
