@@ -20,6 +20,7 @@ use trapgate::bench::record::{
     Counted, Delivery, Group, Measurement, Method, Place, Report, Step, Timed,
 };
 use trapgate::bench::stats::{Samples, timed};
+use trapgate::kvm::Kind;
 use trapgate_tests::programs::directory;
 use trapgate_tests::{Case, Ran, Started, needs_kvm, scale, trapgate};
 
@@ -164,6 +165,39 @@ fn start_is_measured_printed_and_written_in_every_format() {
     starts(&html, "<!DOCTYPE html>");
     starts(&junit, "<?xml");
     assert_eq!(files.names().len(), 4, "{:?}", files.names());
+}
+
+#[test]
+fn every_group_is_measured_and_doors_say_how_they_arrive() {
+    needs_kvm!();
+    let files = Files::new();
+    let path = files.path("all.json");
+    let few = ["--quick", "--samples", "20", "--batch", "20", "--starts", "2", "--json", &path];
+    bench(&few).expect_status(0);
+    let record = read_json(&path);
+    let measurements = record["measurements"].as_array().expect("measurements");
+    for group in ["doors", "calls", "exits", "steps", "start"] {
+        assert!(measurements.iter().any(|one| one["group"] == group), "{group} in {record:#}");
+    }
+    let find = |id: &str| {
+        let found = measurements.iter().find(|one| one["id"] == id);
+        found.unwrap_or_else(|| panic!("no {id} in {record:#}"))
+    };
+    let word = if Kind::of_this_host() == Kind::Software { "trapped" } else { "native" };
+    for door in ["syscall/64-bit", "int-0x80/64-bit", "int-0x80/compat"] {
+        let guest = find(&format!("doors/{door}/guest"));
+        assert_eq!(guest["delivery"]["how"], word, "{guest:#}");
+        assert!(guest["timed"]["samples"].as_u64() > Some(0), "{guest:#}");
+        // A rig's Linux may not execute 32-bit files; it does.
+        let host = find(&format!("doors/{door}/host"));
+        assert_eq!(host["delivery"]["how"], "native", "{host:#}");
+    }
+    for door in ["syscall/legacy", "sysenter/legacy", "sysenter/64-bit", "sysenter/compat"] {
+        assert!(find(&format!("doors/{door}/guest"))["delivery"]["how"].is_string());
+    }
+    for call in ["clock_gettime", "write-64-kib", "page-fault"] {
+        assert!(find(&format!("calls/{call}/guest"))["timed"].is_object(), "{call}");
+    }
 }
 
 #[test]
@@ -320,6 +354,8 @@ fn bad_input_is_refused_in_one_line_before_anything_is_measured() {
         ("no starts", &["start", "--starts", "0"], "--starts"),
         ("an absurd batch", &["start", "--batch", "99999999999999999999"], "--batch"),
         ("an unknown option", &["start", "--fast"], "--fast"),
+        ("an unknown step", &["doors", "--with", "ptl"], "'ptl'"),
+        ("an unknown step to leave out", &["doors", "--without", "pti,,"], "mitigation"),
         ("output nowhere", &["start", "--json", &nowhere], "cannot be written"),
         ("output into a directory", &["start", "--html", &folder], "cannot be written"),
         ("one file for two", &["start", "--csv", &missing, "--json", &missing], "same file"),

@@ -183,6 +183,7 @@ pub fn run(options: &Options, progress: &mut dyn Progress) -> Result<Report, Err
     check(options)?;
     // Before the doors are tried: a KVM that is missing is one clear line.
     drop(crate::kvm::vm::open()?);
+    options.mitigations.chosen(&GuestCpu::of_this_host()?)?;
     let tsc_khz = clock::tsc_khz();
     let environment = environment::Environment::examine(tsc_khz.get());
     let groups: Vec<_> =
@@ -204,6 +205,9 @@ pub fn run(options: &Options, progress: &mut dyn Progress) -> Result<Report, Err
                 let mut doors = probed::measure(group, options, environment, tsc_khz, progress)?;
                 let jobs = jobs::Jobs::new(options, environment, tsc_khz)?;
                 doors.extend(jobs.doors(progress)?);
+                let hardened =
+                    probed::measure_hardened(&doors, options, environment, tsc_khz, progress)?;
+                doors.extend(hardened);
                 doors
             }
             Group::Calls => probed::measure(group, options, environment, tsc_khz, progress)?,

@@ -104,30 +104,33 @@ pub fn measure(
     tsc_khz: NonZeroU64,
     progress: &mut dyn Progress,
 ) -> Result<Vec<Measurement>, Error> {
-    let cpus = affinity::allowed()?;
-    // Not the first: that one gets most of the host's interrupts.
-    let cpu = cpus.last().copied().unwrap_or(0);
     let mut measurements = Vec::new();
-    let plain = |item| Run {
-        item,
-        options,
-        environment,
-        cpu,
-        tsc_khz,
-        steps: Mitigations::NONE,
-        budget: if options.quick { QUICK } else { BUDGET },
-    };
     for item in ITEMS.iter().filter(|item| item.group == group) {
         if !progress.stopped() {
-            measurements.extend(plain(item).measure(progress)?);
+            measurements.extend(Run::new(item, options, environment, tsc_khz)?.measure(progress)?);
         }
     }
-    let doors = ITEMS.iter().filter(|item| item.group == group && item.door.is_some());
-    for item in doors {
+    Ok(measurements)
+}
+
+/// Measures the doors once more, with mitigation steps on; what they add to the
+/// `plain` ones is told.
+///
+/// # Errors
+/// If no sandbox can be made, or a step was asked for that cannot be on.
+pub fn measure_hardened(
+    plain: &[Measurement],
+    options: &Options,
+    environment: &Environment,
+    tsc_khz: NonZeroU64,
+    progress: &mut dyn Progress,
+) -> Result<Vec<Measurement>, Error> {
+    let mut measurements = Vec::new();
+    for item in ITEMS.iter().filter(|item| item.door.is_some()) {
         for (steps, budget) in variants(options)? {
             if !progress.stopped() {
-                let run = Run { steps, budget, ..plain(item) };
-                measurements.extend(run.measure_hardened(&measurements, progress)?);
+                let run = Run { steps, budget, ..Run::new(item, options, environment, tsc_khz)? };
+                measurements.extend(run.measure_hardened(plain, progress)?);
             }
         }
     }
@@ -172,7 +175,21 @@ struct Side {
     counted: Option<Counted>,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    /// One through the plain doors.
+    fn new(
+        item: &'a Item,
+        options: &'a Options,
+        environment: &'a Environment,
+        tsc_khz: NonZeroU64,
+    ) -> Result<Run<'a>, Error> {
+        // Not the first CPU: that one gets most of the host's interrupts.
+        let cpu = affinity::allowed()?.last().copied().unwrap_or(0);
+        let budget = if options.quick { QUICK } else { BUDGET };
+        let steps = Mitigations::NONE;
+        Ok(Run { item, options, environment, cpu, tsc_khz, steps, budget })
+    }
+
     fn measure(&self, progress: &mut dyn Progress) -> Result<[Measurement; 2], Error> {
         let label = format!("{}: {}", self.item.group, self.item.name);
         let rounds = self.options.samples.div_ceil(CHUNK);
