@@ -288,6 +288,18 @@ pub mod vector {
         matches!(vector, DF | TS | NP | SS | GP | PF | AC | CP | VC | SX)
     }
 
+    /// Bit `n` is set if vector `n`, an exception's, pushes an error code: the
+    /// same for assembly.
+    pub const ERROR_CODES: u32 = {
+        let mut mask = 0;
+        let mut number = 0;
+        while number < 32 {
+            mask |= (has_error_code(number) as u32) << number;
+            number += 1;
+        }
+        mask
+    };
+
     /// The exception's mnemonic, as the manuals write it.
     pub const fn name(vector: u8) -> Option<&'static str> {
         Some(match vector {

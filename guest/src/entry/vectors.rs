@@ -13,18 +13,6 @@ use trapgate_abi::PtRegs;
 use trapgate_abi::layout::{PERCPU_STRIDE, VECTOR_STRIDE, percpu};
 use trapgate_abi::x86::{msr, vector};
 
-/// Bit `n` is set if vector `n` pushes an error code: the stubs' copy of the
-/// one predicate.
-const ERROR_CODE_MASK: u32 = {
-    let mut mask = 0;
-    let mut number = 0;
-    while number < 32 {
-        mask |= (vector::has_error_code(number) as u32) << number;
-        number += 1;
-    }
-    mask
-};
-
 /// The stubs of one twin.
 macro_rules! stubs {
     ($section:literal, $int80:path, $common:path, $paranoid:path, $debug:path) => {
@@ -55,7 +43,7 @@ macro_rules! stubs {
             ".popsection",
             stride = const VECTOR_STRIDE,
             syscall = const vector::SYSCALL,
-            error_codes = const ERROR_CODE_MASK,
+            error_codes = const vector::ERROR_CODES,
             df = const vector::DF,
             nmi = const vector::NMI,
             mc = const vector::MC,

@@ -57,17 +57,6 @@ unsafe extern "C" {
     pub(super) fn bare_exceptions();
 }
 
-/// Bit `n` is set if vector `n` pushes an error code.
-const ERROR_CODE_MASK: u32 = {
-    let mut mask = 0;
-    let mut number = 0;
-    while number < 32 {
-        mask |= (vector::has_error_code(number) as u32) << number;
-        number += 1;
-    }
-    mask
-};
-
 // Exceptions that nobody measures. On arrival at a stub: ring 0, interrupts off;
 // from ring 3, or from a handler in ring 0; gs = this CPU's block.
 //
@@ -107,7 +96,7 @@ global_asm!(
     "jmp {leave}",                              // the attempt is over
     ".popsection",
     stride = const VECTOR_STRIDE,
-    error_codes = const ERROR_CODE_MASK,
+    error_codes = const vector::ERROR_CODES,
     page = const DIRECT_MAP + JOB,
     vector = const offset_of!(Page, ring3.vector),
     error_code = const offset_of!(Page, ring3.error_code),

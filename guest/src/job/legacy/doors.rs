@@ -29,17 +29,6 @@ pub(super) fn addresses() -> Addresses {
     }
 }
 
-/// Bit `n` is set if vector `n` pushes an error code.
-const ERROR_CODE_MASK: u32 = {
-    let mut mask = 0;
-    let mut number = 0;
-    while number < 32 {
-        mask |= (vector::has_error_code(number) as u32) << number;
-        number += 1;
-    }
-    mask
-};
-
 // The doors. On arrival at all three: legacy mode, ring 0, paging off,
 // interrupts off; ds, es = ring 3's flat data; eax is free.
 //
@@ -101,7 +90,7 @@ global_asm!(
     ".code64",
     ".popsection",
     stride = const VECTOR_STRIDE,
-    error_codes = const ERROR_CODE_MASK,
+    error_codes = const vector::ERROR_CODES,
     vector = const at!(ring3.vector),
     error_code = const at!(ring3.error_code),
     eip = const at!(ring3.ip),
