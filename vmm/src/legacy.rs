@@ -126,7 +126,7 @@ pub fn measure(options: &Options) -> Result<Report, Error> {
         let policy = Policy::only([]);
         let files = [None, None, None];
         let mut services = Services::new(in_vm.clone(), policy, files, stop_in_vm.clone());
-        let end = run::run(&mut vm, &in_vm, &mut services, &stop_in_vm, &image, &mut 0)?;
+        let end = run::run(&mut vm, &in_vm, &mut services, &stop_in_vm, &image, &mut 0, &mut None)?;
         match end {
             GuestEnd::Request(HostRequest::Exit { status: 0 }, _) => Ok(true),
             GuestEnd::Stopped => Ok(false),

@@ -8,6 +8,7 @@ use crate::kvm::Vm;
 use crate::kvm::kick::Kickable;
 use crate::log_ring::LogRing;
 use crate::memory::GuestRam;
+use crate::step::Stepper;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use trapgate_abi::hypercall::{Message, Request};
@@ -25,7 +26,8 @@ pub(crate) enum GuestEnd {
 }
 
 /// Runs a vCPU until the guest ends, and counts its exits to here. On the
-/// vCPU's own thread. `kernel` is the guest kernel's image, for reports.
+/// vCPU's own thread. `kernel` is the guest kernel's image, for reports. With a
+/// `stepper`, one instruction at a time: its steps do not count as exits.
 ///
 /// # Errors
 /// [`Error::Stopped`], if KVM leaves the guest for a reason that no guest of
@@ -37,6 +39,7 @@ pub(crate) fn run(
     stop: &AtomicBool,
     kernel: &[u8],
     exits: &mut u64,
+    stepper: &mut Option<Stepper>,
 ) -> Result<GuestEnd, Error> {
     let _kickable = Kickable::new(vm.vcpu.get_kvm_run())?;
     let mut log_ring = LogRing::default();
@@ -44,10 +47,9 @@ pub(crate) fn run(
         if stop.load(Ordering::Acquire) {
             return Ok(GuestEnd::Stopped);
         }
-        let exit = match vm.vcpu.run() {
-            Ok(exit) => exit::decode(&exit),
-            Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => Exit::Interrupted,
-            Err(error) => return Err(Error::kvm("KVM_RUN")(error)),
+        let exit = match stepper {
+            Some(stepper) => stepper.run(vm, ram)?,
+            None => exit::of(vm.vcpu.run())?,
         };
         *exits += 1;
         log_ring.drain(ram);

@@ -7,7 +7,7 @@
 
 use crate::sandbox::Running;
 use crate::stats::Stats;
-use crate::{ByteSize, End, Error, Outcome, Sandbox, Stdio, affinity, report};
+use crate::{Builder, ByteSize, End, Error, Outcome, Sandbox, Stdio, affinity, report};
 use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -103,13 +103,24 @@ impl Probe {
     /// # Errors
     /// [`ProbeError`].
     pub fn in_sandbox(width: Width, cpu: usize) -> Result<Probe, ProbeError> {
+        Probe::in_this(width, Sandbox::builder().cpu(cpu).detailed_stats(true))
+    }
+
+    /// Starts one in a sandbox whose time-stamp counter counts instructions:
+    /// all ticks that it answers are instructions, and the same every time.
+    ///
+    /// # Errors
+    /// [`ProbeError`].
+    pub fn in_counting_sandbox(width: Width) -> Result<Probe, ProbeError> {
+        Probe::in_this(width, Sandbox::builder().count_instructions(true))
+    }
+
+    fn in_this(width: Width, builder: Builder) -> Result<Probe, ProbeError> {
         let (stdin, input) = io::pipe().map_err(host("pipe"))?;
         let (output, stdout) = io::pipe().map_err(host("pipe"))?;
-        let sandbox = Sandbox::builder()
+        let sandbox = builder
             .program_bytes("bench-probe", width.program())
             .memory(MEMORY)
-            .cpu(cpu)
-            .detailed_stats(true)
             .stdin(Stdio::Fd(stdin.into()))
             .stdout(Stdio::Fd(stdout.into()))
             .stderr(Stdio::Fd(sink()?.into()))

@@ -36,6 +36,15 @@ const COUNTED_CALLS: u64 = 100;
 /// Runs whose exits are counted; the least disturbed counts.
 const COUNTED_RUNS: usize = 3;
 
+/// Calls whose instructions are counted, in a loop of few and a loop of many.
+const COUNTED_FEW: u64 = 2;
+/// See [`COUNTED_FEW`].
+const COUNTED_MANY: u64 = 10;
+/// Single calls, for what cannot be in a loop.
+const COUNTED_SAMPLES: u64 = 3;
+/// Calls before: what happens only once shall be over.
+const COUNTED_WARM_UP: u64 = 2;
+
 /// Something that the probe measures.
 struct Item {
     group: Group,
@@ -159,6 +168,11 @@ impl Run<'_> {
         let [guest, host] = &mut sides;
         if !guest.samples.ticks.is_empty() && !progress.stopped() {
             guest.counted = self.exits()?;
+            if self.options.counted
+                && let Some(instructions) = self.instructions()?
+            {
+                guest.counted.get_or_insert_default().instructions = Some(instructions);
+            }
         }
         Ok([self.measurement(guest), self.measurement(host)])
     }
@@ -322,6 +336,16 @@ impl Run<'_> {
         Ok(Some(Counted { exits: Some(exits), ..Counted::default() }))
     }
 
+    /// Guest instructions of a call, where a tick is one.
+    fn instructions(&self) -> Result<Option<f64>, Error> {
+        match counted_call(self.item.operation, self.item.width) {
+            Ok(instructions) => Ok(instructions),
+            Err(ProbeError::Sandbox(error)) => Err(error.into()),
+            // A door that is not there.
+            Err(_) => Ok(None),
+        }
+    }
+
     fn measurement(&self, side: &mut Side) -> Measurement {
         let mode = match (self.item.group, self.item.width) {
             (Group::Calls, _) => None,
@@ -334,6 +358,40 @@ impl Run<'_> {
         measurement.counted = side.counted.take();
         measurement
     }
+}
+
+/// Guest instructions of a call, what stands around it taken off; `None` if a
+/// step was lost.
+///
+/// # Errors
+/// [`ProbeError`], if there is no sandbox, or if the probe cannot do it.
+pub fn counted_call(operation: Operation, width: Width) -> Result<Option<f64>, ProbeError> {
+    let mut probe = Probe::in_counting_sandbox(width)?;
+    let command = Command {
+        operation: operation as u64,
+        samples: COUNTED_SAMPLES,
+        warm_up: COUNTED_WARM_UP,
+        ..Command::default()
+    };
+    // Two loops: what there is once in each is in neither.
+    let few = probe.measure(&Command { batch: COUNTED_FEW, ..command })?;
+    let many = probe.measure(&Command { batch: COUNTED_MANY, ..command })?;
+    let stats = probe.finish()?;
+    if stats.is_none_or(|stats| stats.instructions.is_none()) {
+        return Ok(None);
+    }
+    let loop_of =
+        |answer: &Answer| answer.reply.batch_ticks as f64 - answer.reply.empty_batch_ticks as f64;
+    if many.reply.batch_ticks > 0 {
+        let calls = (COUNTED_MANY - COUNTED_FEW) as f64;
+        return Ok(Some((loop_of(&many) - loop_of(&few)) / calls));
+    }
+    // Where calls cannot follow each other, the middle one of the single calls.
+    let Answer { with, without, .. } = many;
+    let mut calls: Vec<_> =
+        with.iter().zip(without).map(|(&with, empty)| f64::from(with) - f64::from(empty)).collect();
+    calls.sort_by(f64::total_cmp);
+    Ok(calls.get(calls.len() / 2).copied())
 }
 
 /// CPUID.8000_0001:EDX.RDTSCP.
