@@ -77,6 +77,8 @@ pub struct Config {
     /// Whether to count what costs time to count: KVM's own statistics, and
     /// how much RAM was touched.
     pub detailed_stats: bool,
+    /// Whether to execute one instruction at a time, and to count them.
+    pub count_instructions: bool,
     /// The host CPU that the vCPU stays on.
     pub cpu: Option<usize>,
     /// The guest kernel: an ELF image of this ABI version.
@@ -99,6 +101,7 @@ impl Default for Config {
             policy: Policy::default(),
             stdio: Default::default(),
             detailed_stats: false,
+            count_instructions: false,
             cpu: None,
             kernel: Cow::Borrowed(kernel::IMAGE),
             stamps: 0,
@@ -209,6 +212,15 @@ impl Builder {
     /// much RAM was touched.
     pub fn detailed_stats(mut self, on: bool) -> Self {
         self.config.detailed_stats = on;
+        self
+    }
+
+    /// Executes one instruction at a time, and counts them: thousands of times
+    /// slower. The guest's time-stamp counter counts them too and nothing else,
+    /// so its clocks hardly advance; figures are the same every time. A program
+    /// cannot step through itself by RFLAGS.TF then.
+    pub fn count_instructions(mut self, on: bool) -> Self {
+        self.config.count_instructions = on;
         self
     }
 

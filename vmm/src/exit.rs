@@ -1,5 +1,6 @@
 //! A KVM exit -> a closed enum. Pure, so that tests feed exits directly.
 
+use crate::Error;
 use kvm_ioctls::VcpuExit;
 use trapgate_abi::hypercall::PORT;
 
@@ -83,6 +84,18 @@ impl std::fmt::Display for Internal {
             write!(f, " (data {:x?})", self.data)?;
         }
         Ok(())
+    }
+}
+
+/// What KVM_RUN came to.
+///
+/// # Errors
+/// [`Error::Kvm`], if it failed, and not because a signal came.
+pub(crate) fn of(result: Result<VcpuExit<'_>, kvm_ioctls::Error>) -> Result<Exit, Error> {
+    match result {
+        Ok(exit) => Ok(decode(&exit)),
+        Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => Ok(Exit::Interrupted),
+        Err(error) => Err(Error::kvm("KVM_RUN")(error)),
     }
 }
 

@@ -34,7 +34,7 @@ use crate::kvm::{Vm, cpuid, vm};
 use crate::memory::{GuestRam, LEAST};
 use crate::policy::Policy;
 use crate::report::KernelReport;
-use crate::run::{self, GuestEnd};
+use crate::run::{self, GuestEnd, Manner};
 use crate::sandbox::{Running, features};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -163,15 +163,8 @@ pub(crate) fn attempt(
             passed += u64::from(pass);
             pass
         };
-        let end = run::run_and_pass(
-            &mut vm,
-            &in_vm,
-            &mut services,
-            &stop_in_vm,
-            &image,
-            &mut 0,
-            &mut pass,
-        )?;
+        let mut manner = Manner { exits: 0, stepper: None, pass: &mut pass };
+        let end = run::run(&mut vm, &in_vm, &mut services, &stop_in_vm, &image, &mut manner)?;
         match end {
             GuestEnd::Request(HostRequest::Exit { status: 0 }, _) => {
                 let nulls = services.stats.by_operation.get(HostRequest::Discard.name());

@@ -39,6 +39,7 @@ pub mod sandbox;
 pub mod size;
 pub mod stack;
 pub mod stats;
+mod step;
 pub mod vdso;
 
 pub use config::{Builder, Config, Program, Stdio};

@@ -8,6 +8,7 @@ use crate::kvm::Vm;
 use crate::kvm::kick::Kickable;
 use crate::log_ring::LogRing;
 use crate::memory::GuestRam;
+use crate::step::Stepper;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use trapgate_abi::hypercall::{Message, Request};
@@ -24,8 +25,19 @@ pub(crate) enum GuestEnd {
     Stopped,
 }
 
-/// Runs a vCPU until the guest ends, and counts its exits to here. On the
-/// vCPU's own thread. `kernel` is the guest kernel's image, for reports.
+/// How a vCPU is run, and how often it came back.
+pub(crate) struct Manner<'a> {
+    /// Exits to here; steps are none.
+    pub(crate) exits: u64,
+    /// One instruction at a time, if there is one.
+    pub(crate) stepper: Option<Stepper>,
+    /// The exits after which a guest that measures them goes on, as if nothing
+    /// had been there.
+    pub(crate) pass: &'a mut dyn FnMut(&Reason) -> bool,
+}
+
+/// Runs a vCPU until the guest ends. On the vCPU's own thread. `kernel` is the
+/// guest kernel's image, for reports.
 ///
 /// # Errors
 /// [`Error::Stopped`], if KVM leaves the guest for a reason that no guest of
@@ -36,24 +48,7 @@ pub(crate) fn run(
     services: &mut Services,
     stop: &AtomicBool,
     kernel: &[u8],
-    exits: &mut u64,
-) -> Result<GuestEnd, Error> {
-    run_and_pass(vm, ram, services, stop, kernel, exits, &mut |_| false)
-}
-
-/// The same for a guest that measures exits: after those that `pass` lets pass,
-/// it goes on as if nothing had been there.
-///
-/// # Errors
-/// As [`run`].
-pub(crate) fn run_and_pass(
-    vm: &mut Vm,
-    ram: &Arc<GuestRam>,
-    services: &mut Services,
-    stop: &AtomicBool,
-    kernel: &[u8],
-    exits: &mut u64,
-    pass: &mut dyn FnMut(&Reason) -> bool,
+    manner: &mut Manner<'_>,
 ) -> Result<GuestEnd, Error> {
     let _kickable = Kickable::new(vm.vcpu.get_kvm_run())?;
     let mut log_ring = LogRing::default();
@@ -61,12 +56,11 @@ pub(crate) fn run_and_pass(
         if stop.load(Ordering::Acquire) {
             return Ok(GuestEnd::Stopped);
         }
-        let exit = match vm.vcpu.run() {
-            Ok(exit) => exit::decode(&exit),
-            Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => Exit::Interrupted,
-            Err(error) => return Err(Error::kvm("KVM_RUN")(error)),
+        let exit = match &mut manner.stepper {
+            Some(stepper) => stepper.run(vm, ram)?,
+            None => exit::of(vm.vcpu.run())?,
         };
-        *exits += 1;
+        manner.exits += 1;
         log_ring.drain(ram);
         match exit {
             Exit::Interrupted => vm.vcpu.set_kvm_immediate_exit(0),
@@ -83,7 +77,7 @@ pub(crate) fn run_and_pass(
                     Served::Stopped => return Ok(GuestEnd::Stopped),
                 }
             }
-            Exit::Unexpected(reason) if pass(&reason) => {}
+            Exit::Unexpected(reason) if (manner.pass)(&reason) => {}
             Exit::Unexpected(reason) => return Err(stopped(vm, kernel, reason)),
         }
     }

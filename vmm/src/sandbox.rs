@@ -13,8 +13,9 @@ use crate::memory::{GuestRam, LEAST};
 use crate::mitigation::GuestCpu;
 use crate::policy::Grant;
 use crate::report::{Crash, KernelReport};
-use crate::run::{self, GuestEnd};
+use crate::run::{self, GuestEnd, Manner};
 use crate::stats::{DoorCalls, Phases, Stats};
+use crate::step::Stepper;
 use crate::vdso::FastDoor;
 use std::borrow::Cow;
 use std::fs::{self, File};
@@ -69,6 +70,7 @@ pub struct Sandbox {
     program: Program,
     kernel: Cow<'static, [u8]>,
     detailed: bool,
+    count_instructions: bool,
     cpu: Option<usize>,
     timeout: Option<Duration>,
     clock_granted: bool,
@@ -136,6 +138,7 @@ impl Sandbox {
             program,
             kernel: config.kernel,
             detailed: config.detailed_stats,
+            count_instructions: config.count_instructions,
             cpu: config.cpu,
             timeout: config.timeout,
             clock_granted,
@@ -175,6 +178,7 @@ impl Sandbox {
             program,
             kernel,
             detailed,
+            count_instructions,
             cpu,
             ..
         } = self;
@@ -188,12 +192,19 @@ impl Sandbox {
         if !self.clock_granted {
             clock = ClockInfo { realtime_ns: 0, monotonic_ns: 0, ..clock };
         }
+        let note = prepared.kernel.note;
+        let mut stepper = None;
+        if count_instructions {
+            stepper = Some(Stepper::new(&mut vm, &ram, &note)?);
+            // Its counter begins with the first instruction.
+            clock.tsc_base = 0;
+        }
         prepared.finish(&ram, clock).map_err(|error| Error::Kernel(error.to_string()))?;
         let kvm_stats = if detailed { VcpuStats::new(&vm.vcpu) } else { None };
         let start = Instant::now();
         phases.run_began = Some(start);
-        let mut vmm_exits = 0;
-        let end = run::run(&mut vm, &ram, &mut services, &stop, &kernel, &mut vmm_exits)?;
+        let mut manner = Manner { exits: 0, stepper, pass: &mut |_| false };
+        let end = run::run(&mut vm, &ram, &mut services, &stop, &kernel, &mut manner)?;
         phases.run_us = start.elapsed().as_micros() as u64;
         let end = match end {
             GuestEnd::Stopped => End::Stopped,
@@ -219,9 +230,10 @@ impl Sandbox {
             kvm: vm.kind,
             doors: DoorCalls::of(&counters),
             last_trap: vector::name(counters.last_trap as u8).filter(|_| counters.last_trap != 0),
-            vmm_exits,
+            vmm_exits: manner.exits,
             kvm_exits: kvm_stats.as_ref().and_then(|stats| stats.get("exits")),
             irq_exits: kvm_stats.as_ref().and_then(|stats| stats.get("irq_exits")),
+            instructions: manner.stepper.and_then(|stepper| stepper.counted()),
             host_calls: services.stats,
             page_faults: counters.page_faults,
             pages_mapped: counters.pages_mapped,

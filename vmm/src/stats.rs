@@ -84,6 +84,25 @@ pub struct Phases {
     pub run_began: Option<Instant>,
 }
 
+/// Guest instructions that were executed, each by itself.
+///
+/// A repeated string instruction is one, whatever it repeats. One that faults
+/// is none, until it is executed again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Instructions {
+    /// The kernel's.
+    pub ring0: u64,
+    /// The program's.
+    pub ring3: u64,
+}
+
+impl Instructions {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.ring0 + self.ring3
+    }
+}
+
 /// Everything that was counted in one run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Stats {
@@ -101,6 +120,9 @@ pub struct Stats {
     /// Those among them that the host's own interrupts caused, its timer's
     /// above all: they depend on how long a run takes, not on what it does.
     pub irq_exits: Option<u64>,
+    /// Instructions, if they were counted
+    /// ([`crate::Builder::count_instructions`]).
+    pub instructions: Option<Instructions>,
     /// Requests of the kernel.
     pub host_calls: HostCallStats,
     /// Page faults that the kernel handled.
@@ -148,6 +170,9 @@ impl fmt::Display for Stats {
         }
         let exits = self.kvm_exits.map_or("not counted by KVM".to_owned(), |n| n.to_string());
         writeln!(f, "  VM exits          {exits} (of which to the VMM: {})", self.vmm_exits)?;
+        if let Some(Instructions { ring0, ring3 }) = self.instructions {
+            writeln!(f, "  instructions      {ring0} in ring 0, {ring3} in ring 3")?;
+        }
         let calls: Vec<_> =
             self.host_calls.by_operation.iter().map(|(name, n)| format!("{name} {n}")).collect();
         writeln!(f, "  requests          {}", calls.join(", "))?;

@@ -21,6 +21,7 @@
 
 pub mod clock;
 pub mod compare;
+pub mod count;
 pub mod csv;
 pub mod environment;
 mod explain;

@@ -5,6 +5,7 @@
 //! measures, the other waits for a command. So a slow moment of the machine
 //! hits both.
 
+use super::count::counted_call;
 use super::environment::Environment;
 use super::interrupts::Interrupts;
 use super::probe::{Answer, Probe, ProbeError, Width};
@@ -216,6 +217,12 @@ impl<'a> Run<'a> {
         if figures && !self.options.quick {
             guest.counted = self.exits()?;
         }
+        if figures
+            && self.options.counted
+            && let Some(instructions) = self.instructions()?
+        {
+            guest.counted.get_or_insert_default().instructions = Some(instructions);
+        }
         Ok([self.measurement(guest), self.measurement(host)])
     }
 
@@ -240,6 +247,10 @@ impl<'a> Run<'a> {
             progress.advance();
         }
         self.finish(&mut side);
+        if self.options.counted && !side.samples.ticks.is_empty() && !progress.stopped() {
+            let instructions = self.instructions()?;
+            side.counted = Some(Counted { instructions, ..Counted::default() });
+        }
         let names: Vec<_> = self.steps.iter().map(Step::name).collect();
         let mut measurement = self.measurement(&mut side);
         let plain = others.iter().find(|other| other.id == measurement.id);
@@ -411,6 +422,16 @@ impl<'a> Run<'a> {
         };
         let exits = with.saturating_sub(without) as f64 / COUNTED_CALLS as f64;
         Ok(Some(Counted { exits: Some(exits), ..Counted::default() }))
+    }
+
+    /// Guest instructions of a call, where a tick is one.
+    fn instructions(&self) -> Result<Option<f64>, Error> {
+        match counted_call(self.item.operation, self.item.width, self.steps) {
+            Ok(instructions) => Ok(instructions),
+            Err(ProbeError::Sandbox(error)) => Err(error.into()),
+            // A door that is not there.
+            Err(_) => Ok(None),
+        }
     }
 
     fn measurement(&self, side: &mut Side) -> Measurement {

@@ -14,7 +14,7 @@ use trapgate_abi::x86::{
 /// A segment register that holds `selector`, with the cached descriptor that
 /// `descriptor` describes: the VMM's segments cannot disagree with the
 /// kernel's GDT, because both come from the same constants.
-fn segment(selector: u16, descriptor: u64) -> kvm_segment {
+pub(crate) fn segment(selector: u16, descriptor: u64) -> kvm_segment {
     let bits = |shift: u32, count: u32| (descriptor >> shift & ((1 << count) - 1)) as u8;
     let granular = bits(55, 1) == 1;
     let limit = (descriptor & 0xffff | descriptor >> 32 & 0xf_0000) as u32;

@@ -1,0 +1,339 @@
+//! A guest instruction by instruction: the deterministic mode.
+//!
+//! Called by [`crate::run`] in place of KVM_RUN; the guest is entered once for
+//! each instruction (KVM API, "KVM_SET_GUEST_DEBUG"). Its time-stamp counter
+//! then shows how many instructions it has executed, and nothing else: a
+//! program that measures itself gets the same figures everywhere, every time.
+//!
+//! KVM steps by RFLAGS.TF, which the guest must not see and must not lose:
+//!
+//! - Doors and exceptions clear TF. So the kernel's entry points are halts
+//!   ([`Halt`]), and there TF is taken out of where the CPU has kept it: R11,
+//!   or the pushed flags. PUSHF's word is corrected too.
+//! - SYSRET and IRET load flags without it. So it is put into R11, or into the
+//!   frame, before. The CPU then stops at the instruction returned to, or
+//!   after it, as its maker likes.
+//!
+//! Breakpoints would do the same, but software CPUs that emulate nested
+//! virtualisation have none there. A software KVM interprets ring 0 and steps
+//! through it anyway: no halts there.
+//!
+//! What is lost: a guest's own TF. If a step gets lost, the next exit shows it,
+//! and then there is no count.
+
+mod halt;
+mod instruction;
+mod software;
+mod tables;
+mod way;
+
+use crate::Error;
+use crate::exit::{self, Exit, Reason};
+use crate::kvm::{Kind as KvmKind, Vm};
+use crate::memory::{GuestRam, OutOfRam};
+use crate::stats::Instructions;
+use halt::Halt;
+use instruction::Kind;
+use kvm_bindings::{KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP, kvm_guest_debug, kvm_regs};
+use kvm_ioctls::{SyncReg, VcpuExit};
+use tables::Tables;
+use trapgate_abi::kernel_note::KernelNote;
+use trapgate_abi::layout::{KERNEL_BASE, VECTOR_STRIDE, VECTORS};
+use trapgate_abi::x86::{rflags, vector};
+use way::{Begun, Placed};
+
+/// Where a stub of [`VECTORS`] has left things when it jumps on: vector, error
+/// code, then what the CPU pushed.
+mod frame {
+    pub(super) const VECTOR: u64 = 0;
+    pub(super) const RIP: u64 = 16;
+    pub(super) const RFLAGS: u64 = 32;
+}
+
+/// Where the CPU has pushed the flags when it comes to a stub without an error
+/// code: behind RIP and CS.
+const PUSHED_RFLAGS: u64 = 16;
+
+/// Enters a guest once for each instruction.
+pub(crate) struct Stepper {
+    /// In place of the kernel's entry points; none on a software KVM.
+    halts: Vec<Halt>,
+    entries: Entries,
+    software: bool,
+    /// The program's, which the kernel's are part of.
+    tables: Tables,
+    counted: Instructions,
+    /// The guest's registers, as it was left.
+    regs: kvm_regs,
+    /// An instruction that was begun: a host call, or a signal came.
+    begun: Option<Begun>,
+    lost: bool,
+}
+
+/// Where ring 0 begins.
+struct Entries {
+    syscall64: u64,
+    syscall32: u64,
+    int80: u64,
+    /// What all exceptions share, behind their stubs.
+    exception: u64,
+}
+
+impl Stepper {
+    /// For a guest that has not run yet. `note` says where its entry points
+    /// are.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`], if its kernel has no exception stubs; [`Error::Kvm`].
+    pub(crate) fn new(vm: &mut Vm, ram: &GuestRam, note: &KernelNote) -> Result<Stepper, Error> {
+        let stub = |number: u8| VECTORS + u64::from(number) * VECTOR_STRIDE;
+        let mut bytes = [0; VECTOR_STRIDE as usize];
+        let page_fault = stub(vector::PF);
+        ram.read(page_fault - KERNEL_BASE, &mut bytes).map_err(no_ram)?;
+        let exception = instruction::first_jump(&bytes, page_fault)
+            .ok_or_else(|| Error::Kernel("it has no exception stubs".to_owned()))?;
+        let entries = Entries {
+            syscall64: note.syscall64,
+            syscall32: note.syscall32,
+            int80: stub(vector::SYSCALL),
+            exception,
+        };
+        let software = vm.kind == KvmKind::Software;
+        let mut halts = Vec::new();
+        if !software {
+            let Entries { syscall64, syscall32, int80, exception } = entries;
+            for address in [syscall64, syscall32, note.sysenter, int80, exception] {
+                halts.push(Halt::place(ram, address).map_err(no_ram)?);
+            }
+        }
+        vm.vcpu.set_sync_valid_reg(SyncReg::Register);
+        let counted = Instructions::default();
+        let regs = vm.vcpu.get_regs().map_err(Error::kvm("KVM_GET_REGS"))?;
+        let sregs = vm.vcpu.get_sregs().map_err(Error::kvm("KVM_GET_SREGS"))?;
+        let tables = Tables { cr3: sregs.cr3 };
+        Ok(Stepper { halts, entries, software, tables, counted, regs, begun: None, lost: false })
+    }
+
+    /// What was counted, if every step was seen.
+    pub(crate) fn counted(&self) -> Option<Instructions> {
+        (!self.lost).then_some(self.counted)
+    }
+
+    /// Runs the guest to an exit that is not a step.
+    ///
+    /// # Errors
+    /// [`Error::Kvm`], if KVM refuses a call.
+    pub(crate) fn run(&mut self, vm: &mut Vm, ram: &GuestRam) -> Result<Exit, Error> {
+        loop {
+            let begun = match self.begun.take() {
+                Some(begun) => begun,
+                None => self.begin(vm, ram)?,
+            };
+            let exit = self.enter(vm, ram, &begun)?;
+            self.regs = vm.vcpu.sync_regs().regs;
+            if std::env::var_os("TRACE").is_some() {
+                eprintln!(
+                    "TR {:x} {:?} -> {:x} fl {:x} {:?}",
+                    begun.first.rip, begun.first.kind, self.regs.rip, self.regs.rflags, exit
+                );
+            }
+            match exit {
+                // Some CPUs stop at the entry point, before the halt.
+                None if self.is_entry(&begun, self.regs.rip) => self.entered(vm, ram, &begun)?,
+                None => self.arrived(vm, ram, &begun)?,
+                Some(Exit::Unexpected(Reason::Halted))
+                    if self.is_entry(&begun, self.regs.rip.wrapping_sub(1)) =>
+                {
+                    // KVM has gone past the halt.
+                    self.regs.rip -= 1;
+                    self.entered(vm, ram, &begun)?;
+                }
+                Some(exit) => {
+                    self.left(begun);
+                    return Ok(exit);
+                }
+            }
+        }
+    }
+
+    /// Looks at the next instruction, and sees to it that TF survives it.
+    fn begin(&mut self, vm: &Vm, ram: &GuestRam) -> Result<Begun, Error> {
+        let mut long_mode = true;
+        if self.regs.rip >> 63 == 0 {
+            let sregs = vm.vcpu.get_sregs().map_err(Error::kvm("KVM_GET_SREGS"))?;
+            long_mode = sregs.cs.l == 1;
+            self.tables.cr3 = sregs.cr3;
+        }
+        let begun = Begun::look(ram, self.tables, &self.regs, long_mode, &self.halts);
+        match begun.first.kind {
+            Kind::Sysret { .. } => {
+                self.regs.r11 |= rflags::TF;
+                set_regs(vm, &self.regs)?;
+            }
+            Kind::Iret { .. } => {
+                if let Some(at) = begun.popped_flags {
+                    change_word(ram, at, |flags| flags | rflags::TF).map_err(no_ram)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(begun)
+    }
+
+    /// Executes it: `None` if that was a step.
+    fn enter(&self, vm: &mut Vm, ram: &GuestRam, begun: &Begun) -> Result<Option<Exit>, Error> {
+        let halt = self.halts.iter().find(|halt| halt.address == begun.first.rip);
+        if let Some(halt) = halt {
+            halt.lift(ram).map_err(no_ram)?;
+        }
+        let control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP;
+        let debug = kvm_guest_debug { control, ..kvm_guest_debug::default() };
+        // Each time: it is what sets TF.
+        vm.vcpu.set_guest_debug(&debug).map_err(Error::kvm("KVM_SET_GUEST_DEBUG"))?;
+        let exit = match vm.vcpu.run() {
+            Ok(VcpuExit::Debug(_)) => Ok(None),
+            result => exit::of(result).map(Some),
+        };
+        if let Some(halt) = halt {
+            halt.put_back(ram).map_err(no_ram)?;
+        }
+        exit
+    }
+
+    /// Whether an entry point is at `rip`, and the step has led there.
+    fn is_entry(&self, begun: &Begun, rip: u64) -> bool {
+        begun.first.rip != rip && self.halts.iter().any(|halt| halt.address == rip)
+    }
+
+    /// A step is over.
+    fn arrived(&mut self, vm: &Vm, ram: &GuestRam, begun: &Begun) -> Result<(), Error> {
+        if self.software && begun.ends_in_ring_3() {
+            self.lost |= !software::take_back(vm, ram, self.tables, &mut self.regs)?;
+        }
+        let Some(last) = self.finish(vm, ram, begun)? else { return Ok(()) };
+        let rip = self.regs.rip;
+        if last.kind == Kind::Repeated && rip == last.rip {
+            return Ok(());
+        }
+        if self.software && last.in_ring_3() && rip >> 63 == 1 {
+            // A fault, and a door too: KVM has gone on through one instruction.
+            self.counted.ring0 += 1;
+            return Ok(());
+        }
+        self.count(&last);
+        if self.software && rip == self.entries.exception {
+            self.clean_exception(vm, ram)?;
+        }
+        match last.kind {
+            Kind::ReadsCounter if rip == last.next => {
+                let now = self.counted.total();
+                (self.regs.rax, self.regs.rdx) = (now & 0xffff_ffff, now >> 32);
+                set_regs(vm, &self.regs)
+            }
+            Kind::PushesFlags if rip == last.next => self.clean_word(ram, self.regs.rsp),
+            _ => Ok(()),
+        }
+    }
+
+    /// The instruction that the step ended with; none if the first of two is
+    /// counted here and the other was not executed.
+    fn finish(&mut self, vm: &Vm, ram: &GuestRam, begun: &Begun) -> Result<Option<Placed>, Error> {
+        let Some(then) = begun.then else { return Ok(Some(begun.first)) };
+        if let Some(at) = begun.popped_flags {
+            change_word(ram, at, |flags| flags & !rflags::TF).map_err(no_ram)?;
+        }
+        if let Kind::Sysret { .. } = begun.first.kind {
+            self.regs.r11 &= !rflags::TF;
+            set_regs(vm, &self.regs)?;
+        }
+        self.count(&begun.first);
+        Ok((self.regs.rip != then.rip).then_some(then))
+    }
+
+    /// At an entry point, by a door or by an exception.
+    fn entered(&mut self, vm: &Vm, ram: &GuestRam, begun: &Begun) -> Result<(), Error> {
+        let Entries { syscall64, syscall32, int80, exception } = self.entries;
+        let rip = self.regs.rip;
+        let mut last = Some(begun.first);
+        if rip == exception {
+            let number = self.tables.word(ram, self.regs.rsp.wrapping_add(frame::VECTOR));
+            let pushed = self.tables.word(ram, self.regs.rsp.wrapping_add(frame::RIP));
+            let (Some((_, number)), Some((_, pushed))) = (number, pushed) else {
+                self.lost = true;
+                return set_regs(vm, &self.regs);
+            };
+            // An IRET that faults has returned nowhere.
+            if begun.then.is_none() || pushed != begun.first.rip {
+                last = self.finish(vm, ram, begun)?;
+            }
+            // A fault: the instruction will be executed again, or never.
+            last = last.filter(|last| last.rip != pushed);
+            // PUSH -1 where the CPU pushes no error code; PUSH the vector; JMP.
+            self.counted.ring0 += 2 + u64::from(!vector::has_error_code(number as u8));
+            self.clean_exception(vm, ram)?;
+        } else {
+            last = self.finish(vm, ram, begun)?;
+            if rip == syscall64 || rip == syscall32 {
+                self.regs.r11 &= !rflags::TF;
+            } else if rip == int80 {
+                self.clean_word(ram, self.regs.rsp.wrapping_add(PUSHED_RFLAGS))?;
+            }
+        }
+        if let Some(last) = last {
+            self.count(&last);
+        }
+        set_regs(vm, &self.regs)
+    }
+
+    /// At the entry point that exceptions share.
+    fn clean_exception(&mut self, vm: &Vm, ram: &GuestRam) -> Result<(), Error> {
+        let rsp = self.regs.rsp;
+        let pushed = self.tables.word(ram, rsp.wrapping_add(frame::RIP));
+        if pushed.is_some_and(|(_, rip)| rip == self.entries.syscall64) {
+            // A SYSCALL that arrives as an exception.
+            self.regs.r11 &= !rflags::TF;
+            set_regs(vm, &self.regs)?;
+        }
+        self.clean_word(ram, rsp.wrapping_add(frame::RFLAGS))
+    }
+
+    /// Takes TF out of flags in memory.
+    fn clean_word(&mut self, ram: &GuestRam, address: u64) -> Result<(), Error> {
+        match self.tables.word(ram, address) {
+            Some((at, _)) => change_word(ram, at, |flags| flags & !rflags::TF).map_err(no_ram),
+            None => {
+                self.lost = true;
+                Ok(())
+            }
+        }
+    }
+
+    /// KVM returned for something else: before the end of the instruction, or
+    /// after it.
+    fn left(&mut self, begun: Begun) {
+        if self.regs.rip == begun.first.rip {
+            self.begun = Some(begun);
+        } else {
+            self.lost |= self.regs.rip != begun.first.next;
+            self.count(&begun.first);
+        }
+    }
+
+    fn count(&mut self, one: &Placed) {
+        let ring = if one.in_ring_3() { &mut self.counted.ring3 } else { &mut self.counted.ring0 };
+        *ring += 1;
+    }
+}
+
+fn set_regs(vm: &Vm, regs: &kvm_regs) -> Result<(), Error> {
+    vm.vcpu.set_regs(regs).map_err(Error::kvm("KVM_SET_REGS"))
+}
+
+fn change_word(ram: &GuestRam, at: u64, change: impl Fn(u64) -> u64) -> Result<(), OutOfRam> {
+    let [word] = ram.read_words(at)?;
+    ram.write_words(at, &[change(word)])
+}
+
+fn no_ram(error: OutOfRam) -> Error {
+    Error::Kernel(error.to_string())
+}
