@@ -131,12 +131,6 @@ impl Stepper {
             };
             let exit = self.enter(vm, ram, &begun)?;
             self.regs = vm.vcpu.sync_regs().regs;
-            if std::env::var_os("TRACE").is_some() {
-                eprintln!(
-                    "TR {:x} {:?} -> {:x} fl {:x} {:?}",
-                    begun.first.rip, begun.first.kind, self.regs.rip, self.regs.rflags, exit
-                );
-            }
             match exit {
                 // Some CPUs stop at the entry point, before the halt.
                 None if self.is_entry(&begun, self.regs.rip) => self.entered(vm, ram, &begun)?,
