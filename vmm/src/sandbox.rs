@@ -298,6 +298,15 @@ impl Running {
             outcome
         })
     }
+
+    /// The same, but no longer than `limit` from now on.
+    ///
+    /// # Errors
+    /// As [`Running::wait`].
+    pub(crate) fn wait_at_most(mut self, limit: Duration) -> Result<Outcome, Error> {
+        self.deadline = Instant::now().checked_add(limit);
+        self.wait()
+    }
 }
 
 impl<T: Send + 'static> Running<T> {
