@@ -65,6 +65,9 @@ pub struct Task {
     pub compat_robust_list: AtomicU32,
     /// prctl(2) `PR_SET_NAME`.
     pub name: Mutex<[u8; 16]>,
+    /// Where the landing pad was before the call that it makes moved it; 0 if
+    /// it did not.
+    pub left_landing_pad: AtomicU64,
 }
 
 /// What rt_sigaction(2) recorded.
@@ -116,6 +119,7 @@ pub fn start_first(boot: &'static BootInfo) -> Result<(), Errno> {
         robust_list: Mutex::new([0; 2]),
         compat_robust_list: AtomicU32::new(0),
         name: Mutex::new([0; 16]),
+        left_landing_pad: AtomicU64::new(0),
     };
     percpu::set!(current, Box::into_raw(Box::new(task)) as u64);
     Ok(())

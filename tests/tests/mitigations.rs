@@ -2,6 +2,7 @@
 
 use trapgate::doctor::try_doors;
 use trapgate::mitigation::{GuestCpu, Mitigations, Step};
+use trapgate::{Error, Sandbox};
 use trapgate_tests::programs::{bytes, compiled};
 use trapgate_tests::{Case, Program, needs_kvm, program, scale, skip};
 
@@ -95,6 +96,20 @@ fn with_all_steps_32_bit_and_c_programs_are_as_natively() {
     for name in ["plain.m32", "hello.musl"] {
         let Some(program) = compiled(name) else { continue };
         Case::new(&program).args(["a", "b"]).options(["--mitigations", &all]).differential();
+    }
+}
+
+#[test]
+fn stamps_which_have_no_hardened_door_are_refused_beside_any_step() {
+    needs_kvm!();
+    for step in [Step::Pti, Step::KstackOffset] {
+        let sandbox = || Sandbox::builder().program_bytes("hello", bytes("hello-syscall"));
+        let with = |stamps| {
+            let steps = Mitigations::NONE.with(step);
+            sandbox().stamps(stamps).mitigations(steps).build().err()
+        };
+        assert!(matches!(with(1), Some(Error::StampedHardened)), "{step:?}");
+        assert!(with(0).is_none());
     }
 }
 

@@ -122,6 +122,15 @@ fn the_32_bit_vdso_is_found_and_answers_as_the_kernel_does() {
 }
 
 #[test]
+fn the_32_bit_vdsos_way_to_the_kernel_works_where_it_is_moved_to() {
+    needs_kvm!();
+    let Some(program) = compiled("gate.m32") else { return };
+    for how in ["move", "part", "itself"] {
+        Case::new(&program).args([how]).differential().expect_status(0);
+    }
+}
+
+#[test]
 fn a_32_bit_programs_clock_makes_no_system_call() {
     needs_kvm!();
     let Some(program) = compiled("gate.m32") else { return };

@@ -237,7 +237,8 @@ impl Builder {
     }
 
     /// Stamps the first `calls` calls by SYSCALL from 64-bit code, step by step:
-    /// [`crate::Outcome::stamps`]. At most [`trapgate_abi::stamps::MAX_RECORDS`].
+    /// [`crate::Outcome::stamps`]. At most [`trapgate_abi::stamps::MAX_RECORDS`];
+    /// not together with [`Builder::mitigations`], which the stamped door lacks.
     pub fn stamps(mut self, calls: u64) -> Self {
         self.config.stamps = calls;
         self

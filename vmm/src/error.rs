@@ -128,6 +128,9 @@ pub enum Error {
     /// A mitigation step was asked for that cannot be on.
     #[error(transparent)]
     Mitigation(#[from] crate::mitigation::Unavailable),
+    /// Stamps were asked for, and mitigation steps.
+    #[error("the steps of a call are stamped at the plain door: no mitigation step can be on")]
+    StampedHardened,
     /// KVM left the guest for a reason that the VMM does not handle.
     #[error("the VM stopped: {reason}\n{state}")]
     Stopped {

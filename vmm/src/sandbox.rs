@@ -100,6 +100,11 @@ impl Sandbox {
         let vm = Vm::new(&kvm, ram.clone())?;
         let cpu = GuestCpu::new(&vm.features.cpuid, vm.kind);
         let hardening = config.mitigations.hardening(&cpu)?;
+        // The stamped door has no hardened twin: with pti, ring 3's page tables
+        // would not even have its code.
+        if config.stamps > 0 && hardening.is_some() {
+            return Err(Error::StampedHardened);
+        }
         let create_us = start.elapsed().as_micros() as u64;
 
         let start = Instant::now();
@@ -309,6 +314,15 @@ impl Running {
             }
             outcome
         })
+    }
+
+    /// The same, but no longer than `limit` from now on.
+    ///
+    /// # Errors
+    /// As [`Running::wait`].
+    pub(crate) fn wait_at_most(mut self, limit: Duration) -> Result<Outcome, Error> {
+        self.deadline = Instant::now().checked_add(limit);
+        self.wait()
     }
 }
 

@@ -1,8 +1,9 @@
 //! The exception table: which kernel instructions may fault on a user
 //! address, and where to go on if they do.
 //!
-//! [`super::usercopy`] adds a row for each such instruction; the linker
-//! collects them; `crate::fault` looks them up.
+//! [`super::usercopy`] adds a row for each such instruction, and so does
+//! `entry::sixth_argument`; the linker collects them; `crate::fault` looks them
+//! up.
 
 /// One row, as the assembler emits it: two addresses.
 #[repr(C)]

@@ -1,5 +1,5 @@
-//! The only instructions that touch user memory, each with its row in the
-//! exception table.
+//! The only instructions that touch user memory, but for the fast 32-bit doors'
+//! own load (`entry::sixth_argument`), each with its row in the exception table.
 //!
 //! Callers (`crate::user`) have checked the addresses with `access_ok`: what
 //! is left to go wrong is a page that is missing or protected, and then the

@@ -7,9 +7,10 @@ use crate::mm::vma::Prot;
 use crate::syscall::define::{SysResult, syscall_define};
 use crate::task::current;
 use crate::user::UserPtr;
+use core::sync::atomic::Ordering;
 use spin::MutexGuard;
-use trapgate_abi::Errno;
 use trapgate_abi::layout::PAGE_SIZE;
+use trapgate_abi::{Errno, PtRegs};
 
 fn memory() -> MutexGuard<'static, AddressSpace> {
     current().process.memory.lock()
@@ -120,11 +121,23 @@ pub(super) fn remap_memory(
 }
 
 /// The landing pad of the fast 32-bit doors moves with the vDSO (Linux:
-/// `vdso_mremap`).
+/// `vdso_mremap`). What has moved are whole pages, whatever `length` said.
 fn move_landing_pad(from: u64, length: u64, to: u64) {
-    let offset = percpu::get!(landing_pad).wrapping_sub(from);
-    if offset < length {
+    let pad = percpu::get!(landing_pad);
+    let offset = pad.wrapping_sub(from);
+    if from != to && offset < length.next_multiple_of(PAGE_SIZE) {
         percpu::set!(landing_pad, to + offset);
+        current().left_landing_pad.store(pad, Ordering::Relaxed);
+        percpu::set!(work, 1);
+    }
+}
+
+/// A call through the vDSO that has moved the vDSO comes back where that is now
+/// (Linux: `vdso_fix_landing`). Called on the way to ring 3.
+pub fn follow_landing_pad(regs: &mut PtRegs) {
+    let left = current().left_landing_pad.swap(0, Ordering::Relaxed);
+    if left != 0 && regs.rip == left {
+        regs.rip = percpu::get!(landing_pad);
     }
 }
 

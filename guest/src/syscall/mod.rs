@@ -12,7 +12,7 @@ pub mod table;
 use crate::arch::cpu::clamp_index_nospec;
 use crate::arch::percpu;
 use crate::log::log;
-use crate::sys::signal;
+use crate::sys::{mm, signal};
 use table::{SYS_CALL_TABLE_32, SYS_CALL_TABLE_64, SYS_CALL_TABLE_X32};
 use trapgate_abi::log::{Event, Level};
 use trapgate_abi::syscall::{I386_COUNT, X32_BIT, X32_COUNT, X86_64_COUNT};
@@ -91,8 +91,15 @@ fn row<const COUNT: u32, const N: usize>(table: &'static Table<N>, number: u32) 
 #[inline(always)]
 pub fn exit_work(regs: &mut PtRegs) {
     if percpu::has_work() {
-        signal::exit_work(regs);
+        work(regs);
     }
+}
+
+/// What it is.
+#[cold]
+fn work(regs: &mut PtRegs) {
+    mm::follow_landing_pad(regs);
+    signal::exit_work(regs);
 }
 
 /// Notes a call that nobody answers. `abi`: 0 for 64-bit, 1 for i386.

@@ -4,16 +4,21 @@
  *   gate           the 32-bit vDSO's symbols, __kernel_vsyscall by AT_SYSINFO,
  *                  and the clocks beside the kernel's own calls by INT 0x80
  *   gate COUNT     __vdso_clock_gettime64 so many times, and nothing else
+ *   gate move      moves the vDSO by INT 0x80, and calls where it is then
+ *   gate part      the same, with a length that is no whole page
+ *   gate itself    the same, by a call through the vDSO
  *
  * Ends with 0, or with the number of the first check that failed. */
 
 typedef unsigned int word;
 typedef long long wide;
 
-enum { EXIT = 1, WRITE = 4, GETPID = 20, CLOCK_GETTIME = 265, CLOCK_GETRES = 266 };
+enum { EXIT = 1, WRITE = 4, GETPID = 20, MREMAP = 163, CLOCK_GETTIME = 265, CLOCK_GETRES = 266 };
 enum { FUTEX = 240, CLOCK_GETTIME64 = 403 };
 enum { AT_SYSINFO = 32, AT_SYSINFO_EHDR = 33, PT_LOAD = 1, PT_DYNAMIC = 2 };
 enum { DT_HASH = 4, DT_STRTAB = 5, DT_SYMTAB = 6, DT_SONAME = 14 };
+/* mremap's fourth and fifth argument; nothing else here has so many. */
+enum { MAYMOVE_FIXED = 3, TO = 0x30000000 };
 #define DT_VERSYM 0x6ffffff0u
 #define DT_VERDEF 0x6ffffffcu
 
@@ -22,7 +27,7 @@ static long int80(long number, long first, long second, long third)
     long result;
     __asm__ volatile("int $0x80"
                      : "=a"(result)
-                     : "a"(number), "b"(first), "c"(second), "d"(third)
+                     : "a"(number), "b"(first), "c"(second), "d"(third), "S"(MAYMOVE_FIXED), "D"(TO)
                      : "memory");
     return result;
 }
@@ -40,7 +45,7 @@ static int same(const char *left, const char *right)
     return *left == *right;
 }
 
-static word base, gate, *tables[16], versym, verdef;
+static word base, size, gate, *tables[16], versym, verdef;
 
 static word table(word tag)
 {
@@ -56,7 +61,7 @@ static void read_image(void)
     word count = *(const unsigned short *)(header + 44), dynamic = 0, bias = 0;
     for (word i = 0; i < count; i++, program += 8) {
         if (program[0] == PT_LOAD)
-            bias = base + program[1] - program[2];
+            size = program[5], bias = base + program[1] - program[2];
         if (program[0] == PT_DYNAMIC)
             dynamic = base + program[1];
     }
@@ -133,6 +138,18 @@ static void calls(void)
     check(24, by_gate(FUTEX, (long)&value, 9, 6, 0, 0, 1) == -11);
 }
 
+/* The vDSO's way to the kernel works where it has been moved to. */
+static void moves(const char *how)
+{
+    word length = (size + 4095) & ~4095u;
+    if (how[0] == 'p')
+        length -= 4095;
+    check(60, (how[0] == 'i' ? by_gate(MREMAP, base, length, length, MAYMOVE_FIXED, TO, 66)
+                             : int80(MREMAP, base, length, length)) == TO);
+    gate += TO - base;
+    check(61, by_gate(GETPID, 1, 2, 3, 4, 5, 6) == int80(GETPID, 0, 0, 0));
+}
+
 typedef int (*clock_function)(int clock, void *time);
 
 static int earlier_or_same(const wide *left, const wide *right)
@@ -197,6 +214,10 @@ __attribute__((used)) void start(long *stack)
     }
     check(1, gate && base);
     read_image();
+    if (argument && argument[0] > '9') {
+        moves(argument);
+        int80(EXIT, 0, 0, 0);
+    }
     if (argument) {
         clock_function get64 = (clock_function)find("__vdso_clock_gettime64", "LINUX_2.6");
         wide time[2];

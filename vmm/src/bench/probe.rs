@@ -25,7 +25,7 @@ static PROBE_32: &[u8] = include_bytes!(env!("TRAPGATE_BENCH_PROBE_32"));
 
 /// RAM of a probe's sandbox.
 const MEMORY: ByteSize = ByteSize(32 << 20);
-/// Longer than any command takes, in the slowest rig.
+/// Longer than any command takes, in the slowest rig; and than any end.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The size of the probe's pointers.
@@ -167,40 +167,8 @@ impl Probe {
         }
         let Some(input) = &mut self.input else { return Err(io::ErrorKind::BrokenPipe.into()) };
         input.write_all(&bytes)?;
-        self.wait_for_answer()?;
-        let mut words = [0; Reply::WORDS];
-        for word in &mut words {
-            let mut bytes = [0; 8];
-            self.output.read_exact(&mut bytes)?;
-            *word = u64::from_le_bytes(bytes);
-        }
-        let reply = Reply::from_words(&words);
-        if reply.samples > MAX_SAMPLES.min(command.samples) {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        let mut list = || {
-            let mut bytes = vec![0; reply.samples as usize * 4];
-            self.output.read_exact(&mut bytes)?;
-            let (samples, _) = bytes.as_chunks::<4>();
-            io::Result::Ok(samples.iter().map(|sample| u32::from_le_bytes(*sample)).collect())
-        };
-        Ok(Answer { reply, with: list()?, without: list()?, wall: Duration::ZERO })
-    }
-
-    /// A probe that hangs must not hang who asks it.
-    fn wait_for_answer(&self) -> io::Result<()> {
-        let fd = self.output.as_raw_fd();
-        let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-        let limit = TIMEOUT.as_millis() as i32;
-        // SAFETY: one valid structure.
-        match unsafe { libc::poll(&raw mut poll, 1, limit) } {
-            0 => Err(io::ErrorKind::TimedOut.into()),
-            1.. => Ok(()),
-            _ => match io::Error::last_os_error() {
-                error if error.kind() == io::ErrorKind::Interrupted => Ok(()),
-                error => Err(error),
-            },
-        }
+        let mut output = Patient { file: &self.output, deadline: Instant::now() + TIMEOUT };
+        answer(&mut output, command)
     }
 
     /// Ends it, and tells what the run cost if that was in a sandbox.
@@ -224,7 +192,7 @@ impl Probe {
         // Without input, it ends.
         self.input = None;
         match self.body.take() {
-            Some(Body::Guest(running)) => match running.wait()? {
+            Some(Body::Guest(running)) => match running.wait_at_most(TIMEOUT)? {
                 outcome @ Outcome { end: End::Exited(0), .. } => Ok(Some(outcome)),
                 outcome => Err(ProbeError::Ended(described(&outcome.end))),
             },
@@ -240,7 +208,7 @@ impl Probe {
     fn end(&mut self) -> String {
         self.input = None;
         match self.body.take() {
-            Some(Body::Guest(running)) => match running.wait() {
+            Some(Body::Guest(running)) => match running.wait_at_most(TIMEOUT) {
                 Ok(outcome) => described(&outcome.end),
                 Err(error) => error.to_string(),
             },
@@ -265,6 +233,48 @@ impl Drop for Probe {
             // One that does not end by itself has nothing to say.
             let _ = child.kill();
             let _ = child.wait();
+        }
+    }
+}
+
+/// What a probe answers to `command`.
+fn answer(output: &mut impl Read, command: &Command) -> io::Result<Answer> {
+    let mut words = [0; Reply::WORDS];
+    for word in &mut words {
+        let mut bytes = [0; 8];
+        output.read_exact(&mut bytes)?;
+        *word = u64::from_le_bytes(bytes);
+    }
+    let reply = Reply::from_words(&words);
+    if reply.samples > MAX_SAMPLES.min(command.samples) {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut list = || {
+        let mut bytes = vec![0; reply.samples as usize * 4];
+        output.read_exact(&mut bytes)?;
+        let (samples, _) = bytes.as_chunks::<4>();
+        io::Result::Ok(samples.iter().map(|sample| u32::from_le_bytes(*sample)).collect())
+    };
+    Ok(Answer { reply, with: list()?, without: list()?, wall: Duration::ZERO })
+}
+
+/// The probe's pipe, read up to a point in time: a probe that hangs must not
+/// hang who asks it, also not in the middle of an answer.
+struct Patient<'a> {
+    file: &'a File,
+    deadline: Instant,
+}
+
+impl Read for Patient<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let fd = self.file.as_raw_fd();
+        let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+        // SAFETY: one valid structure.
+        match unsafe { libc::poll(&raw mut poll, 1, left.as_millis() as i32) } {
+            0 => Err(io::ErrorKind::TimedOut.into()),
+            1.. => self.file.read(buffer),
+            _ => Err(io::Error::last_os_error()),
         }
     }
 }
@@ -300,4 +310,42 @@ fn memory_file(bytes: &[u8]) -> io::Result<File> {
     let mut file = unsafe { File::from_raw_fd(fd) };
     file.write_all(bytes)?;
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What comes of an answer of these bytes, from a probe that then hangs.
+    fn of_one_that_hangs_after(bytes: &[u8]) -> io::Result<Answer> {
+        let (output, mut probe) = io::pipe().unwrap();
+        probe.write_all(bytes).unwrap();
+        let file = File::from(OwnedFd::from(output));
+        let deadline = Instant::now() + Duration::from_millis(50);
+        let command = Command { samples: 2, ..Command::default() };
+        answer(&mut Patient { file: &file, deadline }, &command)
+    }
+
+    fn reply(samples: u64) -> Vec<u8> {
+        let words = Reply { done: 1, samples, ..Reply::default() }.to_words();
+        words.iter().flat_map(|word| word.to_le_bytes()).collect()
+    }
+
+    #[test]
+    fn a_probe_that_hangs_in_the_middle_of_an_answer_hangs_nobody() {
+        let whole = [reply(2), vec![7; 16]].concat();
+        assert_eq!(of_one_that_hangs_after(&whole).unwrap().with, [0x0707_0707; 2]);
+        for length in [0, 1, 8, whole.len() - 17, whole.len() - 1] {
+            let error = of_one_that_hangs_after(&whole[..length]).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{length}");
+        }
+    }
+
+    #[test]
+    fn more_samples_than_were_asked_for_are_no_answer() {
+        for samples in [3, MAX_SAMPLES, u64::MAX] {
+            let error = of_one_that_hangs_after(&reply(samples)).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{samples}");
+        }
+    }
 }
