@@ -106,6 +106,10 @@ fn so_are_those_of_32_bit_code() {
 fn a_program_that_dies_dies_with_the_same_registers() {
     needs_kvm!();
     for crash in ["null-write", "ud2", "int3", "div0", "hlt", "jump-kernel", "iret-to-kernel"] {
+        if crash == "iret-to-kernel" && place() == Place::Amd {
+            skip("ring 3's IRET, because QEMU reads its stack as ring 0, which SMAP forbids");
+            continue;
+        }
         let (plain, _) = run(sandbox("crash", &[crash]));
         let (stepped, _) = run(sandbox("crash", &[crash]).count_instructions(true));
         assert!(matches!(plain.end, End::Killed(_)), "{crash}: {:?}", plain.end);

@@ -21,6 +21,7 @@
 //! What is lost: a guest's own TF. If a step gets lost, the next exit shows it,
 //! and then there is no count.
 
+mod arrival;
 mod halt;
 mod instruction;
 mod software;
@@ -41,18 +42,6 @@ use trapgate_abi::kernel_note::KernelNote;
 use trapgate_abi::layout::{KERNEL_BASE, VECTOR_STRIDE, VECTORS};
 use trapgate_abi::x86::{rflags, vector};
 use way::{Begun, Placed};
-
-/// Where a stub of [`VECTORS`] has left things when it jumps on: vector, error
-/// code, then what the CPU pushed.
-mod frame {
-    pub(super) const VECTOR: u64 = 0;
-    pub(super) const RIP: u64 = 16;
-    pub(super) const RFLAGS: u64 = 32;
-}
-
-/// Where the CPU has pushed the flags when it comes to a stub without an error
-/// code: behind RIP and CS.
-const PUSHED_RFLAGS: u64 = 16;
 
 /// Enters a guest once for each instruction.
 pub(crate) struct Stepper {
@@ -129,8 +118,12 @@ impl Stepper {
                 Some(begun) => begun,
                 None => self.begin(vm, ram)?,
             };
+            self.arm(vm, ram, &begun)?;
             let exit = self.enter(vm, ram, &begun)?;
             self.regs = vm.vcpu.sync_regs().regs;
+            if let Some(at) = begun.popped_flags {
+                change_word(ram, at, |flags| flags & !rflags::TF).map_err(no_ram)?;
+            }
             match exit {
                 // Some CPUs stop at the entry point, before the halt.
                 None if self.is_entry(&begun, self.regs.rip) => self.entered(vm, ram, &begun)?,
@@ -150,7 +143,7 @@ impl Stepper {
         }
     }
 
-    /// Looks at the next instruction, and sees to it that TF survives it.
+    /// Looks at the next instruction.
     fn begin(&mut self, vm: &Vm, ram: &GuestRam) -> Result<Begun, Error> {
         let mut long_mode = true;
         if self.regs.rip >> 63 == 0 {
@@ -158,20 +151,19 @@ impl Stepper {
             long_mode = sregs.cs.l == 1;
             self.tables.cr3 = sregs.cr3;
         }
-        let begun = Begun::look(ram, self.tables, &self.regs, long_mode, &self.halts);
-        match begun.first.kind {
-            Kind::Sysret { .. } => {
-                self.regs.r11 |= rflags::TF;
-                set_regs(vm, &self.regs)?;
-            }
-            Kind::Iret { .. } => {
-                if let Some(at) = begun.popped_flags {
-                    change_word(ram, at, |flags| flags | rflags::TF).map_err(no_ram)?;
-                }
-            }
-            _ => {}
+        Ok(Begun::look(ram, self.tables, &self.regs, long_mode, &self.halts))
+    }
+
+    /// Puts TF where a return takes it from.
+    fn arm(&mut self, vm: &Vm, ram: &GuestRam, begun: &Begun) -> Result<(), Error> {
+        if let Kind::Sysret { .. } = begun.first.kind {
+            self.regs.r11 |= rflags::TF;
+            set_regs(vm, &self.regs)?;
         }
-        Ok(begun)
+        match begun.popped_flags {
+            Some(at) => change_word(ram, at, |flags| flags | rflags::TF).map_err(no_ram),
+            None => Ok(()),
+        }
     }
 
     /// Executes it: `None` if that was a step.
@@ -197,109 +189,6 @@ impl Stepper {
     /// Whether an entry point is at `rip`, and the step has led there.
     fn is_entry(&self, begun: &Begun, rip: u64) -> bool {
         begun.first.rip != rip && self.halts.iter().any(|halt| halt.address == rip)
-    }
-
-    /// A step is over.
-    fn arrived(&mut self, vm: &Vm, ram: &GuestRam, begun: &Begun) -> Result<(), Error> {
-        if self.software && begun.ends_in_ring_3() {
-            self.lost |= !software::take_back(vm, ram, self.tables, &mut self.regs)?;
-        }
-        let Some(last) = self.finish(vm, ram, begun)? else { return Ok(()) };
-        let rip = self.regs.rip;
-        if last.kind == Kind::Repeated && rip == last.rip {
-            return Ok(());
-        }
-        if self.software && last.in_ring_3() && rip >> 63 == 1 {
-            // A fault, and a door too: KVM has gone on through one instruction.
-            self.counted.ring0 += 1;
-            return Ok(());
-        }
-        self.count(&last);
-        if self.software && rip == self.entries.exception {
-            self.clean_exception(vm, ram)?;
-        }
-        match last.kind {
-            Kind::ReadsCounter if rip == last.next => {
-                let now = self.counted.total();
-                (self.regs.rax, self.regs.rdx) = (now & 0xffff_ffff, now >> 32);
-                set_regs(vm, &self.regs)
-            }
-            Kind::PushesFlags if rip == last.next => self.clean_word(ram, self.regs.rsp),
-            _ => Ok(()),
-        }
-    }
-
-    /// The instruction that the step ended with; none if the first of two is
-    /// counted here and the other was not executed.
-    fn finish(&mut self, vm: &Vm, ram: &GuestRam, begun: &Begun) -> Result<Option<Placed>, Error> {
-        let Some(then) = begun.then else { return Ok(Some(begun.first)) };
-        if let Some(at) = begun.popped_flags {
-            change_word(ram, at, |flags| flags & !rflags::TF).map_err(no_ram)?;
-        }
-        if let Kind::Sysret { .. } = begun.first.kind {
-            self.regs.r11 &= !rflags::TF;
-            set_regs(vm, &self.regs)?;
-        }
-        self.count(&begun.first);
-        Ok((self.regs.rip != then.rip).then_some(then))
-    }
-
-    /// At an entry point, by a door or by an exception.
-    fn entered(&mut self, vm: &Vm, ram: &GuestRam, begun: &Begun) -> Result<(), Error> {
-        let Entries { syscall64, syscall32, int80, exception } = self.entries;
-        let rip = self.regs.rip;
-        let mut last = Some(begun.first);
-        if rip == exception {
-            let number = self.tables.word(ram, self.regs.rsp.wrapping_add(frame::VECTOR));
-            let pushed = self.tables.word(ram, self.regs.rsp.wrapping_add(frame::RIP));
-            let (Some((_, number)), Some((_, pushed))) = (number, pushed) else {
-                self.lost = true;
-                return set_regs(vm, &self.regs);
-            };
-            // An IRET that faults has returned nowhere.
-            if begun.then.is_none() || pushed != begun.first.rip {
-                last = self.finish(vm, ram, begun)?;
-            }
-            // A fault: the instruction will be executed again, or never.
-            last = last.filter(|last| last.rip != pushed);
-            // PUSH -1 where the CPU pushes no error code; PUSH the vector; JMP.
-            self.counted.ring0 += 2 + u64::from(!vector::has_error_code(number as u8));
-            self.clean_exception(vm, ram)?;
-        } else {
-            last = self.finish(vm, ram, begun)?;
-            if rip == syscall64 || rip == syscall32 {
-                self.regs.r11 &= !rflags::TF;
-            } else if rip == int80 {
-                self.clean_word(ram, self.regs.rsp.wrapping_add(PUSHED_RFLAGS))?;
-            }
-        }
-        if let Some(last) = last {
-            self.count(&last);
-        }
-        set_regs(vm, &self.regs)
-    }
-
-    /// At the entry point that exceptions share.
-    fn clean_exception(&mut self, vm: &Vm, ram: &GuestRam) -> Result<(), Error> {
-        let rsp = self.regs.rsp;
-        let pushed = self.tables.word(ram, rsp.wrapping_add(frame::RIP));
-        if pushed.is_some_and(|(_, rip)| rip == self.entries.syscall64) {
-            // A SYSCALL that arrives as an exception.
-            self.regs.r11 &= !rflags::TF;
-            set_regs(vm, &self.regs)?;
-        }
-        self.clean_word(ram, rsp.wrapping_add(frame::RFLAGS))
-    }
-
-    /// Takes TF out of flags in memory.
-    fn clean_word(&mut self, ram: &GuestRam, address: u64) -> Result<(), Error> {
-        match self.tables.word(ram, address) {
-            Some((at, _)) => change_word(ram, at, |flags| flags & !rflags::TF).map_err(no_ram),
-            None => {
-                self.lost = true;
-                Ok(())
-            }
-        }
     }
 
     /// KVM returned for something else: before the end of the instruction, or
