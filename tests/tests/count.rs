@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use trapgate::bench::count::counted_call;
 use trapgate::bench::probe::{Probe, Width};
-use trapgate::kvm::Maker;
+use trapgate::kvm::{Kind, Maker};
 use trapgate::stats::Instructions;
 use trapgate::{Builder, End, Mitigations, Outcome, Sandbox, Stdio};
 use trapgate_abi::bench::{Command as Order, Operation, Reply};
@@ -216,4 +216,24 @@ fn bench_counts_the_same_twice() {
         assert!(found.is_some_and(|(_, count)| *count > 20.0), "{id}: {first:?}");
     }
     assert_eq!(counted("second.json"), first);
+}
+
+#[test]
+fn hardened_doors_have_more_instructions_than_plain_ones() {
+    needs_kvm!();
+    if Kind::of_this_host() == Kind::Software {
+        return skip("steps through hardened doors, which are lost on a software KVM");
+    }
+    let doors = [(Operation::Syscall, Width::W64), (Operation::Int80, Width::W64)];
+    for (door, width) in doors {
+        let count = |steps: &str| {
+            let steps = steps.parse().expect("steps");
+            counted_call(door, width, steps).expect("a sandbox").expect("no step is lost")
+        };
+        let plain = count("none");
+        for steps in ["kstack-offset", "pti,bhi-clear"] {
+            let hardened = count(steps);
+            assert!(hardened > plain, "{door:?} with {steps}: {hardened}, and {plain} without");
+        }
+    }
 }

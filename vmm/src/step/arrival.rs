@@ -27,7 +27,8 @@ impl Stepper {
     /// A step is over.
     pub(super) fn arrived(&mut self, vm: &Vm, ram: &GuestRam, begun: &Begun) -> Result<(), Error> {
         if self.software && begun.ends_in_ring_3() {
-            self.lost |= !software::take_back(vm, ram, self.tables, &mut self.regs)?;
+            self.lost |=
+                !software::take_back(vm, ram, self.tables, self.entries.debug, &mut self.regs)?;
         }
         let Some(last) = self.finish(vm, begun)? else { return Ok(()) };
         let rip = self.regs.rip;
@@ -68,7 +69,7 @@ impl Stepper {
 
     /// At an entry point, by a door or by an exception.
     pub(super) fn entered(&mut self, vm: &Vm, ram: &GuestRam, begun: &Begun) -> Result<(), Error> {
-        let Entries { syscall64, syscall32, int80, exception } = self.entries;
+        let Entries { syscall64, syscall32, int80, exception, .. } = self.entries;
         let rip = self.regs.rip;
         let mut last = Some(begun.first);
         if rip == exception {

@@ -39,7 +39,7 @@ use kvm_bindings::{KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP, kvm_guest_debug
 use kvm_ioctls::{SyncReg, VcpuExit};
 use tables::Tables;
 use trapgate_abi::kernel_note::KernelNote;
-use trapgate_abi::layout::{KERNEL_BASE, VECTOR_STRIDE, VECTORS};
+use trapgate_abi::layout::{HARDENED_VECTORS, KERNEL_BASE, VECTOR_STRIDE, VECTORS};
 use trapgate_abi::x86::{rflags, vector};
 use way::{Begun, Placed};
 
@@ -66,6 +66,8 @@ struct Entries {
     int80: u64,
     /// What all exceptions share, behind their stubs.
     exception: u64,
+    /// #DB's stub.
+    debug: u64,
 }
 
 impl Stepper {
@@ -75,7 +77,9 @@ impl Stepper {
     /// # Errors
     /// [`Error::Kernel`], if its kernel has no exception stubs; [`Error::Kvm`].
     pub(crate) fn new(vm: &mut Vm, ram: &GuestRam, note: &KernelNote) -> Result<Stepper, Error> {
-        let stub = |number: u8| VECTORS + u64::from(number) * VECTOR_STRIDE;
+        let hardened = note.idt == note.hardened_idt;
+        let stubs = if hardened { HARDENED_VECTORS } else { VECTORS };
+        let stub = |number: u8| stubs + u64::from(number) * VECTOR_STRIDE;
         let mut bytes = [0; VECTOR_STRIDE as usize];
         let page_fault = stub(vector::PF);
         ram.read(page_fault - KERNEL_BASE, &mut bytes).map_err(no_ram)?;
@@ -86,11 +90,12 @@ impl Stepper {
             syscall32: note.syscall32,
             int80: stub(vector::SYSCALL),
             exception,
+            debug: stub(vector::DB),
         };
         let software = vm.kind == KvmKind::Software;
         let mut halts = Vec::new();
         if !software {
-            let Entries { syscall64, syscall32, int80, exception } = entries;
+            let Entries { syscall64, syscall32, int80, exception, .. } = entries;
             for address in [syscall64, syscall32, note.sysenter, int80, exception] {
                 halts.push(Halt::place(ram, address).map_err(no_ram)?);
             }

@@ -10,17 +10,13 @@ use crate::Error;
 use crate::kvm::{Vm, state};
 use crate::memory::GuestRam;
 use kvm_bindings::kvm_regs;
-use trapgate_abi::layout::{VECTOR_STRIDE, VECTORS};
-use trapgate_abi::x86::{descriptor, rflags, selector, vector};
-
-/// Where the stub of #DB begins.
-const STUB: u64 = VECTORS + vector::DB as u64 * VECTOR_STRIDE;
+use trapgate_abi::x86::{descriptor, rflags, selector};
 
 /// Bytes of PUSH -1, the stub's first instruction.
 const PUSH: u64 = 2;
 
-/// Takes a #DB back, if it is there that the guest stopped; false if that
-/// cannot be done.
+/// Takes a #DB back, if it is there that the guest stopped, at or in its `stub`;
+/// false if that cannot be done.
 ///
 /// # Errors
 /// [`Error::Kvm`], if KVM refuses a call.
@@ -28,11 +24,12 @@ pub(super) fn take_back(
     vm: &Vm,
     ram: &GuestRam,
     tables: Tables,
+    stub: u64,
     regs: &mut kvm_regs,
 ) -> Result<bool, Error> {
     let frame = match regs.rip {
-        STUB => regs.rsp,
-        rip if rip == STUB + PUSH => regs.rsp.wrapping_add(8),
+        rip if rip == stub => regs.rsp,
+        rip if rip == stub + PUSH => regs.rsp.wrapping_add(8),
         _ => return Ok(true),
     };
     let popped: [Option<u64>; 5] = std::array::from_fn(|index| {
