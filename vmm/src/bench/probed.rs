@@ -32,6 +32,8 @@ const QUICK: Duration = Duration::from_millis(15);
 /// The loop that cross-checks takes at least this long, so that the wall clock
 /// sees it.
 const LOOP: Duration = Duration::from_millis(2);
+/// The most reads of a warm-up or a loop.
+const READS: u64 = 16 << 10;
 /// And has at least so many calls, where one takes long.
 const LEAST_CALLS: u64 = 20;
 /// How often that loop runs; the least disturbed counts.
@@ -290,6 +292,9 @@ impl<'a> Run<'a> {
         // RDTSCP is interpreted nowhere.
         let interpreted = self.environment.kvm.software && self.item.width == Width::W32;
         let flags = if clock::has_rdtscp() && !interpreted { USE_RDTSCP } else { 0 };
+        // What Read1 reads must fit into a pipe, with the command.
+        let most = if self.item.operation == Operation::Read1 { READS } else { u64::MAX };
+        let (warm_up, batch) = (warm_up.min(most), batch.min(most));
         Command { operation: self.item.operation as u64, samples, warm_up, batch, flags }
     }
 
@@ -333,7 +338,7 @@ impl<'a> Run<'a> {
     /// A loop of calls in one bracket, held against the wall clock.
     fn cross_check(&self, side: &mut Side) -> Result<(), Error> {
         let Some(nothing) = self.ask(side, &self.command(0, 0, 0))? else { return Ok(()) };
-        let mut calls = self.options.batch;
+        let mut calls = self.command(0, 0, self.options.batch).batch;
         if self.item.operation != Operation::Read1 {
             // Read1's input must fit into a pipe.
             let Some(median) = median_ns(&side.samples.ticks, self.tsc_khz) else {
