@@ -22,6 +22,8 @@ use trapgate_abi::bench::{Command, Operation, USE_RDTSCP};
 
 /// Samples of one command: between two of them, the other probe has its turn.
 const CHUNK: u64 = 500;
+/// The same of a quick run, so that slow calls end in time.
+const QUICK_CHUNK: u64 = 25;
 /// Calls before the first sample of a later command: the other probe was here.
 const REWARM: u64 = 20;
 /// Time that the samples of one measurement may take in one place. A door that
@@ -195,7 +197,7 @@ impl<'a> Run<'a> {
 
     fn measure(&self, progress: &mut dyn Progress) -> Result<[Measurement; 2], Error> {
         let label = format!("{}: {}", self.item.group, self.item.name);
-        let rounds = self.options.samples.div_ceil(CHUNK);
+        let rounds = self.options.samples.div_ceil(self.chunk_size());
         progress.begin(&label, rounds);
         let mut sides = [self.side(Place::Guest)?, self.side(Place::Host)?];
         let mut first = true;
@@ -239,7 +241,7 @@ impl<'a> Run<'a> {
         if matches!(self.environment.doors.get(&door), Some(Delivery::Absent { .. })) {
             return Ok(None);
         }
-        let rounds = self.options.samples.div_ceil(CHUNK);
+        let rounds = self.options.samples.div_ceil(self.chunk_size());
         progress.begin(&format!("{door} with {}", self.steps), rounds);
         let mut side = self.side(Place::Guest)?;
         for round in 0..rounds {
@@ -298,6 +300,10 @@ impl<'a> Run<'a> {
         Command { operation: self.item.operation as u64, samples, warm_up, batch, flags }
     }
 
+    fn chunk_size(&self) -> u64 {
+        if self.options.quick { QUICK_CHUNK } else { CHUNK }
+    }
+
     /// Gives a command; a probe that ends over it is one that has no such door.
     fn ask(&self, side: &mut Side, command: &Command) -> Result<Option<Answer>, Error> {
         let Some(probe) = &mut side.probe else { return Ok(None) };
@@ -319,7 +325,7 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         let warm_up = if first { self.options.warm_up } else { REWARM };
-        let wanted = CHUNK.min(self.options.samples - taken);
+        let wanted = self.chunk_size().min(self.options.samples - taken);
         let before = Interrupts::of(self.cpu);
         let start = Instant::now();
         let Some(answer) = self.ask(side, &self.command(wanted, warm_up, 0))? else {

@@ -183,7 +183,7 @@ impl Args {
         Options {
             groups: Group::ALL.into_iter().filter(chosen).collect(),
             samples: self.samples.unwrap_or(whole.samples / part),
-            warm_up: self.warm_up.unwrap_or(whole.warm_up),
+            warm_up: self.warm_up.unwrap_or(whole.warm_up / part),
             batch: self.batch.unwrap_or(whole.batch),
             starts: self.starts.unwrap_or(whole.starts / part),
             mitigations: bench::Choice { with: self.with, without: self.without },
