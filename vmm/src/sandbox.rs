@@ -8,12 +8,13 @@ use crate::error::Error;
 use crate::host::Services;
 use crate::image::printable;
 use crate::image::symbols::Symbols;
-use crate::kvm::{Kind, Maker, Vm, kick, stats_fd::VcpuStats, vm};
+use crate::kvm::{Kind, Maker, Vm, stats_fd::VcpuStats, vm};
 use crate::memory::{GuestRam, LEAST};
 use crate::mitigation::GuestCpu;
 use crate::policy::Grant;
 use crate::report::{Crash, KernelReport};
 use crate::run::{self, GuestEnd, Manner};
+use crate::running::Running;
 use crate::stats::{DoorCalls, Phases, Stats};
 use crate::step::Stepper;
 use crate::vdso::FastDoor;
@@ -24,9 +25,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread::{self, JoinHandle};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 use trapgate_abi::boot_info::{ClockInfo, RANDOM_STOCK, feature};
 use trapgate_abi::counters::Counters;
@@ -44,7 +43,7 @@ pub enum End {
     Killed(Box<Crash>),
     /// Its time was up.
     TimedOut,
-    /// It was stopped through its [`KillHandle`].
+    /// It was stopped through its [`crate::KillHandle`].
     Stopped,
 }
 
@@ -251,157 +250,6 @@ impl Sandbox {
         let stamps = stamps.map(|stamps| stamps.read(&ram)).transpose();
         let stamps = stamps.map_err(|error| Error::Kernel(error.to_string()))?;
         Ok(Outcome { end, stats, stamps: stamps.unwrap_or_default() })
-    }
-}
-
-/// What the thread that waits for a sandbox is told.
-enum Event {
-    /// The vCPU's thread is done.
-    Ended,
-    /// Somebody wants it to end.
-    Kill,
-}
-
-/// Stops a running sandbox from any thread.
-#[derive(Clone, Debug)]
-pub struct KillHandle {
-    stop: Arc<AtomicBool>,
-    events: mpsc::Sender<Event>,
-}
-
-impl KillHandle {
-    /// Stops it: at once, also while it waits for a service of the host.
-    /// [`Running::wait`], or dropping the [`Running`], sees to its end.
-    pub fn kill(&self) {
-        self.stop.store(true, Ordering::Release);
-        // Nobody listens to one that has ended.
-        let _ = self.events.send(Event::Kill);
-    }
-}
-
-/// Tells the waiting thread, whatever way the vCPU's thread ends.
-struct TellEnd(mpsc::Sender<Event>);
-
-impl Drop for TellEnd {
-    fn drop(&mut self) {
-        let _ = self.0.send(Event::Ended);
-    }
-}
-
-/// A program that runs. Dropped without a wait, it is stopped.
-pub struct Running<T: Send + 'static = Outcome> {
-    /// Until it is joined.
-    thread: Option<JoinHandle<Result<T, Error>>>,
-    events: mpsc::Receiver<Event>,
-    kill: KillHandle,
-    deadline: Option<Instant>,
-}
-
-/// How often a thread that shall stop is kicked: a kick that comes just before
-/// a blocking call is lost.
-const KICK_INTERVAL: Duration = Duration::from_millis(1);
-
-impl Running {
-    /// Waits for its end.
-    ///
-    /// # Errors
-    /// [`Error`], if the VM fails.
-    pub fn wait(self) -> Result<Outcome, Error> {
-        let (result, timed_out) = self.join();
-        result.map(|mut outcome| {
-            if timed_out && outcome.end == End::Stopped {
-                outcome.end = End::TimedOut;
-            }
-            outcome
-        })
-    }
-
-    /// The same, but no longer than `limit` from now on.
-    ///
-    /// # Errors
-    /// As [`Running::wait`].
-    pub(crate) fn wait_at_most(mut self, limit: Duration) -> Result<Outcome, Error> {
-        self.deadline = Instant::now().checked_add(limit);
-        self.wait()
-    }
-}
-
-impl<T: Send + 'static> Running<T> {
-    /// Does `run`, which enters a vCPU until `stop` is set, on a thread of its
-    /// own.
-    ///
-    /// # Errors
-    /// If there can be no thread.
-    pub(crate) fn spawn(
-        stop: Arc<AtomicBool>,
-        timeout: Option<Duration>,
-        run: impl FnOnce() -> Result<T, Error> + Send + 'static,
-    ) -> Result<Running<T>, Error> {
-        // Before there is a thread that could be kicked.
-        kick::install()?;
-        let (sender, events) = mpsc::channel();
-        let tell_end = TellEnd(sender.clone());
-        let thread = thread::Builder::new()
-            .name("vcpu0".to_owned())
-            .spawn(move || {
-                let _tell_end = tell_end;
-                run()
-            })
-            .map_err(Error::host("creating the vCPU's thread"))?;
-        // A time beyond the clock's end is no limit.
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let kill = KillHandle { stop, events: sender };
-        Ok(Running { thread: Some(thread), events, kill, deadline })
-    }
-
-    /// A handle to stop it with.
-    pub fn kill_handle(&self) -> KillHandle {
-        self.kill.clone()
-    }
-
-    /// Waits for its end; true if its time was up.
-    pub(crate) fn join(mut self) -> (Result<T, Error>, bool) {
-        let timed_out = self.wait_for_end();
-        let Some(thread) = self.thread.take() else { unreachable!("joined here and nowhere else") };
-        (thread.join().unwrap_or(Err(Error::Defect)), timed_out)
-    }
-
-    /// Waits until the vCPU's thread is done, and makes it end when it shall.
-    /// True if its time was up.
-    fn wait_for_end(&mut self) -> bool {
-        let mut timed_out = false;
-        loop {
-            let stopping = self.kill.stop.load(Ordering::Acquire);
-            let left = self.deadline.map(|end| end.saturating_duration_since(Instant::now()));
-            let event = match (stopping, left) {
-                (true, _) => self.events.recv_timeout(KICK_INTERVAL),
-                (false, Some(left)) => self.events.recv_timeout(left),
-                (false, None) => self.events.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
-            match event {
-                Ok(Event::Kill) => {}
-                Ok(Event::Ended) | Err(RecvTimeoutError::Disconnected) => return timed_out,
-                Err(RecvTimeoutError::Timeout) if !stopping => {
-                    timed_out = true;
-                    self.kill.stop.store(true, Ordering::Release);
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-            if let Some(thread) = &self.thread {
-                kick::kick(thread);
-            }
-        }
-    }
-}
-
-impl<T: Send + 'static> Drop for Running<T> {
-    fn drop(&mut self) {
-        if self.thread.is_some() {
-            self.kill.kill();
-            self.wait_for_end();
-            // What it came to, nobody wants to know.
-            let _ = self.thread.take().map(JoinHandle::join);
-        }
     }
 }
 

@@ -5,7 +5,7 @@
 //! were asked for, and what is strange ends the measurement.
 #![allow(unsafe_code, reason = "memfd_create, poll")]
 
-use crate::sandbox::Running;
+use crate::running::Running;
 use crate::stats::Stats;
 use crate::{Builder, ByteSize, End, Error, Outcome, Stdio, affinity, report};
 use std::ffi::CStr;
