@@ -155,5 +155,31 @@ pub struct BootInfo {
     pub regions: [Region; MAX_REGIONS],
 }
 
+impl BootInfo {
+    /// Nothing to run and nothing to run it in: all zeroes, but for what says
+    /// that it is one of these.
+    pub const NONE: BootInfo = BootInfo {
+        magic: MAGIC,
+        abi_version: crate::ABI_VERSION,
+        features: 0,
+        ram_size: 0,
+        free: [Range::ZERO; 2],
+        page_table: 0,
+        compat: 0,
+        landing_pad: 0,
+        job: crate::job::Request::ZERO,
+        entry: 0,
+        stack_pointer: 0,
+        brk: 0,
+        log_level: 0,
+        clock: ClockInfo::ZERO,
+        files: [StandardFile { open: 0, is_terminal: 0, flags: 0, status: FileStatus::ZERO }; 3],
+        random_stock: [0; RANDOM_STOCK],
+        random_count: 0,
+        region_count: 0,
+        regions: [Region::ZERO; MAX_REGIONS],
+    };
+}
+
 const _: () = assert!(core::mem::size_of::<BootInfo>() <= crate::layout::PAGE_SIZE as usize);
 const _: () = assert!(core::mem::size_of::<BootInfo>().is_multiple_of(8));

@@ -24,6 +24,9 @@ macro_rules! wire_struct {
             /// The structure's length in 64-bit words.
             pub const WORDS: usize = [$(stringify!($field)),*].len();
 
+            /// All fields 0.
+            pub const ZERO: Self = Self::from_words(&[0; Self::WORDS]);
+
             /// The fields in order of declaration.
             pub const fn to_words(&self) -> [u64; Self::WORDS] {
                 [$(self.$field),*]

@@ -7,7 +7,8 @@ use std::io::Read;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
-use trapgate::bench::count::counted_call;
+use trapgate::affinity;
+use trapgate::bench::count::{Call, exits_of_call, instructions_of_call};
 use trapgate::bench::probe::{Probe, Width};
 use trapgate::kvm::{Kind, Maker};
 use trapgate::stats::Instructions;
@@ -165,7 +166,7 @@ fn a_call_is_as_many_instructions_every_time_as_the_tsc_counts_where_it_counts_t
     needs_kvm!();
     for (operation, width) in MEASURED.into_iter().filter(|&(what, width)| is_there(what, width)) {
         let count = || {
-            let counted = counted_call(operation, width, Mitigations::NONE);
+            let counted = instructions_of_call(Call { operation, width, steps: Mitigations::NONE });
             counted.expect("a sandbox").expect("no step is lost")
         };
         let first = count();
@@ -181,6 +182,29 @@ fn a_call_is_as_many_instructions_every_time_as_the_tsc_counts_where_it_counts_t
     }
     if !counts_instructions() {
         skip("steps against the TSC, because it counts no instructions here");
+    }
+}
+
+#[test]
+fn exits_of_a_call_are_the_same_every_time() {
+    needs_kvm!();
+    let cpu = affinity::last().expect("a CPU");
+    let steps = Mitigations::NONE;
+    let calls = [Operation::Function, Operation::Syscall, Operation::Brk, Operation::Write1];
+    let [function, syscall, brk, write] = calls.map(|operation| {
+        let count = || {
+            let exits = exits_of_call(Call { operation, width: Width::W64, steps }, cpu);
+            exits.expect("a sandbox").expect("this Linux counts them")
+        };
+        let first = count();
+        println!("{operation:?}: {first} exits");
+        assert_eq!([count(), count()], [first; 2], "{operation:?}");
+        first
+    });
+    assert_eq!(function, 0.0);
+    assert!(write > syscall, "{write}");
+    if Kind::of_this_host() != Kind::Software {
+        assert_eq!([syscall, brk, write], [0.0, 0.0, 1.0]);
     }
 }
 
@@ -226,7 +250,9 @@ fn hardened_doors_have_more_instructions_than_plain_ones() {
     for (door, width) in doors {
         let count = |steps: &str| {
             let steps = steps.parse().expect("steps");
-            counted_call(door, width, steps).expect("a sandbox").expect("no step is lost")
+            instructions_of_call(Call { operation: door, width, steps })
+                .expect("a sandbox")
+                .expect("no step is lost")
         };
         let plain = count("none");
         for steps in ["kstack-offset", "pti,bhi-clear"] {

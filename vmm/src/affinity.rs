@@ -25,6 +25,16 @@ pub fn allowed() -> Result<Vec<usize>, Error> {
     Ok((0..libc::CPU_SETSIZE as usize).filter(is_in).collect())
 }
 
+/// The last of them: the CPU to measure on, because the first one gets most of
+/// the host's interrupts.
+///
+/// # Errors
+/// [`Error::Host`].
+pub fn last() -> Result<usize, Error> {
+    // There is always one.
+    allowed().map(|cpus| cpus.last().copied().unwrap_or(0))
+}
+
 /// Keeps this thread on one CPU.
 ///
 /// # Errors

@@ -69,6 +69,8 @@ pub struct Sandbox {
     program: Program,
     kernel: Cow<'static, [u8]>,
     detailed: bool,
+    /// Only of a detailed one; `None` before Linux 5.14.
+    kvm_stats: Option<Arc<VcpuStats>>,
     count_instructions: bool,
     cpu: Option<usize>,
     timeout: Option<Duration>,
@@ -133,6 +135,7 @@ impl Sandbox {
             hardening,
         };
         let prepared = boot::prepare(&ram, &config.kernel, &start_info)?;
+        let kvm_stats = config.detailed_stats.then(|| VcpuStats::new(&vm.vcpu)).flatten();
         let mut sandbox = Sandbox {
             vm,
             ram,
@@ -142,6 +145,7 @@ impl Sandbox {
             program,
             kernel: config.kernel,
             detailed: config.detailed_stats,
+            kvm_stats: kvm_stats.map(Arc::new),
             count_instructions: config.count_instructions,
             cpu: config.cpu,
             timeout: config.timeout,
@@ -171,6 +175,12 @@ impl Sandbox {
         Running::spawn(stop, timeout, move || self.run_here())
     }
 
+    /// KVM's counters of its vCPU, which can be read while it runs; only of a
+    /// detailed one ([`Builder::detailed_stats`]), and from Linux 5.14 on.
+    pub(crate) fn kvm_stats(&self) -> Option<Arc<VcpuStats>> {
+        self.kvm_stats.clone()
+    }
+
     /// Runs the program on this thread.
     fn run_here(self) -> Result<Outcome, Error> {
         let Sandbox {
@@ -182,6 +192,7 @@ impl Sandbox {
             program,
             kernel,
             detailed,
+            kvm_stats,
             count_instructions,
             cpu,
             ..
@@ -204,7 +215,6 @@ impl Sandbox {
             clock.tsc_base = 0;
         }
         prepared.finish(&ram, clock).map_err(|error| Error::Kernel(error.to_string()))?;
-        let kvm_stats = if detailed { VcpuStats::new(&vm.vcpu) } else { None };
         let start = Instant::now();
         phases.run_began = Some(start);
         let mut manner = Manner { exits: 0, stepper, pass: &mut |_| false };

@@ -1,7 +1,7 @@
 //! What a run cost: for `--stats`, in words and as JSON.
 
 use crate::doors::{self, Door, Instruction, Mode};
-use crate::kvm::Kind;
+use crate::kvm::{Kind, stats_fd};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -142,6 +142,11 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// Exits that the guest caused: all but those of the host's own interrupts.
+    pub fn own_exits(&self) -> Option<u64> {
+        stats_fd::own(self.kvm_exits, self.irq_exits)
+    }
+
     /// Calls by `door`: native, trapped. SYSENTER's are those of all modes.
     pub fn calls(&self, door: Door) -> (u64, u64) {
         let name = DoorCalls::name(door);

@@ -1,10 +1,25 @@
-//! The deterministic figure: guest instructions of a call, by a sandbox that
+//! The deterministic figures of a call: guest instructions, by a sandbox that
 //! executes one at a time and whose time-stamp counter counts them
-//! ([`crate::Builder::count_instructions`]). Called by [`super::probed`].
+//! ([`crate::Builder::count_instructions`]), and exits, by KVM's own count.
+//! Called by [`super::probed`].
 
 use super::probe::{Answer, Probe, ProbeError, Width};
+use super::stats::median;
 use crate::{Mitigations, Sandbox};
+use std::thread;
+use std::time::Duration;
 use trapgate_abi::bench::{Command, Operation};
+
+/// What is counted.
+#[derive(Clone, Copy, Debug)]
+pub struct Call {
+    /// The call.
+    pub operation: Operation,
+    /// The mode of who makes it.
+    pub width: Width,
+    /// The mitigation steps that are on.
+    pub steps: Mitigations,
+}
 
 /// Calls whose instructions are counted, in a loop of few and a loop of many.
 const COUNTED_FEW: u64 = 2;
@@ -15,16 +30,27 @@ const COUNTED_SAMPLES: u64 = 3;
 /// Calls before: what happens only once shall be over.
 const COUNTED_WARM_UP: u64 = 2;
 
-/// Guest instructions of a call with these mitigation steps on, what stands
-/// around it taken off; `None` if a step was lost.
+/// Calls whose exits are counted, in a command of few and a command of many: so
+/// many that most of them end between two ticks of the host's timer.
+const EXITING_FEW: u64 = 1;
+/// See [`EXITING_FEW`].
+const EXITING_MANY: u64 = 5;
+/// Calls before.
+const EXITING_WARM_UP: u64 = 20;
+/// How often they are counted.
+const EXITING_ROUNDS: usize = 15;
+/// How long a probe may take from its answer to its next read.
+const SETTLING: Duration = Duration::from_micros(200);
+/// How often that is tried.
+const SETTLING_TRIES: usize = 500;
+
+/// Guest instructions of a call, what stands around it taken off; `None` if a
+/// step was lost.
 ///
 /// # Errors
 /// [`ProbeError`], if there is no sandbox, or if the probe cannot do it.
-pub fn counted_call(
-    operation: Operation,
-    width: Width,
-    steps: Mitigations,
-) -> Result<Option<f64>, ProbeError> {
+pub fn instructions_of_call(call: Call) -> Result<Option<f64>, ProbeError> {
+    let Call { operation, width, steps } = call;
     let sandbox = Sandbox::builder().count_instructions(true).mitigations(steps);
     let mut probe = Probe::in_sandbox(width, sandbox)?;
     let command = Command {
@@ -48,8 +74,49 @@ pub fn counted_call(
     }
     // Where calls cannot follow each other, the middle one of the single calls.
     let Answer { with, without, .. } = many;
-    let mut calls: Vec<_> =
-        with.iter().zip(without).map(|(&with, empty)| f64::from(with) - f64::from(empty)).collect();
-    calls.sort_by(f64::total_cmp);
-    Ok(calls.get(calls.len() / 2).copied())
+    let calls = with.iter().zip(without);
+    Ok(median(calls.map(|(&with, empty)| f64::from(with) - f64::from(empty))))
+}
+
+/// Exits of a call on this CPU of the host's, by commands to make few and many
+/// to the same sandbox: what there is once in each is in neither. The host's
+/// doings cause some, too: the least disturbed commands count. `None` before
+/// Linux 5.14.
+///
+/// # Errors
+/// [`ProbeError`], as above.
+pub fn exits_of_call(call: Call, cpu: usize) -> Result<Option<f64>, ProbeError> {
+    let Call { operation, width, steps } = call;
+    let sandbox = Sandbox::builder().cpu(cpu).detailed_stats(true).mitigations(steps);
+    let mut probe = Probe::in_sandbox(width, sandbox)?;
+    let command = Command { operation: operation as u64, ..Command::default() };
+    let mut exits = |calls: u64| -> Result<Option<u64>, ProbeError> {
+        let before = settled(&probe);
+        probe.measure(&Command { warm_up: calls, ..command })?;
+        Ok(before.zip(settled(&probe)).map(|(before, after)| after - before))
+    };
+    exits(EXITING_WARM_UP)?;
+    let (mut few, mut many) = (Vec::new(), Vec::new());
+    for _ in 0..EXITING_ROUNDS {
+        few.extend(exits(EXITING_FEW)?);
+        many.extend(exits(EXITING_MANY)?);
+    }
+    probe.finish()?;
+    let least = many.into_iter().min().zip(few.into_iter().min());
+    Ok(least.map(|(many, few)| (many as f64 - few as f64) / (EXITING_MANY - EXITING_FEW) as f64))
+}
+
+/// Exits so far of a probe that has answered, once it waits for a command: then
+/// there are no more.
+fn settled(probe: &Probe) -> Option<u64> {
+    let mut last = probe.exits()?;
+    for _ in 0..SETTLING_TRIES {
+        thread::sleep(SETTLING);
+        let now = probe.exits()?;
+        if now == last {
+            break;
+        }
+        last = now;
+    }
+    Some(last)
 }

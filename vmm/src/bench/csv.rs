@@ -39,7 +39,6 @@ pub fn bytes(report: &Report) -> Result<Vec<u8>, ::csv::Error> {
     writer.write_record(&header)?;
     for one in &report.measurements {
         let number = |number: Option<f64>| number.map_or_else(String::new, |n| n.to_string());
-        let counted = one.counted.as_ref();
         let timed = one.timed.as_ref();
         let outliers = timed.map(|timed| &timed.outliers).map(|outliers| {
             let all = [outliers.interrupt, outliers.migration, outliers.exit, outliers.unexplained];
@@ -53,8 +52,8 @@ pub fn bytes(report: &Report) -> Result<Vec<u8>, ::csv::Error> {
             one.place.to_string(),
             one.with.join("+"),
             one.delivery.as_ref().map_or("", |delivery| delivery.word()).to_owned(),
-            number(counted.and_then(|counted| counted.instructions)),
-            number(counted.and_then(|counted| counted.exits)),
+            number(one.instructions()),
+            number(one.exits()),
             timed.map_or_else(String::new, |timed| timed.samples.to_string()),
             outliers.map_or_else(String::new, |count| count.to_string()),
         ];

@@ -1,22 +1,52 @@
-//! Which samples of a command something has disturbed.
+//! Which samples something has disturbed.
 //!
-//! How many interrupts and migrations there were is known, not at which sample:
-//! they are taken to have hit the slowest ones.
+//! How many interrupts, migrations and exits there were in a turn is known, not
+//! at which sample: they are taken to have hit the slowest ones.
 
 use super::stats::Cause;
 use std::cmp::Reverse;
 
-/// The disturbed samples, by index.
-pub(super) fn causes(
-    ticks: &[u32],
-    interrupts: u64,
-    migrations: u64,
-) -> impl Iterator<Item = (usize, Cause)> + use<> {
-    let mut slowest: Vec<usize> = (0..ticks.len()).collect();
-    slowest.sort_by_key(|&index| Reverse(ticks[index]));
-    let causes = std::iter::repeat_n(Cause::Migration, migrations as usize)
-        .chain(std::iter::repeat_n(Cause::Interrupt, interrupts as usize));
-    slowest.into_iter().zip(causes)
+/// Samples that were taken in one go, and what happened meanwhile.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Turn {
+    /// How many samples.
+    pub(super) samples: usize,
+    /// Interrupts of the host's CPU.
+    pub(super) interrupts: u64,
+    /// How often the thread was on another CPU than before.
+    pub(super) migrations: u64,
+    /// All exits so far when it began, without those of interrupts; unknown on
+    /// the host, and before Linux 5.14.
+    pub(super) exits_before: Option<u64>,
+}
+
+/// The disturbed samples, by index. `turns` follow each other in `ticks`;
+/// `exits` are those when the last of them was over.
+pub(super) fn causes(ticks: &[u64], turns: &[Turn], exits: Option<u64>) -> Vec<(usize, Cause)> {
+    let ends = turns.iter().skip(1).map(|next| next.exits_before).chain([exits]);
+    let exits: Vec<Option<u64>> =
+        turns.iter().zip(ends).map(|(turn, end)| end?.checked_sub(turn.exits_before?)).collect();
+    // What a turn of so many samples needs: the calls' own exits, and those of
+    // the command and the answer around them.
+    let needed = |samples: usize| {
+        let alike = turns.iter().zip(&exits).filter(|(turn, _)| turn.samples == samples);
+        alike.filter_map(|(_, exits)| *exits).min()
+    };
+    let mut causes = Vec::new();
+    let mut first = 0;
+    for (turn, exits) in turns.iter().zip(&exits) {
+        let needless = exits.zip(needed(turn.samples)).map_or(0, |(had, needed)| had - needed);
+        let end = ticks.len().min(first + turn.samples);
+        let mut slowest: Vec<usize> = (first..end).collect();
+        slowest.sort_by_key(|&index| Reverse(ticks[index]));
+        let times = |cause, times: u64| std::iter::repeat_n(cause, times as usize);
+        let known = times(Cause::Migration, turn.migrations)
+            .chain(times(Cause::Interrupt, turn.interrupts))
+            .chain(times(Cause::Exit, needless));
+        causes.extend(slowest.into_iter().zip(known));
+        first = end;
+    }
+    causes
 }
 
 #[cfg(test)]
@@ -25,10 +55,35 @@ mod tests {
 
     #[test]
     fn the_slowest_samples_are_the_disturbed_ones() {
-        let found: Vec<_> = causes(&[5, 90, 7, 50, 6], 2, 1).collect();
+        let turn = Turn { samples: 5, interrupts: 2, migrations: 1, exits_before: None };
+        let found = causes(&[5, 90, 7, 50, 6], &[turn], None);
         let expected = [(1, Cause::Migration), (3, Cause::Interrupt), (2, Cause::Interrupt)];
         assert_eq!(found, expected);
-        assert_eq!(causes(&[5], 9, 0).count(), 1);
-        assert_eq!(causes(&[5, 6], 0, 0).count(), 0);
+        let many = Turn { samples: 1, interrupts: 9, ..Turn::default() };
+        assert_eq!(causes(&[5], &[many], None).len(), 1);
+        let calm = Turn { samples: 2, ..Turn::default() };
+        assert_eq!(causes(&[5, 6], &[calm], None), []);
+    }
+
+    #[test]
+    fn each_turn_has_its_own_samples() {
+        let turn = |interrupts| Turn { samples: 2, interrupts, ..Turn::default() };
+        let found = causes(&[9, 8, 1, 2], &[turn(0), turn(1)], None);
+        assert_eq!(found, [(3, Cause::Interrupt)]);
+    }
+
+    #[test]
+    fn exits_that_other_turns_did_without_are_needless() {
+        let turn = |exits| Turn { samples: 2, exits_before: Some(exits), ..Turn::default() };
+        // 4, 6, 4 exits: the second turn has two needless ones.
+        let turns = [turn(100), turn(104), turn(110)];
+        let ticks = [1, 2, 30, 40, 5, 6];
+        let found = causes(&ticks, &turns, Some(114));
+        assert_eq!(found, [(3, Cause::Exit), (2, Cause::Exit)]);
+        // One alone has none to be held against; nor has an unknown number.
+        assert_eq!(causes(&ticks, &turns[..1], Some(900)), []);
+        assert_eq!(causes(&ticks, &turns, None), [(3, Cause::Exit), (2, Cause::Exit)]);
+        let unknown = [Turn { samples: 2, ..Turn::default() }; 3];
+        assert_eq!(causes(&ticks, &unknown, Some(5)), []);
     }
 }

@@ -3,7 +3,7 @@
 //! it in. Called by `cli::bench`.
 
 use super::environment::fields;
-use super::record::{Delivery, Group, Measurement, Report};
+use super::record::{Delivery, Group, Measurement, Report, Timed};
 use super::{plot, table, units};
 use askama::Template;
 use thiserror::Error;
@@ -49,6 +49,8 @@ struct RowView {
     times: Vec<String>,
     /// What stands behind the median when one points at it.
     interval: String,
+    batched: String,
+    /// What stands behind it.
     wall: String,
     instructions: String,
     exits: String,
@@ -79,7 +81,7 @@ pub fn text(report: &Report) -> Result<String, HtmlError> {
     let groups = Group::ALL.into_iter().filter_map(|group| {
         let of_group = |one: &&Measurement| one.group == group;
         let measurements: Vec<_> = report.measurements.iter().filter(of_group).collect();
-        (!measurements.is_empty()).then(|| view(group, &measurements))
+        (!measurements.is_empty()).then(|| view(report, group, &measurements))
     });
     let page = Page {
         report,
@@ -90,21 +92,29 @@ pub fn text(report: &Report) -> Result<String, HtmlError> {
     Ok(page.render()?)
 }
 
-fn view(group: Group, measurements: &[&Measurement]) -> Result<GroupView, HtmlError> {
+fn view(
+    report: &Report,
+    group: Group,
+    measurements: &[&Measurement],
+) -> Result<GroupView, HtmlError> {
     Ok(GroupView {
         name: group.name(),
         title: group.title(),
         has_delivery: measurements.iter().any(|one| one.delivery.is_some()),
         has_counts: measurements.iter().any(|one| one.counted.is_some()),
-        rows: measurements.iter().map(|one| row(one)).collect(),
+        rows: measurements.iter().map(|one| row(one, report.plain(one))).collect(),
         plots: plots(measurements)?,
         bars: bars(measurements)?,
     })
 }
 
-fn row(one: &Measurement) -> RowView {
+/// `plain` is the same without mitigation steps: `one` itself if it has none.
+fn row(one: &Measurement, plain: Option<&Measurement>) -> RowView {
     let timed = one.timed.as_ref();
-    let counted = one.counted.as_ref();
+    let added = plain.filter(|_| !one.with.is_empty()).and_then(|plain| {
+        let to = format!("to {}", units::time(plain.median_ns()?));
+        Some(format!("adds {} {to}", table::added_by(one, plain)?))
+    });
     let times = timed.map(|timed| {
         let ns = &timed.ns.subtracted;
         [ns.min, ns.median, ns.p90, ns.p99, ns.max].map(units::time).to_vec()
@@ -123,6 +133,7 @@ fn row(one: &Measurement) -> RowView {
             timed.samples
         )
     });
+    let batched = timed.and_then(Timed::batched_ns);
     let wall = timed.and_then(|timed| timed.wall_ns);
     RowView {
         label: one.label(),
@@ -131,10 +142,15 @@ fn row(one: &Measurement) -> RowView {
         reason: one.delivery.as_ref().and_then(Delivery::why).unwrap_or_default().to_owned(),
         times: times.unwrap_or_default(),
         interval,
-        wall: wall.map_or_else(|| "-".to_owned(), units::time),
-        instructions: units::optional_count(counted.and_then(|counted| counted.instructions)),
-        exits: units::optional_count(counted.and_then(|counted| counted.exits)),
-        remarks: one.notes.iter().cloned().chain(table::outliers(timed.into_iter())).collect(),
+        batched: batched.map_or_else(|| "-".to_owned(), units::time),
+        wall: wall.map_or_else(String::new, |ns| format!("by the wall clock {}", units::time(ns))),
+        instructions: units::optional_count(one.instructions()),
+        exits: units::optional_count(one.exits()),
+        remarks: added
+            .into_iter()
+            .chain(one.notes.iter().cloned())
+            .chain(table::outliers(timed.into_iter()))
+            .collect(),
     }
 }
 
@@ -209,6 +225,21 @@ mod tests {
         assert_eq!(page.matches("<figure class=\"plot\">").count(), 8);
         assert_eq!(page.matches("<figure class=\"bar\">").count(), 3);
         assert_eq!(page.matches("<svg").count(), 11);
+    }
+
+    #[test]
+    fn the_page_and_the_table_have_the_same_figures() {
+        let mut report = sample::report();
+        // A job's loop is not timed by the wall clock.
+        report.measurements[0].timed.as_mut().expect("timed").wall_ns = None;
+        let page = text(&report).expect("memory");
+        let plain = anstream::adapter::strip_str(&table::text(&report)).to_string();
+        let batched = report.measurements[0].timed.as_ref().and_then(Timed::batched_ns);
+        let batched = units::time(batched.expect("a loop"));
+        for figure in [batched.as_str(), "1.25 us, +1925 instr."] {
+            assert!(page.contains(figure) && plain.contains(figure), "{figure}");
+        }
+        assert!(page.contains("adds 1.25 us, +1925 instr. to "), "{page}");
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! [`super::run`].
 
 use super::environment::Environment;
+use super::explain::{self, Turn};
+use super::interrupts::Interrupts;
 use super::record::{Group, Measurement, Place};
 use super::stats::{Samples, timed};
 use super::{Error, Options, Progress};
@@ -21,6 +23,7 @@ const FEW: u64 = 500;
 /// A run's measurements that are made by jobs.
 pub(super) struct Jobs<'a> {
     options: job::Options,
+    cpu: usize,
     environment: &'a Environment,
     tsc_khz: NonZeroU64,
 }
@@ -36,14 +39,15 @@ impl Jobs<'_> {
         tsc_khz: NonZeroU64,
     ) -> Result<Jobs<'a>, Error> {
         let most = if environment.kvm.software { FEW } else { MAX_SAMPLES };
+        let cpu = affinity::last()?;
         let options = job::Options {
             samples: options.samples.min(most),
             batches: if environment.kvm.software { 1 } else { BATCHES },
             calls_per_batch: options.batch.min(most).min(MAX_CALLS),
-            cpu: affinity::allowed()?.last().copied(),
+            cpu: Some(cpu),
             ..job::Options::default()
         };
-        Ok(Jobs { options, environment, tsc_khz })
+        Ok(Jobs { options, cpu, environment, tsc_khz })
     }
 
     /// The rest of the group `doors`.
@@ -63,7 +67,7 @@ impl Jobs<'_> {
         }
         for trip in bare::RoundTrip::ALL {
             if !progress.stopped() {
-                let measured = bare::measure(trip, &self.options)?;
+                let measured = self.watched(|| bare::measure(trip, &self.options))?;
                 let name = trip.to_string();
                 measurements.push(self.measurement(Group::Doors, &name, Some("bare"), measured));
                 progress.advance();
@@ -81,7 +85,7 @@ impl Jobs<'_> {
         let mut measurements = Vec::new();
         for exit in exits::ExitKind::ALL {
             if !progress.stopped() {
-                let measured = exits::measure(exit, &self.options)?;
+                let measured = self.watched(|| exits::measure(exit, &self.options))?;
                 let name = exit.to_string();
                 measurements.push(self.measurement(Group::Exits, &name, None, measured));
                 progress.advance();
@@ -111,11 +115,21 @@ impl Jobs<'_> {
         let measured = match self.environment.doors.get(&door.to_string()) {
             // Known to fail: it would fail again.
             Some(delivery @ (Delivery::Absent { .. } | Delivery::Failed { .. })) => {
-                Measured::nothing(delivery.clone())
+                (Measured::nothing(delivery.clone()), 0)
             }
-            _ => legacy::measure(instruction, &self.options)?.measured,
+            _ => self.watched(|| Ok(legacy::measure(instruction, &self.options)?.measured))?,
         };
         Ok(self.measurement(Group::Doors, &instruction.to_string(), Some("legacy"), measured))
+    }
+
+    /// Does a job, and counts the interrupts of its CPU meanwhile.
+    fn watched(
+        &self,
+        job: impl FnOnce() -> Result<Measured, crate::Error>,
+    ) -> Result<(Measured, u64), Error> {
+        let before = Interrupts::of(self.cpu);
+        let measured = job()?;
+        Ok((measured, Interrupts::of(self.cpu).since(before)))
     }
 
     fn measurement(
@@ -123,17 +137,18 @@ impl Jobs<'_> {
         group: Group,
         name: &str,
         mode: Option<&str>,
-        measured: Measured,
+        (measured, interrupts): (Measured, u64),
     ) -> Measurement {
         let calls = measured.calls_per_batch as f64;
         // Ticks are the guest's claim: any number may come.
         let batches =
             measured.batches.iter().map(|batch| batch.ticks as f64 - batch.empty_ticks as f64);
+        let turn = Turn { samples: measured.samples.len(), interrupts, ..Turn::default() };
+        let brackets = Samples::of_brackets(&measured.samples);
         let samples = Samples {
-            ticks: measured.samples.iter().map(|sample| sample.ticks.into()).collect(),
-            empty: measured.samples.iter().map(|sample| sample.empty_ticks.into()).collect(),
+            disturbed: explain::causes(&brackets.ticks, &[turn], None),
             batched_ticks: batches.min_by(f64::total_cmp).map(|ticks| ticks / calls),
-            ..Samples::default()
+            ..brackets
         };
         let mut measurement = Measurement::new(group, name, mode, Place::Guest);
         measurement.timed = timed(&samples, self.tsc_khz);

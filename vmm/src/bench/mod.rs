@@ -12,7 +12,8 @@
 //! | [`compare`], [`gate`] | two records beside each other; passed or not |
 //! | [`output`] | files, checked before and written whole |
 //! | [`probe`] | a program that measures itself on command, in a sandbox or as a process |
-//! | [`probed`] | the groups `doors` and `calls`: what the probe measures |
+//! | [`probed`] | the groups `doors` and `calls`, which the probe measures; what there is in them says `items`, how a door arrived `delivery`, what disturbed a sample `explain` |
+//! | [`count`] | what does not depend on time: instructions and exits of a call |
 //! | `jobs` | the group `exits`, and the doors that only a job can measure |
 //! | [`steps`] | the steps of a call, stamped; `where_time_goes` is the group `steps` |
 //! | [`start`] | the group `start` |
@@ -23,11 +24,13 @@ pub mod clock;
 pub mod compare;
 pub mod count;
 pub mod csv;
+mod delivery;
 pub mod environment;
 mod explain;
 pub mod gate;
 pub mod html;
 mod interrupts;
+mod items;
 mod jobs;
 pub mod junit;
 pub mod output;
@@ -206,8 +209,7 @@ pub fn run(options: &Options, progress: &mut dyn Progress) -> Result<Report, Err
                 let mut doors = probed::measure(group, options, environment, tsc_khz, progress)?;
                 let jobs = jobs::Jobs::new(options, environment, tsc_khz)?;
                 doors.extend(jobs.doors(progress)?);
-                let hardened =
-                    probed::measure_hardened(&doors, options, environment, tsc_khz, progress)?;
+                let hardened = probed::measure_hardened(options, environment, tsc_khz, progress)?;
                 doors.extend(hardened);
                 doors
             }
@@ -261,9 +263,7 @@ fn notes(report: &Report, tsc_khz: u64, frequency_khz: Option<u64>) -> Vec<Strin
     if few > 0 && !report.method.quick {
         notes.push(format!("{few} measurements have fewer than {ENOUGH_SAMPLES} samples"));
     }
-    let counted = |one: &record::Measurement| {
-        one.counted.as_ref().is_some_and(|counted| counted.instructions.is_some())
-    };
+    let counted = |one: &record::Measurement| one.instructions().is_some();
     if report.method.counted && !report.measurements.iter().any(counted) {
         notes.push("none of these groups has instructions to count".to_owned());
     }

@@ -5,6 +5,7 @@
 //! were asked for, and what is strange ends the measurement.
 #![allow(unsafe_code, reason = "memfd_create, poll")]
 
+use crate::kvm::stats_fd::VcpuStats;
 use crate::running::Running;
 use crate::stats::Stats;
 use crate::{Builder, ByteSize, End, Error, Outcome, Stdio, affinity, report};
@@ -13,7 +14,8 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command as Process};
+use std::process::{Child, Command as Process, ExitStatus};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use trapgate_abi::bench::{Command, MAX_SAMPLES, Operation, Reply};
 use trapgate_abi::stamps::Record;
@@ -57,7 +59,7 @@ pub struct Probe {
 }
 
 enum Body {
-    Guest(Running),
+    Guest(Running, Option<Arc<VcpuStats>>),
     Host(Child),
 }
 
@@ -86,6 +88,9 @@ pub enum ProbeError {
     /// It has no such operation.
     #[error("the probe has no such operation")]
     Unknown,
+    /// A signal killed it.
+    #[error("the probe was killed by {}", report::signal_name(*.0 as u8).0)]
+    Killed(i32),
     /// It ended instead of answering.
     #[error("the probe {0}")]
     Ended(String),
@@ -114,7 +119,8 @@ impl Probe {
             .stdout(Stdio::Fd(stdout.into()))
             .stderr(Stdio::Fd(sink()?.into()))
             .build()?;
-        let body = Body::Guest(sandbox.start()?);
+        let exits = sandbox.kvm_stats();
+        let body = Body::Guest(sandbox.start()?, exits);
         Ok(Probe::new(OwnedFd::from(input), OwnedFd::from(output), body))
     }
 
@@ -151,7 +157,7 @@ impl Probe {
         match answer {
             Ok(answer) if answer.reply.done == 0 => Err(ProbeError::Unknown),
             Ok(answer) => Ok(Answer { wall: start.elapsed(), ..answer }),
-            Err(error) if is_end(&error) => Err(ProbeError::Ended(self.end())),
+            Err(error) if is_end(&error) => Err(self.end()),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(ProbeError::Malformed),
             Err(error) => Err(host("talking with the probe")(error)),
         }
@@ -192,36 +198,36 @@ impl Probe {
         // Without input, it ends.
         self.input = None;
         match self.body.take() {
-            Some(Body::Guest(running)) => match running.wait_at_most(TIMEOUT)? {
+            Some(Body::Guest(running, _)) => match running.wait_at_most(TIMEOUT)? {
                 outcome @ Outcome { end: End::Exited(0), .. } => Ok(Some(outcome)),
-                outcome => Err(ProbeError::Ended(described(&outcome.end))),
+                outcome => Err(in_sandbox(&outcome.end)),
             },
-            Some(Body::Host(mut child)) => {
-                let status = child.wait().map_err(host("wait"))?;
-                if status.success() { Ok(None) } else { Err(ProbeError::Ended(status.to_string())) }
-            }
+            Some(Body::Host(mut child)) => match child.wait().map_err(host("wait"))? {
+                status if status.success() => Ok(None),
+                status => Err(as_process(status)),
+            },
             None => Err(ProbeError::Ended("has ended already".to_owned())),
         }
     }
 
     /// How it ended, if it did so without being told.
-    fn end(&mut self) -> String {
+    fn end(&mut self) -> ProbeError {
         self.input = None;
         match self.body.take() {
-            Some(Body::Guest(running)) => match running.wait_at_most(TIMEOUT) {
-                Ok(outcome) => described(&outcome.end),
-                Err(error) => error.to_string(),
+            Some(Body::Guest(running, _)) => match running.wait_at_most(TIMEOUT) {
+                Ok(outcome) => in_sandbox(&outcome.end),
+                Err(error) => error.into(),
             },
-            Some(Body::Host(mut child)) => match child.wait() {
-                Ok(status) => match status.signal() {
-                    Some(signal) => {
-                        format!("was killed by {}", report::signal_name(signal as u8).0)
-                    }
-                    None => format!("ended: {status}"),
-                },
-                Err(error) => error.to_string(),
-            },
-            None => "has ended already".to_owned(),
+            Some(Body::Host(mut child)) => child.wait().map_or_else(host("wait"), as_process),
+            None => ProbeError::Ended("has ended already".to_owned()),
+        }
+    }
+
+    /// Exits so far that the guest caused; unknown on the host.
+    pub(super) fn exits(&self) -> Option<u64> {
+        match &self.body {
+            Some(Body::Guest(_, stats)) => stats.as_ref()?.own_exits(),
+            _ => None,
         }
     }
 }
@@ -279,12 +285,21 @@ impl Read for Patient<'_> {
     }
 }
 
-fn described(end: &End) -> String {
-    match end {
+/// What an end means to who waits for an answer.
+fn in_sandbox(end: &End) -> ProbeError {
+    ProbeError::Ended(match end {
         End::Exited(status) => format!("exited with status {status}"),
-        End::Killed(crash) => format!("was killed by {}", report::signal_name(crash.signal).0),
+        End::Killed(crash) => return ProbeError::Killed(crash.signal.into()),
         End::TimedOut => "took too long".to_owned(),
         End::Stopped => "was stopped".to_owned(),
+    })
+}
+
+/// The same of a process.
+fn as_process(status: ExitStatus) -> ProbeError {
+    match status.signal() {
+        Some(signal) => ProbeError::Killed(signal),
+        None => ProbeError::Ended(format!("ended: {status}")),
     }
 }
 

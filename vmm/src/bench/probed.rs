@@ -5,97 +5,49 @@
 //! measures, the other waits for a command. So a slow moment of the machine
 //! hits both.
 
-use super::count::counted_call;
+use super::count::{self, Call};
 use super::environment::Environment;
+use super::explain::{self, Turn};
 use super::interrupts::Interrupts;
+use super::items::{ITEMS, Item};
 use super::probe::{Answer, Probe, ProbeError, Width};
 use super::record::{Counted, Delivery, Group, Measurement, Place};
-use super::stats::{Samples, timed};
-use super::{Error, Options, Progress, clock, explain};
-use crate::doors::{self, Door, Instruction, Mode};
+use super::stats::{Samples, median, timed};
+use super::{Error, Options, Progress, clock, delivery};
+use crate::doors::{self, Door};
 use crate::mitigation::{GuestCpu, Mitigations, Step};
 use crate::stats::Stats;
 use crate::{Sandbox, affinity};
 use std::num::NonZeroU64;
-use std::time::{Duration, Instant};
+use std::ops::RangeInclusive;
+use std::time::Duration;
 use trapgate_abi::bench::{Command, Operation, USE_RDTSCP};
 
-/// Samples of one command: between two of them, the other probe has its turn.
-const CHUNK: u64 = 500;
-/// The same of a quick run, so that slow calls end in time.
-const QUICK_CHUNK: u64 = 25;
-/// Calls before the first sample of a later command: the other probe was here.
+/// Samples of one turn: between two of them, the other probe has its own.
+const TURN: RangeInclusive<u64> = 25..=500;
+/// How long a turn takes where calls are slow.
+const TURN_TIME: Duration = Duration::from_millis(20);
+/// Calls before the first sample of a turn, and no more than a fifth of it: the
+/// other probe was here.
 const REWARM: u64 = 20;
 /// Time that the samples of one measurement may take in one place. A door that
 /// is trapped costs so much that 10,000 samples would take minutes.
-const BUDGET: Duration = Duration::from_millis(250);
-/// The same of a quick run.
+const BUDGET: Duration = Duration::from_millis(200);
+/// So many there are in any case.
+const LEAST_SAMPLES: u64 = 200;
+/// The time of a quick run.
 const QUICK: Duration = Duration::from_millis(15);
 /// The loop that cross-checks takes at least this long, so that the wall clock
 /// sees it.
 const LOOP: Duration = Duration::from_millis(2);
-/// The most reads of a warm-up or a loop.
-const READS: u64 = 16 << 10;
 /// And has at least so many calls, where one takes long.
 const LEAST_CALLS: u64 = 20;
+/// And at most so many, where one takes no time.
+const MOST_CALLS: u64 = 1 << 20;
 /// How often that loop runs; the least disturbed counts.
 const LOOPS: usize = 3;
-/// Calls whose exits are counted.
-const COUNTED_CALLS: u64 = 20;
-/// Runs whose exits are counted; the least disturbed counts.
-const COUNTED_RUNS: usize = 2;
-
-/// Something that the probe measures.
-struct Item {
-    group: Group,
-    name: &'static str,
-    operation: Operation,
-    width: Width,
-    /// The door that it is about.
-    door: Option<Door>,
-}
-
-const fn door(name: &'static str, operation: Operation, width: Width, of: Instruction) -> Item {
-    let mode = match width {
-        Width::W32 => Mode::Compat,
-        Width::W64 => Mode::Long,
-    };
-    let door = Some(Door { instruction: of, mode });
-    Item { group: Group::Doors, name, operation, width, door }
-}
-
-const fn other(group: Group, name: &'static str, operation: Operation) -> Item {
-    Item { group, name, operation, width: Width::W64, door: None }
-}
-
-const ITEMS: [Item; 16] = {
-    use Instruction::{Int80, Syscall, Sysenter};
-    use Width::{W32, W64};
-    [
-        door("SYSCALL", Operation::Syscall, W64, Syscall),
-        door("INT 0x80", Operation::Int80, W64, Int80),
-        door("SYSCALL", Operation::Syscall, W32, Syscall),
-        door("SYSENTER", Operation::Sysenter, W32, Sysenter),
-        door("INT 0x80", Operation::Int80, W32, Int80),
-        Item {
-            group: Group::Doors,
-            name: "__kernel_vsyscall",
-            operation: Operation::Vsyscall,
-            width: W32,
-            door: None,
-        },
-        other(Group::Doors, "vDSO clock_gettime", Operation::Vdso),
-        other(Group::Doors, "empty function", Operation::Function),
-        other(Group::Calls, "clock_gettime", Operation::ClockGettime),
-        other(Group::Calls, "brk", Operation::Brk),
-        other(Group::Calls, "write 1 byte", Operation::Write1),
-        other(Group::Calls, "write 64 KiB", Operation::Write64K),
-        other(Group::Calls, "read 1 byte", Operation::Read1),
-        other(Group::Calls, "mmap + munmap", Operation::MmapMunmap),
-        other(Group::Calls, "page fault", Operation::PageFault),
-        other(Group::Calls, "CPUID", Operation::Cpuid),
-    ]
-};
+/// The most reads of a warm-up or a loop.
+const READS: u64 = 16 << 10;
 
 /// Measures what there is of `group`.
 ///
@@ -118,24 +70,28 @@ pub fn measure(
     Ok(measurements)
 }
 
-/// Measures the doors once more, with mitigation steps on; what they add to the
-/// `plain` ones is told.
+/// Measures the doors once more, with mitigation steps on.
 ///
 /// # Errors
 /// If no sandbox can be made, or a step was asked for that cannot be on.
 pub fn measure_hardened(
-    plain: &[Measurement],
     options: &Options,
     environment: &Environment,
     tsc_khz: NonZeroU64,
     progress: &mut dyn Progress,
 ) -> Result<Vec<Measurement>, Error> {
+    let variants = variants(options)?;
     let mut measurements = Vec::new();
-    for item in ITEMS.iter().filter(|item| item.door.is_some()) {
-        for (steps, budget) in variants(options)? {
+    for item in &ITEMS {
+        let Some(door) = item.door else { continue };
+        let known = environment.doors.get(&door.to_string());
+        if matches!(known, Some(Delivery::Absent { .. } | Delivery::Failed { .. })) {
+            continue;
+        }
+        for &(steps, budget) in &variants {
             if !progress.stopped() {
                 let run = Run { steps, budget, ..Run::new(item, options, environment, tsc_khz)? };
-                measurements.extend(run.measure_hardened(plain, progress)?);
+                measurements.push(run.measure_hardened(&door, progress)?);
             }
         }
     }
@@ -174,7 +130,11 @@ struct Side {
     place: Place,
     probe: Option<Probe>,
     samples: Samples,
-    /// Time that it has had.
+    /// The turns that [`Samples::ticks`] came in.
+    turns: Vec<Turn>,
+    /// Samples of a turn, all but the last.
+    turn: u64,
+    /// Time that its turns have taken.
     used: Duration,
     delivery: Option<Delivery>,
     counted: Option<Counted>,
@@ -188,8 +148,7 @@ impl<'a> Run<'a> {
         environment: &'a Environment,
         tsc_khz: NonZeroU64,
     ) -> Result<Run<'a>, Error> {
-        // Not the first CPU: that one gets most of the host's interrupts.
-        let cpu = affinity::allowed()?.last().copied().unwrap_or(0);
+        let cpu = affinity::last()?;
         let budget = if options.quick { QUICK } else { BUDGET };
         let steps = Mitigations::NONE;
         Ok(Run { item, options, environment, cpu, tsc_khz, steps, budget })
@@ -197,19 +156,8 @@ impl<'a> Run<'a> {
 
     fn measure(&self, progress: &mut dyn Progress) -> Result<[Measurement; 2], Error> {
         let label = format!("{}: {}", self.item.group, self.item.name);
-        let rounds = self.options.samples.div_ceil(self.chunk_size());
-        progress.begin(&label, rounds);
         let mut sides = [self.side(Place::Guest)?, self.side(Place::Host)?];
-        let mut first = true;
-        for _ in 0..rounds {
-            for side in &mut sides {
-                if !progress.stopped() {
-                    self.chunk(side, first)?;
-                }
-            }
-            first = false;
-            progress.advance();
-        }
+        self.sample(&mut sides, &label, progress)?;
         for side in &mut sides {
             if !progress.stopped() {
                 self.cross_check(side)?;
@@ -219,7 +167,8 @@ impl<'a> Run<'a> {
         let [guest, host] = &mut sides;
         let figures = !guest.samples.ticks.is_empty() && !progress.stopped();
         if figures && !self.options.quick {
-            guest.counted = self.exits()?;
+            let exits = self.if_it_can(count::exits_of_call(self.what(), self.cpu))?;
+            guest.counted = exits.map(|exits| Counted { exits: Some(exits), ..Counted::default() });
         }
         if figures
             && self.options.counted
@@ -230,39 +179,22 @@ impl<'a> Run<'a> {
         Ok([self.measurement(guest), self.measurement(host)])
     }
 
-    /// A door with the steps on, beside nothing: what they add to the plain one
-    /// among `others` is told.
+    /// A door with the steps on, beside nothing.
     fn measure_hardened(
         &self,
-        others: &[Measurement],
+        door: &Door,
         progress: &mut dyn Progress,
-    ) -> Result<Option<Measurement>, Error> {
-        let door = self.item.door.map(|door| door.to_string()).unwrap_or_default();
-        if matches!(self.environment.doors.get(&door), Some(Delivery::Absent { .. })) {
-            return Ok(None);
-        }
-        let rounds = self.options.samples.div_ceil(self.chunk_size());
-        progress.begin(&format!("{door} with {}", self.steps), rounds);
-        let mut side = self.side(Place::Guest)?;
-        for round in 0..rounds {
-            if !progress.stopped() {
-                self.chunk(&mut side, round == 0)?;
-            }
-            progress.advance();
-        }
+    ) -> Result<Measurement, Error> {
+        let mut side = [self.side(Place::Guest)?];
+        self.sample(&mut side, &format!("{door} with {}", self.steps), progress)?;
+        let [mut side] = side;
         self.finish(&mut side);
         if self.options.counted && !side.samples.ticks.is_empty() && !progress.stopped() {
             let instructions = self.instructions()?;
             side.counted = Some(Counted { instructions, ..Counted::default() });
         }
         let names: Vec<_> = self.steps.iter().map(Step::name).collect();
-        let mut measurement = self.measurement(&mut side);
-        let plain = others.iter().find(|other| other.id == measurement.id);
-        let median = |one: &Measurement| one.timed.as_ref().map(|timed| timed.ns.subtracted.median);
-        if let (Some(with), Some(without)) = (median(&measurement), plain.and_then(median)) {
-            measurement.notes.push(format!("adds {:.1} ns to {without:.1} ns", with - without));
-        }
-        Ok(Some(measurement.with(&names)))
+        Ok(self.measurement(&mut side).with(&names))
     }
 
     fn side(&self, place: Place) -> Result<Side, Error> {
@@ -277,17 +209,33 @@ impl<'a> Run<'a> {
             place,
             probe: None,
             samples: Samples::default(),
+            turns: Vec::new(),
+            turn: *TURN.start(),
             used: Duration::ZERO,
             delivery: None,
             counted: None,
         };
         match probe {
             Ok(probe) => side.probe = Some(probe),
-            Err(ProbeError::Sandbox(error)) => return Err(error.into()),
-            // A host without IA32 emulation executes no 32-bit file.
-            Err(error) => side.delivery = Some(Delivery::Absent { why: error.to_string() }),
+            Err(error) => self.failed(&mut side, error)?,
         }
         Ok(side)
+    }
+
+    /// The door as doctor found it.
+    fn doctors(&self) -> Option<&Delivery> {
+        self.environment.doors.get(&self.item.door?.to_string())
+    }
+
+    /// A probe is gone, and how its door arrived is known from that.
+    fn failed(&self, side: &mut Side, error: ProbeError) -> Result<(), Error> {
+        side.probe = None;
+        if let ProbeError::Sandbox(error) = error {
+            return Err(error.into());
+        }
+        let delivery = delivery::of_failure(&error, side.place, self.item.door, self.doctors());
+        side.delivery = Some(delivery);
+        Ok(())
     }
 
     fn command(&self, samples: u64, warm_up: u64, batch: u64) -> Command {
@@ -300,42 +248,90 @@ impl<'a> Run<'a> {
         Command { operation: self.item.operation as u64, samples, warm_up, batch, flags }
     }
 
-    fn chunk_size(&self) -> u64 {
-        if self.options.quick { QUICK_CHUNK } else { CHUNK }
-    }
-
-    /// Gives a command; a probe that ends over it is one that has no such door.
+    /// Gives a command, unless the probe is gone, or goes over it.
     fn ask(&self, side: &mut Side, command: &Command) -> Result<Option<Answer>, Error> {
         let Some(probe) = &mut side.probe else { return Ok(None) };
         match probe.measure(command) {
             Ok(answer) => Ok(Some(answer)),
-            Err(ProbeError::Sandbox(error)) => Err(error.into()),
-            Err(error) => {
-                side.probe = None;
-                side.delivery = Some(Delivery::Absent { why: error.to_string() });
-                Ok(None)
-            }
+            Err(error) => self.failed(side, error).map(|()| None),
         }
     }
 
-    /// Some more samples, if there is time for them.
-    fn chunk(&self, side: &mut Side, first: bool) -> Result<(), Error> {
-        let taken = side.samples.ticks.len() as u64;
-        if side.used > self.budget || taken >= self.options.samples {
-            return Ok(());
+    /// All samples of these sides, who take turns.
+    fn sample(
+        &self,
+        sides: &mut [Side],
+        label: &str,
+        progress: &mut dyn Progress,
+    ) -> Result<(), Error> {
+        progress.begin(label, 100);
+        for side in &mut *sides {
+            if !progress.stopped() {
+                self.warm_up(side)?;
+            }
         }
-        let warm_up = if first { self.options.warm_up } else { REWARM };
-        let wanted = self.chunk_size().min(self.options.samples - taken);
+        let mut percent = 0;
+        while percent < 100 && !progress.stopped() {
+            for side in &mut *sides {
+                if self.done(side) < 1.0 && !progress.stopped() {
+                    self.turn(side)?;
+                }
+            }
+            let done = sides.iter().map(|side| self.done(side)).fold(1.0, f64::min);
+            let reached = (done * 100.0) as u64;
+            (percent..reached).for_each(|_| progress.advance());
+            percent = reached;
+        }
+        for side in sides {
+            let exits = side.probe.as_ref().and_then(Probe::exits);
+            side.samples.disturbed = explain::causes(&side.samples.ticks, &side.turns, exits);
+        }
+        Ok(())
+    }
+
+    /// Calls that nobody looks at, but for how long they take: so long is a
+    /// turn.
+    fn warm_up(&self, side: &mut Side) -> Result<(), Error> {
+        let command = self.command(0, self.options.warm_up, 0);
+        let Some(answer) = self.ask(side, &command)? else { return Ok(()) };
+        let calls = answer.wall.as_secs_f64() / command.warm_up.max(1) as f64;
+        if !self.options.quick {
+            let fit = TURN_TIME.as_secs_f64() / calls;
+            side.turn = (fit as u64).clamp(*TURN.start(), *TURN.end());
+        }
+        Ok(())
+    }
+
+    /// How much of what there is to measure is measured: as many samples as were
+    /// asked for, or as there was time for. 1 is all.
+    fn done(&self, side: &Side) -> f64 {
+        if side.probe.is_none() {
+            return 1.0;
+        }
+        let taken = side.samples.ticks.len() as f64;
+        let least = if self.options.quick { side.turn } else { LEAST_SAMPLES };
+        let in_time = side.used.as_secs_f64() / self.budget.as_secs_f64();
+        let all = taken / self.options.samples as f64;
+        all.max(in_time.min(taken / least as f64)).min(1.0)
+    }
+
+    /// Some more samples.
+    fn turn(&self, side: &mut Side) -> Result<(), Error> {
+        let taken = side.samples.ticks.len() as u64;
+        let wanted = side.turn.min(self.options.samples - taken);
+        let exits_before = side.probe.as_ref().and_then(Probe::exits);
         let before = Interrupts::of(self.cpu);
-        let start = Instant::now();
-        let Some(answer) = self.ask(side, &self.command(wanted, warm_up, 0))? else {
+        let Some(answer) = self.ask(side, &self.command(wanted, REWARM.min(side.turn / 5), 0))?
+        else {
             return Ok(());
         };
-        side.used += start.elapsed();
-        let interrupts = Interrupts::of(self.cpu).since(before);
-        let causes = explain::causes(&answer.with, interrupts, answer.reply.migrations);
-        let offset = side.samples.ticks.len();
-        side.samples.disturbed.extend(causes.map(|(index, cause)| (offset + index, cause)));
+        side.used += answer.wall;
+        side.turns.push(Turn {
+            samples: answer.with.len(),
+            interrupts: Interrupts::of(self.cpu).since(before),
+            migrations: answer.reply.migrations,
+            exits_before,
+        });
         side.samples.ticks.extend(answer.with.iter().map(|&ticks| u64::from(ticks)));
         side.samples.empty.extend(answer.without.iter().map(|&ticks| u64::from(ticks)));
         Ok(())
@@ -344,21 +340,18 @@ impl<'a> Run<'a> {
     /// A loop of calls in one bracket, held against the wall clock.
     fn cross_check(&self, side: &mut Side) -> Result<(), Error> {
         let Some(nothing) = self.ask(side, &self.command(0, 0, 0))? else { return Ok(()) };
-        let mut calls = self.command(0, 0, self.options.batch).batch;
-        if self.item.operation != Operation::Read1 {
-            // Read1's input must fit into a pipe.
-            let Some(median) = median_ns(&side.samples.ticks, self.tsc_khz) else {
-                return Ok(());
-            };
-            let enough = LOOP.as_nanos() as f64 / median.max(1.0);
-            // A call that takes long needs fewer.
-            let slow = enough < calls as f64;
-            calls =
-                if slow { LEAST_CALLS.max(enough as u64) } else { (enough as u64).min(1 << 20) };
-        }
+        let Some(median) = median(side.samples.ticks.iter().map(|&ticks| ticks as f64)) else {
+            return Ok(());
+        };
+        let median_ns = median * 1e6 / self.tsc_khz.get() as f64;
+        let enough = (LOOP.as_nanos() as f64 / median_ns.max(1.0)) as u64;
+        // A call that takes long needs fewer than a batch.
+        let calls = if enough < self.options.batch { LEAST_CALLS.max(enough) } else { enough };
+        let command = self.command(0, REWARM, calls.min(MOST_CALLS));
+        let calls = command.batch;
         let mut least: Option<(u64, u64, Duration)> = None;
         for _ in 0..if self.options.quick { 1 } else { LOOPS } {
-            let Some(answer) = self.ask(side, &self.command(0, REWARM, calls))? else {
+            let Some(answer) = self.ask(side, &command)? else {
                 return Ok(());
             };
             let (with, empty) = (answer.reply.batch_ticks, answer.reply.empty_batch_ticks);
@@ -379,90 +372,47 @@ impl<'a> Run<'a> {
     /// Ends the probe, and says how the door arrived: in a sandbox by what the
     /// kernel counted.
     fn finish(&self, side: &mut Side) {
-        if let Some(probe) = side.probe.take() {
-            let result = probe.finish();
-            side.delivery = match (result, self.item.door) {
-                (Ok(Some(stats)), Some(door)) => Some(self.delivery(door, &stats)),
-                (Ok(Some(stats)), None) if self.item.operation == Operation::Vsyscall => {
-                    let used = doors::ALL.iter().find(|&&door| stats.calls(door) != (0, 0));
-                    used.map(|&door| self.delivery(door, &stats))
-                }
-                (Ok(None), Some(_)) => Some(Delivery::Native),
-                (Ok(_), _) => None,
-                (Err(error), _) => Some(Delivery::Failed { why: error.to_string() }),
-            };
-        }
-        // Of a door that is not there, doctor has the reason.
-        if let (Some(Delivery::Absent { .. }), Place::Guest, Some(door)) =
-            (&side.delivery, side.place, self.item.door)
-        {
-            side.delivery = self.environment.doors.get(&door.to_string()).cloned();
-        }
-    }
-
-    /// The kernel saw the calls; how an exception that brought them is called,
-    /// doctor has found out.
-    fn delivery(&self, door: Door, stats: &Stats) -> Delivery {
-        match (stats.calls(door), self.environment.doors.get(&door.to_string())) {
-            ((1.., 0), _) => Delivery::Native,
-            ((0, 1..), Some(delivery @ Delivery::Trapped { .. })) => delivery.clone(),
-            calls => Delivery::Failed { why: format!("native and trapped calls: {:?}", calls.0) },
-        }
-    }
-
-    /// Exits of a call: those of a run with many, less those of a run without.
-    fn exits(&self) -> Result<Option<Counted>, Error> {
-        let least = |calls: u64| -> Result<Option<u64>, Error> {
-            let mut least = None;
-            for _ in 0..if self.options.quick { 1 } else { COUNTED_RUNS } {
-                let mut side = self.side(Place::Guest)?;
-                if self.ask(&mut side, &self.command(0, REWARM + calls, 0))?.is_none() {
-                    return Ok(None);
-                }
-                let Some(Ok(Some(stats))) = side.probe.take().map(Probe::finish) else {
-                    return Ok(None);
-                };
-                let Some(exits) = stats.kvm_exits else { return Ok(None) };
-                let exits = exits.saturating_sub(stats.irq_exits.unwrap_or(0));
-                least = Some(least.map_or(exits, |least: u64| least.min(exits)));
+        let Some(probe) = side.probe.take() else { return };
+        let of_door = |door: Door, stats: &Stats| {
+            let doctor = self.environment.doors.get(&door.to_string());
+            delivery::of_calls(stats.calls(door), doctor)
+        };
+        side.delivery = match (probe.finish(), self.item.door) {
+            (Ok(Some(stats)), Some(door)) => Some(of_door(door, &stats)),
+            (Ok(Some(stats)), None) if self.item.operation == Operation::Vsyscall => {
+                let used = doors::ALL.iter().find(|&&door| stats.calls(door) != (0, 0));
+                used.map(|&door| of_door(door, &stats))
             }
-            Ok(least)
+            (Ok(None), Some(_)) => Some(Delivery::Native),
+            (Ok(_), _) => None,
+            (Err(error), _) => Some(Delivery::Failed { why: error.to_string() }),
         };
-        let (Some(without), Some(with)) = (least(0)?, least(COUNTED_CALLS)?) else {
-            return Ok(None);
-        };
-        let exits = with.saturating_sub(without) as f64 / COUNTED_CALLS as f64;
-        Ok(Some(Counted { exits: Some(exits), ..Counted::default() }))
+    }
+
+    fn what(&self) -> Call {
+        Call { operation: self.item.operation, width: self.item.width, steps: self.steps }
     }
 
     /// Guest instructions of a call, where a tick is one.
     fn instructions(&self) -> Result<Option<f64>, Error> {
-        match counted_call(self.item.operation, self.item.width, self.steps) {
-            Ok(instructions) => Ok(instructions),
+        self.if_it_can(count::instructions_of_call(self.what()))
+    }
+
+    /// A count, unless the probe could not do it: then there is none.
+    fn if_it_can(&self, counted: Result<Option<f64>, ProbeError>) -> Result<Option<f64>, Error> {
+        match counted {
+            Ok(count) => Ok(count),
             Err(ProbeError::Sandbox(error)) => Err(error.into()),
-            // A door that is not there.
             Err(_) => Ok(None),
         }
     }
 
     fn measurement(&self, side: &mut Side) -> Measurement {
-        let mode = match (self.item.group, self.item.width) {
-            (Group::Calls, _) => None,
-            (_, Width::W32) => Some("compat"),
-            (_, Width::W64) => Some("64-bit"),
-        };
-        let mut measurement = Measurement::new(self.item.group, self.item.name, mode, side.place);
+        let Item { group, name, .. } = *self.item;
+        let mut measurement = Measurement::new(group, name, self.item.mode(), side.place);
         measurement.timed = timed(&side.samples, self.tsc_khz);
         measurement.delivery = side.delivery.take();
         measurement.counted = side.counted.take();
         measurement
     }
-}
-
-/// The median of these ticks, in nanoseconds.
-fn median_ns(ticks: &[u64], tsc_khz: NonZeroU64) -> Option<f64> {
-    let mut sorted = ticks.to_vec();
-    sorted.sort_unstable();
-    let median = sorted.get(sorted.len() / 2)?;
-    Some(*median as f64 * 1e6 / tsc_khz.get() as f64)
 }

@@ -58,6 +58,11 @@ impl Report {
         }
     }
 
+    /// The same as `hardened`, with no mitigation step on.
+    pub fn plain(&self, hardened: &Measurement) -> Option<&Measurement> {
+        self.measurements.iter().find(|one| one.with.is_empty() && one.is_same_as(hardened))
+    }
+
     /// The measurement of this id.
     pub fn find(&self, id: &str) -> Option<&Measurement> {
         self.measurements.iter().find(|measurement| measurement.id == id)
@@ -220,18 +225,40 @@ impl Measurement {
         self
     }
 
+    /// Whether it is about the same thing in the same place, whatever was
+    /// switched on for it.
+    pub fn is_same_as(&self, other: &Measurement) -> bool {
+        let what = |one: &Measurement| (one.group, one.place, one.name.clone(), one.mode.clone());
+        what(self) == what(other)
+    }
+
+    /// The median in nanoseconds, without the empty bracket.
+    pub fn median_ns(&self) -> Option<f64> {
+        self.timed.as_ref().map(|timed| timed.ns.subtracted.median)
+    }
+
+    /// Guest instructions, if they were counted.
+    pub fn instructions(&self) -> Option<f64> {
+        self.counted.as_ref()?.instructions
+    }
+
+    /// Exits, if they were counted.
+    pub fn exits(&self) -> Option<f64> {
+        self.counted.as_ref()?.exits
+    }
+
     /// Its name, its mode and what was switched on for it.
     pub fn label(&self) -> String {
-        let mut label = self.name.clone();
-        if let Some(mode) = &self.mode {
-            label += ", ";
-            label += mode;
+        let steps = self.with.iter().map(|step| format!(" + {step}"));
+        self.plain_label() + &steps.collect::<String>()
+    }
+
+    /// Its name and its mode.
+    pub fn plain_label(&self) -> String {
+        match &self.mode {
+            Some(mode) => format!("{}, {mode}", self.name),
+            None => self.name.clone(),
         }
-        for step in &self.with {
-            label += " + ";
-            label += step;
-        }
-        label
     }
 }
 
@@ -256,6 +283,18 @@ pub struct Timed {
     pub histogram: Vec<(u64, u64)>,
     /// The samples far away from the others. They are in every figure.
     pub outliers: Outliers,
+}
+
+impl Timed {
+    /// Nanoseconds of a tick.
+    pub fn ns_of_tick(&self) -> f64 {
+        if self.ticks.raw.max > 0.0 { self.ns.raw.max / self.ticks.raw.max } else { 0.0 }
+    }
+
+    /// Nanoseconds of a call in a loop without brackets.
+    pub fn batched_ns(&self) -> Option<f64> {
+        Some(self.batched_ticks? * self.ns_of_tick())
+    }
 }
 
 /// The same samples three ways.

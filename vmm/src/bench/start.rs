@@ -6,10 +6,11 @@
 //! machine hits both. Called by [`super::run`]; uses the library as any program
 //! would.
 
-use super::clock::{self, monotonic_ns, ticks};
+use super::clock::{self, ticks};
 use super::record::{Counted, Group, Measurement, Place, Step};
-use super::stats::{Cause, Samples, timed};
+use super::stats::{Cause, Samples, median, timed};
 use super::{Error, Progress};
+use crate::kvm::vm::monotonic_ns;
 use crate::stats::Stats;
 use crate::{ByteSize, End, Sandbox, Stdio};
 use std::fs::Permissions;
@@ -80,14 +81,11 @@ impl<const STEPS: usize> Rounds<STEPS> {
     ) -> Measurement {
         let mut measurement = Measurement::new(Group::Start, name, None, place);
         measurement.timed = timed(&self.samples, tsc_khz);
-        if !self.steps.is_empty() {
-            let medians = steps.iter().enumerate().map(|(index, name)| {
-                let mut values: Vec<_> = self.steps.iter().map(|round| round[index]).collect();
-                values.sort_by(f64::total_cmp);
-                Step { name: (*name).to_owned(), ns: values[values.len() / 2], instructions: None }
-            });
-            measurement.steps = medians.collect();
-        }
+        let medians = steps.iter().enumerate().filter_map(|(index, name)| {
+            let ns = median(self.steps.iter().map(|round| round[index]))?;
+            Some(Step { name: (*name).to_owned(), ns, instructions: None })
+        });
+        measurement.steps = medians.collect();
         measurement
     }
 }
@@ -134,10 +132,9 @@ pub fn measure(
 
 /// Exits of one run.
 fn counted(stats: &Stats) -> Counted {
-    let exits = stats.kvm_exits.map(|all| all.saturating_sub(stats.irq_exits.unwrap_or(0)) as f64);
     Counted {
         instructions: None,
-        exits,
+        exits: stats.own_exits().map(|exits| exits as f64),
         exits_by_kind: [("to the VMM".to_owned(), stats.vmm_exits as f64)].into(),
     }
 }

@@ -15,6 +15,7 @@
 //! and two runs differ by more than one run shows.
 
 use super::record::{Distribution, OutlierCount, Outliers, Summary, Timed};
+use crate::job::Sample;
 use hdrhistogram::Histogram;
 use statrs::distribution::{Binomial, DiscreteCDF};
 use std::num::NonZeroU64;
@@ -50,6 +51,25 @@ pub struct Samples {
     pub batched_ticks: Option<f64>,
     /// Nanoseconds of a call in that loop, by the wall clock.
     pub wall_ns: Option<f64>,
+}
+
+impl Samples {
+    /// What single brackets are, each beside an empty one.
+    pub fn of_brackets(brackets: &[Sample]) -> Samples {
+        Samples {
+            ticks: brackets.iter().map(|sample| sample.ticks.into()).collect(),
+            empty: brackets.iter().map(|sample| sample.empty_ticks.into()).collect(),
+            ..Samples::default()
+        }
+    }
+}
+
+/// The middle one of these numbers, by the nearest rank as in
+/// [`Summary::median`]; none of none.
+pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<_> = values.into_iter().collect();
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len().saturating_sub(1) / 2).copied()
 }
 
 /// The figures of these samples; none if there is no sample. `tsc_khz` is the

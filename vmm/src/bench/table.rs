@@ -4,7 +4,7 @@
 //! them out where they are of no use.
 
 use super::environment::Environment;
-use super::record::{Delivery, Group, Measurement, Place, Report, Timed};
+use super::record::{Delivery, Group, Measurement, Report, Timed};
 use super::units;
 use anstyle::{AnsiColor, Style};
 use tabled::builder::Builder;
@@ -83,13 +83,11 @@ fn figures(measurements: &[&Measurement]) -> String {
                 row.push(units::time(ns.min));
                 row.push(format!("{HEAD}{}{HEAD:#}", units::time(ns.median)));
                 row.extend([ns.p90, ns.p99, ns.max].map(units::time));
-                let batched = timed.batched_ticks.map(|ticks| ticks * ns_of_tick(timed));
-                row.push(batched.map_or_else(|| "-".to_owned(), units::time));
+                row.push(timed.batched_ns().map_or_else(|| "-".to_owned(), units::time));
             }
         }
-        let counted = one.counted.as_ref();
-        row.push(units::optional_count(counted.and_then(|counted| counted.instructions)));
-        row.push(units::optional_count(counted.and_then(|counted| counted.exits)));
+        row.push(units::optional_count(one.instructions()));
+        row.push(units::optional_count(one.exits()));
         row
     });
     // Columns that say nothing here, in no row, are left out.
@@ -111,9 +109,8 @@ fn figures(measurements: &[&Measurement]) -> String {
 fn added(hardened: &[&Measurement], plain: &[&Measurement]) -> String {
     let mut doors: Vec<String> = Vec::new();
     let mut sets: Vec<String> = Vec::new();
-    let door = |one: &Measurement| Measurement { with: Vec::new(), ..one.clone() }.label();
     for one in hardened {
-        let (door, set) = (door(one), one.with.join(" + "));
+        let (door, set) = (one.plain_label(), one.with.join(" + "));
         if !doors.contains(&door) {
             doors.push(door);
         }
@@ -121,27 +118,27 @@ fn added(hardened: &[&Measurement], plain: &[&Measurement]) -> String {
             sets.push(set);
         }
     }
-    let cell = |set: &String, name: &String| {
-        let with = hardened.iter().find(|one| one.with.join(" + ") == *set && door(one) == *name);
-        let without = plain.iter().find(|one| one.label() == *name && one.place == Place::Guest);
-        let (Some(with), Some(without)) = (with, without) else { return "-".to_owned() };
-        let median = |one: &Measurement| one.timed.as_ref().map(|timed| timed.ns.subtracted.median);
-        let time = match (median(with), median(without)) {
-            (Some(with), Some(without)) => units::time(with - without),
-            _ => "-".to_owned(),
-        };
-        let count = |one: &Measurement| one.counted.as_ref()?.instructions;
-        match (count(with), count(without)) {
-            (Some(with), Some(without)) => format!("{time}, {:+} instr.", with - without),
-            _ => time,
-        }
+    let cell = |set: &String, door: &String| {
+        let with = hardened
+            .iter()
+            .find(|one| one.with.join(" + ") == *set && one.plain_label() == *door)?;
+        added_by(with, plain.iter().find(|one| one.is_same_as(with))?)
     };
     let rows = sets.iter().map(|set| {
-        let cells = doors.iter().map(|door| cell(set, door));
+        let cells = doors.iter().map(|door| cell(set, door).unwrap_or_else(|| "-".to_owned()));
         std::iter::once(set.clone()).chain(cells).collect()
     });
     let header: Vec<&str> = std::iter::once("").chain(doors.iter().map(String::as_str)).collect();
     align(&header, rows.collect(), 0)
+}
+
+/// By how much the median grew, and how many instructions more there are.
+pub(super) fn added_by(with: &Measurement, without: &Measurement) -> Option<String> {
+    let time = units::time(with.median_ns()? - without.median_ns()?);
+    Some(match with.instructions().zip(without.instructions()) {
+        Some((with, without)) => format!("{time}, {:+} instr.", with - without),
+        None => time,
+    })
 }
 
 /// What is said below the figures: reasons and notes, each once with whom it is
@@ -183,11 +180,6 @@ fn remarks(measurements: &[&Measurement]) -> String {
     out
 }
 
-/// Nanoseconds of a tick.
-fn ns_of_tick(timed: &Timed) -> f64 {
-    if timed.ticks.raw.max > 0.0 { timed.ns.raw.max / timed.ticks.raw.max } else { 0.0 }
-}
-
 /// The outliers of several measurements in one line, if there are any.
 pub(super) fn outliers<'a>(all: impl Iterator<Item = &'a Timed>) -> Option<String> {
     let mut kinds = [
@@ -203,7 +195,7 @@ pub(super) fn outliers<'a>(all: impl Iterator<Item = &'a Timed>) -> Option<Strin
         let counts = [found.interrupt, found.migration, found.exit, found.unexplained];
         for ((_, count, largest), found) in kinds.iter_mut().zip(counts) {
             *count += found.count;
-            *largest = f64::max(*largest, found.largest_ticks as f64 * ns_of_tick(timed));
+            *largest = f64::max(*largest, found.largest_ticks as f64 * timed.ns_of_tick());
         }
     }
     let all: u64 = kinds.iter().map(|(_, count, _)| count).sum();

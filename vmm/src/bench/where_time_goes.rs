@@ -1,9 +1,11 @@
 //! The group `steps`: the stamped call of [`super::steps`] beside the same call
 //! through the plain door. Called by [`super::run`].
 
+use super::explain::{self, Turn};
+use super::interrupts::Interrupts;
 use super::probe::ProbeError;
-use super::record::{Delivery, Group, Measurement, Place, Step, Timed};
-use super::stats::{Samples, timed};
+use super::record::{Delivery, Group, Measurement, Place, Step};
+use super::stats::{Samples, median, timed};
 use super::steps::{self, NAMES, Steps};
 use super::{Error, Options, Progress, clock};
 use crate::affinity;
@@ -23,62 +25,57 @@ pub(super) fn measure(
     if progress.stopped() {
         return Ok(Vec::new());
     }
+    let cpu = affinity::last()?;
     let options = steps::Options {
         samples: options.samples,
         warm_up: options.warm_up,
-        cpu: affinity::allowed()?.last().copied().unwrap_or(0),
+        cpu,
         rdtscp: clock::has_rdtscp(),
     };
+    let before = Interrupts::of(cpu);
     let taken = match steps::measure(&options) {
         Ok(taken) => taken,
         Err(ProbeError::Sandbox(error)) => return Err(error.into()),
         Err(error) => Steps::nothing(Delivery::Failed { why: error.to_string() }),
     };
+    let interrupts = Interrupts::of(cpu).since(before);
     progress.advance();
-    Ok(measurements(taken, tsc_khz))
+    Ok(measurements(taken, interrupts, tsc_khz))
 }
 
-/// The stamped call with its steps, and the plain one.
-fn measurements(taken: Steps, tsc_khz: NonZeroU64) -> Vec<Measurement> {
+/// The stamped call with its steps, and the plain one; so many interrupts came
+/// meanwhile, to whichever of them.
+fn measurements(taken: Steps, interrupts: u64, tsc_khz: NonZeroU64) -> Vec<Measurement> {
     let new = |name| {
         let mut measurement = Measurement::new(Group::Steps, name, Some("64-bit"), Place::Guest);
         measurement.delivery = Some(taken.delivery.clone());
         measurement
     };
     let (mut plain, mut stamped) = (new("SYSCALL"), new("SYSCALL, stamped"));
-    plain.timed = figures(&taken.plain, tsc_khz);
-    stamped.timed = figures(&taken.stamped, tsc_khz);
+    let figures = |list: &[Sample]| {
+        let brackets = Samples::of_brackets(list);
+        let turn = Turn { samples: list.len(), interrupts, ..Turn::default() };
+        let disturbed = explain::causes(&brackets.ticks, &[turn], None);
+        timed(&Samples { disturbed, ..brackets }, tsc_khz)
+    };
+    plain.timed = figures(&taken.plain);
+    stamped.timed = figures(&taken.stamped);
     let ns = |ticks: f64| ticks * 1e6 / tsc_khz.get() as f64;
     stamped.steps = NAMES
         .iter()
         .enumerate()
         .filter_map(|(index, name)| {
-            let ticks = median(taken.calls.iter().map(|call| call[index]).collect())?;
+            let ticks = median(taken.calls.iter().map(|call| call[index].into()))?;
             Some(Step { name: (*name).to_owned(), ns: ns(ticks), instructions: None })
         })
         .collect();
-    let medians = |timed: &Option<Timed>| timed.as_ref().map(|timed| timed.ns.subtracted.median);
-    if let (Some(with), Some(without)) = (medians(&stamped.timed), medians(&plain.timed)) {
+    if let (Some(with), Some(without)) = (stamped.median_ns(), plain.median_ns()) {
         stamped.notes.push(format!(
             "the stamps themselves take {:.1} ns of these: {with:.1} ns beside {without:.1} ns",
             with - without
         ));
     }
     vec![plain, stamped]
-}
-
-fn figures(list: &[Sample], tsc_khz: NonZeroU64) -> Option<Timed> {
-    let samples = Samples {
-        ticks: list.iter().map(|sample| sample.ticks.into()).collect(),
-        empty: list.iter().map(|sample| sample.empty_ticks.into()).collect(),
-        ..Samples::default()
-    };
-    timed(&samples, tsc_khz)
-}
-
-fn median(mut ticks: Vec<u32>) -> Option<f64> {
-    ticks.sort_unstable();
-    ticks.get(ticks.len() / 2).map(|&ticks| ticks.into())
 }
 
 #[cfg(test)]
@@ -96,7 +93,7 @@ mod tests {
         };
         // A tick is a nanosecond.
         let khz = NonZeroU64::new(1_000_000).unwrap();
-        let [plain, stamped] = &measurements(taken, khz)[..] else { panic!("two measurements") };
+        let [plain, stamped] = &measurements(taken, 0, khz)[..] else { panic!("two measurements") };
         let steps: Vec<_> = stamped.steps.iter().map(|step| step.ns).collect();
         assert_eq!(steps, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
         assert_eq!(plain.timed.as_ref().unwrap().ns.subtracted.median, 20.0);

@@ -6,10 +6,7 @@ use super::{Builder, Prepared, kernel_flags};
 use crate::kernel::Kernel;
 use crate::memory::GuestRam;
 use crate::{ByteSize, Error};
-use trapgate_abi::ABI_VERSION;
-use trapgate_abi::boot_info::{
-    BootInfo, ClockInfo, MAGIC, MAX_REGIONS, RANDOM_STOCK, Range, Region, StandardFile,
-};
+use trapgate_abi::boot_info::{BootInfo, Range};
 use trapgate_abi::job::{DEVICE, Request, kind};
 use trapgate_abi::layout::{DIRECT_MAP, HIGH_RAM_START, JOB, PAGE_SIZE};
 use trapgate_abi::x86::pte;
@@ -49,25 +46,13 @@ pub(crate) fn prepare_job(
     tables.write(ram).map_err(|_| too_small())?;
     let used = builder.frames.next();
     let info = BootInfo {
-        magic: MAGIC,
-        abi_version: ABI_VERSION,
         features,
         ram_size: ram.size(),
         free: [Range { start: used, end: low_end }, Range { start: HIGH_RAM_START, end: high_end }],
         page_table: tables.root(),
-        compat: 0,
-        landing_pad: 0,
         job: request,
-        entry: 0,
-        stack_pointer: 0,
-        brk: 0,
         log_level,
-        clock: ClockInfo::default(),
-        files: [StandardFile::default(); 3],
-        random_stock: [0; RANDOM_STOCK],
-        random_count: 0,
-        region_count: 0,
-        regions: [Region::default(); MAX_REGIONS],
+        ..BootInfo::NONE
     };
     let prepared = Prepared {
         kernel,

@@ -21,12 +21,10 @@ use crate::stack::{self, AuxValues, StackRequest, WordSize};
 use crate::vdso::{FastDoor, Vdso};
 use crate::{ByteSize, Error};
 use page_tables::{Frames, PageTables};
-use trapgate_abi::ABI_VERSION;
 use trapgate_abi::boot_info::{
-    BootInfo, ClockInfo, MAGIC, MAX_REGIONS, RANDOM_STOCK, REGION_STACK, Range, Region,
-    StandardFile, feature,
+    BootInfo, ClockInfo, MAX_REGIONS, RANDOM_STOCK, REGION_STACK, Range, Region, StandardFile,
+    feature,
 };
-use trapgate_abi::job::Request;
 use trapgate_abi::layout::{
     BOOT_INFO, DIRECT_MAP, HIGH_RAM_START, KERNEL_BASE, LARGE_PAGE_SIZE, PAGE_SIZE, PERCPU_BASE,
     PERCPU_PHYS, USER_END32, USER_STACK_SIZE, USER_STACK_TOP, percpu,
@@ -197,8 +195,6 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
     random_stock[..start.random_stock.len()].copy_from_slice(start.random_stock);
     let used = builder.frames.next();
     let info = BootInfo {
-        magic: MAGIC,
-        abi_version: ABI_VERSION,
         features: start.features
             | if start.hardening.is_some() { feature::HARDENED } else { 0 }
             | if isolated { feature::PTI } else { 0 },
@@ -207,17 +203,16 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
         page_table: tables.root(),
         compat: (image.class == Class::Elf32).into(),
         landing_pad: vdso.as_ref().map_or(0, vdso::Placed::landing_pad),
-        job: Request::default(),
         entry: image.entry,
         stack_pointer: stack.pointer,
         brk: image.brk,
         log_level: start.log_level,
-        clock: ClockInfo::default(),
         files: start.files,
         random_stock,
         random_count: start.random_stock.len() as u64,
         region_count: builder.regions.len() as u64,
         regions,
+        ..BootInfo::NONE
     };
     Ok(Prepared {
         kernel,

@@ -45,6 +45,12 @@ impl VcpuStats {
         Some(VcpuStats { file, counters })
     }
 
+    /// Exits so far, without those of the host's own interrupts: those that the
+    /// guest caused.
+    pub fn own_exits(&self) -> Option<u64> {
+        own(self.get("exits"), self.get("irq_exits"))
+    }
+
     /// A counter's value.
     pub fn get(&self, name: &str) -> Option<u64> {
         let (_, at) = self.counters.iter().find(|(counter, _)| counter == name)?;
@@ -52,6 +58,11 @@ impl VcpuStats {
         self.file.read_exact_at(&mut bytes, *at).ok()?;
         Some(u64::from_le_bytes(bytes))
     }
+}
+
+/// Exits that are not those of interrupts, which not every KVM counts.
+pub(crate) fn own(exits: Option<u64>, irq_exits: Option<u64>) -> Option<u64> {
+    Some(exits?.saturating_sub(irq_exits.unwrap_or(0)))
 }
 
 fn words(file: &File, at: u64, count: usize) -> Option<Vec<u32>> {

@@ -121,10 +121,10 @@ impl Vm {
         let entry = kvm_msr_entry { index: msr::TSC, ..kvm_msr_entry::default() };
         let mut msrs = Msrs::from_entries(&[entry])
             .map_err(|_| Error::Unsupported { what: "gives no MSR".to_owned() })?;
-        let before = monotonic();
+        let before = monotonic_ns();
         let realtime = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         self.vcpu.get_msrs(&mut msrs).map_err(Error::kvm("KVM_GET_MSRS"))?;
-        let after = monotonic();
+        let after = monotonic_ns();
         Ok(ClockInfo {
             tsc_base: msrs.as_slice().first().map_or(0, |entry| entry.data),
             // 10^6 ns a ms, and khz ticks a ms.
@@ -135,8 +135,9 @@ impl Vm {
     }
 }
 
-/// `CLOCK_MONOTONIC` in nanoseconds.
-fn monotonic() -> u64 {
+/// CLOCK_MONOTONIC in nanoseconds: what programs see, and [`std::time::Instant`]
+/// does not show.
+pub(crate) fn monotonic_ns() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: a valid pointer, and a clock that always exists.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };

@@ -14,9 +14,9 @@
 //!   frame, before. The CPU then stops at the instruction returned to, or
 //!   after it, as its maker likes.
 //!
-//! Breakpoints would do the same, but software CPUs that emulate nested
-//! virtualisation have none there. A software KVM interprets ring 0 and steps
-//! through it anyway: no halts there.
+//! INT3 would do the same, but QEMU's TCG does not intercept a nested guest's.
+//! A software KVM interprets ring 0 and steps through it anyway: no halts
+//! there.
 //!
 //! What is lost: a guest's own TF. If a step gets lost, the next exit shows it,
 //! and then there is no count.

@@ -17,6 +17,16 @@ fn spread(count: usize) -> impl Iterator<Item = f64> {
 }
 
 #[test]
+fn the_median_is_a_number_that_occurred() {
+    assert_eq!(median([]), None);
+    assert_eq!(median([7.0]), Some(7.0));
+    assert_eq!(median([9.0, -1.0, 5.0]), Some(5.0));
+    // The nearest rank: as in a summary of the same numbers.
+    assert_eq!(median([1.0, 2.0, 3.0, 4.0]), Some(2.0));
+    assert_eq!(of([4, 3, 2, 1], []).ticks.raw.median, 2.0);
+}
+
+#[test]
 fn no_samples_have_no_figures() {
     assert_eq!(timed(&Samples::default(), GHZ), None);
 }
