@@ -7,8 +7,9 @@
 use crate::error::Error;
 use crate::kvm::kick;
 use crate::sandbox::{End, Outcome};
+use std::fs;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -51,6 +52,8 @@ impl Drop for TellEnd {
 pub struct Running<T: Send + 'static = Outcome> {
     /// Until it is joined.
     thread: Option<JoinHandle<Result<T, Error>>>,
+    /// The thread's number, gettid(2); 0 until it runs.
+    id: Arc<AtomicI32>,
     events: mpsc::Receiver<Event>,
     kill: KillHandle,
     deadline: Option<Instant>,
@@ -100,22 +103,34 @@ impl<T: Send + 'static> Running<T> {
         kick::install()?;
         let (sender, events) = mpsc::channel();
         let tell_end = TellEnd(sender.clone());
+        let id = Arc::<AtomicI32>::default();
+        let tell_id = id.clone();
         let thread = thread::Builder::new()
             .name("vcpu0".to_owned())
             .spawn(move || {
                 let _tell_end = tell_end;
+                tell_id.store(kick::this_thread(), Ordering::Release);
                 run()
             })
             .map_err(Error::host("creating the vCPU's thread"))?;
         // A time beyond the clock's end is no limit.
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let kill = KillHandle { stop, events: sender };
-        Ok(Running { thread: Some(thread), events, kill, deadline })
+        Ok(Running { thread: Some(thread), id, events, kill, deadline })
     }
 
     /// A handle to stop it with.
     pub fn kill_handle(&self) -> KillHandle {
         self.kill.clone()
+    }
+
+    /// Whether its thread sleeps: in a system call that the program waits for.
+    /// In the guest, a thread runs.
+    pub(crate) fn sleeps(&self) -> bool {
+        let id = self.id.load(Ordering::Acquire);
+        let stat = fs::read_to_string(format!("/proc/self/task/{id}/stat")).unwrap_or_default();
+        // proc_pid_stat(5): number, name in parentheses, state.
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S'))
     }
 
     /// Waits for its end; true if its time was up.

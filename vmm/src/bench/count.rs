@@ -6,8 +6,6 @@
 use super::probe::{Answer, Probe, ProbeError, Width};
 use super::stats::median;
 use crate::{Mitigations, Sandbox};
-use std::thread;
-use std::time::Duration;
 use trapgate_abi::bench::{Command, Operation};
 
 /// What is counted.
@@ -38,11 +36,7 @@ const EXITING_MANY: u64 = 5;
 /// Calls before.
 const EXITING_WARM_UP: u64 = 20;
 /// How often they are counted.
-const EXITING_ROUNDS: usize = 15;
-/// How long a probe may take from its answer to its next read.
-const SETTLING: Duration = Duration::from_micros(200);
-/// How often that is tried.
-const SETTLING_TRIES: usize = 500;
+const EXITING_ROUNDS: usize = 10;
 
 /// Guest instructions of a call, what stands around it taken off; `None` if a
 /// step was lost.
@@ -91,10 +85,11 @@ pub fn exits_of_call(call: Call, cpu: usize) -> Result<Option<f64>, ProbeError> 
     let mut probe = Probe::in_sandbox(width, sandbox)?;
     let command = Command { operation: operation as u64, ..Command::default() };
     let mut exits = |calls: u64| -> Result<Option<u64>, ProbeError> {
-        let before = settled(&probe);
+        let before = probe.exits_at_rest();
         probe.measure(&Command { warm_up: calls, ..command })?;
-        Ok(before.zip(settled(&probe)).map(|(before, after)| after - before))
+        Ok(before.zip(probe.exits_at_rest()).map(|(before, after)| after - before))
     };
+    exits(0)?;
     exits(EXITING_WARM_UP)?;
     let (mut few, mut many) = (Vec::new(), Vec::new());
     for _ in 0..EXITING_ROUNDS {
@@ -104,19 +99,4 @@ pub fn exits_of_call(call: Call, cpu: usize) -> Result<Option<f64>, ProbeError> 
     probe.finish()?;
     let least = many.into_iter().min().zip(few.into_iter().min());
     Ok(least.map(|(many, few)| (many as f64 - few as f64) / (EXITING_MANY - EXITING_FEW) as f64))
-}
-
-/// Exits so far of a probe that has answered, once it waits for a command: then
-/// there are no more.
-fn settled(probe: &Probe) -> Option<u64> {
-    let mut last = probe.exits()?;
-    for _ in 0..SETTLING_TRIES {
-        thread::sleep(SETTLING);
-        let now = probe.exits()?;
-        if now == last {
-            break;
-        }
-        last = now;
-    }
-    Some(last)
 }

@@ -16,6 +16,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command as Process, ExitStatus};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 use trapgate_abi::bench::{Command, MAX_SAMPLES, Operation, Reply};
 use trapgate_abi::stamps::Record;
@@ -27,6 +28,10 @@ static PROBE_32: &[u8] = include_bytes!(env!("TRAPGATE_BENCH_PROBE_32"));
 
 /// RAM of a probe's sandbox.
 const MEMORY: ByteSize = ByteSize(32 << 20);
+/// How long a guest may take from its answer to its wait for a command.
+const RESTLESS: Duration = Duration::from_secs(1);
+/// How often that is looked at.
+const SOON: Duration = Duration::from_micros(50);
 /// Longer than any command takes, in the slowest rig; and than any end.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -223,12 +228,15 @@ impl Probe {
         }
     }
 
-    /// Exits so far that the guest caused; unknown on the host.
-    pub(super) fn exits(&self) -> Option<u64> {
-        match &self.body {
-            Some(Body::Guest(_, stats)) => stats.as_ref()?.own_exits(),
-            _ => None,
+    /// Exits so far that the guest caused, once it waits for a command: then
+    /// there are no more. Unknown on the host.
+    pub(super) fn exits_at_rest(&self) -> Option<u64> {
+        let Some(Body::Guest(running, Some(stats))) = &self.body else { return None };
+        let deadline = Instant::now() + RESTLESS;
+        while !running.sleeps() && Instant::now() < deadline {
+            thread::sleep(SOON);
         }
+        stats.own_exits()
     }
 }
 

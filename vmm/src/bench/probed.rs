@@ -283,7 +283,7 @@ impl<'a> Run<'a> {
             percent = reached;
         }
         for side in sides {
-            let exits = side.probe.as_ref().and_then(Probe::exits);
+            let exits = side.probe.as_ref().and_then(Probe::exits_at_rest);
             side.samples.disturbed = explain::causes(&side.samples.ticks, &side.turns, exits);
         }
         Ok(())
@@ -292,6 +292,8 @@ impl<'a> Run<'a> {
     /// Calls that nobody looks at, but for how long they take: so long is a
     /// turn.
     fn warm_up(&self, side: &mut Side) -> Result<(), Error> {
+        // The first answer contains the boot.
+        self.ask(side, &self.command(0, 0, 0))?;
         let command = self.command(0, self.options.warm_up, 0);
         let Some(answer) = self.ask(side, &command)? else { return Ok(()) };
         let calls = answer.wall.as_secs_f64() / command.warm_up.max(1) as f64;
@@ -319,7 +321,7 @@ impl<'a> Run<'a> {
     fn turn(&self, side: &mut Side) -> Result<(), Error> {
         let taken = side.samples.ticks.len() as u64;
         let wanted = side.turn.min(self.options.samples - taken);
-        let exits_before = side.probe.as_ref().and_then(Probe::exits);
+        let exits_before = side.probe.as_ref().and_then(Probe::exits_at_rest);
         let before = Interrupts::of(self.cpu);
         let Some(answer) = self.ask(side, &self.command(wanted, REWARM.min(side.turn / 5), 0))?
         else {

@@ -24,6 +24,12 @@ fn signal() -> libc::c_int {
     libc::SIGRTMIN() + 1
 }
 
+/// This thread's number, gettid(2).
+pub(crate) fn this_thread() -> i32 {
+    // SAFETY: takes nothing.
+    unsafe { libc::gettid() }
+}
+
 extern "C" fn on_kick(_: libc::c_int) {
     let flag = IMMEDIATE_EXIT.with(Cell::get);
     if !flag.is_null() {
