@@ -291,6 +291,25 @@ fn the_steps_of_a_call_are_stamped_where_the_cpu_comes_to_the_door() {
 }
 
 #[test]
+fn the_steps_of_a_call_are_counted_as_the_tsc_counts_them() {
+    needs_kvm!();
+    let Some((steps, bracket)) = steps::count().expect("a sandbox") else {
+        // The stamped door is another than the one that a software KVM traps.
+        assert!(software(), "steps were lost");
+        return skip("counted steps, because SYSCALL does not come to the stamped door");
+    };
+    assert_eq!(steps.iter().sum::<u32>(), bracket.ticks, "{steps:?}");
+    assert_eq!(steps::count().expect("a sandbox"), Some((steps, bracket)), "another time");
+    if counts_instructions() {
+        let options = steps::Options { samples: 50, warm_up: 10, cpu: 0, rdtscp: false };
+        let timed = steps::measure(&options).expect("a result");
+        // No tick of a timer on the way.
+        let call = timed.calls.iter().min_by_key(|call| call.iter().sum::<u32>());
+        assert_eq!(call, Some(&steps), "steps and TSC");
+    }
+}
+
+#[test]
 fn more_steps_than_there_is_room_for_are_refused() {
     needs_kvm!();
     let options = steps::Options { samples: u64::MAX, warm_up: 0, cpu: 0, rdtscp: false };

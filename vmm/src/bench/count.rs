@@ -3,6 +3,7 @@
 //! ([`crate::Builder::count_instructions`]), and exits, by KVM's own count.
 //! Called by [`super::probed`].
 
+use super::Error;
 use super::probe::{Answer, Probe, ProbeError, Width};
 use super::stats::median;
 use crate::{Mitigations, Sandbox};
@@ -99,4 +100,16 @@ pub fn exits_of_call(call: Call, cpu: usize) -> Result<Option<f64>, ProbeError> 
     probe.finish()?;
     let least = many.into_iter().min().zip(few.into_iter().min());
     Ok(least.map(|(many, few)| (many as f64 - few as f64) / (EXITING_MANY - EXITING_FEW) as f64))
+}
+
+/// A count, unless the probe could not do it: then there is none.
+///
+/// # Errors
+/// If there is no sandbox.
+pub(super) fn if_it_can<T>(counted: Result<Option<T>, ProbeError>) -> Result<Option<T>, Error> {
+    match counted {
+        Ok(count) => Ok(count),
+        Err(ProbeError::Sandbox(error)) => Err(error.into()),
+        Err(_) => Ok(None),
+    }
 }

@@ -69,8 +69,8 @@ struct PlotView {
 struct BarView {
     title: String,
     svg: String,
-    /// Colour, name, time, share in percent.
-    pieces: Vec<(usize, String, String, String)>,
+    /// Colour, and what it is.
+    pieces: Vec<(usize, String)>,
 }
 
 /// The page.
@@ -188,11 +188,8 @@ fn bars(measurements: &[&Measurement]) -> Result<Vec<BarView>, HtmlError> {
     let taken_apart = measurements.iter().filter(|one| !one.steps.is_empty());
     let drawn = taken_apart.map(|one| {
         let sum = whole(one);
-        let pieces = one.steps.iter().enumerate().map(|(index, step)| {
-            let share = if sum > 0.0 { step.ns / sum * 100.0 } else { 0.0 };
-            let colour = index % plot::COLOURS;
-            (colour, step.name.clone(), units::time(step.ns), format!("{share:.0}"))
-        });
+        let pieces = one.steps.iter().enumerate();
+        let pieces = pieces.map(|(index, step)| (index % plot::COLOURS, table::piece(step, sum)));
         Ok(BarView {
             title: format!("{} ({}): {}", one.label(), one.place, units::time(sum)),
             svg: plot::steps(&one.steps, longest).map_err(HtmlError::Plot)?,

@@ -19,7 +19,6 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 use trapgate_abi::bench::{Command, MAX_SAMPLES, Operation, Reply};
-use trapgate_abi::stamps::Record;
 
 /// The 64-bit probe.
 static PROBE: &[u8] = include_bytes!(env!("TRAPGATE_BENCH_PROBE"));
@@ -190,16 +189,11 @@ impl Probe {
         self.outcome().map(|outcome| outcome.map(|outcome| outcome.stats))
     }
 
-    /// Ends it, and hands out its stamps.
+    /// Ends it; what came of it, if that was in a sandbox.
     ///
     /// # Errors
     /// [`ProbeError`].
-    pub fn finish_stamped(self) -> Result<Vec<Record>, ProbeError> {
-        self.outcome().map(|outcome| outcome.map_or_else(Vec::new, |outcome| outcome.stamps))
-    }
-
-    /// Ends it.
-    fn outcome(mut self) -> Result<Option<Outcome>, ProbeError> {
+    pub fn outcome(mut self) -> Result<Option<Outcome>, ProbeError> {
         // Without input, it ends.
         self.input = None;
         match self.body.take() {

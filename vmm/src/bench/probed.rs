@@ -5,7 +5,7 @@
 //! measures, the other waits for a command. So a slow moment of the machine
 //! hits both.
 
-use super::count::{self, Call};
+use super::count::{self, Call, if_it_can};
 use super::environment::Environment;
 use super::explain::{self, Turn};
 use super::interrupts::Interrupts;
@@ -167,7 +167,7 @@ impl<'a> Run<'a> {
         let [guest, host] = &mut sides;
         let figures = !guest.samples.ticks.is_empty() && !progress.stopped();
         if figures && !self.options.quick {
-            let exits = self.if_it_can(count::exits_of_call(self.what(), self.cpu))?;
+            let exits = if_it_can(count::exits_of_call(self.what(), self.cpu))?;
             guest.counted = exits.map(|exits| Counted { exits: Some(exits), ..Counted::default() });
         }
         if figures
@@ -397,16 +397,7 @@ impl<'a> Run<'a> {
 
     /// Guest instructions of a call, where a tick is one.
     fn instructions(&self) -> Result<Option<f64>, Error> {
-        self.if_it_can(count::instructions_of_call(self.what()))
-    }
-
-    /// A count, unless the probe could not do it: then there is none.
-    fn if_it_can(&self, counted: Result<Option<f64>, ProbeError>) -> Result<Option<f64>, Error> {
-        match counted {
-            Ok(count) => Ok(count),
-            Err(ProbeError::Sandbox(error)) => Err(error.into()),
-            Err(_) => Ok(None),
-        }
+        if_it_can(count::instructions_of_call(self.what()))
     }
 
     fn measurement(&self, side: &mut Side) -> Measurement {

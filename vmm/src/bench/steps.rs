@@ -98,11 +98,36 @@ pub fn measure(options: &Options) -> Result<Steps, ProbeError> {
         }
     }
     plain.finish()?;
-    let records = stamped.finish_stamped()?;
+    let records = stamped.outcome()?.map_or_else(Vec::new, |outcome| outcome.stamps);
     match calls(&records, warm_up, &steps.stamped) {
         Ok(calls) => Ok(Steps { calls, ..steps }),
         Err(why) => Ok(Steps::nothing(Delivery::Failed { why })),
     }
+}
+
+/// Counts instead: guest instructions of one stamped call, as
+/// [`crate::Builder::count_instructions`] does; `None` if steps were lost, or
+/// the call did not come through the stamped door.
+///
+/// # Errors
+/// [`ProbeError`].
+pub fn count() -> Result<Option<([u32; 7], Sample)>, ProbeError> {
+    /// All alike, but for the first ones.
+    const SAMPLES: u64 = 3;
+    const WARM_UP: u64 = 2;
+    let sandbox = Sandbox::builder().stamps(records(SAMPLES, WARM_UP)?).count_instructions(true);
+    let mut probe = Probe::in_sandbox(Width::W64, sandbox)?;
+    let answer = probe.measure(&Command {
+        operation: Operation::SyscallStamped as u64,
+        samples: SAMPLES,
+        warm_up: WARM_UP,
+        ..Command::default()
+    })?;
+    let brackets: Vec<_> = pairs(&answer).collect();
+    let counted = probe.outcome()?.filter(|outcome| outcome.stats.instructions.is_some());
+    let calls = counted.and_then(|outcome| calls(&outcome.stamps, WARM_UP, &brackets).ok());
+    let both = calls.and_then(|calls| calls.last().copied().zip(brackets.last().copied()));
+    Ok(both)
 }
 
 /// How many calls must have a stamp: the probe's own reads and writes, too.

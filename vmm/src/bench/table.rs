@@ -4,7 +4,7 @@
 //! them out where they are of no use.
 
 use super::environment::Environment;
-use super::record::{Delivery, Group, Measurement, Report, Timed};
+use super::record::{Delivery, Group, Measurement, Report, Step, Timed};
 use super::units;
 use anstyle::{AnsiColor, Style};
 use tabled::builder::Builder;
@@ -160,10 +160,7 @@ fn remarks(measurements: &[&Measurement]) -> String {
         }
         if !one.steps.is_empty() {
             let whole: f64 = one.steps.iter().map(|step| step.ns).sum();
-            let steps = one.steps.iter().map(|step| {
-                let share = if whole > 0.0 { step.ns / whole * 100.0 } else { 0.0 };
-                format!("{} {} ({share:.0} %)", step.name, units::time(step.ns))
-            });
+            let steps = one.steps.iter().map(|step| piece(step, whole));
             say(format!("pieces: {}", steps.collect::<Vec<_>>().join(", ")), one);
         }
         for note in &one.notes {
@@ -178,6 +175,14 @@ fn remarks(measurements: &[&Measurement]) -> String {
         out += &format!("  {FAINT}{line}{FAINT:#}\n");
     }
     out
+}
+
+/// A piece of a time, and its share of the whole.
+pub(super) fn piece(step: &Step, whole_ns: f64) -> String {
+    let share = if whole_ns > 0.0 { step.ns / whole_ns * 100.0 } else { 0.0 };
+    let instructions = step.instructions.map(|count| format!(", {count} instr."));
+    let instructions = instructions.unwrap_or_default();
+    format!("{} {} ({share:.0} %{instructions})", step.name, units::time(step.ns))
 }
 
 /// The outliers of several measurements in one line, if there are any.
@@ -249,7 +254,7 @@ mod tests {
             "trapped",
             "absent",
             "#UD on CPUs of this maker",
-            "user to entry 11.0 ns (28 %)",
+            "user to entry 11.0 ns (28 %, 11 instr.)",
             "4 outliers of 10000 samples, in all figures: 1 interrupted",
         ] {
             assert!(text.contains(part), "no {part:?} in\n{text}");

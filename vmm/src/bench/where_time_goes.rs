@@ -1,16 +1,18 @@
 //! The group `steps`: the stamped call of [`super::steps`] beside the same call
 //! through the plain door. Called by [`super::run`].
 
+use super::count::{self, Call, if_it_can};
 use super::explain::{self, Turn};
 use super::interrupts::Interrupts;
-use super::probe::ProbeError;
-use super::record::{Delivery, Group, Measurement, Place, Step};
+use super::probe::{ProbeError, Width};
+use super::record::{Counted, Delivery, Group, Measurement, Place, Step};
 use super::stats::{Samples, median, timed};
 use super::steps::{self, NAMES, Steps};
 use super::{Error, Options, Progress, clock};
-use crate::affinity;
 use crate::job::Sample;
+use crate::{Mitigations, affinity};
 use std::num::NonZeroU64;
+use trapgate_abi::bench::Operation;
 
 /// Measures.
 ///
@@ -26,6 +28,7 @@ pub(super) fn measure(
         return Ok(Vec::new());
     }
     let cpu = affinity::last()?;
+    let counted = options.counted;
     let options = steps::Options {
         samples: options.samples,
         warm_up: options.warm_up,
@@ -39,13 +42,34 @@ pub(super) fn measure(
         Err(error) => Steps::nothing(Delivery::Failed { why: error.to_string() }),
     };
     let interrupts = Interrupts::of(cpu).since(before);
+    let counted = counted && taken.delivery == Delivery::Native && !progress.stopped();
+    let mut measurements = measurements(taken, interrupts, tsc_khz);
+    if counted {
+        count(&mut measurements)?;
+    }
     progress.advance();
-    Ok(measurements(taken, interrupts, tsc_khz))
+    Ok(measurements.into())
+}
+
+/// Adds guest instructions: of the plain call, of the stamped one and of its
+/// steps, in which the stamps' own are.
+fn count([plain, stamped]: &mut [Measurement; 2]) -> Result<(), Error> {
+    let call = Call { operation: Operation::Syscall, width: Width::W64, steps: Mitigations::NONE };
+    let instructions = |instructions| Some(Counted { instructions, ..Counted::default() });
+    plain.counted = instructions(if_it_can(count::instructions_of_call(call))?);
+    if let Some((steps, bracket)) = if_it_can(steps::count())? {
+        stamped.counted =
+            instructions(Some(f64::from(bracket.ticks) - f64::from(bracket.empty_ticks)));
+        for (step, instructions) in stamped.steps.iter_mut().zip(steps) {
+            step.instructions = Some(instructions.into());
+        }
+    }
+    Ok(())
 }
 
 /// The stamped call with its steps, and the plain one; so many interrupts came
 /// meanwhile, to whichever of them.
-fn measurements(taken: Steps, interrupts: u64, tsc_khz: NonZeroU64) -> Vec<Measurement> {
+fn measurements(taken: Steps, interrupts: u64, tsc_khz: NonZeroU64) -> [Measurement; 2] {
     let new = |name| {
         let mut measurement = Measurement::new(Group::Steps, name, Some("64-bit"), Place::Guest);
         measurement.delivery = Some(taken.delivery.clone());
@@ -75,7 +99,7 @@ fn measurements(taken: Steps, interrupts: u64, tsc_khz: NonZeroU64) -> Vec<Measu
             with - without
         ));
     }
-    vec![plain, stamped]
+    [plain, stamped]
 }
 
 #[cfg(test)]
@@ -93,7 +117,7 @@ mod tests {
         };
         // A tick is a nanosecond.
         let khz = NonZeroU64::new(1_000_000).unwrap();
-        let [plain, stamped] = &measurements(taken, 0, khz)[..] else { panic!("two measurements") };
+        let [plain, stamped] = measurements(taken, 0, khz);
         let steps: Vec<_> = stamped.steps.iter().map(|step| step.ns).collect();
         assert_eq!(steps, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
         assert_eq!(plain.timed.as_ref().unwrap().ns.subtracted.median, 20.0);
