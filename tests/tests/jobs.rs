@@ -107,7 +107,8 @@ fn a_round_trip_is_exactly_as_many_instructions_as_it_is() {
         let call = samples.iter().map(|sample| sample.ticks).min();
         assert_eq!(call, Some(instructions as u32 - 2 + 4), "{trip}: {samples:?}");
         let empty = samples.iter().map(|sample| sample.empty_ticks).min();
-        assert_eq!(empty, Some(4), "{trip}: {samples:?}");
+        // And ring 0's MOV, as in the empty loop.
+        assert_eq!(empty, Some(5), "{trip}: {samples:?}");
     }
 }
 

@@ -172,6 +172,7 @@ macro_rules! program {
             "mov dword ptr [edi], eax\n",
             $crate::job::ring3::time!(),
             "mov ebx, eax\n",
+            "mov eax, cs\n", // as in the empty loop
             $crate::job::ring3::time!(),
             "sub eax, ebx\n",
             "mov dword ptr [edi + 4], eax\n", // the empty bracket
