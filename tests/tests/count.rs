@@ -196,16 +196,19 @@ fn exits_of_a_call_are_the_same_every_time() {
             let exits = exits_of_call(Call { operation, width: Width::W64, steps }, cpu);
             exits.expect("a sandbox").expect("this Linux counts them")
         };
-        let first = count();
-        println!("{operation:?}: {first} exits");
-        assert_eq!([count(), count()], [first; 2], "{operation:?}");
-        first
+        let counts = [count(), count(), count()];
+        println!("{operation:?}: {counts:?} exits");
+        counts
     });
-    assert_eq!(function, 0.0);
-    assert!(write > syscall, "{write}");
-    if Kind::of_this_host() != Kind::Software {
-        assert_eq!([syscall, brk, write], [0.0, 0.0, 1.0]);
+    if Kind::of_this_host() == Kind::Software {
+        // It does not tell which exits were its host's interrupts: on a busy
+        // machine no call is without one.
+        assert!(function.iter().all(|exits| exits.abs() < 1.0), "{function:?}");
+        let pairs = syscall.iter().zip(&write);
+        assert!({ pairs }.all(|(less, more)| less < more), "{syscall:?} {write:?}");
+        return skip("that exits repeat exactly, which a software KVM's do when it is idle");
     }
+    assert_eq!([function, syscall, brk, write], [[0.0; 3], [0.0; 3], [0.0; 3], [1.0; 3]]);
 }
 
 #[test]
@@ -243,9 +246,6 @@ fn bench_counts_the_same_twice() {
 #[test]
 fn hardened_doors_have_more_instructions_than_plain_ones() {
     needs_kvm!();
-    if Kind::of_this_host() == Kind::Software {
-        return skip("steps through hardened doors, which are lost on a software KVM");
-    }
     let doors = [(Operation::Syscall, Width::W64), (Operation::Int80, Width::W64)];
     for (door, width) in doors {
         let count = |steps: &str| {
@@ -258,6 +258,7 @@ fn hardened_doors_have_more_instructions_than_plain_ones() {
         for steps in ["kstack-offset", "pti,bhi-clear"] {
             let hardened = count(steps);
             assert!(hardened > plain, "{door:?} with {steps}: {hardened}, and {plain} without");
+            assert_eq!(count(steps), hardened, "{door:?} with {steps}, another time");
         }
     }
 }

@@ -49,7 +49,8 @@ pub(crate) struct Stepper {
     halts: Vec<Halt>,
     entries: Entries,
     software: bool,
-    /// The program's, which the kernel's are part of.
+    /// Those that the kernel starts with and keeps: what is in ring 3's own is in
+    /// them, too.
     tables: Tables,
     counted: Instructions,
     /// The guest's registers, as it was left.
@@ -154,7 +155,6 @@ impl Stepper {
         if self.regs.rip >> 63 == 0 {
             let sregs = vm.vcpu.get_sregs().map_err(Error::kvm("KVM_GET_SREGS"))?;
             long_mode = sregs.cs.l == 1;
-            self.tables.cr3 = sregs.cr3;
         }
         Ok(Begun::look(ram, self.tables, &self.regs, long_mode, &self.halts))
     }
