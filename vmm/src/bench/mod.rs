@@ -8,7 +8,7 @@
 //! | [`record`] | the record's types; docs/bench-schema.json is made of them |
 //! | [`stats`] | samples become figures with confidence intervals |
 //! | [`environment`] | where a run was made, and how two such places differ |
-//! | [`table`], [`html`], [`csv`], [`junit`] | a record for people and programs |
+//! | [`table`], [`html`], [`csv`], [`junit`] | a record for people and programs; what steps add to doors: `added` |
 //! | [`compare`], [`gate`] | two records beside each other; passed or not |
 //! | [`output`] | files, checked before and written whole |
 //! | [`probe`] | a program that measures itself on command, in a sandbox or as a process |
@@ -20,6 +20,7 @@
 //!
 //! `cli::bench` is the command line in front of it.
 
+mod added;
 pub mod clock;
 pub mod compare;
 pub mod count;

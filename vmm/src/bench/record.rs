@@ -58,11 +58,6 @@ impl Report {
         }
     }
 
-    /// The same as `hardened`, with no mitigation step on.
-    pub fn plain(&self, hardened: &Measurement) -> Option<&Measurement> {
-        self.measurements.iter().find(|one| one.with.is_empty() && one.is_same_as(hardened))
-    }
-
     /// The measurement of this id.
     pub fn find(&self, id: &str) -> Option<&Measurement> {
         self.measurements.iter().find(|measurement| measurement.id == id)

@@ -3,6 +3,7 @@
 //! Colours are in it as escapes; who prints it takes `anstream`, which leaves
 //! them out where they are of no use.
 
+use super::added::{self, Added};
 use super::environment::Environment;
 use super::record::{Delivery, Group, Measurement, Report, Step, Timed};
 use super::units;
@@ -33,9 +34,12 @@ pub fn text(report: &Report) -> String {
             out += &figures(&plain);
             out += &remarks(&plain);
             if !hardened.is_empty() {
-                let title = "What mitigation steps add to the plain doors (median)";
-                out += &format!("\n{HEAD}{title}{HEAD:#}\n");
-                out += &added(&hardened, &plain);
+                out += &format!("\n{HEAD}{}{HEAD:#}\n", added::TITLE);
+                out += &added(&Added::of(&hardened, &plain));
+                let failed = |one: &&&Measurement| {
+                    matches!(one.delivery, Some(Delivery::Failed { .. })) || !one.notes.is_empty()
+                };
+                out += &remarks(&hardened.iter().filter(failed).copied().collect::<Vec<_>>());
             }
         }
     }
@@ -104,41 +108,14 @@ fn figures(measurements: &[&Measurement]) -> String {
     align(&header, rows.into_iter().map(kept).collect(), texts - 1)
 }
 
-/// Doors in columns, sets of steps in rows: by how much the median grew, and
-/// how many instructions more there are.
-fn added(hardened: &[&Measurement], plain: &[&Measurement]) -> String {
-    let mut doors: Vec<String> = Vec::new();
-    let mut sets: Vec<String> = Vec::new();
-    for one in hardened {
-        let (door, set) = (one.plain_label(), one.with.join(" + "));
-        if !doors.contains(&door) {
-            doors.push(door);
-        }
-        if !sets.contains(&set) {
-            sets.push(set);
-        }
-    }
-    let cell = |set: &String, door: &String| {
-        let with = hardened
-            .iter()
-            .find(|one| one.with.join(" + ") == *set && one.plain_label() == *door)?;
-        added_by(with, plain.iter().find(|one| one.is_same_as(with))?)
-    };
-    let rows = sets.iter().map(|set| {
-        let cells = doors.iter().map(|door| cell(set, door).unwrap_or_else(|| "-".to_owned()));
-        std::iter::once(set.clone()).chain(cells).collect()
+fn added(added: &Added) -> String {
+    let rows = added.sets.iter().map(|set| {
+        let cells = set.cells.iter().map(|cell| cell.text.clone());
+        std::iter::once(set.name.clone()).chain(cells).collect()
     });
-    let header: Vec<&str> = std::iter::once("").chain(doors.iter().map(String::as_str)).collect();
+    let doors = added.doors.iter().map(String::as_str);
+    let header: Vec<&str> = std::iter::once("").chain(doors).collect();
     align(&header, rows.collect(), 0)
-}
-
-/// By how much the median grew, and how many instructions more there are.
-pub(super) fn added_by(with: &Measurement, without: &Measurement) -> Option<String> {
-    let time = units::time(with.median_ns()? - without.median_ns()?);
-    Some(match with.instructions().zip(without.instructions()) {
-        Some((with, without)) => format!("{time}, {:+} instr.", with - without),
-        None => time,
-    })
 }
 
 /// What is said below the figures: reasons and notes, each once with whom it is

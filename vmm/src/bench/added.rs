@@ -1,0 +1,133 @@
+//! What mitigation steps add to the plain doors: sets of steps in rows, doors in
+//! columns. Pure; [`super::table`] and [`super::html`] show it.
+
+use super::record::{Delivery, Measurement};
+use super::units;
+
+/// What stands above it.
+pub(super) const TITLE: &str = "What mitigation steps add to the plain doors (median)";
+
+/// The table.
+pub(super) struct Added {
+    /// The columns.
+    pub(super) doors: Vec<String>,
+    /// The rows.
+    pub(super) sets: Vec<Set>,
+}
+
+/// A row: steps that are on together.
+pub(super) struct Set {
+    pub(super) name: String,
+    /// One for each door.
+    pub(super) cells: Vec<Cell>,
+}
+
+/// What the steps add to one door.
+pub(super) struct Cell {
+    /// By how much the median grew, and how many instructions more there are;
+    /// `-` if one of the two was not measured.
+    pub(super) text: String,
+    /// What that is made of, or why it is not there; may be empty.
+    pub(super) detail: String,
+}
+
+impl Added {
+    /// Of `hardened` doors, beside the same among `plain` ones.
+    pub(super) fn of(hardened: &[&Measurement], plain: &[&Measurement]) -> Added {
+        let mut doors: Vec<String> = Vec::new();
+        let mut names: Vec<String> = Vec::new();
+        for one in hardened {
+            for (list, name) in [(&mut doors, one.plain_label()), (&mut names, set_name(one))] {
+                if !list.contains(&name) {
+                    list.push(name);
+                }
+            }
+        }
+        let cell = |name: &str, door: &str| {
+            let with =
+                hardened.iter().find(|one| set_name(one) == name && one.plain_label() == door);
+            let pair = with.and_then(|with| {
+                plain.iter().find(|one| one.is_same_as(with)).map(|without| Cell::of(with, without))
+            });
+            pair.unwrap_or_else(Cell::nothing)
+        };
+        let sets = names.into_iter().map(|name| {
+            let cells = doors.iter().map(|door| cell(&name, door)).collect();
+            Set { name, cells }
+        });
+        Added { sets: sets.collect(), doors }
+    }
+}
+
+impl Cell {
+    fn nothing() -> Cell {
+        Cell { text: "-".to_owned(), detail: String::new() }
+    }
+
+    fn of(with: &Measurement, without: &Measurement) -> Cell {
+        if let Some(Delivery::Failed { why }) = &with.delivery {
+            return Cell { detail: why.clone(), ..Cell::nothing() };
+        }
+        let Some((now, before)) = with.median_ns().zip(without.median_ns()) else {
+            return Cell::nothing();
+        };
+        let mut text = units::time(now - before);
+        let mut detail = format!("{}, without {}", units::time(now), units::time(before));
+        if let Some((now, before)) = with.instructions().zip(without.instructions()) {
+            text += &format!(", {:+} instr.", now - before);
+            detail += &format!("; {now} instructions, without {before}");
+        }
+        Cell { text, detail }
+    }
+}
+
+fn set_name(one: &Measurement) -> String {
+    one.with.join(" + ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    #[test]
+    fn a_door_is_held_against_itself_without_steps() {
+        let report = sample::report();
+        let all: Vec<_> = report.measurements.iter().collect();
+        let (hardened, plain): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|one| !one.with.is_empty());
+        let added = Added::of(&hardened, &plain);
+        assert_eq!(added.doors, ["SYSCALL, 64-bit"]);
+        let [set] = &added.sets[..] else { panic!("one set") };
+        assert_eq!(
+            (set.name.as_str(), set.cells[0].text.as_str()),
+            ("ibpb", "1.25 us, +1925 instr.")
+        );
+        assert!(
+            set.cells[0].detail.contains("2000 instructions, without 75"),
+            "{}",
+            set.cells[0].detail
+        );
+    }
+
+    #[test]
+    fn a_step_that_fails_says_why_and_one_that_was_not_measured_nothing() {
+        let report = sample::report();
+        let plain = &report.measurements[0];
+        let hardened = plain.clone().with(&["pti"]);
+        let why = "the probe took too long";
+        let failed = Measurement {
+            delivery: Some(Delivery::Failed { why: why.into() }),
+            ..hardened.clone()
+        };
+        let other = Measurement { timed: None, ..plain.clone().with(&["ibrs"]) };
+        let added = Added::of(&[&failed, &other], &[plain]);
+        let cells: Vec<_> = added
+            .sets
+            .iter()
+            .map(|set| (&set.cells[0].text[..], &set.cells[0].detail[..]))
+            .collect();
+        assert_eq!(cells, [("-", why), ("-", "")]);
+        assert_eq!(Added::of(&[&hardened], &[]).sets[0].cells[0].text, "-");
+    }
+}
