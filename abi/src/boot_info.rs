@@ -50,11 +50,13 @@ wire_struct! {
     /// How to get from the time-stamp counter to the time.
     ///
     /// nanoseconds since `tsc_base` = (TSC - tsc_base) * multiplier >> 32:
-    /// [`crate::clock`]. The program can read it, in the vDSO's data page.
+    /// [`crate::clock`]. The program can read it, in the vDSO's data page. Where
+    /// the counter is no clock, the multiplier is 0, and the kernel asks the VMM
+    /// ([`crate::hypercall::Request::Elapsed`]).
     pub struct ClockInfo {
         /// The TSC's value when the clocks were read.
         pub tsc_base: u64,
-        /// Nanoseconds a TSC tick, in 32.32 fixed point.
+        /// Nanoseconds a TSC tick, in 32.32 fixed point; or 0.
         pub multiplier: u64,
         /// `CLOCK_REALTIME` at `tsc_base`, in nanoseconds.
         pub realtime_ns: u64,

@@ -71,16 +71,30 @@ impl ClockInfo {
         }
     }
 
-    /// What the clock shows at `tsc`, in nanoseconds; `None` if it is none of
-    /// those for which [`is_wall_clock`] holds.
+    /// Whether the time follows from the TSC; else the VMM knows it.
+    #[inline(always)]
+    pub const fn follows_tsc(&self) -> bool {
+        self.multiplier != 0
+    }
+
+    /// What the clock showed when the clocks were read, in nanoseconds; `None`
+    /// if it is none of those for which [`is_wall_clock`] holds.
+    #[inline(always)]
+    pub const fn base(&self, clock: i32) -> Option<u64> {
+        match bit(clock) {
+            bit if bit & REALTIME != 0 => Some(self.realtime_ns),
+            bit if bit & MONOTONIC != 0 => Some(self.monotonic_ns),
+            _ => None,
+        }
+    }
+
+    /// What the clock shows at `tsc`, in nanoseconds; `None` as above.
     #[inline(always)]
     pub const fn read(&self, clock: i32, tsc: u64) -> Option<u64> {
-        let base = match bit(clock) {
-            bit if bit & REALTIME != 0 => self.realtime_ns,
-            bit if bit & MONOTONIC != 0 => self.monotonic_ns,
-            _ => return None,
-        };
-        Some(base + self.elapsed(tsc))
+        match self.base(clock) {
+            Some(base) => Some(base + self.elapsed(tsc)),
+            None => None,
+        }
     }
 }
 

@@ -187,6 +187,10 @@ pub enum Request {
     Random,
     /// Give the attached frames back: they read as zeroes afterwards.
     Discard,
+    /// How long it is since the clocks were read: what the kernel asks where
+    /// the time-stamp counter is no clock ([`crate::boot_info::ClockInfo`]).
+    /// Reply: nanoseconds.
+    Elapsed,
 }
 
 /// The operations' numbers.
@@ -205,6 +209,7 @@ mod operation {
     pub(super) const SLEEP: u64 = 12;
     pub(super) const RANDOM: u64 = 13;
     pub(super) const DISCARD: u64 = 14;
+    pub(super) const ELAPSED: u64 = 15;
 }
 
 impl Request {
@@ -225,6 +230,7 @@ impl Request {
             Request::Sleep { .. } => "sleep",
             Request::Random => "random",
             Request::Discard => "discard",
+            Request::Elapsed => "elapsed",
         }
     }
 
@@ -255,6 +261,7 @@ impl Request {
             Request::Sleep { duration_ns } => (SLEEP, [duration_ns, 0, 0]),
             Request::Random => (RANDOM, [0; 3]),
             Request::Discard => (DISCARD, [0; 3]),
+            Request::Elapsed => (ELAPSED, [0; 3]),
         };
         message[0] = number;
         message[1] = a;
@@ -304,6 +311,7 @@ impl Request {
             operation::SLEEP => Request::Sleep { duration_ns: message[1] },
             operation::RANDOM => Request::Random,
             operation::DISCARD => Request::Discard,
+            operation::ELAPSED => Request::Elapsed,
             _ => return Err(Malformed::Operation(operation)),
         })
     }
@@ -400,7 +408,7 @@ pub fn backtrace(message: &Message) -> [u64; BACKTRACE_DEPTH] {
 mod tests {
     use super::*;
 
-    const REQUESTS: [Request; 14] = [
+    const REQUESTS: [Request; 15] = [
         Request::Exit { status: 7 },
         Request::Killed { signal: 11 },
         Request::Failed { kind: FailureKind::Panic, words: Segment { address: 1, length: 2 } },
@@ -415,6 +423,7 @@ mod tests {
         Request::Sleep { duration_ns: 5 },
         Request::Random,
         Request::Discard,
+        Request::Elapsed,
     ];
 
     #[test]
@@ -429,7 +438,7 @@ mod tests {
 
     #[test]
     fn unknown_operations_are_malformed() {
-        for number in [0, 15, u64::MAX] {
+        for number in [0, 16, u64::MAX] {
             let mut message = [0; MESSAGE_WORDS];
             message[0] = number;
             assert_eq!(Request::decode(&message), Err(Malformed::Operation(number)));

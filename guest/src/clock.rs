@@ -2,12 +2,15 @@
 //!
 //! The VMM reads the host's clocks once, together with the TSC, and passes
 //! both with the TSC's frequency; `sys::time` asks here. The formula is in
-//! `abi::clock`: the vDSO has the same.
+//! `abi::clock`: the vDSO has the same. Where the counter is no clock, the VMM
+//! is asked each time, by the vDSO's functions through a call.
 
 use crate::arch::cpu;
+use crate::host;
 use trapgate_abi::boot_info::ClockInfo;
 pub use trapgate_abi::clock::NSEC_PER_SEC;
 use trapgate_abi::clock::id;
+use trapgate_abi::hypercall::Request;
 
 /// The program's clocks.
 pub struct Clock {
@@ -22,13 +25,18 @@ impl Clock {
 
     /// Nanoseconds since the start.
     pub fn elapsed(&self) -> u64 {
-        self.info.elapsed(cpu::tsc())
+        if self.info.follows_tsc() {
+            self.info.elapsed(cpu::tsc())
+        } else {
+            // It is never refused.
+            host::call(Request::Elapsed).unwrap_or(0)
+        }
     }
 
     /// What a clock shows, in nanoseconds; `None` for CPU time and for what is
     /// no clock.
     pub fn read(&self, clock: i32) -> Option<u64> {
-        self.info.read(clock, cpu::tsc())
+        self.info.base(clock).map(|base| base + self.elapsed())
     }
 
     /// `CLOCK_REALTIME` in nanoseconds.

@@ -35,7 +35,7 @@ mod trace;
 
 pub use case::{Case, Stdin, Stdout};
 pub use cli::trapgate;
-pub use place::{Place, counts_instructions, kvm, place, scale, skip};
+pub use place::{Place, counts_instructions, kvm, place, scale, skip, tsc_is_a_clock};
 pub use process::{Ran, Started, children, shown};
 pub use programs::{Program, busybox, compiled, program};
 pub use trace::Death;

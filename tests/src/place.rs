@@ -32,6 +32,12 @@ pub fn counts_instructions() -> bool {
     place() == Place::Intel || env::var("TRAPGATE_TSC").as_deref() == Ok("instructions")
 }
 
+/// Whether the host trusts its time-stamp counter, so that KVM's runs with time:
+/// everywhere but in the AMD rig if it was started so.
+pub fn tsc_is_a_clock() -> bool {
+    env::var("TRAPGATE_TSC").as_deref() != Ok("unstable")
+}
+
 /// The value for this place, such as how often to repeat something.
 pub fn scale<T>(host: T, amd: T, intel: T) -> T {
     match place() {

@@ -3,9 +3,10 @@
 
 use serde_json::Value;
 use std::fs;
+use std::time::{SystemTime, UNIX_EPOCH};
 use trapgate::kvm::Kind;
 use trapgate_tests::programs::C_KINDS;
-use trapgate_tests::{Case, compiled, needs_kvm, program, skip};
+use trapgate_tests::{Case, compiled, needs_kvm, program, skip, tsc_is_a_clock};
 
 /// The calls of a run by all doors, native and trapped.
 fn calls(stats: &Value) -> u64 {
@@ -22,9 +23,14 @@ fn costs(case: &Case, function: &str, count: &str) -> Value {
     stats
 }
 
+const ASK_THE_HOST: [&str; 2] = ["--clock-source", "host"];
+
 #[test]
 fn a_c_librarys_clocks_make_no_system_call_and_no_exit() {
     needs_kvm!();
+    if !tsc_is_a_clock() {
+        return skip("clocks without a call, because the host distrusts its counter");
+    }
     for kind in C_KINDS {
         let Some(program) = compiled(&format!("clocks.{kind}")) else { continue };
         let case = Case::new(&program);
@@ -47,7 +53,54 @@ fn a_c_librarys_clocks_agree_with_the_kernels() {
     needs_kvm!();
     for kind in C_KINDS {
         let Some(program) = compiled(&format!("clocks.{kind}")) else { continue };
-        Case::new(&program).args(["agree"]).differential().expect_status(0);
+        let case = Case::new(&program).args(["agree"]);
+        case.differential().expect_status(0);
+        case.options(ASK_THE_HOST).differential().expect_status(0);
+    }
+}
+
+#[test]
+fn where_the_counter_is_no_clock_the_host_is_asked_each_time() {
+    needs_kvm!();
+    let elapsed = |stats: &Value| stats["host_calls"]["by_operation"]["elapsed"].as_u64();
+    for kind in C_KINDS {
+        let Some(program) = compiled(&format!("clocks.{kind}")) else { continue };
+        let case = Case::new(&program);
+        for function in ["gettime", "coarse", "timeofday", "time"] {
+            let asked = costs(&case.clone().options(ASK_THE_HOST), function, "20");
+            assert_eq!(elapsed(&asked), Some(20), "{function} of {kind}");
+            let by_itself = if tsc_is_a_clock() { None } else { Some(20) };
+            assert_eq!(elapsed(&costs(&case, function, "20")), by_itself, "{function} of {kind}");
+        }
+    }
+    // A 32-bit program's vDSO calls, too.
+    let Some(program) = compiled("gate.m32") else { return };
+    let case = Case::new(&program).options(ASK_THE_HOST);
+    case.differential().expect_status(0);
+    let (ran, stats) = case.args(["20"]).sandboxed_with_stats();
+    ran.expect_status(0);
+    assert_eq!(elapsed(&stats), Some(20));
+}
+
+#[test]
+fn doctor_says_whether_the_counter_is_a_clock() {
+    needs_kvm!();
+    let report = trapgate::doctor::examine();
+    assert_eq!(report.tsc_is_a_clock, Some(tsc_is_a_clock()));
+    let said = report.problems.iter().any(|problem| problem.what.contains("time-stamp counter"));
+    assert_eq!(said, !tsc_is_a_clock());
+    assert!(report.usable);
+}
+
+#[test]
+fn a_programs_clock_is_the_hosts() {
+    needs_kvm!();
+    let Some(program) = compiled("clocks.musl") else { return };
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    for options in [&[][..], &ASK_THE_HOST] {
+        let before = now();
+        let shown = number(&Case::new(&program).args(["seconds"]).options(options));
+        assert!((before..=now()).contains(&shown), "{shown} after {before}, with {options:?}");
     }
 }
 
@@ -69,6 +122,7 @@ fn without_the_grant_the_vdso_knows_no_time_either() {
     assert!(number(&case) > 1_000_000_000, "it is later than 2001");
     let denied = case.options(["--deny", "clock"]);
     assert!(number(&denied) < 3600, "seconds since the start");
+    assert!(number(&denied.options(ASK_THE_HOST)) < 3600, "seconds since the start");
     Case::new(&bare).options(["--deny", "clock"]).sandboxed().expect_status(0);
     if let Some(program) = compiled("clocks.musl") {
         let case = Case::new(&program).args(["seconds"]);
@@ -87,6 +141,9 @@ fn it_is_found_by_at_sysinfo_ehdr_and_answers_as_the_kernel_does() {
 #[test]
 fn the_data_page_holds_the_clock_and_nothing_else() {
     needs_kvm!();
+    if !tsc_is_a_clock() {
+        return skip("the data page, because it has no clock where the host distrusts its counter");
+    }
     let program = program("vdso");
     Case::new(&program).args(["data-page"]).sandboxed().expect_status(0);
 }
@@ -134,6 +191,9 @@ fn the_32_bit_vdsos_way_to_the_kernel_works_where_it_is_moved_to() {
 fn a_32_bit_programs_clock_makes_no_system_call() {
     needs_kvm!();
     let Some(program) = compiled("gate.m32") else { return };
+    if !tsc_is_a_clock() {
+        return skip("clocks without a call, because the host distrusts its counter");
+    }
     let calls = |count: &str| {
         let (ran, stats) = Case::new(&program).args([count]).sandboxed_with_stats();
         ran.expect_status(0);
@@ -152,6 +212,10 @@ fn a_32_bit_c_librarys_clocks_agree_with_the_kernels() {
     let Some(program) = compiled("clocks.m32") else { return };
     let case = Case::new(&program);
     case.clone().args(["agree"]).differential().expect_status(0);
+    case.clone().options(ASK_THE_HOST).args(["agree"]).differential().expect_status(0);
+    if !tsc_is_a_clock() {
+        return;
+    }
     for function in ["gettime", "coarse", "timeofday", "time"] {
         let (none, many) = (costs(&case, function, "0"), costs(&case, function, "1000"));
         assert_eq!(calls(&none), calls(&many), "{function} by the doors");

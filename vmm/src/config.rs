@@ -79,6 +79,8 @@ pub struct Config {
     pub detailed_stats: bool,
     /// Whether to execute one instruction at a time, and to count them.
     pub count_instructions: bool,
+    /// What the program's clocks follow.
+    pub clock_source: ClockSource,
     /// The host CPU that the vCPU stays on.
     pub cpu: Option<usize>,
     /// The guest kernel: an ELF image of this ABI version.
@@ -88,6 +90,17 @@ pub struct Config {
     pub stamps: u64,
     /// The steps on the kernel's way in and out.
     pub mitigations: Mitigations,
+}
+
+/// What clocks follow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum ClockSource {
+    /// The time-stamp counter, without an exit; the host, where KVM's counter
+    /// does not run with time
+    #[default]
+    Auto,
+    /// The host, an exit each time
+    Host,
 }
 
 impl Default for Config {
@@ -102,6 +115,7 @@ impl Default for Config {
             stdio: Default::default(),
             detailed_stats: false,
             count_instructions: false,
+            clock_source: ClockSource::Auto,
             cpu: None,
             kernel: Cow::Borrowed(kernel::IMAGE),
             stamps: 0,
@@ -221,6 +235,12 @@ impl Builder {
     /// cannot step through itself by RFLAGS.TF then.
     pub fn count_instructions(mut self, on: bool) -> Self {
         self.config.count_instructions = on;
+        self
+    }
+
+    /// What the program's clocks follow; [`ClockSource::Auto`] by default.
+    pub fn clock_source(mut self, source: ClockSource) -> Self {
+        self.config.clock_source = source;
         self
     }
 

@@ -5,7 +5,8 @@
 
 use crate::config::Stdio;
 use crate::doors::{self, Delivery, Door, Instruction, Mode};
-use crate::kvm::{Kind, Maker, vm};
+use crate::kvm::{Kind, Maker, Vm, vm};
+use crate::memory::{GuestRam, LEAST};
 use crate::mitigation::linux::Host;
 use crate::sandbox::{End, Outcome, Sandbox};
 use crate::stats::Stats;
@@ -16,6 +17,8 @@ use std::arch::x86_64::__cpuid;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 /// Goes through the door named by its argument, and through no other.
@@ -102,6 +105,9 @@ pub struct Report {
     pub doors: Vec<TriedDoor>,
     /// The instruction that the 32-bit vDSO's `__kernel_vsyscall` uses.
     pub kernel_vsyscall: Option<Instruction>,
+    /// Whether a guest's time-stamp counter runs with time, so that its clocks
+    /// cost no exit.
+    pub tsc_is_a_clock: Option<bool>,
     /// What is wrong.
     pub problems: Vec<Problem>,
 }
@@ -148,6 +154,17 @@ pub fn examine() -> Report {
                 .to_owned(),
         });
     }
+    let tsc_is_a_clock = kvm.as_ref().and_then(tsc_is_a_clock);
+    if tsc_is_a_clock == Some(false) {
+        problems.push(Problem {
+            fatal: false,
+            what: "KVM's time-stamp counter does not run with time here".to_owned(),
+            advice:
+                "workloads run, and each look at a clock costs a VM exit; 'dmesg | grep -i tsc' \
+                     says why Linux does not trust the CPU's counter"
+                    .to_owned(),
+        });
+    }
     Report {
         version: env!("CARGO_PKG_VERSION"),
         usable: problems.iter().all(|problem| !problem.fatal),
@@ -159,8 +176,19 @@ pub fn examine() -> Report {
         cpu: cpu(),
         doors,
         kernel_vsyscall: kvm_works.then(kernel_vsyscall).flatten(),
+        tsc_is_a_clock,
         problems,
     }
+}
+
+/// Watches the counter of a VM that never runs.
+fn tsc_is_a_clock(kvm: &Kvm) -> Option<bool> {
+    /// Long beside reading a clock.
+    const WATCHED: Duration = Duration::from_millis(2);
+    let ram = Arc::new(GuestRam::new(LEAST).ok()?);
+    let vm = Vm::new(kvm, ram).ok()?;
+    thread::sleep(WATCHED);
+    vm.clock().ok().map(|(_, is_a_clock)| is_a_clock)
 }
 
 fn capabilities(kvm: &Kvm) -> Vec<Capability> {

@@ -43,7 +43,7 @@ pub mod stats;
 mod step;
 pub mod vdso;
 
-pub use config::{Builder, Config, Program, Stdio};
+pub use config::{Builder, ClockSource, Config, Program, Stdio};
 pub use error::Error;
 pub use mitigation::Mitigations;
 pub use policy::{Grant, Policy};

@@ -3,7 +3,7 @@
 use crate::ByteSize;
 use crate::affinity;
 use crate::boot::{self, Prepared, Start};
-use crate::config::{Builder, Config, Program};
+use crate::config::{Builder, ClockSource, Config, Program};
 use crate::error::Error;
 use crate::host::Services;
 use crate::image::printable;
@@ -72,6 +72,7 @@ pub struct Sandbox {
     /// Only of a detailed one; `None` before Linux 5.14.
     kvm_stats: Option<Arc<VcpuStats>>,
     count_instructions: bool,
+    clock_source: ClockSource,
     cpu: Option<usize>,
     timeout: Option<Duration>,
     clock_granted: bool,
@@ -147,6 +148,7 @@ impl Sandbox {
             detailed: config.detailed_stats,
             kvm_stats: kvm_stats.map(Arc::new),
             count_instructions: config.count_instructions,
+            clock_source: config.clock_source,
             cpu: config.cpu,
             timeout: config.timeout,
             clock_granted,
@@ -194,6 +196,7 @@ impl Sandbox {
             detailed,
             kvm_stats,
             count_instructions,
+            clock_source,
             cpu,
             ..
         } = self;
@@ -203,7 +206,8 @@ impl Sandbox {
         let mut phases = self.phases;
         let load_bias = prepared.load_bias;
         let stamps = prepared.stamps;
-        let mut clock = vm.clock()?;
+        let (mut clock, is_clock) = vm.clock()?;
+        services.begin();
         if !self.clock_granted {
             clock = ClockInfo { realtime_ns: 0, monotonic_ns: 0, ..clock };
         }
@@ -213,6 +217,11 @@ impl Sandbox {
             stepper = Some(Stepper::new(&mut vm, &ram, &note)?);
             // Its counter begins with the first instruction.
             clock.tsc_base = 0;
+        } else if clock_source == ClockSource::Host || !is_clock {
+            if !is_clock {
+                log::info!("KVM's time-stamp counter does not run with time: clocks cost an exit");
+            }
+            clock.multiplier = 0;
         }
         prepared.finish(&ram, clock).map_err(|error| Error::Kernel(error.to_string()))?;
         let start = Instant::now();

@@ -53,7 +53,7 @@ fn tsc() -> u64 {
 }
 
 /// What `clock` shows, in nanoseconds; `None` for one that is the kernel's
-/// business.
+/// business, as all are where the TSC is no clock.
 #[inline(always)]
 pub(crate) fn now(clock: i32) -> Option<u64> {
     // The check first: a clock that is none must not cost the TSC.
@@ -64,13 +64,13 @@ pub(crate) fn now(clock: i32) -> Option<u64> {
     // instruction, and nobody can write to it; a program that has unmapped it
     // gets the SIGSEGV that it asked for.
     let info = unsafe { &*data_page() };
-    info.read(clock, tsc())
+    if info.follows_tsc() { info.read(clock, tsc()) } else { None }
 }
 
-/// `CLOCK_REALTIME` in nanoseconds.
+/// `CLOCK_REALTIME` in nanoseconds; `None` as above.
 #[inline(always)]
-pub(crate) fn realtime() -> u64 {
-    now(id::REALTIME).unwrap_or(0)
+pub(crate) fn realtime() -> Option<u64> {
+    now(id::REALTIME)
 }
 
 /// Seconds, and nanoseconds below one.

@@ -30,21 +30,23 @@ global_asm!(
 
 /// The kernel's own call, for clocks that are not this file's business.
 #[inline(always)]
-fn call(number: u32, clock: i32, time: *mut Time) -> i32 {
-    let result: i64;
+fn call(number: u32, first: u64, second: u64) -> u64 {
+    let result: u64;
     // SAFETY: what the C caller asked for.
     unsafe {
         asm!("syscall", inlateout("rax") u64::from(number) => result,
-             in("rdi") i64::from(clock), in("rsi") time,
+             in("rdi") first, in("rsi") second,
              lateout("rcx") _, lateout("r11") _, options(nostack));
     }
-    result as i32
+    result
 }
 
 /// clock_gettime(2)
 #[unsafe(no_mangle)]
 extern "C" fn __vdso_clock_gettime(clock: i32, time: *mut Time) -> i32 {
-    let Some(ns) = now(clock) else { return call(nr64::CLOCK_GETTIME, clock, time) };
+    let Some(ns) = now(clock) else {
+        return call(nr64::CLOCK_GETTIME, clock as u64, time as u64) as i32;
+    };
     let (seconds, rest) = split(ns);
     // SAFETY: the caller's pointer.
     unsafe { time.write_unaligned([seconds, rest.into()]) };
@@ -55,7 +57,7 @@ extern "C" fn __vdso_clock_gettime(clock: i32, time: *mut Time) -> i32 {
 #[unsafe(no_mangle)]
 extern "C" fn __vdso_clock_getres(clock: i32, resolution: *mut Time) -> i32 {
     if !is_wall_clock(clock) {
-        return call(nr64::CLOCK_GETRES, clock, resolution);
+        return call(nr64::CLOCK_GETRES, clock as u64, resolution as u64) as i32;
     }
     if !resolution.is_null() {
         // SAFETY: the caller's pointer.
@@ -68,7 +70,10 @@ extern "C" fn __vdso_clock_getres(clock: i32, resolution: *mut Time) -> i32 {
 #[unsafe(no_mangle)]
 extern "C" fn __vdso_gettimeofday(time: *mut Time, zone: *mut [u32; 2]) -> i32 {
     if !time.is_null() {
-        let (seconds, rest) = split(realtime());
+        let Some(now) = realtime() else {
+            return call(nr64::GETTIMEOFDAY, time as u64, zone as u64) as i32;
+        };
+        let (seconds, rest) = split(now);
         // SAFETY: the caller's pointer.
         unsafe { time.write_unaligned([seconds, (rest / 1000).into()]) };
     }
@@ -82,7 +87,8 @@ extern "C" fn __vdso_gettimeofday(time: *mut Time, zone: *mut [u32; 2]) -> i32 {
 /// time(2)
 #[unsafe(no_mangle)]
 extern "C" fn __vdso_time(seconds: *mut u64) -> u64 {
-    let (now, _) = split(realtime());
+    let Some(now) = realtime() else { return call(nr64::TIME, seconds as u64, 0) };
+    let (now, _) = split(now);
     if !seconds.is_null() {
         // SAFETY: the caller's pointer.
         unsafe { seconds.write_unaligned(now) };

@@ -15,20 +15,22 @@ type Time64 = [u64; 2];
 
 /// The kernel's own call, by whatever door `__kernel_vsyscall` takes.
 #[inline(always)]
-fn call<T>(number: u32, clock: i32, time: *mut T) -> i32 {
+fn call(number: u32, first: u32, second: u32) -> u32 {
     let result: u32;
     // SAFETY: what the C caller asked for; all registers but eax come back.
     unsafe {
         asm!("call __kernel_vsyscall", inlateout("eax") number => result,
-             in("ebx") clock, in("ecx") time);
+             in("ebx") first, in("ecx") second);
     }
-    result as i32
+    result
 }
 
 /// clock_gettime(2)
 #[unsafe(no_mangle)]
 extern "C" fn __vdso_clock_gettime(clock: i32, time: *mut Time32) -> i32 {
-    let Some(ns) = now(clock) else { return call(nr32::CLOCK_GETTIME, clock, time) };
+    let Some(ns) = now(clock) else {
+        return call(nr32::CLOCK_GETTIME, clock as u32, time as u32) as i32;
+    };
     let (seconds, rest) = split(ns);
     // SAFETY: the caller's pointer.
     unsafe { time.write_unaligned([seconds as u32, rest]) };
@@ -38,7 +40,9 @@ extern "C" fn __vdso_clock_gettime(clock: i32, time: *mut Time32) -> i32 {
 /// clock_gettime64(2)
 #[unsafe(no_mangle)]
 extern "C" fn __vdso_clock_gettime64(clock: i32, time: *mut Time64) -> i32 {
-    let Some(ns) = now(clock) else { return call(nr32::CLOCK_GETTIME64, clock, time) };
+    let Some(ns) = now(clock) else {
+        return call(nr32::CLOCK_GETTIME64, clock as u32, time as u32) as i32;
+    };
     let (seconds, rest) = split(ns);
     // SAFETY: the caller's pointer.
     unsafe { time.write_unaligned([seconds, rest.into()]) };
@@ -49,7 +53,7 @@ extern "C" fn __vdso_clock_gettime64(clock: i32, time: *mut Time64) -> i32 {
 #[unsafe(no_mangle)]
 extern "C" fn __vdso_clock_getres(clock: i32, resolution: *mut Time32) -> i32 {
     if !is_wall_clock(clock) {
-        return call(nr32::CLOCK_GETRES, clock, resolution);
+        return call(nr32::CLOCK_GETRES, clock as u32, resolution as u32) as i32;
     }
     if !resolution.is_null() {
         // SAFETY: the caller's pointer.
@@ -62,7 +66,10 @@ extern "C" fn __vdso_clock_getres(clock: i32, resolution: *mut Time32) -> i32 {
 #[unsafe(no_mangle)]
 extern "C" fn __vdso_gettimeofday(time: *mut Time32, zone: *mut [u32; 2]) -> i32 {
     if !time.is_null() {
-        let (seconds, rest) = split(realtime());
+        let Some(now) = realtime() else {
+            return call(nr32::GETTIMEOFDAY, time as u32, zone as u32) as i32;
+        };
+        let (seconds, rest) = split(now);
         // SAFETY: the caller's pointer.
         unsafe { time.write_unaligned([seconds as u32, rest / 1000]) };
     }
@@ -76,7 +83,8 @@ extern "C" fn __vdso_gettimeofday(time: *mut Time32, zone: *mut [u32; 2]) -> i32
 /// time(2)
 #[unsafe(no_mangle)]
 extern "C" fn __vdso_time(seconds: *mut u32) -> u32 {
-    let now = split(realtime()).0 as u32;
+    let Some(now) = realtime() else { return call(nr32::TIME, seconds as u32, 0) };
+    let now = split(now).0 as u32;
     if !seconds.is_null() {
         // SAFETY: the caller's pointer.
         unsafe { seconds.write_unaligned(now) };

@@ -10,7 +10,7 @@ use super::clock::{self, ticks};
 use super::record::{Counted, Group, Measurement, Place, Step};
 use super::stats::{Cause, Samples, median, timed};
 use super::{Error, Progress};
-use crate::kvm::vm::monotonic_ns;
+use crate::kvm::clock::monotonic_ns;
 use crate::stats::Stats;
 use crate::{ByteSize, End, Sandbox, Stdio};
 use std::fs::Permissions;

@@ -14,7 +14,7 @@ use trapgate::config::{Config, DEFAULT_MEMORY, Program};
 use trapgate::error::status;
 use trapgate::policy::Grant;
 use trapgate::stats::Stats;
-use trapgate::{ByteSize, End, Error, Mitigations, Outcome, Sandbox, recipe};
+use trapgate::{ByteSize, ClockSource, End, Error, Mitigations, Outcome, Sandbox, recipe};
 
 /// Options of `trapgate run`.
 #[derive(Debug, ClapArgs)]
@@ -44,6 +44,9 @@ pub(crate) struct Args {
     /// [default: none].
     #[arg(long, value_name = "STEPS")]
     mitigations: Option<Mitigations>,
+    /// What the program's clocks follow
+    #[arg(long, value_enum, value_name = "SOURCE", default_value_t)]
+    clock_source: ClockSource,
     /// Print what the run cost, on standard error
     #[arg(long)]
     stats: bool,
@@ -183,6 +186,7 @@ fn config(args: Args) -> Result<Config, Error> {
     config.timeout = args.timeout.or(config.timeout);
     config.policy.deny(&args.deny);
     config.mitigations = args.mitigations.unwrap_or(config.mitigations);
+    config.clock_source = args.clock_source;
     Ok(config)
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct Services {
     files: [Option<File>; 3],
     /// Set when the sandbox was told to stop.
     stop: Arc<AtomicBool>,
+    /// When the guest's clocks were read.
+    began: Instant,
     /// What was asked for.
     pub(crate) stats: HostCallStats,
 }
@@ -78,7 +80,13 @@ impl Services {
         files: [Option<File>; 3],
         stop: Arc<AtomicBool>,
     ) -> Self {
-        Services { ram, policy, files, stop, stats: HostCallStats::default() }
+        let began = Instant::now();
+        Services { ram, policy, files, stop, began, stats: HostCallStats::default() }
+    }
+
+    /// From now on counts what [`Request::Elapsed`] asks for.
+    pub(crate) fn begin(&mut self) {
+        self.began = Instant::now();
     }
 
     /// What the kernel is told of the standard files at the start.
@@ -149,6 +157,7 @@ impl Services {
             Request::Sleep { duration_ns } => self.sleep(duration_ns),
             Request::Random => self.random(hypercall::segments(message)?),
             Request::Discard => self.discard(hypercall::segments(message)?),
+            Request::Elapsed => Ok(self.began.elapsed().as_nanos() as u64),
             Request::Exit { .. } | Request::Killed { .. } | Request::Failed { .. } => {
                 unreachable!("these end the run before they get here")
             }

@@ -1,18 +1,17 @@
 //! A VM with one vCPU, ready to run.
 #![allow(unsafe_code, reason = "KVM_SET_USER_MEMORY_REGION takes an address")]
 
+use super::clock::Reading;
 use super::cpuid::{self, Features};
 use super::{Kind, Maker, state};
 use crate::Error;
 use crate::boot::Prepared;
 use crate::memory::GuestRam;
-use kvm_bindings::{Msrs, kvm_msr_entry, kvm_userspace_memory_region, kvm_xcrs};
+use kvm_bindings::{Msrs, kvm_userspace_memory_region, kvm_xcrs};
 use kvm_ioctls::{Kvm, VcpuFd, VmFd};
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use trapgate_abi::boot_info::ClockInfo;
-use trapgate_abi::x86::msr;
 
 /// The version of KVM's interface: the only one there has been since 2007.
 pub const API_VERSION: i32 = 12;
@@ -53,6 +52,8 @@ pub struct Vm {
     pub features: Features,
     /// What kind of KVM this is.
     pub kind: Kind,
+    /// Clocks when the vCPU was made.
+    born: Reading,
     /// Kept for as long as the vCPU.
     _vm: VmFd,
     /// Kept for as long as the VM knows it.
@@ -81,9 +82,10 @@ impl Vm {
                 .map_err(Error::kvm("KVM_SET_USER_MEMORY_REGION"))?;
         }
         let vcpu = vm.create_vcpu(0).map_err(Error::kvm("KVM_CREATE_VCPU"))?;
+        let born = Reading::of(&vcpu)?;
         let features = cpuid::features(kvm, kind)?;
         vcpu.set_cpuid2(&features.cpuid).map_err(Error::kvm("KVM_SET_CPUID2"))?;
-        Ok(Vm { vcpu, features, kind, _vm: vm, _ram: ram })
+        Ok(Vm { vcpu, features, kind, born, _vm: vm, _ram: ram })
     }
 
     /// Sets the state that the kernel starts in.
@@ -112,36 +114,16 @@ impl Vm {
         Ok(())
     }
 
-    /// The host's clocks and the guest's time-stamp counter at one moment.
+    /// The host's clocks and the guest's time-stamp counter at one moment; and
+    /// whether the counter has run with time since the VM was made.
     ///
     /// # Errors
     /// [`Error::Kvm`], if KVM refuses a call.
-    pub fn clock(&self) -> Result<ClockInfo, Error> {
+    pub fn clock(&self) -> Result<(ClockInfo, bool), Error> {
         let khz = self.vcpu.get_tsc_khz().map_err(Error::kvm("KVM_GET_TSC_KHZ"))?;
-        let entry = kvm_msr_entry { index: msr::TSC, ..kvm_msr_entry::default() };
-        let mut msrs = Msrs::from_entries(&[entry])
-            .map_err(|_| Error::Unsupported { what: "gives no MSR".to_owned() })?;
-        let before = monotonic_ns();
-        let realtime = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        self.vcpu.get_msrs(&mut msrs).map_err(Error::kvm("KVM_GET_MSRS"))?;
-        let after = monotonic_ns();
-        Ok(ClockInfo {
-            tsc_base: msrs.as_slice().first().map_or(0, |entry| entry.data),
-            // 10^6 ns a ms, and khz ticks a ms.
-            multiplier: (1_000_000 << 32) / u64::from(khz.max(1)),
-            realtime_ns: realtime.as_nanos() as u64 + (after - before) / 2,
-            monotonic_ns: before + (after - before) / 2,
-        })
+        let now = Reading::of(&self.vcpu)?;
+        Ok((now.info(khz), now.ran_with_time(&self.born, khz)))
     }
-}
-
-/// CLOCK_MONOTONIC in nanoseconds: what programs see, and [`std::time::Instant`]
-/// does not show.
-pub(crate) fn monotonic_ns() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: a valid pointer, and a clock that always exists.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
 /// Repeats a call that a signal interrupted.
