@@ -115,3 +115,15 @@ fn compile(compiler: &[&str], source: &Path, file: &Path) -> Result<()> {
     sh::which(program).with_context(|| format!("there is no {program}"))?;
     sh::run(Command::new(program).args(options).arg("-o").args([file, source])).map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    #[test]
+    fn the_measuring_program_is_there() {
+        // Nothing else builds it by name.
+        let vmm = Path::new(env!("CARGO_MANIFEST_DIR")).join("../vmm");
+        assert!(vmm.join("examples/bench_self.rs").is_file());
+    }
+}
