@@ -30,7 +30,7 @@ const REALTIME: u32 = 1 << id::REALTIME | 1 << id::REALTIME_COARSE | 1 << id::TA
 const MONOTONIC: u32 =
     1 << id::MONOTONIC | 1 << id::MONOTONIC_RAW | 1 << id::MONOTONIC_COARSE | 1 << id::BOOTTIME;
 
-/// Whether the clock's time follows from the TSC alone.
+/// Whether the clock shows wall-clock time: a base and what has elapsed since.
 pub const fn is_wall_clock(clock: i32) -> bool {
     bit(clock) & (REALTIME | MONOTONIC) != 0
 }

@@ -1,4 +1,4 @@
-//! Time from the time-stamp counter: no exit, no interrupt.
+//! Time: from the time-stamp counter, without an exit, where it is a clock.
 //!
 //! The VMM reads the host's clocks once, together with the TSC, and passes
 //! both with the TSC's frequency; `sys::time` asks here. The formula is in

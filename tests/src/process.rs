@@ -1,7 +1,7 @@
 //! Processes with bounded time, and what came of them.
 
 use crate::place::scale;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::fmt::Write as _;
 use std::io::{PipeReader, Read, Write};
@@ -252,6 +252,15 @@ impl Started {
     /// If that is not possible.
     pub fn signal(&self, signal: Signal) {
         kill(self.pid(), signal).expect("the process is ours");
+    }
+
+    /// Sends it and what it started a signal, as a terminal does; it leads its
+    /// group.
+    ///
+    /// # Panics
+    /// If that is not possible.
+    pub fn signal_group(&self, signal: Signal) {
+        killpg(self.pid(), signal).expect("the group is ours");
     }
 
     /// Whether it still runs.

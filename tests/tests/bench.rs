@@ -11,6 +11,7 @@
 use nix::sys::signal::Signal;
 use std::fs;
 use std::num::NonZeroU64;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -30,7 +31,7 @@ const INTERRUPTED: i32 = 130;
 
 fn start(arguments: &[&str]) -> Started {
     let mut command = Command::new(trapgate());
-    command.arg("bench").args(arguments);
+    command.arg("bench").args(arguments).process_group(0);
     Case::new("trapgate").start(command)
 }
 
@@ -235,19 +236,24 @@ fn a_run_passes_against_itself_as_a_baseline() {
 #[test]
 fn ctrl_c_prints_and_writes_what_was_measured_marked_as_partial() {
     needs_kvm!();
-    let files = Files::new();
-    let json = files.path("record.json");
-    let started = start(&["start", "--starts", "1000000", "--json", &json]);
-    std::thread::sleep(Duration::from_secs(scale(2, 5, 60)));
-    started.signal(Signal::SIGINT);
-    let ran = started.finish(Duration::from_secs(scale(30, 60, 300)));
-    ran.expect_status(INTERRUPTED);
-    ran.expect(ran.stdout_text().contains("Partial"), "the mark in the table");
-    let record = read_json(&json);
-    assert_eq!(record["partial"], true);
-    let samples = record["measurements"][0]["timed"]["samples"].as_u64().expect("samples");
-    assert!(samples > 0 && samples < 1_000_000, "{samples}");
-    assert_eq!(files.names(), [Path::new("record.json")]);
+    for group in ["start", "doors"] {
+        let files = Files::new();
+        let json = files.path("record.json");
+        let many = ["--starts", "1000000", "--samples", "1000000", "--json", &json];
+        let started = start(&[&[group], &many[..]].concat());
+        std::thread::sleep(Duration::from_secs(scale(2, 5, 60)));
+        // Also what it measures natively is in the terminal's group.
+        started.signal_group(Signal::SIGINT);
+        let ran = started.finish(Duration::from_secs(scale(30, 60, 300)));
+        ran.expect_status(INTERRUPTED);
+        ran.expect(ran.stdout_text().contains("Partial"), "the mark in the table");
+        ran.expect(!ran.stdout_text().contains("SIGINT"), "no probe killed by it");
+        let record = read_json(&json);
+        assert_eq!(record["partial"], true);
+        let samples = record["measurements"][0]["timed"]["samples"].as_u64().expect("samples");
+        assert!(samples > 0 && samples < 1_000_000, "{samples}");
+        assert_eq!(files.names(), [Path::new("record.json")]);
+    }
 }
 
 #[test]

@@ -181,8 +181,9 @@ pub fn examine() -> Report {
     }
 }
 
-/// Watches the counter of a VM that never runs.
-fn tsc_is_a_clock(kvm: &Kvm) -> Option<bool> {
+/// Whether the time-stamp counter of KVM's guests runs with time: watches that
+/// of a VM which never runs. `None` if there can be no VM.
+pub fn tsc_is_a_clock(kvm: &Kvm) -> Option<bool> {
     /// Long beside reading a clock.
     const WATCHED: Duration = Duration::from_millis(2);
     let ram = Arc::new(GuestRam::new(LEAST).ok()?);

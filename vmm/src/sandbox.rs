@@ -207,7 +207,7 @@ impl Sandbox {
         let load_bias = prepared.load_bias;
         let stamps = prepared.stamps;
         let (mut clock, is_clock) = vm.clock()?;
-        services.begin();
+        services.begin(clock.monotonic_ns);
         if !self.clock_granted {
             clock = ClockInfo { realtime_ns: 0, monotonic_ns: 0, ..clock };
         }

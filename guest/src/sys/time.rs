@@ -1,6 +1,7 @@
 //! Time: clock_gettime(2), gettimeofday(2), time(2), clock_getres(2),
-//! nanosleep(2). Reading a clock makes no request; sleeping makes one. The
-//! vDSO (`guest/vdso`) answers the first four without a call, and the same.
+//! nanosleep(2). Reading a clock makes no request where the TSC is a clock
+//! (`crate::clock`); sleeping makes one. There the vDSO (`guest/vdso`) answers
+//! the first four without a call, and the same.
 
 use crate::clock::NSEC_PER_SEC;
 use crate::host;
@@ -8,7 +9,7 @@ use crate::syscall::define::{SysResult, syscall_define};
 use crate::task::current;
 use crate::user::{UserPtr, plain_struct};
 use trapgate_abi::Errno;
-use trapgate_abi::clock::{RESOLUTION_NS, id};
+use trapgate_abi::clock::{RESOLUTION_NS, id, is_wall_clock};
 use trapgate_abi::hypercall::Request;
 
 plain_struct! {
@@ -40,6 +41,18 @@ impl Timespec {
     }
 }
 
+/// Whether there is such a clock, without a look at it.
+///
+/// # Errors
+/// EINVAL.
+pub(super) fn check(clock: i32) -> Result<(), Errno> {
+    match clock {
+        id::PROCESS_CPUTIME | id::THREAD_CPUTIME => Ok(()),
+        _ if is_wall_clock(clock) => Ok(()),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
 /// A clock's time in nanoseconds. CPU time is the time since the start: the
 /// program is the only one in the VM.
 pub(super) fn now(clock: i32) -> Result<u64, Errno> {
@@ -59,7 +72,7 @@ syscall_define! {
 syscall_define! {
     /// clock_getres(2)
     fn clock_getres(clock: i32, resolution: UserPtr<Timespec>) {
-        now(clock)?;
+        check(clock)?;
         resolution.write_if(Timespec::from_ns(RESOLUTION_NS)).map(|()| 0)
     }
 }
@@ -128,12 +141,12 @@ pub(super) fn sleep_by(
     time: impl FnOnce() -> Result<Timespec, Errno>,
 ) -> SysResult {
     const ABSOLUTE: i32 = 1;
-    let current = now(clock)?;
+    check(clock)?;
     if clock == id::THREAD_CPUTIME {
         return Err(Errno::EOPNOTSUPP);
     }
     let time = time()?.to_ns()?;
-    sleep(if flags & ABSOLUTE != 0 { time.saturating_sub(current) } else { time })
+    sleep(if flags & ABSOLUTE != 0 { time.saturating_sub(now(clock)?) } else { time })
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ global_asm!(
     "alias getcpu",
 );
 
-/// The kernel's own call, for clocks that are not this file's business.
+/// The kernel's own call, for what [`now`] does not know.
 #[inline(always)]
 fn call(number: u32, first: u64, second: u64) -> u64 {
     let result: u64;

@@ -13,6 +13,8 @@ pub(super) struct Added {
     pub(super) doors: Vec<String>,
     /// The rows.
     pub(super) sets: Vec<Set>,
+    /// What has no figure because it failed, and why.
+    pub(super) failed: Vec<String>,
 }
 
 /// A row: steps that are on together.
@@ -55,7 +57,20 @@ impl Added {
             let cells = doors.iter().map(|door| cell(&name, door)).collect();
             Set { name, cells }
         });
-        Added { sets: sets.collect(), doors }
+        let failed = hardened.iter().filter_map(|one| match &one.delivery {
+            Some(Delivery::Failed { why }) => Some(format!("{}: failed: {why}", one.label())),
+            _ => None,
+        });
+        let (sets, failed) = (sets.collect(), failed.collect());
+        // A figure says how its door arrives.
+        let head = |door: &String| {
+            let same = plain.iter().find(|one| one.plain_label() == *door);
+            match same.and_then(|one| one.delivery.as_ref()) {
+                None | Some(Delivery::Native) => door.clone(),
+                Some(delivery) => format!("{door} ({})", delivery.word()),
+            }
+        };
+        Added { sets, failed, doors: doors.iter().map(head).collect() }
     }
 }
 
@@ -128,6 +143,11 @@ mod tests {
             .map(|set| (&set.cells[0].text[..], &set.cells[0].detail[..]))
             .collect();
         assert_eq!(cells, [("-", why), ("-", "")]);
+        assert_eq!(added.failed, [format!("SYSCALL, 64-bit + pti: failed: {why}")]);
+        assert_eq!(added.doors, ["SYSCALL, 64-bit"]);
+        let trapped = Delivery::Trapped { why: "#UD".into() };
+        let trapped = Measurement { delivery: Some(trapped), ..plain.clone() };
+        assert_eq!(Added::of(&[&other], &[&trapped]).doors, ["SYSCALL, 64-bit (trapped)"]);
         assert_eq!(Added::of(&[&hardened], &[]).sets[0].cells[0].text, "-");
     }
 }

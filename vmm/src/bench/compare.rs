@@ -60,9 +60,7 @@ fn both<T>(before: Option<T>, after: Option<T>) -> Option<(T, T)> {
 
 /// The summary that is compared, and how finely it was read.
 fn figure(timed: &Timed) -> (&Summary, f64) {
-    let summary = &timed.ns.subtracted;
-    let tick = timed.ns.raw.median / timed.ticks.raw.median;
-    (summary, if tick.is_finite() { tick } else { 0.0 })
+    (&timed.ns.subtracted, timed.ns_of_tick())
 }
 
 /// The ratio of two timed measurements.
@@ -73,19 +71,16 @@ pub(super) fn ratio(before: &Timed, after: &Timed) -> Option<Ratio> {
 
 fn row(before: &Measurement, after: &Measurement) -> Row {
     let timed = both(before.timed.as_ref(), after.timed.as_ref());
-    let counted = both(before.counted.as_ref(), after.counted.as_ref());
     let how = |measurement: &Measurement| {
         measurement.delivery.as_ref().map(|delivery| delivery.word().to_owned())
     };
     Row {
         id: before.id.clone(),
         delivery: both(how(before), how(after)).filter(|(before, after)| before != after),
-        median_ns: timed
-            .map(|(before, after)| (before.ns.subtracted.median, after.ns.subtracted.median)),
+        median_ns: both(before.median_ns(), after.median_ns()),
         ratio: timed.and_then(|(before, after)| ratio(before, after)),
-        instructions: counted
-            .and_then(|(before, after)| both(before.instructions, after.instructions)),
-        exits: counted.and_then(|(before, after)| both(before.exits, after.exits)),
+        instructions: both(before.instructions(), after.instructions()),
+        exits: both(before.exits(), after.exits()),
     }
 }
 

@@ -88,7 +88,7 @@ pub fn exits_of_call(call: Call, cpu: usize) -> Result<Option<f64>, ProbeError> 
     let mut exits = |calls: u64| -> Result<Option<u64>, ProbeError> {
         let before = probe.exits_at_rest();
         probe.measure(&Command { warm_up: calls, ..command })?;
-        Ok(before.zip(probe.exits_at_rest()).map(|(before, after)| after - before))
+        Ok(before.zip(probe.exits_at_rest()).and_then(|(before, after)| after.checked_sub(before)))
     };
     exits(0)?;
     exits(EXITING_WARM_UP)?;
@@ -99,7 +99,8 @@ pub fn exits_of_call(call: Call, cpu: usize) -> Result<Option<f64>, ProbeError> 
     }
     probe.finish()?;
     let least = many.into_iter().min().zip(few.into_iter().min());
-    Ok(least.map(|(many, few)| (many as f64 - few as f64) / (EXITING_MANY - EXITING_FEW) as f64))
+    Ok(least
+        .map(|(many, few)| many.saturating_sub(few) as f64 / (EXITING_MANY - EXITING_FEW) as f64))
 }
 
 /// A count, unless the probe could not do it: then there is none.

@@ -7,6 +7,7 @@
 
 use super::record::Delivery;
 use crate::doctor;
+use crate::doors::Door;
 use crate::kvm::Kind;
 use serde::{Deserialize, Serialize};
 use std::arch::x86_64::__cpuid;
@@ -87,6 +88,11 @@ pub struct Kvm {
 }
 
 impl Environment {
+    /// How doctor found a door.
+    pub fn door(&self, door: Door) -> Option<&Delivery> {
+        self.doors.get(&door.to_string())
+    }
+
     /// Looks at this host. Tries every door, so it takes some milliseconds.
     /// `tsc_khz` is [`super::clock::tsc_khz`]'s answer.
     pub fn examine(tsc_khz: u64) -> Environment {

@@ -132,12 +132,10 @@ fn verdicts(before: &Measurement, after: Option<&Measurement>, limit: Limit) -> 
         let id = before.id.clone();
         verdicts.push(Verdict { id, figure, baseline, current, exceeded });
     };
-    let counted = |of: fn(&super::record::Counted) -> Option<f64>| {
-        let now = || after.and_then(|after| of(after.counted.as_ref()?));
-        before.counted.as_ref().and_then(of).map(|count| (count, now()))
-    };
-    judge(Figure::Instructions, counted(|counted| counted.instructions), None);
-    judge(Figure::Exits, counted(|counted| counted.exits), None);
+    let counted =
+        |of: fn(&Measurement) -> Option<f64>| of(before).map(|count| (count, after.and_then(of)));
+    judge(Figure::Instructions, counted(Measurement::instructions), None);
+    judge(Figure::Exits, counted(Measurement::exits), None);
     if limit.timed
         && let Some(before) = &before.timed
     {

@@ -99,7 +99,7 @@ impl Jobs<'_> {
         let door = Door { instruction: Instruction::Sysenter, mode: Mode::Long };
         let mut measurement =
             Measurement::new(Group::Doors, "SYSENTER", Some("64-bit"), Place::Guest);
-        measurement.delivery = self.environment.doors.get(&door.to_string()).cloned();
+        measurement.delivery = self.environment.door(door).cloned();
         if matches!(measurement.delivery, Some(Delivery::Native | Delivery::Trapped { .. })) {
             measurement.notes.push(
                 "not timed: a call by it returns to 32-bit code, which a 64-bit program does not \
@@ -112,7 +112,7 @@ impl Jobs<'_> {
 
     fn legacy(&self, instruction: Instruction) -> Result<Measurement, Error> {
         let door = Door { instruction, mode: Mode::Legacy };
-        let measured = match self.environment.doors.get(&door.to_string()) {
+        let measured = match self.environment.door(door) {
             // Known to fail: it would fail again.
             Some(delivery @ (Delivery::Absent { .. } | Delivery::Failed { .. })) => {
                 (Measured::nothing(delivery.clone()), 0)

@@ -49,6 +49,7 @@ pub mod table;
 pub mod units;
 mod where_time_goes;
 
+use crate::doctor;
 use crate::mitigation::linux::Host;
 use crate::mitigation::{GuestCpu, Mitigations, Unavailable};
 pub use read::{ReadError, read};
@@ -72,7 +73,8 @@ pub struct Options {
     pub samples: u64,
     /// Calls before the first sample.
     pub warm_up: u64,
-    /// Calls of the loop that cross-checks.
+    /// Calls in a batch of what VMs without a program measure. A probe's loop
+    /// has as many as take 2 ms.
     pub batch: u64,
     /// Samples of each start.
     pub starts: u64,
@@ -187,7 +189,7 @@ fn check(options: &Options) -> Result<(), Error> {
 pub fn run(options: &Options, progress: &mut dyn Progress) -> Result<Report, Error> {
     check(options)?;
     // Before the doors are tried: a KVM that is missing is one clear line.
-    drop(crate::kvm::vm::open()?);
+    let kvm = crate::kvm::vm::open()?;
     options.mitigations.chosen(&GuestCpu::of_this_host()?)?;
     let tsc_khz = clock::tsc_khz();
     let environment = environment::Environment::examine(tsc_khz.get());
@@ -223,6 +225,13 @@ pub fn run(options: &Options, progress: &mut dyn Progress) -> Result<Report, Err
     }
     report.partial = progress.stopped();
     report.notes = notes(&report, clock::tsc_khz().get(), environment::frequency_khz());
+    if doctor::tsc_is_a_clock(&kvm) == Some(false) {
+        report.notes.push(
+            "KVM's time-stamp counter does not run with time here: a sandbox's figures may be \
+             wrong, and its clocks cost an exit"
+                .to_owned(),
+        );
+    }
     Ok(report)
 }
 

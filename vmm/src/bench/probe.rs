@@ -13,7 +13,7 @@ use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command as Process, ExitStatus};
 use std::sync::Arc;
 use std::thread;
@@ -83,7 +83,8 @@ pub struct Answer {
 /// Why a probe did not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
-    /// A sandbox could not be made.
+    /// A sandbox could not be made or started. What fails later is
+    /// [`ProbeError::Ended`].
     #[error(transparent)]
     Sandbox(#[from] Error),
     /// A call of the host's failed.
@@ -137,6 +138,8 @@ impl Probe {
         let (output, stdout) = io::pipe().map_err(host("pipe"))?;
         let program = memory_file(width.program()).map_err(host("memfd_create"))?;
         let child = Process::new(format!("/proc/self/fd/{}", program.as_raw_fd()))
+            // A Ctrl-C is for the bench, which then ends in good order.
+            .process_group(0)
             .env_clear()
             .stdin(stdin)
             .stdout(stdout)
@@ -197,9 +200,9 @@ impl Probe {
         // Without input, it ends.
         self.input = None;
         match self.body.take() {
-            Some(Body::Guest(running, _)) => match running.wait_at_most(TIMEOUT)? {
-                outcome @ Outcome { end: End::Exited(0), .. } => Ok(Some(outcome)),
-                outcome => Err(in_sandbox(&outcome.end)),
+            Some(Body::Guest(running, _)) => match running.wait_at_most(TIMEOUT) {
+                Ok(outcome @ Outcome { end: End::Exited(0), .. }) => Ok(Some(outcome)),
+                result => Err(in_sandbox(result)),
             },
             Some(Body::Host(mut child)) => match child.wait().map_err(host("wait"))? {
                 status if status.success() => Ok(None),
@@ -213,10 +216,7 @@ impl Probe {
     fn end(&mut self) -> ProbeError {
         self.input = None;
         match self.body.take() {
-            Some(Body::Guest(running, _)) => match running.wait_at_most(TIMEOUT) {
-                Ok(outcome) => in_sandbox(&outcome.end),
-                Err(error) => error.into(),
-            },
+            Some(Body::Guest(running, _)) => in_sandbox(running.wait_at_most(TIMEOUT)),
             Some(Body::Host(mut child)) => child.wait().map_or_else(host("wait"), as_process),
             None => ProbeError::Ended("has ended already".to_owned()),
         }
@@ -287,13 +287,18 @@ impl Read for Patient<'_> {
     }
 }
 
-/// What an end means to who waits for an answer.
-fn in_sandbox(end: &End) -> ProbeError {
-    ProbeError::Ended(match end {
-        End::Exited(status) => format!("exited with status {status}"),
-        End::Killed(crash) => return ProbeError::Killed(crash.signal.into()),
-        End::TimedOut => "took too long".to_owned(),
-        End::Stopped => "was stopped".to_owned(),
+/// What an end means to who waits for an answer. A VM that fails on its way is
+/// one measurement's end, not the bench's.
+fn in_sandbox(result: Result<Outcome, Error>) -> ProbeError {
+    ProbeError::Ended(match result.map(|outcome| outcome.end) {
+        Ok(End::Exited(status)) => format!("exited with status {status}"),
+        Ok(End::Killed(crash)) => return ProbeError::Killed(crash.signal.into()),
+        Ok(End::TimedOut) => "took too long".to_owned(),
+        Ok(End::Stopped) => "was stopped".to_owned(),
+        Err(error) => {
+            let text = error.to_string();
+            format!("failed: {}", text.lines().next().unwrap_or_default())
+        }
     })
 }
 
@@ -356,6 +361,13 @@ mod tests {
             let error = of_one_that_hangs_after(&whole[..length]).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{length}");
         }
+    }
+
+    #[test]
+    fn a_vm_that_fails_on_its_way_ends_one_measurement() {
+        let error = in_sandbox(Err(Error::Defect));
+        assert!(matches!(&error, ProbeError::Ended(why) if why.starts_with("failed: ")), "{error}");
+        assert_eq!(error.to_string().lines().count(), 1);
     }
 
     #[test]

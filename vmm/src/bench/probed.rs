@@ -21,7 +21,7 @@ use crate::{Sandbox, affinity};
 use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
 use std::time::Duration;
-use trapgate_abi::bench::{Command, Operation, USE_RDTSCP};
+use trapgate_abi::bench::{Command, Operation, Reply, USE_RDTSCP};
 
 /// Samples of one turn: between two of them, the other probe has its own.
 const TURN: RangeInclusive<u64> = 25..=500;
@@ -84,8 +84,8 @@ pub fn measure_hardened(
     let mut measurements = Vec::new();
     for item in &ITEMS {
         let Some(door) = item.door else { continue };
-        let known = environment.doors.get(&door.to_string());
-        if matches!(known, Some(Delivery::Absent { .. } | Delivery::Failed { .. })) {
+        if matches!(environment.door(door), Some(Delivery::Absent { .. } | Delivery::Failed { .. }))
+        {
             continue;
         }
         for &(steps, budget) in &variants {
@@ -105,6 +105,7 @@ fn variants(options: &Options) -> Result<Vec<(Mitigations, Duration)>, Error> {
     let chosen = options.mitigations.chosen(&cpu)?;
     let each = Step::ALL.into_iter().filter(|&step| cpu.check(step).is_ok());
     let alone = each.map(|step| (Mitigations::NONE.with(step), BUDGET / 5));
+    let alone = alone.filter(|(step, _)| *step != chosen);
     let budget = if options.quick { QUICK } else { BUDGET };
     let chosen = (!chosen.is_empty()).then_some((chosen, budget));
     // A quick look is at the doors.
@@ -224,7 +225,7 @@ impl<'a> Run<'a> {
 
     /// The door as doctor found it.
     fn doctors(&self) -> Option<&Delivery> {
-        self.environment.doors.get(&self.item.door?.to_string())
+        self.environment.door(self.item.door?)
     }
 
     /// A probe is gone, and how its door arrived is known from that.
@@ -327,6 +328,9 @@ impl<'a> Run<'a> {
         else {
             return Ok(());
         };
+        if answer.with.len() as u64 != wanted {
+            return self.failed(side, ProbeError::Malformed);
+        }
         side.used += answer.wall;
         side.turns.push(Turn {
             samples: answer.with.len(),
@@ -341,28 +345,29 @@ impl<'a> Run<'a> {
 
     /// A loop of calls in one bracket, held against the wall clock.
     fn cross_check(&self, side: &mut Side) -> Result<(), Error> {
-        let Some(nothing) = self.ask(side, &self.command(0, 0, 0))? else { return Ok(()) };
         let Some(median) = median(side.samples.ticks.iter().map(|&ticks| ticks as f64)) else {
             return Ok(());
         };
         let median_ns = median * 1e6 / self.tsc_khz.get() as f64;
         let enough = (LOOP.as_nanos() as f64 / median_ns.max(1.0)) as u64;
-        // A call that takes long needs fewer than a batch.
-        let calls = if enough < self.options.batch { LEAST_CALLS.max(enough) } else { enough };
-        let command = self.command(0, REWARM, calls.min(MOST_CALLS));
+        let command = self.command(0, REWARM, enough.clamp(LEAST_CALLS, MOST_CALLS));
         let calls = command.batch;
-        let mut least: Option<(u64, u64, Duration)> = None;
+        let mut least = (u64::MAX, u64::MAX, Duration::MAX, Duration::MAX);
         for _ in 0..if self.options.quick { 1 } else { LOOPS } {
-            let Some(answer) = self.ask(side, &command)? else {
+            let Some(nothing) = self.ask(side, &self.command(0, REWARM, 0))? else {
                 return Ok(());
             };
-            let (with, empty) = (answer.reply.batch_ticks, answer.reply.empty_batch_ticks);
-            let wall = answer.wall.saturating_sub(nothing.wall);
-            least = Some(least.map_or((with, empty, wall), |so_far| {
-                (so_far.0.min(with), so_far.1.min(empty), so_far.2.min(wall))
-            }));
+            let Some(answer) = self.ask(side, &command)? else { return Ok(()) };
+            let Reply { batch_ticks, empty_batch_ticks, .. } = answer.reply;
+            least = (
+                least.0.min(batch_ticks),
+                least.1.min(empty_batch_ticks),
+                least.2.min(answer.wall),
+                least.3.min(nothing.wall),
+            );
         }
-        let Some((with @ 1.., empty, wall)) = least else { return Ok(()) };
+        let (with @ 1.., empty, all, around) = least else { return Ok(()) };
+        let wall = all.saturating_sub(around);
         let per_call = |ticks: u64| ticks as f64 / calls as f64;
         side.samples.batched_ticks = Some(per_call(with) - per_call(empty));
         // The answer has the empty loop's time in it, and each loop has it once.
@@ -376,8 +381,7 @@ impl<'a> Run<'a> {
     fn finish(&self, side: &mut Side) {
         let Some(probe) = side.probe.take() else { return };
         let of_door = |door: Door, stats: &Stats| {
-            let doctor = self.environment.doors.get(&door.to_string());
-            delivery::of_calls(stats.calls(door), doctor)
+            delivery::of_calls(stats.calls(door), self.environment.door(door))
         };
         side.delivery = match (probe.finish(), self.item.door) {
             (Ok(Some(stats)), Some(door)) => Some(of_door(door, &stats)),

@@ -126,7 +126,8 @@ pub struct Method {
     pub samples: u64,
     /// Calls before the first sample.
     pub warm_up: u64,
-    /// Calls of the loop that cross-checks the single ones.
+    /// Calls in a batch of what VMs without a program measure: legacy mode, bare
+    /// round trips, exits.
     pub batch: u64,
     /// Samples of each start, which costs so much more than a call.
     pub starts: u64,

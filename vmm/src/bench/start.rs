@@ -18,6 +18,7 @@ use std::io::{PipeReader, Read, Write, pipe};
 use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio as NativeStdio};
 use std::time::{Duration, Instant};
 use tempfile::TempPath;
@@ -187,6 +188,8 @@ fn process(file: &TempPath) -> Result<[f64; 3], Error> {
     let (mut reader, writer) = pipe().map_err(Error::host("a pipe"))?;
     let (start, start_ns) = (Instant::now(), monotonic_ns());
     let spawned = Command::new(file)
+        // A Ctrl-C is for the bench, which then ends in good order.
+        .process_group(0)
         .env_clear()
         .stdin(NativeStdio::null())
         .stdout(writer)

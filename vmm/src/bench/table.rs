@@ -35,11 +35,9 @@ pub fn text(report: &Report) -> String {
             out += &remarks(&plain);
             if !hardened.is_empty() {
                 out += &format!("\n{HEAD}{}{HEAD:#}\n", added::TITLE);
-                out += &added(&Added::of(&hardened, &plain));
-                let failed = |one: &&&Measurement| {
-                    matches!(one.delivery, Some(Delivery::Failed { .. })) || !one.notes.is_empty()
-                };
-                out += &remarks(&hardened.iter().filter(failed).copied().collect::<Vec<_>>());
+                let table = Added::of(&hardened, &plain);
+                out += &added(&table);
+                out.extend(table.failed.iter().map(|why| format!("  {why}\n")));
             }
         }
     }

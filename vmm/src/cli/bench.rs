@@ -49,7 +49,7 @@ pub(crate) struct Args {
     /// Calls before the first sample [default: 500]
     #[arg(long, value_name = "N", value_parser = count())]
     warm_up: Option<u64>,
-    /// Calls of the loop that cross-checks the samples [default: 1000]
+    /// Calls in a batch of legacy mode, bare round trips and exits [default: 1000]
     #[arg(long, value_name = "N", value_parser = count())]
     batch: Option<u64>,
     /// Samples of each start [default: 300]

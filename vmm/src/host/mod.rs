@@ -8,6 +8,7 @@
 
 mod files;
 
+use crate::kvm::clock::monotonic_ns;
 use crate::memory::GuestRam;
 use crate::policy::{Grant, Policy};
 use crate::stats::HostCallStats;
@@ -32,8 +33,8 @@ pub(crate) struct Services {
     files: [Option<File>; 3],
     /// Set when the sandbox was told to stop.
     stop: Arc<AtomicBool>,
-    /// When the guest's clocks were read.
-    began: Instant,
+    /// When the guest's clocks were read, by CLOCK_MONOTONIC.
+    began_ns: u64,
     /// What was asked for.
     pub(crate) stats: HostCallStats,
 }
@@ -80,13 +81,13 @@ impl Services {
         files: [Option<File>; 3],
         stop: Arc<AtomicBool>,
     ) -> Self {
-        let began = Instant::now();
-        Services { ram, policy, files, stop, began, stats: HostCallStats::default() }
+        let stats = HostCallStats::default();
+        Services { ram, policy, files, stop, began_ns: monotonic_ns(), stats }
     }
 
-    /// From now on counts what [`Request::Elapsed`] asks for.
-    pub(crate) fn begin(&mut self) {
-        self.began = Instant::now();
+    /// [`Request::Elapsed`] counts from this CLOCK_MONOTONIC on.
+    pub(crate) fn begin(&mut self, monotonic_ns: u64) {
+        self.began_ns = monotonic_ns;
     }
 
     /// What the kernel is told of the standard files at the start.
@@ -157,7 +158,7 @@ impl Services {
             Request::Sleep { duration_ns } => self.sleep(duration_ns),
             Request::Random => self.random(hypercall::segments(message)?),
             Request::Discard => self.discard(hypercall::segments(message)?),
-            Request::Elapsed => Ok(self.began.elapsed().as_nanos() as u64),
+            Request::Elapsed => Ok(monotonic_ns().saturating_sub(self.began_ns)),
             Request::Exit { .. } | Request::Killed { .. } | Request::Failed { .. } => {
                 unreachable!("these end the run before they get here")
             }

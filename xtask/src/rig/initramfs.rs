@@ -67,9 +67,9 @@ pub(crate) fn write(config: &Config, kernel: &Kernel, path: &Path) -> Result<()>
     for (index, module) in modules.iter().enumerate() {
         let name = module.file_name().unwrap_or_default().to_string_lossy();
         archive.copy(module, &format!(".ko/{name}"))?;
-        // The maker's own module comes last; the parameters are for it.
+        // The maker's own module comes last; the parameters asked for are for it.
         let is_last = index + 1 == modules.len();
-        let args = match name.starts_with("kvm.ko") {
+        let args = match name.ends_with("-kvm.ko") {
             true => KVM_PARAMETERS,
             false if is_last => config.modargs.as_str(),
             false => "",

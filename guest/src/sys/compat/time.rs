@@ -2,7 +2,7 @@
 //! read a `struct timespec`, whose upper half of `tv_nsec` is padding on i386.
 
 use crate::clock::NSEC_PER_SEC;
-use crate::sys::time::{Timespec, now, sleep, sleep_by, ticks};
+use crate::sys::time::{Timespec, check, now, sleep, sleep_by, ticks};
 use crate::syscall::define::{compat_define, ia32_define};
 use crate::task::current;
 use crate::user::{UserPtr, plain_struct};
@@ -93,7 +93,7 @@ ia32_define! {
 ia32_define! {
     /// clock_getres(2)
     fn clock_getres_time32(id: i32, resolution: UserPtr<Timespec32>) {
-        now(id)?;
+        check(id)?;
         resolution.write_if(Timespec::from_ns(RESOLUTION_NS).into()).map(|()| 0)
     }
 }
