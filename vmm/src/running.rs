@@ -2,7 +2,7 @@
 //!
 //! A vCPU's thread looks at `stop` whenever it leaves the guest, and between two
 //! services of the host. A signal makes it leave, or ends the system call that
-//! it blocks in ([`crate::kvm::kick`]).
+//! it blocks in (`kvm::kick`).
 
 use crate::error::Error;
 use crate::kvm::kick;
