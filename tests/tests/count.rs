@@ -203,9 +203,8 @@ fn exits_of_a_call_are_the_same_every_time() {
     if Kind::of_this_host() == Kind::Software {
         // It does not tell which exits were its host's interrupts: on a busy
         // machine no call is without one.
-        assert!(function.iter().all(|exits| exits.abs() < 1.0), "{function:?}");
-        let pairs = syscall.iter().zip(&write);
-        assert!({ pairs }.all(|(less, more)| less < more), "{syscall:?} {write:?}");
+        let least = |counts: &[f64; 3]| counts.iter().copied().fold(f64::INFINITY, f64::min);
+        assert!(least(&function) < least(&write), "{function:?} {write:?}");
         return skip("that exits repeat exactly, which a software KVM's do when it is idle");
     }
     assert_eq!([function, syscall, brk, write], [[0.0; 3], [0.0; 3], [0.0; 3], [1.0; 3]]);
