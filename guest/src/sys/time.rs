@@ -3,13 +3,13 @@
 //! (`crate::clock`); sleeping makes one. There the vDSO (`guest/vdso`) answers
 //! the first four without a call, and the same.
 
-use crate::clock::NSEC_PER_SEC;
+use crate::clock::{Clock, NSEC_PER_SEC};
 use crate::host;
 use crate::syscall::define::{SysResult, syscall_define};
 use crate::task::current;
 use crate::user::{UserPtr, plain_struct};
 use trapgate_abi::Errno;
-use trapgate_abi::clock::{RESOLUTION_NS, id, is_wall_clock};
+use trapgate_abi::clock::{RESOLUTION_NS, id};
 use trapgate_abi::hypercall::Request;
 
 plain_struct! {
@@ -41,26 +41,34 @@ impl Timespec {
     }
 }
 
+/// What a clock showed at the start, in nanoseconds. CPU time is the time since
+/// then: the program is the only one in the VM.
+#[inline(always)]
+fn base(clocks: &Clock, clock: i32) -> Result<u64, Errno> {
+    // What is asked for most, first.
+    match (clocks.base(clock), clock) {
+        (Some(base), _) => Ok(base),
+        (None, id::PROCESS_CPUTIME | id::THREAD_CPUTIME) => Ok(0),
+        (None, _) => Err(Errno::EINVAL),
+    }
+}
+
 /// Whether there is such a clock, without a look at it.
 ///
 /// # Errors
 /// EINVAL.
 pub(super) fn check(clock: i32) -> Result<(), Errno> {
-    match clock {
-        id::PROCESS_CPUTIME | id::THREAD_CPUTIME => Ok(()),
-        _ if is_wall_clock(clock) => Ok(()),
-        _ => Err(Errno::EINVAL),
-    }
+    base(&current().process.clock, clock).map(|_| ())
 }
 
-/// A clock's time in nanoseconds. CPU time is the time since the start: the
-/// program is the only one in the VM.
+/// A clock's time in nanoseconds.
+///
+/// # Errors
+/// EINVAL for what is no clock.
+#[inline(always)]
 pub(super) fn now(clock: i32) -> Result<u64, Errno> {
     let clocks = &current().process.clock;
-    match clock {
-        id::PROCESS_CPUTIME | id::THREAD_CPUTIME => Ok(clocks.elapsed()),
-        _ => clocks.read(clock).ok_or(Errno::EINVAL),
-    }
+    Ok(base(clocks, clock)? + clocks.elapsed())
 }
 
 syscall_define! {

@@ -143,3 +143,17 @@ fn any_message_is_served_or_refused_without_a_panic() {
         let _ = services.borrow_mut().serve(&message);
     });
 }
+
+#[test]
+fn how_long_it_is_needs_no_grant_and_counts_from_the_clocks_reading() {
+    let ram = Arc::new(GuestRam::new(RAM).unwrap());
+    let mut services = Services::new(ram, Policy::only([]), [None, None, None], Arc::default());
+    services.begin(monotonic_ns() - 3_000_000_000);
+    let request = message(Request::Elapsed, &[]);
+    let first = reply(&mut services, &request)[0];
+    assert!((3_000_000_000..4_000_000_000).contains(&first), "{first}");
+    assert!(reply(&mut services, &request)[0] >= first);
+    assert_eq!(services.stats.refused, 0);
+    services.begin(u64::MAX);
+    assert_eq!(reply(&mut services, &request)[0], 0, "a moment that is still to come");
+}
