@@ -3,13 +3,16 @@
 
 use std::mem::offset_of;
 use std::time::Duration;
-use trapgate::Error;
+use trapgate::bench::count::{Call, instructions_of_call};
+use trapgate::bench::probe::Width;
 use trapgate::bench::steps;
 use trapgate::doors::Delivery;
 use trapgate::job::bare::{self, RoundTrip};
 use trapgate::job::exits::{self, ExitKind};
 use trapgate::job::{Measured, Options, Sample};
 use trapgate::kvm::{Kind, Maker};
+use trapgate::{Error, Mitigations};
+use trapgate_abi::bench::Operation;
 use trapgate_abi::boot_info::BootInfo;
 use trapgate_abi::hypercall::{MESSAGE_WORDS, PORT, Request};
 use trapgate_abi::job::{self, NO_EXCEPTION, phase};
@@ -301,6 +304,12 @@ fn the_steps_of_a_call_are_counted_as_the_tsc_counts_them() {
     };
     assert_eq!(steps.iter().sum::<u32>(), bracket.ticks, "{steps:?}");
     assert_eq!(steps::count().expect("a sandbox"), Some((steps, bracket)), "another time");
+    // The same code through the plain door. docs/measuring.md and design.md have
+    // the difference.
+    let operation = Operation::SyscallStamped;
+    let plain = Call { operation, width: Width::W64, steps: Mitigations::NONE };
+    let plain = instructions_of_call(plain).expect("a sandbox").expect("no step is lost");
+    assert_eq!(f64::from(bracket.ticks - bracket.empty_ticks) - plain, 52.0);
     if counts_instructions() {
         let options = steps::Options { samples: 50, warm_up: 10, cpu: 0, rdtscp: false };
         let timed = steps::measure(&options).expect("a result");

@@ -2,11 +2,11 @@
 //! through the plain door. Called by [`super::run`].
 
 use super::count::{self, Call, if_it_can};
-use super::explain::{self, Turn};
+use super::explain;
 use super::interrupts::Interrupts;
 use super::probe::{ProbeError, Width};
 use super::record::{Counted, Delivery, Group, Measurement, Place, Step};
-use super::stats::{Samples, median, timed};
+use super::stats::{median, timed};
 use super::steps::{self, NAMES, Steps};
 use super::{Error, Options, Progress, clock};
 use crate::job::Sample;
@@ -54,7 +54,9 @@ pub(super) fn measure(
 /// Adds guest instructions: of the plain call, of the stamped one and of its
 /// steps, in which the stamps' own are.
 fn count([plain, stamped]: &mut [Measurement; 2]) -> Result<(), Error> {
-    let call = Call { operation: Operation::Syscall, width: Width::W64, steps: Mitigations::NONE };
+    // The same code of the probe's as the stamped one.
+    let operation = Operation::SyscallStamped;
+    let call = Call { operation, width: Width::W64, steps: Mitigations::NONE };
     let instructions = |instructions| Some(Counted { instructions, ..Counted::default() });
     plain.counted = instructions(if_it_can(count::instructions_of_call(call))?);
     if let Some((steps, bracket)) = if_it_can(steps::count())? {
@@ -76,12 +78,7 @@ fn measurements(taken: Steps, interrupts: u64, tsc_khz: NonZeroU64) -> [Measurem
         measurement
     };
     let (mut plain, mut stamped) = (new("SYSCALL"), new("SYSCALL, stamped"));
-    let figures = |list: &[Sample]| {
-        let brackets = Samples::of_brackets(list);
-        let turn = Turn { samples: list.len(), interrupts, ..Turn::default() };
-        let disturbed = explain::causes(&brackets.ticks, &[turn], None);
-        timed(&Samples { disturbed, ..brackets }, tsc_khz)
-    };
+    let figures = |list: &[Sample]| timed(&explain::brackets(list, interrupts), tsc_khz);
     plain.timed = figures(&taken.plain);
     stamped.timed = figures(&taken.stamped);
     let ns = |ticks: f64| ticks * 1e6 / tsc_khz.get() as f64;
