@@ -29,7 +29,7 @@ pub(super) struct Cell {
     /// By how much the median grew, and how many instructions more there are;
     /// `-` if one of the two was not measured.
     pub(super) text: String,
-    /// What that is made of, or why it is not there; may be empty.
+    /// What that is made of; empty if it is not there.
     pub(super) detail: String,
 }
 
@@ -80,12 +80,9 @@ impl Cell {
     }
 
     fn of(with: &Measurement, without: &Measurement) -> Cell {
-        if let Some(Delivery::Failed { why }) = &with.delivery {
-            return Cell { detail: why.clone(), ..Cell::nothing() };
-        }
-        let Some((now, before)) = with.median_ns().zip(without.median_ns()) else {
-            return Cell::nothing();
-        };
+        let failed = matches!(with.delivery, Some(Delivery::Failed { .. }));
+        let medians = with.median_ns().zip(without.median_ns()).filter(|_| !failed);
+        let Some((now, before)) = medians else { return Cell::nothing() };
         let mut text = units::time(now - before);
         let mut detail = format!("{}, without {}", units::time(now), units::time(before));
         if let Some((now, before)) = with.instructions().zip(without.instructions()) {
@@ -137,12 +134,8 @@ mod tests {
         };
         let other = Measurement { timed: None, ..plain.clone().with(&["ibrs"]) };
         let added = Added::of(&[&failed, &other], &[plain]);
-        let cells: Vec<_> = added
-            .sets
-            .iter()
-            .map(|set| (&set.cells[0].text[..], &set.cells[0].detail[..]))
-            .collect();
-        assert_eq!(cells, [("-", why), ("-", "")]);
+        let cells: Vec<_> = added.sets.iter().map(|set| &set.cells[0].text[..]).collect();
+        assert_eq!(cells, ["-", "-"]);
         assert_eq!(added.failed, [format!("SYSCALL, 64-bit + pti: failed: {why}")]);
         assert_eq!(added.doors, ["SYSCALL, 64-bit"]);
         let trapped = Delivery::Trapped { why: "#UD".into() };

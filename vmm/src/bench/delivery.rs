@@ -1,6 +1,5 @@
-//! How a measured door arrived: told from what became of the probe, what doctor
-//! found out, and what the CPU's maker promises. Pure; called by
-//! [`super::probed`].
+//! How a measured door arrived: told from what became of the probe, and from what
+//! doctor found out. Pure; called by [`super::probed`].
 
 use super::probe::ProbeError;
 use super::record::Place;

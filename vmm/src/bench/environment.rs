@@ -1,6 +1,6 @@
 //! Where a run was made: all that two runs may differ in besides the program.
 //!
-//! [`Environment::examine`] reads it, from doctor's report, /proc, /sys and
+//! [`Environment::of`] reads it, from doctor's report, /proc, /sys and
 //! CPUID; nothing in it names a machine or a user. [`differences`] says in
 //! which points two differ, and [`comparable`] whether their times may be held
 //! against each other.
@@ -93,10 +93,9 @@ impl Environment {
         self.doors.get(&door.to_string())
     }
 
-    /// Looks at this host. Tries every door, so it takes some milliseconds.
-    /// `tsc_khz` is [`super::clock::tsc_khz`]'s answer.
-    pub fn examine(tsc_khz: u64) -> Environment {
-        let report = doctor::examine();
+    /// This host, as doctor found it. `tsc_khz` is [`super::clock::tsc_khz`]'s
+    /// answer.
+    pub fn of(report: doctor::Report, tsc_khz: u64) -> Environment {
         let cpu = report.cpu;
         let hypervisor = hypervisor();
         let emulator = emulator(hypervisor.as_deref());

@@ -3,7 +3,8 @@
 //! How many interrupts, migrations and exits there were in a turn is known, not
 //! at which sample: they are taken to have hit the slowest ones.
 
-use super::stats::Cause;
+use super::stats::{Cause, Samples};
+use crate::job::Sample;
 use std::cmp::Reverse;
 
 /// Samples that were taken in one go, and what happened meanwhile.
@@ -47,6 +48,14 @@ pub(super) fn causes(ticks: &[u64], turns: &[Turn], exits: Option<u64>) -> Vec<(
         first = end;
     }
     causes
+}
+
+/// Single brackets that were taken in one go, with so many interrupts meanwhile.
+pub(super) fn brackets(brackets: &[Sample], interrupts: u64) -> Samples {
+    let samples = Samples::of_brackets(brackets);
+    let turn = Turn { samples: brackets.len(), interrupts, ..Turn::default() };
+    let disturbed = causes(&samples.ticks, &[turn], None);
+    Samples { disturbed, ..samples }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! [`super::run`].
 
 use super::environment::Environment;
-use super::explain::{self, Turn};
+use super::explain;
 use super::interrupts::Interrupts;
 use super::record::{Group, Measurement, Place};
 use super::stats::{Samples, timed};
@@ -143,12 +143,9 @@ impl Jobs<'_> {
         // Ticks are the guest's claim: any number may come.
         let batches =
             measured.batches.iter().map(|batch| batch.ticks as f64 - batch.empty_ticks as f64);
-        let turn = Turn { samples: measured.samples.len(), interrupts, ..Turn::default() };
-        let brackets = Samples::of_brackets(&measured.samples);
         let samples = Samples {
-            disturbed: explain::causes(&brackets.ticks, &[turn], None),
             batched_ticks: batches.min_by(f64::total_cmp).map(|ticks| ticks / calls),
-            ..brackets
+            ..explain::brackets(&measured.samples, interrupts)
         };
         let mut measurement = Measurement::new(group, name, mode, Place::Guest);
         measurement.timed = timed(&samples, self.tsc_khz);

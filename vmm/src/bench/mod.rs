@@ -189,10 +189,12 @@ fn check(options: &Options) -> Result<(), Error> {
 pub fn run(options: &Options, progress: &mut dyn Progress) -> Result<Report, Error> {
     check(options)?;
     // Before the doors are tried: a KVM that is missing is one clear line.
-    let kvm = crate::kvm::vm::open()?;
+    drop(crate::kvm::vm::open()?);
     options.mitigations.chosen(&GuestCpu::of_this_host()?)?;
     let tsc_khz = clock::tsc_khz();
-    let environment = environment::Environment::examine(tsc_khz.get());
+    let host = doctor::examine();
+    let tsc_is_a_clock = host.tsc_is_a_clock;
+    let environment = environment::Environment::of(host, tsc_khz.get());
     let groups: Vec<_> =
         Group::ALL.into_iter().filter(|group| options.groups.contains(group)).collect();
     let method = Method {
@@ -224,21 +226,27 @@ pub fn run(options: &Options, progress: &mut dyn Progress) -> Result<Report, Err
         report.measurements.extend(measured);
     }
     report.partial = progress.stopped();
-    report.notes = notes(&report, clock::tsc_khz().get(), environment::frequency_khz());
-    if doctor::tsc_is_a_clock(&kvm) == Some(false) {
-        report.notes.push(
-            "KVM's time-stamp counter does not run with time here: a sandbox's figures may be \
-             wrong, and its clocks cost an exit"
-                .to_owned(),
-        );
-    }
+    let (tsc_khz, frequency_khz) = (clock::tsc_khz().get(), environment::frequency_khz());
+    report.notes = notes(&report, tsc_khz, frequency_khz, tsc_is_a_clock);
     Ok(report)
 }
 
 /// What a reader has to know about the run as a whole. The counter's frequency
 /// and the CPU's are those at its end.
-fn notes(report: &Report, tsc_khz: u64, frequency_khz: Option<u64>) -> Vec<String> {
+fn notes(
+    report: &Report,
+    tsc_khz: u64,
+    frequency_khz: Option<u64>,
+    tsc_is_a_clock: Option<bool>,
+) -> Vec<String> {
     let mut notes = Vec::new();
+    if tsc_is_a_clock == Some(false) {
+        notes.push(
+            "KVM's time-stamp counter does not run with time here: a sandbox's times may be \
+             wrong, and its clocks cost an exit"
+                .to_owned(),
+        );
+    }
     let cpu = &report.environment.cpu;
     if !cpu.invariant_tsc {
         notes.push(

@@ -224,8 +224,8 @@ impl Measurement {
     /// Whether it is about the same thing in the same place, whatever was
     /// switched on for it.
     pub fn is_same_as(&self, other: &Measurement) -> bool {
-        let what = |one: &Measurement| (one.group, one.place, one.name.clone(), one.mode.clone());
-        what(self) == what(other)
+        (self.group, self.place, &self.name, &self.mode)
+            == (other.group, other.place, &other.name, &other.mode)
     }
 
     /// The median in nanoseconds, without the empty bracket.

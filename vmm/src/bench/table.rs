@@ -106,6 +106,7 @@ fn figures(measurements: &[&Measurement]) -> String {
     align(&header, rows.into_iter().map(kept).collect(), texts - 1)
 }
 
+/// Doors in columns, sets of steps in rows.
 fn added(added: &Added) -> String {
     let rows = added.sets.iter().map(|set| {
         let cells = set.cells.iter().map(|cell| cell.text.clone());
