@@ -56,8 +56,9 @@ pub(crate) fn ensure() -> Result<()> {
     Ok(())
 }
 
-/// The toolchain's targets and components; whether all were there.
-fn ensure_rust() -> Result<bool> {
+/// The toolchain's targets and components, which is all that building and the
+/// demo need; whether all were there.
+pub(crate) fn ensure_rust() -> Result<bool> {
     let path = sh::root().join("rust-toolchain.toml");
     let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     let ToolchainFile { toolchain } = toml::from_str(&text)?;
