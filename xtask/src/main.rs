@@ -7,7 +7,10 @@
 mod bench_self;
 mod check;
 mod demo;
+mod dist;
 mod needs;
+mod package;
+mod places;
 mod rig;
 mod setup;
 mod sh;
@@ -33,6 +36,8 @@ enum Command {
     Check(check::Args),
     BenchSelf(bench_self::Args),
     Rig(rig::cli::Args),
+    Package(package::Args),
+    Dist(dist::Args),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +49,8 @@ fn main() -> ExitCode {
         Command::Test(args) => test::main(&args),
         Command::Check(args) => check::main(&args),
         Command::BenchSelf(args) => bench_self::main(&args),
+        Command::Package(args) => package::main(&args),
+        Command::Dist(args) => dist::main(&args),
         // The rig's statuses have meanings of their own, errors included.
         Command::Rig(args) => return rig::cli::main(&args),
     };
