@@ -66,9 +66,9 @@ impl fmt::Display for End {
             End::Exited(status) => write!(f, "exited with status {status}"),
             End::Killed(crash) => {
                 let (name, meaning) = signal_name(crash.signal);
-                write!(f, "killed by signal {}: {name} ({meaning})", crash.signal)
+                write!(f, "killed by {name} ({meaning})")
             }
-            End::TimedOut => f.write_str("timed out"),
+            End::TimedOut => f.write_str("ended by its timeout"),
             End::Stopped => f.write_str("stopped"),
             End::TooMuchOutput => f.write_str("stopped: it wrote more than is kept"),
         }
