@@ -8,7 +8,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -18,7 +18,8 @@ use crate::{places, sh};
 /// Make the packages for crates.io, and build them from what is in them.
 ///
 /// Leaves what the kernel's and the probes' sources were built into in
-/// vmm/prebuilt, from where `cargo publish -p trapgate-abi -p trapgate` takes it.
+/// vmm/prebuilt, from where `cargo publish --allow-dirty -p trapgate-abi -p
+/// trapgate` takes it.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Also from a work tree with changes that are not committed
@@ -28,12 +29,15 @@ pub(crate) struct Args {
 
 /// Runs the subcommand.
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
-    prebuild()?;
-    let mut command = sh::cargo(&["package", "-p", "trapgate-abi", "-p", "trapgate"]);
-    if args.allow_dirty {
-        command.arg("--allow-dirty");
+    let status = ["status", "--porcelain"];
+    let changes = sh::capture(Command::new("git").args(status).current_dir(sh::root()))?;
+    if !(changes.is_empty() || args.allow_dirty) {
+        bail!("not all is committed (--allow-dirty packages it nevertheless):\n{changes}");
     }
-    sh::run(&mut command)?;
+    prebuild()?;
+    // To cargo what git ignores and a package has is a change: vmm/prebuilt.
+    let package = ["package", "--allow-dirty", "-p", "trapgate-abi", "-p", "trapgate"];
+    sh::run(&mut sh::cargo(&package))?;
     for entry in fs::read_dir(sh::target_dir()?.join("package"))? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "crate") {
