@@ -3,6 +3,7 @@
 //!
 //! Called by .github/workflows/release.yml, and by people who want the same.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
@@ -142,7 +143,10 @@ fn third_parties() -> Result<String> {
     let metadata = sh::capture(&mut sh::cargo(&["metadata", "--locked", "--format-version=1"]))?;
     let metadata: Value = serde_json::from_str(&metadata)?;
     let packages = metadata["packages"].as_array().context("cargo metadata lists no packages")?;
-    let mut text = String::from("Licences of the code of others that is in this program.\n");
+    let mut list =
+        String::from("The code of others that is in this program, and its licences.\n\n");
+    // The same text is that of many packages.
+    let mut texts: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for (name, version) in linked {
         let found = packages
             .iter()
@@ -152,32 +156,31 @@ fn third_parties() -> Result<String> {
         if found["source"].is_null() {
             continue;
         }
-        let word = |key: &str| found[key].as_str().unwrap_or("-").to_owned();
-        let (license, repository) = (word("license"), word("repository"));
-        text += &format!("\n==== {name} {version}: {license}\n{repository}\n");
-        let directory = word("manifest_path");
-        text += &license_texts(Path::new(&directory).parent().context("a package's place")?)?;
+        let word = |key: &str| found[key].as_str().unwrap_or("-");
+        list += &format!("{name} {version}: {}, {}\n", word("license"), word("repository"));
+        let directory = Path::new(word("manifest_path")).parent().context("a package's place")?;
+        for license in licenses(directory)? {
+            texts.entry(license).or_default().push(name);
+        }
     }
-    Ok(text)
+    for (text, names) in texts {
+        list += &format!("\n==== {}\n\n{text}\n", names.join(", "));
+    }
+    Ok(list)
 }
 
-/// The files of a package that say what one may do with it.
-fn license_texts(package: &Path) -> Result<String> {
-    let mut files = Vec::new();
+/// What a package's files say that one may do with it.
+fn licenses(package: &Path) -> Result<Vec<String>> {
+    let mut texts = Vec::new();
     for entry in fs::read_dir(package).with_context(|| package.display().to_string())? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_uppercase();
-        let is_one = ["LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "NOTICE", "UNLICENSE"];
-        if path.is_file() && is_one.iter().any(|start| name.starts_with(start)) {
-            files.push(path);
+        let starts = ["LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "NOTICE", "UNLICENSE"];
+        if path.is_file() && starts.iter().any(|start| name.starts_with(start)) {
+            texts.push(String::from_utf8_lossy(&fs::read(path)?).trim().to_owned());
         }
     }
-    files.sort();
-    let texts = files.iter().map(|path| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(format!("\n---- {name}\n{}\n", String::from_utf8_lossy(&fs::read(path)?).trim_end()))
-    });
-    texts.collect()
+    Ok(texts)
 }
 
 /// When the last commit was made: the same everywhere, unlike now.
