@@ -5,6 +5,10 @@
 //!
 //! They get a target directory of their own: this script runs inside a cargo
 //! that holds the lock of the usual one.
+//!
+//! A published crate has no guest sources beside it, and whoever installs it need
+//! not have those targets: it comes with what was built when it was made
+//! (`cargo xtask package`), below `prebuilt/TARGET`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,8 +19,8 @@ const BARE: &str = "x86_64-unknown-none";
 /// Of 32-bit programs: no bare target has their instruction set.
 const BARE_32: &str = "i686-unknown-linux-musl";
 /// Makes the one for Linux as bare as the other: no C library, no start code,
-/// no SSE.
-const FLAGS_32: &str = include_str!("../guest-rt/i386.flags");
+/// no SSE. Where this file is, the guest's sources are.
+const FLAGS_32: &str = "guest-rt/i386.flags";
 
 /// The 64-bit vDSO may lie anywhere, unlike what else is built for that target.
 const FLAGS_VDSO: &str = "-Crelocation-model=pic";
@@ -38,6 +42,9 @@ const BUILT: [(&str, &str, &str, &str); 8] = [
 fn main() {
     let own = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
     let workspace = own.parent().expect("vmm/ has a parent");
+    let Ok(flags_32) = fs::read_to_string(workspace.join(FLAGS_32)) else {
+        return prebuilt(&own.join("prebuilt"));
+    };
     for watched in
         ["abi", "guest", "guest-rt", "images/src", "images/Cargo.toml", "Cargo.toml", "Cargo.lock"]
     {
@@ -52,19 +59,33 @@ fn main() {
     }
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("bare");
     for (variable, package, binary, target) in BUILT {
-        build(workspace, &out, package, binary, target);
+        build(workspace, &out, package, binary, target, flags_32.trim());
         let path = out.join(target).join("bare").join(binary);
         println!("cargo:rustc-env={variable}={}", path.display());
     }
 }
 
-fn build(workspace: &Path, out: &Path, package: &str, binary: &str, target: &str) {
+/// Hands on what the package has.
+fn prebuilt(directory: &Path) {
+    println!("cargo:rerun-if-changed={}", directory.display());
+    for (variable, _, binary, target) in BUILT {
+        let path = directory.join(target).join(binary);
+        if !path.is_file() {
+            println!("cargo::error={} is missing, and so are its sources", path.display());
+            println!("cargo::error=build in a clone of trapgate's repository");
+            return;
+        }
+        println!("cargo:rustc-env={variable}={}", path.display());
+    }
+}
+
+fn build(workspace: &Path, out: &Path, package: &str, binary: &str, target: &str, flags_32: &str) {
     let cargo = env::var_os("CARGO").expect("cargo sets CARGO");
     let mut command = Command::new(cargo);
-    let mut flags_32 = FLAGS_32.trim().to_owned();
+    let mut flags_64 = without_places(workspace);
+    let mut flags_32 = format!("{flags_32} {flags_64}");
     if package == "trapgate-vdso" {
-        let flags = format!("{FLAGS_VDSO} {UNWIND}");
-        command.env("CARGO_TARGET_X86_64_UNKNOWN_NONE_RUSTFLAGS", flags);
+        flags_64 = format!("{flags_64} {FLAGS_VDSO} {UNWIND}");
         flags_32 = format!("{flags_32} {UNWIND}");
     }
     let status = command
@@ -78,11 +99,25 @@ fn build(workspace: &Path, out: &Path, package: &str, binary: &str, target: &str
         .env_remove("RUSTC_WORKSPACE_WRAPPER")
         .env_remove("CARGO_TARGET_DIR")
         .env_remove("CARGO_BUILD_TARGET")
+        .env("CARGO_TARGET_X86_64_UNKNOWN_NONE_RUSTFLAGS", flags_64)
         .env("CARGO_TARGET_I686_UNKNOWN_LINUX_MUSL_LINKER", "rust-lld")
         .env("CARGO_TARGET_I686_UNKNOWN_LINUX_MUSL_RUSTFLAGS", flags_32)
         .status()
         .expect("cargo runs");
     assert!(status.success(), "building {binary} for {target} failed");
+}
+
+/// Flags that keep this machine's directories out of what is built: a panic
+/// message names its source file. Where such a name has a space in it, it stays.
+fn without_places(workspace: &Path) -> String {
+    let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".cargo"));
+    [(cargo_home.or_else(home), "cargo"), (Some(workspace.to_owned()), "trapgate")]
+        .into_iter()
+        .filter_map(|(from, to)| Some((from?.to_str()?.to_owned(), to)))
+        .filter(|(from, _)| !from.contains(char::is_whitespace))
+        .map(|(from, to)| format!("--remap-path-prefix={from}=/{to} "))
+        .collect()
 }
 
 /// Whether rustc finds a core library for the target.

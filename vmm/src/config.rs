@@ -1,20 +1,20 @@
 //! What to run, with what, within which limits.
 
+pub use crate::stdio::Stdio;
+
 use crate::mitigation::Mitigations;
 use crate::policy::Policy;
-use crate::sandbox::Sandbox;
 use crate::{ByteSize, Error, kernel};
 use std::borrow::Cow;
-use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// RAM, if nothing else is said.
 pub const DEFAULT_MEMORY: ByteSize = ByteSize(256 << 20);
+
+/// What is kept of a captured file, if nothing else is said.
+pub const DEFAULT_OUTPUT_LIMIT: ByteSize = ByteSize(64 << 20);
 
 /// The program to run.
 #[derive(Clone, Debug)]
@@ -28,33 +28,6 @@ pub enum Program {
         /// The bytes.
         bytes: Arc<[u8]>,
     },
-}
-
-/// What stands behind a standard file of the program.
-#[derive(Debug, Default)]
-pub enum Stdio {
-    /// The same as this process's.
-    #[default]
-    Inherit,
-    /// Nothing: the descriptor is closed.
-    Closed,
-    /// This file, pipe, terminal or socket.
-    Fd(OwnedFd),
-}
-
-impl Stdio {
-    /// The file behind it.
-    fn open(self, own: &impl AsFd) -> Result<Option<File>, Error> {
-        match self {
-            Stdio::Inherit => match own.as_fd().try_clone_to_owned() {
-                Ok(fd) => Ok(Some(fd.into())),
-                Err(error) if error.raw_os_error() == Some(libc::EBADF) => Ok(None),
-                Err(error) => Err(Error::host("duplicating a standard file")(error)),
-            },
-            Stdio::Closed => Ok(None),
-            Stdio::Fd(fd) => Ok(Some(fd.into())),
-        }
-    }
 }
 
 /// A sandbox's configuration.
@@ -72,8 +45,12 @@ pub struct Config {
     pub timeout: Option<Duration>,
     /// What it may ask for.
     pub policy: Policy,
-    /// Standard input, output and error.
-    pub stdio: [Stdio; 3],
+    /// Standard input, output and error: [`Stdio::Inherit`], unless it is said
+    /// or captured.
+    pub stdio: [Option<Stdio>; 3],
+    /// Of what is captured, how much is kept of each file. A program that writes
+    /// more is stopped.
+    pub output_limit: ByteSize,
     /// Whether to count what costs time to count: KVM's own statistics, and
     /// how much RAM was touched.
     pub detailed_stats: bool,
@@ -113,6 +90,7 @@ impl Default for Config {
             timeout: None,
             policy: Policy::default(),
             stdio: Default::default(),
+            output_limit: DEFAULT_OUTPUT_LIMIT,
             detailed_stats: false,
             count_instructions: false,
             clock_source: ClockSource::Auto,
@@ -125,15 +103,47 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The standard files, opened.
-    pub(crate) fn open_stdio(&mut self) -> Result<[Option<File>; 3], Error> {
-        let [input, output, error] = std::mem::take(&mut self.stdio);
-        Ok([
-            input.open(&std::io::stdin())?,
-            output.open(&std::io::stdout())?,
-            error.open(&std::io::stderr())?,
-        ])
+    /// Whether it can be: what no type can say.
+    ///
+    /// # Errors
+    /// [`Error::Input`].
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let wrong = |what: String, reason| Err(Error::Input { what, reason });
+        for (number, argument) in self.argv.iter().enumerate() {
+            if argument.contains(&0) {
+                let what = match number {
+                    0 => "the program's name".to_owned(),
+                    _ => format!("argument {number}, {}", quoted(argument)),
+                };
+                return wrong(what, HAS_NUL);
+            }
+        }
+        for variable in &self.envp {
+            let reason = match variable.iter().position(|byte| *byte == b'=') {
+                _ if variable.contains(&0) => HAS_NUL,
+                None => "has no value: write NAME=VALUE",
+                Some(0) => "has no name: write NAME=VALUE",
+                Some(_) => continue,
+            };
+            return wrong(format!("the variable {}", quoted(variable)), reason);
+        }
+        if self.timeout.is_some_and(|timeout| timeout.is_zero()) {
+            return wrong("the timeout".to_owned(), "is no time at all: leave it out for no limit");
+        }
+        if self.output_limit.0 == 0 {
+            let reason = "is 0 bytes: send what nobody wants to Stdio::null()";
+            return wrong("the output limit".to_owned(), reason);
+        }
+        Ok(())
     }
+}
+
+/// Why C strings cannot be anything.
+const HAS_NUL: &str = "has a NUL byte in it, where it would end for the program";
+
+/// Bytes in a message: nothing in them steers a terminal.
+pub(crate) fn quoted(bytes: &[u8]) -> String {
+    format!("'{}'", crate::image::printable(bytes))
 }
 
 /// A time span as humantime writes it, or a number of seconds: of options and
@@ -149,142 +159,30 @@ pub fn parse_time(text: &str) -> Result<Duration, String> {
     if time.is_zero() { Err("no time at all".to_owned()) } else { Ok(time) }
 }
 
-/// Builds a [`Sandbox`] step by step.
-#[derive(Debug, Default)]
-pub struct Builder {
-    config: Config,
-    args: Vec<Vec<u8>>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Builder {
-    /// Runs the program at `path`; its first argument is the same.
-    pub fn program(mut self, path: impl AsRef<Path>) -> Self {
-        self.config.program = Some(Program::Path(path.as_ref().to_owned()));
-        self
+    fn message(change: impl FnOnce(&mut Config)) -> String {
+        let mut config = Config { argv: vec![b"prog".to_vec()], ..Config::default() };
+        config.check().expect("the default can be");
+        change(&mut config);
+        config.check().expect_err("this cannot be").to_string()
     }
 
-    /// Runs the program in `bytes`; its first argument is `name`.
-    pub fn program_bytes(mut self, name: impl Into<String>, bytes: impl Into<Arc<[u8]>>) -> Self {
-        self.config.program = Some(Program::Bytes { name: name.into(), bytes: bytes.into() });
-        self
-    }
-
-    /// Adds arguments, after the program's name.
-    pub fn args(mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
-        self.args.extend(args.into_iter().map(|arg| arg.as_ref().as_bytes().to_vec()));
-        self
-    }
-
-    /// Sets a variable of the environment, which is empty otherwise.
-    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
-        let mut variable = OsString::from(name.as_ref());
-        variable.push("=");
-        let prefix = variable.as_bytes().to_vec();
-        variable.push(value.as_ref());
-        self.config.envp.retain(|other| !other.starts_with(&prefix));
-        self.config.envp.push(variable.into_vec());
-        self
-    }
-
-    /// RAM.
-    pub fn memory(mut self, memory: ByteSize) -> Self {
-        self.config.memory = memory;
-        self
-    }
-
-    /// Ends the program after this much wall-clock time.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.config.timeout = Some(timeout);
-        self
-    }
-
-    /// What the program may ask for.
-    pub fn policy(mut self, policy: Policy) -> Self {
-        self.config.policy = policy;
-        self
-    }
-
-    /// Standard input.
-    pub fn stdin(mut self, stdio: Stdio) -> Self {
-        self.config.stdio[0] = stdio;
-        self
-    }
-
-    /// Standard output.
-    pub fn stdout(mut self, stdio: Stdio) -> Self {
-        self.config.stdio[1] = stdio;
-        self
-    }
-
-    /// Standard error.
-    pub fn stderr(mut self, stdio: Stdio) -> Self {
-        self.config.stdio[2] = stdio;
-        self
-    }
-
-    /// Counts also what costs time to count: KVM's own statistics, and how
-    /// much RAM was touched.
-    pub fn detailed_stats(mut self, on: bool) -> Self {
-        self.config.detailed_stats = on;
-        self
-    }
-
-    /// Executes one instruction at a time, and counts them: thousands of times
-    /// slower. The guest's time-stamp counter counts them too and nothing else,
-    /// so its clocks hardly advance; figures are the same every time. A program
-    /// cannot step through itself by RFLAGS.TF then.
-    pub fn count_instructions(mut self, on: bool) -> Self {
-        self.config.count_instructions = on;
-        self
-    }
-
-    /// What the program's clocks follow; [`ClockSource::Auto`] by default.
-    pub fn clock_source(mut self, source: ClockSource) -> Self {
-        self.config.clock_source = source;
-        self
-    }
-
-    /// Keeps the vCPU on one of the host's CPUs.
-    pub fn cpu(mut self, number: usize) -> Self {
-        self.config.cpu = Some(number);
-        self
-    }
-
-    /// Another guest kernel than the embedded one.
-    pub fn kernel(mut self, image: impl Into<Vec<u8>>) -> Self {
-        self.config.kernel = Cow::Owned(image.into());
-        self
-    }
-
-    /// Stamps the first `calls` calls by SYSCALL from 64-bit code, step by step:
-    /// [`crate::Outcome::stamps`]. At most [`trapgate_abi::stamps::MAX_RECORDS`];
-    /// not together with [`Builder::mitigations`], which the stamped door lacks.
-    pub fn stamps(mut self, calls: u64) -> Self {
-        self.config.stamps = calls;
-        self
-    }
-
-    /// The steps on the kernel's way in and out that protect it from the
-    /// program's speculation: none by default. The guest has no other tenant
-    /// whose secrets the program could find, and the host's protection is KVM's
-    /// (docs/mitigations.md).
-    pub fn mitigations(mut self, steps: Mitigations) -> Self {
-        self.config.mitigations = steps;
-        self
-    }
-
-    /// Makes the VM and loads the program.
-    ///
-    /// # Errors
-    /// [`Error`], for whatever keeps the program from running.
-    pub fn build(self) -> Result<Sandbox, Error> {
-        let Builder { mut config, args } = self;
-        let name = match &config.program {
-            Some(Program::Path(path)) => path.as_os_str().as_bytes().to_vec(),
-            Some(Program::Bytes { name, .. }) => name.clone().into_bytes(),
-            None => return Err(Error::NoProgram),
-        };
-        config.argv = std::iter::once(name).chain(args).collect();
-        Sandbox::new(config)
+    #[test]
+    fn what_cannot_be_is_named() {
+        let error = message(|config| config.argv.push(b"a\0b".to_vec()));
+        assert!(error.starts_with("argument 1, 'a") && error.contains("NUL"), "{error}");
+        let error = message(|config| config.argv[0].push(0));
+        assert!(error.starts_with("the program's name has a NUL"), "{error}");
+        for (variable, part) in [("A=\0", "NUL"), ("A", "no value"), ("=B", "no name")] {
+            let error = message(|config| config.envp.push(variable.into()));
+            assert!(error.starts_with("the variable '") && error.contains(part), "{error}");
+        }
+        let error = message(|config| config.timeout = Some(Duration::ZERO));
+        assert!(error.starts_with("the timeout is no time"), "{error}");
+        let error = message(|config| config.output_limit = ByteSize(0));
+        assert!(error.starts_with("the output limit is 0"), "{error}");
     }
 }

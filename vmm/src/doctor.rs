@@ -240,7 +240,7 @@ fn try_door(door: Door, maker: Maker, steps: Mitigations) -> Delivery {
                 Delivery::Absent { why: format!("{maker} has no such door: {signal}") }
             }
             End::Killed(crash) => failed(crash.to_string().lines().next().unwrap_or("").to_owned()),
-            End::TimedOut | End::Stopped => failed("it hangs".to_owned()),
+            End::TimedOut | End::Stopped | End::TooMuchOutput => failed("it hangs".to_owned()),
         },
     }
 }

@@ -27,6 +27,7 @@ pub mod status {
 
 /// Why a sandbox could not be made, or could not go on.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum Error {
     /// No program was named.
     #[error("no program: name the program to run")]
@@ -131,6 +132,17 @@ pub enum Error {
     /// Stamps were asked for, and mitigation steps.
     #[error("the steps of a call are stamped at the plain door: no mitigation step can be on")]
     StampedHardened,
+    /// An argument, a variable of the environment or a limit that cannot be.
+    #[error("{what} {reason}")]
+    Input {
+        /// What was given.
+        what: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The VM failed before, and somebody has been told why.
+    #[error("the VM failed before, which was reported then")]
+    Reported,
     /// KVM left the guest for a reason that the VMM does not handle.
     #[error("the VM stopped: {reason}\n{state}")]
     Stopped {

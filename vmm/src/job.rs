@@ -35,8 +35,8 @@ use crate::memory::{GuestRam, LEAST};
 use crate::policy::Policy;
 use crate::report::KernelReport;
 use crate::run::{self, GuestEnd, Manner};
-use crate::running::Running;
 use crate::sandbox::features;
+use crate::vcpu_thread::VcpuThread;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -141,15 +141,15 @@ pub(crate) fn attempt(
     let (prepared, request) =
         boot::prepare_job(&ram, &options.kernel, request, features(&vm), log_level)?;
     vm.set_initial_state(&prepared)?;
-    // It needs no time, and gets none.
+    // It needs neither time nor files, and gets none.
     prepared
-        .finish(&ram, ClockInfo::default())
+        .finish(&ram, ClockInfo::default(), Default::default())
         .map_err(|error| Error::Kernel(error.to_string()))?;
 
     let stop = Arc::<AtomicBool>::default();
     let image = options.kernel.clone();
     let (in_vm, stop_in_vm, cpu) = (ram.clone(), stop.clone(), options.cpu);
-    let running = Running::spawn(stop, Some(options.timeout), move || {
+    let thread = VcpuThread::spawn(stop, Some(options.timeout), move || {
         if let Some(cpu) = cpu {
             affinity::stay_on(cpu)?;
         }
@@ -179,7 +179,7 @@ pub(crate) fn attempt(
             }
         }
     })?;
-    match running.join().0 {
+    match thread.join().0 {
         Ok(Some(served)) => Results::read(&request, served, &ram).map(Attempt::Done),
         Ok(None) => Ok(Attempt::NotDone(format!("it hung for {:?}", options.timeout))),
         Err(error) => not_done(error).map(Attempt::NotDone),

@@ -1,52 +1,128 @@
-//! trapgate: run unmodified Linux programs in ring 3 of a tiny kernel of their
-//! own, on KVM.
+//! Run unmodified Linux programs in ring 3 of a tiny kernel of their own, on
+//! KVM.
 //!
 //! ```no_run
-//! use trapgate::{End, Sandbox};
+//! use trapgate::Sandbox;
 //!
 //! let sandbox = Sandbox::builder().program("/bin/busybox").args(["echo", "hello"]).build()?;
-//! let outcome = sandbox.run()?;
-//! assert_eq!(outcome.end, End::Exited(0));
+//! let output = sandbox.output()?;
+//! assert!(output.end.success());
+//! assert_eq!(output.stdout, b"hello\n");
 //! # Ok::<(), trapgate::Error>(())
 //! ```
 //!
-//! The way of a run: [`config`] says what; [`image`] reads the program;
-//! `boot` puts kernel, program and page tables into [`memory`]; [`kvm`] makes
-//! the VM; `run` enters it and decodes its exits ([`exit`]); a request of the
-//! kernel passes [`policy`] before `host` carries it out.
+//! # A short tour
+//!
+//! It is all as with [`std::process::Command`], as far as that goes.
+//!
+//! - [`Sandbox::builder`] describes a run: a static Linux executable as a file or
+//!   as bytes, its arguments and environment (empty, unless it is filled), limits
+//!   of memory and time, and what it is granted ([`Policy`]).
+//!   [`Builder::build`] makes the VM and loads the program.
+//! - Then [`Sandbox::run`] waits for its end, [`Sandbox::output`] keeps what it
+//!   writes, up to a limit, and [`Sandbox::start`] comes back at once with a
+//!   [`Running`]: pipes to it, [`Running::try_wait`], [`Running::wait_timeout`],
+//!   a [`KillHandle`] for other threads.
+//! - [`Stdio`] says what its standard files are; [`Builder::stdin_bytes`] gives
+//!   it input that is there already.
+//! - An [`Outcome`] has how it ended ([`End`]) and what it cost ([`Stats`]). A
+//!   program that fails is an outcome; whatever keeps it from running is an
+//!   [`Error`], in one line for a person.
+//! - [`doctor::examine`] says whether this host can run sandboxes at all, and
+//!   [`bench`] measures.
+//!
+//! A program cannot be run where this process cannot open /dev/kvm. One process
+//! can hold many sandboxes, from any thread; stopping them uses the process's
+//! signal `SIGRTMIN+1`.
+//!
+//! The VMM does not confine its own process yet, so do not rely on it against
+//! hostile code.
+//!
+//! # The way of a run
+//!
+//! For who reads on in the source: `config` says what; `image` reads the program;
+//! `boot` puts kernel, program and page tables into `memory`; `kvm` makes the VM;
+//! `run` enters it and decodes its exits (`exit`); a request of the kernel passes
+//! `policy` before `host` carries it out. Modules that are public but not listed
+//! here are for trapgate's own program and tests, and may change at any time.
 
-pub mod affinity;
+// For users.
 pub mod bench;
-pub mod boot;
-pub mod config;
 pub mod doctor;
-pub mod doors;
 pub mod error;
-pub mod exit;
-mod host;
-pub mod image;
-pub mod job;
-pub mod kernel;
-pub mod kvm;
-mod log_ring;
-pub mod memory;
 pub mod mitigation;
-pub mod policy;
 pub mod recipe;
 pub mod report;
-mod run;
-pub mod running;
-pub mod sandbox;
-pub mod size;
-pub mod stack;
 pub mod stats;
-mod step;
+
+// For the program `trapgate` and for the tests, which are other crates.
+#[doc(hidden)]
+pub mod affinity;
+#[doc(hidden)]
+pub mod boot;
+#[doc(hidden)]
+pub mod config;
+#[doc(hidden)]
+pub mod doors;
+#[doc(hidden)]
+pub mod exit;
+#[doc(hidden)]
+pub mod image;
+#[doc(hidden)]
+pub mod job;
+#[doc(hidden)]
+pub mod kernel;
+#[doc(hidden)]
+pub mod kvm;
+#[doc(hidden)]
+pub mod memory;
+#[doc(hidden)]
+pub mod policy;
+#[doc(hidden)]
+pub mod sandbox;
+#[doc(hidden)]
+pub mod size;
+#[doc(hidden)]
+pub mod stack;
+#[doc(hidden)]
 pub mod vdso;
 
-pub use config::{Builder, ClockSource, Config, Program, Stdio};
+mod builder;
+mod capture;
+mod host;
+mod log_ring;
+mod outcome;
+mod run;
+mod running;
+mod stdio;
+mod step;
+mod vcpu_thread;
+
+#[doc(inline)]
+pub use builder::Builder;
+#[doc(inline)]
+pub use config::{ClockSource, Config, Program};
+#[doc(inline)]
 pub use error::Error;
+#[doc(inline)]
+pub use kvm::Kind;
+#[doc(inline)]
 pub use mitigation::Mitigations;
+#[doc(inline)]
+pub use outcome::{End, Outcome, Output};
+#[doc(inline)]
 pub use policy::{Grant, Policy};
-pub use running::{KillHandle, Running};
-pub use sandbox::{End, Outcome, Sandbox};
+#[doc(inline)]
+pub use report::Crash;
+#[doc(inline)]
+pub use running::Running;
+#[doc(inline)]
+pub use sandbox::Sandbox;
+#[doc(inline)]
 pub use size::ByteSize;
+#[doc(inline)]
+pub use stats::Stats;
+#[doc(inline)]
+pub use stdio::Stdio;
+#[doc(inline)]
+pub use vcpu_thread::KillHandle;

@@ -9,6 +9,7 @@ use trapgate_abi::hypercall::Request;
 /// Something that a sandbox can be granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Grant {
     /// Read standard input.
     Stdin,

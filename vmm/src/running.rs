@@ -1,180 +1,213 @@
-//! A program that runs on a thread of its own: waiting for it, and ending it.
+//! A program that runs: [`Running`], modelled on [`std::process::Child`].
 //!
-//! A vCPU's thread looks at `stop` whenever it leaves the guest, and between two
-//! services of the host. A signal makes it leave, or ends the system call that
-//! it blocks in (`kvm::kick`).
+//! The vCPU has a thread of its own (`vcpu_thread`); what is here belongs to the
+//! one that started it: the pipes to the program, and its outcome.
 
+use crate::capture::{self, Kept};
 use crate::error::Error;
-use crate::kvm::kick;
-use crate::sandbox::{End, Outcome};
-use std::fs;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
-
-/// What the thread that waits for a sandbox is told.
-enum Event {
-    /// The vCPU's thread is done.
-    Ended,
-    /// Somebody wants it to end.
-    Kill,
-}
-
-/// Stops a running sandbox from any thread.
-#[derive(Clone, Debug)]
-pub struct KillHandle {
-    stop: Arc<AtomicBool>,
-    events: mpsc::Sender<Event>,
-}
-
-impl KillHandle {
-    /// Stops it: at once, also while it waits for a service of the host.
-    /// [`Running::wait`], or dropping the [`Running`], sees to its end.
-    pub fn kill(&self) {
-        self.stop.store(true, Ordering::Release);
-        // Nobody listens to one that has ended.
-        let _ = self.events.send(Event::Kill);
-    }
-}
-
-/// Tells the waiting thread, whatever way the vCPU's thread ends.
-struct TellEnd(mpsc::Sender<Event>);
-
-impl Drop for TellEnd {
-    fn drop(&mut self) {
-        let _ = self.0.send(Event::Ended);
-    }
-}
+use crate::outcome::{End, Outcome, Output};
+use crate::vcpu_thread::{KillHandle, VcpuThread};
+use std::io::{PipeReader, PipeWriter};
+use std::time::Duration;
 
 /// A program that runs. Dropped without a wait, it is stopped.
-pub struct Running<T: Send + 'static = Outcome> {
-    /// Until it is joined.
-    thread: Option<JoinHandle<Result<T, Error>>>,
-    /// The thread's number, gettid(2); 0 until it runs.
-    id: Arc<AtomicI32>,
-    events: mpsc::Receiver<Event>,
+///
+/// A timeout and a kill act whether or not somebody waits.
+///
+/// ```no_run
+/// use std::io::{BufRead, BufReader, Write};
+/// use trapgate::{Sandbox, Stdio};
+///
+/// let sandbox = Sandbox::builder()
+///     .program("/bin/busybox")
+///     .args(["sed", "-u", "s/ping/pong/"])
+///     .stdin(Stdio::piped())
+///     .stdout(Stdio::piped())
+///     .build()?;
+/// let mut running = sandbox.start()?;
+/// let mut input = running.stdin.take().expect("it was asked for");
+/// let mut lines = BufReader::new(running.stdout.take().expect("it was asked for")).lines();
+/// writeln!(input, "ping")?;
+/// assert_eq!(lines.next().expect("a line")?, "pong");
+/// drop(input);
+/// assert!(running.wait()?.end.success());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Running {
+    /// To write what the program reads, if its input is [`crate::Stdio::piped`].
+    /// Dropped, it is the input's end.
+    pub stdin: Option<PipeWriter>,
+    /// To read what the program writes, if its output is
+    /// [`crate::Stdio::piped`]. While nobody reads, a pipe takes 64 KiB; then the
+    /// program waits.
+    pub stdout: Option<PipeReader>,
+    /// The same of its standard error.
+    pub stderr: Option<PipeReader>,
+    progress: Progress,
     kill: KillHandle,
-    deadline: Option<Instant>,
+    /// Bytes of each file that are kept.
+    output_limit: u64,
 }
 
-/// How often a thread that shall stop is kicked: a kick that comes just before
-/// a blocking call is lost.
-const KICK_INTERVAL: Duration = Duration::from_millis(1);
+/// How far it got.
+enum Progress {
+    /// It runs, or nobody has asked since.
+    Runs(VcpuThread<Outcome>),
+    /// It ended, and somebody has been told.
+    Ended(Box<Outcome>),
+    /// The VM failed, and somebody has been told.
+    Failed,
+}
 
 impl Running {
-    /// Waits for its end.
-    ///
-    /// # Errors
-    /// [`Error`], if the VM fails.
-    pub fn wait(self) -> Result<Outcome, Error> {
-        let (result, timed_out) = self.join();
-        result.map(|mut outcome| {
-            if timed_out && outcome.end == End::Stopped {
-                outcome.end = End::TimedOut;
-            }
-            outcome
-        })
+    pub(crate) fn new(
+        thread: VcpuThread<Outcome>,
+        (stdin, stdout, stderr): (Option<PipeWriter>, Option<PipeReader>, Option<PipeReader>),
+        output_limit: u64,
+    ) -> Running {
+        let kill = thread.kill_handle();
+        Running { stdin, stdout, stderr, progress: Progress::Runs(thread), kill, output_limit }
     }
 
-    /// The same, but no longer than `limit` from now on.
-    ///
-    /// # Errors
-    /// As [`Running::wait`].
-    pub(crate) fn wait_at_most(mut self, limit: Duration) -> Result<Outcome, Error> {
-        self.deadline = Instant::now().checked_add(limit);
-        self.wait()
-    }
-}
-
-impl<T: Send + 'static> Running<T> {
-    /// Does `run`, which enters a vCPU until `stop` is set, on a thread of its
-    /// own.
-    ///
-    /// # Errors
-    /// If there can be no thread.
-    pub(crate) fn spawn(
-        stop: Arc<AtomicBool>,
-        timeout: Option<Duration>,
-        run: impl FnOnce() -> Result<T, Error> + Send + 'static,
-    ) -> Result<Running<T>, Error> {
-        // Before there is a thread that could be kicked.
-        kick::install()?;
-        let (sender, events) = mpsc::channel();
-        let tell_end = TellEnd(sender.clone());
-        let id = Arc::<AtomicI32>::default();
-        let tell_id = id.clone();
-        let thread = thread::Builder::new()
-            .name("vcpu0".to_owned())
-            .spawn(move || {
-                let _tell_end = tell_end;
-                tell_id.store(kick::this_thread(), Ordering::Release);
-                run()
-            })
-            .map_err(Error::host("creating the vCPU's thread"))?;
-        // A time beyond the clock's end is no limit.
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let kill = KillHandle { stop, events: sender };
-        Ok(Running { thread: Some(thread), id, events, kill, deadline })
+    /// Has its timeout act although nobody waits.
+    pub(crate) fn watch(&mut self) -> Result<(), Error> {
+        match &mut self.progress {
+            Progress::Runs(thread) => thread.watch(),
+            Progress::Ended(_) | Progress::Failed => Ok(()),
+        }
     }
 
-    /// A handle to stop it with.
+    /// Stops it: [`KillHandle::kill`].
+    pub fn kill(&self) {
+        self.kill.kill();
+    }
+
+    /// A handle to stop it with, from any thread.
+    ///
+    /// ```no_run
+    /// use std::thread;
+    /// use std::time::Duration;
+    /// use trapgate::{End, Sandbox};
+    ///
+    /// let running = Sandbox::builder().program("./prog").build()?.start()?;
+    /// let handle = running.kill_handle();
+    /// thread::spawn(move || {
+    ///     thread::sleep(Duration::from_secs(1));
+    ///     handle.kill();
+    /// });
+    /// assert_eq!(running.wait()?.end, End::Stopped);
+    /// # Ok::<(), trapgate::Error>(())
+    /// ```
     pub fn kill_handle(&self) -> KillHandle {
         self.kill.clone()
     }
 
-    /// Whether its thread sleeps: in a system call that the program waits for.
-    /// In the guest, a thread runs.
-    pub(crate) fn sleeps(&self) -> bool {
-        let id = self.id.load(Ordering::Acquire);
-        let stat = fs::read_to_string(format!("/proc/self/task/{id}/stat")).unwrap_or_default();
-        // proc_pid_stat(5): number, name in parentheses, state.
-        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S'))
+    /// What came of it, if it has ended.
+    ///
+    /// # Errors
+    /// [`Error`], if the VM failed; [`Error::Reported`] from then on.
+    pub fn try_wait(&mut self) -> Result<Option<Outcome>, Error> {
+        self.wait_timeout(Duration::ZERO)
     }
 
-    /// Waits for its end; true if its time was up.
-    pub(crate) fn join(mut self) -> (Result<T, Error>, bool) {
-        let timed_out = self.wait_for_end();
-        let Some(thread) = self.thread.take() else { unreachable!("joined here and nowhere else") };
-        (thread.join().unwrap_or(Err(Error::Defect)), timed_out)
-    }
-
-    /// Waits until the vCPU's thread is done, and makes it end when it shall.
-    /// True if its time was up.
-    fn wait_for_end(&mut self) -> bool {
-        let mut timed_out = false;
-        loop {
-            let stopping = self.kill.stop.load(Ordering::Acquire);
-            let left = self.deadline.map(|end| end.saturating_duration_since(Instant::now()));
-            let event = match (stopping, left) {
-                (true, _) => self.events.recv_timeout(KICK_INTERVAL),
-                (false, Some(left)) => self.events.recv_timeout(left),
-                (false, None) => self.events.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
-            match event {
-                Ok(Event::Kill) => {}
-                Ok(Event::Ended) | Err(RecvTimeoutError::Disconnected) => return timed_out,
-                Err(RecvTimeoutError::Timeout) if !stopping => {
-                    timed_out = true;
-                    self.kill.stop.store(true, Ordering::Release);
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-            if let Some(thread) = &self.thread {
-                kick::kick(thread);
-            }
+    /// What came of it, if it ends within this time from now on. Otherwise it
+    /// goes on.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use trapgate::Sandbox;
+    ///
+    /// let mut running = Sandbox::builder().program("./prog").build()?.start()?;
+    /// let outcome = loop {
+    ///     match running.wait_timeout(Duration::from_secs(1))? {
+    ///         Some(outcome) => break outcome,
+    ///         None => println!("still running"),
+    ///     }
+    /// };
+    /// println!("{}", outcome.end);
+    /// # Ok::<(), trapgate::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Running::try_wait`].
+    pub fn wait_timeout(&mut self, limit: Duration) -> Result<Option<Outcome>, Error> {
+        if matches!(&self.progress, Progress::Runs(thread) if !thread.wait_at_most(limit)) {
+            return Ok(None);
         }
+        let outcome = self.end()?;
+        self.progress = Progress::Ended(Box::new(outcome.clone()));
+        Ok(Some(outcome))
     }
-}
 
-impl<T: Send + 'static> Drop for Running<T> {
-    fn drop(&mut self) {
-        if self.thread.is_some() {
-            self.kill.kill();
-            self.wait_for_end();
-            // What it came to, nobody wants to know.
-            let _ = self.thread.take().map(JoinHandle::join);
+    /// Waits for its end. Its input ends first, and what it writes into pipes
+    /// that nobody has taken is read and forgotten, so that it does not wait for
+    /// a reader.
+    ///
+    /// # Errors
+    /// As [`Running::try_wait`].
+    pub fn wait(mut self) -> Result<Outcome, Error> {
+        self.read_to_end(None).map(|(outcome, _)| outcome)
+    }
+
+    /// Waits for its end, and keeps what it writes into pipes that nobody has
+    /// taken: of each file as much as [`crate::Builder::output_limit`] says. Its
+    /// input ends first.
+    ///
+    /// ```no_run
+    /// use trapgate::{Sandbox, Stdio};
+    ///
+    /// let builder = Sandbox::builder().program("./prog").stdout(Stdio::piped());
+    /// let output = builder.build()?.start()?.wait_with_output()?;
+    /// println!("{} bytes; {}", output.stdout.len(), output.end);
+    /// # Ok::<(), trapgate::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Running::try_wait`].
+    pub fn wait_with_output(mut self) -> Result<Output, Error> {
+        let (outcome, [stdout, stderr]) = self.read_to_end(Some(self.output_limit))?;
+        let end = if stdout.is_cut || stderr.is_cut { End::TooMuchOutput } else { outcome.end };
+        Ok(Output { end, stdout: stdout.bytes, stderr: stderr.bytes, stats: outcome.stats })
+    }
+
+    /// Waits for its end while its pipes are read.
+    fn read_to_end(&mut self, limit: Option<u64>) -> Result<(Outcome, [Kept; 2]), Error> {
+        self.stdin = None;
+        let pipes = [self.stdout.take(), self.stderr.take()];
+        let kill = self.kill.clone();
+        capture::meanwhile(pipes, limit, &kill, || self.end())
+    }
+
+    /// Waits for its end, but ends it itself after `limit` from now on.
+    ///
+    /// # Errors
+    /// As [`Running::try_wait`].
+    pub(crate) fn wait_at_most(self, limit: Duration) -> Result<Outcome, Error> {
+        if let Progress::Runs(thread) = &self.progress
+            && !thread.wait_at_most(limit)
+        {
+            thread.time_out();
+        }
+        self.wait()
+    }
+
+    /// Whether it waits in a system call: [`VcpuThread::sleeps`].
+    pub(crate) fn sleeps(&self) -> bool {
+        matches!(&self.progress, Progress::Runs(thread) if thread.sleeps())
+    }
+
+    /// Waits for its end; the next one is told that it has been reported.
+    fn end(&mut self) -> Result<Outcome, Error> {
+        match std::mem::replace(&mut self.progress, Progress::Failed) {
+            Progress::Runs(thread) => {
+                let (result, timed_out) = thread.join();
+                result.map(|outcome| match outcome.end {
+                    End::Stopped if timed_out => Outcome { end: End::TimedOut, ..outcome },
+                    _ => outcome,
+                })
+            }
+            Progress::Ended(outcome) => Ok(*outcome),
+            Progress::Failed => Err(Error::Reported),
         }
     }
 }

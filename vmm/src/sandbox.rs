@@ -1,9 +1,12 @@
 //! A sandbox from start to end: the library's front door.
 
+pub use crate::outcome::{End, Outcome, Output};
+
 use crate::ByteSize;
 use crate::affinity;
 use crate::boot::{self, Prepared, Start};
-use crate::config::{Builder, ClockSource, Config, Program};
+use crate::builder::Builder;
+use crate::config::{ClockSource, Config, Program};
 use crate::error::Error;
 use crate::host::Services;
 use crate::image::printable;
@@ -11,13 +14,16 @@ use crate::image::symbols::Symbols;
 use crate::kvm::{Kind, Maker, Vm, stats_fd::VcpuStats, vm};
 use crate::memory::{GuestRam, LEAST};
 use crate::mitigation::GuestCpu;
-use crate::policy::Grant;
+use crate::policy::{Grant, Policy};
 use crate::report::{Crash, KernelReport};
 use crate::run::{self, GuestEnd, Manner};
 use crate::running::Running;
 use crate::stats::{DoorCalls, Phases, Stats};
+use crate::stdio::{Opened, Wanted};
 use crate::step::Stepper;
+use crate::vcpu_thread::VcpuThread;
 use crate::vdso::FastDoor;
+use rustix::rand::{GetRandomFlags, getrandom};
 use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io;
@@ -31,41 +37,16 @@ use trapgate_abi::boot_info::{ClockInfo, RANDOM_STOCK, feature};
 use trapgate_abi::counters::Counters;
 use trapgate_abi::hypercall::{self, Request};
 use trapgate_abi::layout::{PAGE_SIZE, PERCPU_PHYS, percpu};
-use trapgate_abi::stamps::Record;
 use trapgate_abi::x86::{cr4, vector};
-
-/// How a program ended.
-#[derive(Debug, PartialEq, Eq)]
-pub enum End {
-    /// It exited with this status.
-    Exited(u8),
-    /// A signal killed it.
-    Killed(Box<Crash>),
-    /// Its time was up.
-    TimedOut,
-    /// It was stopped through its [`crate::KillHandle`].
-    Stopped,
-}
-
-/// A finished run.
-#[derive(Debug)]
-pub struct Outcome {
-    /// How it ended.
-    pub end: End,
-    /// What it cost.
-    pub stats: Stats,
-    /// The steps of its calls, if they were stamped ([`Builder::stamps`]): the
-    /// guest's claim.
-    pub stamps: Vec<Record>,
-}
 
 /// A VM with a program in it that has not run yet.
 pub struct Sandbox {
     vm: Vm,
     ram: Arc<GuestRam>,
     prepared: Prepared,
-    services: Services,
-    stop: Arc<AtomicBool>,
+    policy: Policy,
+    stdio: Wanted,
+    output_limit: ByteSize,
     program: Program,
     kernel: Cow<'static, [u8]>,
     detailed: bool,
@@ -75,7 +56,6 @@ pub struct Sandbox {
     clock_source: ClockSource,
     cpu: Option<usize>,
     timeout: Option<Duration>,
-    clock_granted: bool,
     phases: Phases,
 }
 
@@ -91,6 +71,7 @@ impl Sandbox {
     /// [`Error`], for whatever keeps the program from running.
     pub fn new(mut config: Config) -> Result<Sandbox, Error> {
         let program = config.program.take().ok_or(Error::NoProgram)?;
+        config.check()?;
         let (name, bytes) = read_program(&program)?;
         let start = Instant::now();
         // The file first: a mistake in it is the user's most likely one.
@@ -110,11 +91,7 @@ impl Sandbox {
         let create_us = start.elapsed().as_micros() as u64;
 
         let start = Instant::now();
-        let stop = Arc::<AtomicBool>::default();
-        let files = config.open_stdio()?;
-        let clock_granted = config.policy.allows(Grant::Clock);
         let random_granted = config.policy.allows(Grant::Random);
-        let services = Services::new(ram.clone(), config.policy, files, stop.clone());
         let random = random_words()?;
         let [first, second, stock @ ..] = random;
         let start_info = Start {
@@ -131,7 +108,6 @@ impl Sandbox {
             features: features(&vm),
             fast_door: FastDoor::of(vm.kind, features(&vm)),
             log_level: log::max_level() as u64,
-            files: services.describe_files(),
             stamps: config.stamps,
             hardening,
         };
@@ -141,8 +117,9 @@ impl Sandbox {
             vm,
             ram,
             prepared,
-            services,
-            stop,
+            policy: config.policy,
+            stdio: Wanted(config.stdio),
+            output_limit: config.output_limit,
             program,
             kernel: config.kernel,
             detailed: config.detailed_stats,
@@ -151,7 +128,6 @@ impl Sandbox {
             clock_source: config.clock_source,
             cpu: config.cpu,
             timeout: config.timeout,
-            clock_granted,
             phases: Phases { create_us, ..Phases::default() },
         };
         sandbox.vm.set_initial_state(&sandbox.prepared)?;
@@ -159,22 +135,44 @@ impl Sandbox {
         Ok(sandbox)
     }
 
-    /// Runs the program to its end.
+    /// Runs the program to its end. What it writes into [`crate::Stdio::piped`]
+    /// files is lost.
     ///
     /// # Errors
     /// [`Error`], if the VM fails. A program that fails is an [`Outcome`].
     pub fn run(self) -> Result<Outcome, Error> {
-        self.start()?.wait()
+        self.begin()?.wait()
+    }
+
+    /// Runs the program to its end, and keeps what it writes. Where nothing else
+    /// was said, it gets no input, and standard output and error are captured,
+    /// each up to [`Builder::output_limit`].
+    ///
+    /// # Errors
+    /// As [`Sandbox::run`].
+    pub fn output(mut self) -> Result<Output, Error> {
+        self.stdio = self.stdio.captured();
+        self.begin()?.wait_with_output()
     }
 
     /// Starts the program on a thread of its own.
     ///
     /// # Errors
-    /// If there can be no thread.
+    /// If there can be no thread, or its standard files cannot be had.
     pub fn start(self) -> Result<Running, Error> {
-        let stop = self.stop.clone();
-        let timeout = self.timeout;
-        Running::spawn(stop, timeout, move || self.run_here())
+        let mut running = self.begin()?;
+        running.watch()?;
+        Ok(running)
+    }
+
+    /// The same, for one who waits at once, and so sees to its timeout.
+    fn begin(mut self) -> Result<Running, Error> {
+        let Opened { files, stdin, stdout, stderr } = std::mem::take(&mut self.stdio).open()?;
+        let (timeout, limit) = (self.timeout, self.output_limit.0);
+        let stop = Arc::<AtomicBool>::default();
+        let seen = stop.clone();
+        let thread = VcpuThread::spawn(stop, timeout, move || self.run_here(files, &seen))?;
+        Ok(Running::new(thread, (stdin, stdout, stderr), limit))
     }
 
     /// KVM's counters of its vCPU, which can be read while it runs; only of a
@@ -183,14 +181,13 @@ impl Sandbox {
         self.kvm_stats.clone()
     }
 
-    /// Runs the program on this thread.
-    fn run_here(self) -> Result<Outcome, Error> {
+    /// Runs the program on this thread, until it ends or `stop` is set.
+    fn run_here(self, files: [Option<File>; 3], stop: &Arc<AtomicBool>) -> Result<Outcome, Error> {
         let Sandbox {
             mut vm,
             ram,
             prepared,
-            mut services,
-            stop,
+            policy,
             program,
             kernel,
             detailed,
@@ -207,8 +204,10 @@ impl Sandbox {
         let load_bias = prepared.load_bias;
         let stamps = prepared.stamps;
         let (mut clock, is_clock) = vm.clock()?;
+        let clock_granted = policy.allows(Grant::Clock);
+        let mut services = Services::new(ram.clone(), policy, files, stop.clone());
         services.begin(clock.monotonic_ns);
-        if !self.clock_granted {
+        if !clock_granted {
             clock = ClockInfo { realtime_ns: 0, monotonic_ns: 0, ..clock };
         }
         let note = prepared.kernel.note;
@@ -223,11 +222,12 @@ impl Sandbox {
             }
             clock.multiplier = 0;
         }
-        prepared.finish(&ram, clock).map_err(|error| Error::Kernel(error.to_string()))?;
+        let files = services.describe_files();
+        prepared.finish(&ram, clock, files).map_err(|error| Error::Kernel(error.to_string()))?;
         let start = Instant::now();
         phases.run_began = Some(start);
         let mut manner = Manner { exits: 0, stepper, pass: &mut |_| false };
-        let end = run::run(&mut vm, &ram, &mut services, &stop, &kernel, &mut manner)?;
+        let end = run::run(&mut vm, &ram, &mut services, stop, &kernel, &mut manner)?;
         phases.run_us = start.elapsed().as_micros() as u64;
         let end = match end {
             GuestEnd::Stopped => End::Stopped,
@@ -300,17 +300,13 @@ fn check_memory(memory: ByteSize, name: &str) -> Result<u64, Error> {
 }
 
 /// Random words: two for `AT_RANDOM`, the others for the stock.
-#[allow(unsafe_code, reason = "getrandom(2) takes a pointer")]
 fn random_words() -> Result<[u64; 2 + RANDOM_STOCK], Error> {
-    let mut words = [0u64; 2 + RANDOM_STOCK];
-    let length = size_of_val(&words);
-    // SAFETY: a valid buffer of that length.
-    let got = unsafe { libc::getrandom(words.as_mut_ptr().cast(), length, 0) };
-    if got == length as isize {
-        Ok(words)
-    } else {
-        Err(Error::host("getrandom")(io::Error::last_os_error()))
-    }
+    let mut bytes = [0; 8 * (2 + RANDOM_STOCK)];
+    // So few bytes come at once (getrandom(2)).
+    getrandom(&mut bytes, GetRandomFlags::empty())
+        .map_err(|errno| Error::host("getrandom")(errno.into()))?;
+    let (words, _) = bytes.as_chunks::<8>();
+    Ok(std::array::from_fn(|index| u64::from_ne_bytes(words[index])))
 }
 
 /// The program's name as bytes, for itself.

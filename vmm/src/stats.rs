@@ -12,6 +12,7 @@ use trapgate_abi::syscall::Abi;
 
 /// Requests by operation.
 #[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct HostCallStats {
     /// Requests served, by name.
     pub by_operation: BTreeMap<&'static str, u64>,
@@ -28,6 +29,7 @@ impl HostCallStats {
 
 /// How a door's calls arrived.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct DoorCalls {
     /// The door's name; SYSENTER's has no mode, because the CPU tells none.
     pub name: String,
@@ -72,6 +74,7 @@ impl DoorCalls {
 
 /// Wall-clock time, phase by phase, in microseconds.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct Phases {
     /// Making the VM: RAM, /dev/kvm, vCPU, CPUID.
     pub create_us: u64,
@@ -105,6 +108,7 @@ impl Instructions {
 
 /// Everything that was counted in one run.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Stats {
     /// The kind of KVM, without which no figure means anything.
     pub kvm: Kind,

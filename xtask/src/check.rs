@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::{setup, sh, test};
 
-/// Format, lints, documentation, then all tests: what CI would say.
+/// Format, lints, documentation, dependencies, then all tests: what CI would say.
 ///
 /// Stops at the first step that fails. The tests are those of `cargo xtask test`
 /// and take its options.
@@ -42,6 +42,23 @@ fn steps() -> Vec<Command> {
     ]
 }
 
+/// Licences, versions and sources of dependencies, by deny.toml. Not its list of
+/// known faults, which has to be fetched: the workflow looks there.
+///
+/// cargo-deny takes minutes to build, so nobody is made to have it, in CI neither:
+/// a machine on which nothing was installed by hand must pass. The workflow has a
+/// job that cannot leave it out.
+fn dependencies() -> Result<()> {
+    let there = Command::new("cargo").args(["deny", "--version"]).output();
+    if !there.is_ok_and(|output| output.status.success()) {
+        sh::bad("  SKIPPED  cargo deny (deny.toml): to have it, cargo install --locked cargo-deny");
+        return Ok(());
+    }
+    let time = sh::run(&mut sh::cargo(&["deny", "check", "licenses", "bans", "sources"]))?;
+    sh::good(&format!("    passed in {}", sh::seconds(time)));
+    Ok(())
+}
+
 /// Runs the subcommand.
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     setup::ensure()?;
@@ -49,5 +66,6 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
         let time = sh::run(&mut command)?;
         sh::good(&format!("    passed in {}", sh::seconds(time)));
     }
+    dependencies()?;
     test::run(&args.test)
 }

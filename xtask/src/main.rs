@@ -8,8 +8,11 @@
 mod bench_self;
 mod check;
 mod demo;
+mod dist;
 mod needs;
+mod package;
 mod packages;
+mod places;
 mod rig;
 mod setup;
 mod sh;
@@ -35,6 +38,8 @@ enum Command {
     Check(check::Args),
     BenchSelf(bench_self::Args),
     Rig(rig::cli::Args),
+    Package(package::Args),
+    Dist(dist::Args),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +51,8 @@ fn main() -> ExitCode {
         Command::Test(args) => test::main(&args),
         Command::Check(args) => check::main(&args),
         Command::BenchSelf(args) => bench_self::main(&args),
+        Command::Package(args) => package::main(&args),
+        Command::Dist(args) => dist::main(&args),
         // The rig's statuses have meanings of their own, errors included.
         Command::Rig(args) => return rig::cli::main(&args),
     };

@@ -57,7 +57,7 @@ use record::{Group, Method, Report};
 use thiserror::Error;
 
 /// The JSON schema of the records that this version writes.
-pub const SCHEMA_JSON: &str = include_str!("../../../docs/bench-schema.json");
+pub const SCHEMA_JSON: &str = include_str!("../../docs/bench-schema.json");
 
 /// Samples that a result should have at least.
 pub const ENOUGH_SAMPLES: u64 = 10_000;

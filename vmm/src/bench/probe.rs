@@ -294,7 +294,7 @@ fn in_sandbox(result: Result<Outcome, Error>) -> ProbeError {
         Ok(End::Exited(status)) => format!("exited with status {status}"),
         Ok(End::Killed(crash)) => return ProbeError::Killed(crash.signal.into()),
         Ok(End::TimedOut) => "took too long".to_owned(),
-        Ok(End::Stopped) => "was stopped".to_owned(),
+        Ok(End::Stopped | End::TooMuchOutput) => "was stopped".to_owned(),
         Err(error) => {
             let text = error.to_string();
             format!("failed: {}", text.lines().next().unwrap_or_default())

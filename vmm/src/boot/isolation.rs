@@ -76,7 +76,6 @@ mod tests {
             features: 0,
             fast_door: FastDoor::Int80,
             log_level: 0,
-            files: Default::default(),
             stamps: 0,
             hardening,
         };

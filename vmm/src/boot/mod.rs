@@ -64,15 +64,13 @@ pub struct Start<'a> {
     pub fast_door: FastDoor,
     /// The least log level that matters, as `log::LevelFilter`'s number.
     pub log_level: u64,
-    /// Standard files.
-    pub files: [StandardFile; 3],
     /// How many calls to stamp.
     pub stamps: u64,
     /// What is on the kernel's way in and out, if anything.
     pub hardening: Option<Hardening>,
 }
 
-/// Memory that is ready but for the clocks.
+/// Memory that is ready but for the clocks and the standard files.
 pub struct Prepared {
     /// The kernel.
     pub kernel: Kernel,
@@ -90,13 +88,20 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Writes the boot information and the vDSO's data page; the last thing
-    /// before the first instruction, because they carry the time.
+    /// Writes the boot information, which has the standard files in it, and the
+    /// vDSO's data page; the last thing before the first instruction, because
+    /// they carry the time.
     ///
     /// # Errors
     /// Never, with RAM of [`LEAST`] bytes.
-    pub fn finish(mut self, ram: &GuestRam, clock: ClockInfo) -> Result<(), OutOfRam> {
+    pub fn finish(
+        mut self,
+        ram: &GuestRam,
+        clock: ClockInfo,
+        files: [StandardFile; 3],
+    ) -> Result<(), OutOfRam> {
         self.info.clock = clock;
+        self.info.files = files;
         if let Some(physical) = self.data_page {
             vdso::write_data_page(ram, physical, &clock)?;
         }
@@ -207,7 +212,6 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
         stack_pointer: stack.pointer,
         brk: image.brk,
         log_level: start.log_level,
-        files: start.files,
         random_stock,
         random_count: start.random_stock.len() as u64,
         region_count: builder.regions.len() as u64,

@@ -135,7 +135,7 @@ fn describe(end: &End) -> String {
         End::Exited(status) => format!("exited with status {status}"),
         End::Killed(crash) => format!("killed by signal {}", crash.signal),
         End::TimedOut => "timed out".to_owned(),
-        End::Stopped => "stopped".to_owned(),
+        _ => end.to_string(),
     }
 }
 
@@ -144,7 +144,7 @@ fn exit_status(end: &End) -> u8 {
         End::Exited(status) => *status,
         End::Killed(crash) => status::SIGNAL + crash.signal,
         // Nobody stops it here but the timeout.
-        End::TimedOut | End::Stopped => status::TIMEOUT,
+        _ => status::TIMEOUT,
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! The handler, on the vCPU's own thread, sets `immediate_exit`, so that a
 //! signal which comes just before KVM_RUN is not lost. A signal that comes
-//! just before a blocking call is; whoever waits for the thread repeats it
-//! until the thread has ended.
+//! just before a blocking call is; so it is repeated until the thread has ended
+//! (`vcpu_thread`).
 #![allow(unsafe_code, reason = "signal handlers")]
 
 use crate::Error;
@@ -99,10 +99,9 @@ impl Drop for Kickable {
     }
 }
 
-/// Kicks a thread that has not been joined yet.
-pub(crate) fn kick<T>(thread: &std::thread::JoinHandle<T>) {
-    use std::os::unix::thread::JoinHandleExt;
-    // SAFETY: the handle keeps the thread's identity valid; a thread that has
-    // ended gets no signal.
-    unsafe { libc::pthread_kill(thread.as_pthread_t() as libc::pthread_t, signal()) };
+/// Kicks the thread of this process that has this number and has not ended.
+pub(crate) fn kick(thread: i32) {
+    // SAFETY: no pointers. One that has ended nevertheless is an error, which
+    // says nothing new.
+    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, signal()) };
 }

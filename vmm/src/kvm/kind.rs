@@ -8,6 +8,7 @@ use std::path::Path;
 /// Who runs the guest's instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Kind {
     /// Intel's virtualisation: kvm_intel.
     Vmx,

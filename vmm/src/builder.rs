@@ -1,0 +1,282 @@
+//! Describing a sandbox step by step: [`Builder`], with the names of
+//! [`std::process::Command`].
+
+use crate::config::{ClockSource, Config, Program, quoted};
+use crate::mitigation::Mitigations;
+use crate::policy::Policy;
+use crate::sandbox::Sandbox;
+use crate::stdio::Stdio;
+use crate::{ByteSize, Error};
+use std::borrow::Cow;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Describes a [`Sandbox`]: what to run, with what, within which limits.
+///
+/// Nothing is checked before [`Builder::build`].
+#[derive(Debug, Default)]
+pub struct Builder {
+    config: Config,
+    args: Vec<Vec<u8>>,
+    /// Names and values.
+    env: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Builder {
+    /// Runs the program at `path`; its first argument is the same.
+    pub fn program(mut self, path: impl AsRef<Path>) -> Self {
+        self.config.program = Some(Program::Path(path.as_ref().to_owned()));
+        self
+    }
+
+    /// Runs the program in `bytes`; its first argument is `name`.
+    pub fn program_bytes(mut self, name: impl Into<String>, bytes: impl Into<Arc<[u8]>>) -> Self {
+        self.config.program = Some(Program::Bytes { name: name.into(), bytes: bytes.into() });
+        self
+    }
+
+    /// Adds an argument, after the program's name and those before it.
+    ///
+    /// ```no_run
+    /// use trapgate::Sandbox;
+    ///
+    /// let builder = Sandbox::builder().program("/bin/busybox").arg("echo").args(["a", "b"]);
+    /// let output = builder.build()?.output()?;
+    /// assert_eq!(output.stdout, b"a b\n");
+    /// # Ok::<(), trapgate::Error>(())
+    /// ```
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().as_bytes().to_vec());
+        self
+    }
+
+    /// Adds arguments: [`Builder::arg`].
+    pub fn args(self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        args.into_iter().fold(self, Builder::arg)
+    }
+
+    /// Sets a variable of the environment, which is empty otherwise.
+    pub fn env(self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        let mut builder = self.env_remove(&name);
+        let bytes = |text: &OsStr| text.as_bytes().to_vec();
+        builder.env.push((bytes(name.as_ref()), bytes(value.as_ref())));
+        builder
+    }
+
+    /// Sets variables of the environment: [`Builder::env`].
+    ///
+    /// ```no_run
+    /// use trapgate::Sandbox;
+    ///
+    /// // This process's own, but for one.
+    /// let builder = Sandbox::builder()
+    ///     .program("/bin/busybox")
+    ///     .arg("env")
+    ///     .envs(std::env::vars_os())
+    ///     .env_remove("HOME");
+    /// builder.build()?.run()?;
+    /// # Ok::<(), trapgate::Error>(())
+    /// ```
+    pub fn envs(
+        self,
+        variables: impl IntoIterator<Item = (impl AsRef<OsStr>, impl AsRef<OsStr>)>,
+    ) -> Self {
+        variables.into_iter().fold(self, |builder, (name, value)| builder.env(name, value))
+    }
+
+    /// Takes back a variable that was set.
+    pub fn env_remove(mut self, name: impl AsRef<OsStr>) -> Self {
+        self.env.retain(|(other, _)| other != name.as_ref().as_bytes());
+        self
+    }
+
+    /// Takes back all variables that were set.
+    pub fn env_clear(mut self) -> Self {
+        self.env.clear();
+        self
+    }
+
+    /// RAM: 256 MiB by default, taken from the host only as it is touched.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use trapgate::{ByteSize, End, Sandbox};
+    ///
+    /// let end = Sandbox::builder()
+    ///     .program("./prog")
+    ///     .memory(ByteSize(64 << 20))
+    ///     .timeout(Duration::from_secs(10))
+    ///     .build()?
+    ///     .run()?
+    ///     .end;
+    /// assert_ne!(end, End::TimedOut);
+    /// # Ok::<(), trapgate::Error>(())
+    /// ```
+    pub fn memory(mut self, memory: ByteSize) -> Self {
+        self.config.memory = memory;
+        self
+    }
+
+    /// Ends the program after this much wall-clock time: [`crate::End::TimedOut`].
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.config.timeout = Some(timeout);
+        self
+    }
+
+    /// What the program may ask for: standard files, the clock and randomness by
+    /// default.
+    ///
+    /// ```no_run
+    /// use trapgate::{Grant, Policy, Sandbox};
+    ///
+    /// let policy = Policy::only([Grant::Stdin, Grant::Stdout]);
+    /// Sandbox::builder().program("./prog").policy(policy).build()?.run()?;
+    /// # Ok::<(), trapgate::Error>(())
+    /// ```
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.config.policy = policy;
+        self
+    }
+
+    /// Standard input: this process's own by default, none for
+    /// [`Sandbox::output`].
+    pub fn stdin(mut self, stdio: impl Into<Stdio>) -> Self {
+        self.config.stdio[0] = Some(stdio.into());
+        self
+    }
+
+    /// Standard input is these bytes. To the program it is a file.
+    pub fn stdin_bytes(self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin(Stdio::Bytes(bytes.into()))
+    }
+
+    /// Standard output: this process's own by default, captured by
+    /// [`Sandbox::output`].
+    pub fn stdout(mut self, stdio: impl Into<Stdio>) -> Self {
+        self.config.stdio[1] = Some(stdio.into());
+        self
+    }
+
+    /// Standard error, as [`Builder::stdout`].
+    pub fn stderr(mut self, stdio: impl Into<Stdio>) -> Self {
+        self.config.stdio[2] = Some(stdio.into());
+        self
+    }
+
+    /// Of standard output and standard error, each, as much is kept by
+    /// [`Sandbox::output`] and [`crate::Running::wait_with_output`]: 64 MiB by
+    /// default. A program that writes more is stopped:
+    /// [`crate::End::TooMuchOutput`].
+    ///
+    /// ```no_run
+    /// use trapgate::{ByteSize, End, Sandbox};
+    ///
+    /// let builder = Sandbox::builder().program("/bin/busybox").arg("yes");
+    /// let output = builder.output_limit(ByteSize(1 << 20)).build()?.output()?;
+    /// assert_eq!(output.end, End::TooMuchOutput);
+    /// assert_eq!(output.stdout.len(), 1 << 20);
+    /// # Ok::<(), trapgate::Error>(())
+    /// ```
+    pub fn output_limit(mut self, limit: ByteSize) -> Self {
+        self.config.output_limit = limit;
+        self
+    }
+
+    /// Counts also what costs time to count: KVM's own statistics, and how
+    /// much RAM was touched.
+    pub fn detailed_stats(mut self, on: bool) -> Self {
+        self.config.detailed_stats = on;
+        self
+    }
+
+    /// Executes one instruction at a time, and counts them: thousands of times
+    /// slower. The guest's time-stamp counter counts them too and nothing else,
+    /// so its clocks hardly advance; figures are the same every time. A program
+    /// cannot step through itself by RFLAGS.TF then.
+    pub fn count_instructions(mut self, on: bool) -> Self {
+        self.config.count_instructions = on;
+        self
+    }
+
+    /// What the program's clocks follow; [`ClockSource::Auto`] by default.
+    pub fn clock_source(mut self, source: ClockSource) -> Self {
+        self.config.clock_source = source;
+        self
+    }
+
+    /// Keeps the vCPU on one of the host's CPUs.
+    pub fn cpu(mut self, number: usize) -> Self {
+        self.config.cpu = Some(number);
+        self
+    }
+
+    /// Another guest kernel than the embedded one.
+    pub fn kernel(mut self, image: impl Into<Vec<u8>>) -> Self {
+        self.config.kernel = Cow::Owned(image.into());
+        self
+    }
+
+    /// Stamps the first `calls` calls by SYSCALL from 64-bit code, step by step:
+    /// [`crate::Outcome::stamps`]. At most [`trapgate_abi::stamps::MAX_RECORDS`];
+    /// not together with [`Builder::mitigations`], which the stamped door lacks.
+    pub fn stamps(mut self, calls: u64) -> Self {
+        self.config.stamps = calls;
+        self
+    }
+
+    /// The steps on the kernel's way in and out that protect it from the
+    /// program's speculation: none by default. The guest has no other tenant
+    /// whose secrets the program could find, and the host's protection is KVM's
+    /// (docs/mitigations.md).
+    pub fn mitigations(mut self, steps: Mitigations) -> Self {
+        self.config.mitigations = steps;
+        self
+    }
+
+    /// Makes the VM and loads the program.
+    ///
+    /// # Errors
+    /// [`Error`], for whatever keeps the program from running.
+    pub fn build(self) -> Result<Sandbox, Error> {
+        let Builder { mut config, args, env } = self;
+        let name = match &config.program {
+            Some(Program::Path(path)) => path.as_os_str().as_bytes().to_vec(),
+            Some(Program::Bytes { name, .. }) => name.clone().into_bytes(),
+            None => return Err(Error::NoProgram),
+        };
+        config.argv = std::iter::once(name).chain(args).collect();
+        for (name, value) in env {
+            // Whoever looks for the name finds the first of these.
+            if name.contains(&b'=') {
+                let what = format!("the variable {}", quoted(&name));
+                return Err(Error::Input { what, reason: "has '=' in its name" });
+            }
+            config.envp.push([name, value].join(&b'='));
+        }
+        Sandbox::new(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_set_once_and_in_order() {
+        let builder = Sandbox::builder().env("A", "1").envs([("B", "2"), ("A", "3")]);
+        let builder = builder.env("C", "4").env_remove("B");
+        let names: Vec<_> = builder.env.iter().map(|(name, _)| name.as_slice()).collect();
+        assert_eq!(names, [b"A", b"C"]);
+        assert_eq!(builder.env[0].1, b"3");
+        assert!(builder.env_clear().env.is_empty());
+    }
+
+    #[test]
+    fn a_name_with_an_equals_sign_is_no_name() {
+        let error = Sandbox::builder().program("p").env("A=B", "c").build().err().unwrap();
+        assert!(error.to_string().contains("'A=B' has '=' in its name"), "{error}");
+    }
+}

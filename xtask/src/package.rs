@@ -1,0 +1,114 @@
+//! `cargo xtask package`: the crates as crates.io gets them, built from their own
+//! files.
+//!
+//! The crate `trapgate` embeds the kernel, the vDSOs and the probes, which are
+//! other packages for other targets. No crate can have those as dependencies, and
+//! who installs it has not their targets: so it carries what was built of them, in
+//! `vmm/prebuilt`, and vmm/build.rs takes that where no sources are beside it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::{places, sh};
+
+/// Make the packages for crates.io, and build them from what is in them.
+///
+/// Leaves what the kernel's and the probes' sources were built into in
+/// vmm/prebuilt, from where `cargo publish --allow-dirty -p trapgate-abi -p
+/// trapgate` takes it.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Also from a work tree with changes that are not committed
+    #[arg(long)]
+    allow_dirty: bool,
+}
+
+/// Runs the subcommand.
+pub(crate) fn main(args: &Args) -> Result<ExitCode> {
+    let status = ["status", "--porcelain"];
+    let changes = sh::capture(Command::new("git").args(status).current_dir(sh::root()))?;
+    if !(changes.is_empty() || args.allow_dirty) {
+        bail!("not all is committed (--allow-dirty packages it nevertheless):\n{changes}");
+    }
+    prebuild()?;
+    // To cargo what git ignores and a package has is a change: vmm/prebuilt.
+    let package = ["package", "--allow-dirty", "-p", "trapgate-abi", "-p", "trapgate"];
+    sh::run(&mut sh::cargo(&package))?;
+    for entry in fs::read_dir(sh::target_dir()?.join("package"))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "crate") {
+            println!("{}", path.display());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Fills `vmm/prebuilt/TARGET` anew.
+fn prebuild() -> Result<()> {
+    let build = ["build", "-p", "trapgate", "--lib", "--message-format=json-render-diagnostics"];
+    let mut command = sh::cargo(&build);
+    sh::step(&sh::display(&command));
+    let built = embedded(&sh::capture(&mut command)?);
+    ensure!(!built.is_empty(), "vmm/build.rs says nothing of what it embeds");
+    let directory = sh::root().join("vmm/prebuilt");
+    if directory.exists() {
+        fs::remove_dir_all(&directory).with_context(|| directory.display().to_string())?;
+    }
+    for path in built {
+        let (target, name) = place(&path).with_context(|| path.display().to_string())?;
+        if let Some(place) = places::found(&fs::read(&path)?) {
+            bail!("{}: has a directory of this machine's in it: {place}", path.display());
+        }
+        let directory = directory.join(target);
+        fs::create_dir_all(&directory)?;
+        fs::copy(&path, directory.join(name)).with_context(|| path.display().to_string())?;
+    }
+    Ok(())
+}
+
+/// The files that vmm/build.rs told the compiler of, out of cargo's messages.
+fn embedded(messages: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for line in messages.lines() {
+        let Ok(message) = serde_json::from_str::<Value>(line) else { continue };
+        let variables = message["env"].as_array().into_iter().flatten();
+        for variable in variables {
+            let (name, value) = (variable[0].as_str(), variable[1].as_str());
+            if let (Some(name), Some(value)) = (name, value)
+                && name.starts_with("TRAPGATE_")
+                && Path::new(value).is_absolute()
+            {
+                files.push(value.into());
+            }
+        }
+    }
+    files
+}
+
+/// `…/TARGET/bare/NAME`.
+fn place(path: &Path) -> Option<(&str, &str)> {
+    let target = path.parent()?.parent()?.file_name()?.to_str()?;
+    Some((target, path.file_name()?.to_str()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_embedded_is_found_with_its_target() {
+        let messages = concat!(
+            r#"{"reason":"build-script-executed","package_id":"x","env":[["OTHER","/y"]]}"#,
+            "\nnot json\n",
+            r#"{"reason":"build-script-executed","package_id":"trapgate","#,
+            r#""env":[["TRAPGATE_COMMIT","0123abc"],["TRAPGATE_KERNEL","/o/bare/T/bare/kernel"]]}"#,
+        );
+        let files = embedded(messages);
+        assert_eq!(files, [PathBuf::from("/o/bare/T/bare/kernel")]);
+        assert_eq!(place(&files[0]), Some(("T", "kernel")));
+    }
+}
