@@ -12,7 +12,7 @@ use crate::kvm::{Kind, Maker, Vm, stats_fd::VcpuStats, vm};
 use crate::memory::{GuestRam, LEAST};
 use crate::mitigation::GuestCpu;
 use crate::policy::Grant;
-use crate::report::{Crash, KernelReport};
+use crate::report::{self, Crash, KernelReport};
 use crate::run::{self, GuestEnd, Manner};
 use crate::running::Running;
 use crate::stats::{DoorCalls, Phases, Stats};
@@ -238,7 +238,9 @@ impl Sandbox {
                 let symbol = Symbols::new(&bytes).lookup(regs.rip, load_bias);
                 let location = symbol.map(|symbol| symbol.to_string());
                 let name = program_name(&program);
-                End::Killed(Box::new(Crash { name, signal, fault, regs, location }))
+                let uninterpreted = report::is_uninterpreted(vm.kind, &fault, &regs);
+                let crash = Crash { name, signal, fault, regs, location, uninterpreted };
+                End::Killed(Box::new(crash))
             }
             GuestEnd::Request(request, message) => {
                 let report = KernelReport::new(&request, &message, &ram, &Symbols::new(&kernel));
