@@ -128,6 +128,7 @@ impl Sandbox {
             random_stock: if random_granted { &stock } else { &[] },
             hwcap: vm.features.hwcap,
             hwcap2: if vm.features.cr4 & cr4::FSGSBASE != 0 { 1 << 1 } else { 0 },
+            xcr0: vm.features.xcr0,
             features: features(&vm),
             fast_door: FastDoor::of(vm.kind, features(&vm)),
             log_level: log::max_level() as u64,
