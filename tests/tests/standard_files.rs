@@ -10,6 +10,7 @@ use std::fs::{self, File};
 use std::io::{Read, pipe};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::process::Command;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -221,4 +222,24 @@ fn standard_files_that_are_one_description_share_their_flags() {
     needs_kvm!();
     let program = program("open-flags");
     open_flags(&program, "shared").stdout(Stdout::WithStderr).differential().expect_status(0);
+}
+
+#[test]
+fn standard_files_that_are_closed_are_closed_for_the_program() {
+    needs_kvm!();
+    let (program, without) = (program("standard-files"), program("without"));
+    let case = Case::new(&program).stdin_bytes("input");
+    for closed in ["", "0", "1", "2", "01", "02", "12", "012"] {
+        let run = |command: Command| {
+            let mut outer = Command::new(without.path());
+            outer.arg(closed).arg(command.get_program()).args(command.get_args());
+            case.start(outer).finish(LIMIT)
+        };
+        let native = run(case.native_command());
+        let open = (0..3).filter(|fd| !closed.contains(&fd.to_string())).map(|fd| 1 << fd).sum();
+        native.expect_status(open);
+        let sandboxed = run(case.sandbox_command());
+        sandboxed.expect_status(open);
+        sandboxed.expect_stdout(&native.stdout).expect_in_stderr(&native.stderr_text());
+    }
 }
