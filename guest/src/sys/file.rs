@@ -67,16 +67,21 @@ fn transfer(
     until: Until,
     request: &mut dyn FnMut(u64) -> Request,
 ) -> Moved {
-    let mut bytes = 0;
     let ended = |bytes, error| Moved { bytes, error };
-    if ranges.iter().any(|range| !access_ok(range.base, range.length)) {
-        return ended(0, Some(Errno::EFAULT));
+    let mut all = 0u64;
+    for range in ranges {
+        if !access_ok(range.base, range.length) {
+            return ended(0, Some(Errno::EFAULT));
+        }
+        all = all.saturating_add(range.length);
     }
-    loop {
+    let all = all.min(MAX_RW_COUNT);
+    let mut bytes = 0;
+    while bytes < all {
         let mut call = Call::new(request(bytes));
-        let (taken, bad) = gather(&mut call, ranges, bytes, access);
+        let taken = gather(&mut call, ranges, bytes, access);
         if taken == 0 {
-            return ended(bytes, bad.then_some(Errno::EFAULT));
+            return ended(bytes, Some(Errno::EFAULT));
         }
         let moved = match call.submit() {
             Ok(moved) => moved,
@@ -89,15 +94,15 @@ fn transfer(
             Until::Done => moved > 0,
         };
         if !on {
-            return ended(bytes, None);
+            break;
         }
     }
+    ended(bytes, None)
 }
 
 /// Attaches what comes after the first `skip` bytes of the ranges to a request.
-/// Answers how many bytes that is, and whether a bad address ended it; none,
-/// if everything was moved.
-fn gather(call: &mut Call, ranges: &[IoVec], mut skip: u64, access: Prot) -> (u64, bool) {
+/// Answers how many bytes that is; none, if a bad address comes first.
+fn gather(call: &mut Call, ranges: &[IoVec], mut skip: u64, access: Prot) -> u64 {
     let mut memory = current().process.memory.lock();
     let mut limit = MAX_TRANSFER.min(MAX_RW_COUNT - skip);
     let mut taken = 0;
@@ -105,21 +110,15 @@ fn gather(call: &mut Call, ranges: &[IoVec], mut skip: u64, access: Prot) -> (u6
         let skipped = skip.min(range.length);
         skip -= skipped;
         let length = (range.length - skipped).min(limit);
-        if length == 0 {
-            continue;
-        }
-        let mut full = false;
-        let got = memory.pieces(range.base + skipped, length, access, &mut |piece| {
-            full = !call.push(piece);
-            !full
-        });
+        let got = memory.pieces(range.base + skipped, length, access, |piece| call.push(piece));
         taken += got;
         limit -= got;
+        // A bad address, or the request is full.
         if got < length {
-            return (taken, !full);
+            break;
         }
     }
-    (taken, false)
+    taken
 }
 
 pub(super) fn input(file: &OpenFile, ranges: &[IoVec]) -> SysResult {

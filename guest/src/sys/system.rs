@@ -119,7 +119,7 @@ syscall_define! {
             let mut memory = current().process.memory.lock();
             let at = buffer.address() + done;
             let part = (length - done).min(MAX_RANDOM);
-            let taken = memory.pieces(at, part, Prot::WRITE, &mut |piece| call.push(piece));
+            let taken = memory.pieces(at, part, Prot::WRITE, |piece| call.push(piece));
             drop(memory);
             if taken == 0 {
                 return if done == 0 { Err(Errno::EFAULT) } else { Ok(done) };
