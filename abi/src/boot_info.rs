@@ -75,8 +75,17 @@ pub struct StandardFile {
     pub is_terminal: u64,
     /// `O_*` flags as fcntl(2) `F_GETFL` says them.
     pub flags: u64,
+    /// The number of the first standard file that is the same open file
+    /// description as this one: its own, if no earlier one is.
+    pub same_as: u64,
     /// Its status at the start.
     pub status: FileStatus,
+}
+
+impl StandardFile {
+    /// One that the host did not grant.
+    pub const CLOSED: StandardFile =
+        StandardFile { open: 0, is_terminal: 0, flags: 0, same_as: 0, status: FileStatus::ZERO };
 }
 
 /// The most words of [`BootInfo::random_stock`].
@@ -175,7 +184,7 @@ impl BootInfo {
         brk: 0,
         log_level: 0,
         clock: ClockInfo::ZERO,
-        files: [StandardFile { open: 0, is_terminal: 0, flags: 0, status: FileStatus::ZERO }; 3],
+        files: [StandardFile::CLOSED; 3],
         random_stock: [0; RANDOM_STOCK],
         random_count: 0,
         region_count: 0,

@@ -55,3 +55,15 @@ pub mod mode {
     /// Socket.
     pub const SOCKET: u64 = 0o140_000;
 }
+
+/// Flags of an open file that a program can change (fcntl(2) `F_SETFL`) and that
+/// bear on a transfer. The kernel keeps the program's own; each transfer tells
+/// the VMM of them, because the host's description may be shared.
+pub mod open_flag {
+    /// `O_APPEND`: every write goes to the end.
+    pub const APPEND: u32 = 0o2000;
+    /// `O_NONBLOCK`: EAGAIN, or less than asked for, instead of waiting.
+    pub const NONBLOCK: u32 = 0o4000;
+    /// Both.
+    pub const TRANSFER: u32 = APPEND | NONBLOCK;
+}

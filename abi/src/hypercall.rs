@@ -21,6 +21,7 @@
 //! is moved costs a microsecond.
 
 use crate::crash::{BACKTRACE_DEPTH, FAULT_WORDS, Fault};
+use crate::file::open_flag;
 use crate::pt_regs::PtRegs;
 
 /// The I/O port whose OUT means: there is a request.
@@ -32,6 +33,8 @@ pub const MAX_SEGMENTS: usize = 24;
 /// Bytes that one request moves at most. The kernel keeps to it, so that the
 /// VMM may cut what is longer; and no request takes long.
 pub const MAX_TRANSFER: u64 = 1 << 20;
+/// Random bytes that one request gives at most, for the same reason.
+pub const MAX_RANDOM: u64 = 64 << 10;
 /// Files that [`Request::Poll`] can wait for at once.
 pub const MAX_POLL: usize = 8;
 
@@ -134,11 +137,15 @@ pub enum Request {
     Write {
         /// The file.
         file: u32,
+        /// [`crate::file::open_flag`]s of the program's.
+        flags: u32,
     },
     /// read(2) into the attached segments in order. Reply: bytes read.
     Read {
         /// The file.
         file: u32,
+        /// [`crate::file::open_flag`]s of the program's.
+        flags: u32,
     },
     /// pread(2) into the attached segments. Reply: bytes read.
     ReadAt {
@@ -183,7 +190,8 @@ pub enum Request {
         /// Nanoseconds.
         duration_ns: u64,
     },
-    /// getrandom(2) into the attached segments. Reply: bytes.
+    /// getrandom(2) into the attached segments. Reply: bytes, at most
+    /// [`MAX_RANDOM`].
     Random,
     /// Give the attached frames back: they read as zeroes afterwards.
     Discard,
@@ -248,8 +256,8 @@ impl Request {
                 };
                 (FAILED, [kind, words.address, words.length])
             }
-            Request::Write { file } => (WRITE, [file.into(), 0, 0]),
-            Request::Read { file } => (READ, [file.into(), 0, 0]),
+            Request::Write { file, flags } => (WRITE, [file.into(), flags.into(), 0]),
+            Request::Read { file, flags } => (READ, [file.into(), flags.into(), 0]),
             Request::ReadAt { file, offset } => (READ_AT, [file.into(), offset, 0]),
             Request::Seek { file, offset, whence } => {
                 (SEEK, [file.into(), offset as u64, whence.into()])
@@ -282,6 +290,10 @@ impl Request {
         let narrow =
             |index: usize| u32::try_from(message[1 + index]).map_err(|_| out_of_range(index));
         let file = || narrow(0);
+        let flags = || match narrow(1)? {
+            flags if flags & !open_flag::TRANSFER == 0 => Ok(flags),
+            _ => Err(out_of_range(1)),
+        };
         Ok(match operation {
             operation::EXIT => {
                 Request::Exit { status: u8::try_from(message[1]).map_err(|_| out_of_range(0))? }
@@ -298,8 +310,8 @@ impl Request {
                 };
                 Request::Failed { kind, words: Segment { address: message[2], length: message[3] } }
             }
-            operation::WRITE => Request::Write { file: file()? },
-            operation::READ => Request::Read { file: file()? },
+            operation::WRITE => Request::Write { file: file()?, flags: flags()? },
+            operation::READ => Request::Read { file: file()?, flags: flags()? },
             operation::READ_AT => Request::ReadAt { file: file()?, offset: message[2] },
             operation::SEEK => {
                 Request::Seek { file: file()?, offset: message[2] as i64, whence: narrow(2)? }
@@ -412,8 +424,8 @@ mod tests {
         Request::Exit { status: 7 },
         Request::Killed { signal: 11 },
         Request::Failed { kind: FailureKind::Panic, words: Segment { address: 1, length: 2 } },
-        Request::Write { file: 1 },
-        Request::Read { file: 0 },
+        Request::Write { file: 1, flags: open_flag::APPEND },
+        Request::Read { file: 0, flags: open_flag::NONBLOCK },
         Request::ReadAt { file: 0, offset: u64::MAX },
         Request::Seek { file: 0, offset: -1, whence: 2 },
         Request::Status { file: 2 },
@@ -464,6 +476,18 @@ mod tests {
             let narrow = message[0] <= operation::WINDOW_SIZE;
             message[1] = u64::MAX;
             assert_eq!(Request::decode(&message).is_err(), narrow, "{}", request.name());
+        }
+    }
+
+    #[test]
+    fn flags_that_no_transfer_has_are_malformed() {
+        for number in [operation::WRITE, operation::READ] {
+            for flags in [1, u64::from(open_flag::TRANSFER) + 1, 1 << 32] {
+                let mut message = [0; MESSAGE_WORDS];
+                (message[0], message[2]) = (number, flags);
+                let malformed = Malformed::Argument { operation: number, index: 1, value: flags };
+                assert_eq!(Request::decode(&message), Err(malformed));
+            }
         }
     }
 

@@ -8,18 +8,14 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 use trapgate_abi::Errno;
 use trapgate_abi::boot_info::StandardFile;
-use trapgate_abi::file::{FileStatus, mode};
+use trapgate_abi::file::{FileStatus, mode, open_flag};
 
-/// `O_NONBLOCK` of open(2).
-pub const O_NONBLOCK: u32 = 0o4000;
 /// `O_ACCMODE` of open(2).
 pub const O_ACCMODE: u32 = 0o3;
 /// `O_RDONLY`.
 pub const O_RDONLY: u32 = 0;
 /// `O_WRONLY`.
 pub const O_WRONLY: u32 = 1;
-/// `O_APPEND`.
-pub const O_APPEND: u32 = 0o2000;
 
 /// The most descriptors: the hard `RLIMIT_NOFILE`.
 pub const MAX_DESCRIPTORS: usize = 1024;
@@ -28,18 +24,16 @@ pub const MAX_DESCRIPTORS: usize = 1024;
 pub struct OpenFile {
     /// The host's number for it.
     pub host: u32,
-    /// `O_*` flags that fcntl(2) shows.
-    pub flags: AtomicU32,
+    /// `O_*` flags that fcntl(2) shows. Standard files share them where they are
+    /// one description on the host, but each has its own grant: so they remain
+    /// several here.
+    flags: Arc<AtomicU32>,
     /// What the host said of it at the start. Of its status, only a regular
     /// file's can have changed in a way that matters.
     info: &'static StandardFile,
 }
 
 impl OpenFile {
-    fn new(host: u32, info: &'static StandardFile) -> Self {
-        OpenFile { host, flags: AtomicU32::new(info.flags as u32), info }
-    }
-
     /// Whether it is a terminal.
     pub fn is_terminal(&self) -> bool {
         self.info.is_terminal != 0
@@ -55,19 +49,31 @@ impl OpenFile {
         self.info.status.mode & mode::TYPE == file_type
     }
 
-    /// Whether calls must not wait.
-    pub fn nonblocking(&self) -> bool {
-        self.flags.load(Ordering::Relaxed) & O_NONBLOCK != 0
+    /// The flags that fcntl(2) shows.
+    pub fn flags(&self) -> u32 {
+        self.flags.load(Ordering::Relaxed)
+    }
+
+    /// Those of its flags that bear on a transfer ([`open_flag`]).
+    pub fn transfer_flags(&self) -> u32 {
+        self.flags() & open_flag::TRANSFER
+    }
+
+    /// Sets those of the flags in `mask` that are in `flags`, and clears the
+    /// others in it.
+    pub fn set_flags(&self, mask: u32, flags: u32) {
+        let kept = self.flags() & !mask;
+        self.flags.store(kept | flags & mask, Ordering::Relaxed);
     }
 
     /// Whether it was opened for reading.
     pub fn readable(&self) -> bool {
-        self.flags.load(Ordering::Relaxed) & O_ACCMODE != O_WRONLY
+        self.flags() & O_ACCMODE != O_WRONLY
     }
 
     /// Whether it was opened for writing.
     pub fn writable(&self) -> bool {
-        self.flags.load(Ordering::Relaxed) & O_ACCMODE != O_RDONLY
+        self.flags() & O_ACCMODE != O_RDONLY
     }
 
     /// Whether it has no position: lseek(2) answers ESPIPE.
@@ -94,9 +100,11 @@ pub struct FileTable {
 impl FileTable {
     /// Descriptors 0 to 2, as far as the host granted them.
     pub fn standard(files: &'static [StandardFile; 3]) -> Self {
+        let flags = files.each_ref().map(|file| Arc::new(AtomicU32::new(file.flags as u32)));
         let slots = files.iter().enumerate().map(|(number, file)| {
+            let flags = flags.get(file.same_as as usize).unwrap_or(&flags[number]).clone();
             (file.open != 0).then(|| Descriptor {
-                file: Arc::new(OpenFile::new(number as u32, file)),
+                file: Arc::new(OpenFile { host: number as u32, flags, info: file }),
                 close_on_exec: false,
             })
         });
@@ -176,6 +184,18 @@ mod tests {
     fn table() -> FileTable {
         let open = StandardFile { open: 1, flags: 2, ..StandardFile::default() };
         FileTable::standard(Box::leak(Box::new([open, open, StandardFile::default()])))
+    }
+
+    #[test]
+    fn standard_files_share_flags_where_they_are_one_description_on_the_host() {
+        let open = StandardFile { open: 1, ..StandardFile::default() };
+        let [other, same] = [1, 1].map(|same_as| StandardFile { same_as, ..open });
+        let table = FileTable::standard(Box::leak(Box::new([open, other, same])));
+        let file = |fd| table.file(fd).unwrap();
+        file(1).set_flags(open_flag::TRANSFER, open_flag::APPEND | O_WRONLY);
+        assert_eq!((file(2).transfer_flags(), file(2).host), (open_flag::APPEND, 2));
+        assert!(file(2).readable(), "the access mode cannot be set");
+        assert_eq!(file(0).transfer_flags(), 0);
     }
 
     #[test]

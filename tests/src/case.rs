@@ -8,9 +8,10 @@ use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::pipe;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Once;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 /// What is behind a program's standard input.
@@ -26,10 +27,12 @@ pub enum Stdin {
     /// A pipe without bytes and without an end, as long as the test holds
     /// [`Started::stdin`].
     Open,
+    /// This open file description, which the test shares.
+    Shared(Arc<OwnedFd>),
 }
 
 /// What is behind a program's standard output.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub enum Stdout {
     /// A pipe that the test reads.
     #[default]
@@ -42,6 +45,8 @@ pub enum Stdout {
     WithStderr,
     /// /dev/full: no space left.
     NoSpace,
+    /// This open file description, which the test shares.
+    Shared(Arc<OwnedFd>),
 }
 
 /// A program with its arguments, environment and standard files.
@@ -153,7 +158,7 @@ impl Case {
     }
 
     /// The command that runs it as an ordinary process.
-    pub(crate) fn native_command(&self) -> Command {
+    pub fn native_command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.args).env_clear();
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
@@ -210,9 +215,12 @@ impl Case {
                 shown.push_str(" < (open pipe)");
                 command.stdin(Stdio::piped());
             }
+            Stdin::Shared(file) => {
+                command.stdin(file.try_clone().expect("there are descriptors"));
+            }
         }
         command.stderr(Stdio::piped());
-        match self.stdout {
+        match &self.stdout {
             Stdout::Read => {
                 command.stdout(Stdio::piped());
             }
@@ -234,6 +242,9 @@ impl Case {
             Stdout::NoSpace => {
                 let full = File::options().write(true).open("/dev/full");
                 command.stdout(full.expect("there is /dev/full"));
+            }
+            Stdout::Shared(file) => {
+                command.stdout(file.try_clone().expect("there are descriptors"));
             }
         }
         Started::new(command, shown, ends)

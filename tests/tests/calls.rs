@@ -52,6 +52,18 @@ fn arguments_environment_and_auxiliary_vector_are_as_in_linux() {
 }
 
 #[test]
+fn a_signal_frame_is_as_large_as_in_linux_whatever_the_programs_width() {
+    needs_kvm!();
+    let (program, program32) = (program("signal-frame"), program("signal-frame.32"));
+    let (case, case32) = (Case::new(&program), Case::new(&program32));
+    for (ran, ran32) in [(case.native(), case32.native()), (case.sandboxed(), case32.sandboxed())] {
+        ran.expect_status(0);
+        let line = ran.stdout_text();
+        ran32.expect_stdout(line.lines().next().unwrap_or("").to_owned() + "\n");
+    }
+}
+
+#[test]
 fn descriptors_do_as_in_linux_whatever_is_behind_them() {
     needs_kvm!();
     holds("files", |case| case);

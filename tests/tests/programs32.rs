@@ -2,7 +2,7 @@
 //! byte as natively.
 
 use trapgate::kvm::Kind;
-use trapgate_tests::{Case, compiled, needs_kvm, scale, skip};
+use trapgate_tests::{Case, compiled, needs_kvm, program, scale, skip};
 
 /// Whether ring 3 runs 32-bit code with SSE: a software KVM interprets
 /// compatibility mode, integer instructions only.
@@ -51,6 +51,22 @@ fn c_programs_for_i386_are_as_natively() {
     }
     if let Some(abort) = compiled("abort.m32") {
         Case::new(&abort).differential().expect_status(134).expect_in_stderr("SIGABRT");
+    }
+}
+
+#[test]
+fn an_instruction_that_32_bit_code_lacks_on_a_software_kvm_is_explained() {
+    needs_kvm!();
+    const WHY: &str = "this software KVM interprets 32-bit code";
+    let program = program("beyond-integers.32");
+    for instruction in ["xgetbv", "sse", "avx", "ud2"] {
+        let case = Case::new(&program).args([instruction]);
+        let native = case.native();
+        let sandboxed = case.sandboxed();
+        let explained = Kind::of_this_host() == Kind::Software && sandboxed.status != native.status;
+        sandboxed.expect_status(if explained { 132 } else { native.status });
+        let lines = sandboxed.stderr_text().lines().filter(|line| line.contains(WHY)).count();
+        sandboxed.expect(lines == usize::from(explained), "why, in one line, if it is so");
     }
 }
 

@@ -115,15 +115,15 @@ impl Policy {
             | Request::Discard => Ok(()),
             // The counter, which nobody can take away, says as much.
             Request::Elapsed => Ok(()),
-            Request::Read { file } | Request::ReadAt { file, .. } => {
+            Request::Read { file, .. } | Request::ReadAt { file, .. } => {
                 self.check_file(file)?;
                 self.require(Grant::Stdin)
             }
-            Request::Write { file: 0 } => {
+            Request::Write { file: 0, .. } => {
                 self.require(Grant::Stdin)?;
                 self.require(Grant::Stdout)
             }
-            Request::Write { file }
+            Request::Write { file, .. }
             | Request::Seek { file, .. }
             | Request::Status { file }
             | Request::TerminalAttributes { file }
@@ -140,10 +140,13 @@ mod tests {
 
     #[test]
     fn a_request_without_its_grant_is_refused() {
-        let write = Request::Write { file: 1 };
+        let write = Request::Write { file: 1, flags: 0 };
         assert_eq!(Policy::default().check(&write), Ok(()));
         assert_eq!(Policy::only([Grant::Stderr]).check(&write), Err(Errno::EPERM));
-        assert_eq!(Policy::default().check(&Request::Read { file: 3 }), Err(Errno::EBADF));
+        assert_eq!(
+            Policy::default().check(&Request::Read { file: 3, flags: 0 }),
+            Err(Errno::EBADF)
+        );
         let none = Policy::only([]);
         for refused in [Request::Random, Request::Sleep { duration_ns: 1 }] {
             assert_eq!(none.check(&refused), Err(Errno::EPERM));
@@ -155,12 +158,12 @@ mod tests {
     fn a_terminals_other_descriptors_are_no_way_around_a_grant() {
         let mut policy = Policy::default();
         policy.deny(&[Grant::Stdin]);
-        assert_eq!(policy.check(&Request::Read { file: 1 }), Err(Errno::EPERM));
-        assert_eq!(policy.check(&Request::Write { file: 1 }), Ok(()));
+        assert_eq!(policy.check(&Request::Read { file: 1, flags: 0 }), Err(Errno::EPERM));
+        assert_eq!(policy.check(&Request::Write { file: 1, flags: 0 }), Ok(()));
         let mut policy = Policy::default();
         policy.deny(&[Grant::Stdout]);
-        assert_eq!(policy.check(&Request::Write { file: 0 }), Err(Errno::EPERM));
-        assert_eq!(policy.check(&Request::Read { file: 0 }), Ok(()));
+        assert_eq!(policy.check(&Request::Write { file: 0, flags: 0 }), Err(Errno::EPERM));
+        assert_eq!(policy.check(&Request::Read { file: 0, flags: 0 }), Ok(()));
     }
 
     #[test]

@@ -1,9 +1,13 @@
 //! Crash reports: of the program, and of the kernel. Data comes in, words go
 //! out; symbols and instructions are named.
 
+mod interpreted;
+
+pub(crate) use interpreted::is_uninterpreted;
+
 use crate::image::symbols::Symbols;
 use crate::memory::GuestRam;
-use iced_x86::{Decoder, DecoderOptions, Formatter, GasFormatter};
+use iced_x86::{Decoder, DecoderOptions, Formatter, GasFormatter, Instruction};
 use kvm_ioctls::VcpuFd;
 use std::fmt;
 use trapgate_abi::PtRegs;
@@ -26,6 +30,9 @@ pub struct Crash {
     pub regs: PtRegs,
     /// The function at RIP, if the program has symbols.
     pub location: Option<String>,
+    /// Whether the instruction was illegal only here: the CPU has it, but this
+    /// KVM interprets 32-bit code.
+    pub uninterpreted: bool,
 }
 
 /// A signal's name and meaning, as signal(7) has them.
@@ -84,13 +91,20 @@ impl fmt::Display for Crash {
         if let Some(location) = &self.location {
             write!(f, " <{location}>")?;
         }
-        if let Some(instruction) = instruction(&self.fault, self.regs.rip, self.bits()) {
+        if let Some(instruction) = instruction(&self.fault, &self.regs) {
             write!(f, ": {instruction}")?;
         }
         writeln!(f)?;
+        if self.uninterpreted {
+            writeln!(f, "  {UNINTERPRETED}")?;
+        }
         write!(f, "{}", Registers(&self.regs))
     }
 }
+
+/// What [`Crash::uninterpreted`] means for whoever reads the report.
+const UNINTERPRETED: &str = "the CPU has this instruction, but this software KVM interprets 32-bit \
+     code and does not: run the program on a host with VMX or SVM, or a 64-bit build of it here";
 
 /// The mode that CS selects: 32 for compatibility mode, else 64.
 fn bits(regs: &PtRegs) -> u32 {
@@ -122,14 +136,25 @@ fn cause(fault: &Fault) -> Option<String> {
     })
 }
 
+/// The bytes at RIP, if they could be read.
+fn code(fault: &Fault) -> Option<Vec<u8>> {
+    let mut code = [fault.code_low.to_le_bytes(), fault.code_high.to_le_bytes()].concat();
+    let length = usize::try_from(fault.code_len).ok().filter(|length| *length <= code.len())?;
+    code.truncate(length);
+    Some(code).filter(|code| !code.is_empty())
+}
+
+/// The instruction at RIP, valid or not.
+fn decoded(fault: &Fault, regs: &PtRegs) -> Option<Instruction> {
+    let code = code(fault)?;
+    Some(Decoder::with_ip(bits(regs), &code, regs.rip, DecoderOptions::NONE).decode())
+}
+
 /// The instruction at RIP, in AT&T's syntax as objdump(1) prints it.
-fn instruction(fault: &Fault, rip: u64, bits: u32) -> Option<String> {
-    let mut code = [0; 16];
-    code[..8].copy_from_slice(&fault.code_low.to_le_bytes());
-    code[8..].copy_from_slice(&fault.code_high.to_le_bytes());
-    let code = code.get(..fault.code_len as usize).filter(|code| !code.is_empty())?;
-    let instruction = Decoder::with_ip(bits, code, rip, DecoderOptions::NONE).decode();
+fn instruction(fault: &Fault, regs: &PtRegs) -> Option<String> {
+    let instruction = decoded(fault, regs)?;
     if instruction.is_invalid() {
+        let code = code(fault).unwrap_or_default();
         let bytes: Vec<_> = code.iter().map(|byte| format!("{byte:02x}")).collect();
         return Some(format!("no instruction ({})", bytes.join(" ")));
     }
@@ -314,7 +339,8 @@ mod tests {
         };
         let regs = PtRegs { rip: 0x40_1000, rdi: 0x10, ..PtRegs::default() };
         let location = Some("main+0x4".to_owned());
-        Crash { name: "./prog".to_owned(), signal: 11, fault, regs, location }
+        let name = "./prog".to_owned();
+        Crash { name, signal: 11, fault, regs, location, uninterpreted: false }
     }
 
     #[test]
@@ -326,6 +352,15 @@ mod tests {
         assert_eq!(lines.next(), Some(first));
         assert_eq!(lines.next(), Some("  at 0x401000 <main+0x4>: mov %rax,(%rdi)"));
         assert!(text.contains("rdi 0000000000000010"));
+    }
+
+    #[test]
+    fn what_the_interpreter_lacks_is_said_in_a_line() {
+        let crash = Crash { uninterpreted: true, ..crash() };
+        let text = crash.to_string();
+        let line = text.lines().nth(2).unwrap_or_default();
+        assert!(line.starts_with("  the CPU has this instruction"), "{text}");
+        assert!(line.contains("VMX or SVM"), "{text}");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::kvm::{Kind, Maker, Vm, stats_fd::VcpuStats, vm};
 use crate::memory::{GuestRam, LEAST};
 use crate::mitigation::GuestCpu;
 use crate::policy::{Grant, Policy};
-use crate::report::{Crash, KernelReport};
+use crate::report::{self, Crash, KernelReport};
 use crate::run::{self, GuestEnd, Manner};
 use crate::running::Running;
 use crate::stats::{DoorCalls, Phases, Stats};
@@ -105,6 +105,7 @@ impl Sandbox {
             random_stock: if random_granted { &stock } else { &[] },
             hwcap: vm.features.hwcap,
             hwcap2: if vm.features.cr4 & cr4::FSGSBASE != 0 { 1 << 1 } else { 0 },
+            xcr0: vm.features.xcr0,
             features: features(&vm),
             fast_door: FastDoor::of(vm.kind, features(&vm)),
             log_level: log::max_level() as u64,
@@ -238,7 +239,9 @@ impl Sandbox {
                 let symbol = Symbols::new(&bytes).lookup(regs.rip, load_bias);
                 let location = symbol.map(|symbol| symbol.to_string());
                 let name = program_name(&program);
-                End::Killed(Box::new(Crash { name, signal, fault, regs, location }))
+                let uninterpreted = report::is_uninterpreted(vm.kind, &fault, &regs);
+                let crash = Crash { name, signal, fault, regs, location, uninterpreted };
+                End::Killed(Box::new(crash))
             }
             GuestEnd::Request(request, message) => {
                 let report = KernelReport::new(&request, &message, &ram, &Symbols::new(&kernel));

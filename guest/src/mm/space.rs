@@ -216,7 +216,7 @@ impl AddressSpace {
         address: u64,
         length: u64,
         access: Prot,
-        take: &mut dyn FnMut(Segment) -> bool,
+        mut take: impl FnMut(Segment) -> bool,
     ) -> u64 {
         let mut done = 0;
         while done < length {

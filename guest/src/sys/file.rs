@@ -5,18 +5,17 @@
 //! Bytes travel without a copy in the kernel: it tells the VMM where in
 //! physical memory they are.
 
-use crate::fs::{Descriptor, O_APPEND, O_NONBLOCK, OpenFile};
+use crate::fs::{Descriptor, OpenFile};
 use crate::host::{Call, call};
 use crate::mm::vma::Prot;
-use crate::sys::{poll, process, signal};
+use crate::sys::{process, signal};
 use crate::syscall::define::{SysResult, syscall_define};
 use crate::task::current;
 use crate::user::{IoVec, UserPtr, UserString, access_ok, plain_struct, read_iovecs, read_string};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::Ordering;
 use trapgate_abi::Errno;
-use trapgate_abi::file::{FileStatus, mode};
+use trapgate_abi::file::{FileStatus, mode, open_flag};
 use trapgate_abi::hypercall::{MAX_TRANSFER, Request};
 
 /// The most bytes that one call moves: Linux's `MAX_RW_COUNT`.
@@ -28,88 +27,125 @@ pub(super) fn file(fd: u32) -> Result<Arc<OpenFile>, Errno> {
     current().process.files.lock().file(fd)
 }
 
+/// When a transfer is over, besides by an error.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// After one request: the next byte may be long in coming.
+    Once,
+    /// When the host moves less than it was asked for.
+    Short,
+    /// When everything is moved.
+    Done,
+}
+
+/// What a transfer came to.
+struct Moved {
+    /// How many bytes were moved.
+    bytes: u64,
+    /// The error that ended it.
+    error: Option<Errno>,
+}
+
+impl Moved {
+    /// The call's result: an error that comes after some bytes is for the next
+    /// call to find.
+    fn result(self) -> SysResult {
+        match self.error {
+            Some(error) if self.bytes == 0 => Err(error),
+            _ => Ok(self.bytes),
+        }
+    }
+}
+
 /// Moves bytes between the host and user memory, request by request.
 ///
-/// A request takes as many pages as fit. `whole`: go on until everything is
-/// moved or the host moves less than asked; else one request is all.
-/// A bad address is EFAULT if nothing was moved before it.
+/// A request takes as many pages as fit; `request` is told how many bytes were
+/// moved before it. A bad address ends the transfer with EFAULT.
 fn transfer(
     ranges: &[IoVec],
     access: Prot,
-    whole: bool,
+    until: Until,
     request: &mut dyn FnMut(u64) -> Request,
-) -> SysResult {
-    if ranges.iter().any(|range| !access_ok(range.base, range.length)) {
-        return Err(Errno::EFAULT);
-    }
-    let mut done = 0;
-    let mut ranges = ranges.iter().copied();
-    let mut range = IoVec::default();
-    loop {
-        let mut call = Call::new(request(done));
-        let mut memory = current().process.memory.lock();
-        let mut taken = 0;
-        let mut bad = false;
-        let mut limit = MAX_TRANSFER.min(MAX_RW_COUNT - done);
-        loop {
-            if range.length == 0 {
-                match ranges.next() {
-                    Some(next) => range = next,
-                    None => break,
-                }
-            }
-            let length = range.length.min(limit);
-            let mut full = false;
-            let got = memory.pieces(range.base, length, access, &mut |piece| {
-                full = !call.push(piece);
-                !full
-            });
-            range.base += got;
-            range.length -= got;
-            taken += got;
-            limit -= got;
-            bad = got < length && !full;
-            if got < length || limit == 0 {
-                break;
-            }
+) -> Moved {
+    let ended = |bytes, error| Moved { bytes, error };
+    let mut all = 0u64;
+    for range in ranges {
+        if !access_ok(range.base, range.length) {
+            return ended(0, Some(Errno::EFAULT));
         }
-        drop(memory);
+        all = all.saturating_add(range.length);
+    }
+    let all = all.min(MAX_RW_COUNT);
+    let mut bytes = 0;
+    while bytes < all {
+        let mut call = Call::new(request(bytes));
+        let taken = gather(&mut call, ranges, bytes, access);
         if taken == 0 {
-            return if bad && done == 0 { Err(Errno::EFAULT) } else { Ok(done) };
+            return ended(bytes, Some(Errno::EFAULT));
         }
         let moved = match call.submit() {
             Ok(moved) => moved,
-            Err(_) if done > 0 => return Ok(done),
-            Err(error) => return Err(error),
+            Err(error) => return ended(bytes, Some(error)),
         };
-        done += moved;
-        // Less than asked for is an answer too.
-        if !whole || bad || moved < taken || done == MAX_RW_COUNT {
-            return Ok(done);
+        bytes += moved;
+        let on = match until {
+            Until::Once => false,
+            Until::Short => moved == taken,
+            Until::Done => moved > 0,
+        };
+        if !on {
+            break;
         }
     }
+    ended(bytes, None)
+}
+
+/// Attaches what comes after the first `skip` bytes of the ranges to a request.
+/// Answers how many bytes that is; none, if a bad address comes first.
+fn gather(call: &mut Call, ranges: &[IoVec], mut skip: u64, access: Prot) -> u64 {
+    let mut memory = current().process.memory.lock();
+    let mut limit = MAX_TRANSFER.min(MAX_RW_COUNT - skip);
+    let mut taken = 0;
+    for range in ranges {
+        let skipped = skip.min(range.length);
+        skip -= skipped;
+        let length = (range.length - skipped).min(limit);
+        let got = memory.pieces(range.base + skipped, length, access, |piece| call.push(piece));
+        taken += got;
+        limit -= got;
+        // A bad address, or the request is full.
+        if got < length {
+            break;
+        }
+    }
+    taken
 }
 
 pub(super) fn input(file: &OpenFile, ranges: &[IoVec]) -> SysResult {
     if !file.readable() {
         return Err(Errno::EBADF);
     }
-    poll::check_ready(file, poll::event::IN)?;
-    // A pipe's or a terminal's next byte may be long in coming.
-    let whole = file.is(mode::REGULAR);
-    transfer(ranges, Prot::WRITE, whole, &mut |_| Request::Read { file: file.host })
+    let until = if file.is(mode::REGULAR) { Until::Short } else { Until::Once };
+    let request = Request::Read { file: file.host, flags: file.transfer_flags() };
+    transfer(ranges, Prot::WRITE, until, &mut |_| request).result()
 }
 
 pub(super) fn output(file: &OpenFile, ranges: &[IoVec]) -> SysResult {
     if !file.writable() {
         return Err(Errno::EBADF);
     }
-    poll::check_ready(file, poll::event::OUT)?;
-    let result = transfer(ranges, Prot::READ, true, &mut |_| Request::Write { file: file.host });
-    if result == Err(Errno::EPIPE) {
+    let flags = file.transfer_flags();
+    // A pipe takes all, if its writer may wait: also where the host's own
+    // description does not wait and has taken a part.
+    let waits = !file.is(mode::REGULAR) && flags & open_flag::NONBLOCK == 0;
+    let until = if waits { Until::Done } else { Until::Short };
+    let request = Request::Write { file: file.host, flags };
+    let moved = transfer(ranges, Prot::READ, until, &mut |_| request);
+    // A pipe without readers kills also after a part; a socket then does not.
+    if moved.error == Some(Errno::EPIPE) && (moved.bytes == 0 || file.is(mode::FIFO)) {
         signal::send(signal::SIGPIPE);
     }
-    result
+    moved.result()
 }
 
 /// pread(2)'s offset, which is checked before the descriptor.
@@ -125,10 +161,11 @@ pub(super) fn input_at(file: &OpenFile, ranges: &[IoVec], offset: u64) -> SysRes
     if !file.readable() {
         return Err(Errno::EBADF);
     }
-    transfer(ranges, Prot::WRITE, true, &mut |done| Request::ReadAt {
+    transfer(ranges, Prot::WRITE, Until::Short, &mut |done| Request::ReadAt {
         file: file.host,
         offset: offset.saturating_add(done),
     })
+    .result()
 }
 
 syscall_define! {
@@ -227,7 +264,6 @@ mod f {
 
 /// fcntl(2) for either width: no command here has a structure of two forms.
 pub(super) fn control(fd: u32, command: u32, argument: u64) -> SysResult {
-    const SETTABLE: u32 = O_APPEND | O_NONBLOCK;
     let file = file(fd)?;
     match command {
         f::DUPFD | f::DUPFD_CLOEXEC => duplicate(fd, argument as u32, command == f::DUPFD_CLOEXEC),
@@ -240,10 +276,9 @@ pub(super) fn control(fd: u32, command: u32, argument: u64) -> SysResult {
             files.descriptor(fd)?.close_on_exec = argument & 1 != 0;
             Ok(0)
         }
-        f::GETFL => Ok(file.flags.load(Ordering::Relaxed).into()),
+        f::GETFL => Ok(file.flags().into()),
         f::SETFL => {
-            let kept = file.flags.load(Ordering::Relaxed) & !SETTABLE;
-            file.flags.store(kept | argument as u32 & SETTABLE, Ordering::Relaxed);
+            file.set_flags(open_flag::TRANSFER, argument as u32);
             Ok(0)
         }
         _ => Err(Errno::EINVAL),
@@ -277,9 +312,7 @@ pub(super) fn control_device(fd: u32, request: u32, argument: u64) -> SysResult 
     match request {
         ioctl_request::FIONBIO => {
             let on = UserPtr::<i32>::new(argument).read()? != 0;
-            let kept = file.flags.load(Ordering::Relaxed) & !O_NONBLOCK;
-            let flag = if on { O_NONBLOCK } else { 0 };
-            file.flags.store(kept | flag, Ordering::Relaxed);
+            file.set_flags(open_flag::NONBLOCK, if on { open_flag::NONBLOCK } else { 0 });
             Ok(0)
         }
         ioctl_request::FIOCLEX | ioctl_request::FIONCLEX => {

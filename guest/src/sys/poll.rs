@@ -1,9 +1,8 @@
-//! Waiting for files: poll(2), and the readiness of files that must not wait.
+//! Waiting for files: poll(2).
 //!
 //! Each standard file is asked for once, however many descriptors refer to it.
 
 use super::file::file;
-use crate::fs::OpenFile;
 use crate::host::Call;
 use crate::sys::time::Timespec;
 use crate::syscall::define::{SysResult, syscall_define};
@@ -13,9 +12,7 @@ use trapgate_abi::Errno;
 use trapgate_abi::hypercall::{PollEntry, Request};
 
 /// `POLL*` of poll(2).
-pub(super) mod event {
-    pub(in crate::sys) const IN: u16 = 0x001;
-    pub(in crate::sys) const OUT: u16 = 0x004;
+mod event {
     pub(super) const ERR: u16 = 0x008;
     pub(super) const HUP: u16 = 0x010;
     pub(super) const NVAL: u16 = 0x020;
@@ -116,14 +113,4 @@ pub(super) fn poll_within(
         None => -1,
     };
     poll_for(entries, count, timeout_ns)
-}
-
-/// EAGAIN for a file that must not wait and is not ready for `events`.
-pub(super) fn check_ready(file: &OpenFile, events: u16) -> Result<(), Errno> {
-    if !file.nonblocking() {
-        return Ok(());
-    }
-    let mut call = Call::new(Request::Poll { timeout_ns: 0 });
-    call.push_poll(PollEntry { file: file.host, events });
-    if call.submit()? == 0 { Err(Errno::EAGAIN) } else { Ok(()) }
 }

@@ -10,7 +10,7 @@ use crate::syscall::define::{SysResult, syscall_define};
 use crate::task::current;
 use crate::user::{UserPtr, access_ok, plain_struct};
 use trapgate_abi::Errno;
-use trapgate_abi::hypercall::Request;
+use trapgate_abi::hypercall::{MAX_RANDOM, Request};
 use trapgate_abi::layout::PAGE_SIZE;
 
 /// One field of `struct utsname`.
@@ -112,22 +112,19 @@ syscall_define! {
                 return Ok(length);
             }
         }
+        // No signal can come, so the call gives all that it is asked for.
         let mut done = 0;
         while done < length {
             let mut call = Call::new(Request::Random);
             let mut memory = current().process.memory.lock();
             let at = buffer.address() + done;
-            let taken =
-                memory.pieces(at, length - done, Prot::WRITE, &mut |piece| call.push(piece));
+            let part = (length - done).min(MAX_RANDOM);
+            let taken = memory.pieces(at, part, Prot::WRITE, |piece| call.push(piece));
             drop(memory);
             if taken == 0 {
                 return if done == 0 { Err(Errno::EFAULT) } else { Ok(done) };
             }
-            let got = call.submit()?;
-            done += got;
-            if got < taken {
-                break;
-            }
+            done += call.submit()?;
         }
         Ok(done)
     }

@@ -73,6 +73,7 @@ mod tests {
             random_stock: &[],
             hwcap: 0,
             hwcap2: 0,
+            xcr0: 0,
             features: 0,
             fast_door: FastDoor::Int80,
             log_level: 0,

@@ -7,6 +7,7 @@
 mod isolation;
 mod job;
 mod page_tables;
+mod signal_frame;
 mod stamps;
 mod vdso;
 
@@ -58,6 +59,8 @@ pub struct Start<'a> {
     pub hwcap: u64,
     /// `AT_HWCAP2`.
     pub hwcap2: u64,
+    /// The program's XCR0, 0 without XSAVE.
+    pub xcr0: u64,
     /// `feature` bits for the kernel.
     pub features: u64,
     /// The door of the 32-bit vDSO.
@@ -137,6 +140,7 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
             entry: image.entry,
             hwcap: start.hwcap,
             hwcap2: start.hwcap2,
+            minsigstksz: Some(signal_frame::size(start.xcr0)),
             sysinfo: vdso.as_ref().and_then(vdso::Placed::vsyscall),
             sysinfo_ehdr: vdso.as_ref().map(vdso::Placed::base),
             ..AuxValues::default()

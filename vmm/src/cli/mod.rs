@@ -4,6 +4,7 @@ pub(crate) mod bench;
 mod deferred;
 pub(crate) mod doctor;
 pub(crate) mod run;
+mod standard_files;
 
 use clap::{Parser, Subcommand};
 use log::LevelFilter;

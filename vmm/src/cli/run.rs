@@ -86,6 +86,7 @@ pub(crate) fn main(args: Args) -> anyhow::Result<u8> {
         anyhow::bail!("unexpected option '{}'; see 'trapgate run --help'", option.display());
     }
     let mut config = config(args)?;
+    config.stdio = super::standard_files::inherited();
     config.detailed_stats = show_stats || stats_path.is_some();
     let sandbox = Sandbox::new(config)?;
     // Before the run, so that nothing is lost after it.

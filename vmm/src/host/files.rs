@@ -1,28 +1,49 @@
-//! The services on standard files: bytes go between guest RAM and the host's
-//! descriptor without a copy.
-#![allow(unsafe_code, reason = "readv(2), writev(2) and ioctl(2) take pointers")]
+//! The services on standard files, besides reading and writing (`transfer`).
+#![allow(unsafe_code, reason = "preadv(2), fcntl(2) and ioctl(2) take pointers")]
 
-use super::{Failure, Reply, Services, last_errno};
+use super::transfer::HostFile;
+use super::{Reply, Services, last_errno};
 use std::fs::File;
 use std::io::IsTerminal;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use trapgate_abi::Errno;
 use trapgate_abi::boot_info::StandardFile;
 use trapgate_abi::file::FileStatus;
 use trapgate_abi::hypercall::{PollEntry, Segment};
 
-/// What the kernel is told of a file at the start.
-pub(super) fn describe(file: &File) -> StandardFile {
-    // SAFETY: no pointers.
-    let flags = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETFL) };
+/// What the kernel is told of standard file `number` at the start; `earlier` are
+/// those before it that it is told of.
+pub(super) fn describe(
+    number: usize,
+    host: &HostFile,
+    earlier: &[Option<&HostFile>],
+) -> StandardFile {
+    let flags = host.flags();
+    let same = earlier.iter().position(|other| other.is_some_and(|other| is_same(other, host)));
     StandardFile {
-        open: u64::from(flags >= 0),
-        is_terminal: file.is_terminal().into(),
-        // The host's O_NONBLOCK is the host's business: the kernel has its
-        // own for the program.
-        flags: (flags.max(0) & !libc::O_NONBLOCK) as u64,
-        status: status(file).unwrap_or_default(),
+        open: flags.is_ok().into(),
+        is_terminal: host.file.is_terminal().into(),
+        flags: flags.unwrap_or(0) as u64,
+        same_as: same.unwrap_or(number) as u64,
+        status: status(&host.file).unwrap_or_default(),
+    }
+}
+
+/// Whether two descriptors are of one description: one position, one set of
+/// flags. No, where the host's kernel does not tell.
+fn is_same(one: &HostFile, other: &HostFile) -> bool {
+    /// fcntl(2)'s command, from Linux 6.10 on.
+    const F_DUPFD_QUERY: libc::c_int = 1027;
+    const KCMP_FILE: libc::c_int = 0;
+    // SAFETY: neither call has pointers.
+    unsafe {
+        match libc::fcntl(one.fd(), F_DUPFD_QUERY, other.fd()) {
+            -1 => {
+                let own = libc::getpid();
+                libc::syscall(libc::SYS_kcmp, own, own, KCMP_FILE, one.fd(), other.fd()) == 0
+            }
+            same => same == 1,
+        }
     }
 }
 
@@ -49,50 +70,20 @@ fn status(file: &File) -> Option<FileStatus> {
 }
 
 impl Services {
-    pub(super) fn write(&self, file: u32, data: impl Iterator<Item = Segment>) -> Reply {
-        let fd = self.fd(file)?;
-        let vectors = self.ram.io_vectors(data).map_err(|_| Errno::EFAULT)?;
-        // SAFETY: the vectors point into guest RAM, checked, and only the
-        // host's kernel follows them.
-        self.waiting(fd, libc::POLLOUT, || unsafe {
-            libc::writev(fd, vectors.as_ptr(), vectors.len() as libc::c_int)
-        })
-    }
-
-    pub(super) fn read(
+    /// pread(2).
+    pub(super) fn read_at(
         &self,
         file: u32,
-        offset: Option<u64>,
+        offset: u64,
         buffer: impl Iterator<Item = Segment>,
     ) -> Reply {
         let fd = self.fd(file)?;
         let vectors = self.ram.io_vectors(buffer).map_err(|_| Errno::EFAULT)?;
+        let offset = i64::try_from(offset).map_err(|_| Errno::EINVAL)?;
         let count = vectors.len() as libc::c_int;
-        match offset {
-            // SAFETY: as for writev.
-            None => self
-                .waiting(fd, libc::POLLIN, || unsafe { libc::readv(fd, vectors.as_ptr(), count) }),
-            Some(offset) => {
-                let offset = i64::try_from(offset).map_err(|_| Errno::EINVAL)?;
-                // SAFETY: as for writev.
-                self.interruptible(|| unsafe { libc::preadv(fd, vectors.as_ptr(), count, offset) })
-            }
-        }
-    }
-
-    /// Makes a call that may find the host's descriptor not ready, if somebody
-    /// made it non-blocking; then waits, because the program did not.
-    fn waiting(&self, fd: libc::c_int, events: i16, mut call: impl FnMut() -> isize) -> Reply {
-        loop {
-            match self.interruptible(&mut call) {
-                Err(Failure::Errno(Errno::EAGAIN)) => {
-                    let mut ready = libc::pollfd { fd, events, revents: 0 };
-                    // SAFETY: one valid entry.
-                    self.interruptible(|| unsafe { libc::poll(&raw mut ready, 1, -1) } as isize)?;
-                }
-                result => return result,
-            }
-        }
+        // SAFETY: the vectors point into guest RAM, checked, and only the
+        // host's kernel follows them.
+        self.interruptible(|| unsafe { libc::preadv(fd, vectors.as_ptr(), count, offset) })
     }
 
     pub(super) fn seek(&self, file: u32, offset: i64, whence: u32) -> Reply {
@@ -106,8 +97,7 @@ impl Services {
     }
 
     pub(super) fn status(&self, file: u32, data: &mut [u64]) -> Reply {
-        let file = self.files.get(file as usize).and_then(Option::as_ref).ok_or(Errno::EBADF)?;
-        let status = status(file).ok_or_else(last_errno)?;
+        let status = status(&self.file(file)?.file).ok_or_else(last_errno)?;
         data[..FileStatus::WORDS].copy_from_slice(&status.to_words());
         Ok(0)
     }

@@ -7,6 +7,7 @@
 #![allow(unsafe_code, reason = "system calls that take pointers")]
 
 mod files;
+mod transfer;
 
 use crate::kvm::clock::monotonic_ns;
 use crate::memory::GuestRam;
@@ -14,23 +15,22 @@ use crate::policy::{Grant, Policy};
 use crate::stats::HostCallStats;
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use transfer::HostFile;
 use trapgate_abi::Errno;
 use trapgate_abi::boot_info::StandardFile;
 use trapgate_abi::errno::to_return;
-use trapgate_abi::hypercall::{self, MESSAGE_WORDS, Malformed, Message, Request, Segment};
-
-/// Random bytes in one request at most; the kernel asks again for more.
-const RANDOM_LIMIT: u64 = 64 << 10;
+use trapgate_abi::hypercall::{
+    self, MAX_RANDOM, MESSAGE_WORDS, Malformed, Message, Request, Segment,
+};
 
 /// What the services need of a sandbox.
 pub(crate) struct Services {
     ram: Arc<GuestRam>,
     policy: Policy,
-    files: [Option<File>; 3],
+    files: [Option<HostFile>; 3],
     /// Set when the sandbox was told to stop.
     stop: Arc<AtomicBool>,
     /// When the guest's clocks were read, by CLOCK_MONOTONIC.
@@ -82,6 +82,7 @@ impl Services {
         stop: Arc<AtomicBool>,
     ) -> Self {
         let stats = HostCallStats::default();
+        let files = files.map(|file| file.map(HostFile::new));
         Services { ram, policy, files, stop, began_ns: monotonic_ns(), stats }
     }
 
@@ -92,11 +93,15 @@ impl Services {
 
     /// What the kernel is told of the standard files at the start.
     pub(crate) fn describe_files(&self) -> [StandardFile; 3] {
-        let describe = |number: usize| {
+        let granted = |number: usize| {
             let granted = Grant::of_file(number as u32).is_some_and(|g| self.policy.allows(g));
-            self.files[number].as_ref().filter(|_| granted).map(files::describe)
+            self.files[number].as_ref().filter(|_| granted)
         };
-        [0, 1, 2].map(|number| describe(number).unwrap_or_default())
+        let files = [0, 1, 2].map(granted);
+        [0, 1, 2].map(|number| match files[number] {
+            Some(file) => files::describe(number, file, &files[..number]),
+            None => StandardFile::default(),
+        })
     }
 
     /// Serves one request.
@@ -135,10 +140,12 @@ impl Services {
     ) -> Result<Reply, Malformed> {
         let data = &mut reply[1..];
         Ok(match *request {
-            Request::Write { file } => self.write(file, hypercall::segments(message)?),
-            Request::Read { file } => self.read(file, None, hypercall::segments(message)?),
+            Request::Write { file, flags } => {
+                self.write(file, flags, hypercall::segments(message)?)
+            }
+            Request::Read { file, flags } => self.read(file, flags, hypercall::segments(message)?),
             Request::ReadAt { file, offset } => {
-                self.read(file, Some(offset), hypercall::segments(message)?)
+                self.read_at(file, offset, hypercall::segments(message)?)
             }
             Request::Seek { file, offset, whence } => self.seek(file, offset, whence),
             Request::Status { file } => self.status(file, data),
@@ -182,10 +189,14 @@ impl Services {
         }
     }
 
+    /// A standard file.
+    fn file(&self, number: u32) -> Result<&HostFile, Errno> {
+        self.files.get(number as usize).and_then(Option::as_ref).ok_or(Errno::EBADF)
+    }
+
     /// The host's file descriptor of a standard file.
-    fn fd(&self, file: u32) -> Result<libc::c_int, Errno> {
-        let file = self.files.get(file as usize).and_then(Option::as_ref);
-        file.map(AsRawFd::as_raw_fd).ok_or(Errno::EBADF)
+    fn fd(&self, number: u32) -> Result<libc::c_int, Errno> {
+        self.file(number).map(HostFile::fd)
     }
 
     fn sleep(&self, duration_ns: u64) -> Reply {
@@ -220,7 +231,7 @@ impl Services {
         let mut bytes = [0u8; 256];
         for Segment { address, length } in segments {
             let mut offset = 0;
-            while offset < length && done < RANDOM_LIMIT {
+            while offset < length && done < MAX_RANDOM {
                 let piece = &mut bytes[..(length - offset).min(256) as usize];
                 // SAFETY: a valid buffer of that length; up to 256 bytes are
                 // never cut short (getrandom(2)).

@@ -40,14 +40,14 @@ fn writes_gather_and_reads_scatter() {
     let mut services = services(files);
     services.ram.write(0x1000, b"hello ").unwrap();
     services.ram.write(0x3000, b"world").unwrap();
-    let request = message(Request::Write { file: 1 }, &[(0x1000, 6), (0x3000, 5)]);
+    let request = message(Request::Write { file: 1, flags: 0 }, &[(0x1000, 6), (0x3000, 5)]);
     assert_eq!(reply(&mut services, &request)[0], 11);
     let mut text = [0; 11];
     out.read_exact(&mut text).unwrap();
     assert_eq!(&text, b"hello world");
 
     inp.write_all(b"abcdef").unwrap();
-    let request = message(Request::Read { file: 0 }, &[(0x5000, 2), (0x7000, 100)]);
+    let request = message(Request::Read { file: 0, flags: 0 }, &[(0x5000, 2), (0x7000, 100)]);
     assert_eq!(reply(&mut services, &request)[0], 6);
     assert_eq!(
         services.ram.read_words::<1>(0x7000).unwrap()[0],
@@ -60,7 +60,7 @@ fn segments_outside_ram_are_efault_and_touch_nothing() {
     let (_out, output) = pipe().unwrap();
     let mut services = services([None, Some(OwnedFd::from(output).into()), None]);
     for bad in [(RAM, 1), (RAM - 1, 2), (u64::MAX, u64::MAX), (0, u64::MAX), (1 << 63, 1 << 63)] {
-        for request in [Request::Write { file: 1 }, Request::Discard, Request::Random] {
+        for request in [Request::Write { file: 1, flags: 0 }, Request::Discard, Request::Random] {
             let answer = reply(&mut services, &message(request, &[(0x1000, 1), bad]));
             assert_eq!(answer[0], errno(Errno::EFAULT), "{request:?} {bad:?}");
         }
@@ -72,8 +72,8 @@ fn files_that_are_not_there_are_ebadf() {
     let mut services = services([None, None, None]);
     for file in [0, 1, 2, 3, u32::MAX] {
         for request in [
-            Request::Write { file },
-            Request::Read { file },
+            Request::Write { file, flags: 0 },
+            Request::Read { file, flags: 0 },
             Request::Status { file },
             Request::Seek { file, offset: 0, whence: 0 },
         ] {
@@ -101,7 +101,7 @@ fn random_fills_what_it_says() {
     assert!(words.iter().filter(|word| **word == 0).count() < 3);
     // More than the limit is cut, not refused.
     let answer = reply(&mut services, &message(Request::Random, &[(0, RAM)]));
-    assert_eq!(answer[0], RANDOM_LIMIT);
+    assert_eq!(answer[0], MAX_RANDOM);
 }
 
 #[test]

@@ -108,11 +108,8 @@ pub fn features(kvm: &Kvm, kind: Kind) -> Result<Features, Error> {
         // Ring 3 executes CPUID and XGETBV on the CPU itself there, so what
         // programs see is the host's; XCR0 must be no less.
         cr4 |= cr4::OSXSAVE;
-        let host = __cpuid_count(1, 0);
-        hwcap = host.edx.into();
-        // SAFETY: OSXSAVE says that XGETBV exists and is enabled.
-        let enabled = || unsafe { host_xcr0() };
-        xcr0 = if host.ecx & leaf1::OSXSAVE != 0 { enabled() & XCR0_USED } else { 0 };
+        hwcap = __cpuid_count(1, 0).edx.into();
+        xcr0 = host_xcr0() & XCR0_USED;
         add_xsave(&mut cpuid, xcr0);
     }
     if cr4 & cr4::OSXSAVE == 0 {
@@ -129,11 +126,16 @@ pub(crate) fn ring0_has_rdtscp(vm: &Vm) -> bool {
     vm.kind != Kind::Software && leaf.is_some_and(|leaf| leaf.edx & RDTSCP != 0)
 }
 
-/// What the host's kernel has enabled.
-#[target_feature(enable = "xsave")]
-fn host_xcr0() -> u64 {
-    // SAFETY: register 0 exists wherever XGETBV does.
-    unsafe { _xgetbv(0) }
+/// XCR0 as the host's kernel has set it; 0 without XSAVE.
+pub(crate) fn host_xcr0() -> u64 {
+    #[target_feature(enable = "xsave")]
+    fn read() -> u64 {
+        // SAFETY: register 0 exists wherever XGETBV does.
+        unsafe { _xgetbv(0) }
+    }
+    let enabled = __cpuid_count(1, 0).ecx & leaf1::OSXSAVE != 0;
+    // SAFETY: OSXSAVE says that XGETBV exists and is enabled.
+    if enabled { unsafe { read() } } else { 0 }
 }
 
 /// Adds XSAVE and the states of `xcr0` to leaves that do not have them, so

@@ -8,7 +8,7 @@ use core::arch::asm;
 use trapgate_abi::Errno;
 use trapgate_abi::syscall::nr64;
 use trapgate_programs::{
-    MINUS_ONE, NON_CANONICAL, Pages, Report, USER_END, address, call, peek, peek_u64, poke,
+    MINUS_ONE, NON_CANONICAL, PAGE, Pages, Report, USER_END, address, call, peek, peek_u64, poke,
     poke_u64,
 };
 use trapgate_rt::{Args, println};
@@ -189,8 +189,38 @@ fn randomness(report: &mut Report, at: u64) {
     report.holds("answers differ", first != (peek_u64(at), peek_u64(at + 8)));
     report.is("getrandom of a page", getrandom(4096, 0), 4096);
     report.is("getrandom of nothing", getrandom(0, 0), 0);
-    report.fails("getrandom, unknown flag", getrandom(16, 8), Errno::EINVAL);
-    report.fails("getrandom, random and insecure", getrandom(16, 6), Errno::EINVAL);
+    for flags in [1, 2, 3, 4, 5] {
+        report.is("getrandom of 300 with a flag", getrandom(300, flags), 300);
+    }
+    for flags in [6, 7, 8, 1 << 31] {
+        report.fails(
+            "getrandom, flags that do not go together",
+            getrandom(16, flags),
+            Errno::EINVAL,
+        );
+        report.fails("also at 0", call(nr64::GETRANDOM, &[0, 16, flags]), Errno::EINVAL);
+    }
+    match Pages::map(100) {
+        Ok(pages) => much_randomness(report, pages),
+        Err(error) => report.failed(format_args!("no pages: {}", error.name())),
+    }
+}
+
+/// However much it is, it comes whole: no signal cuts it. At the end of memory
+/// it ends.
+fn much_randomness(report: &mut Report, pages: Pages) {
+    let at = pages.page(0);
+    let getrandom = |from, length| call(nr64::GETRANDOM, &[from, length, 0]);
+    for length in [65_535, 65_536, 65_537, 65_792, 200_000, 100 * PAGE - 7] {
+        let last = (at + 7 + length).next_multiple_of(8) - 16;
+        poke_u64(last, 0);
+        report.is("getrandom of much", getrandom(at + 7, length), length);
+        report.holds("to its last bytes", peek_u64(last) != 0);
+    }
+    report.is("mprotect", pages.protect(50, 0), 0);
+    report.is("getrandom up to what is protected", getrandom(at + 7, 99 * PAGE), 50 * PAGE - 7);
+    report.fails("getrandom of what is protected", getrandom(pages.page(50), 16), Errno::EFAULT);
+    report.fails("getrandom at 0", getrandom(0, 16), Errno::EFAULT);
 }
 
 fn machine(report: &mut Report, at: u64) {
