@@ -37,6 +37,8 @@ pub mod report;
 mod run;
 pub mod running;
 pub mod sandbox;
+#[cfg(test)]
+mod schemas;
 pub mod size;
 pub mod stack;
 pub mod stats;

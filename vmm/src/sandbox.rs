@@ -262,8 +262,8 @@ impl Sandbox {
             pages_mapped: counters.pages_mapped,
             unknown_calls: counters.unknown_calls,
             last_unknown_call: (counters.unknown_calls > 0).then_some(counters.last_unknown_call),
-            ram: ram.size(),
-            ram_resident: detailed.then(|| ram.resident()),
+            ram_bytes: ram.size(),
+            ram_resident_bytes: detailed.then(|| ram.resident()),
             time: phases,
         };
         let stamps = stamps.map(|stamps| stamps.read(&ram)).transpose();
