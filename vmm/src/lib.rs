@@ -44,6 +44,7 @@ pub mod stack;
 pub mod stats;
 mod step;
 pub mod vdso;
+pub mod version;
 
 pub use config::{Builder, ClockSource, Config, Program, Stdio};
 pub use error::Error;
