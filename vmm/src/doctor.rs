@@ -121,7 +121,7 @@ pub fn examine() -> Report {
     let kvm = match vm::open() {
         Ok(kvm) => Some(kvm),
         Err(Error::NoKvm { source, advice }) => {
-            fatal(format!("/dev/kvm cannot be used: {source}"), advice);
+            fatal(format!("/dev/kvm cannot be used: {source}"), &advice);
             None
         }
         Err(error) => {
@@ -139,7 +139,7 @@ pub fn examine() -> Report {
         if let Delivery::Failed { why } = &door.delivery
             && door.door.mode != Mode::Legacy
         {
-            let advice = "report it, with the output of 'trapgate doctor --json'";
+            let advice = "report it as a defect, with what --json prints";
             fatal(format!("{}: {why}", door.door), advice);
         }
     }
