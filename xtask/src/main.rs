@@ -7,6 +7,7 @@
 mod bench_self;
 mod check;
 mod demo;
+mod man;
 mod needs;
 mod rig;
 mod setup;
@@ -32,6 +33,7 @@ enum Command {
     Test(test::Args),
     Check(check::Args),
     BenchSelf(bench_self::Args),
+    Man(man::Args),
     Rig(rig::cli::Args),
 }
 
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::main(&args),
         Command::Check(args) => check::main(&args),
         Command::BenchSelf(args) => bench_self::main(&args),
+        Command::Man(args) => man::main(&args),
         // The rig's statuses have meanings of their own, errors included.
         Command::Rig(args) => return rig::cli::main(&args),
     };
