@@ -9,6 +9,8 @@
 //! A published crate has no guest sources beside it, and whoever installs it need
 //! not have those targets: it comes with what was built when it was made
 //! (`cargo xtask package`), below `prebuilt/TARGET`.
+//!
+//! It also finds out which commit an optimised build is made of ([`commit`]).
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -40,6 +42,9 @@ const BUILT: [(&str, &str, &str, &str); 8] = [
 ];
 
 fn main() {
+    if let Some(commit) = commit() {
+        println!("cargo:rustc-env=TRAPGATE_COMMIT={commit}");
+    }
     let own = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
     let workspace = own.parent().expect("vmm/ has a parent");
     let Ok(flags_32) = fs::read_to_string(workspace.join(FLAGS_32)) else {
@@ -118,6 +123,49 @@ fn without_places(workspace: &Path) -> String {
         .filter(|(from, _)| !from.contains(char::is_whitespace))
         .map(|(from, to)| format!("--remap-path-prefix={from}=/{to} "))
         .collect()
+}
+
+/// The commit in seven digits: of a package, what cargo noted when it was made;
+/// of a work tree, what git says. `None` if neither knows. A work tree's own
+/// changes since are not seen.
+///
+/// A debug build has none: whoever makes one commits often, and would see
+/// everything that depends on this crate built anew each time.
+fn commit() -> Option<String> {
+    let own = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR")?);
+    let whole = match fs::read_to_string(own.join(".cargo_vcs_info.json")) {
+        // {"git":{"sha1":"…"},…}
+        Ok(noted) => noted.split_once("\"sha1\"")?.1.split('"').nth(1)?.to_owned(),
+        Err(_) if env::var("PROFILE").as_deref() != Ok("release") => return None,
+        Err(_) => commit_of_work_tree(own.parent()?)?,
+    };
+    let short = whole.get(..7)?;
+    short.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| short.to_owned())
+}
+
+/// HEAD, if `workspace` is the top of a work tree of git's: another project's,
+/// in which it only lies, is not meant. Asks again when HEAD moves.
+fn commit_of_work_tree(workspace: &Path) -> Option<String> {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").current_dir(workspace).args(arguments).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        output.status.success().then(|| text.trim().to_owned()).filter(|text| !text.is_empty())
+    };
+    let top = fs::canonicalize(git(&["rev-parse", "--show-toplevel"])?).ok()?;
+    if top != fs::canonicalize(workspace).ok()? {
+        return None;
+    }
+    // HEAD names a branch, whose commit is in a file of its own or packed; in a
+    // linked work tree git knows where. What is not there must not be watched:
+    // cargo would take it for changed each time.
+    let branch = git(&["symbolic-ref", "--quiet", "HEAD"]);
+    for name in ["HEAD", "logs/HEAD", "packed-refs"].into_iter().chain(branch.as_deref()) {
+        let path = workspace.join(git(&["rev-parse", "--git-path", name])?);
+        if path.exists() {
+            println!("cargo:rerun-if-changed={}", path.display());
+        }
+    }
+    git(&["rev-parse", "HEAD"])
 }
 
 /// Whether rustc finds a core library for the target.

@@ -115,6 +115,29 @@ impl Abi {
     }
 }
 
+/// Whether programs do without the call where it is not there, so that none
+/// fails for its lack.
+///
+/// The rule: a C library or a language's run-time makes it by itself, not
+/// because the program asked for it, and takes ENOSYS for an answer, by going
+/// without or by an older call that this kernel has.
+pub fn is_done_without(name: &str) -> bool {
+    const DONE_WITHOUT: [&str; 8] = [
+        // At the start of each program or thread.
+        "rseq",
+        "set_robust_list",
+        "map_shadow_stack",
+        // Barriers and seals that are a bonus.
+        "membarrier",
+        "mseal",
+        // newfstatat, faccessat and close are there.
+        "statx",
+        "faccessat2",
+        "close_range",
+    ];
+    DONE_WITHOUT.contains(&name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -294,6 +317,13 @@ mod tests {
         assert!(GETUID[nr32::GETUID32 as usize]);
         assert_eq!(GETUID.iter().filter(|&&hit| hit).count(), 1);
         assert_eq!(NAME, Some("write"));
+    }
+
+    #[test]
+    fn calls_that_programs_do_without_are_linuxs() {
+        let rows = || Abi::X86_64.rows().iter().map(|row| row.name);
+        assert_eq!(rows().filter(|name| is_done_without(name)).count(), 8);
+        assert!(is_done_without("rseq") && !is_done_without("clone3"));
     }
 
     #[test]

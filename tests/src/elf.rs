@@ -7,6 +7,8 @@ pub const RX: u32 = 5;
 pub const RW: u32 = 6;
 /// `p_type` of a segment to load.
 pub const PT_LOAD: u32 = 1;
+/// `p_type` of what a dynamic linker reads.
+pub const PT_DYNAMIC: u32 = 2;
 /// `p_type` of the dynamic linker's path.
 pub const PT_INTERP: u32 = 3;
 
@@ -71,6 +73,17 @@ impl Elf {
         // mov edi, status; mov eax, 231 (exit_group); syscall; ud2
         elf.body = vec![0xbf, status, 0, 0, 0, 0xb8, 231, 0, 0, 0, 0x0f, 0x05, 0x0f, 0x0b];
         elf.segments.push(Segment::empty(BASE, 0));
+        elf.load_all();
+        elf
+    }
+
+    /// A program that makes this call by SYSCALL, with whatever is in the
+    /// registers at its start, and exits with this status.
+    pub fn calling(number: u32, status: u8) -> Elf {
+        let mut elf = Elf::exiting(status);
+        // mov eax, number; syscall
+        let call = [&[0xb8], &number.to_le_bytes()[..], &[0x0f, 0x05]].concat();
+        elf.body = [call, elf.body].concat();
         elf.load_all();
         elf
     }

@@ -15,7 +15,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 use trapgate::image;
-use trapgate_tests::elf::{BASE, Elf, PT_INTERP, RX, Segment};
+use trapgate_tests::elf::{BASE, Elf, PT_DYNAMIC, PT_INTERP, RX, Segment};
 use trapgate_tests::programs::{bytes, directory};
 use trapgate_tests::{Case, Program, Ran, needs_kvm, program, scale, skip, trapgate};
 
@@ -147,6 +147,16 @@ fn a_file_without_permission_cannot_be_executed() {
     let mut table = Table::default();
     fs::set_permissions(&file, Permissions::from_mode(0o644)).expect("it is ours");
     table.case("not executable", CANNOT_EXECUTE, "chmod +x", &Case::new(&file));
+    // Of what is no program, chmod makes none.
+    for (name, words, text) in [
+        ("C source", "compile it", "int main(void) { return 0; }\n"),
+        ("a script", "a script for '/bin/sh'", "#!/bin/sh\n"),
+        ("nothing", "empty", ""),
+    ] {
+        let file = Program::new("no-program", text.as_bytes());
+        fs::set_permissions(file.path(), Permissions::from_mode(0o644)).expect("it is ours");
+        table.case(name, CANNOT_EXECUTE, words, &Case::new(&file));
+    }
     fs::set_permissions(&file, Permissions::from_mode(0o111)).expect("it is ours");
     let case = Case::new(&file);
     let words = "cannot be read: Permission denied";
@@ -198,7 +208,7 @@ fn what_is_no_elf_program_cannot_be_executed() {
     table.file("an empty file", "empty", b"");
     table.file("a script", "/bin/sh", b"#!/bin/sh\necho no\n");
     table.file("a script without interpreter", "script", b"#!\n");
-    table.file("text", "not an ELF", b"hello\n");
+    table.file("text", "compile it if it is source", b"#include <stdio.h>\nint main() {}\n");
     table.file("zeroes", "not an ELF", &[0; 8192]);
     table.file("only the magic", "truncated", b"\x7fELF");
     table.file("magic and garbage", "", &[b"\x7fELF".as_slice(), &[0xff; 4096]].concat());
@@ -256,6 +266,27 @@ fn a_dynamic_executable_cannot_be_executed_yet() {
     let real = fs::read("/bin/ls").unwrap_or_default();
     if image::parse(&real).is_err_and(|error| error.to_string().contains("dynamic")) {
         table.case("/bin/ls", CANNOT_EXECUTE, "-static", &Case::new("/bin/ls"));
+    }
+    table.finish();
+}
+
+#[test]
+fn a_shared_library_is_no_program() {
+    let mut table = Table::default();
+    // DT_NEEDED, then DT_NULL: what a library has and a static PIE has not.
+    let needs: Vec<u8> = [1u64, 1, 0, 0].into_iter().flat_map(u64::to_le_bytes).collect();
+    let mut elf = Elf { kind: 3, ..Elf::exiting(0) };
+    // Behind both program headers and the code.
+    let (offset, size) = (64 + 2 * 56 + elf.body.len() as u64, needs.len() as u64);
+    elf.body.extend(needs);
+    let address = BASE + offset;
+    let (kind, flags) = (PT_DYNAMIC, RX);
+    let dynamic = Segment { kind, flags, offset, address, file_size: size, memory_size: size };
+    table.file("made to measure", "a shared library", &elf.with(dynamic).bytes());
+    // A real one, where there is one.
+    let real = "/lib/x86_64-linux-gnu/libm.so.6";
+    if let Ok(bytes) = fs::read(real) {
+        table.file(real, "a shared library", &bytes);
     }
     table.finish();
 }
@@ -454,14 +485,28 @@ fn bad_options_are_refused() {
     for time in ["0", "nonsense", "", "-1", "1e300", "nan", "10 parsecs"] {
         option("--timeout", &[&format!("--timeout={time}")]);
     }
+    option("'trapgate run --help'", &["--memory=0"]);
     option("--no-such-option", &["--no-such-option"]);
+    option("did you mean '--timeout'?", &["--tiemout=5"]);
     option("disk", &["--deny", "disk"]);
     option("--memory", &["--memory", "64M", "--memory", "32M"]);
-    option("nonexistent", &["--stats-json", "/nonexistent/stats.json"]);
+    let words = "there is no directory /nonexistent";
+    option(words, &["--stats-json", "/nonexistent/below/stats.json"]);
     let case = Case::new(&file);
     table.command("no program", SETUP, "PROGRAM", &case, raw(&["run"]));
     table.command("no such subcommand", SETUP, "frobnicate", &case, raw(&["frobnicate"]));
-    table.command("no such level", SETUP, "--log", &case, raw(&["--log=loud", "run", "x"]));
+    let levels = "off, error, warn, info, debug, trace";
+    table.command("no such level", SETUP, levels, &case, raw(&["--log=loud", "run", "x"]));
+    let mut command = raw(&["run", "x"]);
+    command.env("TRAPGATE_LOG", "loud");
+    table.command("no such level in TRAPGATE_LOG", SETUP, levels, &case, command);
+    let words = "did you mean: trapgate run ./hello";
+    table.command("no subcommand", SETUP, words, &case, raw(&["./hello"]));
+    let json = ["bench", "--json", "/nonexistent/below/bench.json"];
+    let words = "there is no directory /nonexistent";
+    table.command("no such directory", SETUP, words, &case, raw(&json));
+    table.command("no such shell", SETUP, "bash", &case, raw(&["completions", "ash"]));
+    table.command("no such schema", SETUP, "doctor", &case, raw(&["schema", "run"]));
     table.finish();
 }
 
@@ -518,13 +563,48 @@ fn a_kvm_that_cannot_be_used_is_named() {
     }
     for (name, words, setup) in [
         ("no /dev/kvm", "/dev/kvm: No such file", "mount -t tmpfs none /dev"),
-        ("something else", "", "mount --bind /dev/null /dev/kvm"),
+        ("something else", "something else", "mount --bind /dev/null /dev/kvm"),
+        ("in a container", "--device /dev/kvm", CONTAINER),
     ] {
         if let Some(command) = with_mounts(&case, setup) {
             table.command(name, SETUP, words, &case, command);
         }
     }
     table.finish();
+}
+
+/// A container that was given no KVM, as Podman marks its own.
+const CONTAINER: &str = "mkdir -p /run && mount -t tmpfs none /run && touch /run/.containerenv \
+     && mount -t tmpfs none /dev";
+
+#[test]
+fn doctor_says_what_to_do_and_not_to_run_it() {
+    needs_kvm!();
+    let case = Case::new("unused");
+    let doctor = || raw(&["doctor"]);
+    let nobody = |mut command: Command| {
+        command.uid(NOBODY).gid(NOBODY).current_dir("/");
+        command
+    };
+    let mut commands = vec![
+        under_mounts("mount -t tmpfs none /dev", &doctor()),
+        under_mounts("mount --bind /dev/null /dev/kvm", &doctor()),
+        under_mounts(CONTAINER, &doctor()),
+    ];
+    let copy = as_nobody_without_kvm(&case).map(|(copy, _)| copy);
+    if let Some(copy) = &copy {
+        let mut command = Command::new(copy.path());
+        command.arg("doctor");
+        commands.push(Some(nobody(command)));
+    }
+    for command in commands.into_iter().flatten() {
+        let ran = run(&case, command);
+        let text = ran.stdout_text();
+        ran.expect_status(SETUP).expect(ran.stderr.is_empty(), "nothing on stderr");
+        let begin = "Workloads cannot run.\n  /dev/kvm cannot be used: ";
+        ran.expect(text.starts_with(begin), "the answer, then why");
+        ran.expect(!text.contains("doctor"), "no word of itself");
+    }
 }
 
 /// As nobody, where nobody may not open /dev/kvm.
@@ -544,6 +624,11 @@ fn as_nobody_without_kvm(case: &Case) -> Option<(Program, Command)> {
 /// The case's command in a mount namespace of its own, after the shell command
 /// `setup`.
 fn with_mounts(case: &Case, setup: &str) -> Option<Command> {
+    under_mounts(setup, &case.sandbox_command())
+}
+
+/// The same of any command.
+fn under_mounts(setup: &str, command: &Command) -> Option<Command> {
     let unshare = |script: &str, arguments: &Command| {
         let mut command = Command::new("unshare");
         if !Uid::effective().is_root() {
@@ -558,15 +643,5 @@ fn with_mounts(case: &Case, setup: &str) -> Option<Command> {
         skip(&format!("'{setup}' does not work in a mount namespace here"));
         return None;
     }
-    Some(unshare(&format!("{setup} && exec \"$@\""), &case.sandbox_command()))
-}
-
-#[test]
-fn help_and_version_are_no_mistake() {
-    let case = Case::new("unused");
-    for arguments in [["--help"].as_slice(), &["--version"], &["run", "--help"]] {
-        let ran = run(&case, raw(arguments));
-        ran.expect_status(0).expect(!ran.stdout.is_empty(), "help on stdout");
-        ran.expect(ran.stderr.is_empty(), "nothing on stderr");
-    }
+    Some(unshare(&format!("{setup} && exec \"$@\""), command))
 }

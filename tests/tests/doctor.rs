@@ -38,7 +38,8 @@ fn doctor_tries_each_door_in_each_mode_and_says_how_it_arrives() {
     let output = Command::new(trapgate()).args(["doctor", "--json"]).output().expect("it runs");
     assert!(output.status.success(), "{output:?}");
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!(report["usable"], true);
+    assert_eq!((&report["schema"], &report["usable"]), (&"trapgate-doctor".into(), &true.into()));
+    assert_eq!(report["abi_version"], trapgate_abi::ABI_VERSION);
     assert_eq!(report["api_version"], 12);
     let doors = report["doors"].as_array().expect("doors");
     assert_eq!(doors.len(), 9);
@@ -89,6 +90,11 @@ fn doctor_speaks_plainly_and_without_colours_into_a_pipe() {
         assert!(text.contains(part), "no {part:?} in:\n{text}");
     }
     assert!(!text.contains('\x1b'), "an escape in:\n{text}");
+    assert!(text.starts_with("Workloads can run.\n"), "the answer is not the first line:\n{text}");
+    let wide = text.lines().find(|line| line.chars().count() > 100);
+    assert_eq!(wide, None, "wider than 100 columns");
+    let failed = text.lines().filter(|line| line.trim_start().starts_with("failed"));
+    assert!(failed.clone().count() <= 1 && failed.clone().all(|line| !line.contains("data")));
 }
 
 #[test]

@@ -315,7 +315,7 @@ fn memory(trapgate: &Path, program: &Path) -> Result<Value> {
     ensure!(status.success(), "{}: {status}", trapgate.display());
     let written: Value = serde_json::from_slice(&fs::read(&stats)?)?;
     fs::remove_file(&stats)?;
-    let ram = written["ram_resident"].as_u64().context("no ram_resident")? >> 10;
+    let ram = written["ram_resident_bytes"].as_u64().context("no ram_resident_bytes")? >> 10;
     let sum = |name: &str| -> u64 {
         let lines = smaps.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         lines.filter_map(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok()).sum()

@@ -10,7 +10,7 @@ use crate::memory::{GuestRam, LEAST};
 use crate::mitigation::linux::Host;
 use crate::sandbox::{End, Outcome, Sandbox};
 use crate::stats::Stats;
-use crate::{ByteSize, Error, Mitigations, job, report};
+use crate::{ByteSize, Error, Mitigations, job, report, version};
 use kvm_ioctls::{Cap, Kvm};
 use serde::Serialize;
 use std::arch::x86_64::__cpuid;
@@ -33,6 +33,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A door, tried.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TriedDoor {
     /// The door.
     #[serde(flatten)]
@@ -45,6 +46,7 @@ pub struct TriedDoor {
 
 /// A capability of KVM's that trapgate uses.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Capability {
     /// Its name in KVM's interface.
     pub name: &'static str,
@@ -56,6 +58,7 @@ pub struct Capability {
 
 /// The CPU as CPUID describes it.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Cpu {
     /// The maker's name, as in CPUID leaf 0.
     pub vendor: String,
@@ -73,6 +76,7 @@ pub struct Cpu {
 
 /// Something that is wrong, and what to do about it.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Problem {
     /// Whether no workload can run because of it.
     pub fatal: bool,
@@ -82,11 +86,28 @@ pub struct Problem {
     pub advice: String,
 }
 
+/// What the first field of a report as JSON says.
+pub const SCHEMA: &str = "trapgate-doctor";
+/// The version of the report's types.
+pub const VERSION: u32 = 1;
+
+/// The JSON schema of the reports of this version.
+pub const SCHEMA_JSON: &str = include_str!("../../docs/doctor-schema.json");
+
 /// Everything [`examine`] found.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Report {
+    /// "trapgate-doctor".
+    pub schema: &'static str,
+    /// The version of this form.
+    pub version: u32,
     /// trapgate's version.
-    pub version: &'static str,
+    pub trapgate: &'static str,
+    /// The commit that it was built from, if that is known.
+    pub commit: Option<&'static str>,
+    /// The version of the interface between VMM and kernel.
+    pub abi_version: u64,
     /// Whether workloads can run.
     pub usable: bool,
     /// The host's kernel.
@@ -121,7 +142,7 @@ pub fn examine() -> Report {
     let kvm = match vm::open() {
         Ok(kvm) => Some(kvm),
         Err(Error::NoKvm { source, advice }) => {
-            fatal(format!("/dev/kvm cannot be used: {source}"), advice);
+            fatal(format!("/dev/kvm cannot be used: {source}"), &advice);
             None
         }
         Err(error) => {
@@ -139,7 +160,7 @@ pub fn examine() -> Report {
         if let Delivery::Failed { why } = &door.delivery
             && door.door.mode != Mode::Legacy
         {
-            let advice = "report it, with the output of 'trapgate doctor --json'";
+            let advice = "report it as a defect, with what --json prints";
             fatal(format!("{}: {why}", door.door), advice);
         }
     }
@@ -166,7 +187,11 @@ pub fn examine() -> Report {
         });
     }
     Report {
-        version: env!("CARGO_PKG_VERSION"),
+        schema: SCHEMA,
+        version: VERSION,
+        trapgate: version::RELEASE,
+        commit: version::COMMIT,
+        abi_version: trapgate_abi::ABI_VERSION,
         usable: problems.iter().all(|problem| !problem.fatal),
         kernel: read("/proc/sys/kernel/osrelease"),
         api_version: kvm.map(|kvm| kvm.get_api_version()),
@@ -321,5 +346,17 @@ fn cpu() -> Cpu {
         model: if extended { model | signature >> 12 & 0xf0 } else { model },
         stepping: signature & 0xf,
         mitigations: Host::read().vulnerabilities,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `TRAPGATE_BLESS=1` writes the file anew.
+    #[test]
+    fn the_schema_in_docs_is_that_of_the_types() {
+        let schema = schemars::schema_for!(Report);
+        crate::schemas::hold("doctor-schema.json", &schema, SCHEMA_JSON);
     }
 }

@@ -10,6 +10,7 @@ use trapgate_abi::counters::Counters;
 
 /// An instruction that enters the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Instruction {
     /// SYSCALL, SYSRET's partner.
     #[serde(rename = "SYSCALL")]
@@ -24,6 +25,7 @@ pub enum Instruction {
 
 /// The mode of the CPU when it executes the instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Mode {
     /// 64-bit mode: EFER.LMA = 1, CS.L = 1.
     #[serde(rename = "64-bit")]
@@ -38,6 +40,7 @@ pub enum Mode {
 
 /// A door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Door {
     /// The instruction.
     pub instruction: Instruction,

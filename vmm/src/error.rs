@@ -99,16 +99,16 @@ pub enum Error {
         /// What open(2) said.
         source: io::Error,
         /// What to do.
-        advice: &'static str,
+        advice: String,
     },
     /// KVM lacks something.
-    #[error("this host's KVM {what}: run 'trapgate doctor' for details")]
+    #[error("this host's KVM {what}")]
     Unsupported {
         /// What it lacks.
         what: String,
     },
     /// A call to KVM failed.
-    #[error("KVM: {call}: {source}: run 'trapgate doctor' for details")]
+    #[error("KVM: {call}: {source}")]
     Kvm {
         /// The call.
         call: &'static str,
@@ -180,8 +180,21 @@ pub enum Error {
     },
 }
 
+/// Why a file cannot be written, where open(2) says only "no such file": which
+/// directory is missing.
+pub fn explain_missing(path: &std::path::Path, error: io::Error) -> io::Error {
+    let missing = path.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty());
+    // The uppermost of those that are not there: the others are below it.
+    match missing.take_while(|above| !above.exists()).last() {
+        Some(above) if error.kind() == io::ErrorKind::NotFound => {
+            io::Error::other(format!("there is no directory {}", shown(above)))
+        }
+        _ => error,
+    }
+}
+
 /// A path in a message: nothing in it steers a terminal.
-fn shown(path: &std::path::Path) -> String {
+pub fn shown(path: &std::path::Path) -> String {
     crate::image::printable(path.as_os_str().as_bytes())
 }
 
@@ -197,6 +210,11 @@ impl Error {
             | Error::Stack(_) => status::CANNOT_EXECUTE,
             _ => status::SETUP,
         }
+    }
+
+    /// Whether `trapgate doctor` can say more about it.
+    pub fn is_for_doctor(&self) -> bool {
+        matches!(self, Error::Unsupported { .. } | Error::Kvm { .. })
     }
 
     /// A failed call to KVM.

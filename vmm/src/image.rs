@@ -41,7 +41,7 @@ use object::elf::{self, FileHeader32, FileHeader64};
 use object::read::elf::{FileHeader, ProgramHeader};
 
 pub(crate) use header::printable;
-use header::{class, file_header, program_headers, refuse_interpreter};
+use header::{class, file_header, program_headers, refuse_interpreter, refuse_library};
 use layout::{Load, loads, map, memory_ranges, pie_bias, pieces, refuse_overlap};
 
 pub use error::ImageError;
@@ -204,6 +204,9 @@ fn parse_class<E: Elf>(bytes: &[u8]) -> Result<Image, ImageError> {
     };
     let ranges = memory_ranges(&loads, bias, E::CLASS.user_end())?;
     refuse_overlap(&ranges)?;
+    if header.e_type(LE) == elf::ET_DYN {
+        refuse_library(bytes, phdrs, header.e_entry(LE).into())?;
+    }
 
     let mut segments = Vec::new();
     for (load, range) in loads.iter().zip(&ranges) {

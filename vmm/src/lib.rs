@@ -86,6 +86,7 @@ pub mod size;
 pub mod stack;
 #[doc(hidden)]
 pub mod vdso;
+pub mod version;
 
 mod builder;
 mod capture;
@@ -94,6 +95,8 @@ mod log_ring;
 mod outcome;
 mod run;
 mod running;
+#[cfg(test)]
+mod schemas;
 mod stdio;
 mod step;
 mod vcpu_thread;

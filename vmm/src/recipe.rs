@@ -11,7 +11,8 @@
 //! NAME = "value"
 //! ```
 //!
-//! A relative program is relative to the recipe.
+//! A relative program is relative to the recipe. `memory` and `timeout` may be
+//! numbers too, of bytes and seconds, as the options may.
 
 use crate::config::{Config, Program, parse_time};
 use crate::policy::{Grant, Policy};
@@ -21,6 +22,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use toml::Value;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,8 +32,8 @@ struct Recipe {
     args: Vec<String>,
     #[serde(default)]
     env: BTreeMap<String, String>,
-    memory: Option<String>,
-    timeout: Option<String>,
+    memory: Option<Value>,
+    timeout: Option<Value>,
     allow: Option<Vec<Grant>>,
 }
 
@@ -68,10 +70,12 @@ fn parse(path: &Path, text: &str) -> Result<Config, String> {
     config.envp =
         recipe.env.into_iter().map(|(name, value)| format!("{name}={value}").into()).collect();
     if let Some(memory) = recipe.memory {
-        config.memory = memory.parse::<ByteSize>().map_err(|error| format!("memory: {error}"))?;
+        let memory = as_option(memory)
+            .and_then(|text| text.parse::<ByteSize>().map_err(|error| error.to_string()));
+        config.memory = memory.map_err(|error| format!("memory: {error}"))?;
     }
     if let Some(timeout) = recipe.timeout {
-        let timeout = parse_time(&timeout);
+        let timeout = as_option(timeout).and_then(|text| parse_time(&text));
         config.timeout = Some(timeout.map_err(|error| format!("timeout: {error}"))?);
     }
     if let Some(grants) = recipe.allow {
@@ -80,9 +84,20 @@ fn parse(path: &Path, text: &str) -> Result<Config, String> {
     Ok(config)
 }
 
+/// A number, or text, as it would stand behind the option of that name.
+fn as_option(value: Value) -> Result<String, String> {
+    match value {
+        Value::String(text) => Ok(text),
+        Value::Integer(number) => Ok(number.to_string()),
+        Value::Float(number) => Ok(number.to_string()),
+        other => Err(format!("it is of type {}: give text or a number", other.type_str())),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn a_recipe_sets_what_it_says_and_defaults_the_rest() {
@@ -97,6 +112,23 @@ mod tests {
         assert_eq!(config.memory, ByteSize(16 << 20));
         assert!(config.policy.allows(Grant::Stdout) && !config.policy.allows(Grant::Stdin));
         assert_eq!(config.timeout, None);
+    }
+
+    #[test]
+    fn memory_and_timeout_are_text_or_numbers_as_the_options_are() {
+        let config = |text: &str| parse(Path::new("r.toml"), &format!("program = 'p'\n{text}"));
+        assert_eq!(config("memory = 16777216").unwrap().memory, ByteSize(16 << 20));
+        assert_eq!(config("memory = '16777216'").unwrap().memory, ByteSize(16 << 20));
+        let timeout = |text| config(text).unwrap().timeout;
+        assert_eq!(timeout("timeout = 10"), Some(Duration::from_secs(10)));
+        assert_eq!(timeout("timeout = 0.5"), Some(Duration::from_millis(500)));
+        assert_eq!(timeout("timeout = '1m'"), Some(Duration::from_secs(60)));
+        for text in ["memory = -1", "memory = 1.5", "memory = true", "memory = []", "memory = 0"] {
+            assert!(config(text).unwrap_err().starts_with("memory: "), "{text}");
+        }
+        for text in ["timeout = -1", "timeout = 0", "timeout = nan", "timeout = 1979-05-27"] {
+            assert!(config(text).unwrap_err().starts_with("timeout: "), "{text}");
+        }
     }
 
     #[test]

@@ -265,8 +265,8 @@ impl Sandbox {
             pages_mapped: counters.pages_mapped,
             unknown_calls: counters.unknown_calls,
             last_unknown_call: (counters.unknown_calls > 0).then_some(counters.last_unknown_call),
-            ram: ram.size(),
-            ram_resident: detailed.then(|| ram.resident()),
+            ram_bytes: ram.size(),
+            ram_resident_bytes: detailed.then(|| ram.resident()),
             time: phases,
         };
         let stamps = stamps.map(|stamps| stamps.read(&ram)).transpose();
@@ -360,10 +360,11 @@ fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
         let source = io::Error::other("it is larger than 1 GiB");
         return Err(Error::Unreadable { path: owned(), source });
     }
-    if metadata.permissions().mode() & 0o111 == 0 {
-        return Err(Error::NotExecutable { path: owned() });
-    }
     let mut bytes = Vec::new();
     io::Read::read_to_end(&mut File::open(path).map_err(failed)?, &mut bytes).map_err(failed)?;
+    // Of what is no program, its reader says more.
+    if metadata.permissions().mode() & 0o111 == 0 && bytes.starts_with(b"\x7fELF") {
+        return Err(Error::NotExecutable { path: owned() });
+    }
     Ok(bytes)
 }

@@ -1,17 +1,22 @@
-//! What a run cost: for `--stats`, in words and as JSON.
+//! What a run cost: counted by the kernel, by KVM and by the VMM.
+//!
+//! `text` says it in words for `--stats`, [`record`] as JSON for `--stats-json`.
+
+pub mod record;
+mod text;
 
 use crate::doors::{self, Door, Instruction, Mode};
 use crate::kvm::{Kind, stats_fd};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use trapgate_abi::counters::Counters;
 use trapgate_abi::hypercall::Request;
-use trapgate_abi::syscall::Abi;
+use trapgate_abi::syscall::{self, Abi, X32_BIT};
 
 /// Requests by operation.
 #[derive(Clone, Debug, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct HostCallStats {
     /// Requests served, by name.
@@ -29,6 +34,7 @@ impl HostCallStats {
 
 /// How a door's calls arrived.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct DoorCalls {
     /// The door's name; SYSENTER's has no mode, because the CPU tells none.
@@ -74,6 +80,7 @@ impl DoorCalls {
 
 /// Wall-clock time, phase by phase, in microseconds.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Phases {
     /// Making the VM: RAM, /dev/kvm, vCPU, CPUID.
@@ -92,6 +99,7 @@ pub struct Phases {
 /// A repeated string instruction is one, whatever it repeats. One that faults
 /// is none, until it is executed again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Instructions {
     /// The kernel's.
     pub ring0: u64,
@@ -108,6 +116,7 @@ impl Instructions {
 
 /// Everything that was counted in one run.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Stats {
     /// The kind of KVM, without which no figure means anything.
@@ -138,9 +147,9 @@ pub struct Stats {
     /// The last such call's number.
     pub last_unknown_call: Option<u64>,
     /// RAM in bytes.
-    pub ram: u64,
+    pub ram_bytes: u64,
     /// RAM that the host backed with memory, in bytes, if that was asked for.
-    pub ram_resident: Option<u64>,
+    pub ram_resident_bytes: Option<u64>,
     /// Time.
     pub time: Phases,
 }
@@ -157,64 +166,92 @@ impl Stats {
         let found = self.doors.iter().find(|calls| calls.name == name);
         found.map_or((0, 0), |calls| (calls.native, calls.trapped))
     }
-}
 
-/// Time in the unit that reads best.
-pub fn human_time(time: Duration) -> String {
-    let us = time.as_secs_f64() * 1e6;
-    match us {
-        ..1_000.0 => format!("{us:.0} us"),
-        ..1_000_000.0 => format!("{:.2} ms", us / 1e3),
-        _ => format!("{:.2} s", us / 1e6),
+    /// The name of the last call that the kernel does not have. `None` if there
+    /// was none, if Linux has none either, or if calls came by both tables and
+    /// the number has a name in each.
+    pub fn last_unknown_name(&self) -> Option<&'static str> {
+        let number = u32::try_from(self.last_unknown_call?).ok()?;
+        let long = Door { instruction: Instruction::Syscall, mode: Mode::Long };
+        let long = DoorCalls::name(long);
+        let used = |by_long: bool| {
+            let mut doors = self.doors.iter().filter(|door| (door.name == long) == by_long);
+            doors.any(|door| door.native + door.trapped > 0)
+        };
+        let x32 = number & X32_BIT != 0;
+        let name = match x32 {
+            true => Abi::X32.name(number & !X32_BIT),
+            false => Abi::X86_64.name(number),
+        };
+        match (used(true), used(false)) {
+            (true, true) if name == Abi::I386.name(number) => name,
+            (true, false) => name,
+            (false, true) => Abi::I386.name(number),
+            _ => None,
+        }
+    }
+
+    /// The call that a failed program may have failed for: the last one that
+    /// the kernel does not have, if it is one that programs do not do without.
+    pub fn missing_call(&self) -> Option<&'static str> {
+        self.last_unknown_name().filter(|name| !syscall::is_done_without(name))
     }
 }
 
-impl fmt::Display for Stats {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let us = |us| human_time(Duration::from_micros(us));
-        writeln!(f, "  KVM               {}", self.kvm)?;
-        for door in self.doors.iter().filter(|door| door.native + door.trapped > 0) {
-            let calls = door.native + door.trapped;
-            writeln!(f, "  {:<16}  {calls} calls, {}", door.name, door.delivery())?;
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Of a run that made two calls by SYSCALL.
+    pub(crate) fn sample() -> Stats {
+        let mut host_calls = HostCallStats::default();
+        host_calls.by_operation.extend([("exit", 1), ("write", 2)]);
+        Stats {
+            kvm: Kind::Svm,
+            doors: DoorCalls::of(&Counters { syscall64_native: 2, ..Counters::default() }),
+            last_trap: None,
+            vmm_exits: 3,
+            kvm_exits: Some(4),
+            irq_exits: Some(0),
+            instructions: None,
+            host_calls,
+            page_faults: 1,
+            pages_mapped: 16,
+            unknown_calls: 0,
+            last_unknown_call: None,
+            ram_bytes: 256 << 20,
+            ram_resident_bytes: Some(430_080),
+            time: Phases { create_us: 812, load_us: 1_250, run_us: 2_000_000, run_began: None },
         }
-        let exits = self.kvm_exits.map_or("not counted by KVM".to_owned(), |n| n.to_string());
-        writeln!(f, "  VM exits          {exits} (of which to the VMM: {})", self.vmm_exits)?;
-        if let Some(Instructions { ring0, ring3 }) = self.instructions {
-            writeln!(f, "  instructions      {ring0} in ring 0, {ring3} in ring 3")?;
-        }
-        let calls: Vec<_> =
-            self.host_calls.by_operation.iter().map(|(name, n)| format!("{name} {n}")).collect();
-        writeln!(f, "  requests          {}", calls.join(", "))?;
-        if self.host_calls.refused > 0 {
-            writeln!(f, "  refused           {}", self.host_calls.refused)?;
-        }
-        writeln!(
-            f,
-            "  page faults       {} (pages mapped: {})",
-            self.page_faults, self.pages_mapped
-        )?;
-        if let Some(number) = self.last_unknown_call {
-            let name = Abi::X86_64.name(number as u32).unwrap_or("unknown");
-            let calls = self.unknown_calls;
-            writeln!(
-                f,
-                "  unsupported       {calls} calls, the last one {number} ({name} by SYSCALL)"
-            )?;
-        }
-        let ram = self.ram >> 10;
-        match self.ram_resident {
-            Some(resident) => {
-                writeln!(f, "  memory            {} KiB touched of {ram} KiB", resident >> 10)?;
-            }
-            None => writeln!(f, "  memory            {ram} KiB")?,
-        }
-        let Phases { create_us, load_us, run_us, .. } = self.time;
-        write!(
-            f,
-            "  time              create {}, load {}, run {}",
-            us(create_us),
-            us(load_us),
-            us(run_us)
-        )
+    }
+
+    #[test]
+    fn an_unknown_call_is_named_by_the_table_of_the_doors_that_were_used() {
+        let with = |number, counters: Counters| Stats {
+            doors: DoorCalls::of(&counters),
+            unknown_calls: 1,
+            last_unknown_call: Some(number),
+            ..sample()
+        };
+        let long = Counters { syscall64_native: 1, ..Counters::default() };
+        let i386 = Counters { int80_compat_trapped: 1, ..Counters::default() };
+        let both = Counters { syscall64_native: 1, int80_trapped: 1, ..Counters::default() };
+        assert_eq!(with(29, long).last_unknown_name(), Some("shmget"));
+        assert_eq!(with(29, i386).last_unknown_name(), Some("pause"));
+        assert_eq!(with(29, both).last_unknown_name(), None);
+        // The same in every table.
+        assert_eq!(with(435, both).last_unknown_name(), Some("clone3"));
+        assert_eq!(with(u64::from(X32_BIT) + 514, long).last_unknown_name(), Some("ioctl"));
+        assert_eq!(with(5000, long).last_unknown_name(), None);
+        assert_eq!(with(u64::MAX, long).last_unknown_name(), None);
+    }
+
+    #[test]
+    fn a_call_that_every_library_does_without_is_not_missing() {
+        let with = |number| Stats { last_unknown_call: Some(number), ..sample() };
+        assert_eq!(with(334).last_unknown_name(), Some("rseq"));
+        assert_eq!(with(334).missing_call(), None);
+        assert_eq!(with(435).missing_call(), Some("clone3"));
+        assert_eq!(sample().missing_call(), None);
     }
 }

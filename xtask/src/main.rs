@@ -9,6 +9,7 @@ mod bench_self;
 mod check;
 mod demo;
 mod dist;
+mod man;
 mod needs;
 mod package;
 mod packages;
@@ -37,6 +38,7 @@ enum Command {
     Test(test::Args),
     Check(check::Args),
     BenchSelf(bench_self::Args),
+    Man(man::Args),
     Rig(rig::cli::Args),
     Package(package::Args),
     Dist(dist::Args),
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Command::BenchSelf(args) => bench_self::main(&args),
         Command::Package(args) => package::main(&args),
         Command::Dist(args) => dist::main(&args),
+        Command::Man(args) => man::main(&args),
         // The rig's statuses have meanings of their own, errors included.
         Command::Rig(args) => return rig::cli::main(&args),
     };

@@ -100,7 +100,7 @@ impl Environment {
         let hypervisor = hypervisor();
         let emulator = emulator(hypervisor.as_deref());
         Environment {
-            trapgate: report.version.to_owned(),
+            trapgate: report.trapgate.to_owned(),
             kernel: report.kernel,
             cpu: Cpu {
                 vendor: cpu.vendor,

@@ -24,6 +24,7 @@ pub struct OutputError {
 impl OutputError {
     /// Without the temporary file's name, which says nothing to anybody.
     fn new(path: &Path, error: io::Error) -> OutputError {
+        let error = crate::error::explain_missing(path, error);
         let is_plain = error.raw_os_error().is_some() || error.kind() == io::ErrorKind::Other;
         let why = if is_plain { error } else { error.kind().into() };
         OutputError { path: path.to_owned(), why }

@@ -24,6 +24,36 @@ const REGRESSION: u8 = 3;
 /// Ctrl-C: 128 and SIGINT's number, as a shell has it.
 const INTERRUPTED: u8 = status::SIGNAL + libc::SIGINT as u8;
 
+const EXAMPLES: &str = "\
+Examples:
+  trapgate bench                            all there is, in some minutes
+  trapgate bench doors calls --quick        a look at two groups
+  trapgate bench --json after.json          and the record in a file
+  trapgate bench compare before.json after.json
+  trapgate bench --baseline before.json --max-regression 2
+
+";
+
+const EXAMPLES_COMPARE: &str = "\
+Examples:
+  trapgate bench compare before.json after.json
+  trapgate bench compare before.json after.json --json
+
+Exit status: 0, or 125 if a record cannot be read";
+
+const EXAMPLES_SHOW: &str = "\
+Examples:
+  trapgate bench show after.json
+  trapgate bench show after.json --html after.html
+
+";
+
+const EXAMPLES_SCHEMA: &str = "\
+Examples:
+  trapgate bench schema > bench-schema.json
+
+Exit status: 0, or 125 if it cannot be written";
+
 const EXIT_STATUS: &str = "\
 Exit status:
   0    measured, and nothing was worse than the baseline allows
@@ -36,7 +66,8 @@ docs/measuring.md says how figures are made and what they mean.";
 
 /// Measure what doors, calls, exits and starts cost here, and compare
 #[derive(Debug, ClapArgs)]
-#[command(args_conflicts_with_subcommands = true, after_help = EXIT_STATUS)]
+#[command(args_conflicts_with_subcommands = true)]
+#[command(after_help = [EXAMPLES, EXIT_STATUS].concat())]
 pub(crate) struct Args {
     #[command(subcommand)]
     on_records: Option<OnRecords>,
@@ -109,6 +140,7 @@ struct Gate {
 #[derive(Debug, Subcommand)]
 enum OnRecords {
     /// Say how two records differ: ratios with confidence intervals, counts, environments
+    #[command(after_help = EXAMPLES_COMPARE)]
     Compare {
         /// The record from before
         before: PathBuf,
@@ -119,7 +151,7 @@ enum OnRecords {
         json: bool,
     },
     /// Print a record again, or write it in other formats, or hold it against a baseline
-    #[command(after_help = EXIT_STATUS)]
+    #[command(after_help = [EXAMPLES_SHOW, EXIT_STATUS].concat())]
     Show {
         /// The record
         record: PathBuf,
@@ -129,6 +161,7 @@ enum OnRecords {
         gate: Gate,
     },
     /// Print the JSON schema of the records
+    #[command(after_help = EXAMPLES_SCHEMA)]
     Schema,
 }
 

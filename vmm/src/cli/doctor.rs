@@ -1,24 +1,40 @@
 //! `trapgate doctor`: can this host run workloads, and how do the doors arrive?
+//!
+//! The answer comes first, then what it stands on. A line is as wide as the
+//! terminal at most; what has no place in it is in `--verbose` and `--json`.
 
-use anstream::stdout;
+mod doors;
+mod page;
+
 use anstyle::{AnsiColor, Style};
 use clap::Args as ClapArgs;
-use std::io::{self, ErrorKind, Write};
-use trapgate::doctor::{self, Report, TriedDoor};
-use trapgate::doors::{Delivery, Door, Instruction, Mode};
+use page::Page;
+use std::io;
+use trapgate::doctor::{self, Report};
 use trapgate::error::status;
 
-/// Options of `trapgate doctor`.
+const AFTER_HELP: &str = "\
+Examples:
+  trapgate doctor
+  trapgate doctor --verbose                 with every reason in full
+  trapgate doctor --json | jq .usable
+  trapgate doctor > /dev/null && trapgate run ./hello
+
+Exit status: 0 if workloads can run, 125 if not";
+
+/// Say whether this host can run sandboxes, and how each door arrives
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "Exit status: 0 if workloads can run, 125 if not")]
+#[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
-    /// Print one JSON object
+    /// Print one JSON object ('trapgate schema doctor' prints its schema)
     #[arg(long)]
     json: bool,
+    /// Print each capability, mitigation and reason in full
+    #[arg(short, long, conflicts_with = "json")]
+    verbose: bool,
 }
 
-const MODES: [Mode; 3] = [Mode::Long, Mode::Compat, Mode::Legacy];
-
+const PLAIN: Style = Style::new();
 const HEAD: Style = Style::new().bold();
 const GOOD: Style = AnsiColor::Green.on_default();
 const MIDDLING: Style = AnsiColor::Yellow.on_default();
@@ -30,128 +46,192 @@ const BAD: Style = AnsiColor::Red.on_default();
 /// If the report cannot be written.
 pub(crate) fn main(args: &Args) -> anyhow::Result<u8> {
     let report = doctor::examine();
-    let mut out = Vec::new();
-    if args.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
+    let text = if args.json {
+        (serde_json::to_string_pretty(&report)? + "\n").into_bytes()
     } else {
-        print(&mut out, &report)?;
-    }
-    // A reader that has gone has read enough.
-    match stdout().write_all(&out) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(error.into()),
-        _ => {}
-    }
+        let mut page = Page::new(super::terminal::columns());
+        write(&mut page, &report, args.verbose)?;
+        page.into_bytes()
+    };
+    super::print(&text)?;
     Ok(if report.usable { 0 } else { status::SETUP })
 }
 
-fn row(out: &mut Vec<u8>, name: &str, style: Style, text: &str) -> io::Result<()> {
-    writeln!(out, "  {name:<20} {style}{text}{style:#}")
-}
-
-fn head(out: &mut Vec<u8>, text: &str) -> io::Result<()> {
-    writeln!(out, "{HEAD}{text}{HEAD:#}")
-}
-
-fn print(out: &mut Vec<u8>, report: &Report) -> io::Result<()> {
-    let plain = Style::new();
-    head(out, "KVM")?;
-    match report.api_version {
-        Some(version) => row(out, "/dev/kvm", GOOD, &format!("usable, API version {version}"))?,
-        None => row(out, "/dev/kvm", BAD, "not usable")?,
+/// The answer, then what it stands on.
+fn write(page: &mut Page, report: &Report, verbose: bool) -> io::Result<()> {
+    match report.usable {
+        true => page.line(GOOD.bold(), 0, "Workloads can run.")?,
+        false => page.line(BAD.bold(), 0, "Workloads cannot run.")?,
     }
-    row(out, "kind", plain, &report.kind.to_string())?;
+    for problem in &report.problems {
+        page.line(if problem.fatal { BAD } else { MIDDLING }, 2, &problem.what)?;
+        page.line(PLAIN, 4, &problem.advice)?;
+    }
+    kvm(page, report, verbose)?;
+    if !report.doors.is_empty() {
+        doors::write(page, report, verbose)?;
+    }
+    host(page, report, verbose)
+}
+
+fn kvm(page: &mut Page, report: &Report, verbose: bool) -> io::Result<()> {
+    page.head("KVM")?;
+    match report.api_version {
+        Some(version) => page.row("/dev/kvm", GOOD, &format!("usable, API version {version}"))?,
+        None => page.row("/dev/kvm", BAD, "not usable")?,
+    }
+    page.row("kind", PLAIN, &report.kind.to_string())?;
     let modules = report.modules.join(", ");
-    row(out, "modules", plain, if modules.is_empty() { "none found" } else { &modules })?;
+    page.row("modules", PLAIN, if modules.is_empty() { "none found" } else { &modules })?;
     for capability in &report.capabilities {
         let (style, text) = match (capability.present, capability.required) {
-            (true, _) => (GOOD, "yes"),
+            (true, _) if verbose => (GOOD, "yes"),
+            (true, _) => continue,
             (false, true) => (BAD, "no, and it is needed"),
             (false, false) => (MIDDLING, "no, done without"),
         };
-        row(out, capability.name.trim_start_matches("KVM_CAP_"), style, text)?;
+        page.row(capability.name.trim_start_matches("KVM_CAP_"), style, text)?;
     }
-
-    head(out, "Host")?;
-    row(out, "Linux", plain, &report.kernel)?;
-    let cpu = &report.cpu;
-    row(out, "CPU", plain, &format!("{} ({})", cpu.model_name, cpu.vendor))?;
-    let signature = format!("{} / {} / {}", cpu.family, cpu.model, cpu.stepping);
-    row(out, "family/model/step", plain, &signature)?;
-    let (safe, other): (Vec<_>, Vec<_>) =
-        cpu.mitigations.iter().partition(|(_, state)| *state == "Not affected");
-    for (name, state) in other {
-        row(out, name, if state.starts_with("Vulnerable") { MIDDLING } else { plain }, state)?;
-    }
-    if !safe.is_empty() {
-        let names: Vec<_> = safe.iter().map(|(name, _)| name.as_str()).collect();
-        row(out, "not affected by", plain, &names.join(", "))?;
-    }
-
-    if !report.doors.is_empty() {
-        head(out, "Doors, tried")?;
-        print_doors(out, report)?;
-    }
-
-    if report.usable {
-        writeln!(out, "{GOOD}Workloads can run.{GOOD:#}")?;
-    } else {
-        writeln!(out, "{BAD}Workloads cannot run.{BAD:#}")?;
-    }
-    for problem in &report.problems {
-        let style = if problem.fatal { BAD } else { MIDDLING };
-        writeln!(out, "  {style}{}{style:#}\n    {}", problem.what, problem.advice)?;
+    let count = report.capabilities.len();
+    if count > 0 && report.capabilities.iter().all(|capability| capability.present) {
+        page.row("capabilities", GOOD, &format!("all {count} that trapgate uses"))?;
     }
     Ok(())
 }
 
-/// The matrix of instruction and mode, then what needs words.
-fn print_doors(out: &mut Vec<u8>, report: &Report) -> io::Result<()> {
-    write!(out, "  {:<20}", "")?;
-    for mode in MODES {
-        write!(out, " {mode:<9}")?;
-    }
-    writeln!(out)?;
-    for instruction in [Instruction::Syscall, Instruction::Sysenter, Instruction::Int80] {
-        write!(out, "  {instruction:<20}")?;
-        for mode in MODES {
-            let wanted = Door { instruction, mode };
-            let Some(tried) = report.doors.iter().find(|tried| tried.door == wanted) else {
-                continue;
-            };
-            let style = match &tried.delivery {
-                Delivery::Native => GOOD,
-                Delivery::Trapped { .. } => MIDDLING,
-                Delivery::Absent { .. } => Style::new(),
-                Delivery::Failed { .. } => BAD,
-            };
-            // Padded before it is styled: escapes have no width.
-            let word = format!("{:<9}", tried.delivery.word());
-            write!(out, " {style}{word}{style:#}")?;
+fn host(page: &mut Page, report: &Report, verbose: bool) -> io::Result<()> {
+    page.head("Host")?;
+    page.row("Linux", PLAIN, &report.kernel)?;
+    let cpu = &report.cpu;
+    page.row("CPU", PLAIN, &format!("{} ({})", cpu.model_name, cpu.vendor))?;
+    let signature = format!("{} / {} / {}", cpu.family, cpu.model, cpu.stepping);
+    page.row("family/model/step", PLAIN, &signature)?;
+    if verbose {
+        for (name, state) in &cpu.mitigations {
+            let style = if state.starts_with("Vulnerable") { MIDDLING } else { PLAIN };
+            page.row(name, style, state)?;
         }
-        writeln!(out)?;
+        return Ok(());
     }
-    if let Some(picked) = report.kernel_vsyscall {
-        row(out, "__kernel_vsyscall", Style::new(), &format!("{picked}"))?;
-    }
-    // One line for all doors with the same reason.
-    let mut reasons: Vec<(String, Vec<&TriedDoor>)> = Vec::new();
-    for tried in &report.doors {
-        let Some(why) = tried.delivery.why() else { continue };
-        let note = match (&tried.delivery, tried.unexpected) {
-            (Delivery::Trapped { .. } | Delivery::Absent { .. }, true) => {
-                "; the architecture has it, this KVM does not deliver it"
-            }
-            _ => "",
-        };
-        let reason = format!("{}: {why}{note}", tried.delivery.word());
-        match reasons.iter_mut().find(|(known, _)| *known == reason) {
-            Some((_, doors)) => doors.push(tried),
-            None => reasons.push((reason, vec![tried])),
+    let names = |wanted: fn(&str) -> bool| {
+        let named = cpu.mitigations.iter().filter(|(_, state)| wanted(state));
+        named.map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    let vulnerable = |state: &str| state.starts_with("Vulnerable");
+    let mitigated = |state: &str| !state.starts_with("Vulnerable") && state != "Not affected";
+    for (title, style, names) in [
+        ("vulnerable", MIDDLING, names(vulnerable)),
+        ("mitigated", PLAIN, names(mitigated)),
+        ("not affected by", PLAIN, names(|state| state == "Not affected")),
+    ] {
+        if !names.is_empty() {
+            page.row(title, style, &names)?;
         }
-    }
-    for (reason, doors) in reasons {
-        let names: Vec<_> = doors.iter().map(|tried| tried.door.to_string()).collect();
-        writeln!(out, "  {}\n    {reason}", names.join("; "))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+    use trapgate::doctor::{Capability, Cpu, Problem, TriedDoor};
+    use trapgate::doors::{ALL, Delivery};
+    use trapgate::kvm::Kind;
+
+    /// Of a host where legacy mode does not run, with long reasons.
+    fn sample() -> Report {
+        let delivery = |index: usize| match index {
+            0..3 => Delivery::Native,
+            3 => Delivery::Trapped { why: "arrives as #UD".to_owned() },
+            4 | 5 => Delivery::Absent { why: "AMD has no such door: SIGILL".to_owned() },
+            _ => Delivery::Failed {
+                why: "this KVM ended it with KVM_EXIT_INTERNAL_ERROR, suberror 1: an instruction \
+                      could not be emulated (data [1, a1c0000080b9cf0f, 84f4158b000084f0])"
+                    .to_owned(),
+            },
+        };
+        let doors = ALL.into_iter().enumerate().map(|(index, door)| TriedDoor {
+            door,
+            delivery: delivery(index),
+            unexpected: index == 3,
+        });
+        let state = |name: &str, state: &str| (name.to_owned(), state.to_owned());
+        Report {
+            schema: doctor::SCHEMA,
+            version: doctor::VERSION,
+            trapgate: "0.1.0",
+            commit: None,
+            abi_version: 6,
+            usable: true,
+            kernel: "6.12.0".to_owned(),
+            api_version: Some(12),
+            kind: Kind::Svm,
+            modules: vec!["kvm".to_owned(), "kvm_amd".to_owned()],
+            capabilities: vec![Capability { name: "KVM_CAP_XCRS", required: false, present: true }],
+            cpu: Cpu {
+                vendor: "AuthenticAMD".to_owned(),
+                model_name: "AMD EPYC".to_owned(),
+                family: 25,
+                model: 17,
+                stepping: 1,
+                mitigations: BTreeMap::from([
+                    state(
+                        "indirect_target_selection",
+                        "Mitigation: Aligned branch thunks, and so on",
+                    ),
+                    state("mds", "Not affected"),
+                    state("spec_store_bypass", "Vulnerable"),
+                    state("spectre_v2", "Mitigation: Retpolines; STIBP: disabled; RSB filling"),
+                ]),
+            },
+            doors: doors.collect(),
+            kernel_vsyscall: None,
+            tsc_is_a_clock: Some(true),
+            problems: vec![Problem {
+                fatal: false,
+                what: "the counter does not run with time here, which is a long sentence"
+                    .to_owned(),
+                advice: "workloads run, and each look at a clock costs a VM exit".to_owned(),
+            }],
+        }
+    }
+
+    fn text(report: &Report, columns: usize, verbose: bool) -> String {
+        let mut page = Page::new(columns);
+        write(&mut page, report, verbose).expect("a Vec takes all");
+        let bytes = anstream::adapter::strip_bytes(&page.into_bytes()).into_vec();
+        String::from_utf8(bytes).expect("text")
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal() {
+        for columns in [56, 60, 80, 100] {
+            for verbose in [false, true] {
+                let text = text(&sample(), columns, verbose);
+                let longest = text.lines().map(|line| line.chars().count()).max();
+                assert!(longest <= Some(columns), "{columns}:\n{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_answer_is_the_first_line() {
+        let mut report = sample();
+        let said = text(&report, 80, false);
+        assert!(said.starts_with("Workloads can run.\n  the counter"), "{said}");
+        report.usable = false;
+        assert!(text(&report, 80, false).starts_with("Workloads cannot run.\n"));
+    }
+
+    #[test]
+    fn a_doors_failure_is_one_short_line() {
+        let said = text(&sample(), 80, false);
+        let failed: Vec<_> = said.lines().filter(|line| line.contains("emulated")).collect();
+        let expected =
+            "  failed               all in legacy mode: an instruction could not be emulated";
+        assert_eq!(failed, [expected], "{said}");
+        assert!(!said.contains("a1c0000080b9cf0f"), "{said}");
+        assert!(text(&sample(), 80, true).contains("a1c0000080b9cf0f"));
+    }
 }

@@ -1,9 +1,8 @@
 //! `trapgate run`: a program in a sandbox.
 
 use anyhow::Context;
-use clap::Args as ClapArgs;
-use serde::Serialize;
-use std::ffi::OsString;
+use clap::{Args as ClapArgs, ValueHint};
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -11,14 +10,30 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use trapgate::config::{Config, DEFAULT_MEMORY, Program};
-use trapgate::error::status;
+use trapgate::error::{explain_missing, shown, status};
 use trapgate::policy::Grant;
-use trapgate::stats::Stats;
+use trapgate::stats::record::Record;
 use trapgate::{ByteSize, ClockSource, End, Error, Mitigations, Outcome, Sandbox, recipe};
 
-/// Options of `trapgate run`.
+const AFTER_HELP: &str = concat!(
+    "\
+Examples:
+  trapgate run ./hello                        nothing but its standard files
+  trapgate run -m 64M -t 10s ./job in.txt     64 MiB, 10 seconds at most
+  trapgate run -e LANG=C -e HOME ./job        two variables, one of them yours
+  seq 9 | trapgate run busybox sha256sum      a program in PATH, in a pipe
+  trapgate run --stats ./hello                what the run cost
+  trapgate run --deny clock,random ./hello    no time, no randomness
+  trapgate --log info run ./job               which calls it misses
+  trapgate run images/hello-syscall.toml      a recipe: program and limits
+
+",
+    exit_status!()
+);
+
+/// Run a program in a sandbox
 #[derive(Debug, ClapArgs)]
-#[command(after_help = super::EXIT_STATUS)]
+#[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
     /// Memory of the sandbox; taken from the host only as it is touched
     #[arg(short, long, value_name = "SIZE", help = memory_help())]
@@ -51,7 +66,9 @@ pub(crate) struct Args {
     #[arg(long)]
     stats: bool,
     /// Write what the run cost into a file, as JSON
-    #[arg(long, value_name = "FILE")]
+    ///
+    /// 'trapgate schema stats' prints its schema.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     stats_json: Option<PathBuf>,
     /// The program, a static Linux executable or a recipe (.toml), and
     /// its arguments
@@ -60,7 +77,8 @@ pub(crate) struct Args {
         num_args = 1..,
         trailing_var_arg = true,
         allow_hyphen_values = true,
-        value_names = ["PROGRAM", "ARGS"]
+        value_names = ["PROGRAM", "ARGS"],
+        value_hint = ValueHint::CommandWithArguments
     )]
     command: Vec<OsString>,
 }
@@ -83,28 +101,39 @@ fn parse_variable(text: &str) -> Result<OsString, &'static str> {
 pub(crate) fn main(args: Args) -> anyhow::Result<u8> {
     let (show_stats, stats_path) = (args.stats, args.stats_json.clone());
     if let Some(option) = args.command.first().filter(|word| word.as_bytes().starts_with(b"-")) {
-        anyhow::bail!("unexpected option '{}'; see 'trapgate run --help'", option.display());
+        anyhow::bail!(super::usage::unknown_option(option));
     }
+    let by_option = args.timeout.is_some();
     let mut config = config(args)?;
     config.stdio = super::standard_files::inherited();
     config.detailed_stats = show_stats || stats_path.is_some();
+    let name = config.argv.first().map(|name| shown(Path::new(OsStr::from_bytes(name))));
+    let name = name.unwrap_or_default();
+    let timeout = config.timeout;
     let sandbox = Sandbox::new(config)?;
     // Before the run, so that nothing is lost after it.
     let stats_file = match &stats_path {
-        Some(path) => Some(File::create(path).with_context(|| path.display().to_string())?),
+        Some(path) => Some(create(path)?),
         None => None,
     };
     let outcome = sandbox.run()?;
-    if let End::Killed(crash) = &outcome.end
-        && crash.is_error()
-    {
-        super::say(&format!("trapgate: {crash}"));
+    match (&outcome.end, timeout) {
+        (End::Killed(crash), _) if crash.is_error() => super::say(&format!("trapgate: {crash}")),
+        (End::TimedOut, Some(timeout)) => {
+            let timeout = humantime::format_duration(timeout);
+            let by = if by_option { "--timeout" } else { "the recipe's timeout" };
+            super::say(&format!("trapgate: {name}: ended after {timeout} ({by})"));
+        }
+        _ => {}
+    }
+    if let Some(hint) = hint(&name, &outcome) {
+        super::say(&hint);
     }
     if show_stats {
-        super::say(&format!("trapgate: {}\n{}", describe(&outcome.end), outcome.stats));
+        super::say(&format!("trapgate: {name}: {}\n{}", outcome.end, outcome.stats));
     }
     if let Some(file) = stats_file
-        && let Err(error) = write_stats(file, &outcome)
+        && let Err(error) = write_stats(file, &name, &outcome)
     {
         // The program has run: its status is the answer.
         super::say(&format!("trapgate: --stats-json: {error:#}"));
@@ -112,32 +141,27 @@ pub(crate) fn main(args: Args) -> anyhow::Result<u8> {
     Ok(exit_status(&outcome.end))
 }
 
-/// How a run ended, for machines.
-#[derive(Serialize)]
-struct Record<'a> {
-    /// What `describe` says.
-    end: String,
-    /// trapgate's exit status.
-    exit_status: u8,
-    #[serde(flatten)]
-    stats: &'a Stats,
+/// Makes the file for statistics.
+fn create(path: &Path) -> anyhow::Result<File> {
+    let made = File::create(path).map_err(|error| explain_missing(path, error));
+    made.with_context(|| format!("--stats-json: {}: cannot be written", shown(path)))
 }
 
-fn write_stats(mut file: File, outcome: &Outcome) -> anyhow::Result<()> {
-    let end = describe(&outcome.end);
-    let record = Record { end, exit_status: exit_status(&outcome.end), stats: &outcome.stats };
+fn write_stats(mut file: File, name: &str, outcome: &Outcome) -> anyhow::Result<()> {
+    let record = Record::new(name, outcome, exit_status(&outcome.end));
     let mut text = serde_json::to_vec_pretty(&record)?;
     text.push(b'\n');
     Ok(file.write_all(&text)?)
 }
 
-fn describe(end: &End) -> String {
-    match end {
-        End::Exited(status) => format!("exited with status {status}"),
-        End::Killed(crash) => format!("killed by signal {}", crash.signal),
-        End::TimedOut => "timed out".to_owned(),
-        _ => end.to_string(),
-    }
+/// Of a program that failed: the call that it may have failed for.
+fn hint(name: &str, outcome: &Outcome) -> Option<String> {
+    let failed = matches!(outcome.end, End::Exited(1..) | End::Killed(_));
+    let call = outcome.stats.missing_call().filter(|_| failed)?;
+    Some(format!(
+        "trapgate: hint: {name} called {call}(2), which is not supported yet \
+         ('trapgate --log info run' names each such call)"
+    ))
 }
 
 fn exit_status(end: &End) -> u8 {

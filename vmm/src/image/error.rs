@@ -24,6 +24,12 @@ pub enum ImageError {
         interpreter: String,
     },
 
+    /// The file is text: source, or a script without `#!`.
+    #[error(
+        "the file is text, not a program: compile it if it is source (gcc -static), or run its interpreter with it as the argument"
+    )]
+    Text,
+
     /// The file does not start with ELF's magic number.
     #[error("the file is not an ELF program: give a static x86-64 ELF program")]
     NotElf,
@@ -109,6 +115,10 @@ pub enum ImageError {
         /// PT_INTERP's path, or what is there of it.
         interpreter: String,
     },
+
+    /// A shared object without a start of its own.
+    #[error("the file is a shared library, not a program: give a program, linked with -static")]
+    Library,
 
     /// No PT_LOAD segment occupies memory.
     #[error("the program has no segment to load: the file is damaged or not a program")]

@@ -8,7 +8,7 @@
 use object::LittleEndian;
 use object::elf;
 use object::pod;
-use object::read::elf::ProgramHeader;
+use object::read::elf::{Dyn, ProgramHeader};
 
 use super::layout::file_range;
 use super::{Class, Elf, ImageError, LE};
@@ -46,7 +46,7 @@ pub(super) fn file_header<E: Elf>(bytes: &[u8]) -> Result<&E, ImageError> {
     }
     let magic = &bytes[..bytes.len().min(MAGIC.len())];
     if !MAGIC.starts_with(magic) {
-        return Err(ImageError::NotElf);
+        return Err(if is_text(bytes) { ImageError::Text } else { ImageError::NotElf });
     }
     let Ok((header, _)) = pod::from_bytes::<E>(bytes) else {
         return Err(ImageError::Truncated {
@@ -137,6 +137,41 @@ where
         .unwrap_or_default();
     let path = path.split(|&b| b == 0).next().unwrap_or_default();
     Err(ImageError::Dynamic { interpreter: printable(path) })
+}
+
+/// A shared object is loaded by a program, and has no start of its own. As a
+/// file it differs from a static PIE in what a linker writes for it alone: no
+/// flag PIE, and either no entry point or other libraries that it needs. (A
+/// dynamic linker has an entry point and needs none.)
+pub(super) fn refuse_library<P>(bytes: &[u8], phdrs: &[P], entry: u64) -> Result<(), ImageError>
+where
+    P: ProgramHeader<Endian = LittleEndian>,
+{
+    // What is damaged there is none of Linux's business, nor of ours.
+    let mut dynamic = phdrs.iter().filter_map(|phdr| phdr.dynamic(LE, bytes).ok().flatten());
+    let Some(entries) = dynamic.next() else { return Ok(()) };
+    let entries = || entries.iter().take_while(|dynamic| dynamic.tag(LE) != elf::DT_NULL);
+    let is_pie = entries().any(|dynamic| {
+        dynamic.tag(LE) == elf::DT_FLAGS_1 && dynamic.val(LE) & elf::DF_1_PIE.0 != 0
+    });
+    let needs_others = entries().any(|dynamic| dynamic.tag(LE) == elf::DT_NEEDED);
+    if !is_pie && (entry == 0 || needs_others) { Err(ImageError::Library) } else { Ok(()) }
+}
+
+/// Whether the beginning of the file is text: UTF-8 without control characters
+/// but those that text has.
+fn is_text(bytes: &[u8]) -> bool {
+    const LOOKED_AT: usize = 1024;
+    let part = &bytes[..bytes.len().min(LOOKED_AT)];
+    let text = match std::str::from_utf8(part) {
+        Ok(text) => text,
+        // A character that the cut went through.
+        Err(error) if error.error_len().is_none() && bytes.len() > LOOKED_AT => {
+            std::str::from_utf8(&part[..error.valid_up_to()]).unwrap_or_default()
+        }
+        Err(_) => return false,
+    };
+    text.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\r' | '\t' | '\x0c' | '\x1b'))
 }
 
 /// Text from a file that is not trusted, fit for one line of a terminal.

@@ -3,7 +3,7 @@
 //! [`super::tests32`].
 
 use super::*;
-use object::elf::{PF_R, PF_W, PF_X, PT_GNU_STACK, PT_INTERP, PT_LOAD};
+use object::elf::{PF_R, PF_W, PF_X, PT_DYNAMIC, PT_GNU_STACK, PT_INTERP, PT_LOAD};
 use proptest::prelude::*;
 
 /// A program header as the tests write it.
@@ -237,13 +237,50 @@ fn program_headers_outside_every_segment_have_no_address() {
 #[test]
 fn what_is_not_elf_is_named() {
     assert_eq!(refused(b""), ImageError::Empty);
-    assert_eq!(refused(b"hello"), ImageError::NotElf);
-    assert_eq!(refused(b"M"), ImageError::NotElf);
+    for bytes in [b"\x00".as_slice(), b"MZ\x90\x00", b"\xff\xfe", b"\x7fELG", b"\xe2\x82"] {
+        assert_eq!(refused(bytes), ImageError::NotElf, "{bytes:?}");
+    }
     let script = |interpreter: &str| ImageError::Script { interpreter: interpreter.into() };
     assert_eq!(refused(b"#!/bin/sh\necho"), script("/bin/sh"));
     assert_eq!(refused(b"#! \t/usr/bin/env python3\n"), script("/usr/bin/env"));
     assert_eq!(refused(b"#!/bin/\x1b[1m\n"), script("/bin/\\u{1b}[1m"));
     assert_eq!(refused(b"#!"), script(""));
+}
+
+#[test]
+fn text_is_told_from_other_files() {
+    // The cut at 1024 bytes goes through the last character.
+    let long = format!("{}€uro\n", "x".repeat(1022));
+    for text in ["int main(void) { return 0; }\n", "M", "\tgrün\r\n\x0c", &long] {
+        assert_eq!(refused(text.as_bytes()), ImageError::Text, "{text:?}");
+    }
+    let late = [b"x".repeat(1024), vec![0]].concat();
+    assert_eq!(refused(&late), ImageError::Text);
+}
+
+#[test]
+fn a_shared_library_is_no_program_and_a_static_pie_is() {
+    const DYNAMIC: usize = 0x900;
+    let parsed = |entry, entries: &[(u64, u64)]| {
+        let size = 16 * entries.len() as u64;
+        let dynamic = Ph { p_type: PT_DYNAMIC.0, ..load(RW, DYNAMIC as u64, 0, size, size) };
+        let mut bytes = elf(ET_DYN, entry, &[load(RX, 0, 0, 0x800, 0x800), dynamic], 0x1000);
+        let words = entries.iter().flat_map(|(tag, value)| [*tag, *value]);
+        let words: Vec<u8> = words.flat_map(u64::to_le_bytes).collect();
+        bytes[DYNAMIC..DYNAMIC + words.len()].copy_from_slice(&words);
+        parse(&bytes).map(|image| image.entry - PIE_BASE)
+    };
+    let (needed, soname, pie) = ((1, 5), (14, 9), (0x6fff_fffb, 0x0800_0000));
+    assert_eq!(parsed(0, &[soname, (0, 0)]), Err(ImageError::Library));
+    assert_eq!(parsed(0x400, &[needed, (0, 0)]), Err(ImageError::Library));
+    // What the linker says of a static PIE, old and new.
+    assert_eq!(parsed(0x400, &[pie, (0, 0)]), Ok(0x400));
+    assert_eq!(parsed(0x400, &[(0, 0)]), Ok(0x400));
+    assert_eq!(parsed(0, &[pie, (0, 0)]), Ok(0));
+    // A dynamic linker.
+    assert_eq!(parsed(0x400, &[soname, (0, 0)]), Ok(0x400));
+    // Behind the end of the table.
+    assert_eq!(parsed(0x400, &[(0, 0), needed]), Ok(0x400));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! KVM: opening it, making a VM with one vCPU, and the state that the vCPU
 //! starts in.
 
+pub(crate) mod access;
 pub(crate) mod clock;
 pub mod cpuid;
 pub(crate) mod kick;

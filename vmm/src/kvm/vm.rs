@@ -1,6 +1,7 @@
 //! A VM with one vCPU, ready to run.
 #![allow(unsafe_code, reason = "KVM_SET_USER_MEMORY_REGION takes an address")]
 
+use super::access::{self, Found};
 use super::clock::Reading;
 use super::cpuid::{self, Features};
 use super::{Kind, Maker, state};
@@ -21,25 +22,14 @@ pub const API_VERSION: i32 = 12;
 /// # Errors
 /// [`Error::NoKvm`] with what to do, [`Error::Unsupported`].
 pub fn open() -> Result<Kvm, Error> {
-    let kvm = Kvm::new().map_err(|error| {
-        let source = io::Error::from_raw_os_error(error.errno());
-        let advice = match source.kind() {
-            io::ErrorKind::NotFound => {
-                "load the module kvm_intel or kvm_amd, and enable virtualisation in the \
-                 firmware, or nested virtualisation on the host above"
-            }
-            io::ErrorKind::PermissionDenied => {
-                "join the group that owns it: sudo usermod -aG kvm $USER, then log in again"
-            }
-            _ => "see 'trapgate doctor'",
-        };
+    let failed = |source: io::Error| {
+        let advice = access::advice(source.kind(), source.raw_os_error(), &Found::look());
         Error::NoKvm { source, advice }
-    })?;
+    };
+    let kvm = Kvm::new().map_err(|error| failed(io::Error::from_raw_os_error(error.errno())))?;
     match kvm.get_api_version() {
         API_VERSION => Ok(kvm),
-        ..0 => Err(Error::Unsupported {
-            what: "device is not one: /dev/kvm is something else".to_owned(),
-        }),
+        ..0 => Err(failed(io::Error::other("it is something else than KVM's device"))),
         version => Err(Error::Unsupported { what: format!("has API version {version}") }),
     }
 }
