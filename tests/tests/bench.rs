@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
+use trapgate::bench::clock::Clock;
 use trapgate::bench::environment::{Cpu, Environment, Kvm};
 use trapgate::bench::record::{
     Counted, Delivery, Group, Measurement, Method, Place, Report, Step, Timed,
@@ -47,7 +48,8 @@ fn times(ticks: u64) -> Option<Timed> {
         empty: vec![30; 100],
         ..Samples::default()
     };
-    timed(&samples, NonZeroU64::new(2_000_000).expect("not 0"))
+    let khz = NonZeroU64::new(2_000_000).expect("not 0");
+    timed(&samples, Clock { khz, step: NonZeroU64::MIN })
 }
 
 /// A record of two doors, one of which the CPU does not have.
@@ -66,6 +68,7 @@ fn record() -> Report {
             governor: None,
             boost: None,
             tsc_khz: 2_000_000,
+            tsc_step: 1,
             invariant_tsc: true,
             smt: None,
             online: 1,
@@ -84,6 +87,7 @@ fn record() -> Report {
         groups: Group::ALL.to_vec(),
         samples: 1000,
         warm_up: 500,
+        blocks: 5,
         batch: 1000,
         starts: 1000,
         quick: false,
@@ -346,8 +350,8 @@ fn bad_input_is_refused_in_one_line_before_anything_is_measured() {
     };
     let broken = file("broken.json", b"{\"schema\": \"trapgate-bench\", \"version\": ");
     let other = file("other.json", b"{\"schema\": \"something else\"}");
-    let newer = file("newer.json", b"{\"schema\": \"trapgate-bench\", \"version\": 2}");
-    let damaged = file("damaged.json", b"{\"schema\": \"trapgate-bench\", \"version\": 1}");
+    let newer = file("newer.json", b"{\"schema\": \"trapgate-bench\", \"version\": 3}");
+    let damaged = file("damaged.json", b"{\"schema\": \"trapgate-bench\", \"version\": 2}");
     let binary = file("binary", &[0xff; 4096]);
     let (nowhere, folder) = (files.path("none/record"), files.path(""));
     let missing = files.path("missing.json");
@@ -378,7 +382,7 @@ fn bad_input_is_refused_in_one_line_before_anything_is_measured() {
         (
             "a newer baseline",
             &["start", "--baseline", &newer, "--max-regression", "5"],
-            "version 2",
+            "version 3",
         ),
         ("broken JSON", &["show", &broken], "no JSON"),
         ("another JSON", &["show", &other], "no record"),

@@ -3,7 +3,7 @@
 //! How many interrupts, migrations and exits there were in a turn is known, not
 //! at which sample: they are taken to have hit the slowest ones.
 
-use super::stats::{Cause, Samples};
+use super::stats::{Cause, Part, Samples};
 use crate::job::Sample;
 use std::cmp::Reverse;
 
@@ -55,7 +55,8 @@ pub(super) fn brackets(brackets: &[Sample], interrupts: u64) -> Samples {
     let samples = Samples::of_brackets(brackets);
     let turn = Turn { samples: brackets.len(), interrupts, ..Turn::default() };
     let disturbed = causes(&samples.ticks, &[turn], None);
-    Samples { disturbed, ..samples }
+    let block = Part { samples: brackets.len(), batched_ticks: None };
+    Samples { disturbed, blocks: vec![block], ..samples }
 }
 
 #[cfg(test)]

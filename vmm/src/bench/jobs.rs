@@ -3,16 +3,16 @@
 //! And SYSENTER from 64-bit code, of which nothing can be measured. Called by
 //! [`super::run`].
 
+use super::clock::Clock;
 use super::environment::Environment;
 use super::explain;
 use super::interrupts::Interrupts;
 use super::record::{Group, Measurement, Place};
-use super::stats::{Samples, timed};
+use super::stats::timed;
 use super::{Error, Options, Progress};
 use crate::affinity;
 use crate::doors::{Delivery, Door, Instruction, Mode};
 use crate::job::{self, Measured, bare, exits, legacy};
-use std::num::NonZeroU64;
 use trapgate_abi::job::{MAX_CALLS, MAX_SAMPLES};
 
 /// Batches; the quickest counts.
@@ -25,7 +25,7 @@ pub(super) struct Jobs<'a> {
     options: job::Options,
     cpu: usize,
     environment: &'a Environment,
-    tsc_khz: NonZeroU64,
+    clock: Clock,
 }
 
 impl Jobs<'_> {
@@ -36,7 +36,7 @@ impl Jobs<'_> {
     pub(super) fn new<'a>(
         options: &Options,
         environment: &'a Environment,
-        tsc_khz: NonZeroU64,
+        clock: Clock,
     ) -> Result<Jobs<'a>, Error> {
         let most = if environment.kvm.software { FEW } else { MAX_SAMPLES };
         let cpu = affinity::last()?;
@@ -47,7 +47,7 @@ impl Jobs<'_> {
             cpu: Some(cpu),
             ..job::Options::default()
         };
-        Ok(Jobs { options, cpu, environment, tsc_khz })
+        Ok(Jobs { options, cpu, environment, clock })
     }
 
     /// The rest of the group `doors`.
@@ -143,12 +143,12 @@ impl Jobs<'_> {
         // Ticks are the guest's claim: any number may come.
         let batches =
             measured.batches.iter().map(|batch| batch.ticks as f64 - batch.empty_ticks as f64);
-        let samples = Samples {
-            batched_ticks: batches.min_by(f64::total_cmp).map(|ticks| ticks / calls),
-            ..explain::brackets(&measured.samples, interrupts)
-        };
+        let mut samples = explain::brackets(&measured.samples, interrupts);
+        for block in &mut samples.blocks {
+            block.batched_ticks = batches.clone().min_by(f64::total_cmp).map(|ticks| ticks / calls);
+        }
         let mut measurement = Measurement::new(group, name, mode, Place::Guest);
-        measurement.timed = timed(&samples, self.tsc_khz);
+        measurement.timed = timed(&samples, self.clock);
         measurement.delivery = Some(measured.delivery);
         measurement
     }

@@ -52,6 +52,7 @@ mod where_time_goes;
 use crate::doctor;
 use crate::mitigation::linux::Host;
 use crate::mitigation::{GuestCpu, Mitigations, Unavailable};
+use clock::Clock;
 pub use read::{ReadError, read};
 use record::{Group, Method, Report};
 use thiserror::Error;
@@ -191,16 +192,17 @@ pub fn run(options: &Options, progress: &mut dyn Progress) -> Result<Report, Err
     // Before the doors are tried: a KVM that is missing is one clear line.
     drop(crate::kvm::vm::open()?);
     options.mitigations.chosen(&GuestCpu::of_this_host()?)?;
-    let tsc_khz = clock::tsc_khz();
+    let clock = Clock::of_this_host();
     let host = doctor::examine();
     let tsc_is_a_clock = host.tsc_is_a_clock;
-    let environment = environment::Environment::of(host, tsc_khz.get());
+    let environment = environment::Environment::of(host, clock);
     let groups: Vec<_> =
         Group::ALL.into_iter().filter(|group| options.groups.contains(group)).collect();
     let method = Method {
         groups: groups.clone(),
         samples: options.samples,
         warm_up: options.warm_up,
+        blocks: 1,
         batch: options.batch,
         starts: options.starts,
         quick: options.quick,
@@ -211,17 +213,17 @@ pub fn run(options: &Options, progress: &mut dyn Progress) -> Result<Report, Err
         let environment = &report.environment;
         let measured = match group {
             Group::Doors => {
-                let mut doors = probed::measure(group, options, environment, tsc_khz, progress)?;
-                let jobs = jobs::Jobs::new(options, environment, tsc_khz)?;
+                let mut doors = probed::measure(group, options, environment, clock, progress)?;
+                let jobs = jobs::Jobs::new(options, environment, clock)?;
                 doors.extend(jobs.doors(progress)?);
-                let hardened = probed::measure_hardened(options, environment, tsc_khz, progress)?;
+                let hardened = probed::measure_hardened(options, environment, clock, progress)?;
                 doors.extend(hardened);
                 doors
             }
-            Group::Calls => probed::measure(group, options, environment, tsc_khz, progress)?,
-            Group::Exits => jobs::Jobs::new(options, environment, tsc_khz)?.exits(progress)?,
-            Group::Steps => where_time_goes::measure(options, tsc_khz, progress)?,
-            Group::Start => start::measure(options.starts, tsc_khz, progress)?,
+            Group::Calls => probed::measure(group, options, environment, clock, progress)?,
+            Group::Exits => jobs::Jobs::new(options, environment, clock)?.exits(progress)?,
+            Group::Steps => where_time_goes::measure(options, clock, progress)?,
+            Group::Start => start::measure(options.starts, clock, progress)?,
         };
         report.measurements.extend(measured);
     }

@@ -5,6 +5,7 @@
 //! measures, the other waits for a command. So a slow moment of the machine
 //! hits both.
 
+use super::clock::{self, Clock};
 use super::count::{self, Call, if_it_can};
 use super::environment::Environment;
 use super::explain::{self, Turn};
@@ -12,13 +13,12 @@ use super::interrupts::Interrupts;
 use super::items::{ITEMS, Item};
 use super::probe::{Answer, Probe, ProbeError, Width};
 use super::record::{Counted, Delivery, Group, Measurement, Place};
-use super::stats::{Samples, median, timed};
-use super::{Error, Options, Progress, clock, delivery};
+use super::stats::{Part, Samples, median, timed};
+use super::{Error, Options, Progress, delivery};
 use crate::doors::{self, Door};
 use crate::mitigation::{GuestCpu, Mitigations, Step};
 use crate::stats::Stats;
 use crate::{Sandbox, affinity};
-use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 use trapgate_abi::bench::{Command, Operation, Reply, USE_RDTSCP};
@@ -58,13 +58,13 @@ pub fn measure(
     group: Group,
     options: &Options,
     environment: &Environment,
-    tsc_khz: NonZeroU64,
+    clock: Clock,
     progress: &mut dyn Progress,
 ) -> Result<Vec<Measurement>, Error> {
     let mut measurements = Vec::new();
     for item in ITEMS.iter().filter(|item| item.group == group) {
         if !progress.stopped() {
-            measurements.extend(Run::new(item, options, environment, tsc_khz)?.measure(progress)?);
+            measurements.extend(Run::new(item, options, environment, clock)?.measure(progress)?);
         }
     }
     Ok(measurements)
@@ -77,7 +77,7 @@ pub fn measure(
 pub fn measure_hardened(
     options: &Options,
     environment: &Environment,
-    tsc_khz: NonZeroU64,
+    clock: Clock,
     progress: &mut dyn Progress,
 ) -> Result<Vec<Measurement>, Error> {
     let variants = variants(options)?;
@@ -90,7 +90,7 @@ pub fn measure_hardened(
         }
         for &(steps, budget) in &variants {
             if !progress.stopped() {
-                let run = Run { steps, budget, ..Run::new(item, options, environment, tsc_khz)? };
+                let run = Run { steps, budget, ..Run::new(item, options, environment, clock)? };
                 measurements.push(run.measure_hardened(&door, progress)?);
             }
         }
@@ -119,7 +119,7 @@ struct Run<'a> {
     options: &'a Options,
     environment: &'a Environment,
     cpu: usize,
-    tsc_khz: NonZeroU64,
+    clock: Clock,
     /// On the kernel's way in and out.
     steps: Mitigations,
     /// Time that the samples may take in one place.
@@ -147,12 +147,12 @@ impl<'a> Run<'a> {
         item: &'a Item,
         options: &'a Options,
         environment: &'a Environment,
-        tsc_khz: NonZeroU64,
+        clock: Clock,
     ) -> Result<Run<'a>, Error> {
         let cpu = affinity::last()?;
         let budget = if options.quick { QUICK } else { BUDGET };
         let steps = Mitigations::NONE;
-        Ok(Run { item, options, environment, cpu, tsc_khz, steps, budget })
+        Ok(Run { item, options, environment, cpu, clock, steps, budget })
     }
 
     fn measure(&self, progress: &mut dyn Progress) -> Result<[Measurement; 2], Error> {
@@ -348,7 +348,7 @@ impl<'a> Run<'a> {
         let Some(median) = median(side.samples.ticks.iter().map(|&ticks| ticks as f64)) else {
             return Ok(());
         };
-        let median_ns = median * 1e6 / self.tsc_khz.get() as f64;
+        let median_ns = self.clock.ns(median);
         let enough = (LOOP.as_nanos() as f64 / median_ns.max(1.0)) as u64;
         let command = self.command(0, REWARM, enough.clamp(LEAST_CALLS, MOST_CALLS));
         let calls = command.batch;
@@ -369,9 +369,10 @@ impl<'a> Run<'a> {
         let (with @ 1.., empty, all, around) = least else { return Ok(()) };
         let wall = all.saturating_sub(around);
         let per_call = |ticks: u64| ticks as f64 / calls as f64;
-        side.samples.batched_ticks = Some(per_call(with) - per_call(empty));
+        let batched_ticks = Some(per_call(with) - per_call(empty));
+        side.samples.blocks = vec![Part { samples: side.samples.ticks.len(), batched_ticks }];
         // The answer has the empty loop's time in it, and each loop has it once.
-        let empty_ns = per_call(empty) * 1e6 / self.tsc_khz.get() as f64;
+        let empty_ns = self.clock.ns(per_call(empty));
         side.samples.wall_ns = Some(wall.as_nanos() as f64 / calls as f64 - 2.0 * empty_ns);
         Ok(())
     }
@@ -407,7 +408,7 @@ impl<'a> Run<'a> {
     fn measurement(&self, side: &mut Side) -> Measurement {
         let Item { group, name, .. } = *self.item;
         let mut measurement = Measurement::new(group, name, self.item.mode(), side.place);
-        measurement.timed = timed(&side.samples, self.tsc_khz);
+        measurement.timed = timed(&side.samples, self.clock);
         measurement.delivery = side.delivery.take();
         measurement.counted = side.counted.take();
         measurement

@@ -6,7 +6,7 @@
 //! machine hits both. Called by [`super::run`]; uses the library as any program
 //! would.
 
-use super::clock::{self, ticks};
+use super::clock::{self, Clock, ticks};
 use super::record::{Counted, Group, Measurement, Place, Step};
 use super::stats::{Cause, Samples, median, timed};
 use super::{Error, Progress};
@@ -15,7 +15,6 @@ use crate::stats::Stats;
 use crate::{ByteSize, End, Sandbox, Stdio};
 use std::fs::Permissions;
 use std::io::{PipeReader, Read, Write, pipe};
-use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -78,10 +77,10 @@ impl<const STEPS: usize> Rounds<STEPS> {
         self,
         (name, place): (&str, Place),
         steps: [&str; STEPS],
-        tsc_khz: NonZeroU64,
+        clock: Clock,
     ) -> Measurement {
         let mut measurement = Measurement::new(Group::Start, name, None, place);
-        measurement.timed = timed(&self.samples, tsc_khz);
+        measurement.timed = timed(&self.samples, clock);
         let medians = steps.iter().enumerate().filter_map(|(index, name)| {
             let ns = median(self.steps.iter().map(|round| round[index]))?;
             Some(Step { name: (*name).to_owned(), ns, instructions: None })
@@ -97,7 +96,7 @@ impl<const STEPS: usize> Rounds<STEPS> {
 /// If the program does not run.
 pub fn measure(
     count: u64,
-    tsc_khz: NonZeroU64,
+    clock: Clock,
     progress: &mut dyn Progress,
 ) -> Result<Vec<Measurement>, Error> {
     let file = probe_file()?;
@@ -114,7 +113,7 @@ pub fn measure(
         processes.add(|| process(&file))?;
         progress.advance();
     }
-    let mut sandboxes = sandboxes.measurement(("sandbox", Place::Guest), SANDBOX_STEPS, tsc_khz);
+    let mut sandboxes = sandboxes.measurement(("sandbox", Place::Guest), SANDBOX_STEPS, clock);
     let mut runs = Vec::new();
     for _ in 0..COUNTED_RUNS {
         if progress.stopped() {
@@ -127,7 +126,7 @@ pub fn measure(
         let exits = |counted: &Counted| counted.exits.unwrap_or(f64::INFINITY);
         exits(a).total_cmp(&exits(b))
     });
-    let processes = processes.measurement(("process", Place::Host), PROCESS_STEPS, tsc_khz);
+    let processes = processes.measurement(("process", Place::Host), PROCESS_STEPS, clock);
     Ok(vec![sandboxes, processes])
 }
 
@@ -135,6 +134,7 @@ pub fn measure(
 fn counted(stats: &Stats) -> Counted {
     Counted {
         instructions: None,
+        exits_repeated: false,
         exits: stats.own_exits().map(|exits| exits as f64),
         exits_by_kind: [("to the VMM".to_owned(), stats.vmm_exits as f64)].into(),
     }

@@ -1,5 +1,6 @@
 //! Tests of what stands around the measuring: options, notes, the schema.
 
+use super::record::Measurement;
 use super::*;
 
 #[test]
@@ -66,4 +67,29 @@ fn the_schema_in_docs_is_that_of_the_types() {
     }
     let advice = "TRAPGATE_BLESS=1 cargo test -p trapgate bench::tests writes it; raise VERSION";
     assert!(SCHEMA_JSON == current, "docs/bench-schema.json is not current: {advice}");
+}
+
+#[test]
+fn ids_are_of_letters_digits_and_hyphens() {
+    let id = |name, mode| Measurement::new(Group::Doors, name, mode, record::Place::Guest).id;
+    for (name, mode, expected) in [
+        ("SYSCALL", Some("64-bit"), "doors/syscall/64-bit/guest"),
+        ("INT 0x80, IRET", Some("bare"), "doors/int-0x80-iret/bare/guest"),
+        ("#UD, IRET behind it", Some("bare"), "doors/ud-iret-behind-it/bare/guest"),
+        ("mmap + munmap", None, "doors/mmap-munmap/guest"),
+        ("__kernel_vsyscall", Some("compat"), "doors/__kernel_vsyscall/compat/guest"),
+        ("vDSO clock_gettime", None, "doors/vdso-clock_gettime/guest"),
+    ] {
+        assert_eq!(id(name, mode), expected);
+    }
+}
+
+#[test]
+fn a_record_has_the_date_of_its_run_in_utc() {
+    let sample = sample::report();
+    let now = Report::new(sample.environment.clone(), sample.method.clone()).date;
+    let [length, form] = [now.len(), sample.date.len()];
+    assert!(length == form && now.ends_with('Z'), "{now}");
+    let began = humantime::parse_rfc3339(&now).expect("RFC 3339");
+    assert!(began.elapsed().expect("in the past").as_secs() < 60, "{now}");
 }

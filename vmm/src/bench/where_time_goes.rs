@@ -1,6 +1,7 @@
 //! The group `steps`: the stamped call of [`super::steps`] beside the same call
 //! through the plain door. Called by [`super::run`].
 
+use super::clock::{self, Clock};
 use super::count::{self, Call, if_it_can};
 use super::explain;
 use super::interrupts::Interrupts;
@@ -8,10 +9,9 @@ use super::probe::{ProbeError, Width};
 use super::record::{Counted, Delivery, Group, Measurement, Place, Step};
 use super::stats::{median, timed};
 use super::steps::{self, NAMES, Steps};
-use super::{Error, Options, Progress, clock};
+use super::{Error, Options, Progress};
 use crate::job::Sample;
 use crate::{Mitigations, affinity};
-use std::num::NonZeroU64;
 use trapgate_abi::bench::Operation;
 
 /// Measures.
@@ -20,7 +20,7 @@ use trapgate_abi::bench::Operation;
 /// If no sandbox can be made.
 pub(super) fn measure(
     options: &Options,
-    tsc_khz: NonZeroU64,
+    clock: Clock,
     progress: &mut dyn Progress,
 ) -> Result<Vec<Measurement>, Error> {
     progress.begin("steps: getpid by SYSCALL", 1);
@@ -43,7 +43,7 @@ pub(super) fn measure(
     };
     let interrupts = Interrupts::of(cpu).since(before);
     let counted = counted && taken.delivery == Delivery::Native && !progress.stopped();
-    let mut measurements = measurements(taken, interrupts, tsc_khz);
+    let mut measurements = measurements(taken, interrupts, clock);
     if counted {
         count(&mut measurements)?;
     }
@@ -71,23 +71,22 @@ fn count([plain, stamped]: &mut [Measurement; 2]) -> Result<(), Error> {
 
 /// The stamped call with its steps, and the plain one; so many interrupts came
 /// meanwhile, to whichever of them.
-fn measurements(taken: Steps, interrupts: u64, tsc_khz: NonZeroU64) -> [Measurement; 2] {
+fn measurements(taken: Steps, interrupts: u64, clock: Clock) -> [Measurement; 2] {
     let new = |name| {
         let mut measurement = Measurement::new(Group::Steps, name, Some("64-bit"), Place::Guest);
         measurement.delivery = Some(taken.delivery.clone());
         measurement
     };
     let (mut plain, mut stamped) = (new("SYSCALL"), new("SYSCALL, stamped"));
-    let figures = |list: &[Sample]| timed(&explain::brackets(list, interrupts), tsc_khz);
+    let figures = |list: &[Sample]| timed(&explain::brackets(list, interrupts), clock);
     plain.timed = figures(&taken.plain);
     stamped.timed = figures(&taken.stamped);
-    let ns = |ticks: f64| ticks * 1e6 / tsc_khz.get() as f64;
     stamped.steps = NAMES
         .iter()
         .enumerate()
         .filter_map(|(index, name)| {
             let ticks = median(taken.calls.iter().map(|call| call[index].into()))?;
-            Some(Step { name: (*name).to_owned(), ns: ns(ticks), instructions: None })
+            Some(Step { name: (*name).to_owned(), ns: clock.ns(ticks), instructions: None })
         })
         .collect();
     if let (Some(with), Some(without)) = (stamped.median_ns(), plain.median_ns()) {
@@ -102,6 +101,7 @@ fn measurements(taken: Steps, interrupts: u64, tsc_khz: NonZeroU64) -> [Measurem
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::num::NonZeroU64;
 
     #[test]
     fn steps_are_medians_and_the_perturbation_is_told() {
@@ -113,8 +113,8 @@ mod tests {
             plain: vec![sample(30); 3],
         };
         // A tick is a nanosecond.
-        let khz = NonZeroU64::new(1_000_000).unwrap();
-        let [plain, stamped] = measurements(taken, 0, khz);
+        let clock = Clock { khz: NonZeroU64::new(1_000_000).unwrap(), step: NonZeroU64::MIN };
+        let [plain, stamped] = measurements(taken, 0, clock);
         let steps: Vec<_> = stamped.steps.iter().map(|step| step.ns).collect();
         assert_eq!(steps, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
         assert_eq!(plain.timed.as_ref().unwrap().ns.subtracted.median, 20.0);
