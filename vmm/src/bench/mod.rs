@@ -21,6 +21,7 @@
 //! `cli::bench` is the command line in front of it.
 
 mod added;
+mod blocks;
 pub mod clock;
 pub mod compare;
 pub mod count;
@@ -37,12 +38,13 @@ pub mod junit;
 pub mod output;
 mod plot;
 pub mod probe;
-pub mod probed;
+mod probed;
 mod read;
 pub mod record;
 #[cfg(test)]
 mod sample;
-pub mod start;
+mod side;
+mod start;
 pub mod stats;
 pub mod steps;
 pub mod table;
@@ -52,16 +54,26 @@ mod where_time_goes;
 use crate::doctor;
 use crate::mitigation::linux::Host;
 use crate::mitigation::{GuestCpu, Mitigations, Unavailable};
+use blocks::Work;
 use clock::Clock;
+use environment::Environment;
+use jobs::Jobs;
+use probed::Probed;
 pub use read::{ReadError, read};
 use record::{Group, Method, Report};
+use start::Starts;
 use thiserror::Error;
+use where_time_goes::Stamped;
 
 /// The JSON schema of the records that this version writes.
 pub const SCHEMA_JSON: &str = include_str!("../../../docs/bench-schema.json");
 
 /// Samples that a result should have at least.
 pub const ENOUGH_SAMPLES: u64 = 10_000;
+/// Blocks of a measurement: [`record::Method::blocks`].
+const BLOCKS: u64 = 5;
+/// The same of a quick run.
+const QUICK_BLOCKS: u64 = 3;
 /// Samples that nobody needs: memory would end first.
 pub const MOST_SAMPLES: u64 = 10_000_000;
 
@@ -122,9 +134,11 @@ impl Choice {
 
 /// Who watches a run, and may end it.
 pub trait Progress {
-    /// Something begins that has so many rounds.
-    fn begin(&mut self, what: &str, rounds: u64);
-    /// A round of it is done.
+    /// The run begins. It has so many steps, about as long as each other.
+    fn plan(&mut self, steps: u64);
+    /// A step begins, which is about this.
+    fn begin(&mut self, what: &str);
+    /// The step is done.
     fn advance(&mut self);
     /// Whether the run shall end now. What was measured is then the result.
     fn stopped(&self) -> bool;
@@ -195,42 +209,51 @@ pub fn run(options: &Options, progress: &mut dyn Progress) -> Result<Report, Err
     let clock = Clock::of_this_host();
     let host = doctor::examine();
     let tsc_is_a_clock = host.tsc_is_a_clock;
-    let environment = environment::Environment::of(host, clock);
+    let environment = Environment::of(host, clock);
     let groups: Vec<_> =
         Group::ALL.into_iter().filter(|group| options.groups.contains(group)).collect();
+    let blocks = if options.quick { QUICK_BLOCKS } else { BLOCKS };
     let method = Method {
         groups: groups.clone(),
         samples: options.samples,
         warm_up: options.warm_up,
-        blocks: 1,
+        blocks,
         batch: options.batch,
         starts: options.starts,
         quick: options.quick,
         counted: options.counted,
     };
     let mut report = Report::new(environment, method);
+    let mut works = Vec::new();
     for group in groups {
-        let environment = &report.environment;
-        let measured = match group {
-            Group::Doors => {
-                let mut doors = probed::measure(group, options, environment, clock, progress)?;
-                let jobs = jobs::Jobs::new(options, environment, clock)?;
-                doors.extend(jobs.doors(progress)?);
-                let hardened = probed::measure_hardened(options, environment, clock, progress)?;
-                doors.extend(hardened);
-                doors
-            }
-            Group::Calls => probed::measure(group, options, environment, clock, progress)?,
-            Group::Exits => jobs::Jobs::new(options, environment, clock)?.exits(progress)?,
-            Group::Steps => where_time_goes::measure(options, clock, progress)?,
-            Group::Start => start::measure(options.starts, clock, progress)?,
-        };
-        report.measurements.extend(measured);
+        works.extend(works_of(group, options, &report.environment, clock)?);
     }
+    let measurements = blocks::run(works, blocks, progress)?;
+    report.measurements = measurements;
     report.partial = progress.stopped();
     let (tsc_khz, frequency_khz) = (clock::tsc_khz().get(), environment::frequency_khz());
     report.notes = notes(&report, tsc_khz, frequency_khz, tsc_is_a_clock);
     Ok(report)
+}
+
+/// What there is to measure of a group, in the order in which it is shown.
+fn works_of<'a>(
+    group: Group,
+    options: &'a Options,
+    environment: &'a Environment,
+    clock: Clock,
+) -> Result<Vec<Box<dyn Work + 'a>>, Error> {
+    Ok(match group {
+        Group::Doors => vec![
+            Box::new(Probed::of_group(group, options, environment, clock)?),
+            Box::new(Jobs::of_group(group, options, environment, clock)?),
+            Box::new(Probed::hardened(options, environment, clock)?),
+        ],
+        Group::Calls => vec![Box::new(Probed::of_group(group, options, environment, clock)?)],
+        Group::Exits => vec![Box::new(Jobs::of_group(group, options, environment, clock)?)],
+        Group::Steps => vec![Box::new(Stamped::new(options, clock)?)],
+        Group::Start => vec![Box::new(Starts::new(options.starts, clock)?)],
+    })
 }
 
 /// What a reader has to know about the run as a whole. The counter's frequency

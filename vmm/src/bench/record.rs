@@ -128,7 +128,7 @@ pub struct Method {
     pub groups: Vec<Group>,
     /// Samples of each measurement, in all blocks.
     pub samples: u64,
-    /// Calls before the samples, in all blocks.
+    /// Calls before the samples, in all blocks; fewer where one takes long.
     pub warm_up: u64,
     /// Into how many blocks each measurement was divided. Each block has a
     /// sandbox or a process of its own, and between two of them all others had
@@ -452,6 +452,19 @@ pub struct Counted {
     pub exits_repeated: bool,
     /// Exits by kind, as far as they are told apart.
     pub exits_by_kind: BTreeMap<String, f64>,
+}
+
+impl Counted {
+    /// One of several counts of the same: the host's interrupts come and go, and
+    /// the least disturbed counts. Whether its exits repeated is noted.
+    pub(super) fn least(counts: Vec<Counted>) -> Option<Counted> {
+        let exits = |one: &Counted| one.exits.unwrap_or(f64::INFINITY);
+        let several = counts.len() > 1;
+        let least = counts.iter().map(exits).min_by(f64::total_cmp)?;
+        let exits_repeated = several && counts.iter().all(|one| one.exits == Some(least));
+        let counted = counts.into_iter().min_by(|a, b| exits(a).total_cmp(&exits(b)))?;
+        Some(Counted { exits_repeated, ..counted })
+    }
 }
 
 /// A piece of a measurement's time.

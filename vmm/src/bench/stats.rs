@@ -74,6 +74,17 @@ impl Samples {
             ..Samples::default()
         }
     }
+
+    /// Adds what was measured later of the same thing.
+    pub fn append(&mut self, later: Samples) {
+        let first = self.ticks.len();
+        let disturbed = later.disturbed.into_iter().map(|(index, cause)| (first + index, cause));
+        self.disturbed.extend(disturbed);
+        self.ticks.extend(later.ticks);
+        self.empty.extend(later.empty);
+        self.blocks.extend(later.blocks);
+        self.wall_ns = self.wall_ns.into_iter().chain(later.wall_ns).min_by(f64::total_cmp);
+    }
 }
 
 /// The middle one of these numbers, by the nearest rank as in

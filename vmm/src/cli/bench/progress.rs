@@ -31,19 +31,20 @@ impl Terminal {
 }
 
 impl Progress for Terminal {
-    fn begin(&mut self, what: &str, rounds: u64) {
+    fn plan(&mut self, steps: u64) {
         let template = "{msg:<28} {bar:30} {pos}/{len}, {eta} left";
         if let Ok(style) = ProgressStyle::with_template(template) {
             self.bar.set_style(style);
         }
-        self.bar.set_length(rounds);
-        self.bar.set_position(0);
-        self.bar.reset_eta();
-        self.bar.set_message(what.to_owned());
+        self.bar.set_length(steps);
         // Not before there is something to draw.
         if stderr().is_terminal() {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
+    }
+
+    fn begin(&mut self, what: &str) {
+        self.bar.set_message(what.to_owned());
     }
 
     fn advance(&mut self) {
