@@ -60,7 +60,7 @@ use environment::Environment;
 use jobs::Jobs;
 use probed::Probed;
 pub use read::{ReadError, read};
-use record::{Group, Method, Report};
+use record::{Delivery, Group, Measurement, Method, Report};
 use start::Starts;
 use thiserror::Error;
 use where_time_goes::Stamped;
@@ -163,6 +163,9 @@ pub enum Error {
     /// No sandbox can be run.
     #[error(transparent)]
     Sandbox(#[from] crate::Error),
+    /// Only steps were asked for, and there are none.
+    #[error("steps cannot be measured here: {0}")]
+    Steps(String),
     /// Something else of the host's.
     #[error("{what}: {why}")]
     Host {
@@ -225,15 +228,28 @@ pub fn run(options: &Options, progress: &mut dyn Progress) -> Result<Report, Err
     };
     let mut report = Report::new(environment, method);
     let mut works = Vec::new();
-    for group in groups {
+    for group in groups.iter().copied() {
         works.extend(works_of(group, options, &report.environment, clock)?);
     }
-    let measurements = blocks::run(works, blocks, progress)?;
+    let mut measurements = blocks::run(works, blocks, progress)?;
+    measurements.iter_mut().for_each(Measurement::judge_cross_check);
+    if groups == [Group::Steps] {
+        check_steps(&measurements)?;
+    }
     report.measurements = measurements;
     report.partial = progress.stopped();
     let (tsc_khz, frequency_khz) = (clock::tsc_khz().get(), environment::frequency_khz());
     report.notes = notes(&report, tsc_khz, frequency_khz, tsc_is_a_clock);
     Ok(report)
+}
+
+/// A run of nothing but steps is no run where stamps cannot work.
+fn check_steps(measurements: &[Measurement]) -> Result<(), Error> {
+    let absent = measurements.iter().find_map(|one| match &one.delivery {
+        Some(Delivery::Absent { why }) => Some(why),
+        _ => None,
+    });
+    absent.map_or(Ok(()), |why| Err(Error::Steps(why.clone())))
 }
 
 /// What there is to measure of a group, in the order in which it is shown.

@@ -80,7 +80,8 @@ impl<'a> Probed<'a> {
             for &(steps, budget) in &variants {
                 let setting = Setting { item, options, environment, clock, cpu, steps, budget };
                 let sides = vec![Side::new(Place::Guest, setting)];
-                items.push(Measured { label: format!("{door} with {steps}"), setting, sides });
+                let label = format!("{}: {door} with {steps}", item.group);
+                items.push(Measured { label, setting, sides });
             }
         }
         Ok(Probed { items })
@@ -165,7 +166,7 @@ impl Measured<'_> {
             counted = Counted::least(std::mem::take(&mut guest.counted));
             let call = Call { operation: item.operation, width: item.width, steps };
             if options.counted && !progress.stopped() {
-                progress.begin(&format!("{}, its instructions", self.label));
+                progress.begin(&format!("{}, instructions", self.label));
                 let instructions = match guest.has_samples() {
                     true => if_it_can(count::instructions_of_call(call))?,
                     false => None,

@@ -11,6 +11,7 @@
 //! [`VERSION`].
 
 use super::environment::Environment;
+use super::units;
 pub use crate::doors::Delivery;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -65,6 +66,15 @@ impl Report {
     /// The measurement of this id.
     pub fn find(&self, id: &str) -> Option<&Measurement> {
         self.measurements.iter().find(|measurement| measurement.id == id)
+    }
+
+    /// Whether a measurement failed because this kind of KVM cannot do it at all,
+    /// and not because something is wrong: a software KVM has neither legacy mode
+    /// nor every bare round trip.
+    pub fn is_beyond_kvm(&self, measurement: &Measurement) -> bool {
+        let failed = matches!(measurement.delivery, Some(Delivery::Failed { .. }));
+        let without_program = matches!(measurement.mode.as_deref(), Some("legacy" | "bare"));
+        failed && without_program && self.environment.kvm.software
     }
 }
 
@@ -257,6 +267,11 @@ impl Measurement {
         self.counted.as_ref()?.exits
     }
 
+    /// Notes what is wrong with its cross-check.
+    pub(super) fn judge_cross_check(&mut self) {
+        self.notes.extend(self.timed.as_ref().and_then(Timed::cross_check));
+    }
+
     /// Its name, its mode and what was switched on for it.
     pub fn label(&self) -> String {
         let steps = self.with.iter().map(|step| format!(" + {step}"));
@@ -318,7 +333,24 @@ impl Timed {
     pub fn batched_ns(&self) -> Option<f64> {
         Some(self.batched_ticks? * self.ns_of_tick())
     }
+
+    /// What is wrong with the cross-check: the loop's time by the time-stamp
+    /// counter and by the wall clock are more than 5 % apart.
+    fn cross_check(&self) -> Option<String> {
+        let (counter, wall) = self.batched_ns().zip(self.wall_ns)?;
+        let apart = (counter - wall).abs() > APART * counter.abs().max(wall.abs());
+        apart.then(|| {
+            let (counter, wall) = (units::time(counter), units::time(wall));
+            format!(
+                "cross-check: the loop took {counter} a call by the time-stamp counter and {wall} \
+                 by the wall clock"
+            )
+        })
+    }
 }
+
+/// By which part of the larger one two clocks may differ.
+const APART: f64 = 0.05;
 
 /// The figure that stands for a measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

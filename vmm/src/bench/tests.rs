@@ -1,6 +1,5 @@
 //! Tests of what stands around the measuring: options, notes, the schema.
 
-use super::record::Measurement;
 use super::*;
 
 #[test]
@@ -53,6 +52,33 @@ fn too_few_samples_are_noted_unless_it_was_only_a_look() {
     report.method.quick = true;
     let noted = notes(&report, cpu.tsc_khz, cpu.frequency_khz, Some(true));
     assert_eq!(noted, ["a quick run: a look, and no result"]);
+}
+
+#[test]
+fn two_clocks_that_disagree_are_noted_on_their_row() {
+    for (wall, noted) in [(1.04, false), (0.96, false), (1.06, true), (0.94, true), (-1.0, true)] {
+        let mut measurement = sample::report().measurements.remove(0);
+        let timed = measurement.timed.as_mut().expect("timed");
+        timed.wall_ns = timed.batched_ns().map(|ns| ns * wall);
+        measurement.judge_cross_check();
+        assert_eq!(measurement.notes.len(), usize::from(noted), "{wall}: {:?}", measurement.notes);
+        assert!(measurement.notes.iter().all(|note| note.starts_with("cross-check: ")));
+    }
+    // Nothing to check.
+    let mut measurement = sample::report().measurements.remove(0);
+    measurement.timed.as_mut().expect("timed").wall_ns = None;
+    measurement.judge_cross_check();
+    assert_eq!(measurement.notes, [] as [String; 0]);
+}
+
+#[test]
+fn a_run_of_nothing_but_steps_fails_where_there_are_none() {
+    let mut steps = Measurement::new(Group::Steps, "SYSCALL", None, record::Place::Guest);
+    steps.delivery = Some(Delivery::Native);
+    assert!(check_steps(&[steps.clone()]).is_ok());
+    steps.delivery = Some(Delivery::Absent { why: "no stamps".into() });
+    let error = check_steps(&[steps]).expect_err("no steps").to_string();
+    assert_eq!(error, "steps cannot be measured here: no stamps");
 }
 
 /// `TRAPGATE_BLESS=1` writes the file anew.

@@ -94,7 +94,7 @@ impl Work for Stamped {
         let counted = self.counted && is_native && !progress.stopped();
         let Some(mut measurements) = measurements(*self) else { return Ok(Vec::new()) };
         if counted {
-            progress.begin("steps, their instructions");
+            progress.begin("steps: getpid by SYSCALL, instructions");
             count(&mut measurements)?;
             progress.advance();
         }
