@@ -138,6 +138,12 @@ impl Environment {
         }
     }
 
+    /// The smallest step of the clock in nanoseconds; 0 if its rate is none.
+    pub fn step_ns(&self) -> f64 {
+        let khz = self.cpu.tsc_khz as f64;
+        if khz > 0.0 { self.cpu.tsc_step as f64 * 1e6 / khz } else { 0.0 }
+    }
+
     /// Why the times of this environment are none of a CPU's with VMX or SVM;
     /// none if they are.
     pub fn caveat(&self) -> Option<String> {

@@ -9,9 +9,9 @@
 //! what noise explains. A gate that finds nothing to compare is an error and no
 //! pass.
 
-use super::compare::ratio;
+use super::change::Change;
 use super::environment::{Difference, differences};
-use super::record::{Measurement, Report, Timed};
+use super::record::{Measurement, Report};
 use super::{table, units};
 use serde::Serialize;
 use std::fmt;
@@ -181,20 +181,20 @@ impl Judge<'_> {
         // A quick run counts none.
         if let Some(baseline) = before.exits().filter(|_| !method.quick) {
             let current = after.and_then(Measurement::exits);
-            let repeated =
-                |one: &Measurement| one.counted.as_ref().is_some_and(|all| all.exits_repeated);
-            let both = repeated(before) && after.is_none_or(repeated);
+            let repeated = |one: &Measurement| one.repeated_exits().is_some();
+            let both = repeated(before) && (current.is_none() || after.is_some_and(repeated));
             let mut verdict = self.verdict(before, Figure::Exits, baseline, current);
             verdict.judged = both && !self.current.environment.kvm.software;
             verdict.exceeded &= verdict.judged;
             verdicts.push(verdict);
         }
         if let Some(timed) = before.timed.as_ref().filter(|_| self.limit.timed) {
+            let step_ns = self.current.environment.step_ns();
             let later = after.and_then(|after| after.timed.as_ref());
             let current = later.map(|later| later.lead.ns);
             let mut verdict = self.verdict(before, Figure::Time, timed.lead.ns, current);
             if let Some(later) = later {
-                verdict.exceeded = self.is_slower(timed, later);
+                verdict.exceeded = Change::of(timed, later, step_ns).is_above(self.limit.percent);
             }
             verdicts.push(verdict);
         }
@@ -214,12 +214,6 @@ impl Judge<'_> {
             None => (Figure::Presence, 0.0, true),
         };
         Verdict { id: before.id.clone(), figure, baseline, current, exceeded, judged: true }
-    }
-
-    /// Whether a time is beyond the limit by more than noise explains.
-    fn is_slower(&self, before: &Timed, after: &Timed) -> bool {
-        let low = ratio(before, after).map(|ratio| ratio.low);
-        low.is_some_and(|low| low > 1.0 + self.limit.percent / 100.0)
     }
 }
 

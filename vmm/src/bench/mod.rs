@@ -22,6 +22,7 @@
 
 mod added;
 mod blocks;
+pub mod change;
 pub mod clock;
 pub mod compare;
 pub mod count;

@@ -267,6 +267,11 @@ impl Measurement {
         self.counted.as_ref()?.exits
     }
 
+    /// Exits, if they were as many each time they were counted.
+    pub fn repeated_exits(&self) -> Option<f64> {
+        self.counted.as_ref().filter(|counted| counted.exits_repeated)?.exits
+    }
+
     /// Notes what is wrong with its cross-check.
     pub(super) fn judge_cross_check(&mut self) {
         self.notes.extend(self.timed.as_ref().and_then(Timed::cross_check));

@@ -40,14 +40,16 @@ const LEAST_SAMPLES: u64 = 200;
 /// The same in a quick run.
 const QUICK_LEAST_SAMPLES: u64 = 25;
 /// The loop that cross-checks takes at least this long, so that the wall clock
-/// sees it.
-const LOOP: Duration = Duration::from_millis(2);
+/// sees it; and not much longer, so that few are interrupted.
+const LOOP: Duration = Duration::from_millis(1);
 /// And has at least so many calls, where one takes long.
-const LEAST_CALLS: u64 = 10;
+const LEAST_CALLS: u64 = 5;
 /// And at most so many, where one takes no time.
 const MOST_CALLS: u64 = 1 << 22;
 /// How often that loop runs in a block; the least disturbed counts.
-const LOOPS: usize = 2;
+const LOOPS: usize = 4;
+/// The same in a quick run.
+const QUICK_LOOPS: usize = 2;
 /// How often a block counts exits; see [`count::exits_in`].
 const EXIT_ROUNDS: usize = 5;
 /// The same on a software KVM, whose exits are no result.
@@ -226,7 +228,7 @@ impl<'a> Side<'a> {
         let command = self.command(0, REWARM, self.loops.calls);
         self.loops.calls = command.batch;
         let mut least = (u64::MAX, u64::MAX);
-        for _ in 0..if self.setting.options.quick { 1 } else { LOOPS } {
+        for _ in 0..if self.setting.options.quick { QUICK_LOOPS } else { LOOPS } {
             let Some(nothing) = self.ask(&self.command(0, REWARM, 0))? else { return Ok(None) };
             let Some(answer) = self.ask(&command)? else { return Ok(None) };
             let Reply { batch_ticks, empty_batch_ticks, .. } = answer.reply;

@@ -7,14 +7,14 @@
 //!
 //! The median's confidence interval needs no assumption about the distribution:
 //! how many of n independent samples lie below the true median is binomial with
-//! p = 1/2, which gives two ranks. Two medians are compared as in Price and
-//! Bonett, "Distribution-free confidence intervals for difference and ratio of
-//! medians" (J. Statist. Comput. Simul. 72, 2002): on the logarithm, with
-//! standard errors taken from those intervals. Samples that follow each other
-//! in a loop are not quite independent: the intervals are a little too narrow,
-//! and two runs differ by more than one run shows.
+//! p = 1/2, which gives two ranks. Samples that follow each other in a loop are
+//! not quite independent, and two runs differ by more than one loop shows: so a
+//! measurement comes in blocks, and how far they lie apart goes into the interval
+//! of its [`Lead`](super::record::Lead) and decides whether two records differ
+//! ([`yuen`]).
 
 mod lead;
+pub(super) mod yuen;
 
 use super::clock::Clock;
 use super::record::{Block, Distribution, OutlierCount, Outliers, Summary, Timed};
@@ -24,8 +24,6 @@ use statrs::distribution::{Binomial, DiscreteCDF};
 
 /// What stands outside the 95 % interval, on each side.
 const TAIL: f64 = 0.025;
-/// The same of a normal distribution, in standard deviations.
-const NORMAL_95: f64 = 1.959_964;
 /// Digits that a histogram keeps.
 const DIGITS: u8 = 3;
 
@@ -234,31 +232,6 @@ fn outliers(samples: &Samples, sorted: &[u64]) -> Outliers {
             OutlierCount { count: count.count + 1, largest_ticks: count.largest_ticks.max(ticks) };
     }
     outliers
-}
-
-/// How many times as large one median is as another.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
-pub struct Ratio {
-    /// The ratio.
-    pub ratio: f64,
-    /// Lower end of its 95 % confidence interval.
-    pub low: f64,
-    /// Upper end of it.
-    pub high: f64,
-}
-
-/// `after` as a multiple of `before`; none if one is not above zero. `quantum`
-/// is the step in which the samples were read, such as the length of a tick:
-/// no median is known better than to half of it.
-pub fn ratio(before: &Summary, after: &Summary, quantum: f64) -> Option<Ratio> {
-    let error = |summary: &Summary| {
-        let low = summary.median_low - quantum / 2.0;
-        let high = summary.median_high + quantum / 2.0;
-        (low > 0.0).then(|| (high.ln() - low.ln()) / (2.0 * NORMAL_95))
-    };
-    let spread = NORMAL_95 * error(before)?.hypot(error(after)?);
-    let ratio = after.median / before.median;
-    Some(Ratio { ratio, low: ratio * (-spread).exp(), high: ratio * spread.exp() })
 }
 
 #[cfg(test)]

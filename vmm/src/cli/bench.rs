@@ -114,6 +114,11 @@ enum OnRecords {
         before: PathBuf,
         /// The record to compare with it
         after: PathBuf,
+        /// By how many percent a time must have changed to be called slower or
+        /// faster, if noise does not explain it
+        #[arg(long, value_name = "PERCENT", default_value_t = compare::THRESHOLD_PERCENT)]
+        #[arg(value_parser = parse_percent)]
+        threshold: f64,
         /// Print one JSON object
         #[arg(long)]
         json: bool,
@@ -200,7 +205,9 @@ impl Args {
 pub(crate) fn main(args: &Args) -> anyhow::Result<u8> {
     match &args.on_records {
         None => measure(args),
-        Some(OnRecords::Compare { before, after, json }) => compare_records(before, after, *json),
+        Some(OnRecords::Compare { before, after, threshold, json }) => {
+            compare_records(before, after, *threshold, *json)
+        }
         Some(OnRecords::Show { record, output, gate }) => {
             let report = bench::read(record)?;
             finish(&report, Files::open(output)?, baseline(gate)?)
@@ -220,6 +227,8 @@ fn measure(args: &Args) -> anyhow::Result<u8> {
         error => anyhow::Error::new(error),
     })?;
     drop(progress);
+    // What was interrupted is shown and kept, and not judged.
+    let baseline = baseline.filter(|_| !report.partial);
     let status = finish(&report, files, baseline)?;
     Ok(if report.partial { INTERRUPTED } else { status })
 }
@@ -253,8 +262,8 @@ fn finish(report: &Report, files: Files, baseline: Option<(Report, Limit)>) -> a
     Ok(if exceeded { REGRESSION } else { 0 })
 }
 
-fn compare_records(before: &Path, after: &Path, json: bool) -> anyhow::Result<u8> {
-    let comparison = compare::compare(&bench::read(before)?, &bench::read(after)?);
+fn compare_records(before: &Path, after: &Path, threshold: f64, json: bool) -> anyhow::Result<u8> {
+    let comparison = compare::compare(&bench::read(before)?, &bench::read(after)?, threshold);
     if json {
         print(&(serde_json::to_string_pretty(&comparison)? + "\n"))?;
     } else {
