@@ -292,8 +292,11 @@ impl<'a> Side<'a> {
     /// A probe is gone, and how its door arrived is known from that.
     fn failed(&mut self, error: ProbeError) -> Result<(), Error> {
         self.probe = None;
-        if let ProbeError::Sandbox(error) = error {
-            return Err(error.into());
+        match error {
+            ProbeError::Sandbox(error) => return Err(error.into()),
+            // A Ctrl-C, in the moment before a process has a group of its own.
+            ProbeError::Killed(libc::SIGINT) if self.place == Place::Host => return Ok(()),
+            _ => {}
         }
         let Setting { item, environment, .. } = self.setting;
         let doctors = item.door.and_then(|door| environment.door(door));

@@ -72,6 +72,13 @@ impl<const STEPS: usize> Rounds<STEPS> {
         Ok(())
     }
 
+    /// What was added since the last block is one.
+    fn end_block(&mut self) {
+        let before: usize = self.samples.blocks.iter().map(|block| block.samples).sum();
+        let samples = self.steps.len() - before;
+        self.samples.blocks.push(Part { samples, batched_ticks: None });
+    }
+
     fn measurement(
         self,
         (name, place): (&str, Place),
@@ -112,6 +119,24 @@ impl Starts {
     }
 }
 
+impl Starts {
+    /// So many starts of each kind, in turn, and some that nobody looks at.
+    fn rounds(&mut self, count: u64, progress: &dyn Progress) -> Result<(), Error> {
+        for _ in 0..WARM_UP {
+            sandbox(false)?;
+            process(&self.file)?;
+        }
+        for _ in 0..count {
+            if progress.stopped() {
+                break;
+            }
+            self.sandboxes.add(|| Ok(sandbox(false)?.0))?;
+            self.processes.add(|| process(&self.file))?;
+        }
+        Ok(())
+    }
+}
+
 impl Work for Starts {
     fn steps(&self) -> u64 {
         1
@@ -119,22 +144,14 @@ impl Work for Starts {
 
     fn block(&mut self, block: Block, progress: &mut dyn Progress) -> Result<(), Error> {
         progress.begin("start");
-        for _ in 0..WARM_UP {
-            sandbox(false)?;
-            process(&self.file)?;
+        match self.rounds(block.part(self.count), progress) {
+            // A Ctrl-C may come to a process in the moment before it has a group
+            // of its own.
+            Err(Error::Program(_)) if progress.stopped() => {}
+            rounds => rounds?,
         }
-        let first = self.sandboxes.steps.len();
-        for _ in 0..block.part(self.count) {
-            if progress.stopped() {
-                break;
-            }
-            self.sandboxes.add(|| Ok(sandbox(false)?.0))?;
-            self.processes.add(|| process(&self.file))?;
-        }
-        let samples = self.sandboxes.steps.len() - first;
-        for blocks in [&mut self.sandboxes.samples.blocks, &mut self.processes.samples.blocks] {
-            blocks.push(Part { samples, batched_ticks: None });
-        }
+        self.sandboxes.end_block();
+        self.processes.end_block();
         // Apart from the times.
         if !progress.stopped() {
             self.counted.push(counted(&sandbox(true)?.1));
