@@ -122,10 +122,11 @@ fn short(one: &Measurement) -> String {
         _ => why,
     };
     let why = match why.find('[') {
-        Some(dump) => why[..dump]
-            .trim_end_matches(|c: char| c != '(' && c != ',')
-            .trim_end_matches(['(', ',', ' ']),
-        None => why,
+        None | Some(0) => why,
+        Some(dump) => {
+            let until = why[..dump].rfind('(').unwrap_or(dump);
+            why[..until].trim_end_matches([',', ' '])
+        }
     };
     let is_place = |clause: &&str| {
         let mut words = clause.rsplit(' ');
@@ -187,12 +188,13 @@ mod tests {
             ),
             door("CALL", "bare", failed("#PF in ring 3, at 0xffffffff800232c0, error code 0x15")),
             door("INT 0x80", "bare", failed("it hangs at INT 0x80")),
+            door("INT3", "bare", failed("it left [1, 2] behind")),
             door("SYSENTER", "bare", failed(&"x".repeat(300))),
         ];
         let [line] = &lines(&doors)[..] else { panic!("one line") };
         let start = "failed: SYSCALL legacy (this KVM ended it with KVM_EXIT_INTERNAL_ERROR, \
                      suberror 1: an instruction could not be emulated); CALL bare (#PF in ring 3); \
-                     INT 0x80 bare (it hangs at INT 0x80); SYSENTER bare (xxx";
+                     INT 0x80 bare (it hangs at INT 0x80); INT3 bare (it left); SYSENTER bare (xxx";
         assert!(line.starts_with(start) && line.ends_with("x…)"), "{line}");
     }
 
