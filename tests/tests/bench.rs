@@ -8,12 +8,14 @@
 //! | 125 | nothing measured or judged |
 //! | 130 | Ctrl-C: what was measured is printed and written |
 
+use nix::pty::{Winsize, openpty};
 use nix::sys::signal::Signal;
 use std::fs;
+use std::io::Read;
 use std::num::NonZeroU64;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 use trapgate::bench::clock::Clock;
@@ -24,7 +26,7 @@ use trapgate::bench::record::{
 use trapgate::bench::stats::{Part, Samples, timed};
 use trapgate::kvm::Kind;
 use trapgate_tests::programs::directory;
-use trapgate_tests::{Case, Place, Ran, Started, needs_kvm, place, scale, trapgate};
+use trapgate_tests::{Case, Place, Ran, Started, Stdout, needs_kvm, place, scale, trapgate};
 
 const REGRESSION: i32 = 3;
 const SETUP: i32 = 125;
@@ -149,16 +151,20 @@ fn read_json(path: &str) -> serde_json::Value {
 fn start_is_measured_printed_and_written_in_every_format() {
     needs_kvm!();
     let files = Files::new();
-    let [json, csv, html, junit] = ["r.json", "r.csv", "r.html", "r.xml"].map(|n| files.path(n));
+    let names = ["r.json", "r.csv", "r.html", "r.xml", "r.md"];
+    let [json, csv, html, junit, markdown] = names.map(|name| files.path(name));
     let formats = ["--json", &json, "--csv", &csv, "--html", &html, "--junit", &junit];
+    let formats = [&formats[..], &["--export-markdown", &markdown]].concat();
     let ran = bench(&[&["start", "--starts", "5"], &formats[..]].concat());
     ran.expect_status(0);
     let text = ran.stdout_text();
+    let first = text.lines().next().unwrap_or_default();
+    ran.expect(first.starts_with("sandbox ") && first.contains(" x)"), "the answer first");
     for part in ["sandbox", "process", "boot to ring 3", "fork and exec"] {
         ran.expect(text.contains(part), part);
     }
     ran.expect(!text.contains('\x1b'), "no escapes into a pipe");
-    ran.expect(ran.stderr.is_empty(), "no progress where there is no terminal");
+    ran.expect(ran.stderr == b"trapgate: measuring start\n", "no bar where there is no terminal");
     let record = read_json(&json);
     assert_eq!(record["schema"], "trapgate-bench");
     assert_eq!(record["partial"], false);
@@ -174,7 +180,8 @@ fn start_is_measured_printed_and_written_in_every_format() {
     starts(&csv, "id,group,name");
     starts(&html, "<!DOCTYPE html>");
     starts(&junit, "<?xml");
-    assert_eq!(files.names().len(), 4, "{:?}", files.names());
+    starts(&markdown, &format!("**{first}**"));
+    assert_eq!(files.names().len(), names.len(), "{:?}", files.names());
 }
 
 #[test]
@@ -272,6 +279,7 @@ fn steps_alone_fail_in_one_line_where_stamps_cannot_work() {
     if Kind::of_this_host() == Kind::Software {
         ran.expect_status(SETUP).expect_in_stderr("steps cannot be measured here: this KVM");
         ran.expect(ran.stdout.is_empty(), "nothing measured");
+        ran.expect(ran.stderr_text().lines().count() == 1, "one line");
         assert!(files.names().is_empty(), "{:?}", files.names());
     } else {
         ran.expect_status(0);
@@ -327,7 +335,7 @@ fn a_record_is_shown_again_and_written_in_other_formats() {
     let [html, junit] = ["a.html", "a.xml"].map(|name| files.path(name));
     let ran = bench(&["show", &record, "--html", &html, "--junit", &junit]);
     ran.expect_status(0);
-    for part in ["SYSCALL, 64-bit", "native", "absent", "#UD on CPUs of this maker", "73"] {
+    for part in ["SYSCALL, 64-bit", "native", "not here", "#UD on CPUs of this maker", "73"] {
         ran.expect(ran.stdout_text().contains(part), part);
     }
     let page = fs::read_to_string(&html).expect("it was written");
@@ -335,6 +343,88 @@ fn a_record_is_shown_again_and_written_in_other_formats() {
     let junit = fs::read_to_string(&junit).expect("it was written");
     for part in ["skipped=\"1\"", "classname=\"trapgate.bench.doors\"", "time=\""] {
         assert!(junit.contains(part), "no {part} in {junit}");
+    }
+}
+
+#[test]
+fn what_goes_to_standard_output_is_alone_there() {
+    let files = Files::new();
+    let record = files.write("a.json", &record());
+    for (option, start) in [
+        ("--json", "{\n"),
+        ("--csv", "id,group,name"),
+        ("--export-markdown", "**SYSCALL 73 instructions, 86.5 ns; native**\n"),
+        ("--html", "<!DOCTYPE html>"),
+        ("--junit", "<?xml"),
+    ] {
+        let ran = bench(&["show", &record, option, "-"]);
+        ran.expect_status(0).expect(ran.stdout_text().starts_with(start), start);
+        ran.expect(ran.stderr.is_empty(), "nothing else");
+    }
+    let shown = bench(&["show", &record, "--json", "-"]).stdout;
+    let shown: Report = serde_json::from_slice(&shown).expect("one record and nothing else");
+    assert_eq!(serde_json::to_value(shown).expect("JSON"), read_json(&record));
+    // Verdicts have another place then.
+    let gate = ["--baseline", &record, "--max-regression", "5", "--csv", "-"];
+    let ran = bench(&[&["show", &record], &gate[..]].concat());
+    ran.expect_status(0).expect_in_stderr("Gate passed");
+    ran.expect(!ran.stdout_text().contains("Gate"), "figures and nothing else");
+    assert_eq!(files.names(), [Path::new("a.json")], "no file called '-'");
+}
+
+#[test]
+fn a_reader_that_has_gone_has_read_enough_and_a_full_disk_is_one_line() {
+    let files = Files::new();
+    let record = files.write("a.json", &record());
+    for options in [&[][..], &["--json", "-"], &["--csv", "-"], &["--html", "-"]] {
+        let show = [&["bench", "show", &record], options].concat();
+        let ran = Case::new(trapgate()).args(&show).stdout(Stdout::Closed).native();
+        ran.expect_status(0).expect(ran.stderr.is_empty(), "silence");
+        let ran = Case::new(trapgate()).args(&show).stdout(Stdout::NoSpace).native();
+        ran.expect_status(SETUP).expect_in_stderr("trapgate: standard output");
+        ran.expect(ran.stderr_text().lines().count() == 1, "one line");
+    }
+}
+
+#[test]
+fn in_a_terminal_one_bar_shows_the_run_and_leaves_nothing_behind() {
+    needs_kvm!();
+    if place() != Place::Host {
+        // A rig has no pseudo-terminals.
+        return;
+    }
+    for columns in [120, 60] {
+        let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        let terminal = openpty(Some(&size), None).expect("a pseudo-terminal");
+        let mut command = Command::new(trapgate());
+        command.args(["bench", "exits", "start", "--quick", "--samples", "50", "--starts", "5"]);
+        command.env("TERM", "xterm").stdout(Stdio::piped()).stderr(terminal.slave);
+        let child = command.spawn().expect("it is executable");
+        drop(command);
+        let reader = std::thread::spawn(move || {
+            let mut shown = Vec::new();
+            // EIO: nobody holds the other end any more.
+            let _ = fs::File::from(terminal.master).read_to_end(&mut shown);
+            String::from_utf8(shown).expect("it is text")
+        });
+        let output = child.wait_with_output().expect("it is ours");
+        let shown = reader.join().expect("no panic");
+        assert!(output.status.success() && !output.stdout.is_empty(), "{output:?}");
+        assert!(shown.contains(" %, ") && shown.contains("exits: ") && shown.contains(" left"));
+        // One line, drawn over and over, and cleared at last.
+        assert!(!shown.contains('\n'), "{shown:?}");
+        assert!(shown.trim_end_matches('\r').ends_with("\u{1b}[2K"), "{shown:?}");
+        // An escape ends with a letter.
+        let visible = |part: &str| part.chars().count();
+        let lines = shown.split('\r').map(|line| {
+            let mut parts = line.split('\u{1b}');
+            let first = parts.next().map_or(0, visible);
+            let after =
+                |part: &str| part.split_once(char::is_alphabetic).map(|(_, text)| visible(text));
+            first + parts.filter_map(after).sum::<usize>()
+        });
+        let widest = lines.max();
+        assert!(widest <= Some(columns.into()), "{widest:?} of {columns}: {shown:?}");
     }
 }
 
@@ -451,6 +541,7 @@ fn bad_input_is_refused_in_one_line_before_anything_is_measured() {
         ("an unknown step to leave out", &["doors", "--without", "pti,,"], "mitigation"),
         ("output nowhere", &["start", "--json", &nowhere], "cannot be written"),
         ("output into a directory", &["start", "--html", &folder], "cannot be written"),
+        ("standard output for two", &["start", "--csv", "-", "--json", "-"], "'-'"),
         ("one file for two", &["start", "--csv", &missing, "--json", &missing], "same file"),
         ("a limit without a baseline", &["start", "--max-regression", "5"], "--baseline"),
         ("a baseline without a limit", &["start", "--baseline", &good], "--max-regression"),

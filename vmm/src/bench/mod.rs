@@ -8,7 +8,8 @@
 //! | [`record`] | the record's types; docs/bench-schema.json is made of them |
 //! | [`stats`] | samples become figures with confidence intervals |
 //! | [`environment`] | where a run was made, and how two such places differ |
-//! | [`table`], [`html`], [`csv`], [`junit`] | a record for people and programs; what steps add to doors: `added` |
+//! | `view` | what is shown of a record, worked out once; what steps add to doors: `added` |
+//! | [`table`], [`markdown`], [`html`], [`csv`], [`junit`] | a record for people and programs |
 //! | [`compare`], [`gate`] | two records beside each other; passed or not |
 //! | [`output`] | files, checked before and written whole |
 //! | [`probe`] | a program that measures itself on command, in a sandbox or as a process |
@@ -36,6 +37,7 @@ mod interrupts;
 mod items;
 mod jobs;
 pub mod junit;
+pub mod markdown;
 pub mod output;
 mod plot;
 pub mod probe;
@@ -50,6 +52,7 @@ pub mod stats;
 pub mod steps;
 pub mod table;
 pub mod units;
+mod view;
 mod where_time_goes;
 
 use crate::doctor;

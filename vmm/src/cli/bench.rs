@@ -76,6 +76,7 @@ pub(crate) struct Args {
 
 /// Files to write.
 #[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Files ('-': standard output, in place of the table)")]
 struct Formats {
     /// Write the record into a file, as JSON ('trapgate bench schema' prints its schema)
     #[arg(long, value_name = "FILE")]
@@ -83,6 +84,9 @@ struct Formats {
     /// Write the figures into a file, as comma-separated values
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
+    /// Write the table into a file, as Markdown
+    #[arg(long, value_name = "FILE")]
+    export_markdown: Option<PathBuf>,
     /// Write a report into a file, as one HTML page
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -93,6 +97,7 @@ struct Formats {
 
 /// A baseline to hold figures against.
 #[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Gate")]
 struct Gate {
     /// Compare with this record; by default only what is counted, not times
     #[arg(long, value_name = "FILE", requires = "max_regression")]
@@ -244,18 +249,25 @@ fn baseline(gate: &Gate) -> anyhow::Result<Option<(Report, Limit)>> {
 
 /// Prints, judges and writes a record.
 fn finish(report: &Report, files: Files, baseline: Option<(Report, Limit)>) -> anyhow::Result<u8> {
-    let mut text = table::text(report);
     // What was measured is shown and kept, whatever the gate says.
     let judged = match &baseline {
         None => Ok(Vec::new()),
         Some((baseline, limit)) => gate::gate(baseline, report, *limit),
     };
     let verdicts = judged.as_deref().unwrap_or_default();
-    if let (Some((_, limit)), Ok(verdicts)) = (&baseline, &judged) {
-        text += "\n";
-        text += &gate::text(verdicts, *limit);
+    let gate = match (&baseline, &judged) {
+        (Some((_, limit)), Ok(verdicts)) => gate::text(verdicts, *limit),
+        _ => String::new(),
+    };
+    // Who asked for a file on standard output wants nothing else there.
+    if files.to_stdout {
+        for line in anstream::adapter::strip_str(&gate).to_string().lines() {
+            super::say(line);
+        }
+    } else {
+        let between = if gate.is_empty() { "" } else { "\n" };
+        print(&(table::text(report) + between + &gate))?;
     }
-    print(&text)?;
     files.write(report, verdicts)?;
     let exceeded = verdicts.iter().any(|verdict| verdict.exceeded);
     judged?;
