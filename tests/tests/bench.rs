@@ -8,22 +8,25 @@
 //! | 125 | nothing measured or judged |
 //! | 130 | Ctrl-C: what was measured is printed and written |
 
+use nix::pty::{Winsize, openpty};
 use nix::sys::signal::Signal;
 use std::fs;
+use std::io::Read;
 use std::num::NonZeroU64;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
+use trapgate::bench::clock::Clock;
 use trapgate::bench::environment::{Cpu, Environment, Kvm};
 use trapgate::bench::record::{
-    Counted, Delivery, Group, Measurement, Method, Place, Report, Step, Timed,
+    self, Counted, Delivery, Group, Measurement, Method, Report, Step, Timed,
 };
-use trapgate::bench::stats::{Samples, timed};
+use trapgate::bench::stats::{Part, Samples, timed};
 use trapgate::kvm::Kind;
 use trapgate_tests::programs::directory;
-use trapgate_tests::{Case, Ran, Started, needs_kvm, scale, trapgate};
+use trapgate_tests::{Case, Place, Ran, Started, Stdout, needs_kvm, place, scale, trapgate};
 
 const REGRESSION: i32 = 3;
 const SETUP: i32 = 125;
@@ -38,16 +41,22 @@ fn start(arguments: &[&str]) -> Started {
 /// `trapgate bench` with these arguments.
 #[track_caller]
 fn bench(arguments: &[&str]) -> Ran {
-    start(arguments).finish(Duration::from_secs(scale(60, 120, 400)))
+    start(arguments).finish(Duration::from_secs(scale(180, 180, 400)))
 }
 
 fn times(ticks: u64) -> Option<Timed> {
     let samples = Samples {
         ticks: (0..1000).map(|index| ticks + index % 7).collect(),
-        empty: vec![30; 100],
+        empty: vec![30; 1000],
+        blocks: vec![Part { samples: 200, batched_ticks: Some(ticks as f64 - 31.0) }; 5],
         ..Samples::default()
     };
-    timed(&samples, NonZeroU64::new(2_000_000).expect("not 0"))
+    let khz = NonZeroU64::new(2_000_000).expect("not 0");
+    timed(&samples, Clock { khz, step: NonZeroU64::MIN })
+}
+
+fn instructions(count: f64) -> Counted {
+    Counted { instructions: Some(count), ..Counted::default() }
 }
 
 /// A record of two doors, one of which the CPU does not have.
@@ -66,6 +75,7 @@ fn record() -> Report {
             governor: None,
             boost: None,
             tsc_khz: 2_000_000,
+            tsc_step: 1,
             invariant_tsc: true,
             smt: None,
             online: 1,
@@ -84,20 +94,21 @@ fn record() -> Report {
         groups: Group::ALL.to_vec(),
         samples: 1000,
         warm_up: 500,
+        blocks: 5,
         batch: 1000,
         starts: 1000,
         quick: false,
         counted: true,
     };
     let mut report = Report::new(environment, method);
-    let mut door = Measurement::new(Group::Doors, "SYSCALL", Some("64-bit"), Place::Guest);
+    let mut door = Measurement::new(Group::Doors, "SYSCALL", Some("64-bit"), record::Place::Guest);
     door.delivery = Some(Delivery::Native);
     door.timed = times(200);
-    door.counted =
-        Some(Counted { instructions: Some(73.0), exits: Some(0.0), ..Counted::default() });
+    door.counted = Some(Counted { exits: Some(0.0), exits_repeated: true, ..instructions(73.0) });
     door.steps = vec![Step { name: "dispatch".into(), ns: 4.0, instructions: None }];
     report.measurements.push(door);
-    let mut absent = Measurement::new(Group::Doors, "SYSCALL", Some("compatibility"), Place::Guest);
+    let mut absent =
+        Measurement::new(Group::Doors, "SYSCALL", Some("compatibility"), record::Place::Guest);
     absent.delivery = Some(Delivery::Absent { why: "#UD on CPUs of this maker".into() });
     report.measurements.push(absent);
     report
@@ -140,16 +151,20 @@ fn read_json(path: &str) -> serde_json::Value {
 fn start_is_measured_printed_and_written_in_every_format() {
     needs_kvm!();
     let files = Files::new();
-    let [json, csv, html, junit] = ["r.json", "r.csv", "r.html", "r.xml"].map(|n| files.path(n));
+    let names = ["r.json", "r.csv", "r.html", "r.xml", "r.md"];
+    let [json, csv, html, junit, markdown] = names.map(|name| files.path(name));
     let formats = ["--json", &json, "--csv", &csv, "--html", &html, "--junit", &junit];
+    let formats = [&formats[..], &["--export-markdown", &markdown]].concat();
     let ran = bench(&[&["start", "--starts", "5"], &formats[..]].concat());
     ran.expect_status(0);
     let text = ran.stdout_text();
+    let first = text.lines().next().unwrap_or_default();
+    ran.expect(first.starts_with("sandbox ") && first.contains(" x)"), "the answer first");
     for part in ["sandbox", "process", "boot to ring 3", "fork and exec"] {
         ran.expect(text.contains(part), part);
     }
     ran.expect(!text.contains('\x1b'), "no escapes into a pipe");
-    ran.expect(ran.stderr.is_empty(), "no progress where there is no terminal");
+    ran.expect(ran.stderr == b"trapgate: measuring start\n", "no bar where there is no terminal");
     let record = read_json(&json);
     assert_eq!(record["schema"], "trapgate-bench");
     assert_eq!(record["partial"], false);
@@ -165,7 +180,8 @@ fn start_is_measured_printed_and_written_in_every_format() {
     starts(&csv, "id,group,name");
     starts(&html, "<!DOCTYPE html>");
     starts(&junit, "<?xml");
-    assert_eq!(files.names().len(), 4, "{:?}", files.names());
+    starts(&markdown, &format!("**{first}**"));
+    assert_eq!(files.names().len(), names.len(), "{:?}", files.names());
 }
 
 #[test]
@@ -217,20 +233,75 @@ fn a_sandboxs_first_instruction_is_between_its_start_and_its_end() {
 }
 
 #[test]
-fn a_run_passes_against_itself_as_a_baseline() {
+fn two_runs_of_one_binary_pass_the_gate_with_nothing_allowed() {
+    needs_kvm!();
+    let files = Files::new();
+    // In a rig what costs little and leaves the VM; here, doors too. A quick run
+    // counts no exits.
+    let (groups, few) = match place() {
+        Place::Host => (&["doors", "calls"][..], &["--quick", "--samples", "20"][..]),
+        _ => (&["calls", "start"][..], &["--samples", "20", "--starts", "5"][..]),
+    };
+    let run = |name: &str, gate: &[&str]| {
+        let json = files.path(name);
+        let ran = bench(&[groups, few, &["--count", "--json", &json], gate].concat());
+        ran.expect_status(0);
+        (ran, json)
+    };
+    let mut baseline = run("first.json", &[]).1;
+    for name in ["second.json", "third.json"] {
+        let (ran, json) = run(name, &["--baseline", &baseline, "--max-regression", "0"]);
+        ran.expect(ran.stdout_text().contains("Gate passed"), "a verdict");
+        baseline = json;
+    }
+    let text = bench(&["compare", &files.path("first.json"), &baseline]).stdout_text();
+    for count in ["instructions", "exits"] {
+        assert!(!text.contains(&format!(": {count} ")), "{count} differ:\n{text}");
+    }
+    let record = read_json(&baseline);
+    let measurements = record["measurements"].as_array().expect("a list");
+    let counted = |what: &str, is: fn(&serde_json::Value) -> bool| {
+        measurements.iter().filter(|one| is(&one["counted"][what])).count()
+    };
+    assert!(counted("instructions", serde_json::Value::is_number) > 5, "{record:#}");
+    if Kind::of_this_host() != Kind::Software {
+        // Else the gate would pass because it judges nothing.
+        assert!(counted("exits_repeated", |one| one == true) > 5, "{record:#}");
+    }
+}
+
+#[test]
+fn steps_alone_fail_in_one_line_where_stamps_cannot_work() {
     needs_kvm!();
     let files = Files::new();
     let json = files.path("record.json");
-    bench(&["start", "--starts", "3", "--json", &json]).expect_status(0);
-    let gated = ["--baseline", &json, "--max-regression", "25"];
-    let ran = bench(&[&["start", "--starts", "3"], &gated[..]].concat());
-    let has_counts = read_json(&json)["measurements"][0]["counted"]["exits"].is_number();
-    if has_counts {
-        ran.expect_status(0).expect(ran.stdout_text().contains("Gate passed"), "a verdict");
+    let ran = bench(&["steps", "--samples", "50", "--json", &json]);
+    if Kind::of_this_host() == Kind::Software {
+        ran.expect_status(SETUP).expect_in_stderr("steps cannot be measured here: this KVM");
+        ran.expect(ran.stdout.is_empty(), "nothing measured");
+        ran.expect(ran.stderr_text().lines().count() == 1, "one line");
+        assert!(files.names().is_empty(), "{:?}", files.names());
     } else {
-        // A KVM without statistics counts nothing, and that is no pass.
-        ran.expect_status(SETUP).expect_in_stderr("nothing to compare");
+        ran.expect_status(0);
+        let record = read_json(&json);
+        assert_eq!(record["measurements"][0]["timed"]["blocks"].as_array().map(Vec::len), Some(5));
     }
+}
+
+#[test]
+fn a_record_says_when_and_with_which_clock_it_was_made() {
+    needs_kvm!();
+    let files = Files::new();
+    let json = files.path("record.json");
+    bench(&["start", "--starts", "5", "--json", &json]).expect_status(0);
+    let record = read_json(&json);
+    let date = record["date"].as_str().expect("a date");
+    assert!(date.starts_with("20") && date.ends_with('Z') && date.len() == 20, "{date}");
+    let step = record["environment"]["cpu"]["tsc_step"].as_u64().expect("a step");
+    assert!((1..=1000).contains(&step), "{step}");
+    let process = &record["measurements"][1]["timed"];
+    let blocks = process["blocks"].as_array().expect("blocks").len() as u64;
+    assert_eq!(blocks, record["method"]["blocks"].as_u64().expect("a number"));
 }
 
 #[test]
@@ -264,13 +335,97 @@ fn a_record_is_shown_again_and_written_in_other_formats() {
     let [html, junit] = ["a.html", "a.xml"].map(|name| files.path(name));
     let ran = bench(&["show", &record, "--html", &html, "--junit", &junit]);
     ran.expect_status(0);
-    for part in ["SYSCALL, 64-bit", "native", "absent", "#UD on CPUs of this maker", "73"] {
+    for part in ["SYSCALL, 64-bit", "native", "not here", "#UD on CPUs of this maker", "73"] {
         ran.expect(ran.stdout_text().contains(part), part);
     }
     let page = fs::read_to_string(&html).expect("it was written");
     assert!(page.contains("<svg") && !page.contains("<script"), "{page}");
     let junit = fs::read_to_string(&junit).expect("it was written");
-    assert!(junit.contains("skipped=\"1\""), "{junit}");
+    for part in ["skipped=\"1\"", "classname=\"trapgate.bench.doors\"", "time=\""] {
+        assert!(junit.contains(part), "no {part} in {junit}");
+    }
+}
+
+#[test]
+fn what_goes_to_standard_output_is_alone_there() {
+    let files = Files::new();
+    let record = files.write("a.json", &record());
+    for (option, start) in [
+        ("--json", "{\n"),
+        ("--csv", "id,group,name"),
+        ("--export-markdown", "**SYSCALL 73 instructions, 86.5 ns; native**\n"),
+        ("--html", "<!DOCTYPE html>"),
+        ("--junit", "<?xml"),
+    ] {
+        let ran = bench(&["show", &record, option, "-"]);
+        ran.expect_status(0).expect(ran.stdout_text().starts_with(start), start);
+        ran.expect(ran.stderr.is_empty(), "nothing else");
+    }
+    let shown = bench(&["show", &record, "--json", "-"]).stdout;
+    let shown: Report = serde_json::from_slice(&shown).expect("one record and nothing else");
+    assert_eq!(serde_json::to_value(shown).expect("JSON"), read_json(&record));
+    // Verdicts have another place then.
+    let gate = ["--baseline", &record, "--max-regression", "5", "--csv", "-"];
+    let ran = bench(&[&["show", &record], &gate[..]].concat());
+    ran.expect_status(0).expect_in_stderr("Gate passed");
+    ran.expect(!ran.stdout_text().contains("Gate"), "figures and nothing else");
+    assert_eq!(files.names(), [Path::new("a.json")], "no file called '-'");
+}
+
+#[test]
+fn a_reader_that_has_gone_has_read_enough_and_a_full_disk_is_one_line() {
+    let files = Files::new();
+    let record = files.write("a.json", &record());
+    for options in [&[][..], &["--json", "-"], &["--csv", "-"], &["--html", "-"]] {
+        let show = [&["bench", "show", &record], options].concat();
+        let ran = Case::new(trapgate()).args(&show).stdout(Stdout::Closed).native();
+        ran.expect_status(0).expect(ran.stderr.is_empty(), "silence");
+        let ran = Case::new(trapgate()).args(&show).stdout(Stdout::NoSpace).native();
+        ran.expect_status(SETUP).expect_in_stderr("trapgate: standard output");
+        ran.expect(ran.stderr_text().lines().count() == 1, "one line");
+    }
+}
+
+#[test]
+fn in_a_terminal_one_bar_shows_the_run_and_leaves_nothing_behind() {
+    needs_kvm!();
+    if place() != Place::Host {
+        // A rig has no pseudo-terminals.
+        return;
+    }
+    for columns in [120, 60] {
+        let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        let terminal = openpty(Some(&size), None).expect("a pseudo-terminal");
+        let mut command = Command::new(trapgate());
+        command.args(["bench", "exits", "start", "--quick", "--samples", "50", "--starts", "5"]);
+        command.env("TERM", "xterm").stdout(Stdio::piped()).stderr(terminal.slave);
+        let child = command.spawn().expect("it is executable");
+        drop(command);
+        let reader = std::thread::spawn(move || {
+            let mut shown = Vec::new();
+            // EIO: nobody holds the other end any more.
+            let _ = fs::File::from(terminal.master).read_to_end(&mut shown);
+            String::from_utf8(shown).expect("it is text")
+        });
+        let output = child.wait_with_output().expect("it is ours");
+        let shown = reader.join().expect("no panic");
+        assert!(output.status.success() && !output.stdout.is_empty(), "{output:?}");
+        assert!(shown.contains(" %, ") && shown.contains("exits: ") && shown.contains(" left"));
+        // One line, drawn over and over, and cleared at last.
+        assert!(!shown.contains('\n'), "{shown:?}");
+        assert!(shown.trim_end_matches('\r').ends_with("\u{1b}[2K"), "{shown:?}");
+        // An escape ends with a letter.
+        let visible = |part: &str| part.chars().count();
+        let lines = shown.split('\r').map(|line| {
+            let mut parts = line.split('\u{1b}');
+            let first = parts.next().map_or(0, visible);
+            let after =
+                |part: &str| part.split_once(char::is_alphabetic).map(|(_, text)| visible(text));
+            first + parts.filter_map(after).sum::<usize>()
+        });
+        let widest = lines.max();
+        assert!(widest <= Some(columns.into()), "{widest:?} of {columns}: {shown:?}");
+    }
 }
 
 #[test]
@@ -279,18 +434,31 @@ fn two_records_are_compared_in_words_and_as_json() {
     let before = files.write("before.json", &record());
     let mut slower = record();
     slower.measurements[0].timed = times(400);
+    slower.measurements[0].counted = Some(instructions(80.0));
     slower.environment.cpu.stepping = 2;
     let after = files.write("after.json", &slower);
     let ran = bench(&["compare", &before, &after]);
     ran.expect_status(0);
-    for part in ["environments differ", "cpu.stepping: 1 -> 2", "slower", "2.156"] {
-        ran.expect(ran.stdout_text().contains(part), part);
+    let text = ran.stdout_text();
+    ran.expect(text.starts_with("Times: 0 the same, 1 slower\n"), "the tally first");
+    for part in [
+        "environments differ",
+        "cpu.stepping: 1 -> 2",
+        "+115.6 %",
+        "doors/syscall/64-bit/guest: instructions 73 -> 80 (+9.6 %)",
+    ] {
+        ran.expect(text.contains(part), part);
     }
+    ran.expect(!text.contains("compatibility"), "no row without figures");
+    let ran = bench(&["compare", &before, &after, "--threshold", "116"]);
+    ran.expect(ran.stdout_text().starts_with("Times: 1 the same\n"), "nobody cares");
     let ran = bench(&["compare", &before, &after, "--json"]);
     let comparison: serde_json::Value = serde_json::from_slice(&ran.stdout).expect("JSON");
     assert_eq!(comparison["comparable"], false);
-    let ratio = &comparison["rows"][0]["ratio"];
-    assert!(ratio["low"].as_f64() > Some(1.0), "{ratio}");
+    assert_eq!(comparison["tally"]["slower"], 1);
+    let row = &comparison["rows"][0];
+    assert_eq!(row["verdict"], "slower");
+    assert!(row["time"]["ratio"]["low"].as_f64() > Some(1.0), "{row}");
 }
 
 #[test]
@@ -304,6 +472,12 @@ fn the_gates_status_says_whether_something_got_worse() {
     let mut elsewhere = record();
     elsewhere.environment.kernel = "6.13.0".into();
     let elsewhere = files.write("elsewhere.json", &elsewhere);
+    let mut partial = record();
+    partial.partial = true;
+    let partial = files.write("partial.json", &partial);
+    let mut software = record();
+    software.environment.kvm.kind = "software".into();
+    let software = files.write("software.json", &software);
     let mut empty = record();
     empty.measurements.clear();
     let empty = files.write("empty.json", &empty);
@@ -317,6 +491,8 @@ fn the_gates_status_says_whether_something_got_worse() {
         (&elsewhere, &["0"], 0),
         (&elsewhere, &["0", "--gate-times"], SETUP),
         (&empty, &["0"], SETUP),
+        (&partial, &["0"], SETUP),
+        (&software, &["0"], SETUP),
     ] {
         let gate = [&["show", shown, "--baseline", &baseline, "--max-regression"], options];
         let ran = bench(&gate.concat());
@@ -346,8 +522,8 @@ fn bad_input_is_refused_in_one_line_before_anything_is_measured() {
     };
     let broken = file("broken.json", b"{\"schema\": \"trapgate-bench\", \"version\": ");
     let other = file("other.json", b"{\"schema\": \"something else\"}");
-    let newer = file("newer.json", b"{\"schema\": \"trapgate-bench\", \"version\": 2}");
-    let damaged = file("damaged.json", b"{\"schema\": \"trapgate-bench\", \"version\": 1}");
+    let newer = file("newer.json", b"{\"schema\": \"trapgate-bench\", \"version\": 3}");
+    let damaged = file("damaged.json", b"{\"schema\": \"trapgate-bench\", \"version\": 2}");
     let binary = file("binary", &[0xff; 4096]);
     let (nowhere, folder) = (files.path("none/record"), files.path(""));
     let missing = files.path("missing.json");
@@ -365,6 +541,7 @@ fn bad_input_is_refused_in_one_line_before_anything_is_measured() {
         ("an unknown step to leave out", &["doors", "--without", "pti,,"], "mitigation"),
         ("output nowhere", &["start", "--json", &nowhere], "cannot be written"),
         ("output into a directory", &["start", "--html", &folder], "cannot be written"),
+        ("standard output for two", &["start", "--csv", "-", "--json", "-"], "'-'"),
         ("one file for two", &["start", "--csv", &missing, "--json", &missing], "same file"),
         ("a limit without a baseline", &["start", "--max-regression", "5"], "--baseline"),
         ("a baseline without a limit", &["start", "--baseline", &good], "--max-regression"),
@@ -378,7 +555,7 @@ fn bad_input_is_refused_in_one_line_before_anything_is_measured() {
         (
             "a newer baseline",
             &["start", "--baseline", &newer, "--max-regression", "5"],
-            "version 2",
+            "version 3",
         ),
         ("broken JSON", &["show", &broken], "no JSON"),
         ("another JSON", &["show", &other], "no record"),
@@ -386,6 +563,8 @@ fn bad_input_is_refused_in_one_line_before_anything_is_measured() {
         ("no text", &["show", &binary], "no JSON"),
         ("a directory", &["show", &folder], "cannot be read"),
         ("endless zeroes", &["show", "/dev/zero"], "larger than 64 MiB"),
+        ("a threshold in words", &["compare", &good, &good, "--threshold", "few"], "few"),
+        ("a threshold below zero", &["compare", &good, &good, "--threshold=-1"], "-1"),
         ("one record to compare", &["compare", &good], "AFTER"),
         ("a record that is not there", &["compare", &good, &missing], "missing.json"),
     ];

@@ -1,8 +1,10 @@
 //! What mitigation steps add to the plain doors: sets of steps in rows, doors in
-//! columns. Pure; [`super::table`] and [`super::html`] show it.
+//! columns. Pure; a part of [`super::view`].
 
 use super::record::{Delivery, Measurement};
 use super::units;
+use super::view::fold::{self, Fold};
+use super::view::row::NOTHING;
 
 /// What stands above it.
 pub(super) const TITLE: &str = "What mitigation steps add to the plain doors (median)";
@@ -14,7 +16,7 @@ pub(super) struct Added {
     /// The rows.
     pub(super) sets: Vec<Set>,
     /// What has no figure because it failed, and why.
-    pub(super) failed: Vec<String>,
+    pub(super) failed: Option<Fold>,
 }
 
 /// A row: steps that are on together.
@@ -26,9 +28,11 @@ pub(super) struct Set {
 
 /// What the steps add to one door.
 pub(super) struct Cell {
-    /// By how much the median grew, and how many instructions more there are;
-    /// `-` if one of the two was not measured.
-    pub(super) text: String,
+    /// By how much the median grew; `-` if one of the two was not measured.
+    pub(super) time: String,
+    /// How many instructions more there are, with a sign; empty if they were
+    /// not counted.
+    pub(super) instructions: String,
     /// What that is made of; empty if it is not there.
     pub(super) detail: String,
 }
@@ -57,11 +61,9 @@ impl Added {
             let cells = doors.iter().map(|door| cell(&name, door)).collect();
             Set { name, cells }
         });
-        let failed = hardened.iter().filter_map(|one| match &one.delivery {
-            Some(Delivery::Failed { why }) => Some(format!("{}: failed: {why}", one.label())),
-            _ => None,
-        });
-        let (sets, failed) = (sets.collect(), failed.collect());
+        let failed = hardened.iter().copied();
+        let failed = failed.filter(|one| matches!(one.delivery, Some(Delivery::Failed { .. })));
+        let (sets, failed) = (sets.collect(), fold::of("failed", failed, usize::MAX));
         // A figure says how its door arrives.
         let head = |door: &String| {
             let same = plain.iter().find(|one| one.plain_label() == *door);
@@ -75,21 +77,30 @@ impl Added {
 }
 
 impl Cell {
+    /// In one line: "1.25 µs, +1925 instr.".
+    pub(super) fn text(&self) -> String {
+        match &self.instructions[..] {
+            "" => self.time.clone(),
+            instructions => format!("{}, {instructions} instr.", self.time),
+        }
+    }
+
     fn nothing() -> Cell {
-        Cell { text: "-".to_owned(), detail: String::new() }
+        Cell { time: NOTHING.to_owned(), instructions: String::new(), detail: String::new() }
     }
 
     fn of(with: &Measurement, without: &Measurement) -> Cell {
         let failed = matches!(with.delivery, Some(Delivery::Failed { .. }));
         let medians = with.median_ns().zip(without.median_ns()).filter(|_| !failed);
         let Some((now, before)) = medians else { return Cell::nothing() };
-        let mut text = units::time(now - before);
         let mut detail = format!("{}, without {}", units::time(now), units::time(before));
-        if let Some((now, before)) = with.instructions().zip(without.instructions()) {
-            text += &format!(", {:+} instr.", now - before);
+        let counts = with.instructions().zip(without.instructions());
+        let instructions = counts.map(|(now, before)| {
             detail += &format!("; {now} instructions, without {before}");
-        }
-        Cell { text, detail }
+            format!("{:+}", now - before)
+        });
+        let instructions = instructions.unwrap_or_default();
+        Cell { time: units::time(now - before), instructions, detail }
     }
 }
 
@@ -112,8 +123,8 @@ mod tests {
         assert_eq!(added.doors, ["SYSCALL, 64-bit"]);
         let [set] = &added.sets[..] else { panic!("one set") };
         assert_eq!(
-            (set.name.as_str(), set.cells[0].text.as_str()),
-            ("ibpb", "1.25 us, +1925 instr.")
+            (set.name.as_str(), set.cells[0].text().as_str()),
+            ("ibpb", "1.25 µs, +1925 instr.")
         );
         assert!(
             set.cells[0].detail.contains("2000 instructions, without 75"),
@@ -134,13 +145,14 @@ mod tests {
         };
         let other = Measurement { timed: None, ..plain.clone().with(&["ibrs"]) };
         let added = Added::of(&[&failed, &other], &[plain]);
-        let cells: Vec<_> = added.sets.iter().map(|set| &set.cells[0].text[..]).collect();
+        let cells: Vec<_> = added.sets.iter().map(|set| set.cells[0].text()).collect();
         assert_eq!(cells, ["-", "-"]);
-        assert_eq!(added.failed, [format!("SYSCALL, 64-bit + pti: failed: {why}")]);
+        let line = added.failed.map(|failed| failed.line());
+        assert_eq!(line, Some(format!("failed: SYSCALL + pti 64-bit ({why})")));
         assert_eq!(added.doors, ["SYSCALL, 64-bit"]);
         let trapped = Delivery::Trapped { why: "#UD".into() };
         let trapped = Measurement { delivery: Some(trapped), ..plain.clone() };
         assert_eq!(Added::of(&[&other], &[&trapped]).doors, ["SYSCALL, 64-bit (trapped)"]);
-        assert_eq!(Added::of(&[&hardened], &[]).sets[0].cells[0].text, "-");
+        assert_eq!(Added::of(&[&hardened], &[]).sets[0].cells[0].text(), "-");
     }
 }

@@ -36,7 +36,7 @@ const EXITING_FEW: u64 = 1;
 const EXITING_MANY: u64 = 5;
 /// Calls before.
 const EXITING_WARM_UP: u64 = 20;
-/// How often they are counted.
+/// How often they are counted where nothing else says so.
 const EXITING_ROUNDS: usize = 10;
 
 /// Guest instructions of a call, what stands around it taken off; `None` if a
@@ -84,6 +84,21 @@ pub fn exits_of_call(call: Call, cpu: usize) -> Result<Option<f64>, ProbeError> 
     let Call { operation, width, steps } = call;
     let sandbox = Sandbox::builder().cpu(cpu).detailed_stats(true).mitigations(steps);
     let mut probe = Probe::in_sandbox(width, sandbox)?;
+    let exits = exits_in(&mut probe, operation, EXITING_ROUNDS)?;
+    probe.finish()?;
+    Ok(exits)
+}
+
+/// The same in a sandbox that is there, which has detailed statistics and stays
+/// on one CPU; `rounds` times few and many calls.
+///
+/// # Errors
+/// [`ProbeError`], if the probe cannot do it.
+pub(super) fn exits_in(
+    probe: &mut Probe,
+    operation: Operation,
+    rounds: usize,
+) -> Result<Option<f64>, ProbeError> {
     let command = Command { operation: operation as u64, ..Command::default() };
     let mut exits = |calls: u64| -> Result<Option<u64>, ProbeError> {
         let before = probe.exits_at_rest();
@@ -93,11 +108,10 @@ pub fn exits_of_call(call: Call, cpu: usize) -> Result<Option<f64>, ProbeError> 
     exits(0)?;
     exits(EXITING_WARM_UP)?;
     let (mut few, mut many) = (Vec::new(), Vec::new());
-    for _ in 0..EXITING_ROUNDS {
+    for _ in 0..rounds {
         few.extend(exits(EXITING_FEW)?);
         many.extend(exits(EXITING_MANY)?);
     }
-    probe.finish()?;
     let least = many.into_iter().min().zip(few.into_iter().min());
     Ok(least
         .map(|(many, few)| many.saturating_sub(few) as f64 / (EXITING_MANY - EXITING_FEW) as f64))

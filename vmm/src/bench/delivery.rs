@@ -47,6 +47,20 @@ pub(super) fn of_failure(
     }
 }
 
+/// Of two blocks. One that failed, or came in another way, is told.
+pub(super) fn of_blocks(before: Option<Delivery>, now: Option<Delivery>) -> Option<Delivery> {
+    match (before, now) {
+        (Some(failed @ Delivery::Failed { .. }), _) => Some(failed),
+        (Some(before), Some(now)) if before.word() != now.word() => Some(match now {
+            Delivery::Failed { .. } => now,
+            _ => Delivery::Failed {
+                why: format!("arrived as {}, and later as {}", before.word(), now.word()),
+            },
+        }),
+        (before, now) => now.or(before),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,6 +106,20 @@ mod tests {
         for place in [Place::Guest, Place::Host] {
             assert_eq!(of_failure(&ProbeError::Unknown, place, None, None).word(), "absent");
         }
+    }
+
+    #[test]
+    fn a_door_that_arrives_otherwise_in_another_block_has_failed() {
+        let failed = || Some(Delivery::Failed { why: "took too long".to_owned() });
+        let native = || Some(Delivery::Native);
+        let trapped = || Some(Delivery::Trapped { why: "#UD".to_owned() });
+        assert_eq!(of_blocks(None, native()), native());
+        assert_eq!(of_blocks(native(), None), native());
+        assert_eq!(of_blocks(trapped(), trapped()), trapped());
+        assert_eq!(of_blocks(failed(), native()), failed());
+        assert_eq!(of_blocks(native(), failed()), failed());
+        let why = "arrived as native, and later as trapped".to_owned();
+        assert_eq!(of_blocks(native(), trapped()), Some(Delivery::Failed { why }));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! which points two differ, and [`comparable`] whether their times may be held
 //! against each other.
 
+use super::clock::Clock;
 use super::record::Delivery;
 use crate::doctor;
 use crate::doors::Door;
@@ -60,6 +61,9 @@ pub struct Cpu {
     /// The time-stamp counter's frequency in kHz, measured against the host's
     /// monotonic clock.
     pub tsc_khz: u64,
+    /// The smallest step in which that counter moves, in ticks: no time is known
+    /// better.
+    pub tsc_step: u64,
     /// Whether that counter runs at one rate in all power states
     /// (CPUID.8000_0007:EDX\[8\]).
     pub invariant_tsc: bool,
@@ -93,9 +97,8 @@ impl Environment {
         self.doors.get(&door.to_string())
     }
 
-    /// This host, as doctor found it. `tsc_khz` is [`super::clock::tsc_khz`]'s
-    /// answer.
-    pub fn of(report: doctor::Report, tsc_khz: u64) -> Environment {
+    /// This host, as doctor found it, with its clock.
+    pub fn of(report: doctor::Report, clock: Clock) -> Environment {
         let cpu = report.cpu;
         let hypervisor = hypervisor();
         let emulator = emulator(hypervisor.as_deref());
@@ -112,7 +115,8 @@ impl Environment {
                 frequency_khz: frequency_khz(),
                 governor: read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
                 boost: boost(),
-                tsc_khz,
+                tsc_khz: clock.khz.get(),
+                tsc_step: clock.step.get(),
                 invariant_tsc: __cpuid(0x8000_0000).eax >= 0x8000_0007
                     && __cpuid(0x8000_0007).edx & 1 << 8 != 0,
                 smt: read("/sys/devices/system/cpu/smt/active").map(|text| text == "1"),
@@ -132,6 +136,12 @@ impl Environment {
                 .map(|door| (door.door.to_string(), door.delivery.clone()))
                 .collect(),
         }
+    }
+
+    /// The smallest step of the clock in nanoseconds; 0 if its rate is none.
+    pub fn step_ns(&self) -> f64 {
+        let khz = self.cpu.tsc_khz as f64;
+        if khz > 0.0 { self.cpu.tsc_step as f64 * 1e6 / khz } else { 0.0 }
     }
 
     /// Why the times of this environment are none of a CPU's with VMX or SVM;
@@ -172,8 +182,9 @@ pub struct Difference {
 
 /// Fields that may differ between runs whose times are compared: what is under
 /// test, and what changes from moment to moment. A measured frequency is never
-/// the same twice; [`differences`] allows it a thousandth.
-const HARMLESS: [&str; 2] = ["trapgate", "cpu.frequency_khz"];
+/// the same twice; [`differences`] allows it a thousandth. The counter's step is
+/// part of what a comparison takes for noise.
+const HARMLESS: [&str; 3] = ["trapgate", "cpu.frequency_khz", "cpu.tsc_step"];
 
 /// In what two environments differ.
 pub fn differences(before: &Environment, after: &Environment) -> Vec<Difference> {

@@ -1,82 +1,81 @@
 //! A record as one HTML file that needs nothing else: no script, no font, no
 //! picture from elsewhere. The page is `vmm/templates/bench.html`; this fills
-//! it in. Called by `cli::bench`.
+//! it in, with what `bench::view` worked out. Called by `cli::bench`.
 
-use super::added::{self, Added};
+use super::added;
 use super::environment::fields;
-use super::record::{Delivery, Group, Measurement, Report, Timed};
-use super::{plot, table, units};
+use super::plot::{self, Axis};
+use super::record::{Delivery, Measurement, Place, Report, Timed};
+use super::units;
+use super::view::pieces::Pieces;
+use super::view::row::{Column, Row};
+use super::view::{Section, View};
 use askama::Template;
 use thiserror::Error;
 
 /// Why there is no page: a defect, for everything happens in memory.
 #[derive(Debug, Error)]
-pub enum HtmlError {
-    /// The page's template.
-    #[error("the HTML report cannot be made: {0}")]
-    Template(#[from] askama::Error),
-    /// A plot.
-    #[error("a plot of the HTML report cannot be made: {0}")]
-    Plot(String),
-}
+#[error("the HTML report cannot be made: {0}")]
+pub struct HtmlError(#[from] askama::Error);
+
+/// Colours of pieces.
+const COLOURS: usize = 8;
 
 #[derive(Template)]
 #[template(path = "bench.html")]
 struct Page<'a> {
     report: &'a Report,
-    caveat: Option<String>,
-    groups: Vec<GroupView>,
+    view: &'a View<'a>,
+    /// Guest beside host.
+    pairs: Vec<Pair>,
+    groups: Vec<Group<'a>>,
     fields: Vec<(String, String)>,
 }
 
-/// A group's part of the page.
-struct GroupView {
-    name: &'static str,
-    title: &'static str,
-    /// Whether any of its rows has one.
-    has_delivery: bool,
-    has_counts: bool,
-    rows: Vec<RowView>,
-    /// Of all rows.
-    outliers: String,
-    added: Option<Added>,
-    plots: Vec<PlotView>,
-    bars: Vec<BarView>,
-}
-
-struct RowView {
+/// Two bars of the first picture.
+struct Pair {
     label: String,
-    place: String,
-    delivery: &'static str,
-    reason: String,
-    /// Minimum, median, p90, p99, maximum; empty if it was not timed.
-    times: Vec<String>,
-    /// What stands behind the median when one points at it, and behind the
-    /// maximum.
-    interval: String,
-    outliers: String,
-    batched: String,
-    /// What stands behind it.
-    wall: String,
-    instructions: String,
-    exits: String,
-    notes: Vec<String>,
+    /// How it arrives, if it is a door.
+    delivery: String,
+    ratio: String,
+    /// Where; its length of the longest one's, in percent; the time.
+    bars: [(Place, String, String); 2],
 }
 
-/// A distribution, of one or two places.
-struct PlotView {
-    title: String,
-    /// Colour and name.
-    series: Vec<(usize, String)>,
-    svg: String,
+/// A group's part of the page.
+struct Group<'a> {
+    section: &'a Section<'a>,
+    columns: Vec<Column>,
+    /// All that is known of each time.
+    every: Vec<[String; 12]>,
+    distributions: Option<Distributions>,
+    stacks: Vec<Stack>,
+}
+
+/// All distributions of a group, below each other.
+struct Distributions {
+    /// Where labels of their axis are, in percent.
+    labels: Vec<(String, String)>,
+    /// The same lines in each drawing.
+    grid: String,
+    rows: Vec<(String, Vec<Distribution>)>,
+}
+
+/// The samples of one place.
+struct Distribution {
+    place: Place,
+    /// As in the table.
+    figure: String,
+    path: String,
+    /// The median, as a line.
+    mark: String,
 }
 
 /// A time and its pieces.
-struct BarView {
+struct Stack {
     title: String,
-    svg: String,
-    /// Colour, and what it is.
-    pieces: Vec<(usize, String)>,
+    /// Colour, length of the longest stack's in percent, and what it is.
+    pieces: Vec<(usize, String, String)>,
 }
 
 /// The page.
@@ -84,123 +83,151 @@ struct BarView {
 /// # Errors
 /// [`HtmlError`]: a defect.
 pub fn text(report: &Report) -> Result<String, HtmlError> {
-    let groups = Group::ALL.into_iter().filter_map(|group| {
-        let of_group = |one: &&Measurement| one.group == group;
-        let measurements: Vec<_> = report.measurements.iter().filter(of_group).collect();
-        (!measurements.is_empty()).then(|| view(group, &measurements))
-    });
+    let view = View::of(report);
     let page = Page {
         report,
-        caveat: report.environment.caveat(),
-        groups: groups.collect::<Result<_, _>>()?,
+        pairs: pairs(&view.pairs()),
+        groups: view.sections.iter().map(group).collect(),
         fields: fields(&report.environment).into_iter().collect(),
+        view: &view,
     };
     Ok(page.render()?)
 }
 
-fn view(group: Group, measurements: &[&Measurement]) -> Result<GroupView, HtmlError> {
-    let (hardened, plain): (Vec<_>, Vec<_>) =
-        measurements.iter().copied().partition(|one| !one.with.is_empty());
-    Ok(GroupView {
-        name: group.name(),
-        title: group.title(),
-        has_delivery: plain.iter().any(|one| one.delivery.is_some()),
-        has_counts: plain.iter().any(|one| one.counted.is_some()),
-        rows: plain.iter().map(|one| row(one)).collect(),
-        outliers: table::outliers(plain.iter().filter_map(|one| one.timed.as_ref()))
-            .unwrap_or_default(),
-        added: (!hardened.is_empty()).then(|| Added::of(&hardened, &plain)),
-        plots: plots(&plain)?,
-        bars: bars(&plain)?,
+fn pairs(rows: &[&Row]) -> Vec<Pair> {
+    let times = rows.iter().flat_map(|row| row.times()).flatten();
+    let longest = times.fold(0.0, f64::max);
+    let bar = |place, ns: Option<f64>| {
+        let ns = ns.unwrap_or_default();
+        (place, percent(ns / longest), units::time(ns))
+    };
+    let pair = |row: &&Row| {
+        let [guest, host] = row.times();
+        let delivery = row.guest.and_then(|one| one.delivery.as_ref());
+        Pair {
+            label: row.label(),
+            delivery: delivery.map_or_else(String::new, |delivery| delivery.word().to_owned()),
+            ratio: row.cell(Column::Ratio),
+            bars: [bar(Place::Guest, guest), bar(Place::Host, host)],
+        }
+    };
+    rows.iter().map(pair).collect()
+}
+
+fn group<'a>(section: &'a Section<'a>) -> Group<'a> {
+    Group {
+        section,
+        columns: section.columns(),
+        every: section.rows.iter().flat_map(Row::measurements).filter_map(every).collect(),
+        distributions: distributions(&section.rows),
+        stacks: stacks(&section.pieces),
+    }
+}
+
+/// Label, place, minimum, median, p90, p99, maximum, loop, the same by the wall
+/// clock, empty bracket, medians of the blocks, outliers.
+fn every(one: &Measurement) -> Option<[String; 12]> {
+    let timed = one.timed.as_ref()?;
+    let ns = &timed.ns.subtracted;
+    let optional = |ns: Option<f64>| ns.map_or_else(|| "-".to_owned(), units::time);
+    let blocks = || timed.blocks.iter().map(|block| block.median_ticks * timed.ns_of_tick());
+    let (low, high) = (blocks().fold(f64::MAX, f64::min), blocks().fold(f64::MIN, f64::max));
+    let outliers = &timed.outliers;
+    let outliers = [outliers.interrupt, outliers.migration, outliers.exit, outliers.unexplained];
+    Some([
+        one.plain_label(),
+        one.place.to_string(),
+        units::time(ns.min),
+        units::time(ns.median),
+        units::time(ns.p90),
+        units::time(ns.p99),
+        units::time(ns.max),
+        optional(timed.batched_ns()),
+        optional(timed.wall_ns),
+        optional(timed.ns.empty.map(|empty| empty.median)),
+        if low > high { "-".to_owned() } else { units::interval(ns.median, low, high) },
+        outliers.iter().map(|kind| kind.count).sum::<u64>().to_string(),
+    ])
+}
+
+fn distributions(rows: &[Row]) -> Option<Distributions> {
+    let timed = |one: &Measurement| one.timed.is_some();
+    let all = rows.iter().flat_map(Row::measurements);
+    let axis = Axis::of(all.filter_map(|one| one.timed.as_ref()))?;
+    let x = |share: f64| format!("{:.1}", share * plot::WIDTH);
+    let distribution = |one: &Measurement, timed: &Timed| {
+        let (x, half) = (x(axis.at(timed.ns.subtracted.median)), plot::HALF);
+        let from = if one.place == Place::Guest { 0.0 } else { half };
+        Distribution {
+            place: one.place,
+            figure: units::time(timed.lead.ns),
+            path: axis.path(timed, one.place == Place::Guest),
+            mark: format!("M{x} {from}v{half}"),
+        }
+    };
+    let row = |row: &Row| {
+        let of = row.measurements();
+        (row.label(), of.filter_map(|one| Some(distribution(one, one.timed.as_ref()?))).collect())
+    };
+    let labels = axis.labels();
+    let line = |(at, _): &(f64, String)| format!("M{} 0v{}", x(*at), plot::HALF * 2.0);
+    Some(Distributions {
+        grid: labels.iter().map(line).collect(),
+        labels: labels.into_iter().map(|(at, label)| (percent(at), label)).collect(),
+        rows: rows.iter().filter(|row| row.measurements().any(timed)).map(row).collect(),
     })
 }
 
-fn row(one: &Measurement) -> RowView {
-    let timed = one.timed.as_ref();
-    let times = timed.map(|timed| {
-        let ns = &timed.ns.subtracted;
-        [ns.min, ns.median, ns.p90, ns.p99, ns.max].map(units::time).to_vec()
-    });
-    let interval = timed.map_or_else(String::new, |timed| {
-        let ns = &timed.ns;
-        let empty = ns.empty.map_or_else(
-            || "no empty bracket".to_owned(),
-            |empty| format!("empty bracket {}", units::time(empty.median)),
-        );
-        format!(
-            "95 %: {} to {}; raw {}, {empty}; {} samples",
-            units::time(ns.subtracted.median_low),
-            units::time(ns.subtracted.median_high),
-            units::time(ns.raw.median),
-            timed.samples
-        )
-    });
-    let batched = timed.and_then(Timed::batched_ns);
-    let wall = timed.and_then(|timed| timed.wall_ns);
-    RowView {
-        label: one.label(),
-        place: one.place.to_string(),
-        delivery: one.delivery.as_ref().map_or("", Delivery::word),
-        reason: one.delivery.as_ref().and_then(Delivery::why).unwrap_or_default().to_owned(),
-        times: times.unwrap_or_default(),
-        interval,
-        outliers: table::outliers(timed.into_iter()).unwrap_or_default(),
-        batched: batched.map_or_else(|| "-".to_owned(), units::time),
-        wall: wall.map_or_else(String::new, |ns| format!("by the wall clock {}", units::time(ns))),
-        instructions: units::optional_count(one.instructions()),
-        exits: units::optional_count(one.exits()),
-        notes: one.notes.clone(),
-    }
+fn stacks(all: &[Pieces]) -> Vec<Stack> {
+    let longest = all.iter().map(|pieces| pieces.whole_ns).fold(0.0, f64::max);
+    let stack = |pieces: &Pieces| {
+        let pieces_of = pieces.list.iter().enumerate().map(|(index, piece)| {
+            let share = if longest > 0.0 { piece.ns.max(0.0) / longest } else { 0.0 };
+            let instructions = piece.instructions.map(units::count);
+            let instructions = instructions.map(|count| format!(", {count} instr."));
+            let text = format!(
+                "{} {} ({:.0} %{})",
+                piece.name,
+                units::time(piece.ns),
+                piece.percent,
+                instructions.unwrap_or_default()
+            );
+            (index % COLOURS, percent(share), text)
+        });
+        Stack {
+            title: format!("{}: {}", pieces.label, units::time(pieces.whole_ns)),
+            pieces: pieces_of.collect(),
+        }
+    };
+    all.iter().map(stack).collect()
 }
 
-/// One plot for each thing that was timed, with its places in it.
-fn plots(measurements: &[&Measurement]) -> Result<Vec<PlotView>, HtmlError> {
-    let mut plots: Vec<(String, Vec<&Measurement>)> = Vec::new();
-    for one in measurements.iter().filter(|one| one.timed.is_some()) {
-        let title = one.label();
-        match plots.iter_mut().find(|(other, _)| *other == title) {
-            Some((_, places)) => places.push(one),
-            None => plots.push((title, vec![one])),
+fn percent(share: f64) -> String {
+    format!("{:.2}%", share * 100.0)
+}
+
+impl Group<'_> {
+    /// The cell's class: what it looks like, and whether there is room for it on
+    /// a narrow screen.
+    fn class(column: &Column) -> &'static str {
+        match column {
+            Column::Name | Column::Arrives => "text",
+            Column::Guest => "guest",
+            Column::Samples | Column::Interval => "wide",
+            _ => "",
         }
     }
-    let drawn = plots.into_iter().map(|(title, places)| {
-        // The guest is always of the first colour, the host of the second.
-        let colour = |one: &Measurement| one.place as usize;
-        let name = |one: &Measurement| match &one.delivery {
-            Some(delivery) => format!("{}, {}", one.place, delivery.word()),
-            None => one.place.to_string(),
-        };
-        let series: Vec<_> =
-            places.iter().filter_map(|one| Some((colour(one), one.timed.as_ref()?))).collect();
-        Ok(PlotView {
-            svg: plot::distribution(&series).map_err(HtmlError::Plot)?,
-            series: places.iter().map(|one| (colour(one), name(one))).collect(),
-            title,
-        })
-    });
-    drawn.collect()
-}
 
-fn bars(measurements: &[&Measurement]) -> Result<Vec<BarView>, HtmlError> {
-    let whole = |one: &Measurement| one.steps.iter().map(|step| step.ns.max(0.0)).sum::<f64>();
-    let longest = measurements.iter().map(|one| whole(one)).fold(0.0, f64::max);
-    let taken_apart = measurements.iter().filter(|one| !one.steps.is_empty());
-    let drawn = taken_apart.map(|one| {
-        let sum = whole(one);
-        let pieces = one.steps.iter().enumerate();
-        let pieces = pieces.map(|(index, step)| (index % plot::COLOURS, table::piece(step, sum)));
-        Ok(BarView {
-            title: format!("{} ({}): {}", one.label(), one.place, units::time(sum)),
-            svg: plot::steps(&one.steps, longest).map_err(HtmlError::Plot)?,
-            pieces: pieces.collect(),
-        })
-    });
-    drawn.collect()
+    /// The delivery's word, as the class that gives it its colour.
+    fn colour(column: &Column, row: &Row) -> &'static str {
+        let delivery = row.guest.and_then(|one| one.delivery.as_ref());
+        if *column == Column::Arrives { delivery.map_or("", Delivery::word) } else { "" }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample;
+    use super::super::{sample, table};
     use super::*;
 
     /// `TRAPGATE_SAMPLE_HTML=FILE` keeps the page, to be looked at.
@@ -218,24 +245,50 @@ mod tests {
             assert!(page.contains(&one.plain_label()), "no {}", one.plain_label());
             assert!(one.with.iter().all(|step| page.contains(step)), "no {}", one.label());
         }
-        // Doors timed: 4 labels, all plain; calls 1; steps 1; start 2.
-        assert_eq!(page.matches("<figure class=\"plot\">").count(), 7);
-        assert_eq!(page.matches("<figure class=\"bar\">").count(), 3);
-        assert_eq!(page.matches("<svg").count(), 10);
+        // Two doors have both figures.
+        assert_eq!(page.matches("<div class=\"pair\">").count(), 2);
+        // Doors timed: 3, all plain; calls 1; steps 1; start 1.
+        assert_eq!(page.matches("<svg").count(), 6);
+        assert_eq!(page.matches("<figure class=\"stack\">").count(), 3);
     }
 
     #[test]
     fn the_page_and_the_table_have_the_same_figures() {
-        let mut report = sample::report();
-        // A job's loop is not timed by the wall clock.
-        report.measurements[0].timed.as_mut().expect("timed").wall_ns = None;
+        let report = sample::report();
         let page = text(&report).expect("memory");
         let plain = anstream::adapter::strip_str(&table::text(&report)).to_string();
-        let batched = report.measurements[0].timed.as_ref().and_then(Timed::batched_ns);
-        let batched = units::time(batched.expect("a loop"));
-        for figure in [batched.as_str(), "1.25 us, +1925 instr."] {
-            assert!(page.contains(figure) && plain.contains(figure), "{figure}");
+        let view = View::of(&report);
+        let answer = plain.lines().next().expect("a line");
+        assert!(page.contains(&answer.replace('\'', "&#39;")), "{answer}");
+        let mut figures = vec!["1.25 µs".to_owned(), "+1925".to_owned()];
+        for section in &view.sections {
+            for (row, column) in section
+                .rows
+                .iter()
+                .flat_map(|row| Column::ALL.into_iter().map(move |column| (row, column)))
+            {
+                figures.push(row.cell(column));
+            }
         }
+        assert!(figures.len() > 50);
+        for figure in figures {
+            assert!(page.contains(&figure) && plain.contains(&figure), "{figure}");
+        }
+    }
+
+    #[test]
+    fn what_is_folded_has_its_whole_reason_on_the_page() {
+        let mut report = sample::report();
+        let why = "this KVM ended it (data [1, a1c0000080b9cf0f])";
+        let failed = report.measurements.iter_mut().find(|one| {
+            one.delivery
+                .as_ref()
+                .is_some_and(|delivery| matches!(delivery, Delivery::Failed { .. }))
+        });
+        failed.expect("one").delivery = Some(Delivery::Failed { why: why.into() });
+        let page = text(&report).expect("memory");
+        assert!(page.contains("<summary>failed: SYSCALL legacy (this KVM ended it)</summary>"));
+        assert!(page.contains(why), "{page}");
     }
 
     #[test]

@@ -3,95 +3,117 @@
 //! And SYSENTER from 64-bit code, of which nothing can be measured. Called by
 //! [`super::run`].
 
+use super::blocks::{Block, Work};
+use super::clock::Clock;
 use super::environment::Environment;
 use super::explain;
 use super::interrupts::Interrupts;
 use super::record::{Group, Measurement, Place};
 use super::stats::{Samples, timed};
-use super::{Error, Options, Progress};
+use super::{Error, Options, Progress, delivery};
 use crate::affinity;
 use crate::doors::{Delivery, Door, Instruction, Mode};
-use crate::job::{self, Measured, bare, exits, legacy};
-use std::num::NonZeroU64;
+use crate::job::{self, Batch, Measured, bare, exits, legacy};
 use trapgate_abi::job::{MAX_CALLS, MAX_SAMPLES};
 
-/// Batches; the quickest counts.
-const BATCHES: u64 = 10;
+/// Batches of a block; the quickest counts.
+const BATCHES: u64 = 2;
 /// Figures of a software KVM cost so much that fewer must do.
 const FEW: u64 = 500;
 
-/// A run's measurements that are made by jobs.
+/// A run's measurements of one group that are made by jobs.
 pub(super) struct Jobs<'a> {
-    options: job::Options,
+    samples: u64,
+    calls: u64,
     cpu: usize,
     environment: &'a Environment,
-    tsc_khz: NonZeroU64,
+    clock: Clock,
+    group: Group,
+    jobs: Vec<Job>,
 }
 
-impl Jobs<'_> {
-    /// As many samples as `options` says, or fewer where ring 0 is interpreted.
+/// One of them on its way.
+struct Job {
+    kind: Kind,
+    /// How it arrives, once that is known.
+    delivery: Option<Delivery>,
+    samples: Samples,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Legacy(Instruction),
+    Bare(bare::RoundTrip),
+    Exit(exits::ExitKind),
+}
+
+impl Kind {
+    fn name(self) -> String {
+        match self {
+            Kind::Legacy(instruction) => instruction.to_string(),
+            Kind::Bare(trip) => trip.to_string(),
+            Kind::Exit(exit) => exit.to_string(),
+        }
+    }
+
+    fn mode(self) -> Option<&'static str> {
+        match self {
+            Kind::Legacy(_) => Some("legacy"),
+            Kind::Bare(_) => Some("bare"),
+            Kind::Exit(_) => None,
+        }
+    }
+
+    fn measure(self, options: &job::Options) -> Result<Measured, crate::Error> {
+        match self {
+            Kind::Legacy(instruction) => Ok(legacy::measure(instruction, options)?.measured),
+            Kind::Bare(trip) => bare::measure(trip, options),
+            Kind::Exit(exit) => exits::measure(exit, options),
+        }
+    }
+}
+
+impl<'a> Jobs<'a> {
+    /// The rest of the group `doors`, or the group `exits`: as many samples as
+    /// `options` says, or fewer where ring 0 is interpreted.
     ///
     /// # Errors
     /// Those of sched_getaffinity(2).
-    pub(super) fn new<'a>(
+    pub(super) fn of_group(
+        group: Group,
         options: &Options,
         environment: &'a Environment,
-        tsc_khz: NonZeroU64,
+        clock: Clock,
     ) -> Result<Jobs<'a>, Error> {
         let most = if environment.kvm.software { FEW } else { MAX_SAMPLES };
-        let cpu = affinity::last()?;
-        let options = job::Options {
-            samples: options.samples.min(most),
-            batches: if environment.kvm.software { 1 } else { BATCHES },
-            calls_per_batch: options.batch.min(most).min(MAX_CALLS),
-            cpu: Some(cpu),
-            ..job::Options::default()
-        };
-        Ok(Jobs { options, cpu, environment, tsc_khz })
-    }
-
-    /// The rest of the group `doors`.
-    ///
-    /// # Errors
-    /// If no VM can be made.
-    pub(super) fn doors(&self, progress: &mut dyn Progress) -> Result<Vec<Measurement>, Error> {
         let legacy_doors = [Instruction::Syscall, Instruction::Sysenter, Instruction::Int80];
-        let rounds = legacy_doors.len() + bare::RoundTrip::ALL.len();
-        progress.begin("doors: legacy mode, bare round trips", rounds as u64);
-        let mut measurements = vec![self.sysenter_64()];
-        for instruction in legacy_doors {
-            if !progress.stopped() {
-                measurements.push(self.legacy(instruction)?);
-                progress.advance();
+        let kinds: Vec<_> = match group {
+            Group::Exits => exits::ExitKind::ALL.map(Kind::Exit).into(),
+            _ => {
+                let bare = bare::RoundTrip::ALL.into_iter().map(Kind::Bare);
+                legacy_doors.into_iter().map(Kind::Legacy).chain(bare).collect()
             }
-        }
-        for trip in bare::RoundTrip::ALL {
-            if !progress.stopped() {
-                let measured = self.watched(|| bare::measure(trip, &self.options))?;
-                let name = trip.to_string();
-                measurements.push(self.measurement(Group::Doors, &name, Some("bare"), measured));
-                progress.advance();
-            }
-        }
-        Ok(measurements)
-    }
-
-    /// The group `exits`.
-    ///
-    /// # Errors
-    /// If no VM can be made.
-    pub(super) fn exits(&self, progress: &mut dyn Progress) -> Result<Vec<Measurement>, Error> {
-        progress.begin("exits", exits::ExitKind::ALL.len() as u64);
-        let mut measurements = Vec::new();
-        for exit in exits::ExitKind::ALL {
-            if !progress.stopped() {
-                let measured = self.watched(|| exits::measure(exit, &self.options))?;
-                let name = exit.to_string();
-                measurements.push(self.measurement(Group::Exits, &name, None, measured));
-                progress.advance();
-            }
-        }
-        Ok(measurements)
+        };
+        let job = |kind| {
+            // A door that is known to fail would fail again.
+            let known = match kind {
+                Kind::Legacy(instruction) => {
+                    environment.door(Door { instruction, mode: Mode::Legacy }).cloned()
+                }
+                _ => None,
+            };
+            let delivery = known.filter(is_nothing);
+            Job { kind, delivery, samples: Samples::default() }
+        };
+        Ok(Jobs {
+            samples: options.samples.min(most),
+            calls: options.batch.min(most).min(MAX_CALLS),
+            cpu: affinity::last()?,
+            environment,
+            clock,
+            group,
+            jobs: kinds.into_iter().map(job).collect(),
+        })
     }
 
     /// How it arrives is all that can be said.
@@ -109,47 +131,69 @@ impl Jobs<'_> {
         }
         measurement
     }
+}
 
-    fn legacy(&self, instruction: Instruction) -> Result<Measurement, Error> {
-        let door = Door { instruction, mode: Mode::Legacy };
-        let measured = match self.environment.door(door) {
-            // Known to fail: it would fail again.
-            Some(delivery @ (Delivery::Absent { .. } | Delivery::Failed { .. })) => {
-                (Measured::nothing(delivery.clone()), 0)
-            }
-            _ => self.watched(|| Ok(legacy::measure(instruction, &self.options)?.measured))?,
+/// Whether there is nothing to measure.
+fn is_nothing(delivery: &Delivery) -> bool {
+    matches!(delivery, Delivery::Absent { .. } | Delivery::Failed { .. })
+}
+
+impl Work for Jobs<'_> {
+    fn steps(&self) -> u64 {
+        self.jobs.len() as u64
+    }
+
+    fn block(&mut self, block: Block, progress: &mut dyn Progress) -> Result<(), Error> {
+        let options = job::Options {
+            samples: block.part(self.samples),
+            batches: BATCHES,
+            calls_per_batch: block.part(self.calls).max(1),
+            cpu: Some(self.cpu),
+            ..job::Options::default()
         };
-        Ok(self.measurement(Group::Doors, &instruction.to_string(), Some("legacy"), measured))
+        for job in &mut self.jobs {
+            if progress.stopped() {
+                break;
+            }
+            progress.begin(&format!("{}: {}", self.group, job.kind.name()));
+            if options.samples > 0 && !job.delivery.as_ref().is_some_and(is_nothing) {
+                job.block(&options, self.cpu)?;
+            }
+            progress.advance();
+        }
+        Ok(())
     }
 
-    /// Does a job, and counts the interrupts of its CPU meanwhile.
-    fn watched(
-        &self,
-        job: impl FnOnce() -> Result<Measured, crate::Error>,
-    ) -> Result<(Measured, u64), Error> {
-        let before = Interrupts::of(self.cpu);
-        let measured = job()?;
-        Ok((measured, Interrupts::of(self.cpu).since(before)))
+    fn finish(self: Box<Self>, _: &mut dyn Progress) -> Result<Vec<Measurement>, Error> {
+        let first = (self.group == Group::Doors).then(|| self.sysenter_64());
+        let (group, clock) = (self.group, self.clock);
+        // What the run did not come to is not in the record.
+        let measured = self.jobs.into_iter().filter(|job| job.delivery.is_some());
+        let measurements = measured.map(|job| {
+            let name = job.kind.name();
+            let mut measurement = Measurement::new(group, &name, job.kind.mode(), Place::Guest);
+            measurement.timed = timed(&job.samples, clock);
+            measurement.delivery = job.delivery;
+            measurement
+        });
+        Ok(first.into_iter().chain(measurements).collect())
     }
+}
 
-    fn measurement(
-        &self,
-        group: Group,
-        name: &str,
-        mode: Option<&str>,
-        (measured, interrupts): (Measured, u64),
-    ) -> Measurement {
+impl Job {
+    /// A block of it, and the interrupts of its CPU meanwhile.
+    fn block(&mut self, options: &job::Options, cpu: usize) -> Result<(), Error> {
+        let before = Interrupts::of(cpu);
+        let measured = self.kind.measure(options)?;
+        let interrupts = Interrupts::of(cpu).since(before);
         let calls = measured.calls_per_batch as f64;
         // Ticks are the guest's claim: any number may come.
-        let batches =
-            measured.batches.iter().map(|batch| batch.ticks as f64 - batch.empty_ticks as f64);
-        let samples = Samples {
-            batched_ticks: batches.min_by(f64::total_cmp).map(|ticks| ticks / calls),
-            ..explain::brackets(&measured.samples, interrupts)
-        };
-        let mut measurement = Measurement::new(group, name, mode, Place::Guest);
-        measurement.timed = timed(&samples, self.tsc_khz);
-        measurement.delivery = Some(measured.delivery);
-        measurement
+        let least = |ticks: fn(&Batch) -> u64| measured.batches.iter().map(ticks).min();
+        let batched_ticks = least(|batch| batch.ticks)
+            .zip(least(|batch| batch.empty_ticks))
+            .map(|(ticks, empty)| (ticks as f64 - empty as f64) / calls);
+        self.samples.append(explain::brackets(&measured.samples, interrupts, batched_ticks));
+        self.delivery = delivery::of_blocks(self.delivery.take(), Some(measured.delivery));
+        Ok(())
     }
 }

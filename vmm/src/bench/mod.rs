@@ -8,7 +8,8 @@
 //! | [`record`] | the record's types; docs/bench-schema.json is made of them |
 //! | [`stats`] | samples become figures with confidence intervals |
 //! | [`environment`] | where a run was made, and how two such places differ |
-//! | [`table`], [`html`], [`csv`], [`junit`] | a record for people and programs; what steps add to doors: `added` |
+//! | `view` | what is shown of a record, worked out once; what steps add to doors: `added` |
+//! | [`table`], [`markdown`], [`html`], [`csv`], [`junit`] | a record for people and programs |
 //! | [`compare`], [`gate`] | two records beside each other; passed or not |
 //! | [`output`] | files, checked before and written whole |
 //! | [`probe`] | a program that measures itself on command, in a sandbox or as a process |
@@ -21,6 +22,8 @@
 //! `cli::bench` is the command line in front of it.
 
 mod added;
+mod blocks;
+pub mod change;
 pub mod clock;
 pub mod compare;
 pub mod count;
@@ -34,33 +37,47 @@ mod interrupts;
 mod items;
 mod jobs;
 pub mod junit;
+pub mod markdown;
 pub mod output;
 mod plot;
 pub mod probe;
-pub mod probed;
+mod probed;
 mod read;
 pub mod record;
 #[cfg(test)]
 mod sample;
-pub mod start;
+mod side;
+mod start;
 pub mod stats;
 pub mod steps;
 pub mod table;
 pub mod units;
+mod view;
 mod where_time_goes;
 
 use crate::doctor;
 use crate::mitigation::linux::Host;
 use crate::mitigation::{GuestCpu, Mitigations, Unavailable};
+use blocks::Work;
+use clock::Clock;
+use environment::Environment;
+use jobs::Jobs;
+use probed::Probed;
 pub use read::{ReadError, read};
-use record::{Group, Method, Report};
+use record::{Delivery, Group, Measurement, Method, Report};
+use start::Starts;
 use thiserror::Error;
+use where_time_goes::Stamped;
 
 /// The JSON schema of the records that this version writes.
 pub const SCHEMA_JSON: &str = include_str!("../../docs/bench-schema.json");
 
 /// Samples that a result should have at least.
 pub const ENOUGH_SAMPLES: u64 = 10_000;
+/// Blocks of a measurement: [`record::Method::blocks`].
+const BLOCKS: u64 = 5;
+/// The same of a quick run.
+const QUICK_BLOCKS: u64 = 3;
 /// Samples that nobody needs: memory would end first.
 pub const MOST_SAMPLES: u64 = 10_000_000;
 
@@ -121,9 +138,11 @@ impl Choice {
 
 /// Who watches a run, and may end it.
 pub trait Progress {
-    /// Something begins that has so many rounds.
-    fn begin(&mut self, what: &str, rounds: u64);
-    /// A round of it is done.
+    /// The run begins. It has so many steps, about as long as each other.
+    fn plan(&mut self, steps: u64);
+    /// A step begins, which is about this.
+    fn begin(&mut self, what: &str);
+    /// The step is done.
     fn advance(&mut self);
     /// Whether the run shall end now. What was measured is then the result.
     fn stopped(&self) -> bool;
@@ -148,6 +167,9 @@ pub enum Error {
     /// No sandbox can be run.
     #[error(transparent)]
     Sandbox(#[from] crate::Error),
+    /// Only steps were asked for, and there are none.
+    #[error("steps cannot be measured here: {0}")]
+    Steps(String),
     /// Something else of the host's.
     #[error("{what}: {why}")]
     Host {
@@ -191,44 +213,67 @@ pub fn run(options: &Options, progress: &mut dyn Progress) -> Result<Report, Err
     // Before the doors are tried: a KVM that is missing is one clear line.
     drop(crate::kvm::vm::open()?);
     options.mitigations.chosen(&GuestCpu::of_this_host()?)?;
-    let tsc_khz = clock::tsc_khz();
+    let clock = Clock::of_this_host();
     let host = doctor::examine();
     let tsc_is_a_clock = host.tsc_is_a_clock;
-    let environment = environment::Environment::of(host, tsc_khz.get());
+    let environment = Environment::of(host, clock);
     let groups: Vec<_> =
         Group::ALL.into_iter().filter(|group| options.groups.contains(group)).collect();
+    let blocks = if options.quick { QUICK_BLOCKS } else { BLOCKS };
     let method = Method {
         groups: groups.clone(),
         samples: options.samples,
         warm_up: options.warm_up,
+        blocks,
         batch: options.batch,
         starts: options.starts,
         quick: options.quick,
         counted: options.counted,
     };
     let mut report = Report::new(environment, method);
-    for group in groups {
-        let environment = &report.environment;
-        let measured = match group {
-            Group::Doors => {
-                let mut doors = probed::measure(group, options, environment, tsc_khz, progress)?;
-                let jobs = jobs::Jobs::new(options, environment, tsc_khz)?;
-                doors.extend(jobs.doors(progress)?);
-                let hardened = probed::measure_hardened(options, environment, tsc_khz, progress)?;
-                doors.extend(hardened);
-                doors
-            }
-            Group::Calls => probed::measure(group, options, environment, tsc_khz, progress)?,
-            Group::Exits => jobs::Jobs::new(options, environment, tsc_khz)?.exits(progress)?,
-            Group::Steps => where_time_goes::measure(options, tsc_khz, progress)?,
-            Group::Start => start::measure(options.starts, tsc_khz, progress)?,
-        };
-        report.measurements.extend(measured);
+    let mut works = Vec::new();
+    for group in groups.iter().copied() {
+        works.extend(works_of(group, options, &report.environment, clock)?);
     }
+    let mut measurements = blocks::run(works, blocks, progress)?;
+    measurements.iter_mut().for_each(Measurement::judge_cross_check);
+    if groups == [Group::Steps] {
+        check_steps(&measurements)?;
+    }
+    report.measurements = measurements;
     report.partial = progress.stopped();
     let (tsc_khz, frequency_khz) = (clock::tsc_khz().get(), environment::frequency_khz());
     report.notes = notes(&report, tsc_khz, frequency_khz, tsc_is_a_clock);
     Ok(report)
+}
+
+/// A run of nothing but steps is no run where stamps cannot work.
+fn check_steps(measurements: &[Measurement]) -> Result<(), Error> {
+    let absent = measurements.iter().find_map(|one| match &one.delivery {
+        Some(Delivery::Absent { why }) => Some(why),
+        _ => None,
+    });
+    absent.map_or(Ok(()), |why| Err(Error::Steps(why.clone())))
+}
+
+/// What there is to measure of a group, in the order in which it is shown.
+fn works_of<'a>(
+    group: Group,
+    options: &'a Options,
+    environment: &'a Environment,
+    clock: Clock,
+) -> Result<Vec<Box<dyn Work + 'a>>, Error> {
+    Ok(match group {
+        Group::Doors => vec![
+            Box::new(Probed::of_group(group, options, environment, clock)?),
+            Box::new(Jobs::of_group(group, options, environment, clock)?),
+            Box::new(Probed::hardened(options, environment, clock)?),
+        ],
+        Group::Calls => vec![Box::new(Probed::of_group(group, options, environment, clock)?)],
+        Group::Exits => vec![Box::new(Jobs::of_group(group, options, environment, clock)?)],
+        Group::Steps => vec![Box::new(Stamped::new(options, clock)?)],
+        Group::Start => vec![Box::new(Starts::new(options.starts, clock)?)],
+    })
 }
 
 /// What a reader has to know about the run as a whole. The counter's frequency

@@ -3,22 +3,32 @@
 //!
 //! A regular file is written under another name beside its place and renamed
 //! when it is complete, so that an interrupted run leaves the old one as it
-//! was. What is no regular file (a pipe, /dev/stdout) is opened and written.
-//! Called by `cli::bench`.
+//! was. What is no regular file (a pipe, /dev/stdout) is opened and written; `-`
+//! is standard output. Called by `cli::bench`.
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 use thiserror::Error;
 
+/// What stands for standard output.
+pub const STDOUT: &str = "-";
+
 /// A file that cannot be written.
 #[derive(Debug, Error)]
-#[error("{}: cannot be written: {why}", crate::image::printable(path.as_os_str().as_encoded_bytes()))]
+#[error("{}: cannot be written: {why}", name(path))]
 pub struct OutputError {
     path: PathBuf,
     why: io::Error,
+}
+
+fn name(path: &Path) -> String {
+    if path == Path::new(STDOUT) {
+        return "standard output".to_owned();
+    }
+    crate::image::printable(path.as_os_str().as_encoded_bytes())
 }
 
 impl OutputError {
@@ -44,6 +54,8 @@ enum Target {
     Renamed(NamedTempFile, PathBuf),
     /// Open already.
     Open(File),
+    /// [`STDOUT`].
+    Stdout,
 }
 
 impl Output {
@@ -63,6 +75,7 @@ impl Output {
     pub fn write(self, bytes: &[u8]) -> Result<(), OutputError> {
         let Output { path, target } = self;
         let written = match target {
+            Target::Stdout => stdout(bytes),
             Target::Open(mut file) => file.write_all(bytes),
             Target::Renamed(mut file, place) => file
                 .write_all(bytes)
@@ -73,7 +86,19 @@ impl Output {
     }
 }
 
+/// Writes to standard output. A reader that has gone has read enough.
+fn stdout(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
 fn target(path: &Path) -> io::Result<Target> {
+    if path == Path::new(STDOUT) {
+        return Ok(Target::Stdout);
+    }
     let existing = match fs::metadata(path) {
         Ok(metadata) => Some(metadata),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,

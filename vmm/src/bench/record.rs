@@ -11,15 +11,17 @@
 //! [`VERSION`].
 
 use super::environment::Environment;
+use super::units;
 pub use crate::doors::Delivery;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::SystemTime;
 
 /// What the first field of every record says.
 pub const SCHEMA: &str = "trapgate-bench";
 /// The version of the types in this file and in [`super::environment`].
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// One run of `trapgate bench`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +32,8 @@ pub struct Report {
     pub schema: String,
     /// [`VERSION`].
     pub version: u32,
+    /// When the run began, in UTC: `2026-11-24T09:30:00Z` (RFC 3339).
+    pub date: String,
     /// Whether the run was interrupted: then there are fewer measurements, or
     /// samples, than the method says.
     pub partial: bool,
@@ -45,11 +49,12 @@ pub struct Report {
 }
 
 impl Report {
-    /// A record without measurements.
+    /// A record without measurements, of a run that begins now.
     pub fn new(environment: Environment, method: Method) -> Report {
         Report {
             schema: SCHEMA.to_owned(),
             version: VERSION,
+            date: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
             partial: false,
             environment,
             method,
@@ -61,6 +66,15 @@ impl Report {
     /// The measurement of this id.
     pub fn find(&self, id: &str) -> Option<&Measurement> {
         self.measurements.iter().find(|measurement| measurement.id == id)
+    }
+
+    /// Whether a measurement failed because this kind of KVM cannot do it at all,
+    /// and not because something is wrong: a software KVM has neither legacy mode
+    /// nor every bare round trip.
+    pub fn is_beyond_kvm(&self, measurement: &Measurement) -> bool {
+        let failed = matches!(measurement.delivery, Some(Delivery::Failed { .. }));
+        let without_program = matches!(measurement.mode.as_deref(), Some("legacy" | "bare"));
+        failed && without_program && self.environment.kvm.software
     }
 }
 
@@ -122,10 +136,14 @@ impl fmt::Display for Group {
 pub struct Method {
     /// The groups that were asked for.
     pub groups: Vec<Group>,
-    /// Samples of each measurement.
+    /// Samples of each measurement, in all blocks.
     pub samples: u64,
-    /// Calls before the first sample.
+    /// Calls before the samples, in all blocks; fewer where one takes long.
     pub warm_up: u64,
+    /// Into how many blocks each measurement was divided. Each block has a
+    /// sandbox or a process of its own, and between two of them all others had
+    /// theirs: how far their medians lie apart shows what changes slowly.
+    pub blocks: u64,
     /// Calls in a batch of what VMs without a program measure: legacy mode, bare
     /// round trips, exits.
     pub batch: u64,
@@ -163,7 +181,8 @@ impl fmt::Display for Place {
 #[serde(deny_unknown_fields)]
 pub struct Measurement {
     /// Its name for machines, the same in every run:
-    /// `doors/syscall/64-bit/guest`.
+    /// `doors/syscall/64-bit/guest`, made of letters, digits, `_`, `-` and `/`;
+    /// mitigation steps stand behind a `+` each.
     pub id: String,
     /// Its group.
     pub group: Group,
@@ -190,10 +209,10 @@ pub struct Measurement {
 }
 
 impl Measurement {
-    /// A measurement without figures. `name` and `mode` go into the id as they
-    /// are, in small letters and without spaces.
+    /// A measurement without figures. `name` and `mode` go into the id in small
+    /// letters, with one hyphen for whatever else stands between letters,
+    /// digits and underscores: `#UD, IRET behind it` is `ud-iret-behind-it`.
     pub fn new(group: Group, name: &str, mode: Option<&str>, place: Place) -> Measurement {
-        let slug = |text: &str| text.to_lowercase().replace(' ', "-");
         let mode_part = mode.map(|mode| slug(mode) + "/").unwrap_or_default();
         Measurement {
             id: format!("{group}/{}/{mode_part}{place}", slug(name)),
@@ -233,6 +252,11 @@ impl Measurement {
         self.timed.as_ref().map(|timed| timed.ns.subtracted.median)
     }
 
+    /// The figure that stands for it, in nanoseconds.
+    pub fn lead_ns(&self) -> Option<f64> {
+        self.timed.as_ref().map(|timed| timed.lead.ns)
+    }
+
     /// Guest instructions, if they were counted.
     pub fn instructions(&self) -> Option<f64> {
         self.counted.as_ref()?.instructions
@@ -241,6 +265,16 @@ impl Measurement {
     /// Exits, if they were counted.
     pub fn exits(&self) -> Option<f64> {
         self.counted.as_ref()?.exits
+    }
+
+    /// Exits, if they were as many each time they were counted.
+    pub fn repeated_exits(&self) -> Option<f64> {
+        self.counted.as_ref().filter(|counted| counted.exits_repeated)?.exits
+    }
+
+    /// Notes what is wrong with its cross-check.
+    pub(super) fn judge_cross_check(&mut self) {
+        self.notes.extend(self.timed.as_ref().and_then(Timed::cross_check));
     }
 
     /// Its name, its mode and what was switched on for it.
@@ -258,22 +292,35 @@ impl Measurement {
     }
 }
 
+/// A part of an id.
+fn slug(text: &str) -> String {
+    let text = text.to_lowercase();
+    let words = text.split(|one: char| !one.is_ascii_alphanumeric() && one != '_');
+    words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join("-")
+}
+
 /// Times of one measurement. What is in ticks is exact; nanoseconds are ticks
 /// at the environment's `tsc_khz`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Timed {
+    /// The figure that stands for all of them: tables begin with it, comparisons
+    /// are about it.
+    pub lead: Lead,
     /// How many samples there are.
     pub samples: u64,
     /// In ticks of the time-stamp counter.
     pub ticks: Distribution,
     /// In nanoseconds.
     pub ns: Distribution,
-    /// Ticks of a call in a loop without a bracket around each: the
-    /// cross-check.
+    /// The same in parts, in the order in which they were measured.
+    pub blocks: Vec<Block>,
+    /// Ticks of a call in a loop without a bracket around each, the least
+    /// disturbed of several: the cross-check.
     pub batched_ticks: Option<f64>,
-    /// Nanoseconds of a call in that loop, by the wall clock.
+    /// Nanoseconds of a call in that loop by the wall clock, the least of
+    /// several.
     pub wall_ns: Option<f64>,
     /// The raw samples: ticks, to three digits, and how many there were.
     pub histogram: Vec<(u64, u64)>,
@@ -290,6 +337,74 @@ impl Timed {
     /// Nanoseconds of a call in a loop without brackets.
     pub fn batched_ns(&self) -> Option<f64> {
         Some(self.batched_ticks? * self.ns_of_tick())
+    }
+
+    /// What is wrong with the cross-check: the loop's time by the time-stamp
+    /// counter and by the wall clock are more than 5 % apart.
+    fn cross_check(&self) -> Option<String> {
+        let (counter, wall) = self.batched_ns().zip(self.wall_ns)?;
+        let apart = (counter - wall).abs() > APART * counter.abs().max(wall.abs());
+        apart.then(|| {
+            let (counter, wall) = (units::time(counter), units::time(wall));
+            format!(
+                "cross-check: the loop took {counter} a call by the time-stamp counter and {wall} \
+                 by the wall clock"
+            )
+        })
+    }
+}
+
+/// By which part of the larger one two clocks may differ.
+const APART: f64 = 0.05;
+
+/// The figure that stands for a measurement.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Lead {
+    /// What it is a figure of.
+    pub of: LeadOf,
+    /// Nanoseconds of a call, without the bracket.
+    pub ns: f64,
+    /// Lower end of its 95 % confidence interval, which knows how far the blocks
+    /// lie apart and is never narrower than a step of the clock.
+    pub low: f64,
+    /// Upper end of it.
+    pub high: f64,
+}
+
+/// What a [`Lead`] is taken from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum LeadOf {
+    /// The median of the samples.
+    Samples,
+    /// The loop without brackets: a call is over within a few of the clock's
+    /// steps, so that samples tell little.
+    Loop,
+}
+
+/// A part of the samples, from a sandbox or a process of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Block {
+    /// How many samples.
+    pub samples: u64,
+    /// Their median in ticks, without that of the block's own empty brackets.
+    pub median_ticks: f64,
+    /// Ticks of a call in the block's loop.
+    pub batched_ticks: Option<f64>,
+}
+
+impl Block {
+    /// What it says about a lead of that kind, in ticks.
+    pub fn value(&self, of: LeadOf) -> Option<f64> {
+        match of {
+            LeadOf::Samples => Some(self.median_ticks),
+            LeadOf::Loop => self.batched_ticks,
+        }
     }
 }
 
@@ -316,7 +431,8 @@ pub struct Summary {
     pub min: f64,
     /// The middle one.
     pub median: f64,
-    /// Lower end of the median's 95 % confidence interval.
+    /// Lower end of the median's 95 % confidence interval, at least half a step
+    /// of the clock away from it.
     pub median_low: f64,
     /// Upper end of it.
     pub median_high: f64,
@@ -368,8 +484,24 @@ pub struct Counted {
     pub instructions: Option<f64>,
     /// Exits to KVM, without those of the host's own interrupts.
     pub exits: Option<f64>,
+    /// Whether they were counted several times in the run and were as many each
+    /// time. Only such a figure is gated on.
+    pub exits_repeated: bool,
     /// Exits by kind, as far as they are told apart.
     pub exits_by_kind: BTreeMap<String, f64>,
+}
+
+impl Counted {
+    /// One of several counts of the same: the host's interrupts come and go, and
+    /// the least disturbed counts. Whether its exits repeated is noted.
+    pub(super) fn least(counts: Vec<Counted>) -> Option<Counted> {
+        let exits = |one: &Counted| one.exits.unwrap_or(f64::INFINITY);
+        let several = counts.len() > 1;
+        let least = counts.iter().map(exits).min_by(f64::total_cmp)?;
+        let exits_repeated = several && counts.iter().all(|one| one.exits == Some(least));
+        let counted = counts.into_iter().min_by(|a, b| exits(a).total_cmp(&exits(b)))?;
+        Some(Counted { exits_repeated, ..counted })
+    }
 }
 
 /// A piece of a measurement's time.

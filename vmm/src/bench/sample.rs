@@ -1,12 +1,17 @@
 //! A made-up record for the tests of this module: every kind of measurement,
 //! with times from a formula.
 
+use super::clock::Clock;
 use super::environment::{Cpu, Environment, Kvm};
 use super::record::{Counted, Delivery, Group, Measurement, Method, Place, Report, Step, Timed};
-use super::stats::{Cause, Samples, timed};
+use super::stats::{Cause, Part, Samples, timed};
 use std::num::NonZeroU64;
 
-const TSC_KHZ: u64 = 3_000_000;
+/// 3 GHz, in single ticks.
+pub(super) const CLOCK: Clock =
+    Clock { khz: NonZeroU64::new(3_000_000).unwrap(), step: NonZeroU64::MIN };
+/// Blocks of each measurement.
+const BLOCKS: usize = 5;
 
 /// An AMD server.
 pub(super) fn environment() -> Environment {
@@ -29,7 +34,8 @@ pub(super) fn environment() -> Environment {
             frequency_khz: Some(3_400_000),
             governor: Some("performance".into()),
             boost: Some(true),
-            tsc_khz: TSC_KHZ,
+            tsc_khz: CLOCK.khz.get(),
+            tsc_step: CLOCK.step.get(),
             invariant_tsc: true,
             smt: Some(true),
             online: 16,
@@ -58,10 +64,13 @@ pub(super) fn times(ticks: u64) -> Timed {
         ticks: (0..10_000).map(at).collect(),
         empty: (0..10_000).map(|index| 38 + (spread(index) * 5.0) as u64).collect(),
         disturbed: vec![(7, Cause::Interrupt), (2507, Cause::Migration)],
-        batched_ticks: Some(ticks as f64 * 0.99),
-        wall_ns: Some(ticks as f64 * 1e6 / TSC_KHZ as f64),
+        blocks: vec![
+            Part { samples: 10_000 / BLOCKS, batched_ticks: Some(ticks as f64 * 0.99) };
+            BLOCKS
+        ],
+        wall_ns: Some(CLOCK.ns(ticks as f64)),
     };
-    timed(&samples, NonZeroU64::new(TSC_KHZ).expect("not 0")).expect("there are samples")
+    timed(&samples, CLOCK).expect("there are samples")
 }
 
 fn door(name: &str, mode: &str, place: Place, ticks: u64) -> Measurement {
@@ -72,6 +81,7 @@ fn door(name: &str, mode: &str, place: Place, ticks: u64) -> Measurement {
         door.counted = Some(Counted {
             instructions: Some((ticks / 2) as f64),
             exits: Some(0.0),
+            exits_repeated: true,
             ..Counted::default()
         });
     }
@@ -84,12 +94,14 @@ pub(super) fn report() -> Report {
         groups: Group::ALL.to_vec(),
         samples: 10_000,
         warm_up: 500,
+        blocks: BLOCKS as u64,
         batch: 1000,
         starts: 1000,
         quick: false,
         counted: true,
     };
     let mut report = Report::new(environment(), method);
+    report.date = "2026-11-24T09:30:00Z".into();
     let list = &mut report.measurements;
     list.push(door("SYSCALL", "64-bit", Place::Guest, 150));
     list.push(door("SYSCALL", "64-bit", Place::Host, 310));
@@ -112,6 +124,7 @@ pub(super) fn report() -> Report {
     write.counted = Some(Counted {
         instructions: Some(812.0),
         exits: Some(1.0),
+        exits_repeated: true,
         exits_by_kind: [("io".to_owned(), 1.0)].into(),
     });
     list.push(write);

@@ -6,16 +6,16 @@
 //! machine hits both. Called by [`super::run`]; uses the library as any program
 //! would.
 
-use super::clock::{self, ticks};
+use super::blocks::{Block, Work};
+use super::clock::{self, Clock, ticks};
 use super::record::{Counted, Group, Measurement, Place, Step};
-use super::stats::{Cause, Samples, median, timed};
+use super::stats::{Cause, Part, Samples, median, timed};
 use super::{Error, Progress};
 use crate::kvm::clock::monotonic_ns;
 use crate::stats::Stats;
 use crate::{ByteSize, End, Sandbox, Stdio};
 use std::fs::Permissions;
 use std::io::{PipeReader, Read, Write, pipe};
-use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -30,11 +30,9 @@ static PROBE: &[u8] = include_bytes!(env!("TRAPGATE_START_PROBE"));
 const MEMORY: ByteSize = ByteSize(16 << 20);
 /// Longer than any start takes, in the slowest rig.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// Rounds that nobody looks at: code and files are in caches afterwards.
-const WARM_UP: u64 = 3;
-/// Runs whose exits are counted, apart from the times. The host's interrupts
-/// come and go: the least disturbed counts.
-const COUNTED_RUNS: u64 = 5;
+/// Rounds of a block that nobody looks at: code and files are in caches
+/// afterwards.
+const WARM_UP: u64 = 2;
 
 /// Pieces of a sandbox's start, in order.
 const SANDBOX_STEPS: [&str; 6] = [
@@ -74,14 +72,21 @@ impl<const STEPS: usize> Rounds<STEPS> {
         Ok(())
     }
 
+    /// What was added since the last block is one.
+    fn end_block(&mut self) {
+        let before: usize = self.samples.blocks.iter().map(|block| block.samples).sum();
+        let samples = self.steps.len() - before;
+        self.samples.blocks.push(Part { samples, batched_ticks: None });
+    }
+
     fn measurement(
         self,
         (name, place): (&str, Place),
         steps: [&str; STEPS],
-        tsc_khz: NonZeroU64,
+        clock: Clock,
     ) -> Measurement {
         let mut measurement = Measurement::new(Group::Start, name, None, place);
-        measurement.timed = timed(&self.samples, tsc_khz);
+        measurement.timed = timed(&self.samples, clock);
         let medians = steps.iter().enumerate().filter_map(|(index, name)| {
             let ns = median(self.steps.iter().map(|round| round[index]))?;
             Some(Step { name: (*name).to_owned(), ns, instructions: None })
@@ -91,52 +96,86 @@ impl<const STEPS: usize> Rounds<STEPS> {
     }
 }
 
-/// Measures so many starts of each kind, or fewer if `progress` stops it.
-///
-/// # Errors
-/// If the program does not run.
-pub fn measure(
+/// The group, on its way.
+pub(super) struct Starts {
     count: u64,
-    tsc_khz: NonZeroU64,
-    progress: &mut dyn Progress,
-) -> Result<Vec<Measurement>, Error> {
-    let file = probe_file()?;
-    progress.begin("start", count + WARM_UP + COUNTED_RUNS);
-    let (mut sandboxes, mut processes) = (Rounds::default(), Rounds::default());
-    for round in 0..count + WARM_UP {
-        if progress.stopped() {
-            break;
-        }
-        if round == WARM_UP {
-            (sandboxes, processes) = (Rounds::default(), Rounds::default());
-        }
-        sandboxes.add(|| Ok(sandbox(false)?.0))?;
-        processes.add(|| process(&file))?;
-        progress.advance();
+    clock: Clock,
+    file: TempPath,
+    sandboxes: Rounds<{ SANDBOX_STEPS.len() }>,
+    processes: Rounds<{ PROCESS_STEPS.len() }>,
+    /// Runs whose exits were counted.
+    counted: Vec<Counted>,
+}
+
+impl Starts {
+    /// So many of each kind, none made yet.
+    ///
+    /// # Errors
+    /// If there is no place for the program.
+    pub(super) fn new(count: u64, clock: Clock) -> Result<Starts, Error> {
+        let file = probe_file()?;
+        let (sandboxes, processes) = Default::default();
+        Ok(Starts { count, clock, file, sandboxes, processes, counted: Vec::new() })
     }
-    let mut sandboxes = sandboxes.measurement(("sandbox", Place::Guest), SANDBOX_STEPS, tsc_khz);
-    let mut runs = Vec::new();
-    for _ in 0..COUNTED_RUNS {
-        if progress.stopped() {
-            break;
+}
+
+impl Starts {
+    /// So many starts of each kind, in turn, and some that nobody looks at.
+    fn rounds(&mut self, count: u64, progress: &dyn Progress) -> Result<(), Error> {
+        for _ in 0..WARM_UP {
+            sandbox(false)?;
+            process(&self.file)?;
         }
-        runs.push(sandbox(true)?.1);
-        progress.advance();
+        for _ in 0..count {
+            if progress.stopped() {
+                break;
+            }
+            self.sandboxes.add(|| Ok(sandbox(false)?.0))?;
+            self.processes.add(|| process(&self.file))?;
+        }
+        Ok(())
     }
-    sandboxes.counted = runs.iter().map(counted).min_by(|a, b| {
-        let exits = |counted: &Counted| counted.exits.unwrap_or(f64::INFINITY);
-        exits(a).total_cmp(&exits(b))
-    });
-    let processes = processes.measurement(("process", Place::Host), PROCESS_STEPS, tsc_khz);
-    Ok(vec![sandboxes, processes])
+}
+
+impl Work for Starts {
+    fn steps(&self) -> u64 {
+        1
+    }
+
+    fn block(&mut self, block: Block, progress: &mut dyn Progress) -> Result<(), Error> {
+        progress.begin("start");
+        match self.rounds(block.part(self.count), progress) {
+            // A Ctrl-C may come to a process in the moment before it has a group
+            // of its own.
+            Err(Error::Program(_)) if progress.stopped() => {}
+            rounds => rounds?,
+        }
+        self.sandboxes.end_block();
+        self.processes.end_block();
+        // Apart from the times.
+        if !progress.stopped() {
+            self.counted.push(counted(&sandbox(true)?.1));
+        }
+        progress.advance();
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, _: &mut dyn Progress) -> Result<Vec<Measurement>, Error> {
+        let Starts { clock, sandboxes, processes, counted, .. } = *self;
+        let mut sandboxes = sandboxes.measurement(("sandbox", Place::Guest), SANDBOX_STEPS, clock);
+        sandboxes.counted = Counted::least(counted);
+        let processes = processes.measurement(("process", Place::Host), PROCESS_STEPS, clock);
+        // What the run did not come to is not in the record.
+        Ok([sandboxes, processes].into_iter().filter(|one| one.timed.is_some()).collect())
+    }
 }
 
 /// Exits of one run.
 fn counted(stats: &Stats) -> Counted {
     Counted {
-        instructions: None,
         exits: stats.own_exits().map(|exits| exits as f64),
         exits_by_kind: [("to the VMM".to_owned(), stats.vmm_exits as f64)].into(),
+        ..Counted::default()
     }
 }
 

@@ -7,23 +7,23 @@
 //!
 //! The median's confidence interval needs no assumption about the distribution:
 //! how many of n independent samples lie below the true median is binomial with
-//! p = 1/2, which gives two ranks. Two medians are compared as in Price and
-//! Bonett, "Distribution-free confidence intervals for difference and ratio of
-//! medians" (J. Statist. Comput. Simul. 72, 2002): on the logarithm, with
-//! standard errors taken from those intervals. Samples that follow each other
-//! in a loop are not quite independent: the intervals are a little too narrow,
-//! and two runs differ by more than one run shows.
+//! p = 1/2, which gives two ranks. Samples that follow each other in a loop are
+//! not quite independent, and two runs differ by more than one loop shows: so a
+//! measurement comes in blocks, and how far they lie apart goes into the interval
+//! of its [`Lead`](super::record::Lead) and decides whether two records differ
+//! ([`yuen`]).
 
-use super::record::{Distribution, OutlierCount, Outliers, Summary, Timed};
+mod lead;
+pub(super) mod yuen;
+
+use super::clock::Clock;
+use super::record::{Block, Distribution, OutlierCount, Outliers, Summary, Timed};
 use crate::job::Sample;
 use hdrhistogram::Histogram;
 use statrs::distribution::{Binomial, DiscreteCDF};
-use std::num::NonZeroU64;
 
 /// What stands outside the 95 % interval, on each side.
 const TAIL: f64 = 0.025;
-/// The same of a normal distribution, in standard deviations.
-const NORMAL_95: f64 = 1.959_964;
 /// Digits that a histogram keeps.
 const DIGITS: u8 = 3;
 
@@ -47,10 +47,20 @@ pub struct Samples {
     pub empty: Vec<u64>,
     /// Which samples (by index) something is known to have disturbed.
     pub disturbed: Vec<(usize, Cause)>,
+    /// The blocks that the samples came in, in order. What is behind the last
+    /// one belongs to none.
+    pub blocks: Vec<Part>,
+    /// Nanoseconds of a call in a loop without brackets, by the wall clock.
+    pub wall_ns: Option<f64>,
+}
+
+/// A block of samples.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Part {
+    /// How many there are in it, and as many of the empty bracket.
+    pub samples: usize,
     /// Ticks of a call in a loop without brackets.
     pub batched_ticks: Option<f64>,
-    /// Nanoseconds of a call in that loop, by the wall clock.
-    pub wall_ns: Option<f64>,
 }
 
 impl Samples {
@@ -62,6 +72,17 @@ impl Samples {
             ..Samples::default()
         }
     }
+
+    /// Adds what was measured later of the same thing.
+    pub fn append(&mut self, later: Samples) {
+        let first = self.ticks.len();
+        let disturbed = later.disturbed.into_iter().map(|(index, cause)| (first + index, cause));
+        self.disturbed.extend(disturbed);
+        self.ticks.extend(later.ticks);
+        self.empty.extend(later.empty);
+        self.blocks.extend(later.blocks);
+        self.wall_ns = self.wall_ns.into_iter().chain(later.wall_ns).min_by(f64::total_cmp);
+    }
 }
 
 /// The middle one of these numbers, by the nearest rank as in
@@ -72,19 +93,24 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     values.get(values.len().saturating_sub(1) / 2).copied()
 }
 
-/// The figures of these samples; none if there is no sample. `tsc_khz` is the
-/// frequency of the time-stamp counter, in kHz.
-pub fn timed(samples: &Samples, tsc_khz: NonZeroU64) -> Option<Timed> {
+/// The figures of these samples; none if there is no sample.
+pub fn timed(samples: &Samples, clock: Clock) -> Option<Timed> {
     let sorted = sorted(&samples.ticks);
-    let raw = summary(&sorted)?;
-    let empty = summary(&self::sorted(&samples.empty));
+    let step = clock.step.get() as f64;
+    let raw = summary(&sorted, step)?;
+    let empty = summary(&self::sorted(&samples.empty), step);
     let subtracted = map(raw, |ticks| ticks - empty.map_or(0.0, |empty| empty.median));
-    let ns = |summary| map(summary, |ticks| ticks * 1e6 / tsc_khz.get() as f64);
+    let ns = |summary| map(summary, |ticks| clock.ns(ticks));
+    let blocks = blocks(samples);
+    let batched_ticks =
+        blocks.iter().filter_map(|block| block.batched_ticks).min_by(f64::total_cmp);
     Some(Timed {
+        lead: lead::of(&subtracted, batched_ticks, &blocks, clock),
         samples: sorted.len() as u64,
         ticks: Distribution { raw, subtracted, empty },
         ns: Distribution { raw: ns(raw), subtracted: ns(subtracted), empty: empty.map(ns) },
-        batched_ticks: samples.batched_ticks,
+        blocks,
+        batched_ticks,
         wall_ns: samples.wall_ns,
         histogram: histogram(&sorted),
         outliers: outliers(samples, &sorted),
@@ -118,20 +144,39 @@ fn quantile(sorted: &[u64], fraction: f64) -> f64 {
     sorted[rank.clamp(1, sorted.len()) - 1] as f64
 }
 
-/// Sorted samples in a few numbers; none of none.
-fn summary(sorted: &[u64]) -> Option<Summary> {
+/// Sorted samples in a few numbers; none of none. They were read in steps of
+/// `step`.
+fn summary(sorted: &[u64], step: f64) -> Option<Summary> {
     let (min, max) = (*sorted.first()?, *sorted.last()?);
     let (low, high) = median_ranks(sorted.len());
+    let median = quantile(sorted, 0.5);
     Some(Summary {
         min: min as f64,
-        median: quantile(sorted, 0.5),
-        median_low: sorted[low] as f64,
-        median_high: sorted[high] as f64,
+        median,
+        median_low: (sorted[low] as f64).min(median - step / 2.0),
+        median_high: (sorted[high] as f64).max(median + step / 2.0),
         p90: quantile(sorted, 0.9),
         p99: quantile(sorted, 0.99),
         max: max as f64,
         mean: sorted.iter().map(|&ticks| ticks as f64).sum::<f64>() / sorted.len() as f64,
     })
+}
+
+/// Each block in a few numbers. A block without samples is none.
+fn blocks(samples: &Samples) -> Vec<Block> {
+    let middle = |ticks: &[u64]| median(ticks.iter().map(|&ticks| ticks as f64));
+    let mut first = 0;
+    let blocks = samples.blocks.iter().filter_map(|part| {
+        let of_part = first..first + part.samples;
+        first = of_part.end;
+        let empty = samples.empty.get(of_part.clone()).and_then(middle).unwrap_or(0.0);
+        Some(Block {
+            samples: part.samples as u64,
+            median_ticks: middle(samples.ticks.get(of_part)?)? - empty,
+            batched_ticks: part.batched_ticks,
+        })
+    });
+    blocks.collect()
 }
 
 /// Indices of the two samples between which the true median lies with a
@@ -187,31 +232,6 @@ fn outliers(samples: &Samples, sorted: &[u64]) -> Outliers {
             OutlierCount { count: count.count + 1, largest_ticks: count.largest_ticks.max(ticks) };
     }
     outliers
-}
-
-/// How many times as large one median is as another.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
-pub struct Ratio {
-    /// The ratio.
-    pub ratio: f64,
-    /// Lower end of its 95 % confidence interval.
-    pub low: f64,
-    /// Upper end of it.
-    pub high: f64,
-}
-
-/// `after` as a multiple of `before`; none if one is not above zero. `quantum`
-/// is the step in which the samples were read, such as the length of a tick:
-/// no median is known better than to half of it.
-pub fn ratio(before: &Summary, after: &Summary, quantum: f64) -> Option<Ratio> {
-    let error = |summary: &Summary| {
-        let low = summary.median_low - quantum / 2.0;
-        let high = summary.median_high + quantum / 2.0;
-        (low > 0.0).then(|| (high.ln() - low.ln()) / (2.0 * NORMAL_95))
-    };
-    let spread = NORMAL_95 * error(before)?.hypot(error(after)?);
-    let ratio = after.median / before.median;
-    Some(Ratio { ratio, low: ratio * (-spread).exp(), high: ratio * spread.exp() })
 }
 
 #[cfg(test)]

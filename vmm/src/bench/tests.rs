@@ -54,6 +54,33 @@ fn too_few_samples_are_noted_unless_it_was_only_a_look() {
     assert_eq!(noted, ["a quick run: a look, and no result"]);
 }
 
+#[test]
+fn two_clocks_that_disagree_are_noted_on_their_row() {
+    for (wall, noted) in [(1.04, false), (0.96, false), (1.06, true), (0.94, true), (-1.0, true)] {
+        let mut measurement = sample::report().measurements.remove(0);
+        let timed = measurement.timed.as_mut().expect("timed");
+        timed.wall_ns = timed.batched_ns().map(|ns| ns * wall);
+        measurement.judge_cross_check();
+        assert_eq!(measurement.notes.len(), usize::from(noted), "{wall}: {:?}", measurement.notes);
+        assert!(measurement.notes.iter().all(|note| note.starts_with("cross-check: ")));
+    }
+    // Nothing to check.
+    let mut measurement = sample::report().measurements.remove(0);
+    measurement.timed.as_mut().expect("timed").wall_ns = None;
+    measurement.judge_cross_check();
+    assert_eq!(measurement.notes, [] as [String; 0]);
+}
+
+#[test]
+fn a_run_of_nothing_but_steps_fails_where_there_are_none() {
+    let mut steps = Measurement::new(Group::Steps, "SYSCALL", None, record::Place::Guest);
+    steps.delivery = Some(Delivery::Native);
+    assert!(check_steps(&[steps.clone()]).is_ok());
+    steps.delivery = Some(Delivery::Absent { why: "no stamps".into() });
+    let error = check_steps(&[steps]).expect_err("no steps").to_string();
+    assert_eq!(error, "steps cannot be measured here: no stamps");
+}
+
 /// `TRAPGATE_BLESS=1` writes the file anew.
 #[test]
 fn the_schema_in_docs_is_that_of_the_types() {
@@ -66,4 +93,29 @@ fn the_schema_in_docs_is_that_of_the_types() {
     }
     let advice = "TRAPGATE_BLESS=1 cargo test -p trapgate bench::tests writes it; raise VERSION";
     assert!(SCHEMA_JSON == current, "docs/bench-schema.json is not current: {advice}");
+}
+
+#[test]
+fn ids_are_of_letters_digits_and_hyphens() {
+    let id = |name, mode| Measurement::new(Group::Doors, name, mode, record::Place::Guest).id;
+    for (name, mode, expected) in [
+        ("SYSCALL", Some("64-bit"), "doors/syscall/64-bit/guest"),
+        ("INT 0x80, IRET", Some("bare"), "doors/int-0x80-iret/bare/guest"),
+        ("#UD, IRET behind it", Some("bare"), "doors/ud-iret-behind-it/bare/guest"),
+        ("mmap + munmap", None, "doors/mmap-munmap/guest"),
+        ("__kernel_vsyscall", Some("compat"), "doors/__kernel_vsyscall/compat/guest"),
+        ("vDSO clock_gettime", None, "doors/vdso-clock_gettime/guest"),
+    ] {
+        assert_eq!(id(name, mode), expected);
+    }
+}
+
+#[test]
+fn a_record_has_the_date_of_its_run_in_utc() {
+    let sample = sample::report();
+    let now = Report::new(sample.environment.clone(), sample.method.clone()).date;
+    let [length, form] = [now.len(), sample.date.len()];
+    assert!(length == form && now.ends_with('Z'), "{now}");
+    let began = humantime::parse_rfc3339(&now).expect("RFC 3339");
+    assert!(began.elapsed().expect("in the past").as_secs() < 60, "{now}");
 }

@@ -1,5 +1,6 @@
 //! Figures for people: a number with few digits and the unit that suits it.
-//! Called by everything in `bench` that shows something.
+//! Called by everything in `bench` that shows something. What programs read
+//! (JSON, CSV) has plain numbers and names in ASCII instead.
 
 /// Three digits, or all of them before the point.
 fn digits(value: f64) -> String {
@@ -10,14 +11,38 @@ fn digits(value: f64) -> String {
     }
 }
 
-/// A time, given in nanoseconds: `62.1 ns`, `1.24 us`.
-pub fn time(ns: f64) -> String {
+/// The unit that suits a time in nanoseconds, and how many of those it has.
+fn unit(ns: f64) -> (&'static str, f64) {
     match ns.abs() {
-        ..999.5 => format!("{} ns", digits(ns)),
-        ..999.5e3 => format!("{} us", digits(ns / 1e3)),
-        ..999.5e6 => format!("{} ms", digits(ns / 1e6)),
-        _ => format!("{} s", digits(ns / 1e9)),
+        ..999.5 => ("ns", 1.0),
+        ..999.5e3 => ("µs", 1e3),
+        ..999.5e6 => ("ms", 1e6),
+        _ => ("s", 1e9),
     }
+}
+
+/// A time, given in nanoseconds: `62.1 ns`, `1.24 µs`.
+pub fn time(ns: f64) -> String {
+    let (name, size) = unit(ns);
+    format!("{} {name}", digits(ns / size))
+}
+
+/// A round time: `50 ns`, `1 µs`.
+pub(super) fn round(ns: f64) -> String {
+    let (name, size) = unit(ns);
+    format!("{} {name}", ns / size)
+}
+
+/// The ends of a time's interval, in the unit that [`time`] gives the time
+/// itself: `61.9–62.4`.
+pub(super) fn interval(ns: f64, low: f64, high: f64) -> String {
+    let (_, size) = unit(ns);
+    format!("{}–{}", digits(low / size), digits(high / size))
+}
+
+/// So many times another figure: `0.20`, `1045`.
+pub(super) fn times(ratio: f64) -> String {
+    digits(ratio)
 }
 
 /// A count: whole if it is one.
@@ -51,13 +76,20 @@ mod tests {
             (9.999, "10.0 ns"),
             (62.14, "62.1 ns"),
             (999.4, "999 ns"),
-            (999.6, "1.00 us"),
-            (26_340.0, "26.3 us"),
+            (999.6, "1.00 µs"),
+            (26_340.0, "26.3 µs"),
             (1.5e6, "1.50 ms"),
             (12.5e9, "12.5 s"),
         ] {
             assert_eq!(time(ns), text);
         }
+    }
+
+    #[test]
+    fn an_interval_is_in_the_unit_of_its_time() {
+        assert_eq!(interval(62.1, 61.94, 62.4), "61.9–62.4");
+        assert_eq!(interval(1_001.0, 990.0, 1_100.0), "0.99–1.10");
+        assert_eq!(interval(0.0, -10.0, 0.0), "-10.0–0.00");
     }
 
     #[test]

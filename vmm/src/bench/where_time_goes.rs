@@ -1,54 +1,105 @@
 //! The group `steps`: the stamped call of [`super::steps`] beside the same call
 //! through the plain door. Called by [`super::run`].
 
+use super::blocks::{Block, Work};
+use super::clock::{self, Clock};
 use super::count::{self, Call, if_it_can};
 use super::explain;
 use super::interrupts::Interrupts;
 use super::probe::{ProbeError, Width};
 use super::record::{Counted, Delivery, Group, Measurement, Place, Step};
-use super::stats::{median, timed};
+use super::stats::{Samples, median, timed};
 use super::steps::{self, NAMES, Steps};
-use super::{Error, Options, Progress, clock};
-use crate::job::Sample;
+use super::{Error, Options, Progress, delivery};
 use crate::{Mitigations, affinity};
-use std::num::NonZeroU64;
 use trapgate_abi::bench::Operation;
 
-/// Measures.
-///
-/// # Errors
-/// If no sandbox can be made.
-pub(super) fn measure(
-    options: &Options,
-    tsc_khz: NonZeroU64,
-    progress: &mut dyn Progress,
-) -> Result<Vec<Measurement>, Error> {
-    progress.begin("steps: getpid by SYSCALL", 1);
-    if progress.stopped() {
-        return Ok(Vec::new());
+/// The group, on its way.
+pub(super) struct Stamped {
+    samples: u64,
+    warm_up: u64,
+    counted: bool,
+    cpu: usize,
+    clock: Clock,
+    /// How the call arrives, once that is known.
+    delivery: Option<Delivery>,
+    plain: Samples,
+    stamped: Samples,
+    /// The steps of each call.
+    calls: Vec<[u32; 7]>,
+}
+
+impl Stamped {
+    /// Nothing measured yet.
+    ///
+    /// # Errors
+    /// Those of sched_getaffinity(2).
+    pub(super) fn new(options: &Options, clock: Clock) -> Result<Stamped, Error> {
+        Ok(Stamped {
+            samples: options.samples,
+            warm_up: options.warm_up,
+            counted: options.counted,
+            cpu: affinity::last()?,
+            clock,
+            delivery: None,
+            plain: Samples::default(),
+            stamped: Samples::default(),
+            calls: Vec::new(),
+        })
     }
-    let cpu = affinity::last()?;
-    let counted = options.counted;
-    let options = steps::Options {
-        samples: options.samples,
-        warm_up: options.warm_up,
-        cpu,
-        rdtscp: clock::has_rdtscp(),
-    };
-    let before = Interrupts::of(cpu);
-    let taken = match steps::measure(&options) {
-        Ok(taken) => taken,
-        Err(ProbeError::Sandbox(error)) => return Err(error.into()),
-        Err(error) => Steps::nothing(Delivery::Failed { why: error.to_string() }),
-    };
-    let interrupts = Interrupts::of(cpu).since(before);
-    let counted = counted && taken.delivery == Delivery::Native && !progress.stopped();
-    let mut measurements = measurements(taken, interrupts, tsc_khz);
-    if counted {
-        count(&mut measurements)?;
+
+    /// Adds what was taken in a block; so many interrupts came meanwhile, to
+    /// whichever of the two calls.
+    fn add(&mut self, taken: Steps, interrupts: u64) {
+        self.plain.append(explain::brackets(&taken.plain, interrupts, None));
+        self.stamped.append(explain::brackets(&taken.stamped, interrupts, None));
+        self.calls.extend(taken.calls);
+        self.delivery = delivery::of_blocks(self.delivery.take(), Some(taken.delivery));
     }
-    progress.advance();
-    Ok(measurements.into())
+}
+
+impl Work for Stamped {
+    fn steps(&self) -> u64 {
+        1
+    }
+
+    fn last_steps(&self) -> u64 {
+        self.counted.into()
+    }
+
+    fn block(&mut self, block: Block, progress: &mut dyn Progress) -> Result<(), Error> {
+        progress.begin("steps: getpid by SYSCALL");
+        let options = steps::Options {
+            samples: block.part(self.samples),
+            warm_up: block.part(self.warm_up),
+            cpu: self.cpu,
+            rdtscp: clock::has_rdtscp(),
+        };
+        if options.samples > 0 && self.delivery.as_ref().is_none_or(|how| *how == Delivery::Native)
+        {
+            let before = Interrupts::of(self.cpu);
+            let taken = match steps::measure(&options) {
+                Ok(taken) => taken,
+                Err(ProbeError::Sandbox(error)) => return Err(error.into()),
+                Err(error) => Steps::nothing(Delivery::Failed { why: error.to_string() }),
+            };
+            self.add(taken, Interrupts::of(self.cpu).since(before));
+        }
+        progress.advance();
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, progress: &mut dyn Progress) -> Result<Vec<Measurement>, Error> {
+        let is_native = self.delivery == Some(Delivery::Native);
+        let counted = self.counted && is_native && !progress.stopped();
+        let Some(mut measurements) = measurements(*self) else { return Ok(Vec::new()) };
+        if counted {
+            progress.begin("steps: getpid by SYSCALL, instructions");
+            count(&mut measurements)?;
+            progress.advance();
+        }
+        Ok(measurements.into())
+    }
 }
 
 /// Adds guest instructions: of the plain call, of the stamped one and of its
@@ -69,25 +120,25 @@ fn count([plain, stamped]: &mut [Measurement; 2]) -> Result<(), Error> {
     Ok(())
 }
 
-/// The stamped call with its steps, and the plain one; so many interrupts came
-/// meanwhile, to whichever of them.
-fn measurements(taken: Steps, interrupts: u64, tsc_khz: NonZeroU64) -> [Measurement; 2] {
+/// The plain call, and the stamped one with its steps; none if the run did not
+/// come to them.
+fn measurements(taken: Stamped) -> Option<[Measurement; 2]> {
+    let Stamped { delivery, clock, .. } = taken;
+    let delivery = delivery?;
     let new = |name| {
         let mut measurement = Measurement::new(Group::Steps, name, Some("64-bit"), Place::Guest);
-        measurement.delivery = Some(taken.delivery.clone());
+        measurement.delivery = Some(delivery.clone());
         measurement
     };
     let (mut plain, mut stamped) = (new("SYSCALL"), new("SYSCALL, stamped"));
-    let figures = |list: &[Sample]| timed(&explain::brackets(list, interrupts), tsc_khz);
-    plain.timed = figures(&taken.plain);
-    stamped.timed = figures(&taken.stamped);
-    let ns = |ticks: f64| ticks * 1e6 / tsc_khz.get() as f64;
+    plain.timed = timed(&taken.plain, clock);
+    stamped.timed = timed(&taken.stamped, clock);
     stamped.steps = NAMES
         .iter()
         .enumerate()
         .filter_map(|(index, name)| {
             let ticks = median(taken.calls.iter().map(|call| call[index].into()))?;
-            Some(Step { name: (*name).to_owned(), ns: ns(ticks), instructions: None })
+            Some(Step { name: (*name).to_owned(), ns: clock.ns(ticks), instructions: None })
         })
         .collect();
     if let (Some(with), Some(without)) = (stamped.median_ns(), plain.median_ns()) {
@@ -96,12 +147,14 @@ fn measurements(taken: Steps, interrupts: u64, tsc_khz: NonZeroU64) -> [Measurem
             with - without
         ));
     }
-    [plain, stamped]
+    Some([plain, stamped])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::Sample;
+    use std::num::NonZeroU64;
 
     #[test]
     fn steps_are_medians_and_the_perturbation_is_told() {
@@ -113,8 +166,13 @@ mod tests {
             plain: vec![sample(30); 3],
         };
         // A tick is a nanosecond.
-        let khz = NonZeroU64::new(1_000_000).unwrap();
-        let [plain, stamped] = measurements(taken, 0, khz);
+        let clock = Clock { khz: NonZeroU64::new(1_000_000).unwrap(), step: NonZeroU64::MIN };
+        let mut both = Stamped::new(&Options::default(), clock).unwrap();
+        assert!(measurements(Stamped::new(&Options::default(), clock).unwrap()).is_none());
+        both.add(taken.clone(), 0);
+        both.add(taken, 0);
+        let [plain, stamped] = measurements(both).unwrap();
+        assert_eq!(stamped.timed.as_ref().unwrap().blocks.len(), 2);
         let steps: Vec<_> = stamped.steps.iter().map(|step| step.ns).collect();
         assert_eq!(steps, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
         assert_eq!(plain.timed.as_ref().unwrap().ns.subtracted.median, 20.0);

@@ -107,6 +107,7 @@ pub(crate) struct Args {
 
 /// Files to write.
 #[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Files ('-': standard output, in place of the table)")]
 struct Formats {
     /// Write the record into a file, as JSON ('trapgate bench schema' prints its schema)
     #[arg(long, value_name = "FILE")]
@@ -114,6 +115,9 @@ struct Formats {
     /// Write the figures into a file, as comma-separated values
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
+    /// Write the table into a file, as Markdown
+    #[arg(long, value_name = "FILE")]
+    export_markdown: Option<PathBuf>,
     /// Write a report into a file, as one HTML page
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -124,6 +128,7 @@ struct Formats {
 
 /// A baseline to hold figures against.
 #[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Gate")]
 struct Gate {
     /// Compare with this record; by default only what is counted, not times
     #[arg(long, value_name = "FILE", requires = "max_regression")]
@@ -146,6 +151,11 @@ enum OnRecords {
         before: PathBuf,
         /// The record to compare with it
         after: PathBuf,
+        /// By how many percent a time must have changed to be called slower or
+        /// faster, if noise does not explain it
+        #[arg(long, value_name = "PERCENT", default_value_t = compare::THRESHOLD_PERCENT)]
+        #[arg(value_parser = parse_percent)]
+        threshold: f64,
         /// Print one JSON object
         #[arg(long)]
         json: bool,
@@ -233,7 +243,9 @@ impl Args {
 pub(crate) fn main(args: &Args) -> anyhow::Result<u8> {
     match &args.on_records {
         None => measure(args),
-        Some(OnRecords::Compare { before, after, json }) => compare_records(before, after, *json),
+        Some(OnRecords::Compare { before, after, threshold, json }) => {
+            compare_records(before, after, *threshold, *json)
+        }
         Some(OnRecords::Show { record, output, gate }) => {
             let report = bench::read(record)?;
             finish(&report, Files::open(output)?, baseline(gate)?)
@@ -253,6 +265,8 @@ fn measure(args: &Args) -> anyhow::Result<u8> {
         error => anyhow::Error::new(error),
     })?;
     drop(progress);
+    // What was interrupted is shown and kept, and not judged.
+    let baseline = baseline.filter(|_| !report.partial);
     let status = finish(&report, files, baseline)?;
     Ok(if report.partial { INTERRUPTED } else { status })
 }
@@ -268,26 +282,33 @@ fn baseline(gate: &Gate) -> anyhow::Result<Option<(Report, Limit)>> {
 
 /// Prints, judges and writes a record.
 fn finish(report: &Report, files: Files, baseline: Option<(Report, Limit)>) -> anyhow::Result<u8> {
-    let mut text = table::text(report);
     // What was measured is shown and kept, whatever the gate says.
     let judged = match &baseline {
         None => Ok(Vec::new()),
         Some((baseline, limit)) => gate::gate(baseline, report, *limit),
     };
     let verdicts = judged.as_deref().unwrap_or_default();
-    if let (Some((_, limit)), Ok(verdicts)) = (&baseline, &judged) {
-        text += "\n";
-        text += &gate::text(verdicts, *limit);
+    let gate = match (&baseline, &judged) {
+        (Some((_, limit)), Ok(verdicts)) => gate::text(verdicts, *limit),
+        _ => String::new(),
+    };
+    // Who asked for a file on standard output wants nothing else there.
+    if files.to_stdout {
+        for line in anstream::adapter::strip_str(&gate).to_string().lines() {
+            super::say(line);
+        }
+    } else {
+        let between = if gate.is_empty() { "" } else { "\n" };
+        print(&(table::text(report) + between + &gate))?;
     }
-    print(&text)?;
     files.write(report, verdicts)?;
     let exceeded = verdicts.iter().any(|verdict| verdict.exceeded);
     judged?;
     Ok(if exceeded { REGRESSION } else { 0 })
 }
 
-fn compare_records(before: &Path, after: &Path, json: bool) -> anyhow::Result<u8> {
-    let comparison = compare::compare(&bench::read(before)?, &bench::read(after)?);
+fn compare_records(before: &Path, after: &Path, threshold: f64, json: bool) -> anyhow::Result<u8> {
+    let comparison = compare::compare(&bench::read(before)?, &bench::read(after)?, threshold);
     if json {
         print(&(serde_json::to_string_pretty(&comparison)? + "\n"))?;
     } else {

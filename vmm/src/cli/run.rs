@@ -105,7 +105,7 @@ pub(crate) fn main(args: Args) -> anyhow::Result<u8> {
     }
     let by_option = args.timeout.is_some();
     let mut config = config(args)?;
-    config.stdio = super::standard_files::inherited();
+    config.stdio = super::standard_files::inherited().map(Some);
     config.detailed_stats = show_stats || stats_path.is_some();
     let name = config.argv.first().map(|name| shown(Path::new(OsStr::from_bytes(name))));
     let name = name.unwrap_or_default();

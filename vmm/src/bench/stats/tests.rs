@@ -1,9 +1,12 @@
 //! Tests of the statistics: against known distributions, and on any samples.
 
+use super::super::record::{Lead, LeadOf};
 use super::*;
 use proptest::prelude::*;
+use std::num::NonZeroU64;
 
-const GHZ: NonZeroU64 = NonZeroU64::new(1_000_000).unwrap();
+/// A tick is a nanosecond.
+const GHZ: Clock = Clock { khz: NonZeroU64::new(1_000_000).unwrap(), step: NonZeroU64::MIN };
 
 fn of(ticks: impl IntoIterator<Item = u64>, empty: impl IntoIterator<Item = u64>) -> Timed {
     let (ticks, empty) = (ticks.into_iter().collect(), empty.into_iter().collect());
@@ -74,7 +77,8 @@ fn quantiles_of_an_exponential_distribution_are_its_own() {
 #[test]
 fn nanoseconds_follow_the_frequency() {
     let samples = Samples { ticks: vec![300; 10], empty: vec![60; 10], ..Samples::default() };
-    let timed = timed(&samples, NonZeroU64::new(2_400_000).unwrap()).expect("samples");
+    let timed = timed(&samples, Clock { khz: NonZeroU64::new(2_400_000).unwrap(), ..GHZ })
+        .expect("samples");
     assert_eq!(timed.ns.raw.median, 125.0);
     assert_eq!(timed.ns.subtracted.median, 100.0);
     assert_eq!(timed.ns.empty.map(|empty| empty.median), Some(25.0));
@@ -130,27 +134,81 @@ fn outliers_are_explained_by_what_was_seen_and_stay_in_the_figures() {
     assert_eq!(timed.samples, 10_000);
 }
 
-#[test]
-fn a_ratio_is_known_as_well_as_its_medians() {
-    let before = of(spread(10_000).map(|x| 1000 + (x * 100.0) as u64), []).ticks.raw;
-    let after = of(spread(10_000).map(|x| 1100 + (x * 110.0) as u64), []).ticks.raw;
-    let Ratio { ratio, low, high } = super::ratio(&before, &after, 1.0).expect("above zero");
-    assert!((ratio - 1.1).abs() < 0.001, "{ratio}");
-    assert!(low < 1.1 && 1.1 < high && low > 1.095 && high < 1.105, "{low} to {high}");
-    let same = super::ratio(&before, &before, 1.0).expect("above zero");
-    assert!(same.low < 1.0 && same.high > 1.0);
-    // The fewer samples, the less is known.
-    let few = of(spread(20).map(|x| 1000 + (x * 100.0) as u64), []).ticks.raw;
-    let wide = super::ratio(&few, &few, 1.0).expect("above zero");
-    assert!(wide.high - wide.low > 4.0 * (same.high - same.low));
+/// Blocks of 100 samples each around so many ticks, in steps of 26, and a loop of
+/// so many ticks in each.
+fn in_blocks(medians: &[u64], batched: f64) -> Timed {
+    let clock = Clock { step: NonZeroU64::new(26).unwrap(), ..GHZ };
+    let samples = Samples {
+        ticks: medians.iter().flat_map(|&median| [median; 100]).collect(),
+        empty: vec![52; 100 * medians.len()],
+        blocks: vec![Part { samples: 100, batched_ticks: Some(batched) }; medians.len()],
+        ..Samples::default()
+    };
+    timed(&samples, clock).expect("there are samples")
 }
 
 #[test]
-fn what_is_not_above_zero_has_no_ratio() {
-    let none = of([40; 100], [40; 100]).ticks.subtracted;
-    let some = of([140; 100], [40; 100]).ticks.subtracted;
-    assert_eq!(ratio(&none, &some, 1.0), None);
-    assert_eq!(ratio(&some, &none, 1.0), None);
+fn a_block_has_its_own_median_without_its_own_empty_brackets() {
+    let samples = Samples {
+        ticks: vec![50, 60, 60, 90, 100, 100],
+        empty: vec![10, 10, 20, 30, 30, 30],
+        // The last one is empty, as in a run that was interrupted.
+        blocks: [3, 3, 0].map(|samples| Part { samples, batched_ticks: Some(7.0) }).into(),
+        ..Samples::default()
+    };
+    let blocks = timed(&samples, GHZ).expect("samples").blocks;
+    let medians: Vec<_> = blocks.iter().map(|block| (block.samples, block.median_ticks)).collect();
+    assert_eq!(medians, [(3, 50.0), (3, 70.0)]);
+}
+
+#[test]
+fn no_interval_is_narrower_than_a_step_of_the_clock() {
+    let timed = in_blocks(&[52 + 2600; 5], 2590.0);
+    let Lead { of, ns, low, high } = timed.lead;
+    assert_eq!((of, ns, low, high), (LeadOf::Samples, 2600.0, 2587.0, 2613.0));
+    let ns = timed.ns.subtracted;
+    assert_eq!((ns.median_low, ns.median_high), (2587.0, 2613.0));
+}
+
+#[test]
+fn a_median_of_few_steps_leaves_the_lead_to_the_loop() {
+    let lead = |ticks: u64, batched| in_blocks(&[52 + ticks; 5], batched).lead;
+    assert_eq!(lead(20 * 26, 515.0).of, LeadOf::Samples);
+    assert_eq!(lead(19 * 26, 490.0).of, LeadOf::Loop);
+    assert_eq!(lead(19 * 26, 490.0).ns, 490.0);
+    assert_eq!(lead(0, 2.8).of, LeadOf::Loop);
+    // A loop that says nothing is none.
+    assert_eq!(lead(26, 0.0).of, LeadOf::Samples);
+    assert_eq!(lead(26, -3.0).of, LeadOf::Samples);
+}
+
+#[test]
+fn blocks_that_lie_apart_widen_the_interval_and_one_bad_block_does_not() {
+    let width = |medians: &[u64]| {
+        let Lead { low, high, .. } = in_blocks(medians, 1.0).lead;
+        high - low
+    };
+    let close = width(&[10_000, 10_026, 10_026, 10_052, 10_026]);
+    let apart = width(&[9_500, 10_026, 10_552, 10_026, 9_000]);
+    let one_bad = width(&[10_000, 10_026, 10_026, 10_052, 99_000]);
+    assert!(apart > 10.0 * close, "{apart} and {close}");
+    assert!(one_bad < apart / 10.0, "{one_bad} and {apart}");
+}
+
+#[test]
+fn later_samples_are_appended_with_what_disturbed_them() {
+    let block = |ticks: Vec<u64>, wall_ns| Samples {
+        empty: vec![1; ticks.len()],
+        blocks: vec![Part { samples: ticks.len(), batched_ticks: None }],
+        disturbed: vec![(1, Cause::Exit)],
+        ticks,
+        wall_ns,
+    };
+    let mut all = block(vec![1, 2, 3], Some(9.0));
+    all.append(block(vec![4, 5], Some(8.0)));
+    assert_eq!(all.ticks, [1, 2, 3, 4, 5]);
+    assert_eq!(all.disturbed, [(1, Cause::Exit), (4, Cause::Exit)]);
+    assert_eq!((all.blocks.len(), all.wall_ns), (2, Some(8.0)));
 }
 
 proptest! {
@@ -161,8 +219,9 @@ proptest! {
     ) {
         let timed = of(ticks.iter().copied(), empty);
         let raw = timed.ticks.raw;
-        let order = [raw.min, raw.median_low, raw.median, raw.median_high, raw.max];
-        prop_assert!(order.is_sorted(), "{raw:?}");
+        let (low, high) = (raw.median_low + 0.5, raw.median_high - 0.5);
+        prop_assert!(low <= raw.median && raw.median <= high, "{raw:?}");
+        prop_assert!([raw.min, raw.median, raw.max].is_sorted(), "{raw:?}");
         prop_assert!([raw.median, raw.p90, raw.p99, raw.max].is_sorted(), "{raw:?}");
         prop_assert_eq!(timed.histogram.iter().map(|bin| bin.1).sum::<u64>(), ticks.len() as u64);
         prop_assert!(timed.histogram.is_sorted());

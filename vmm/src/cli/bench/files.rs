@@ -1,20 +1,23 @@
 //! The files that `trapgate bench` writes: opened before it measures, written
-//! after.
+//! after. One of them may be standard output.
 
 use super::Formats;
 use anyhow::bail;
 use std::path::Path;
 use trapgate::bench::gate::Verdict;
-use trapgate::bench::output::Output;
+use trapgate::bench::output::{Output, STDOUT};
 use trapgate::bench::record::Report;
-use trapgate::bench::{csv, html, junit};
+use trapgate::bench::{csv, html, junit, markdown};
 
 /// Open files, by format.
 pub(super) struct Files {
     json: Option<Output>,
     csv: Option<Output>,
+    markdown: Option<Output>,
     html: Option<Output>,
     junit: Option<Output>,
+    /// Whether one of them is standard output.
+    pub(super) to_stdout: bool,
 }
 
 impl Files {
@@ -23,9 +26,13 @@ impl Files {
     /// # Errors
     /// If one cannot, or if one is named twice.
     pub(super) fn open(formats: &Formats) -> anyhow::Result<Files> {
-        let Formats { json, csv, html, junit } = formats;
-        let named: Vec<&Path> =
-            [json, csv, html, junit].into_iter().flatten().map(|path| path.as_path()).collect();
+        let Formats { json, csv, export_markdown: markdown, html, junit } = formats;
+        let named = [json, csv, markdown, html, junit].into_iter().flatten();
+        let named: Vec<&Path> = named.map(|path| path.as_path()).collect();
+        let stdout = Path::new(STDOUT);
+        if named.iter().filter(|path| **path == stdout).count() > 1 {
+            bail!("two outputs go to standard output: give '-' to one of them only");
+        }
         for (index, path) in named.iter().enumerate() {
             let is_device = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
             if named[..index].contains(path) && !is_device {
@@ -33,7 +40,14 @@ impl Files {
             }
         }
         let open = |path: &Option<_>| path.as_deref().map(Output::open).transpose();
-        Ok(Files { json: open(json)?, csv: open(csv)?, html: open(html)?, junit: open(junit)? })
+        Ok(Files {
+            to_stdout: named.contains(&stdout),
+            json: open(json)?,
+            csv: open(csv)?,
+            markdown: open(markdown)?,
+            html: open(html)?,
+            junit: open(junit)?,
+        })
     }
 
     /// Writes them all.
@@ -47,9 +61,10 @@ impl Files {
             Ok(file.write(&bytes)?)
         });
         let csv = self.csv.map(|file| Ok(file.write(&csv::bytes(report)?)?));
+        let markdown = self.markdown.map(|file| Ok(file.write(markdown::text(report).as_bytes())?));
         let html = self.html.map(|file| Ok(file.write(html::text(report)?.as_bytes())?));
         let junit =
             self.junit.map(|file| Ok(file.write(junit::text(report, verdicts)?.as_bytes())?));
-        [json, csv, html, junit].into_iter().flatten().collect()
+        [json, csv, markdown, html, junit].into_iter().flatten().collect()
     }
 }
