@@ -29,7 +29,7 @@
 //!   program that fails is an outcome; whatever keeps it from running is an
 //!   [`Error`], in one line for a person.
 //! - [`doctor::examine`] says whether this host can run sandboxes at all, and
-//!   [`bench`] measures.
+//!   [`mod@bench`] measures.
 //!
 //! A program cannot be run where this process cannot open /dev/kvm. One process
 //! can hold many sandboxes, from any thread; stopping them uses the process's

@@ -33,6 +33,7 @@ use std::time::Duration;
 /// assert!(running.wait()?.end.success());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[derive(Debug)]
 pub struct Running {
     /// To write what the program reads, if its input is [`crate::Stdio::piped`].
     /// Dropped, it is the input's end.
@@ -50,6 +51,7 @@ pub struct Running {
 }
 
 /// How far it got.
+#[derive(Debug)]
 enum Progress {
     /// It runs, or nobody has asked since.
     Runs(VcpuThread<Outcome>),
@@ -103,6 +105,16 @@ impl Running {
     }
 
     /// What came of it, if it has ended.
+    ///
+    /// ```no_run
+    /// use trapgate::Sandbox;
+    ///
+    /// let mut running = Sandbox::builder().program("./prog").build()?.start()?;
+    /// if let Some(outcome) = running.try_wait()? {
+    ///     println!("{}", outcome.end);
+    /// }
+    /// # Ok::<(), trapgate::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error`], if the VM failed; [`Error::Reported`] from then on.

@@ -118,7 +118,7 @@ impl Wanted {
                 (Some(OwnedFd::from(reader).into()), Some(writer))
             }
             Stdio::Bytes(bytes) => (Some(in_memory(&bytes)?), None),
-            other => (other.file(&io::stdin())?, None),
+            other => (other.file(true, &io::stdin())?, None),
         };
         let (stdout, from_stdout) = output.for_output("standard output", &io::stdout())?;
         let (stderr, from_stderr) = error.for_output("standard error", &io::stderr())?;
@@ -134,7 +134,7 @@ impl Wanted {
 impl Stdio {
     /// The file behind what is neither a pipe nor bytes; `own` is this
     /// process's.
-    fn file(self, own: &impl AsFd) -> Result<Option<File>, Error> {
+    fn file(self, is_input: bool, own: &impl AsFd) -> Result<Option<File>, Error> {
         match self {
             Stdio::Inherit => match own.as_fd().try_clone_to_owned() {
                 Ok(fd) => Ok(Some(fd.into())),
@@ -143,7 +143,7 @@ impl Stdio {
             },
             Stdio::Fd(fd) => Ok(Some(fd.into())),
             Stdio::Null => {
-                let null = File::options().read(true).write(true).open("/dev/null");
+                let null = File::options().read(is_input).write(!is_input).open("/dev/null");
                 null.map(Some).map_err(Error::host("opening /dev/null"))
             }
             Stdio::Closed | Stdio::Piped | Stdio::Bytes(_) => Ok(None),
@@ -165,7 +165,7 @@ impl Stdio {
                 what: what.to_owned(),
                 reason: "is written by the program and cannot be bytes that are there already",
             }),
-            other => Ok((other.file(own)?, None)),
+            other => Ok((other.file(false, own)?, None)),
         }
     }
 }

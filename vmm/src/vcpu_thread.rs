@@ -134,6 +134,7 @@ impl Drop for TellEnd {
 }
 
 /// A vCPU's thread. Dropped, it is stopped.
+#[derive(Debug)]
 pub(crate) struct VcpuThread<T: Send + 'static> {
     /// Until it is joined.
     thread: Option<JoinHandle<Result<T, Error>>>,

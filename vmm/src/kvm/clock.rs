@@ -11,11 +11,11 @@
 //!   host's (seen in Linux 6.1).
 //!
 //! Both show before the first entry: the counter stands still.
-#![allow(unsafe_code, reason = "clock_gettime takes a pointer")]
 
 use crate::Error;
 use kvm_bindings::{Msrs, kvm_msr_entry};
 use kvm_ioctls::VcpuFd;
+use rustix::time::{ClockId, clock_gettime};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use trapgate_abi::boot_info::ClockInfo;
 use trapgate_abi::x86::msr;
@@ -78,9 +78,7 @@ impl Reading {
 /// CLOCK_MONOTONIC in nanoseconds: what programs see, and [`std::time::Instant`]
 /// does not show.
 pub(crate) fn monotonic_ns() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: a valid pointer, and a clock that always exists.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    let time = clock_gettime(ClockId::Monotonic);
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 

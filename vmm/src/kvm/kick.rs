@@ -26,8 +26,7 @@ fn signal() -> libc::c_int {
 
 /// This thread's number, gettid(2).
 pub(crate) fn this_thread() -> i32 {
-    // SAFETY: takes nothing.
-    unsafe { libc::gettid() }
+    rustix::thread::gettid().as_raw_nonzero().get()
 }
 
 extern "C" fn on_kick(_: libc::c_int) {
