@@ -92,7 +92,7 @@ pub const SCHEMA: &str = "trapgate-doctor";
 pub const VERSION: u32 = 1;
 
 /// The JSON schema of the reports of this version.
-pub const SCHEMA_JSON: &str = include_str!("../../docs/doctor-schema.json");
+pub const SCHEMA_JSON: &str = include_str!("../docs/doctor-schema.json");
 
 /// Everything [`examine`] found.
 #[derive(Clone, Debug, Serialize)]
