@@ -74,6 +74,9 @@ pub struct Config {
     pub policy: Policy,
     /// Standard input, output and error.
     pub stdio: [Stdio; 3],
+    /// Signals that it ignores from its start, bit `n - 1` for signal `n`, as
+    /// execve(2) passes them on: none by default.
+    pub ignored_signals: u64,
     /// Whether to count what costs time to count: KVM's own statistics, and
     /// how much RAM was touched.
     pub detailed_stats: bool,
@@ -113,6 +116,7 @@ impl Default for Config {
             timeout: None,
             policy: Policy::default(),
             stdio: Default::default(),
+            ignored_signals: 0,
             detailed_stats: false,
             count_instructions: false,
             clock_source: ClockSource::Auto,

@@ -133,6 +133,7 @@ impl Sandbox {
             fast_door: FastDoor::of(vm.kind, features(&vm)),
             log_level: log::max_level() as u64,
             files: services.describe_files(),
+            ignored_signals: config.ignored_signals,
             stamps: config.stamps,
             hardening,
         };

@@ -78,6 +78,7 @@ mod tests {
             fast_door: FastDoor::Int80,
             log_level: 0,
             files: Default::default(),
+            ignored_signals: 0,
             stamps: 0,
             hardening,
         };

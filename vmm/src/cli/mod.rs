@@ -3,8 +3,8 @@
 pub(crate) mod bench;
 mod deferred;
 pub(crate) mod doctor;
+mod inherited;
 pub(crate) mod run;
-mod standard_files;
 
 use clap::{Parser, Subcommand};
 use log::LevelFilter;

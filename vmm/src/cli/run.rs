@@ -86,7 +86,8 @@ pub(crate) fn main(args: Args) -> anyhow::Result<u8> {
         anyhow::bail!("unexpected option '{}'; see 'trapgate run --help'", option.display());
     }
     let mut config = config(args)?;
-    config.stdio = super::standard_files::inherited();
+    config.stdio = super::inherited::standard_files();
+    config.ignored_signals = super::inherited::ignored_signals();
     config.detailed_stats = show_stats || stats_path.is_some();
     let sandbox = Sandbox::new(config)?;
     // Before the run, so that nothing is lost after it.
