@@ -160,6 +160,9 @@ pub struct BootInfo {
     pub random_stock: [u64; RANDOM_STOCK],
     /// How many of them there are: none, if randomness is not granted.
     pub random_count: u64,
+    /// Signals that the program ignores from its start, bit `n - 1` for signal `n`:
+    /// as execve(2) leaves those that were ignored before.
+    pub ignored_signals: u64,
     /// How many of `regions` count.
     pub region_count: u64,
     /// The program's mappings, ascending.
@@ -187,6 +190,7 @@ impl BootInfo {
         files: [StandardFile::CLOSED; 3],
         random_stock: [0; RANDOM_STOCK],
         random_count: 0,
+        ignored_signals: 0,
         region_count: 0,
         regions: [Region::ZERO; MAX_REGIONS],
     };

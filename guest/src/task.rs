@@ -8,6 +8,7 @@ use crate::arch::percpu;
 use crate::clock::Clock;
 use crate::fs::FileTable;
 use crate::mm::AddressSpace;
+use crate::sys::signal;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -101,7 +102,7 @@ pub fn start_first(boot: &'static BootInfo) -> Result<(), Errno> {
         pid: FIRST_PID,
         memory: Mutex::new(AddressSpace::from_boot_info(boot)?),
         files: Mutex::new(FileTable::standard(&boot.files)),
-        actions: Mutex::default(),
+        actions: Mutex::new(signal::inherited(boot.ignored_signals)),
         umask: AtomicU32::new(0o022),
         clock: Clock::new(boot.clock),
         ram_size: boot.ram_size,

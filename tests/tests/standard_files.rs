@@ -224,22 +224,65 @@ fn standard_files_that_are_one_description_share_their_flags() {
     open_flags(&program, "shared").stdout(Stdout::WithStderr).differential().expect_status(0);
 }
 
+/// A command that `start-with` starts, with some descriptors closed, signals
+/// ignored, and a size that files can have.
+fn start_with(started_by: &Program, how: [&str; 3], command: &Command) -> Command {
+    let mut outer = Command::new(started_by.path());
+    outer.args(how).arg(command.get_program()).args(command.get_args());
+    outer
+}
+
 #[test]
 fn standard_files_that_are_closed_are_closed_for_the_program() {
     needs_kvm!();
-    let (program, without) = (program("standard-files"), program("without"));
+    let (program, start) = (program("standard-files"), program("start-with"));
     let case = Case::new(&program).stdin_bytes("input");
-    for closed in ["", "0", "1", "2", "01", "02", "12", "012"] {
-        let run = |command: Command| {
-            let mut outer = Command::new(without.path());
-            outer.arg(closed).arg(command.get_program()).args(command.get_args());
-            case.start(outer).finish(LIMIT)
-        };
+    for closed in ["-", "0", "1", "2", "01", "02", "12", "012"] {
+        let run =
+            |command| case.start(start_with(&start, [closed, "-", "-"], &command)).finish(LIMIT);
         let native = run(case.native_command());
         let open = (0..3).filter(|fd| !closed.contains(&fd.to_string())).map(|fd| 1 << fd).sum();
         native.expect_status(open);
         let sandboxed = run(case.sandbox_command());
         sandboxed.expect_status(open);
         sandboxed.expect_stdout(&native.stdout).expect_in_stderr(&native.stderr_text());
+    }
+}
+
+#[test]
+fn ignored_signals_stay_ignored_and_others_do_not() {
+    needs_kvm!();
+    let (program, start) = (program("ignored"), program("start-with"));
+    // With nobody who reads, and with a limit in the way: SIGPIPE, SIGXFSZ.
+    for (ignored, status) in [("-", 141), ("13", 0), ("1,10,13,17,25,28,64", 0), ("25", 141)] {
+        let case = Case::new(&program).stdout(Stdout::Closed);
+        let run =
+            |command| case.start(start_with(&start, ["-", ignored, "-"], &command)).finish(LIMIT);
+        let native = run(case.native_command());
+        native.expect_status(status);
+        let sandboxed = run(case.sandbox_command());
+        sandboxed.expect_status(status).expect_in_stderr(&native.stderr_text());
+    }
+}
+
+#[test]
+fn a_file_that_gets_too_large_is_sigxfsz_or_efbig() {
+    needs_kvm!();
+    let (program, start) = (program("ignored"), program("start-with"));
+    for (ignored, status) in [("-", 153), ("25", 0)] {
+        let run = |command: fn(&Case) -> Command| {
+            let directory = directory();
+            let path = directory.path().join("output");
+            let file = File::create(&path).expect("there is room");
+            let case = Case::new(&program).stdout(Stdout::Shared(Arc::new(file.into())));
+            let command = start_with(&start, ["-", ignored, "1000"], &command(&case));
+            let ran = case.start(command).finish(LIMIT);
+            ran.expect_status(status);
+            let size = fs::metadata(&path).expect("it is there").len();
+            ran.expect(size == 1000, &format!("1000 bytes in the file, not {size}"));
+            ran
+        };
+        let native = run(Case::native_command);
+        run(Case::sandbox_command).expect_in_stderr(&native.stderr_text());
     }
 }

@@ -51,6 +51,9 @@ pub struct Config {
     /// Of what is captured, how much is kept of each file. A program that writes
     /// more is stopped.
     pub output_limit: ByteSize,
+    /// Signals that it ignores from its start, bit `n - 1` for signal `n`, as
+    /// execve(2) passes them on: none by default.
+    pub ignored_signals: u64,
     /// Whether to count what costs time to count: KVM's own statistics, and
     /// how much RAM was touched.
     pub detailed_stats: bool,
@@ -91,6 +94,7 @@ impl Default for Config {
             policy: Policy::default(),
             stdio: Default::default(),
             output_limit: DEFAULT_OUTPUT_LIMIT,
+            ignored_signals: 0,
             detailed_stats: false,
             count_instructions: false,
             clock_source: ClockSource::Auto,

@@ -109,6 +109,7 @@ impl Sandbox {
             features: features(&vm),
             fast_door: FastDoor::of(vm.kind, features(&vm)),
             log_level: log::max_level() as u64,
+            ignored_signals: config.ignored_signals,
             stamps: config.stamps,
             hardening,
         };

@@ -141,9 +141,14 @@ pub(super) fn output(file: &OpenFile, ranges: &[IoVec]) -> SysResult {
     let until = if waits { Until::Done } else { Until::Short };
     let request = Request::Write { file: file.host, flags };
     let moved = transfer(ranges, Prot::READ, until, &mut |_| request);
-    // A pipe without readers kills also after a part; a socket then does not.
-    if moved.error == Some(Errno::EPIPE) && (moved.bytes == 0 || file.is(mode::FIFO)) {
-        signal::send(signal::SIGPIPE);
+    match moved.error {
+        // A pipe without readers kills also after a part; a socket then does not.
+        Some(Errno::EPIPE) if moved.bytes == 0 || file.is(mode::FIFO) => {
+            signal::send(signal::SIGPIPE);
+        }
+        // The host's limit.
+        Some(Errno::EFBIG) if moved.bytes == 0 => signal::send(signal::SIGXFSZ),
+        _ => {}
     }
     moved.result()
 }

@@ -8,6 +8,7 @@ use crate::log::log;
 use crate::syscall::define::{SysResult, syscall_define};
 use crate::task::{SignalAction, current};
 use crate::user::{UserPtr, plain_struct};
+use alloc::collections::BTreeMap;
 use core::sync::atomic::Ordering;
 use trapgate_abi::crash::{Fault, NO_VECTOR};
 use trapgate_abi::log::{Event, Level};
@@ -27,6 +28,8 @@ pub const SIGKILL: u8 = 9;
 pub const SIGSEGV: u8 = 11;
 /// Write to a pipe that nobody reads.
 pub const SIGPIPE: u8 = 13;
+/// Write beyond the largest size of files.
+pub const SIGXFSZ: u8 = 25;
 const SIGCHLD: u8 = 17;
 const SIGCONT: u8 = 18;
 const SIGSTOP: u8 = 19;
@@ -69,6 +72,14 @@ const fn default_action(signal: u8) -> Default {
         SIGCHLD | SIGCONT | SIGURG | SIGWINCH | SIGSTOP..=SIGTTOU => Default::Ignore,
         _ => Default::Terminate,
     }
+}
+
+/// The actions of a program that starts with these signals ignored, bit `n - 1`
+/// for signal `n`.
+pub fn inherited(ignored: u64) -> BTreeMap<u8, SignalAction> {
+    let ignored = (1..=SIGNALS as u8).filter(|signal| ignored & !UNBLOCKABLE & bit(*signal) != 0);
+    let action = SignalAction { handler: SIG_IGN, ..SignalAction::default() };
+    ignored.map(|signal| (signal, action)).collect()
 }
 
 fn action(signal: u8) -> SignalAction {

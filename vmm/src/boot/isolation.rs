@@ -77,6 +77,7 @@ mod tests {
             features: 0,
             fast_door: FastDoor::Int80,
             log_level: 0,
+            ignored_signals: 0,
             stamps: 0,
             hardening,
         };

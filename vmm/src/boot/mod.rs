@@ -67,6 +67,8 @@ pub struct Start<'a> {
     pub fast_door: FastDoor,
     /// The least log level that matters, as `log::LevelFilter`'s number.
     pub log_level: u64,
+    /// Signals that the program ignores from its start.
+    pub ignored_signals: u64,
     /// How many calls to stamp.
     pub stamps: u64,
     /// What is on the kernel's way in and out, if anything.
@@ -218,6 +220,7 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
         log_level: start.log_level,
         random_stock,
         random_count: start.random_stock.len() as u64,
+        ignored_signals: start.ignored_signals,
         region_count: builder.regions.len() as u64,
         regions,
         ..BootInfo::NONE

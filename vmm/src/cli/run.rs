@@ -105,7 +105,8 @@ pub(crate) fn main(args: Args) -> anyhow::Result<u8> {
     }
     let by_option = args.timeout.is_some();
     let mut config = config(args)?;
-    config.stdio = super::standard_files::inherited().map(Some);
+    config.stdio = super::inherited::standard_files().map(Some);
+    config.ignored_signals = super::inherited::ignored_signals();
     config.detailed_stats = show_stats || stats_path.is_some();
     let name = config.argv.first().map(|name| shown(Path::new(OsStr::from_bytes(name))));
     let name = name.unwrap_or_default();

@@ -3,6 +3,7 @@
 use super::*;
 use std::io::{Read, Write, pipe};
 use std::os::fd::OwnedFd;
+use trapgate_abi::file::open_flag;
 use trapgate_abi::hypercall::{PollEntry, push_poll, push_segment};
 
 const RAM: u64 = 4 << 20;
@@ -53,6 +54,41 @@ fn writes_gather_and_reads_scatter() {
         services.ram.read_words::<1>(0x7000).unwrap()[0],
         u64::from_le_bytes(*b"cdef\0\0\0\0")
     );
+}
+
+#[test]
+fn a_full_pipe_is_eagain_for_who_must_not_wait() {
+    let (_out, output) = pipe().unwrap();
+    let (input, _inp) = pipe().unwrap();
+    let files = [Some(OwnedFd::from(input).into()), Some(OwnedFd::from(output).into()), None];
+    let mut services = services(files);
+    let flags = open_flag::NONBLOCK;
+    let write = message(Request::Write { file: 1, flags }, &[(0, 1 << 20)]);
+    let some = reply(&mut services, &write)[0];
+    assert!((1..1 << 20).contains(&some), "{some:#x}");
+    assert_eq!(reply(&mut services, &write)[0], errno(Errno::EAGAIN));
+    let read = message(Request::Read { file: 0, flags }, &[(0, 1)]);
+    assert_eq!(reply(&mut services, &read)[0], errno(Errno::EAGAIN));
+}
+
+#[test]
+fn writes_append_or_not_as_they_are_told() {
+    for opened_to_append in [false, true] {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().write_all(b"0123456789").unwrap();
+        let host = File::options().write(true).append(opened_to_append).open(file.path()).unwrap();
+        let mut services = services([None, Some(host), None]);
+        services.ram.write(0, b"abc").unwrap();
+        for flags in [0, open_flag::APPEND] {
+            let seek = Request::Seek { file: 1, offset: 2, whence: libc::SEEK_SET as u32 };
+            assert_eq!(reply(&mut services, &message(seek, &[]))[0], 2);
+            let write = message(Request::Write { file: 1, flags }, &[(0, 3)]);
+            assert_eq!(reply(&mut services, &write)[0], 3);
+        }
+        let position = Request::Seek { file: 1, offset: 0, whence: libc::SEEK_CUR as u32 };
+        assert_eq!(reply(&mut services, &message(position, &[]))[0], 13);
+        assert_eq!(std::fs::read(file.path()).unwrap(), b"01abc56789abc");
+    }
 }
 
 #[test]
