@@ -56,6 +56,7 @@ mod view;
 mod where_time_goes;
 
 use crate::doctor;
+use crate::kvm::Kind;
 use crate::mitigation::linux::Host;
 use crate::mitigation::{GuestCpu, Mitigations, Unavailable};
 use blocks::Work;
@@ -64,7 +65,7 @@ use environment::Environment;
 use jobs::Jobs;
 use probed::Probed;
 pub use read::{ReadError, read};
-use record::{Delivery, Group, Measurement, Method, Report};
+use record::{Group, Measurement, Method, Report};
 use start::Starts;
 use thiserror::Error;
 use where_time_goes::Stamped;
@@ -169,7 +170,7 @@ pub enum Error {
     Sandbox(#[from] crate::Error),
     /// Only steps were asked for, and there are none.
     #[error("steps cannot be measured here: {0}")]
-    Steps(String),
+    Steps(&'static str),
     /// Something else of the host's.
     #[error("{what}: {why}")]
     Host {
@@ -212,6 +213,7 @@ pub fn run(options: &Options, progress: &mut dyn Progress) -> Result<Report, Err
     check(options)?;
     // Before the doors are tried: a KVM that is missing is one clear line.
     drop(crate::kvm::vm::open()?);
+    check_steps(&options.groups, Kind::of_this_host())?;
     options.mitigations.chosen(&GuestCpu::of_this_host()?)?;
     let clock = Clock::of_this_host();
     let host = doctor::examine();
@@ -237,9 +239,6 @@ pub fn run(options: &Options, progress: &mut dyn Progress) -> Result<Report, Err
     }
     let mut measurements = blocks::run(works, blocks, progress)?;
     measurements.iter_mut().for_each(Measurement::judge_cross_check);
-    if groups == [Group::Steps] {
-        check_steps(&measurements)?;
-    }
     report.measurements = measurements;
     report.partial = progress.stopped();
     let (tsc_khz, frequency_khz) = (clock::tsc_khz().get(), environment::frequency_khz());
@@ -248,12 +247,11 @@ pub fn run(options: &Options, progress: &mut dyn Progress) -> Result<Report, Err
 }
 
 /// A run of nothing but steps is no run where stamps cannot work.
-fn check_steps(measurements: &[Measurement]) -> Result<(), Error> {
-    let absent = measurements.iter().find_map(|one| match &one.delivery {
-        Some(Delivery::Absent { why }) => Some(why),
-        _ => None,
-    });
-    absent.map_or(Ok(()), |why| Err(Error::Steps(why.clone())))
+fn check_steps(groups: &[Group], kind: Kind) -> Result<(), Error> {
+    match steps::why_not(kind) {
+        Some(why) if groups == [Group::Steps] => Err(Error::Steps(why)),
+        _ => Ok(()),
+    }
 }
 
 /// What there is to measure of a group, in the order in which it is shown.
