@@ -5,13 +5,17 @@
 //! explain ([`super::stats::yuen`], 99.5 %), than a step of the clock, and than a
 //! threshold below which nobody cares.
 
-use super::record::{LeadOf, Timed};
+use super::record::{LeadOf, Summary, Timed};
 use super::stats::yuen::Spread;
 use serde::Serialize;
 
 /// How sure one is that a difference is none of chance: one row in two hundred
 /// is called different though it is not.
 const PROBABILITY: f64 = 0.995;
+
+/// By how much an interval of this probability is wider than one of 95 %, of a
+/// normal distribution.
+const WIDER: f64 = 2.807 / 1.960;
 
 /// A time in both records.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -60,14 +64,18 @@ impl Change {
     pub(super) fn of(before: &Timed, after: &Timed, step_ns: f64) -> Change {
         let of = figure(before, after);
         let (before_ns, after_ns) = (value(before, of), value(after, of));
-        let spread = |timed: &Timed| {
+        let between = |timed: &Timed| {
             let ticks = timed.blocks.iter().filter_map(|block| block.value(of));
             Spread::of(&ticks.map(|ticks| ticks * timed.ns_of_tick()).collect::<Vec<_>>())
         };
-        let noise_ns = spread(before).zip(spread(after)).map(|(before, after)| {
-            let blocks = before.and(after).half_width(PROBABILITY);
-            // A loop is many calls long: it knows no steps.
-            if of == LeadOf::Samples { blocks.max(step_ns) } else { blocks }
+        let noise_ns = between(before).zip(between(after)).map(|(one, other)| {
+            let blocks = one.and(other).half_width(PROBABILITY);
+            match of {
+                // Each median is known from so many samples only.
+                LeadOf::Samples => blocks.hypot(within(before).hypot(within(after))).max(step_ns),
+                // A loop is many calls long, and knows no steps.
+                LeadOf::Loop => blocks,
+            }
         });
         let ratio = noise_ns.filter(|_| before_ns > 0.0).map(|noise| Ratio {
             ratio: after_ns / before_ns,
@@ -98,6 +106,13 @@ impl Change {
     }
 }
 
+/// How far a median of so many samples may be from the true one, by the interval
+/// that its ranks give.
+fn within(timed: &Timed) -> f64 {
+    let Summary { median, median_low, median_high, .. } = timed.ns.subtracted;
+    (median_high - median).max(median - median_low) * WIDER
+}
+
 /// What both have a figure of.
 fn figure(before: &Timed, after: &Timed) -> LeadOf {
     let loops = before.batched_ticks.and(after.batched_ticks).is_some();
@@ -126,7 +141,9 @@ mod tests {
     fn blocks(medians: [u64; 5], loops: [f64; 5]) -> Timed {
         let samples = Samples {
             ticks: medians.iter().flat_map(|&ticks| [ticks; 20]).collect(),
-            blocks: loops.map(|ticks| Part { samples: 20, batched_ticks: Some(ticks) }).into(),
+            blocks: loops
+                .map(|ticks| Part { samples: 20, batched_ticks: Some(ticks), ..Part::default() })
+                .into(),
             ..Samples::default()
         };
         timed(&samples, CLOCK).expect("samples")
@@ -190,7 +207,7 @@ mod tests {
             let samples = Samples {
                 ticks: vec![ticks; 100],
                 empty: vec![40; 100],
-                blocks: vec![Part { samples: 20, batched_ticks: None }; 5],
+                blocks: vec![Part { samples: 20, ..Part::default() }; 5],
                 ..Samples::default()
             };
             timed(&samples, CLOCK).expect("samples")

@@ -11,6 +11,8 @@
 //! [`VERSION`].
 
 use super::environment::Environment;
+use super::stats::median;
+use super::stats::yuen::Spread;
 use super::units;
 pub use crate::doors::Delivery;
 use serde::{Deserialize, Serialize};
@@ -316,11 +318,10 @@ pub struct Timed {
     pub ns: Distribution,
     /// The same in parts, in the order in which they were measured.
     pub blocks: Vec<Block>,
-    /// Ticks of a call in a loop without a bracket around each, the least
-    /// disturbed of several: the cross-check.
+    /// Ticks of a call in a loop without a bracket around each: the median of the
+    /// blocks'.
     pub batched_ticks: Option<f64>,
-    /// Nanoseconds of a call in that loop by the wall clock, the least of
-    /// several.
+    /// Nanoseconds of a call in that loop by the wall clock: the same.
     pub wall_ns: Option<f64>,
     /// The raw samples: ticks, to three digits, and how many there were.
     pub histogram: Vec<(u64, u64)>,
@@ -340,12 +341,21 @@ impl Timed {
     }
 
     /// What is wrong with the cross-check: the loop's time by the time-stamp
-    /// counter and by the wall clock are more than 5 % apart.
+    /// counter and by the wall clock are more than 5 % apart, and by more than
+    /// the blocks explain.
     fn cross_check(&self) -> Option<String> {
-        let (counter, wall) = self.batched_ns().zip(self.wall_ns)?;
-        let apart = (counter - wall).abs() > APART * counter.abs().max(wall.abs());
-        apart.then(|| {
-            let (counter, wall) = (units::time(counter), units::time(wall));
+        let tick = self.ns_of_tick();
+        let both = |block: &Block| Some((block.batched_ticks? * tick, block.wall_ns?));
+        let (counter, apart): (Vec<_>, Vec<_>) = self
+            .blocks
+            .iter()
+            .filter_map(both)
+            .map(|(counter, wall)| (counter, wall - counter))
+            .unzip();
+        let noise = Spread::of(&apart)?.half_width(PROBABILITY);
+        let (counter, apart) = (median(counter)?, median(apart)?);
+        (apart.abs() > noise.max(APART * counter.abs())).then(|| {
+            let (counter, wall) = (units::time(counter), units::time(counter + apart));
             format!(
                 "cross-check: the loop took {counter} a call by the time-stamp counter and {wall} \
                  by the wall clock"
@@ -354,7 +364,9 @@ impl Timed {
     }
 }
 
-/// By which part of the larger one two clocks may differ.
+/// How sure one is that two clocks are apart.
+const PROBABILITY: f64 = 0.99;
+/// By which part two clocks may differ.
 const APART: f64 = 0.05;
 
 /// The figure that stands for a measurement.
@@ -394,8 +406,11 @@ pub struct Block {
     pub samples: u64,
     /// Their median in ticks, without that of the block's own empty brackets.
     pub median_ticks: f64,
-    /// Ticks of a call in the block's loop.
+    /// Ticks of a call in a loop without brackets, the least disturbed of the
+    /// block's.
     pub batched_ticks: Option<f64>,
+    /// Nanoseconds of a call in that loop by the wall clock: the cross-check.
+    pub wall_ns: Option<f64>,
 }
 
 impl Block {
