@@ -25,11 +25,11 @@ fn counts_that_make_no_sense_are_refused() {
 fn a_change_of_frequency_in_the_middle_is_noted() {
     let report = sample::report();
     let cpu = &report.environment.cpu;
-    let none = notes(&report, cpu.tsc_khz, cpu.frequency_khz, Some(true));
+    let none = notes::of(&report, cpu.tsc_khz, cpu.frequency_khz, Some(true));
     assert_eq!(none, [] as [String; 0]);
-    let slower = notes(&report, cpu.tsc_khz, Some(2_000_000), Some(true));
+    let slower = notes::of(&report, cpu.tsc_khz, Some(2_000_000), Some(true));
     assert!(slower[0].contains("3400 MHz before the run and 2000 MHz after"), "{slower:?}");
-    let other = notes(&report, cpu.tsc_khz * 2, cpu.frequency_khz, Some(true));
+    let other = notes::of(&report, cpu.tsc_khz * 2, cpu.frequency_khz, Some(true));
     assert!(other[0].contains("nanoseconds are wrong"), "{other:?}");
 }
 
@@ -37,7 +37,7 @@ fn a_change_of_frequency_in_the_middle_is_noted() {
 fn a_counter_that_is_no_clock_is_noted() {
     let report = sample::report();
     let cpu = &report.environment.cpu;
-    let noted = |is_a_clock| notes(&report, cpu.tsc_khz, cpu.frequency_khz, is_a_clock);
+    let noted = |is_a_clock| notes::of(&report, cpu.tsc_khz, cpu.frequency_khz, is_a_clock);
     assert!(noted(Some(false))[0].contains("does not run with time"), "{:?}", noted(Some(false)));
     assert_eq!(noted(None), [] as [String; 0]);
 }
@@ -47,10 +47,10 @@ fn too_few_samples_are_noted_unless_it_was_only_a_look() {
     let mut report = sample::report();
     report.measurements[0].timed.as_mut().expect("timed").samples = 9_999;
     let cpu = report.environment.cpu.clone();
-    let noted = notes(&report, cpu.tsc_khz, cpu.frequency_khz, Some(true));
+    let noted = notes::of(&report, cpu.tsc_khz, cpu.frequency_khz, Some(true));
     assert_eq!(noted, ["1 measurements have fewer than 10000 samples"]);
     report.method.quick = true;
-    let noted = notes(&report, cpu.tsc_khz, cpu.frequency_khz, Some(true));
+    let noted = notes::of(&report, cpu.tsc_khz, cpu.frequency_khz, Some(true));
     assert_eq!(noted, ["a quick run: a look, and no result"]);
 }
 
