@@ -48,7 +48,7 @@ fn times(ticks: u64) -> Option<Timed> {
     let samples = Samples {
         ticks: (0..1000).map(|index| ticks + index % 7).collect(),
         empty: vec![30; 1000],
-        blocks: vec![Part { samples: 200, batched_ticks: Some(ticks as f64 - 31.0) }; 5],
+        blocks: vec![Part { samples: 200, ..Part::default() }; 5],
         ..Samples::default()
     };
     let khz = NonZeroU64::new(2_000_000).expect("not 0");

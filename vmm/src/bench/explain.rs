@@ -56,7 +56,7 @@ pub(super) fn brackets(
     let samples = Samples::of_brackets(brackets);
     let turn = Turn { samples: brackets.len(), interrupts, ..Turn::default() };
     let disturbed = causes(&samples.ticks, &[turn]);
-    let block = Part { samples: brackets.len(), batched_ticks };
+    let block = Part { samples: brackets.len(), batched_ticks, wall_ns: None };
     Samples { disturbed, blocks: vec![block], ..samples }
 }
 

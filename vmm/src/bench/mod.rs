@@ -10,14 +10,16 @@
 //! | [`environment`] | where a run was made, and how two such places differ |
 //! | `view` | what is shown of a record, worked out once; what steps add to doors: `added` |
 //! | [`table`], [`markdown`], [`html`], [`csv`], [`junit`] | a record for people and programs |
-//! | [`compare`], [`gate`] | two records beside each other; passed or not |
+//! | [`compare`], [`gate`] | two records beside each other; passed or not; [`change`] says what a difference is |
 //! | [`output`] | files, checked before and written whole |
 //! | [`probe`] | a program that measures itself on command, in a sandbox or as a process |
-//! | [`probed`] | the groups `doors` and `calls`, which the probe measures; what there is in them says `items`, how a door arrived `delivery`, what disturbed a sample `explain` |
+//! | `blocks` | a run: each measurement in several parts, all in turn |
+//! | `probed` | the groups `doors` and `calls`, which the probe measures, in one place by `side`; what there is in them says `items`, how a door arrived `delivery`, what disturbed a sample `explain` |
 //! | [`count`] | what does not depend on time: instructions and exits of a call |
 //! | `jobs` | the group `exits`, and the doors that only a job can measure |
 //! | [`steps`] | the steps of a call, stamped; `where_time_goes` is the group `steps` |
-//! | [`start`] | the group `start` |
+//! | `start` | the group `start` |
+//! | `notes` | what a reader has to know about a run as a whole |
 //!
 //! `cli::bench` is the command line in front of it.
 
@@ -38,6 +40,7 @@ mod items;
 mod jobs;
 pub mod junit;
 pub mod markdown;
+mod notes;
 pub mod output;
 mod plot;
 pub mod probe;
@@ -56,6 +59,7 @@ mod view;
 mod where_time_goes;
 
 use crate::doctor;
+use crate::kvm::Kind;
 use crate::mitigation::linux::Host;
 use crate::mitigation::{GuestCpu, Mitigations, Unavailable};
 use blocks::Work;
@@ -64,7 +68,7 @@ use environment::Environment;
 use jobs::Jobs;
 use probed::Probed;
 pub use read::{ReadError, read};
-use record::{Delivery, Group, Measurement, Method, Report};
+use record::{Group, Measurement, Method, Report};
 use start::Starts;
 use thiserror::Error;
 use where_time_goes::Stamped;
@@ -169,7 +173,7 @@ pub enum Error {
     Sandbox(#[from] crate::Error),
     /// Only steps were asked for, and there are none.
     #[error("steps cannot be measured here: {0}")]
-    Steps(String),
+    Steps(&'static str),
     /// Something else of the host's.
     #[error("{what}: {why}")]
     Host {
@@ -212,6 +216,7 @@ pub fn run(options: &Options, progress: &mut dyn Progress) -> Result<Report, Err
     check(options)?;
     // Before the doors are tried: a KVM that is missing is one clear line.
     drop(crate::kvm::vm::open()?);
+    check_steps(&options.groups, Kind::of_this_host())?;
     options.mitigations.chosen(&GuestCpu::of_this_host()?)?;
     let clock = Clock::of_this_host();
     let host = doctor::examine();
@@ -237,23 +242,19 @@ pub fn run(options: &Options, progress: &mut dyn Progress) -> Result<Report, Err
     }
     let mut measurements = blocks::run(works, blocks, progress)?;
     measurements.iter_mut().for_each(Measurement::judge_cross_check);
-    if groups == [Group::Steps] {
-        check_steps(&measurements)?;
-    }
     report.measurements = measurements;
     report.partial = progress.stopped();
     let (tsc_khz, frequency_khz) = (clock::tsc_khz().get(), environment::frequency_khz());
-    report.notes = notes(&report, tsc_khz, frequency_khz, tsc_is_a_clock);
+    report.notes = notes::of(&report, tsc_khz, frequency_khz, tsc_is_a_clock);
     Ok(report)
 }
 
 /// A run of nothing but steps is no run where stamps cannot work.
-fn check_steps(measurements: &[Measurement]) -> Result<(), Error> {
-    let absent = measurements.iter().find_map(|one| match &one.delivery {
-        Some(Delivery::Absent { why }) => Some(why),
-        _ => None,
-    });
-    absent.map_or(Ok(()), |why| Err(Error::Steps(why.clone())))
+fn check_steps(groups: &[Group], kind: Kind) -> Result<(), Error> {
+    match steps::why_not(kind) {
+        Some(why) if groups == [Group::Steps] => Err(Error::Steps(why)),
+        _ => Ok(()),
+    }
 }
 
 /// What there is to measure of a group, in the order in which it is shown.
@@ -274,66 +275,6 @@ fn works_of<'a>(
         Group::Steps => vec![Box::new(Stamped::new(options, clock)?)],
         Group::Start => vec![Box::new(Starts::new(options.starts, clock)?)],
     })
-}
-
-/// What a reader has to know about the run as a whole. The counter's frequency
-/// and the CPU's are those at its end.
-fn notes(
-    report: &Report,
-    tsc_khz: u64,
-    frequency_khz: Option<u64>,
-    tsc_is_a_clock: Option<bool>,
-) -> Vec<String> {
-    let mut notes = Vec::new();
-    if tsc_is_a_clock == Some(false) {
-        notes.push(
-            "KVM's time-stamp counter does not run with time here: a sandbox's times may be \
-             wrong, and its clocks cost an exit"
-                .to_owned(),
-        );
-    }
-    let cpu = &report.environment.cpu;
-    if !cpu.invariant_tsc {
-        notes.push(
-            "the time-stamp counter is not known to run at one rate: nanoseconds may be wrong"
-                .to_owned(),
-        );
-    }
-    let apart = |before: u64, after: u64, percent: u64| {
-        before.abs_diff(after) as u128 * 100 > u128::from(before) * u128::from(percent)
-    };
-    if apart(cpu.tsc_khz, tsc_khz, 1) {
-        notes.push(format!(
-            "the time-stamp counter ran at {} kHz before the run and at {tsc_khz} kHz after it: \
-             nanoseconds are wrong",
-            cpu.tsc_khz
-        ));
-    }
-    if let (Some(before), Some(after)) = (cpu.frequency_khz, frequency_khz)
-        && apart(before, after, 5)
-    {
-        notes.push(format!(
-            "the CPU's frequency was {} MHz before the run and {} MHz after it",
-            before / 1000,
-            after / 1000
-        ));
-    }
-    let few = |one: &&record::Measurement| {
-        let timed = one.timed.as_ref();
-        one.group != Group::Start && timed.is_some_and(|timed| timed.samples < ENOUGH_SAMPLES)
-    };
-    let few = report.measurements.iter().filter(few).count();
-    if few > 0 && !report.method.quick {
-        notes.push(format!("{few} measurements have fewer than {ENOUGH_SAMPLES} samples"));
-    }
-    let counted = |one: &record::Measurement| one.instructions().is_some();
-    if report.method.counted && !report.measurements.iter().any(counted) {
-        notes.push("none of these groups has instructions to count".to_owned());
-    }
-    if report.method.quick {
-        notes.push("a quick run: a look, and no result".to_owned());
-    }
-    notes
 }
 
 #[cfg(test)]

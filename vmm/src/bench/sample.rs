@@ -65,10 +65,13 @@ pub(super) fn times(ticks: u64) -> Timed {
         empty: (0..10_000).map(|index| 38 + (spread(index) * 5.0) as u64).collect(),
         disturbed: vec![(7, Cause::Interrupt), (2507, Cause::Migration)],
         blocks: vec![
-            Part { samples: 10_000 / BLOCKS, batched_ticks: Some(ticks as f64 * 0.99) };
+            Part {
+                samples: 10_000 / BLOCKS,
+                batched_ticks: Some(ticks as f64 * 0.99),
+                wall_ns: Some(CLOCK.ns(ticks as f64)),
+            };
             BLOCKS
         ],
-        wall_ns: Some(CLOCK.ns(ticks as f64)),
     };
     timed(&samples, CLOCK).expect("there are samples")
 }

@@ -87,27 +87,13 @@ pub(super) struct Side<'a> {
     first: usize,
     /// Time that this block's turns have taken.
     used: Duration,
-    loops: Loops,
     delivery: Option<Delivery>,
     /// Exits of a call, by block.
     pub(super) counted: Vec<Counted>,
 }
 
-/// The loops of all blocks. All have as many calls; of each time the least
-/// counts.
-struct Loops {
-    /// 0 if there was none.
-    calls: u64,
-    empty_ticks: u64,
-    /// From command to answer.
-    wall: Duration,
-    /// The same of a command to do nothing.
-    nothing: Duration,
-}
-
 impl<'a> Side<'a> {
     pub(super) fn new(place: Place, setting: Setting<'a>) -> Side<'a> {
-        let most = Duration::MAX;
         Side {
             setting,
             place,
@@ -117,7 +103,6 @@ impl<'a> Side<'a> {
             turn: *TURN.start(),
             first: 0,
             used: Duration::ZERO,
-            loops: Loops { calls: 0, empty_ticks: u64::MAX, wall: most, nothing: most },
             delivery: None,
             counted: Vec::new(),
         }
@@ -215,33 +200,36 @@ impl<'a> Side<'a> {
         Ok(())
     }
 
-    /// Loops of calls in one bracket, held against the wall clock; the ticks of
-    /// a call.
-    fn cross_check(&mut self) -> Result<Option<f64>, Error> {
-        if self.loops.calls == 0 {
-            let median = median(self.samples.ticks.iter().map(|&ticks| ticks as f64));
-            let Some(ticks) = median else { return Ok(None) };
-            let ns = self.setting.clock.ns(ticks).max(1.0);
-            let enough = (LOOP.as_nanos() as f64 / ns) as u64;
-            self.loops.calls = enough.clamp(LEAST_CALLS, MOST_CALLS);
-        }
-        let command = self.command(0, REWARM, self.loops.calls);
-        self.loops.calls = command.batch;
-        let mut least = (u64::MAX, u64::MAX);
+    /// Loops of calls in one bracket, held against the wall clock: ticks and
+    /// nanoseconds of a call, of each time the least.
+    fn cross_check(&mut self) -> Result<Option<(f64, f64)>, Error> {
+        let clock = self.setting.clock;
+        let Some(ticks) =
+            median(self.samples.ticks[self.first..].iter().map(|&ticks| ticks as f64))
+        else {
+            return Ok(None);
+        };
+        let enough = (LOOP.as_nanos() as f64 / clock.ns(ticks).max(1.0)) as u64;
+        let command = self.command(0, REWARM, enough.clamp(LEAST_CALLS, MOST_CALLS));
+        let mut least = (u64::MAX, u64::MAX, Duration::MAX, Duration::MAX);
         for _ in 0..if self.setting.options.quick { QUICK_LOOPS } else { LOOPS } {
             let Some(nothing) = self.ask(&self.command(0, REWARM, 0))? else { return Ok(None) };
             let Some(answer) = self.ask(&command)? else { return Ok(None) };
             let Reply { batch_ticks, empty_batch_ticks, .. } = answer.reply;
-            least = (least.0.min(batch_ticks), least.1.min(empty_batch_ticks));
-            self.loops.wall = self.loops.wall.min(answer.wall);
-            self.loops.nothing = self.loops.nothing.min(nothing.wall);
+            least = (
+                least.0.min(batch_ticks),
+                least.1.min(empty_batch_ticks),
+                least.2.min(answer.wall),
+                least.3.min(nothing.wall),
+            );
         }
-        let (with @ 1.., empty) = least else {
-            // What cannot be in a loop.
-            return Ok(None);
-        };
-        self.loops.empty_ticks = self.loops.empty_ticks.min(empty);
-        Ok(Some((with as f64 - empty as f64) / command.batch as f64))
+        // 0: what cannot be in a loop.
+        let (with @ 1.., empty, all, nothing) = least else { return Ok(None) };
+        let (with, empty, calls) = (with as f64, empty as f64, command.batch as f64);
+        let wall = all.as_nanos() as f64 - nothing.as_nanos() as f64;
+        // The answer has the empty loop's time in it, and each loop has it once.
+        let wall = wall - 2.0 * clock.ns(empty);
+        Ok(Some(((with - empty) / calls, wall / calls)))
     }
 
     /// Ends a block: by a loop, and by counting exits if that is asked for. Then
@@ -253,9 +241,9 @@ impl<'a> Side<'a> {
         if self.probe.is_none() && self.taken() == 0 {
             return Ok(());
         }
-        let batched_ticks = if cross_check { self.cross_check()? } else { None };
+        let (batched_ticks, wall_ns) = if cross_check { self.cross_check()? } else { None }.unzip();
         let samples = self.samples.ticks.len() - self.first;
-        self.samples.blocks.push(Part { samples, batched_ticks });
+        self.samples.blocks.push(Part { samples, batched_ticks, wall_ns });
         if exits && let Some(probe) = &mut self.probe {
             let Setting { item, environment, .. } = self.setting;
             let rounds = if environment.kvm.software { FEW_EXIT_ROUNDS } else { EXIT_ROUNDS };
@@ -328,22 +316,9 @@ impl<'a> Side<'a> {
     pub(super) fn measurement(mut self) -> Measurement {
         let Setting { item, clock, .. } = self.setting;
         self.samples.disturbed = explain::causes(&self.samples.ticks, &self.turns);
-        self.samples.wall_ns = self.loops.wall_ns(clock);
         let mut measurement = Measurement::new(item.group, item.name, item.mode(), self.place);
         measurement.timed = timed(&self.samples, clock);
         measurement.delivery = self.delivery;
         measurement
-    }
-}
-
-impl Loops {
-    /// Nanoseconds of a call by the wall clock. The answer has the empty loop's
-    /// time in it, and each loop has it once.
-    fn wall_ns(&self, clock: Clock) -> Option<f64> {
-        if self.calls == 0 || self.empty_ticks == u64::MAX {
-            return None;
-        }
-        let wall = self.wall.saturating_sub(self.nothing).as_nanos() as f64;
-        Some((wall - 2.0 * clock.ns(self.empty_ticks as f64)) / self.calls as f64)
     }
 }

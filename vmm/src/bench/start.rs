@@ -76,7 +76,7 @@ impl<const STEPS: usize> Rounds<STEPS> {
     fn end_block(&mut self) {
         let before: usize = self.samples.blocks.iter().map(|block| block.samples).sum();
         let samples = self.steps.len() - before;
-        self.samples.blocks.push(Part { samples, batched_ticks: None });
+        self.samples.blocks.push(Part { samples, ..Part::default() });
     }
 
     fn measurement(

@@ -50,8 +50,6 @@ pub struct Samples {
     /// The blocks that the samples came in, in order. What is behind the last
     /// one belongs to none.
     pub blocks: Vec<Part>,
-    /// Nanoseconds of a call in a loop without brackets, by the wall clock.
-    pub wall_ns: Option<f64>,
 }
 
 /// A block of samples.
@@ -61,6 +59,8 @@ pub struct Part {
     pub samples: usize,
     /// Ticks of a call in a loop without brackets.
     pub batched_ticks: Option<f64>,
+    /// Nanoseconds of a call in that loop, by the wall clock.
+    pub wall_ns: Option<f64>,
 }
 
 impl Samples {
@@ -81,7 +81,6 @@ impl Samples {
         self.ticks.extend(later.ticks);
         self.empty.extend(later.empty);
         self.blocks.extend(later.blocks);
-        self.wall_ns = self.wall_ns.into_iter().chain(later.wall_ns).min_by(f64::total_cmp);
     }
 }
 
@@ -102,8 +101,9 @@ pub fn timed(samples: &Samples, clock: Clock) -> Option<Timed> {
     let subtracted = map(raw, |ticks| ticks - empty.map_or(0.0, |empty| empty.median));
     let ns = |summary| map(summary, |ticks| clock.ns(ticks));
     let blocks = blocks(samples);
-    let batched_ticks =
-        blocks.iter().filter_map(|block| block.batched_ticks).min_by(f64::total_cmp);
+    let middle = |of: fn(&Block) -> Option<f64>| median(blocks.iter().filter_map(of));
+    let batched_ticks = middle(|block| block.batched_ticks);
+    let wall_ns = middle(|block| block.wall_ns);
     Some(Timed {
         lead: lead::of(&subtracted, batched_ticks, &blocks, clock),
         samples: sorted.len() as u64,
@@ -111,7 +111,7 @@ pub fn timed(samples: &Samples, clock: Clock) -> Option<Timed> {
         ns: Distribution { raw: ns(raw), subtracted: ns(subtracted), empty: empty.map(ns) },
         blocks,
         batched_ticks,
-        wall_ns: samples.wall_ns,
+        wall_ns,
         histogram: histogram(&sorted),
         outliers: outliers(samples, &sorted),
     })
@@ -174,6 +174,7 @@ fn blocks(samples: &Samples) -> Vec<Block> {
             samples: part.samples as u64,
             median_ticks: middle(samples.ticks.get(of_part)?)? - empty,
             batched_ticks: part.batched_ticks,
+            wall_ns: part.wall_ns,
         })
     });
     blocks.collect()

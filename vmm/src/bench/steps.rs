@@ -68,9 +68,7 @@ impl Steps {
 pub fn measure(options: &Options) -> Result<Steps, ProbeError> {
     let Options { samples, warm_up, cpu, rdtscp } = *options;
     let stamps = records(samples, warm_up)?;
-    if Kind::of_this_host() == Kind::Software {
-        let why = "this KVM delivers SYSCALL as an exception: the CPU never comes to the entry \
-                   point whose steps are stamped";
+    if let Some(why) = why_not(Kind::of_this_host()) {
         return Ok(Steps::nothing(Delivery::Absent { why: why.to_owned() }));
     }
     let sandbox = || Sandbox::builder().cpu(cpu);
@@ -103,6 +101,14 @@ pub fn measure(options: &Options) -> Result<Steps, ProbeError> {
         Ok(calls) => Ok(Steps { calls, ..steps }),
         Err(why) => Ok(Steps::nothing(Delivery::Failed { why })),
     }
+}
+
+/// Why there are no steps to measure under this kind of KVM; none if there are.
+pub(super) fn why_not(kind: Kind) -> Option<&'static str> {
+    (kind == Kind::Software).then_some(
+        "this KVM delivers SYSCALL as an exception: the CPU never comes to the entry point whose \
+         steps are stamped",
+    )
 }
 
 /// Counts instead: guest instructions of one stamped call, as

@@ -141,7 +141,10 @@ fn in_blocks(medians: &[u64], batched: f64) -> Timed {
     let samples = Samples {
         ticks: medians.iter().flat_map(|&median| [median; 100]).collect(),
         empty: vec![52; 100 * medians.len()],
-        blocks: vec![Part { samples: 100, batched_ticks: Some(batched) }; medians.len()],
+        blocks: vec![
+            Part { samples: 100, batched_ticks: Some(batched), wall_ns: None };
+            medians.len()
+        ],
         ..Samples::default()
     };
     timed(&samples, clock).expect("there are samples")
@@ -153,7 +156,7 @@ fn a_block_has_its_own_median_without_its_own_empty_brackets() {
         ticks: vec![50, 60, 60, 90, 100, 100],
         empty: vec![10, 10, 20, 30, 30, 30],
         // The last one is empty, as in a run that was interrupted.
-        blocks: [3, 3, 0].map(|samples| Part { samples, batched_ticks: Some(7.0) }).into(),
+        blocks: [3, 3, 0].map(|samples| Part { samples, ..Part::default() }).into(),
         ..Samples::default()
     };
     let blocks = timed(&samples, GHZ).expect("samples").blocks;
@@ -197,18 +200,17 @@ fn blocks_that_lie_apart_widen_the_interval_and_one_bad_block_does_not() {
 
 #[test]
 fn later_samples_are_appended_with_what_disturbed_them() {
-    let block = |ticks: Vec<u64>, wall_ns| Samples {
+    let block = |ticks: Vec<u64>| Samples {
         empty: vec![1; ticks.len()],
-        blocks: vec![Part { samples: ticks.len(), batched_ticks: None }],
+        blocks: vec![Part { samples: ticks.len(), ..Part::default() }],
         disturbed: vec![(1, Cause::Exit)],
         ticks,
-        wall_ns,
     };
-    let mut all = block(vec![1, 2, 3], Some(9.0));
-    all.append(block(vec![4, 5], Some(8.0)));
+    let mut all = block(vec![1, 2, 3]);
+    all.append(block(vec![4, 5]));
     assert_eq!(all.ticks, [1, 2, 3, 4, 5]);
     assert_eq!(all.disturbed, [(1, Cause::Exit), (4, Cause::Exit)]);
-    assert_eq!((all.blocks.len(), all.wall_ns), (2, Some(8.0)));
+    assert_eq!(all.blocks.len(), 2);
 }
 
 proptest! {

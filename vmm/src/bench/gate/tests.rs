@@ -1,0 +1,167 @@
+//! Tests of the gate: on a made-up record, and on two records each of one binary
+//! in all three places (`counts.csv`).
+
+use super::super::sample;
+use super::*;
+
+const COUNTS: Limit = Limit { percent: 5.0, timed: false };
+const TIMES: Limit = Limit { percent: 5.0, timed: true };
+
+fn exceeded(baseline: &Report, current: &Report, limit: Limit) -> Vec<(String, Figure)> {
+    let verdicts = gate(baseline, current, limit).expect("comparable");
+    let exceeded = verdicts.into_iter().filter(|verdict| verdict.exceeded);
+    exceeded.map(|verdict| (verdict.id, verdict.figure)).collect()
+}
+
+#[test]
+fn a_run_passes_against_itself() {
+    let report = sample::report();
+    for limit in [COUNTS, TIMES, Limit { percent: 0.0, timed: false }] {
+        assert_eq!(exceeded(&report, &report, limit), []);
+    }
+}
+
+#[test]
+fn more_instructions_than_the_limit_allows_fail_and_just_as_many_pass() {
+    let baseline = sample::report();
+    for (instructions, fails) in [(75.0, false), (78.75, false), (78.76, true), (1e9, true)] {
+        let mut current = baseline.clone();
+        let counted = current.measurements[0].counted.as_mut().expect("counted");
+        counted.instructions = Some(instructions);
+        let id = current.measurements[0].id.clone();
+        let expected = if fails { vec![(id, Figure::Instructions)] } else { vec![] };
+        assert_eq!(exceeded(&baseline, &current, COUNTS), expected, "{instructions}");
+    }
+}
+
+#[test]
+fn an_exit_where_there_was_none_fails() {
+    let baseline = sample::report();
+    let mut current = baseline.clone();
+    current.measurements[0].counted.as_mut().expect("counted").exits = Some(0.01);
+    let id = current.measurements[0].id.clone();
+    assert_eq!(exceeded(&baseline, &current, COUNTS), [(id, Figure::Exits)]);
+}
+
+#[test]
+fn times_fail_only_if_asked() {
+    let baseline = sample::report();
+    let mut current = baseline.clone();
+    current.measurements[0].timed = Some(sample::times(170));
+    let id = current.measurements[0].id.clone();
+    assert_eq!(exceeded(&baseline, &current, COUNTS), []);
+    assert_eq!(exceeded(&baseline, &current, TIMES), [(id, Figure::Time)]);
+}
+
+#[test]
+fn times_are_not_judged_between_different_environments_but_counts_are() {
+    let baseline = sample::report();
+    let mut current = baseline.clone();
+    current.environment.cpu.model += 1;
+    current.environment.kernel = "6.13.0".into();
+    assert_eq!(exceeded(&baseline, &current, COUNTS), []);
+    let error = gate(&baseline, &current, TIMES).unwrap_err().to_string();
+    assert!(error.contains("cpu.model was 1, is 2, and 1 more"), "{error}");
+}
+
+#[test]
+fn a_figure_that_is_gone_fails_but_not_in_a_group_that_was_not_asked_for() {
+    let baseline = sample::report();
+    let mut current = baseline.clone();
+    let gone = current.measurements.remove(0).id;
+    let twice = vec![(gone.clone(), Figure::Presence), (gone, Figure::Presence)];
+    assert_eq!(exceeded(&baseline, &current, COUNTS), twice);
+    current.method.groups.retain(|group| *group != crate::bench::record::Group::Doors);
+    assert_eq!(exceeded(&baseline, &current, COUNTS), []);
+}
+
+#[test]
+fn a_gate_with_nothing_to_compare_is_no_pass() {
+    let baseline = sample::report();
+    let mut current = baseline.clone();
+    current.measurements.clear();
+    let nothing = || Err(GateError::Nothing { hint: "" });
+    assert_eq!(gate(&baseline, &current, COUNTS), nothing());
+    assert_eq!(gate(&current, &baseline, COUNTS), nothing());
+    // Exits alone, on a software KVM.
+    let [mut baseline, mut current] = [baseline.clone(), baseline];
+    for report in [&mut baseline, &mut current] {
+        report.environment.kvm.software = true;
+        report.method.counted = false;
+    }
+    let error = gate(&baseline, &current, COUNTS).unwrap_err().to_string();
+    assert!(error.ends_with("measure both with --count"), "{error}");
+}
+
+#[test]
+fn exits_are_judged_only_where_they_repeated_in_both_and_no_software_kvm_made_them() {
+    let baseline = sample::report();
+    let mut current = baseline.clone();
+    current.measurements[0].counted.as_mut().expect("counted").exits = Some(3.75);
+    let id = current.measurements[0].id.clone();
+    assert_eq!(exceeded(&baseline, &current, COUNTS), [(id, Figure::Exits)]);
+    for (baseline_repeats, current_repeats, software) in
+        [(false, true, false), (true, false, false), (true, true, true)]
+    {
+        let (mut baseline, mut current) = (baseline.clone(), current.clone());
+        for (report, repeats) in
+            [(&mut baseline, baseline_repeats), (&mut current, current_repeats)]
+        {
+            report.environment.kvm.software = software;
+            let counted = report.measurements[0].counted.as_mut().expect("counted");
+            counted.exits_repeated = repeats;
+        }
+        assert_eq!(exceeded(&baseline, &current, COUNTS), []);
+        let verdicts = gate(&baseline, &current, COUNTS).expect("comparable");
+        let text = text(&verdicts, COUNTS);
+        assert!(text.contains("were not judged: they do not repeat"), "{text}");
+    }
+}
+
+#[test]
+fn what_a_quick_run_or_one_without_counts_does_not_bring_is_not_missed() {
+    let baseline = sample::report();
+    let without = |quick, counted| {
+        let mut current = baseline.clone();
+        (current.method.quick, current.method.counted) = (quick, counted);
+        for one in current.measurements.iter_mut().filter_map(|one| one.counted.as_mut()) {
+            one.exits = one.exits.filter(|_| !quick);
+            one.instructions = one.instructions.filter(|_| counted);
+        }
+        current
+    };
+    assert_eq!(exceeded(&baseline, &without(true, true), COUNTS), []);
+    assert_eq!(exceeded(&baseline, &without(false, false), COUNTS), []);
+    let nothing = gate(&baseline, &without(true, false), COUNTS);
+    assert_eq!(nothing, Err(GateError::Nothing { hint: "" }));
+    // One that should have brought them is another matter.
+    let mut gone = without(true, true);
+    gone.method.quick = false;
+    assert!(exceeded(&baseline, &gone, COUNTS).iter().all(|one| one.1 == Figure::Presence));
+    assert!(!exceeded(&baseline, &gone, COUNTS).is_empty());
+}
+
+#[test]
+fn an_interrupted_run_and_a_baseline_of_another_kind_of_kvm_are_no_pass() {
+    let report = sample::report();
+    let mut partial = report.clone();
+    partial.partial = true;
+    let which = |baseline, current| gate(baseline, current, COUNTS).unwrap_err().to_string();
+    assert!(which(&report, &partial).starts_with("this run was interrupted"));
+    assert!(which(&partial, &report).starts_with("the baseline was interrupted"));
+    let mut other = report.clone();
+    other.environment.kvm.kind = "VMX (Intel)".into();
+    let error = which(&report, &other);
+    assert!(error.contains("was SVM (AMD), is VMX (Intel)"), "{error}");
+}
+
+#[test]
+fn the_text_names_what_was_exceeded_and_by_how_much() {
+    let baseline = sample::report();
+    let mut current = baseline.clone();
+    current.measurements[0].counted.as_mut().expect("counted").instructions = Some(90.0);
+    let text = text(&gate(&baseline, &current, COUNTS).expect("comparable"), COUNTS);
+    for part in ["doors/syscall/64-bit/guest", "instructions", "75", "90", "+20.0 %"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
