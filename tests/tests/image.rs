@@ -116,7 +116,8 @@ fn the_32_bit_programs_have_no_fpu_or_vector_instruction() {
     let mut info = InstructionInfoFactory::new();
     let mut formatter = GasFormatter::new();
     let (mut programs, mut found) = (0, Vec::new());
-    for name in names_32() {
+    // One is about what happens to those instructions there.
+    for name in names_32().filter(|name| *name != "beyond-integers.32") {
         programs += 1;
         let bytes = bytes(name);
         let header = FileHeader32::<LittleEndian>::parse(bytes).expect("it is a 32-bit ELF file");

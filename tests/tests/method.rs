@@ -62,10 +62,15 @@ fn ten_times_as_long_is_ten_times_as_much() {
     // On any CPU, by its own clock: in the loop, because a bracket may tick
     // more coarsely than a hundred NOPs last.
     let mut probe = probe(Width::W64);
+    let calls = scale(20_000, 5_000, 500);
+    // The least of both loops, each by itself: in a busy machine one of a pair may
+    // be interrupted for longer than the other takes.
     let mut least = |operation| {
-        let calls = scale(20_000, 5_000, 500);
-        let loops = (0..15).map(|_| batched(&measure(&mut probe, operation, 0, calls), calls));
-        loops.min_by(f64::total_cmp).expect("fifteen loops")
+        let replies: Vec<_> =
+            (0..15).map(|_| measure(&mut probe, operation, 0, calls).reply).collect();
+        let with = replies.iter().map(|reply| reply.batch_ticks).min().expect("fifteen loops");
+        let empty = replies.iter().map(|reply| reply.empty_batch_ticks).min().expect("the same");
+        (with as f64 - empty as f64) / calls as f64
     };
     let (short, long) = (least(Operation::Nops100), least(Operation::Nops1000));
     // Not exactly: a CPU overlaps the loop with what is in it.
