@@ -27,17 +27,20 @@
 mod case;
 mod cli;
 pub mod elf;
+mod oracle;
 pub mod patch;
 mod place;
 mod process;
 pub mod programs;
+mod skip;
 mod trace;
 
 pub use case::{Case, Stdin, Stdout};
 pub use cli::trapgate;
-pub use place::{Place, counts_instructions, kvm, place, scale, skip, tsc_is_a_clock};
+pub use place::{Place, counts_instructions, kvm, place, scale, tsc_is_a_clock};
 pub use process::{Ran, Started, children, shown};
 pub use programs::{Program, busybox, compiled, program};
+pub use skip::{Home, case_elsewhere, elsewhere, missing};
 pub use trace::Death;
 
 /// Ends the test at once where there is no KVM: with a failure, or loudly

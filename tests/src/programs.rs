@@ -5,8 +5,8 @@
 //! program that and how it was made (`hello.musl`, `hello.gcc`, `hello.pie`), a
 //! Rust program with its library `hello.std`.
 
-use crate::place::skip;
 use crate::process::SPAWNING;
+use crate::skip::missing;
 use std::fs::{self, Permissions};
 use std::ops::Deref;
 use std::os::unix::fs::PermissionsExt;
@@ -110,7 +110,7 @@ pub fn compiled(name: &str) -> Option<Program> {
     match find(name) {
         Embedded::Bytes(bytes) => Some(Program::new(name, bytes)),
         Embedded::Lacks(compiler) => {
-            skip(&format!("{name}, because {compiler} is missing: cargo xtask setup"));
+            missing(compiler);
             None
         }
     }
@@ -141,7 +141,7 @@ pub fn busybox() -> Option<PathBuf> {
     let is_static = |path: &PathBuf| fs::read(path).is_ok_and(|bytes| image::parse(&bytes).is_ok());
     let found = places.into_iter().find(is_static);
     if found.is_none() {
-        skip("there is no static busybox: cargo xtask setup");
+        missing("busybox-static");
     }
     found
 }

@@ -4,7 +4,7 @@
 use trapgate::bench::probe::{Answer, Probe, Width};
 use trapgate::{Sandbox, affinity};
 use trapgate_abi::bench::{Command, Operation};
-use trapgate_tests::{Place, counts_instructions, needs_kvm, place, scale, skip};
+use trapgate_tests::{Home, Place, counts_instructions, elsewhere, needs_kvm, place, scale};
 
 const WIDTHS: [Width; 2] = [Width::W64, Width::W32];
 
@@ -39,7 +39,7 @@ fn median(ticks: &[u32]) -> u32 {
 fn a_handler_of_known_length_is_as_long_as_it_is() {
     needs_kvm!();
     if !counts_instructions() {
-        return skip("handlers of known length, because the counter does not count instructions");
+        return elsewhere(Home::CountingRig, "the time-stamp counter counts no instructions");
     }
     for width in WIDTHS {
         let mut probe = probe(width);
@@ -88,9 +88,7 @@ fn nothing_takes_nothing() {
 fn native_doors_take_the_same_in_three_runs() {
     needs_kvm!();
     if place() != Place::Intel {
-        return skip(
-            "the repeatability of times, because the clock is exact in the Intel rig only",
-        );
+        return elsewhere(Home::IntelRig, "times repeat where the emulator's clock is exact");
     }
     let doors = [
         (Width::W64, Operation::Syscall),

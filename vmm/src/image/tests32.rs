@@ -265,9 +265,10 @@ impl Workshop {
         if run(compiler, &source, &program) {
             return Some(std::fs::read(&program).unwrap());
         }
-        // Not eprintln!, which libtest swallows when a test passes.
-        let compiler = compiler.join(" ");
-        let line = format!("SKIPPED: a 32-bit program: `{compiler}` fails: cargo xtask setup\n");
+        // As trapgate_tests::missing: `cargo xtask test` counts it.
+        let test = std::thread::current();
+        let test = test.name().unwrap_or("a test");
+        let line = format!("SKIPPED: {test}: {}\n", compiler.join(" "));
         let _ = std::io::stderr().write_all(line.as_bytes());
         None
     }
