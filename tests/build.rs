@@ -7,8 +7,10 @@
 //! - `tests/programs/c/NAME.c` as `NAME.musl`, `NAME.gcc` and `NAME.pie`;
 //! - `tests/programs/std/NAME.rs` as `NAME.std`.
 //!
-//! A compiler that is not there is a warning here, and a loud skip in the tests
-//! that need it. A program that does not compile is an error.
+//! musl-gcc and `gcc -m32` are the system's, or else what `cargo xtask setup`
+//! unpacked below the target directory (xtask/src/packages). A compiler that is
+//! not there is a warning here, and a loud skip in the tests that need it. A
+//! program that does not compile is an error.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -25,12 +27,84 @@ const MUSL_32: &str = "i686-unknown-linux-musl";
 /// Makes the latter as bare as the former: see vmm/build.rs.
 const FLAGS_32: &str = include_str!("../guest-rt/i386.flags");
 
-/// How a C program is made: suffix of its name, compiler, arguments.
-const C_COMPILERS: [(&str, &str, &[&str]); 3] = [
-    ("musl", "musl-gcc", &["-static", "-O2"]),
-    ("gcc", "gcc", &["-static", "-O2"]),
-    ("pie", "gcc", &["-static-pie", "-fPIE", "-O2"]),
-];
+/// How a C program is made: suffix of its name, arguments.
+type How = (&'static str, &'static [&'static str]);
+
+const WITH_MUSL: [How; 1] = [("musl", &["-static", "-O2"])];
+const WITH_GCC: [How; 2] =
+    [("gcc", &["-static", "-O2"]), ("pie", &["-static-pie", "-fPIE", "-O2"])];
+/// 32-bit programs without a C library, and with glibc.
+const PLAIN_32: How = ("m32", &["-static", "-nostdlib", "-no-pie", "-fno-pie", "-O1"]);
+const STATIC_32: How = ("m32", &["-static", "-O2"]);
+/// The programs of `programs/c` that are made for 32 bits too.
+const LIBC_32: [&str; 5] = ["abort.c", "clocks.c", "hello.c", "malloc-stress.c", "stdio.c"];
+
+/// A compiler: its name, and how it is called if it is there.
+struct Compiler {
+    name: &'static str,
+    words: Option<Vec<PathBuf>>,
+}
+
+impl Compiler {
+    fn gcc() -> Self {
+        Self { name: "gcc", words: is_there("gcc").then(|| vec!["gcc".into()]) }
+    }
+
+    fn musl(out: &Path) -> Self {
+        let system = is_there("musl-gcc").then(|| vec!["musl-gcc".into()]);
+        let words = system.or_else(|| unpacked(out, "musl/bin/musl-gcc"));
+        Self { name: "musl-gcc", words }
+    }
+
+    fn gcc_32(out: &Path) -> Self {
+        let system = gcc_makes_32_bit_programs().then(|| vec!["gcc".into(), "-m32".into()]);
+        let words = system.or_else(|| unpacked(out, "gcc32/bin/gcc-m32"));
+        Self { name: "gcc -m32", words }
+    }
+
+    /// Makes the program `source` in these ways.
+    fn make<const N: usize>(&self, source: &Path, out: &Path, how: [How; N]) -> [Entry; N] {
+        how.map(|(suffix, arguments)| {
+            let name = format!("{}.{suffix}", stem(source));
+            let Some([program, first @ ..]) = self.words.as_deref() else {
+                return (name, Err(self.name.to_owned()));
+            };
+            let file = out.join(&name);
+            let mut command = Command::new(program);
+            command.args(first).args(arguments).arg("-o").args([&file, source]);
+            let made = command.status().is_ok_and(|status| status.success());
+            assert!(made, "{} cannot compile {}", self.name, source.display());
+            (name, Ok(file))
+        })
+    }
+}
+
+/// Whether the system has this compiler.
+fn is_there(compiler: &str) -> bool {
+    Command::new(compiler).arg("-dumpversion").output().is_ok_and(|output| output.status.success())
+}
+
+/// gcc prints a path for a library that it has, and a bare name for one that it
+/// lacks.
+fn gcc_makes_32_bit_programs() -> bool {
+    ["libgcc.a", "libc.a"].into_iter().all(|file| {
+        let file = format!("-print-file-name={file}");
+        let output = Command::new("gcc").args(["-m32", &file]).output();
+        output.is_ok_and(|output| {
+            let path = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+            Path::new(&path).is_absolute() && Path::new(&path).exists()
+        })
+    })
+}
+
+/// A compiler that `cargo xtask setup` unpacked: OUT_DIR lies below the target
+/// directory, wherever that is.
+fn unpacked(out: &Path, file: &str) -> Option<Vec<PathBuf>> {
+    let mut places = out.ancestors().map(|directory| directory.join("xtask/packages").join(file));
+    let found = places.find(|place| place.is_file())?;
+    println!("cargo:rerun-if-changed={}", found.display());
+    Some(vec![found])
+}
 
 /// A program, or the compiler that it lacks.
 type Entry = (String, Result<PathBuf, String>);
@@ -55,15 +129,21 @@ fn main() {
     }
     let mut entries = bare(workspace, &out);
     let programs = tests.join("programs");
-    for source in sources(&programs.join("c"), "c") {
-        entries.extend(C_COMPILERS.map(|how| c(&source, &out, how)));
+    let (musl, gcc, gcc_32) = (Compiler::musl(&out), Compiler::gcc(), Compiler::gcc_32(&out));
+    for compiler in [&musl, &gcc, &gcc_32] {
+        if compiler.words.is_none() {
+            missing(&out, compiler.name);
+        }
     }
-    let multilib = multilib();
+    for source in sources(&programs.join("c"), "c") {
+        entries.extend(musl.make(&source, &out, WITH_MUSL));
+        entries.extend(gcc.make(&source, &out, WITH_GCC));
+    }
     for source in sources(&programs.join("c32"), "c") {
-        entries.push(c32(&source, &out, &PLAIN_32, multilib));
+        entries.extend(gcc_32.make(&source, &out, [PLAIN_32]));
     }
     for source in LIBC_32.map(|name| programs.join("c").join(name)) {
-        entries.push(c32(&source, &out, &STATIC_32, multilib));
+        entries.extend(gcc_32.make(&source, &out, [STATIC_32]));
     }
     for source in sources(&programs.join("std"), "rs") {
         entries.push(std(&source, &out, "std", MUSL));
@@ -136,50 +216,6 @@ fn build(workspace: &Path, out: &Path, target: &str, what: &[&str]) -> Option<Pa
     let status = cargo.status().expect("cargo runs");
     assert!(status.success(), "building the programs for {target} failed");
     Some(directory.join(target).join("bare"))
-}
-
-/// A C program, made one way.
-fn c(source: &Path, out: &Path, (suffix, compiler, arguments): (&str, &str, &[&str])) -> Entry {
-    let name = format!("{}.{suffix}", stem(source));
-    let file = out.join(&name);
-    let mut command = Command::new(compiler);
-    command.args(arguments).arg("-o");
-    command.arg(&file).arg(source);
-    match command.status() {
-        Ok(status) => {
-            let source = source.display();
-            assert!(status.success(), "{compiler} cannot compile {source}");
-            (name, Ok(file))
-        }
-        Err(_) => {
-            missing(out, compiler);
-            (name, Err(compiler.to_owned()))
-        }
-    }
-}
-
-/// How 32-bit programs are made: without a C library, and with glibc.
-const PLAIN_32: [&str; 6] = ["-m32", "-static", "-nostdlib", "-no-pie", "-fno-pie", "-O1"];
-const STATIC_32: [&str; 3] = ["-m32", "-static", "-O2"];
-/// The programs of `programs/c` that are made for 32 bits too.
-const LIBC_32: [&str; 5] = ["abort.c", "clocks.c", "hello.c", "malloc-stress.c", "stdio.c"];
-
-/// Whether gcc makes 32-bit programs: Debian's gcc-multilib.
-fn multilib() -> bool {
-    let output = Command::new("gcc").args(["-m32", "-print-file-name=libc.a"]).output();
-    output.is_ok_and(|output| {
-        let path = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        Path::new(&path).is_absolute() && Path::new(&path).exists()
-    })
-}
-
-/// A 32-bit C program.
-fn c32(source: &Path, out: &Path, arguments: &[&str], multilib: bool) -> Entry {
-    if multilib {
-        return c(source, out, ("m32", "gcc", arguments));
-    }
-    missing(out, "gcc-multilib");
-    (format!("{}.m32", stem(source)), Err("gcc-multilib".to_owned()))
 }
 
 /// Says that a compiler is missing, and lets cargo run this script again next

@@ -1,13 +1,15 @@
 //! `cargo xtask`: everything around the product.
 //!
 //! Called by people and by `.ci/run`. Each subcommand is one module; `sh` runs
-//! other programs, `needs` knows what a machine must have, `rig` is the
+//! other programs, `needs` knows what a machine must have, `packages` fetches what
+//! it lacks, `rig` is the
 //! throw-away Linux with a real kvm_amd or kvm_intel.
 
 mod bench_self;
 mod check;
 mod demo;
 mod needs;
+mod packages;
 mod rig;
 mod setup;
 mod sh;

@@ -1,17 +1,18 @@
-//! What a machine must have beside a Rust toolchain, and how to tell.
+//! What a machine must have beside a Rust toolchain, and where it is.
 //!
-//! One table: `setup` installs what it finds missing, the rig refuses to start
-//! without its rows, `demo` and the rig look here for the static busybox.
+//! One table. What the system has is used if it is there and new enough, whoever
+//! put it there; what it lacks, `packages` fetches and unpacks below the target
+//! directory. Called by `setup` for everything, by the rig for its part (where it
+//! also asks for places and programs), by `demo` for the static busybox.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use anyhow::{Result, bail};
-use object::elf::{FileHeader64, PT_INTERP};
-use object::read::elf::{FileHeader, ProgramHeader};
-use object::{Endianness, FileKind};
+use anyhow::{Context, Result, bail};
 
+use crate::packages::{self, Bundle, Compiler, Program, libraries};
 use crate::sh;
 
 /// What something is needed for.
@@ -27,116 +28,354 @@ pub(crate) enum Use {
     Intel,
 }
 
-/// How presence is recognised. Not by asking the package manager: what counts is
-/// that the file is there, whoever put it there.
-#[derive(Clone, Copy)]
-enum Probe {
-    Program(&'static str),
-    File(&'static str),
-    StaticBusybox,
-    /// gcc can make 32-bit programs.
-    Gcc32,
+impl Use {
+    pub(crate) const ALL: &[Self] = &[Self::C, Self::Rig, Self::Amd, Self::Intel];
 }
 
-/// One thing needed: the Debian package that has it, and how to see that it is there.
+/// One thing needed.
 pub(crate) struct Need {
-    pub(crate) package: &'static str,
+    /// Its name among messages, and of its unpacked tree.
+    pub(crate) name: &'static str,
+    /// What is looked for, for people who install it themselves.
+    pub(crate) what: &'static str,
     pub(crate) used_by: Use,
-    probe: Probe,
+    /// What is left out without it.
+    pub(crate) left_out: &'static str,
+    /// Debian's packages. GCC stands for the version of the system's gcc.
+    packages: &'static [&'static str],
+    /// See [`Bundle`]: without files there is no use in unpacking.
+    files: &'static [&'static str],
+    runs: bool,
+    compiler: Option<Compiler>,
+    /// Whether the system has it, new enough.
+    of_system: fn() -> bool,
 }
 
-const fn need(package: &'static str, used_by: Use, probe: Probe) -> Need {
-    Need { package, used_by, probe }
-}
+pub(crate) static BUSYBOX: Need = Need {
+    name: "busybox",
+    what: "a static busybox",
+    used_by: Use::Rig,
+    left_out: "no rigs, no demo with busybox",
+    packages: &["busybox-static"],
+    files: &["bin/busybox"],
+    runs: false,
+    compiler: None,
+    of_system: || system_busybox().is_some(),
+};
 
+pub(crate) static XZ: Need = Need {
+    name: "xz",
+    what: "xz",
+    used_by: Use::Rig,
+    left_out: "no rigs",
+    packages: &["xz-utils"],
+    files: &["usr/bin/xz"],
+    runs: true,
+    compiler: None,
+    of_system: || sh::which("xz").is_some(),
+};
+
+pub(crate) static QEMU: Need = Need {
+    name: "qemu",
+    what: "QEMU (qemu-system-x86_64, 7.2 or newer)",
+    used_by: Use::Amd,
+    left_out: "no AMD rig",
+    packages: &["qemu-system-x86"],
+    files: &[
+        "usr/bin/qemu-system-x86_64",
+        "usr/lib/x86_64-linux-gnu/qemu/accel-tcg-x86_64.so",
+        "usr/share/qemu/linuxboot_dma.bin",
+        "usr/share/seabios/bios-256k.bin",
+    ],
+    runs: true,
+    compiler: None,
+    // QEMU names another emulator.
+    of_system: || {
+        std::env::var_os("QEMU").is_some()
+            || is_new_enough("qemu-system-x86_64", "--version", "emulator version ", (7, 2))
+    },
+};
+
+/// Debian's Bochs shows its screen by a plugin: the one for terminals.
+const BOCHS_PLUGIN: &str = "usr/lib/x86_64-linux-gnu/bochs/plugins/libbx_term_gui.so";
 /// The BIOS and the video BIOS that Bochs starts with.
-pub(crate) const BOCHS_BIOS: &str = "/usr/share/bochs/BIOS-bochs-latest";
-pub(crate) const BOCHS_VGABIOS: &str = "/usr/share/bochs/VGABIOS-lgpl-latest";
+pub(crate) const BOCHS_BIOS: &str = "usr/share/bochs/BIOS-bochs-latest";
+pub(crate) const BOCHS_VGABIOS: &str = "usr/share/bochs/VGABIOS-lgpl-latest";
 
-/// Installed alone, after the others: it conflicts with Debian's cross compilers.
-pub(crate) const GCC_MULTILIB: &str = "gcc-multilib";
+pub(crate) static BOCHS: Need = Need {
+    name: "bochs",
+    what: "Bochs (bochs-bin, 2.7 or newer, with the plugin for terminals, BIOS and VGABIOS)",
+    used_by: Use::Intel,
+    left_out: "no Intel rig",
+    packages: &["bochs", "bochs-term", "bochsbios", "vgabios"],
+    files: &["usr/bin/bochs-bin", BOCHS_PLUGIN, BOCHS_BIOS, BOCHS_VGABIOS],
+    runs: true,
+    compiler: None,
+    // BOCHS names another emulator, which needs the BIOSes all the same.
+    of_system: || {
+        let is_here = |file: &str| Path::new("/").join(file).exists();
+        let emulator = || {
+            is_here(BOCHS_PLUGIN)
+                && is_new_enough("bochs-bin", "--help", "Bochs x86 Emulator ", (2, 7))
+        };
+        is_here(BOCHS_BIOS)
+            && is_here(BOCHS_VGABIOS)
+            && (std::env::var_os("BOCHS").is_some() || emulator())
+    },
+};
 
-const NEEDS: &[Need] = &[
-    need("busybox-static", Use::Rig, Probe::StaticBusybox),
-    need("xz-utils", Use::Rig, Probe::Program("xz")),
-    need("gcc", Use::C, Probe::Program("gcc")),
-    need("musl-tools", Use::C, Probe::Program("musl-gcc")),
-    need(GCC_MULTILIB, Use::C, Probe::Gcc32),
-    need("qemu-system-x86", Use::Amd, Probe::Program("qemu-system-x86_64")),
-    need("bochs", Use::Intel, Probe::Program("bochs-bin")),
-    need(
-        "bochs-term",
-        Use::Intel,
-        Probe::File("/usr/lib/x86_64-linux-gnu/bochs/plugins/libbx_term_gui.so"),
-    ),
-    need("bochsbios", Use::Intel, Probe::File(BOCHS_BIOS)),
-    need("vgabios", Use::Intel, Probe::File(BOCHS_VGABIOS)),
-    need("grub-common", Use::Intel, Probe::Program("grub-mkimage")),
-    need("grub-pc-bin", Use::Intel, Probe::File("/usr/lib/grub/i386-pc/modinfo.sh")),
-    need("xorriso", Use::Intel, Probe::Program("xorriso")),
-];
+/// GRUB's modules for a PC's BIOS.
+pub(crate) const GRUB_MODULES: &str = "usr/lib/grub/i386-pc";
 
-impl Need {
-    /// Whether this machine has it. An emulator named by QEMU or BOCHS counts.
-    fn is_met(&self) -> bool {
-        let own = |name| std::env::var_os(name).is_some();
-        match (self.package, self.probe) {
-            ("qemu-system-x86", _) if own("QEMU") => true,
-            ("bochs" | "bochs-term", _) if own("BOCHS") => true,
-            (_, Probe::Program(name)) => sh::which(name).is_some(),
-            (_, Probe::File(path)) => Path::new(path).exists(),
-            (_, Probe::StaticBusybox) => static_busybox().is_some(),
-            (_, Probe::Gcc32) => gcc_makes_32_bit_programs(),
+pub(crate) static GRUB: Need = Need {
+    name: "grub",
+    what: "GRUB (grub-mkimage, and its modules for i386-pc)",
+    used_by: Use::Intel,
+    left_out: "no Intel rig",
+    packages: &["grub-common", "grub-pc-bin"],
+    files: &["usr/bin/grub-mkimage", "usr/lib/grub/i386-pc/modinfo.sh"],
+    runs: true,
+    compiler: None,
+    of_system: || {
+        sh::which("grub-mkimage").is_some()
+            && Path::new("/").join(GRUB_MODULES).join("modinfo.sh").exists()
+    },
+};
+
+pub(crate) static XORRISO: Need = Need {
+    name: "xorriso",
+    what: "xorriso",
+    used_by: Use::Intel,
+    left_out: "no Intel rig",
+    packages: &["xorriso"],
+    files: &["usr/bin/xorriso"],
+    runs: true,
+    compiler: None,
+    of_system: || sh::which("xorriso").is_some(),
+};
+
+pub(crate) static GCC: Need = Need {
+    name: "gcc",
+    what: "gcc, and the C library's headers (Debian: gcc libc6-dev)",
+    used_by: Use::C,
+    left_out: "no test programs in C",
+    packages: &["gcc", "libc6-dev"],
+    files: &[],
+    runs: false,
+    compiler: None,
+    of_system: || sh::which("gcc").is_some(),
+};
+
+pub(crate) static MUSL: Need = Need {
+    name: "musl",
+    what: "musl-gcc",
+    used_by: Use::C,
+    left_out: "no test programs with musl",
+    packages: &["musl-dev"],
+    files: &["bin/musl-gcc", "usr/lib/x86_64-linux-musl/libc.a"],
+    runs: false,
+    compiler: Some(Compiler::MUSL),
+    of_system: || sh::which("musl-gcc").is_some(),
+};
+
+pub(crate) static GCC_32: Need = Need {
+    name: "gcc32",
+    what: "what `gcc -m32 -static` needs (Debian: gcc-multilib)",
+    used_by: Use::C,
+    left_out: "no 32-bit test programs in C",
+    packages: &["libc6-dev-i386", "lib32gcc-GCC-dev"],
+    files: &["bin/gcc-m32", "usr/lib32/libc.a"],
+    runs: false,
+    compiler: Some(Compiler::GCC_32),
+    of_system: gcc_makes_32_bit_programs,
+};
+
+static NEEDS: [&Need; 9] = [&BUSYBOX, &XZ, &QEMU, &BOCHS, &GRUB, &XORRISO, &GCC, &MUSL, &GCC_32];
+
+/// Where something is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    System,
+    /// Unpacked in this directory.
+    Tree(PathBuf),
+}
+
+impl Place {
+    /// A file by its path below the root.
+    pub(crate) fn file(&self, path: &str) -> PathBuf {
+        match self {
+            Self::System => Path::new("/").join(path),
+            Self::Tree(tree) => tree.join(path),
+        }
+    }
+
+    /// A program by its path below the root; of the system, wherever it is.
+    pub(crate) fn program(&self, path: &str) -> Result<Program> {
+        match self {
+            Self::System => {
+                let name = path.rsplit('/').next().unwrap_or(path);
+                let file = sh::which(name).with_context(|| format!("there is no {name}"))?;
+                Ok(Program::of_system(file))
+            }
+            Self::Tree(tree) => Program::unpacked(tree, path),
         }
     }
 }
 
-/// Everything that this machine lacks.
-pub(crate) fn missing() -> Vec<&'static Need> {
-    NEEDS.iter().filter(|need| !need.is_met()).collect()
+impl Need {
+    /// Where it is, if it is there: rather of the system.
+    pub(crate) fn place(&self) -> Option<Place> {
+        choose((self.of_system)(), || self.tree())
+    }
+
+    fn tree(&self) -> Option<PathBuf> {
+        let can_be = !self.files.is_empty();
+        can_be.then(|| packages::tree(self.name, self.files)).flatten()
+    }
+
+    /// Where it is. The error says what to do.
+    pub(crate) fn get(&self) -> Result<Place> {
+        self.place().with_context(|| format!("there is no {}: cargo xtask setup", self.what))
+    }
+
+    /// The names of Debian's packages.
+    pub(crate) fn packages(&self) -> Vec<String> {
+        let version = || {
+            let version = answer("gcc", "-dumpversion").unwrap_or_default();
+            version.trim().split('.').next().unwrap_or_default().to_owned()
+        };
+        let name = |name: &&str| match name.contains("GCC") {
+            true => name.replace("GCC", &version()),
+            false => (*name).to_owned(),
+        };
+        self.packages.iter().map(name).collect()
+    }
+
+    fn bundle(&self) -> Bundle {
+        Bundle {
+            name: self.name,
+            packages: self.packages(),
+            files: self.files,
+            runs: self.runs,
+            compiler: self.compiler,
+        }
+    }
 }
 
-/// Fails, with the one thing to do, if something for these uses is missing.
+/// The system's is preferred; the tree is not even looked for then.
+fn choose(of_system: bool, tree: impl FnOnce() -> Option<PathBuf>) -> Option<Place> {
+    if of_system { Some(Place::System) } else { tree().map(Place::Tree) }
+}
+
+/// What is there neither in the system nor unpacked.
+pub(crate) fn missing(uses: &[Use]) -> Vec<&'static Need> {
+    let mut missing = NEEDS.to_vec();
+    missing.retain(|need| uses.contains(&need.used_by) && need.place().is_none());
+    missing
+}
+
+/// What the system does not have.
+pub(crate) fn missing_of_system() -> Vec<&'static Need> {
+    let mut missing = NEEDS.to_vec();
+    missing.retain(|need| !(need.of_system)());
+    missing
+}
+
+/// What cannot be had, each with the reason in one line.
+pub(crate) type Lacking = Vec<(&'static Need, String)>;
+
+/// Fetches what is missing for these uses.
+pub(crate) fn provide(uses: &[Use]) -> Lacking {
+    let missing = missing(uses);
+    if missing.is_empty() {
+        return Vec::new();
+    }
+    let has_gcc = (GCC.of_system)();
+    let (fetched, rest): (Vec<_>, Vec<_>) = missing
+        .into_iter()
+        .partition(|need| !need.files.is_empty() && (has_gcc || need.compiler.is_none()));
+    let failed = if fetched.is_empty() {
+        BTreeMap::new()
+    } else if sh::which("apt-get").is_none() {
+        let reason = "this is no Debian (there is no apt-get), please install it yourself";
+        fetched.iter().map(|need| (need.name, reason.to_owned())).collect()
+    } else {
+        packages::get(fetched.iter().map(|need| need.bundle()).collect())
+    };
+    let fetched =
+        fetched.into_iter().filter_map(|need| Some((need, failed.get(need.name)?.clone())));
+    let rest = rest.into_iter().map(|need| (need, "please install gcc yourself".to_owned()));
+    fetched.chain(rest).collect()
+}
+
+/// Makes sure that everything for these uses is there, and fetches what is not.
 pub(crate) fn require(uses: &[Use]) -> Result<()> {
-    let mut missing = missing();
-    missing.retain(|need| uses.contains(&need.used_by));
-    if !missing.is_empty() {
-        let packages: Vec<_> = missing.iter().map(|need| need.package).collect();
-        bail!(
-            "not installed: {}; `cargo xtask setup` installs what is missing",
-            packages.join(", ")
-        );
+    let lacking = provide(uses);
+    let lines = lines(&lacking);
+    if !lines.is_empty() {
+        bail!("{}", lines.join("; "));
     }
     Ok(())
 }
 
+/// One line for each reason: what is missing, why, and what is left out.
+pub(crate) fn lines(lacking: &[(&'static Need, String)]) -> Vec<String> {
+    let mut by_reason: BTreeMap<&str, Vec<&Need>> = BTreeMap::new();
+    for (need, reason) in lacking {
+        by_reason.entry(reason).or_default().push(need);
+    }
+    let line = |(reason, needs): (&str, Vec<&Need>)| {
+        let what: Vec<_> = needs.iter().map(|need| need.what).collect();
+        let mut left_out: Vec<_> = needs.iter().map(|need| need.left_out).collect();
+        left_out.dedup();
+        format!("missing: {}: {reason} ({})", what.join(", "), left_out.join(", "))
+    };
+    by_reason.into_iter().map(line).collect()
+}
+
 /// A busybox that needs no libraries.
 pub(crate) fn static_busybox() -> Option<PathBuf> {
+    system_busybox().or_else(|| Some(BUSYBOX.tree()?.join("bin/busybox")))
+}
+
+fn system_busybox() -> Option<PathBuf> {
     ["/bin/busybox", "/usr/bin/busybox"]
         .map(PathBuf::from)
         .into_iter()
-        .find(|path| fs::read(path).is_ok_and(|elf| is_static(&elf)))
+        .find(|path| fs::read(path).is_ok_and(|elf| libraries::is_static(&elf)))
 }
 
-/// Whether these bytes are a 64-bit ELF program that asks for no interpreter.
-fn is_static(elf: &[u8]) -> bool {
-    let asks_for_interpreter = || {
-        let header = FileHeader64::<Endianness>::parse(elf)?;
-        let endian = header.endian()?;
-        let segments = header.program_headers(endian, elf)?;
-        object::Result::Ok(segments.iter().any(|s| s.p_type(endian) == PT_INTERP))
-    };
-    matches!(FileKind::parse(elf), Ok(FileKind::Elf64)) && asks_for_interpreter() == Ok(false)
+/// What the system's program of this name says when it gets this argument.
+fn answer(program: &str, argument: &str) -> Option<String> {
+    let mut command = Command::new(sh::which(program)?);
+    let output = command.arg(argument).stdin(Stdio::null()).output().ok()?;
+    Some(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
 }
 
-/// gcc prints a path for a support library that it has, and a bare name for one
-/// that it lacks.
+/// Whether the system's program of this name is there, in this version or a newer
+/// one. The version stands behind `before` in what it says.
+fn is_new_enough(program: &str, argument: &str, before: &str, least: (u32, u32)) -> bool {
+    answer(program, argument).and_then(|said| version(&said, before)) >= Some(least)
+}
+
+fn version(said: &str, before: &str) -> Option<(u32, u32)> {
+    let (_, version) = said.split_once(before)?;
+    let mut numbers = version.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().unwrap_or(0)))
+}
+
+/// gcc prints a path for a library that it has, and a bare name for one that it
+/// lacks.
 fn gcc_makes_32_bit_programs() -> bool {
-    let output = Command::new("gcc").args(["-m32", "-print-libgcc-file-name"]).output();
-    output.is_ok_and(|output| {
-        let path = String::from_utf8_lossy(&output.stdout);
-        path.starts_with('/') && Path::new(path.trim_end()).exists()
-    })
+    let has = |file: &str| {
+        let output =
+            Command::new("gcc").args(["-m32", &format!("-print-file-name={file}")]).output();
+        output.is_ok_and(|output| {
+            let path = String::from_utf8_lossy(&output.stdout);
+            path.starts_with('/') && Path::new(path.trim_end()).exists()
+        })
+    };
+    ["libgcc.a", "libc.a"].into_iter().all(has)
 }
 
 #[cfg(test)]
@@ -144,23 +383,77 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_script_is_no_static_program() {
-        assert!(!is_static(b"#!/bin/sh\n"));
-        assert!(!is_static(b""));
-        assert!(!is_static(b"\x7fELF\x02\x01\x01"));
-    }
-
-    #[test]
-    fn this_dynamic_test_program_is_no_static_program() {
-        let own = fs::read(std::env::current_exe().unwrap()).unwrap();
-        assert_eq!(is_static(&own), cfg!(target_feature = "crt-static"));
-    }
-
-    #[test]
-    fn every_package_is_listed_once() {
-        let mut names: Vec<_> = NEEDS.iter().map(|need| need.package).collect();
+    fn every_need_has_a_name_of_its_own() {
+        let mut names: Vec<_> = NEEDS.iter().map(|need| need.name).collect();
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), NEEDS.len());
+    }
+
+    #[test]
+    fn what_is_unpacked_lies_below_its_tree() {
+        for need in NEEDS {
+            for file in need.files {
+                assert!(!file.starts_with('/') && !file.contains(".."), "{file}");
+                let file = Place::Tree("/tree".into()).file(file);
+                assert!(file.starts_with("/tree"));
+            }
+        }
+        assert_eq!(Place::System.file(BOCHS_BIOS), Path::new("/usr/share/bochs/BIOS-bochs-latest"));
+    }
+
+    #[test]
+    fn the_systems_is_preferred_to_the_unpacked() {
+        let tree = || Some(PathBuf::from("/tree"));
+        assert_eq!(choose(true, || panic!("not looked for")), Some(Place::System));
+        assert_eq!(choose(false, tree), Some(Place::Tree("/tree".into())));
+        assert_eq!(choose(false, || None), None);
+    }
+
+    #[test]
+    fn a_version_is_read_out_of_what_a_program_says() {
+        let qemu = "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)\nCopyright\n";
+        assert_eq!(version(qemu, "emulator version "), Some((7, 2)));
+        assert_eq!(version("Bochs x86 Emulator 2.7\n", "Emulator "), Some((2, 7)));
+        assert_eq!(version("emulator version 10\n", "emulator version "), Some((10, 0)));
+        assert!(version("no idea", "version ") < Some((0, 0)));
+        assert!(!is_new_enough("a program that nobody has", "--version", "", (0, 0)));
+    }
+
+    #[test]
+    fn what_is_missing_is_told_once_for_each_reason() {
+        let no_network = "apt-get: no network".to_owned();
+        let lacking = [
+            (&BOCHS, no_network.clone()),
+            (&XORRISO, no_network),
+            (&MUSL, "please install gcc yourself".to_owned()),
+        ];
+        assert_eq!(
+            lines(&lacking),
+            [
+                "missing: Bochs (bochs-bin, 2.7 or newer, with the plugin for terminals, BIOS and \
+                 VGABIOS), xorriso: apt-get: no network (no Intel rig)",
+                "missing: musl-gcc: please install gcc yourself (no test programs with musl)"
+            ]
+        );
+        assert!(lines(&[]).is_empty());
+    }
+
+    #[test]
+    fn gccs_version_stands_in_a_packages_name() {
+        let names = GCC_32.packages();
+        assert_eq!(names[0], "libc6-dev-i386");
+        assert!(!names[1].contains("GCC"), "{names:?}");
+    }
+
+    /// Only where something was unpacked: `cargo xtask setup` made it so.
+    #[test]
+    fn what_is_unpacked_here_has_all_its_libraries() {
+        for need in NEEDS.iter().filter(|need| need.runs) {
+            if let Some(tree) = need.tree() {
+                let missing = libraries::missing(&tree, need.files).unwrap();
+                assert!(missing.is_empty(), "{}: {missing:?}", need.name);
+            }
+        }
     }
 }

@@ -1,8 +1,9 @@
-//! `cargo xtask setup`: installs what the project needs and this machine lacks.
+//! `cargo xtask setup`: gets what the project needs and this machine lacks.
 //!
-//! Called by itself and first thing by `demo`, `test` and `check`. Rust targets
-//! are a must; the rigs and the C compilers are not: without them something is
-//! left out later, and said so.
+//! Called by itself and first thing by `test` and `check`; `demo` asks for the
+//! Rust toolchain alone. Rust targets are a must; the rigs and the C compilers are
+//! not: without them something is left out later, and said so. `needs` knows what
+//! they consist of.
 
 use std::fs;
 use std::path::Path;
@@ -11,18 +12,30 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use crate::needs::{self, GCC_MULTILIB, Need, Use};
+use crate::needs::{self, Use};
 use crate::rig::kernel::Kernel;
 use crate::sh;
 
-/// Install what is missing: Rust targets, Debian packages, the rig's kernel.
+/// Get what is missing: Rust targets, compilers for tests, the rigs.
 ///
-/// Says what it does; on a machine that has everything it does nothing. Debian
-/// packages are installed only when run as root; otherwise the command to run is
-/// printed, and the status is still 0, for they are optional: without them the
-/// rigs or the test programs in C are left out.
+/// Nothing is installed on the system, and root is not needed. What the system
+/// has is used where it is new enough. What it lacks is fetched from Debian's
+/// archive, by an apt with lists and state of its own, and unpacked below
+/// target/xtask/packages, from where it runs with its own libraries; `cargo clean`
+/// removes it. About 50 MiB are fetched if nothing is there. The rigs' Linux
+/// kernel is kept in the user's cache directory (see `cargo xtask rig --help`).
+///
+/// Looked for are: busybox (static), xz, qemu-system-x86_64 (7.2), bochs-bin (2.7)
+/// with its plugin for terminals and BIOSes, grub-mkimage with the modules for
+/// i386-pc, xorriso, gcc, musl-gcc, and what `gcc -m32 -static` needs. Where there
+/// is no apt-get, or no network, one line says what is missing and what is left
+/// out for it; the status is still 0.
 #[derive(clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Install Debian's packages on the system instead (as root; removes nothing)
+    #[arg(long)]
+    system: bool,
+}
 
 /// The part of `rust-toolchain.toml` that names things to install.
 #[derive(Deserialize)]
@@ -40,17 +53,20 @@ struct Toolchain {
 }
 
 /// Runs the subcommand.
-pub(crate) fn main(_: &Args) -> Result<ExitCode> {
+pub(crate) fn main(args: &Args) -> Result<ExitCode> {
+    if args.system {
+        install()?;
+    }
     ensure()?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Installs what is missing. Fails only if a Rust target cannot be had.
+/// Gets what is missing. Fails only if a Rust target cannot be had.
 pub(crate) fn ensure() -> Result<()> {
     let had_rust = ensure_rust()?;
-    let had_packages = ensure_packages();
+    let had_needs = ensure_needs();
     let had_kernel = ensure_kernel();
-    if had_rust && had_packages && had_kernel {
+    if had_rust && had_needs && had_kernel {
         sh::good("setup: nothing to do");
     }
     Ok(())
@@ -121,95 +137,58 @@ fn require_targets_without_rustup(targets: &[String]) -> Result<bool> {
     Ok(true)
 }
 
-/// The Debian packages; whether all were there.
-fn ensure_packages() -> bool {
-    let missing = needs::missing();
-    if missing.is_empty() {
+/// Compilers and rigs; whether all were there.
+fn ensure_needs() -> bool {
+    if needs::missing(Use::ALL).is_empty() {
         return true;
     }
-    let names: Vec<_> = missing.iter().map(|need| need.package).collect();
-    if sh::which("apt-get").is_none() {
-        sh::warn(&format!(
-            "this is no Debian; please install what these packages of Debian hold: {}",
-            names.join(" ")
-        ));
-    } else if !nix::unistd::geteuid().is_root() {
-        sh::warn(&format!(
-            "packages are missing; please run\n    sudo apt-get install --no-install-recommends {}",
-            names.join(" ")
-        ));
-    } else {
-        install(&names);
-    }
-    for need in needs::missing() {
-        sh::warn(&format!("{} is missing: {}", need.package, consequence(need)));
+    for line in needs::lines(&needs::provide(Use::ALL)) {
+        sh::warn(&line);
     }
     false
 }
 
-/// Installs the packages as root. What fails is left out, and found missing later.
-fn install(names: &[&str]) {
-    let (multilib, others): (Vec<&str>, Vec<&str>) =
-        names.iter().partition(|name| **name == GCC_MULTILIB);
-    // Where only that one is missing and known to conflict, leave apt in peace.
-    if others.is_empty() && is_blocked(GCC_MULTILIB) {
-        return;
+/// What the system lacks, installed by its own apt: only on request.
+fn install() -> Result<()> {
+    let missing = needs::missing_of_system();
+    let mut names: Vec<_> = missing.iter().flat_map(|need| need.packages()).collect();
+    names.dedup();
+    if names.is_empty() {
+        return Ok(());
     }
-    if let Err(error) = sh::run(Command::new("apt-get").args(["-q", "update"])) {
-        sh::warn(&format!("{error:#}"));
+    if !nix::unistd::geteuid().is_root() || sh::which("apt-get").is_none() {
+        bail!(
+            "--system needs root and Debian's apt-get:\n    \
+             apt-get install --no-install-recommends {}",
+            names.join(" ")
+        );
     }
-    if !others.is_empty() && sh::run(apt_install(&mut apt_get()).args(&others)).is_err() {
+    let apt_get = |arguments: &[&str], names: &[String]| {
+        let mut command = Command::new("apt-get");
+        command.env("DEBIAN_FRONTEND", "noninteractive").args(arguments).args(names);
+        sh::run(&mut command)
+    };
+    // Never at the price of what is installed already.
+    let install = ["-q", "-y", "--no-remove", "--no-install-recommends", "install"];
+    apt_get(&["-q", "update"], &[])?;
+    if apt_get(&install, &names).is_err() {
         sh::warn("not all at once, then; trying one by one");
-        for name in others {
-            if let Err(error) = sh::run(apt_install(&mut apt_get()).arg(name)) {
-                sh::warn(&format!("{error:#}"));
+        for need in missing {
+            if let Err(error) = apt_get(&install, &need.packages()) {
+                sh::warn(&format!("{error:#}; it is unpacked instead"));
             }
         }
     }
-    for name in multilib {
-        if let Err(error) = sh::run(apt_install(&mut apt_get()).arg(name)) {
-            sh::warn(&format!("{error:#}; it conflicts with cross compilers"));
-        }
-    }
-}
-
-fn apt_get() -> Command {
-    let mut command = Command::new("apt-get");
-    command.env("DEBIAN_FRONTEND", "noninteractive");
-    command
-}
-
-/// Never at the price of what is installed already.
-fn apt_install(command: &mut Command) -> &mut Command {
-    command.args(["-q", "-y", "--no-remove", "--no-install-recommends", "install"])
-}
-
-/// Whether apt would have to remove something for this package.
-fn is_blocked(name: &str) -> bool {
-    let output = apt_install(apt_get().arg("-s").env("LC_ALL", "C")).arg(name).output();
-    output
-        .is_ok_and(|output| String::from_utf8_lossy(&output.stderr).contains("remove is disabled"))
-}
-
-/// What is left out without it.
-fn consequence(need: &Need) -> &'static str {
-    match need.used_by {
-        Use::C if need.package == GCC_MULTILIB => "no 32-bit test programs in C",
-        Use::C => "no test programs in C",
-        Use::Rig => "no rigs, no demo with busybox",
-        Use::Amd => "no AMD rig",
-        Use::Intel => "no Intel rig",
-    }
+    Ok(())
 }
 
 /// The rig's kernel; whether it was there or is of no use here.
 fn ensure_kernel() -> bool {
-    if Kernel::is_cached() || needs::require(&[Use::Rig]).is_err() {
+    if Kernel::is_cached() || !needs::missing(&[Use::Rig]).is_empty() {
         return true;
     }
-    sh::step("getting the rig's kernel");
     if let Err(error) = Kernel::get() {
-        sh::warn(&format!("no rigs: {error:#}"));
+        sh::warn(&format!("{error:#} (no rigs)"));
     }
     false
 }

@@ -3,7 +3,7 @@
 //! Called by `rig::run`.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
@@ -11,6 +11,8 @@ use anyhow::{Context, Result};
 use super::Config;
 use super::emulator::{ERRORS, Emulator, LOG, OUT};
 use super::kernel::Kernel;
+use crate::needs::{Place, QEMU};
+use crate::packages::Program;
 use crate::sh;
 
 const MODEL: &str = "EPYC-v1,+svm";
@@ -22,10 +24,7 @@ pub(crate) fn command(
     dir: &Path,
     append: &str,
 ) -> Result<Command> {
-    let qemu = std::env::var_os("QEMU").map_or_else(|| "qemu-system-x86_64".into(), PathBuf::from);
-    let qemu = sh::which(&qemu.to_string_lossy())
-        .with_context(|| format!("there is no {}", qemu.display()))?;
-    let mut command = Emulator::command(&qemu, dir);
+    let mut command = qemu(dir)?;
     command
         .args(["-nodefaults", "-no-user-config", "-no-reboot"])
         .args(["-display", "none", "-accel", "tcg"])
@@ -47,5 +46,25 @@ pub(crate) fn command(
     }
     let errors = File::create(dir.join(ERRORS))?;
     command.stdin(Stdio::null()).stdout(errors.try_clone()?).stderr(errors);
+    Ok(command)
+}
+
+/// QEMU, knowing where its modules and firmware are.
+fn qemu(dir: &Path) -> Result<Command> {
+    if let Some(own) = std::env::var_os("QEMU") {
+        let own = own.to_string_lossy();
+        let file = sh::which(&own).with_context(|| format!("there is no {own}"))?;
+        return Ok(Emulator::command(&Program::of_system(file), dir));
+    }
+    let place = QEMU.get()?;
+    let program = place.program("usr/bin/qemu-system-x86_64")?;
+    if place == Place::System {
+        return Ok(Emulator::command(&program, dir));
+    }
+    let modules = place.file("usr/lib/x86_64-linux-gnu/qemu");
+    let mut command = Emulator::command(&program.env("QEMU_MODULE_DIR", modules), dir);
+    for firmware in ["usr/share/qemu", "usr/share/seabios"] {
+        command.arg("-L").arg(place.file(firmware));
+    }
     Ok(command)
 }

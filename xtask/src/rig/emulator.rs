@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::initramfs::MARK_EXIT;
+use crate::packages::Program;
 use crate::sh;
 
 /// The files that an emulator writes, relative to its work directory.
@@ -46,15 +47,11 @@ pub(crate) struct Emulator {
 
 impl Emulator {
     /// A command for `program` that works in `dir`.
-    pub(crate) fn command(program: &Path, dir: &Path) -> Command {
+    pub(crate) fn command(program: &Program, dir: &Path) -> Command {
         // Die with us even when we are killed without a chance to clean up.
         let mut command = match sh::which("setpriv") {
-            Some(setpriv) => {
-                let mut command = Command::new(setpriv);
-                command.args(["--pdeathsig", "KILL", "--"]).arg(program);
-                command
-            }
-            None => Command::new(program),
+            Some(setpriv) => program.command_after(&setpriv, &["--pdeathsig", "KILL", "--"]),
+            None => program.command(),
         };
         // Out of the terminal's reach: Ctrl-C is for us, we end the emulator.
         command.process_group(0).current_dir(dir);
@@ -171,7 +168,7 @@ mod tests {
 
     fn shell(script: &str) -> (tempfile::TempDir, Emulator) {
         let dir = tempfile::tempdir().unwrap();
-        let mut command = Emulator::command(Path::new("/bin/sh"), dir.path());
+        let mut command = Emulator::command(&Program::of_system("/bin/sh".into()), dir.path());
         command.args(["-c", script]);
         let emulator = Emulator::start(command, dir.path()).unwrap();
         (dir, emulator)

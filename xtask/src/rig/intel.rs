@@ -7,7 +7,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -19,7 +19,8 @@ use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};
 use super::Config;
 use super::emulator::{ERRORS, Emulator, LOG, OUT};
 use super::kernel::Kernel;
-use crate::needs::{BOCHS_BIOS, BOCHS_VGABIOS};
+use crate::needs::{BOCHS, BOCHS_BIOS, BOCHS_VGABIOS, GRUB, GRUB_MODULES, Place, XORRISO};
+use crate::packages::Program;
 use crate::sh;
 
 /// 2024-01-01, in seconds.
@@ -37,16 +38,22 @@ pub(crate) fn command(
     dir: &Path,
     append: &str,
 ) -> Result<Command> {
-    let own = std::env::var_os("BOCHS").map(PathBuf::from);
-    let program = own.clone().unwrap_or_else(|| "bochs-bin".into());
-    let program = sh::which(&program.to_string_lossy())
-        .with_context(|| format!("there is no {}", program.display()))?;
+    let place = BOCHS.get()?;
+    let own = std::env::var_os("BOCHS");
     let is_debian = own.is_none();
+    let program = match own {
+        Some(own) => {
+            let own = own.to_string_lossy();
+            let file = sh::which(&own).with_context(|| format!("there is no {own}"))?;
+            Program::of_system(file)
+        }
+        None => debians_bochs(&place)?,
+    };
 
     // Debian's build really sleeps in HLT, so its guest had better not halt.
     let idle = if is_debian { " idle=poll" } else { "" };
     make_cd(kernel, dir, &format!("{append}{idle}"))?;
-    fs::write(dir.join("bochsrc"), bochsrc(config, is_debian))?;
+    fs::write(dir.join("bochsrc"), bochsrc(config, is_debian, &place))?;
 
     let mut command = Emulator::command(&program, dir);
     command.args(["-q", "-f", "bochsrc"]).env("TERM", "vt100");
@@ -63,6 +70,17 @@ pub(crate) fn command(
     let errors = File::create(dir.join(ERRORS))?;
     thread::spawn(move || drain(master, errors));
     Ok(command)
+}
+
+/// Debian's build, knowing where its plugins and other files are.
+fn debians_bochs(place: &Place) -> Result<Program> {
+    let program = place.program("usr/bin/bochs-bin")?;
+    Ok(match place {
+        Place::System => program,
+        Place::Tree(_) => program
+            .env("LTDL_LIBRARY_PATH", place.file("usr/lib/x86_64-linux-gnu/bochs/plugins"))
+            .env("BXSHARE", place.file("usr/share/bochs")),
+    })
 }
 
 /// `display_library: term` wants a terminal, and one that somebody reads.
@@ -100,8 +118,11 @@ fn make_cd(kernel: &Kernel, dir: &Path, append: &str) -> Result<()> {
     fs::rename(dir.join("initrd"), tree.join("initrd"))?;
     let menu = format!("linux (cd)/vmlinuz {append}\ninitrd (cd)/initrd\nboot\n");
     fs::write(dir.join("grub.cfg"), menu)?;
+    let grub = GRUB.get()?;
     quiet(
-        tool("grub-mkimage", dir)?
+        tool(&grub.program("usr/bin/grub-mkimage")?, dir)
+            .arg("-d")
+            .arg(grub.file(GRUB_MODULES))
             .args(["-O", "i386-pc-eltorito", "-p", "/", "-c", "grub.cfg"])
             .args(["-o", "cd/grub", "biosdisk", "iso9660", "linux", "boot"]),
     )?;
@@ -110,18 +131,17 @@ fn make_cd(kernel: &Kernel, dir: &Path, append: &str) -> Result<()> {
         File::open(tree.join(name))?.set_modified(time)?;
     }
     quiet(
-        tool("xorriso", dir)?
+        tool(&XORRISO.get()?.program("usr/bin/xorriso")?, dir)
             .args(["-as", "mkisofs", "-quiet", "-o", "cd.iso", "-b", "grub"])
             .args(["-no-emul-boot", "-boot-load-size", "4", "-boot-info-table", "cd"])
             .env("SOURCE_DATE_EPOCH", EPOCH.to_string()),
     )
 }
 
-fn tool(name: &str, dir: &Path) -> Result<Command> {
-    let path = sh::which(name).with_context(|| format!("there is no {name}"))?;
-    let mut command = Command::new(path);
+fn tool(program: &Program, dir: &Path) -> Command {
+    let mut command = program.command();
     command.current_dir(dir);
-    Ok(command)
+    command
 }
 
 /// Runs a chatty tool; what it says matters only if it fails.
@@ -134,7 +154,9 @@ fn quiet(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-fn bochsrc(config: &Config, is_debian: bool) -> String {
+fn bochsrc(config: &Config, is_debian: bool, place: &Place) -> String {
+    let [bios, vgabios] = [BOCHS_BIOS, BOCHS_VGABIOS].map(|file| place.file(file));
+    let (bios, vgabios) = (bios.display(), vgabios.display());
     let model = config.model.as_deref().unwrap_or(MODEL);
     let display = if is_debian { "term" } else { "nogui" };
     // That build has sound, which would look for the host's.
@@ -145,8 +167,8 @@ fn bochsrc(config: &Config, is_debian: bool) -> String {
 display_library: {display}
 cpu: model={model}, count=1, ips={ips}, reset_on_triple_fault=0, ignore_bad_msrs=1
 memory: guest={mem_mib}, host={mem_mib}
-romimage: file={BOCHS_BIOS}
-vgaromimage: file={BOCHS_VGABIOS}
+romimage: file=\"{bios}\"
+vgaromimage: file=\"{vgabios}\"
 vga: extension=vbe, update_freq=1, realtime=0
 ata0-master: type=cdrom, path=cd.iso, status=inserted
 boot: cdrom
@@ -170,12 +192,14 @@ mod tests {
     #[test]
     fn bochs_is_told_the_memory_the_ports_and_no_clock_of_the_host() {
         let config = Config::new(Cpu::Intel, ["true"]);
-        let text = bochsrc(&config, true);
+        let place = Place::Tree("/a tree".into());
+        let text = bochsrc(&config, true, &place);
         assert!(text.contains("memory: guest=512, host=512\n"));
         assert!(text.contains("com2: enabled=1, mode=file, dev=out\n"));
         assert!(text.contains("sync=none, time0=1704067200\n"));
         assert!(text.contains("display_library: term\n"));
-        assert!(bochsrc(&config, false).contains("display_library: nogui\n"));
+        assert!(text.contains("romimage: file=\"/a tree/usr/share/bochs/BIOS-bochs-latest\"\n"));
+        assert!(bochsrc(&config, false, &Place::System).contains("display_library: nogui\n"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! package, kept in a cache.
 //!
 //! Called by the rig before every run (and by `setup`, so that later runs need no
-//! network); calls apt-get, dpkg-deb and xz when the cache is empty. The cache
+//! network); calls `packages`, dpkg-deb and xz when the cache is empty. The cache
 //! appears whole or not at all: it is filled in a directory beside its place and
 //! moved there by one rename, so parallel first runs cannot harm each other.
 
@@ -11,10 +11,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use super::{Cpu, modules};
-use crate::sh;
+use crate::{packages, sh};
 
 /// The layout of the cache; a new name makes older caches be ignored.
 const LAYOUT: &str = "debian-cloud-1";
@@ -107,37 +107,14 @@ fn fill(cache: &Path, place: &Path) -> Result<()> {
 
 /// Downloads the newest cloud kernel package that apt knows into `dir`.
 fn download(dir: &Path) -> Result<PathBuf> {
-    if sh::which("apt-get").is_none() {
-        bail!("this is no Debian: there is no apt-get");
-    }
-    let name = match package_name() {
-        Ok(name) => name,
-        Err(error) if nix::unistd::geteuid().is_root() => {
-            sh::warn(&format!("{error:#}; refreshing apt's lists"));
-            sh::run(Command::new("apt-get").args(["-q", "update"]).stdout(std::io::stderr()))?;
-            package_name()?
-        }
-        Err(error) => return Err(error.context("`sudo apt-get update` may help")),
-    };
-    let mut command = Command::new("apt-get");
-    // As root, apt would warn that its own user cannot write there.
-    let no_sandbox = "APT::Sandbox::User=root";
-    command.args(["-q", "-o", no_sandbox, "download", &name]);
-    command.current_dir(dir);
-    sh::run(command.stdout(std::io::stderr()))?;
-    let package =
-        files_below(dir)?.into_iter().find(|file| file.extension() == Some(OsStr::new("deb")));
-    package.context("apt-get download left no .deb file")
-}
-
-/// The package that Debian's `linux-image-cloud-amd64` stands for today.
-fn package_name() -> Result<String> {
-    let depends = sh::capture(Command::new("apt-cache").args([
-        "depends",
-        "--important",
-        "linux-image-cloud-amd64",
-    ]))?;
-    versioned_package(&depends).context("apt knows no linux-image-*-cloud-amd64")
+    let apt = packages::apt()?;
+    apt.update()?;
+    let depends = apt.depends("linux-image-cloud-amd64")?;
+    let name = versioned_package(&depends).context("apt knows no linux-image-*-cloud-amd64")?;
+    let found = apt.alone(&[name])?;
+    apt.download(&found, dir, "the rigs' Linux kernel")?;
+    let package = found.first().context("apt-get names no file for the kernel's package")?;
+    Ok(dir.join(&package.file))
 }
 
 fn versioned_package(depends: &str) -> Option<String> {

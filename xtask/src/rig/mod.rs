@@ -53,7 +53,7 @@ impl Cpu {
         }
     }
 
-    /// What must be installed for this rig.
+    /// What this rig needs.
     fn uses(self) -> [Use; 2] {
         match self {
             Self::Amd => [Use::Rig, Use::Amd],
@@ -153,7 +153,8 @@ impl Report {
     }
 }
 
-/// Whether this machine has what the rig needs; the error says what to do.
+/// Makes sure that this machine has what the rig needs: fetches what is missing.
+/// The error says what cannot be had, and why.
 pub(crate) fn require(cpu: Cpu) -> Result<()> {
     needs::require(&cpu.uses()).with_context(|| format!("the {} rig cannot run", cpu.name()))
 }

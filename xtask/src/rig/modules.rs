@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result};
 
 use super::kernel::file_name;
+use crate::needs::XZ;
 use crate::sh;
 
 /// Puts module `name` and before it all that it depends on into `dir`, with
@@ -76,16 +77,15 @@ fn length_without_signature(module: &[u8]) -> usize {
 }
 
 fn decompress(from: &Path, to: &Path) -> Result<()> {
-    let tool = match from.extension().and_then(OsStr::to_str) {
-        Some("xz") => "xz",
-        Some("zst") => "zstd",
-        Some("gz") => "gzip",
+    let mut command = match from.extension().and_then(OsStr::to_str) {
+        Some("xz") => XZ.get()?.program("usr/bin/xz")?.command(),
+        Some("zst") => Command::new("zstd"),
+        Some("gz") => Command::new("gzip"),
         _ => {
             fs::copy(from, to)?;
             return Ok(());
         }
     };
-    let mut command = Command::new(tool);
     command.arg("-dc").arg(from).stdout(Stdio::from(File::create(to)?));
     sh::run_quietly(&mut command)?;
     Ok(())
