@@ -23,6 +23,7 @@
 //! | `TRAPGATE_RIG` | `amd` or `intel`: this is that rig |
 //! | `TRAPGATE_TSC` | `instructions`: this rig's time-stamp counter counts them |
 //! | `TRAPGATE_NO_KVM` | `skip`: without KVM, skip instead of fail |
+//! | `TRAPGATE_QUICK` | set: tests that [take long](takes_long!) are left to a full run |
 
 mod case;
 mod cli;
@@ -50,6 +51,18 @@ macro_rules! needs_kvm {
     () => {
         if !$crate::kvm() {
             return;
+        }
+    };
+}
+
+/// Ends the test at once in a quick run (`cargo xtask test --quick`). For each test
+/// that takes more than ten seconds on an ordinary machine; the rule is
+/// docs/testing.md's.
+#[macro_export]
+macro_rules! takes_long {
+    () => {
+        if ::std::env::var_os("TRAPGATE_QUICK").is_some() {
+            return $crate::elsewhere($crate::Home::FullRun, "it takes long");
         }
     };
 }

@@ -25,6 +25,8 @@ pub enum Home {
     CountingRig,
     /// A machine with a CPU that no rig has.
     OtherCpu,
+    /// A run that is not a quick one.
+    FullRun,
 }
 
 impl Home {
@@ -37,6 +39,7 @@ impl Home {
             Home::IntelRig => "the Intel rig",
             Home::CountingRig => "a counting rig",
             Home::OtherCpu => "another CPU",
+            Home::FullRun => "a full run",
         }
     }
 }

@@ -16,7 +16,7 @@ use trapgate::{Builder, End, Mitigations, Outcome, Sandbox, Stdio};
 use trapgate_abi::bench::{Command as Order, Operation, Reply};
 use trapgate_tests::programs::{bytes, directory};
 use trapgate_tests::{Case, Home, Place, case_elsewhere, elsewhere};
-use trapgate_tests::{counts_instructions, needs_kvm, place, scale, trapgate};
+use trapgate_tests::{counts_instructions, needs_kvm, place, scale, takes_long, trapgate};
 
 /// Longer than any of these takes, in the slowest rig.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -166,6 +166,7 @@ fn ticks(probe: &mut Probe, operation: Operation, calls: u64) -> u64 {
 #[test]
 fn a_call_is_as_many_instructions_every_time_as_the_tsc_counts_where_it_counts_them() {
     needs_kvm!();
+    takes_long!();
     for (operation, width) in MEASURED.into_iter().filter(|&(what, width)| is_there(what, width)) {
         let count = || {
             let counted = instructions_of_call(Call { operation, width, steps: Mitigations::NONE });
@@ -217,6 +218,7 @@ fn exits_of_a_call_are_the_same_every_time() {
 #[test]
 fn bench_counts_the_same_twice() {
     needs_kvm!();
+    takes_long!();
     if place() != Place::Host {
         return elsewhere(Home::Host, "bench twice takes too long in a rig");
     }

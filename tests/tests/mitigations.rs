@@ -4,7 +4,7 @@ use trapgate::doctor::try_doors;
 use trapgate::mitigation::{GuestCpu, Mitigations, Step};
 use trapgate::{Error, Sandbox};
 use trapgate_tests::programs::{bytes, compiled};
-use trapgate_tests::{Case, Home, Program, case_elsewhere, needs_kvm, program, scale};
+use trapgate_tests::{Case, Home, Program, case_elsewhere, needs_kvm, program, scale, takes_long};
 
 /// Every step that this guest's CPU can have, alone, and all of them together.
 fn sets() -> Vec<Mitigations> {
@@ -69,6 +69,7 @@ fn with_all_steps_a_mistake_ends_the_program_as_natively() {
 #[test]
 fn with_all_steps_attacks_end_as_without() {
     needs_kvm!();
+    takes_long!();
     let Some(attacks) = compiled("attacks.gcc") else { return };
     let sets = sets();
     let all = sets.last().expect("there is one").to_string();
