@@ -57,7 +57,9 @@ impl Compiler {
     }
 
     fn gcc_32(out: &Path) -> Self {
-        let system = gcc_makes_32_bit_programs().then(|| vec!["gcc".into(), "-m32".into()]);
+        // Where Debian's gcc-multilib is not there, asm/ is only there.
+        let words = ["gcc", "-m32", "-idirafter", "/usr/include/x86_64-linux-gnu"];
+        let system = gcc_makes_32_bit_programs().then(|| words.map(PathBuf::from).into());
         let words = system.or_else(|| unpacked(out, "gcc32/bin/gcc-m32"));
         Self { name: "gcc -m32", words }
     }

@@ -51,11 +51,15 @@ pub(crate) struct Need {
     of_system: fn() -> bool,
 }
 
+const NO_RIGS: &str = "no rigs";
+const NO_AMD_RIG: &str = "no AMD rig";
+const NO_INTEL_RIG: &str = "no Intel rig";
+
 pub(crate) static BUSYBOX: Need = Need {
     name: "busybox",
     what: "a static busybox",
     used_by: Use::Rig,
-    left_out: "no rigs, no demo with busybox",
+    left_out: NO_RIGS,
     packages: &["busybox-static"],
     files: &["bin/busybox"],
     runs: false,
@@ -67,7 +71,7 @@ pub(crate) static XZ: Need = Need {
     name: "xz",
     what: "xz",
     used_by: Use::Rig,
-    left_out: "no rigs",
+    left_out: NO_RIGS,
     packages: &["xz-utils"],
     files: &["usr/bin/xz"],
     runs: true,
@@ -79,7 +83,7 @@ pub(crate) static QEMU: Need = Need {
     name: "qemu",
     what: "QEMU (qemu-system-x86_64, 7.2 or newer)",
     used_by: Use::Amd,
-    left_out: "no AMD rig",
+    left_out: NO_AMD_RIG,
     packages: &["qemu-system-x86"],
     files: &[
         "usr/bin/qemu-system-x86_64",
@@ -106,7 +110,7 @@ pub(crate) static BOCHS: Need = Need {
     name: "bochs",
     what: "Bochs (bochs-bin, 2.7 or newer, with the plugin for terminals, BIOS and VGABIOS)",
     used_by: Use::Intel,
-    left_out: "no Intel rig",
+    left_out: NO_INTEL_RIG,
     packages: &["bochs", "bochs-term", "bochsbios", "vgabios"],
     files: &["usr/bin/bochs-bin", BOCHS_PLUGIN, BOCHS_BIOS, BOCHS_VGABIOS],
     runs: true,
@@ -131,7 +135,7 @@ pub(crate) static GRUB: Need = Need {
     name: "grub",
     what: "GRUB (grub-mkimage, and its modules for i386-pc)",
     used_by: Use::Intel,
-    left_out: "no Intel rig",
+    left_out: NO_INTEL_RIG,
     packages: &["grub-common", "grub-pc-bin"],
     files: &["usr/bin/grub-mkimage", "usr/lib/grub/i386-pc/modinfo.sh"],
     runs: true,
@@ -146,7 +150,7 @@ pub(crate) static XORRISO: Need = Need {
     name: "xorriso",
     what: "xorriso",
     used_by: Use::Intel,
-    left_out: "no Intel rig",
+    left_out: NO_INTEL_RIG,
     packages: &["xorriso"],
     files: &["usr/bin/xorriso"],
     runs: true,
@@ -297,40 +301,58 @@ pub(crate) fn provide(uses: &[Use]) -> Lacking {
     let failed = if fetched.is_empty() {
         BTreeMap::new()
     } else if sh::which("apt-get").is_none() {
-        let reason = "this is no Debian (there is no apt-get), please install it yourself";
-        fetched.iter().map(|need| (need.name, reason.to_owned())).collect()
+        let reason = no_debian(&fetched);
+        fetched.iter().map(|need| (need.name, reason.clone())).collect()
     } else {
         packages::get(fetched.iter().map(|need| need.bundle()).collect())
     };
     let fetched =
         fetched.into_iter().filter_map(|need| Some((need, failed.get(need.name)?.clone())));
-    let rest = rest.into_iter().map(|need| (need, "please install gcc yourself".to_owned()));
+    let no_gcc = format!("please install {}", GCC.what);
+    let rest = rest.into_iter().map(|need| (need, no_gcc.clone()));
     fetched.chain(rest).collect()
+}
+
+/// Why these cannot be had where there is no apt.
+fn no_debian(needs: &[&Need]) -> String {
+    let what: Vec<_> = needs.iter().map(|need| need.what).collect();
+    format!("this is no Debian, there is no apt-get; please install {}", what.join(", "))
 }
 
 /// Makes sure that everything for these uses is there, and fetches what is not.
 pub(crate) fn require(uses: &[Use]) -> Result<()> {
     let lacking = provide(uses);
-    let lines = lines(&lacking);
-    if !lines.is_empty() {
+    if !lacking.is_empty() {
+        let reasons = by_reason(&lacking).into_iter();
+        let lines: Vec<_> =
+            reasons.map(|(reason, names, _)| format!("no {names}: {reason}")).collect();
         bail!("{}", lines.join("; "));
     }
     Ok(())
 }
 
-/// One line for each reason: what is missing, why, and what is left out.
+/// One line for each reason: what is missing, what is left out, and why.
 pub(crate) fn lines(lacking: &[(&'static Need, String)]) -> Vec<String> {
+    let line = |(reason, names, left_out)| format!("{left_out}, for there is no {names}: {reason}");
+    by_reason(lacking).into_iter().map(line).collect()
+}
+
+/// For each reason the names of what is missing and what is left out without it.
+fn by_reason(lacking: &[(&'static Need, String)]) -> Vec<(String, String, String)> {
     let mut by_reason: BTreeMap<&str, Vec<&Need>> = BTreeMap::new();
     for (need, reason) in lacking {
         by_reason.entry(reason).or_default().push(need);
     }
-    let line = |(reason, needs): (&str, Vec<&Need>)| {
-        let what: Vec<_> = needs.iter().map(|need| need.what).collect();
+    let words = |(reason, needs): (&str, Vec<&Need>)| {
+        let names: Vec<_> = needs.iter().map(|need| need.name).collect();
         let mut left_out: Vec<_> = needs.iter().map(|need| need.left_out).collect();
         left_out.dedup();
-        format!("missing: {}: {reason} ({})", what.join(", "), left_out.join(", "))
+        if left_out.contains(&NO_RIGS) {
+            left_out.retain(|what| ![NO_AMD_RIG, NO_INTEL_RIG].contains(what));
+        }
+        (reason.to_owned(), names.join(", no "), left_out.join(", "))
     };
-    by_reason.into_iter().map(line).collect()
+    by_reason.into_iter().map(words).collect()
 }
 
 /// A busybox that needs no libraries.
@@ -423,20 +445,28 @@ mod tests {
     #[test]
     fn what_is_missing_is_told_once_for_each_reason() {
         let no_network = "apt-get: no network".to_owned();
-        let lacking = [
-            (&BOCHS, no_network.clone()),
-            (&XORRISO, no_network),
-            (&MUSL, "please install gcc yourself".to_owned()),
-        ];
+        let lacking =
+            [(&BOCHS, no_network.clone()), (&XORRISO, no_network), (&MUSL, "no gcc".to_owned())];
         assert_eq!(
             lines(&lacking),
             [
-                "missing: Bochs (bochs-bin, 2.7 or newer, with the plugin for terminals, BIOS and \
-                 VGABIOS), xorriso: apt-get: no network (no Intel rig)",
-                "missing: musl-gcc: please install gcc yourself (no test programs with musl)"
+                "no Intel rig, for there is no bochs, no xorriso: apt-get: no network",
+                "no test programs with musl, for there is no musl: no gcc"
             ]
         );
+        let lacking = [&XZ, &QEMU, &BOCHS].map(|need| (need, "no network".to_owned()));
+        assert_eq!(
+            lines(&lacking),
+            ["no rigs, for there is no xz, no qemu, no bochs: no network"],
+            "no rigs means neither rig"
+        );
         assert!(lines(&[]).is_empty());
+    }
+
+    #[test]
+    fn where_there_is_no_apt_it_is_said_which_programs_are_looked_for() {
+        let reason = no_debian(&[&QEMU, &XORRISO]);
+        assert!(reason.ends_with("install QEMU (qemu-system-x86_64, 7.2 or newer), xorriso"));
     }
 
     #[test]

@@ -147,11 +147,11 @@ impl Apt {
     }
 
     /// Downloads these packages into `dir`, by the names that [`Package::file`]
-    /// says; one line tells the user what for.
+    /// says; one line tells the user how much, and `what` for.
     pub(crate) fn download(&self, packages: &[Package], dir: &Path, what: &str) -> Result<()> {
         let packages: BTreeSet<_> = packages.iter().collect();
         let size: u64 = packages.iter().map(|package| package.size).sum();
-        sh::step(&format!("fetching {} MiB for {what}", mib(size)));
+        sh::step(&format!("fetching {} MiB {what}", mib(size)));
         let mut command = self.command("apt-get", Status::Empty);
         command.args(["-qq", "download"]).args(packages.iter().map(|package| &package.name));
         let said = tempfile::tempfile()?;
@@ -159,13 +159,13 @@ impl Apt {
         let mut child = command.spawn().context("cannot start apt-get")?;
         let shows = io::stderr().is_terminal();
         let status = loop {
-            if let Some(status) = child.try_wait()? {
-                break status;
-            }
             if sh::interrupted() {
                 child.kill()?;
                 child.wait()?;
                 bail!("interrupted");
+            }
+            if let Some(status) = child.try_wait()? {
+                break status;
             }
             if shows {
                 anstream::eprint!("\r    {} of {} MiB ", mib(size_of_files(dir)), mib(size));
@@ -176,7 +176,7 @@ impl Apt {
             anstream::eprint!("\r\x1b[K");
         }
         if !status.success() {
-            bail!("apt-get download: {}", reason(&read_from_start(said)?));
+            bail!("apt-get: {}", reason(&read_from_start(said)?));
         }
         let absent = packages.iter().find(|package| !dir.join(&package.file).exists());
         absent.map_or(Ok(()), |package| bail!("apt-get download left no {}", package.file))
@@ -225,6 +225,9 @@ fn lean_status() -> String {
 fn output(command: &mut Command) -> Result<String> {
     let output = command.output().context("cannot start apt")?;
     if !output.status.success() {
+        if sh::interrupted() {
+            bail!("interrupted");
+        }
         let said = String::from_utf8_lossy(&output.stderr);
         let program = command.get_program().to_string_lossy().into_owned();
         bail!("{program}: {}", reason(&said));

@@ -14,7 +14,7 @@
 pub(crate) mod apt;
 mod compilers;
 pub(crate) mod libraries;
-mod program;
+pub(crate) mod program;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
@@ -30,6 +30,9 @@ use self::apt::{Apt, Package};
 pub(crate) use self::compilers::Compiler;
 pub(crate) use self::program::Program;
 use crate::sh;
+
+/// How the names of directories begin in which trees are made.
+const WORK: &str = ".new.";
 
 /// What is to be unpacked as one tree.
 pub(crate) struct Bundle {
@@ -137,12 +140,14 @@ fn fetch(mut bundles: Vec<Bundle>) -> Result<BTreeMap<&'static str, String>> {
         }
     }
     let places = base()?.join("packages");
-    let work = tempfile::Builder::new().prefix(".new.").tempdir_in(&places)?;
+    remove_leftovers(&places)?;
+    let work = tempfile::Builder::new().prefix(WORK).tempdir_in(&places)?;
     let all: Vec<_> = plans.iter().flat_map(|(_, packages)| packages).cloned().collect();
     let names: Vec<_> = plans.iter().map(|(bundle, _)| bundle.name).collect();
     if !names.is_empty() {
-        let what = format!("{} (the system stays as it is)", names.join(", "));
+        let what = format!("for {} (the system stays as it is)", names.join(", "));
         apt.download(&all, work.path(), &what)?;
+        sh::step(&format!("unpacking below {}", places.display()));
     }
     for (bundle, packages) in plans {
         if let Err(error) = unpack(&mut apt, &bundle, &packages, work.path(), &places) {
@@ -150,10 +155,21 @@ fn fetch(mut bundles: Vec<Bundle>) -> Result<BTreeMap<&'static str, String>> {
         }
     }
     if failed.len() < names.len() {
-        let time = sh::seconds(start.elapsed());
-        sh::good(&format!("    unpacked below {} after {time}", places.display()));
+        sh::good(&format!("    done after {}", sh::seconds(start.elapsed())));
     }
     Ok(failed)
+}
+
+/// Removes what a process left that was killed while it unpacked. We have the
+/// lock: nobody is at work there.
+fn remove_leftovers(places: &Path) -> Result<()> {
+    for entry in fs::read_dir(places)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(WORK) {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn plan(apt: &Apt, bundle: &Bundle, status: apt::Status) -> Result<Vec<Package>> {
@@ -218,6 +234,17 @@ mod tests {
         assert!(matches!(File::create(&path).unwrap().try_lock(), Err(TryLockError::WouldBlock)));
         drop(first);
         lock(&path).unwrap();
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_removed_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["qemu/bin", ".new.x/qemu"] {
+            fs::create_dir_all(dir.path().join(name)).unwrap();
+        }
+        remove_leftovers(dir.path()).unwrap();
+        assert!(dir.path().join("qemu/bin").exists());
+        assert!(!dir.path().join(".new.x").exists());
     }
 
     #[test]

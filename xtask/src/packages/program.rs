@@ -68,10 +68,29 @@ impl Program {
     }
 }
 
+/// A tree in which programs are looked for, but with an empty loader.
+#[cfg(test)]
+pub(crate) fn fake_tree() -> tempfile::TempDir {
+    let tree = tempfile::tempdir().unwrap();
+    let lib = tree.path().join("lib/x86_64-linux-gnu");
+    std::fs::create_dir_all(&lib).unwrap();
+    std::fs::write(lib.join(libraries::LOADER), "").unwrap();
+    tree
+}
+
+/// Fails if a word or variable of the command names a place outside of the tree.
+#[cfg(test)]
+pub(crate) fn assert_names_only(tree: &Path, command: &Command) {
+    let variables = command.get_envs().filter_map(|(_, value)| value);
+    let words = command.get_args().chain(variables).map(|word| word.to_str().unwrap());
+    for path in words.flat_map(|word| word.split(':')).filter(|word| word.contains('/')) {
+        assert!(Path::new(path).starts_with(tree), "{path}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
     #[test]
     fn a_program_of_the_system_is_started_as_it_is() {
@@ -82,23 +101,20 @@ mod tests {
 
     #[test]
     fn an_unpacked_program_is_started_by_its_own_loader_and_names_nothing_outside() {
-        let tree = tempfile::tempdir().unwrap();
-        let lib = tree.path().join("lib/x86_64-linux-gnu");
-        fs::create_dir_all(&lib).unwrap();
-        assert!(Program::unpacked(tree.path(), "usr/bin/x").is_err(), "there is no loader yet");
-        fs::write(lib.join(libraries::LOADER), "").unwrap();
+        let empty = tempfile::tempdir().unwrap();
+        assert!(Program::unpacked(empty.path(), "usr/bin/x").is_err(), "there is no loader");
+        let tree = fake_tree();
         let program = Program::unpacked(tree.path(), "usr/bin/x").unwrap();
         let program = program.env("SHARE", tree.path().join("usr/share"));
         let command = program.command_after(Path::new("/usr/bin/setpriv"), &["--"]);
         let words: Vec<_> = command.get_args().map(|word| word.to_str().unwrap()).collect();
-        let tree = tree.path().to_str().unwrap();
-        assert_eq!(words[0], "--");
-        assert_eq!(words[1], format!("{tree}/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"));
-        assert_eq!(words.last().unwrap(), &format!("{tree}/usr/bin/x"));
-        let environment = command.get_envs().filter_map(|(_, value)| value);
-        let paths = words[1..].iter().copied().chain(environment.map(|v| v.to_str().unwrap()));
-        for path in paths.flat_map(|word| word.split(':')).filter(|word| word.contains('/')) {
-            assert!(path.starts_with(tree), "{path}");
-        }
+        let path = |path: &str| tree.path().join(path).to_str().unwrap().to_owned();
+        let lib = path("lib/x86_64-linux-gnu");
+        let loader = format!("{lib}/ld-linux-x86-64.so.2");
+        let places = format!("{lib}:{}", path("lib"));
+        let program = path("usr/bin/x");
+        assert_eq!(words, ["--", &loader, "--inhibit-cache", "--library-path", &places, &program]);
+        assert!(command.get_envs().any(|variable| variable == ("LD_PRELOAD".as_ref(), None)));
+        assert_names_only(tree.path(), &command);
     }
 }

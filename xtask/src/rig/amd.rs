@@ -56,9 +56,12 @@ fn qemu(dir: &Path) -> Result<Command> {
         let file = sh::which(&own).with_context(|| format!("there is no {own}"))?;
         return Ok(Emulator::command(&Program::of_system(file), dir));
     }
-    let place = QEMU.get()?;
+    debians_qemu(&QEMU.get()?, dir)
+}
+
+fn debians_qemu(place: &Place, dir: &Path) -> Result<Command> {
     let program = place.program("usr/bin/qemu-system-x86_64")?;
-    if place == Place::System {
+    if *place == Place::System {
         return Ok(Emulator::command(&program, dir));
     }
     let modules = place.file("usr/lib/x86_64-linux-gnu/qemu");
@@ -67,4 +70,26 @@ fn qemu(dir: &Path) -> Result<Command> {
         command.arg("-L").arg(place.file(firmware));
     }
     Ok(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packages::program::{assert_names_only, fake_tree};
+
+    #[test]
+    fn an_unpacked_qemu_finds_modules_and_firmware_in_its_tree() {
+        let tree = fake_tree();
+        let place = Place::Tree(tree.path().to_owned());
+        let command = debians_qemu(&place, tree.path()).unwrap();
+        // Without what may start it.
+        let words: Vec<_> = command.get_args().collect();
+        let firmware = words.iter().position(|word| *word == "-L").unwrap();
+        assert_eq!(words[firmware + 1], place.file("usr/share/qemu"));
+        assert_eq!(words[firmware + 3], place.file("usr/share/seabios"));
+        let modules = place.file("usr/lib/x86_64-linux-gnu/qemu");
+        let modules = ("QEMU_MODULE_DIR".as_ref(), Some(modules.as_os_str()));
+        assert!(command.get_envs().any(|variable| variable == modules));
+        assert_names_only(tree.path(), &command);
+    }
 }

@@ -188,6 +188,7 @@ clock: sync=none, time0={EPOCH}
 mod tests {
     use super::super::Cpu;
     use super::*;
+    use crate::packages::program::{assert_names_only, fake_tree};
 
     #[test]
     fn bochs_is_told_the_memory_the_ports_and_no_clock_of_the_host() {
@@ -200,6 +201,17 @@ mod tests {
         assert!(text.contains("display_library: term\n"));
         assert!(text.contains("romimage: file=\"/a tree/usr/share/bochs/BIOS-bochs-latest\"\n"));
         assert!(bochsrc(&config, false, &Place::System).contains("display_library: nogui\n"));
+    }
+
+    #[test]
+    fn an_unpacked_bochs_finds_its_plugins_in_its_tree() {
+        let tree = fake_tree();
+        let place = Place::Tree(tree.path().to_owned());
+        let command = debians_bochs(&place).unwrap().command();
+        let plugins = place.file("usr/lib/x86_64-linux-gnu/bochs/plugins");
+        let plugins = ("LTDL_LIBRARY_PATH".as_ref(), Some(plugins.as_os_str()));
+        assert!(command.get_envs().any(|variable| variable == plugins));
+        assert_names_only(tree.path(), &command);
     }
 
     #[test]

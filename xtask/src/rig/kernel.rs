@@ -112,7 +112,7 @@ fn download(dir: &Path) -> Result<PathBuf> {
     let depends = apt.depends("linux-image-cloud-amd64")?;
     let name = versioned_package(&depends).context("apt knows no linux-image-*-cloud-amd64")?;
     let found = apt.alone(&[name])?;
-    apt.download(&found, dir, "the rigs' Linux kernel")?;
+    apt.download(&found, dir, "for the rigs' Linux kernel")?;
     let package = found.first().context("apt-get names no file for the kernel's package")?;
     Ok(dir.join(&package.file))
 }
