@@ -7,6 +7,7 @@
 
 use crate::process::SPAWNING;
 use crate::skip::missing;
+use std::env;
 use std::fs::{self, Permissions};
 use std::ops::Deref;
 use std::os::unix::fs::PermissionsExt;
@@ -135,11 +136,15 @@ fn find(name: &str) -> &'static Embedded {
     }
 }
 
-/// The system's static busybox; or none, with a loud skip.
+/// A static busybox: the system's, or what `cargo xtask setup` unpacked below the
+/// target directory, from which this executable comes; or none, with a loud skip.
 pub fn busybox() -> Option<PathBuf> {
-    let places = ["/bin/busybox", "/usr/bin/busybox"].map(PathBuf::from);
+    let own = env::current_exe().expect("a process knows its executable");
+    let unpacked = own.ancestors().map(|above| above.join("xtask/packages/busybox/bin/busybox"));
+    let mut places =
+        ["/bin/busybox", "/usr/bin/busybox"].map(PathBuf::from).into_iter().chain(unpacked);
     let is_static = |path: &PathBuf| fs::read(path).is_ok_and(|bytes| image::parse(&bytes).is_ok());
-    let found = places.into_iter().find(is_static);
+    let found = places.find(is_static);
     if found.is_none() {
         missing("busybox-static");
     }

@@ -37,11 +37,12 @@ pub(super) fn run(context: &Context, places: &[Place], results: &mut Results) ->
         return Ok(());
     }
     let mut there = Vec::new();
-    for place in places {
-        let cpu = place.rig().expect("a place of a rig");
+    // A rig's places stand beside each other, and are there or not together.
+    for places in places.chunk_by(|a, b| a.rig() == b.rig()) {
+        let cpu = places[0].rig().expect("a place of a rig");
         match rig::require(cpu).and_then(|()| Kernel::get()) {
-            Ok(_) => there.push(*place),
-            Err(error) => results.absent.push((*place, format!("{error:#}"))),
+            Ok(_) => there.extend(places),
+            Err(error) => results.absent.push((places[0], format!("{error:#}"))),
         }
     }
     if there.is_empty() {
