@@ -46,6 +46,7 @@ pub(crate) struct Need {
     /// See [`Bundle`]: without files there is no use in unpacking.
     files: &'static [&'static str],
     runs: bool,
+    plugins: &'static [&'static str],
     compiler: Option<Compiler>,
     /// Whether the system has it, new enough.
     of_system: fn() -> bool,
@@ -63,6 +64,7 @@ pub(crate) static BUSYBOX: Need = Need {
     packages: &["busybox-static"],
     files: &["bin/busybox"],
     runs: false,
+    plugins: &[],
     compiler: None,
     of_system: || system_busybox().is_some(),
 };
@@ -75,6 +77,7 @@ pub(crate) static XZ: Need = Need {
     packages: &["xz-utils"],
     files: &["usr/bin/xz"],
     runs: true,
+    plugins: &[],
     compiler: None,
     of_system: || sh::which("xz").is_some(),
 };
@@ -87,11 +90,11 @@ pub(crate) static QEMU: Need = Need {
     packages: &["qemu-system-x86"],
     files: &[
         "usr/bin/qemu-system-x86_64",
-        "usr/lib/x86_64-linux-gnu/qemu/accel-tcg-x86_64.so",
         "usr/share/qemu/linuxboot_dma.bin",
         "usr/share/seabios/bios-256k.bin",
     ],
     runs: true,
+    plugins: &["usr/lib/x86_64-linux-gnu/qemu/accel-tcg-x86_64.so"],
     compiler: None,
     // QEMU names another emulator.
     of_system: || {
@@ -114,6 +117,7 @@ pub(crate) static BOCHS: Need = Need {
     packages: &["bochs", "bochs-term", "bochsbios", "vgabios"],
     files: &["usr/bin/bochs-bin", BOCHS_PLUGIN, BOCHS_BIOS, BOCHS_VGABIOS],
     runs: true,
+    plugins: &[],
     compiler: None,
     // BOCHS names another emulator, which needs the BIOSes all the same.
     of_system: || {
@@ -139,6 +143,7 @@ pub(crate) static GRUB: Need = Need {
     packages: &["grub-common", "grub-pc-bin"],
     files: &["usr/bin/grub-mkimage", "usr/lib/grub/i386-pc/modinfo.sh"],
     runs: true,
+    plugins: &[],
     compiler: None,
     of_system: || {
         sh::which("grub-mkimage").is_some()
@@ -154,6 +159,7 @@ pub(crate) static XORRISO: Need = Need {
     packages: &["xorriso"],
     files: &["usr/bin/xorriso"],
     runs: true,
+    plugins: &[],
     compiler: None,
     of_system: || sh::which("xorriso").is_some(),
 };
@@ -166,6 +172,7 @@ pub(crate) static GCC: Need = Need {
     packages: &["gcc", "libc6-dev"],
     files: &[],
     runs: false,
+    plugins: &[],
     compiler: None,
     of_system: || sh::which("gcc").is_some(),
 };
@@ -175,9 +182,11 @@ pub(crate) static MUSL: Need = Need {
     what: "musl-gcc",
     used_by: Use::C,
     left_out: "no test programs with musl",
-    packages: &["musl-dev"],
+    // The latter is only of use if it is installed.
+    packages: &["musl-dev", "musl-tools"],
     files: &["bin/musl-gcc", "usr/lib/x86_64-linux-musl/libc.a"],
     runs: false,
+    plugins: &[],
     compiler: Some(Compiler::MUSL),
     of_system: || sh::which("musl-gcc").is_some(),
 };
@@ -190,6 +199,7 @@ pub(crate) static GCC_32: Need = Need {
     packages: &["libc6-dev-i386", "lib32gcc-GCC-dev"],
     files: &["bin/gcc-m32", "usr/lib32/libc.a"],
     runs: false,
+    plugins: &[],
     compiler: Some(Compiler::GCC_32),
     of_system: gcc_makes_32_bit_programs,
 };
@@ -261,6 +271,7 @@ impl Need {
             packages: self.packages(),
             files: self.files,
             runs: self.runs,
+            plugins: self.plugins,
             compiler: self.compiler,
         }
     }
@@ -481,7 +492,8 @@ mod tests {
     fn what_is_unpacked_here_has_all_its_libraries() {
         for need in NEEDS.iter().filter(|need| need.runs) {
             if let Some(tree) = need.tree() {
-                let missing = libraries::missing(&tree, need.files).unwrap();
+                let files = [need.files, need.plugins].concat();
+                let missing = libraries::missing(&tree, &files).unwrap();
                 assert!(missing.is_empty(), "{}: {missing:?}", need.name);
             }
         }

@@ -44,6 +44,9 @@ pub(crate) struct Bundle {
     pub(crate) files: &'static [&'static str],
     /// Whether what the packages depend on is wanted too: not if only files are.
     pub(crate) runs: bool,
+    /// What the programs load while they run, where the packages have it: it gets
+    /// its libraries, too.
+    pub(crate) plugins: &'static [&'static str],
     /// For a compiler, how it is called at its new place.
     pub(crate) compiler: Option<Compiler>,
 }
@@ -197,13 +200,14 @@ fn unpack(
         Ok(())
     };
     extract(packages)?;
-    if bundle.runs && !libraries::missing(&tree, bundle.files)?.is_empty() {
+    let programs = [bundle.files, bundle.plugins].concat();
+    if bundle.runs && !libraries::missing(&tree, &programs)?.is_empty() {
         // The lean choice left out something that is needed here.
         let mut rest = plan(apt, bundle, apt::Status::Empty)?;
         rest.retain(|package| !packages.contains(package));
         apt.download(&rest, work, &format!("more for {}", bundle.name))?;
         extract(&rest)?;
-        let missing = libraries::missing(&tree, bundle.files)?;
+        let missing = libraries::missing(&tree, &programs)?;
         if !missing.is_empty() {
             bail!("the packages of {} lack {}", bundle.name, missing.join(", "));
         }
