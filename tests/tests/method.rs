@@ -64,8 +64,11 @@ fn ten_times_as_long_is_ten_times_as_much() {
     let mut probe = probe(Width::W64);
     let mut least = |operation| {
         let calls = scale(20_000, 5_000, 500);
-        let loops = (0..15).map(|_| batched(&measure(&mut probe, operation, 0, calls), calls));
-        loops.min_by(f64::total_cmp).expect("fifteen loops")
+        let loops = [(); 15].map(|()| measure(&mut probe, operation, 0, calls).reply);
+        // Each by itself: the least difference is that whose empty loop was disturbed.
+        let with = loops.iter().map(|reply| reply.batch_ticks).min().expect("fifteen loops");
+        let empty = loops.iter().map(|reply| reply.empty_batch_ticks).min().expect("as many");
+        (with as f64 - empty as f64) / calls as f64
     };
     let (short, long) = (least(Operation::Nops100), least(Operation::Nops1000));
     // Not exactly: a CPU overlaps the loop with what is in it.
