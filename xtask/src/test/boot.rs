@@ -161,13 +161,15 @@ impl<'a> Watcher<'a> {
             // No progress: another boot would make none either.
             tests = give_up(&mem::take(&mut work.tests), end, "");
         }
-        let expected = work.tests.is_empty().then_some(work.seconds);
+        // Of a whole file's stay only: what a part of it takes, nobody has said.
+        let expected = (work.is_whole && work.tests.is_empty()).then_some(work.seconds);
         let (place, file, time) = (self.place, work.file.clone(), start.elapsed());
         let ran = Ran { place, file, tests, time, expected };
         self.screen.done(&ran);
         self.ran.push(ran);
         if !work.tests.is_empty() {
             work.seconds *= work.tests.len() as f64 / whole as f64;
+            work.is_whole = false;
             self.rest.push(work);
         }
     }
@@ -232,7 +234,7 @@ mod tests {
 
     fn work(file: &str, tests: &[&str]) -> Work {
         let tests = tests.iter().map(|test| format!("{file}::{test}")).collect();
-        Work { file: file.into(), tests, seconds: 4.0 }
+        Work { file: file.into(), tests, seconds: 4.0, is_whole: true }
     }
 
     fn watch(text: &str, end: &End, diagnosis: Option<&str>) -> (Booted, Vec<(String, bool)>) {
@@ -271,7 +273,7 @@ mod tests {
         let text = format!("TRAPGATE-FILE one\ntest one::a ... \nTRAPGATE-STATUS 139\n{TWO}");
         let (booted, tests) = watch(&text, &End::Exited(0), None);
         assert_eq!(tests, [test("one::a", false), test("two::c", true)]);
-        assert_eq!(booted.rest, [Work { seconds: 2.0, ..work("one", &["b"]) }]);
+        assert_eq!(booted.rest, [Work { seconds: 2.0, is_whole: false, ..work("one", &["b"]) }]);
     }
 
     #[test]

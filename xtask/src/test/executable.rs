@@ -36,7 +36,7 @@ pub(super) fn build(args: &[&str]) -> Result<Vec<Executable>> {
     let mut command = sh::cargo(&["test", "--no-run"]);
     command.args(args);
     sh::step(&sh::display(&command));
-    command.args(["--quiet", "--message-format=json-render-diagnostics"]);
+    command.arg("--message-format=json-render-diagnostics");
     Ok(parse(&sh::capture(&mut command)?))
 }
 

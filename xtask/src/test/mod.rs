@@ -137,11 +137,17 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             results.broken.push((Place::Host.name().to_owned(), format!("{error:#}")));
         }
     }
+    // This machine has all tests: what is not here is nowhere.
+    let nothing = filtered && !host.is_empty() && results.is_empty();
     if !rigs.is_empty()
+        && !nothing
         && !sh::interrupted()
         && let Err(error) = rigs::run(&context, &rigs, &mut results)
     {
         results.broken.push(("the rigs".to_owned(), format!("{error:#}")));
+    }
+    if args.rig.is_some() {
+        results.break_absent();
     }
     if sh::interrupted() {
         bail!("interrupted");

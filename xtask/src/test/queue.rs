@@ -13,6 +13,8 @@ pub(super) struct Work {
     pub(super) tests: Vec<String>,
     /// Expected, for all of them.
     pub(super) seconds: f64,
+    /// Whether these are all of the file's tests that the place has.
+    pub(super) is_whole: bool,
 }
 
 /// One start of a rig and what runs in it.
@@ -67,7 +69,7 @@ mod tests {
     use super::*;
 
     fn work(file: &str, seconds: f64) -> Work {
-        Work { file: file.into(), tests: vec![format!("{file}::t")], seconds }
+        Work { file: file.into(), tests: vec![format!("{file}::t")], seconds, is_whole: true }
     }
 
     fn files(boot: &Boot) -> Vec<&str> {

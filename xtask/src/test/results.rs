@@ -255,9 +255,18 @@ impl Results {
         self.not_asked.is_empty() && !self.filtered
     }
 
-    /// Whether nothing was to be run, or could have been.
+    /// Whether there was nothing to run. This machine has all tests, so a rig that is
+    /// not there may have had some only if this machine was not asked.
     pub(super) fn is_empty(&self) -> bool {
-        self.ran.is_empty() && self.broken.is_empty() && self.absent.is_empty()
+        let asked_for_all = !self.not_asked.contains(&Place::Host);
+        self.ran.is_empty() && self.broken.is_empty() && (self.absent.is_empty() || asked_for_all)
+    }
+
+    /// Makes failures of the places that could not run: somebody asked for them by
+    /// name.
+    pub(super) fn break_absent(&mut self) {
+        let broken = |(place, why): (Place, String)| (place.name().to_owned(), why);
+        self.broken.extend(self.absent.drain(..).map(broken));
     }
 
     /// What keeps the run from being good besides failures, in lines.
@@ -351,6 +360,18 @@ mod tests {
         // What no run on this machine can show is nobody's fault.
         let other = "test a ... ELSEWHERE: a: all of it: another CPU: no door\nok\n";
         assert!(nowhere(&results([ran(Place::Host, other)])).is_empty());
+    }
+
+    #[test]
+    fn a_rig_that_is_not_there_is_no_test_that_matched() {
+        let mut results = results([]);
+        assert!(results.is_empty());
+        results.absent.push((Place::Intel, "no bochs".into()));
+        assert!(results.is_empty());
+        results.not_asked.push(Place::Host);
+        assert!(!results.is_empty());
+        results.break_absent();
+        assert_eq!(results.tally(), Tally { failed: 1, ..Tally::default() });
     }
 
     #[test]

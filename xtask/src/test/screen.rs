@@ -1,5 +1,6 @@
 //! What a person sees while tests run: a line for each file that is done and, on
-//! a terminal, below it what runs now and how long it should take.
+//! a terminal, below it what runs now and how long it should take; and what failed
+//! tests wrote.
 //!
 //! Used by `host` and `rigs`, whose threads share it. Results go to standard
 //! output, what goes on to standard error.
@@ -10,7 +11,7 @@ use anstyle::{AnsiColor, Style};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::places::Place;
-use super::results::{Ran, Tally};
+use super::results::{Outcome, Ran, Tally};
 use crate::sh;
 
 const PLAIN: Style = Style::new();
@@ -53,7 +54,7 @@ impl Screen {
         Running(bar)
     }
 
-    /// A file is done.
+    /// A file is done. What its failed tests wrote is shown at once.
     pub(super) fn done(&self, ran: &Ran) {
         let tally = Tally::of(ran.tests.iter());
         let style = match tally {
@@ -63,7 +64,7 @@ impl Screen {
             _ => GOOD,
         };
         let over = match ran.expected {
-            Some(expected) if is_over(ran) => format!("  (should take {expected} s)"),
+            Some(expected) if is_over(ran) => format!("  (should take {expected:.0} s)"),
             _ => String::new(),
         };
         let (place, file) = (ran.place.name(), &ran.file);
@@ -72,6 +73,12 @@ impl Screen {
             anstream::println!(
                 "  {place:<16}  {file:<14}  {style}{words:<40}{style:#} {time:>8}{over}"
             );
+            for test in &ran.tests {
+                if let Outcome::Failed { why, output } = &test.outcome {
+                    let (name, output) = (&test.name, output.trim());
+                    anstream::println!("{BAD}---- {name} ({place}): {why}{BAD:#}\n{output}\n");
+                }
+            }
         });
     }
 

@@ -1,4 +1,5 @@
-//! The end of a test run: failures in full, what was left out, and one last line.
+//! The end of a test run: what failed and what was left out by name, and one last
+//! line. What failed tests wrote was shown when they failed (`screen`).
 //!
 //! Called by `test::run`. On standard output, so that `| tail -1` is the result.
 
@@ -17,6 +18,9 @@ const GOOD: Style = AnsiColor::Green.on_default().bold();
 const ODD: Style = AnsiColor::Yellow.on_default().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 
+/// So many names are shown of those that lack the same thing.
+const MOST: usize = 20;
+
 /// Names are wrapped at this column.
 const WIDTH: usize = 100;
 
@@ -26,13 +30,13 @@ pub(super) fn print(results: &Results, unmet: &[String], time: Duration, verbose
 }
 
 fn text(results: &Results, unmet: &[String], time: Duration, verbose: bool) -> String {
-    let mut text = failures(results);
+    let mut text = broken(results);
     text += &format!("{HEAD}==> summary{HEAD:#}\n");
     text += &places(results);
     text += &over(results);
     text += &elsewhere(results, verbose);
     text += &unstable(results);
-    text += &skipped(results);
+    text += &skipped(results, verbose);
     text += &failed(results);
     for line in unmet {
         text += &format!("  {BAD}REQUIRED{BAD:#}  {line}\n");
@@ -45,15 +49,9 @@ fn text(results: &Results, unmet: &[String], time: Duration, verbose: bool) -> S
     text + &format!("{style}{passed} passed, {failed} failed, {skipped} skipped{style:#}\n")
 }
 
-/// What each failed test wrote.
-fn failures(results: &Results) -> String {
+/// What is to be said of a build or a rig that failed.
+fn broken(results: &Results) -> String {
     let mut text = String::new();
-    for (place, test) in results.tests() {
-        if let Outcome::Failed { why, output } = &test.outcome {
-            let (place, name) = (place.name(), &test.name);
-            text += &format!("\n{BAD}---- {name} ({place}): {why}{BAD:#}\n{}\n", output.trim());
-        }
-    }
     for (what, why) in &results.broken {
         text += &format!("\n{BAD}---- {what}{BAD:#}\n{}\n", why.trim());
     }
@@ -83,7 +81,7 @@ fn over(results: &Results) -> String {
     let mut text = String::new();
     for ran in results.ran.iter().filter(|ran| is_over(ran)) {
         text += &format!(
-            "  {ODD}over time{ODD:#}  {} in {}: {}, should take {} s (tests/places.toml)\n",
+            "  {ODD}over time{ODD:#}  {} in {}: {}, should take {:.0} s (tests/places.toml)\n",
             ran.file,
             ran.place.name(),
             sh::seconds(ran.time),
@@ -164,7 +162,7 @@ fn unstable(results: &Results) -> String {
 }
 
 /// What lacks something, by place and thing.
-fn skipped(results: &Results) -> String {
+fn skipped(results: &Results, verbose: bool) -> String {
     let mut text = String::new();
     for skip in results.skips() {
         let (place, what) = (skip.place.name(), skip.what);
@@ -172,7 +170,11 @@ fn skipped(results: &Results) -> String {
             0 => text += &format!("  {ODD}SKIPPED{ODD:#}   {place}: {what}\n"),
             count => {
                 text += &format!("  {ODD}SKIPPED{ODD:#}   {place}: {count} for lack of {what}\n");
-                text += &wrapped(&skip.tests);
+                let shown = if verbose { count } else { count.min(MOST) };
+                text += &wrapped(&skip.tests[..shown]);
+                if shown < count {
+                    text += &format!("              and {} more: --verbose\n", count - shown);
+                }
             }
         }
     }
@@ -231,14 +233,12 @@ mod tests {
 
     #[test]
     fn the_last_line_is_the_result() {
-        let host = "test a ... ok\ntest b ... FAILED\nfailures:\n---- b stdout ----\nbecause\n\
-                    failures:\nSKIPPED: c: gcc\ntest c ... ok\n";
+        let host = "test a ... ok\ntest b ... FAILED\nSKIPPED: c: gcc\ntest c ... ok\n";
         let results = Results { ran: vec![ran(Place::Host, host)], ..Results::default() };
         let text = plain(&results, &["this and that".to_owned()]);
         assert_eq!(
             text,
-            "\n---- f::b (this machine): failed\nbecause\n\n\
-             ==> summary\n\
+            "==> summary\n\
              \u{20} this machine      1 passed, 1 FAILED, 1 skipped, 1.0 s\n\
              \u{20} SKIPPED   this machine: 1 for lack of gcc\n\
              \u{20}             f::c\n\
@@ -260,6 +260,19 @@ mod tests {
     }
 
     #[test]
+    fn what_broke_is_explained_and_counts_as_failed() {
+        let mut results = Results::default();
+        results.broken.push(("the rigs".into(), "no compiler\n".into()));
+        let text = plain(&results, &[]);
+        assert!(text.starts_with("\n---- the rigs\nno compiler\n\n==> summary\n"), "{text}");
+        assert!(
+            text.ends_with(
+                "  FAILED    the rigs\n  75.0 s in all\n0 passed, 1 failed, 0 skipped\n"
+            )
+        );
+    }
+
+    #[test]
     fn a_place_that_is_missing_is_skipped_and_counted() {
         let mut results =
             Results { ran: vec![ran(Place::Host, "test a ... ok\n")], ..Results::default() };
@@ -277,6 +290,17 @@ mod tests {
         assert!(text.contains("1 tests and cases belong elsewhere, of which 0 ran nowhere\n"));
         let one = Results { ran: vec![ran(Place::Host, left)], ..Results::default() };
         assert!(plain(&one, &[]).contains("    f::a: in a rig, for no door\n"));
+    }
+
+    #[test]
+    fn many_that_lack_the_same_thing_are_cut_short() {
+        let host: String =
+            (0..30).map(|n| format!("SKIPPED: t{n}: KVM\ntest t{n} ... ok\n")).collect();
+        let text =
+            plain(&Results { ran: vec![ran(Place::Host, &host)], ..Results::default() }, &[]);
+        assert!(text.contains("this machine: 30 for lack of KVM\n"));
+        assert!(text.contains("              and 10 more: --verbose\n"));
+        assert!(text.ends_with("0 passed, 0 failed, 30 skipped\n"));
     }
 
     #[test]
