@@ -1,11 +1,12 @@
 //! A run described once, made natively and in a sandbox.
 
 use crate::cli::trapgate;
+use crate::oracle::is_unstable;
 use crate::process::{Ends, Ran, Started, default_limit, shown};
 use crate::programs::directory;
 use nix::sys::resource::{Resource, setrlimit};
 use std::ffi::{OsStr, OsString};
-use std::fmt::Write as _;
+use std::fmt::{self, Debug, Formatter, Write as _};
 use std::fs::{self, File};
 use std::io::pipe;
 use std::os::fd::OwnedFd;
@@ -252,17 +253,18 @@ impl Case {
 
     /// Runs it both ways and expects the same status and standard output; the
     /// same standard error too, unless a signal ended it: there trapgate has
-    /// something of its own to say. Answers the sandboxed run.
+    /// something of its own to say. Answers the sandboxed run. Where native runs
+    /// do not agree with each other, that is said instead of a failure.
     ///
     /// # Panics
     /// If something differs.
     #[track_caller]
     pub fn differential(&self) -> Ran {
         let (native, sandboxed) = (self.native(), self.sandboxed());
-        let same = native.status == sandboxed.status
-            && native.stdout == sandboxed.stdout
-            && (self.any_stderr || native.status >= 128 || native.stderr == sandboxed.stderr);
-        if !same {
+        let [expected, got] = [&native, &sandboxed].map(|ran| self.outcome(ran));
+        let same = expected == got;
+        if !same && !is_unstable(&native.command, &expected, &got, || self.outcome(&self.native()))
+        {
             sandboxed.fail(&format!(
                 "as natively: status {}\n{}stdout ({} bytes):\n{}\nstderr ({} bytes):\n{}",
                 native.status,
@@ -274,6 +276,16 @@ impl Case {
             ));
         }
         sandboxed
+    }
+
+    /// What of a run must be the same in both ways.
+    fn outcome(&self, ran: &Ran) -> Outcome {
+        let stderr = !self.any_stderr && ran.status < 128;
+        Outcome {
+            status: ran.status,
+            stdout: ran.stdout.clone(),
+            stderr: if stderr { ran.stderr.clone() } else { Vec::new() },
+        }
     }
 
     /// Runs it by `trapgate run` with statistics as JSON.
@@ -291,6 +303,22 @@ impl Case {
             Ok(stats) => (ran, stats),
             Err(error) => ran.fail(&format!("JSON in {}: {error}: {text:?}", file.display())),
         }
+    }
+}
+
+/// What is compared.
+#[derive(PartialEq)]
+struct Outcome {
+    status: i32,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+/// In a line: what kind of outcome it was.
+impl Debug for Outcome {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let (stdout, stderr) = (self.stdout.len(), self.stderr.len());
+        write!(f, "status {} with {stdout} and {stderr} bytes written", self.status)
     }
 }
 

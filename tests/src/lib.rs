@@ -23,21 +23,25 @@
 //! | `TRAPGATE_RIG` | `amd` or `intel`: this is that rig |
 //! | `TRAPGATE_TSC` | `instructions`: this rig's time-stamp counter counts them |
 //! | `TRAPGATE_NO_KVM` | `skip`: without KVM, skip instead of fail |
+//! | `TRAPGATE_QUICK` | set: tests that [take long](takes_long!) are left to a full run |
 
 mod case;
 mod cli;
 pub mod elf;
+mod oracle;
 pub mod patch;
 mod place;
 mod process;
 pub mod programs;
+mod skip;
 mod trace;
 
 pub use case::{Case, Stdin, Stdout};
 pub use cli::trapgate;
-pub use place::{Place, counts_instructions, kvm, place, scale, skip, tsc_is_a_clock};
+pub use place::{Place, counts_instructions, kvm, place, scale, tsc_is_a_clock};
 pub use process::{Ran, Started, children, shown};
 pub use programs::{Program, busybox, compiled, program};
+pub use skip::{Home, case_elsewhere, elsewhere, missing};
 pub use trace::Death;
 
 /// Ends the test at once where there is no KVM: with a failure, or loudly
@@ -47,6 +51,18 @@ macro_rules! needs_kvm {
     () => {
         if !$crate::kvm() {
             return;
+        }
+    };
+}
+
+/// Ends the test at once in a quick run (`cargo xtask test --quick`). For each test
+/// that takes more than ten seconds on an ordinary machine; the rule is
+/// docs/testing.md's.
+#[macro_export]
+macro_rules! takes_long {
+    () => {
+        if ::std::env::var_os("TRAPGATE_QUICK").is_some() {
+            return $crate::elsewhere($crate::Home::FullRun, "it takes long");
         }
     };
 }

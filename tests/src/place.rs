@@ -1,8 +1,7 @@
 //! Where the tests run: this machine or a rig; with a KVM or without.
 
+use crate::skip::missing;
 use std::env;
-use std::io::Write;
-use std::thread;
 use trapgate::doctor::tsc_is_a_clock as tsc_of;
 use trapgate::kvm::vm;
 
@@ -52,15 +51,6 @@ pub fn scale<T>(host: T, amd: T, intel: T) -> T {
     }
 }
 
-/// Says that this test, or a part of it, is left out. Loudly: not through
-/// `eprintln!`, which libtest swallows when a test passes.
-pub fn skip(why: &str) {
-    let test = thread::current();
-    let test = test.name().unwrap_or("a test");
-    // If nobody can be told, there is nobody to tell.
-    let _ = writeln!(std::io::stderr(), "SKIPPED: {test}: {why}");
-}
-
 /// Whether there is a KVM that can be used.
 ///
 /// # Panics
@@ -70,9 +60,8 @@ pub fn kvm() -> bool {
     let Err(error) = trapgate::kvm::vm::open() else {
         return true;
     };
-    let _ = writeln!(std::io::stderr(), "NO KVM: {error}");
     if env::var("TRAPGATE_NO_KVM").as_deref() == Ok("skip") {
-        skip("it needs KVM, and TRAPGATE_NO_KVM=skip");
+        missing("KVM");
         return false;
     }
     panic!("NO KVM: {error} (TRAPGATE_NO_KVM=skip skips the tests that need it)");

@@ -5,8 +5,9 @@
 //! program that and how it was made (`hello.musl`, `hello.gcc`, `hello.pie`), a
 //! Rust program with its library `hello.std`.
 
-use crate::place::skip;
 use crate::process::SPAWNING;
+use crate::skip::missing;
+use std::env;
 use std::fs::{self, Permissions};
 use std::ops::Deref;
 use std::os::unix::fs::PermissionsExt;
@@ -110,7 +111,7 @@ pub fn compiled(name: &str) -> Option<Program> {
     match find(name) {
         Embedded::Bytes(bytes) => Some(Program::new(name, bytes)),
         Embedded::Lacks(compiler) => {
-            skip(&format!("{name}, because {compiler} is missing: cargo xtask setup"));
+            missing(compiler);
             None
         }
     }
@@ -135,13 +136,17 @@ fn find(name: &str) -> &'static Embedded {
     }
 }
 
-/// The system's static busybox; or none, with a loud skip.
+/// A static busybox: the system's, or what `cargo xtask setup` unpacked below the
+/// target directory, from which this executable comes; or none, with a loud skip.
 pub fn busybox() -> Option<PathBuf> {
-    let places = ["/bin/busybox", "/usr/bin/busybox"].map(PathBuf::from);
+    let own = env::current_exe().expect("a process knows its executable");
+    let unpacked = own.ancestors().map(|above| above.join("xtask/packages/busybox/bin/busybox"));
+    let mut places =
+        ["/bin/busybox", "/usr/bin/busybox"].map(PathBuf::from).into_iter().chain(unpacked);
     let is_static = |path: &PathBuf| fs::read(path).is_ok_and(|bytes| image::parse(&bytes).is_ok());
-    let found = places.into_iter().find(is_static);
+    let found = places.find(is_static);
     if found.is_none() {
-        skip("there is no static busybox: cargo xtask setup");
+        missing("busybox-static");
     }
     found
 }

@@ -1,7 +1,7 @@
 //! What a hostile program tries on the kernel: at worst it ends itself, as on
 //! Linux, and never the kernel.
 
-use trapgate_tests::{Case, needs_kvm};
+use trapgate_tests::{Case, needs_kvm, takes_long};
 use trapgate_tests::{Program, compiled};
 
 fn attacks() -> Option<Program> {
@@ -11,6 +11,7 @@ fn attacks() -> Option<Program> {
 #[test]
 fn a_stack_segment_that_goes_away_is_the_programs_sigsegv() {
     needs_kvm!();
+    takes_long!();
     let Some(program) = attacks() else { return };
     let sandboxed = Case::new(&program).args(["stack-segment"]).sandboxed();
     sandboxed.expect_status(128 + 11);
@@ -29,6 +30,7 @@ fn syscall_from_compatibility_mode_reaches_no_kernel_memory() {
 #[test]
 fn page_tables_go_back_with_what_they_mapped() {
     needs_kvm!();
+    takes_long!();
     let Some(program) = attacks() else { return };
     let ran = Case::new(&program).args(["page-tables"]).options(["--memory", "4M"]).sandboxed();
     ran.expect_status(0);
@@ -37,6 +39,7 @@ fn page_tables_go_back_with_what_they_mapped() {
 #[test]
 fn moving_a_sparse_mapping_costs_what_was_touched() {
     needs_kvm!();
+    takes_long!();
     let Some(program) = attacks() else { return };
     Case::new(&program).args(["sparse-mremap"]).differential().expect_status(0);
 }

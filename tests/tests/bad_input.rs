@@ -17,7 +17,8 @@ use std::process::Command;
 use trapgate::image;
 use trapgate_tests::elf::{BASE, Elf, PT_DYNAMIC, PT_INTERP, RX, Segment};
 use trapgate_tests::programs::{bytes, directory};
-use trapgate_tests::{Case, Program, Ran, needs_kvm, program, scale, skip, trapgate};
+use trapgate_tests::{Case, Home, Program, Ran, case_elsewhere};
+use trapgate_tests::{needs_kvm, program, scale, trapgate};
 
 const SETUP: i32 = 125;
 const CANNOT_EXECUTE: i32 = 126;
@@ -162,7 +163,7 @@ fn a_file_without_permission_cannot_be_executed() {
     let words = "cannot be read: Permission denied";
     if Uid::effective().is_root() {
         // Root may read everything.
-        if let Some((_copy, command)) = as_nobody(&case) {
+        if let Some((_copy, command)) = as_nobody("not readable", &case) {
             table.command("not readable", CANNOT_EXECUTE, words, &case, command);
         }
     } else {
@@ -173,7 +174,7 @@ fn a_file_without_permission_cannot_be_executed() {
     fs::set_permissions(closed.path(), Permissions::from_mode(0o000)).expect("it is ours");
     let case = Case::new(closed.path().join("file"));
     if Uid::effective().is_root() {
-        if let Some((_copy, command)) = as_nobody(&case) {
+        if let Some((_copy, command)) = as_nobody("in a closed directory", &case) {
             table.command("in a closed directory", CANNOT_EXECUTE, "", &case, command);
         }
     } else {
@@ -184,8 +185,8 @@ fn a_file_without_permission_cannot_be_executed() {
 }
 
 /// The command that runs a case as nobody: by a copy of trapgate, which is
-/// removed with the first value. None, with a loud skip, if nobody cannot.
-fn as_nobody(case: &Case) -> Option<(Program, Command)> {
+/// removed with the first value. None, and that is said, if nobody cannot.
+fn as_nobody(name: &str, case: &Case) -> Option<(Program, Command)> {
     let copy = Program::new("trapgate", &fs::read(trapgate()).expect("trapgate is a file"));
     let with = |arguments: Vec<std::ffi::OsString>| {
         let mut command = Command::new(copy.path());
@@ -194,7 +195,7 @@ fn as_nobody(case: &Case) -> Option<(Program, Command)> {
     };
     let works = with(vec!["--version".into()]).output();
     if !works.is_ok_and(|output| output.status.success()) {
-        skip("nobody's processes cannot be started here");
+        case_elsewhere(name, Home::Rig, "nobody's processes cannot be started here");
         return None;
     }
     let arguments = case.sandbox_command().get_args().map(ToOwned::to_owned).collect();
@@ -558,7 +559,7 @@ fn a_kvm_that_cannot_be_used_is_named() {
     let file = program("hello-syscall");
     let case = Case::new(&file);
     let mut table = Table::default();
-    if let Some((_copy, command)) = as_nobody_without_kvm(&case) {
+    if let Some((_copy, command)) = as_nobody_without_kvm("no permission", &case) {
         table.command("no permission", SETUP, "/dev/kvm: Permission", &case, command);
     }
     for (name, words, setup) in [
@@ -566,7 +567,7 @@ fn a_kvm_that_cannot_be_used_is_named() {
         ("something else", "something else", "mount --bind /dev/null /dev/kvm"),
         ("in a container", "--device /dev/kvm", CONTAINER),
     ] {
-        if let Some(command) = with_mounts(&case, setup) {
+        if let Some(command) = with_mounts(name, &case, setup) {
             table.command(name, SETUP, words, &case, command);
         }
     }
@@ -587,11 +588,11 @@ fn doctor_says_what_to_do_and_not_to_run_it() {
         command
     };
     let mut commands = vec![
-        under_mounts("mount -t tmpfs none /dev", &doctor()),
-        under_mounts("mount --bind /dev/null /dev/kvm", &doctor()),
-        under_mounts(CONTAINER, &doctor()),
+        under_mounts("no /dev/kvm", "mount -t tmpfs none /dev", &doctor()),
+        under_mounts("something else", "mount --bind /dev/null /dev/kvm", &doctor()),
+        under_mounts("in a container", CONTAINER, &doctor()),
     ];
-    let copy = as_nobody_without_kvm(&case).map(|(copy, _)| copy);
+    let copy = as_nobody_without_kvm("nobody", &case).map(|(copy, _)| copy);
     if let Some(copy) = &copy {
         let mut command = Command::new(copy.path());
         command.arg("doctor");
@@ -608,27 +609,27 @@ fn doctor_says_what_to_do_and_not_to_run_it() {
 }
 
 /// As nobody, where nobody may not open /dev/kvm.
-fn as_nobody_without_kvm(case: &Case) -> Option<(Program, Command)> {
+fn as_nobody_without_kvm(name: &str, case: &Case) -> Option<(Program, Command)> {
     let mode = fs::metadata("/dev/kvm").expect("there is a KVM").permissions().mode();
     if mode & 0o006 != 0 {
-        skip("everybody may use /dev/kvm here");
+        case_elsewhere(name, Home::Rig, "everybody may use /dev/kvm here");
         return None;
     }
     if !Uid::effective().is_root() {
-        skip("only root can become somebody who may not use /dev/kvm");
+        case_elsewhere(name, Home::Rig, "only root can become somebody else");
         return None;
     }
-    as_nobody(case)
+    as_nobody(name, case)
 }
 
 /// The case's command in a mount namespace of its own, after the shell command
 /// `setup`.
-fn with_mounts(case: &Case, setup: &str) -> Option<Command> {
-    under_mounts(setup, &case.sandbox_command())
+fn with_mounts(name: &str, case: &Case, setup: &str) -> Option<Command> {
+    under_mounts(name, setup, &case.sandbox_command())
 }
 
 /// The same of any command.
-fn under_mounts(setup: &str, command: &Command) -> Option<Command> {
+fn under_mounts(name: &str, setup: &str, command: &Command) -> Option<Command> {
     let unshare = |script: &str, arguments: &Command| {
         let mut command = Command::new("unshare");
         if !Uid::effective().is_root() {
@@ -640,7 +641,8 @@ fn under_mounts(setup: &str, command: &Command) -> Option<Command> {
     };
     let probe = unshare(setup, &Command::new("unused")).output();
     if !probe.is_ok_and(|output| output.status.success()) {
-        skip(&format!("'{setup}' does not work in a mount namespace here"));
+        let why = format!("'{setup}' does not work in a mount namespace here");
+        case_elsewhere(name, Home::Rig, &why);
         return None;
     }
     Some(unshare(&format!("{setup} && exec \"$@\""), command))

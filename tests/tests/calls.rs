@@ -3,7 +3,7 @@
 //! things.
 
 use std::collections::BTreeMap;
-use trapgate_tests::{Case, Stdin, Stdout, needs_kvm, program, scale};
+use trapgate_tests::{Case, Stdin, Stdout, needs_kvm, program, scale, takes_long};
 
 /// Runs a program both ways; what it checks must hold. `variation` says how.
 #[track_caller]
@@ -75,6 +75,7 @@ fn descriptors_do_as_in_linux_whatever_is_behind_them() {
 #[test]
 fn fresh_pages_are_zero_and_keep_what_is_written() {
     needs_kvm!();
+    takes_long!();
     let (mebibytes, rounds) = scale(("16", "8"), ("8", "4"), ("2", "2"));
     holds("stress-memory", |case| case.args([mebibytes, rounds]));
 }
@@ -82,6 +83,7 @@ fn fresh_pages_are_zero_and_keep_what_is_written() {
 #[test]
 fn memory_that_was_given_back_can_be_had_again() {
     needs_kvm!();
+    takes_long!();
     // Each round takes most of what there is.
     let rounds = scale("20", "4", "2");
     let program = program("stress-memory");

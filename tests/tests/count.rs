@@ -15,7 +15,8 @@ use trapgate::stats::Instructions;
 use trapgate::{Builder, End, Mitigations, Outcome, Sandbox, Stdio};
 use trapgate_abi::bench::{Command as Order, Operation, Reply};
 use trapgate_tests::programs::{bytes, directory};
-use trapgate_tests::{Case, Place, counts_instructions, needs_kvm, place, scale, skip, trapgate};
+use trapgate_tests::{Case, Home, Place, case_elsewhere, elsewhere};
+use trapgate_tests::{counts_instructions, needs_kvm, place, scale, takes_long, trapgate};
 
 /// Longer than any of these takes, in the slowest rig.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -106,7 +107,8 @@ fn a_program_that_dies_dies_with_the_same_registers() {
     needs_kvm!();
     for crash in ["null-write", "ud2", "int3", "div0", "hlt", "jump-kernel", "iret-to-kernel"] {
         if crash == "iret-to-kernel" && place() == Place::Amd {
-            skip("ring 3's IRET, because QEMU reads its stack as ring 0, which SMAP forbids");
+            let why = "QEMU reads the stack of ring 3's IRET as ring 0, which SMAP forbids";
+            case_elsewhere(crash, Home::IntelRig, why);
             continue;
         }
         let (plain, _) = run(sandbox("crash", &[crash]));
@@ -164,6 +166,7 @@ fn ticks(probe: &mut Probe, operation: Operation, calls: u64) -> u64 {
 #[test]
 fn a_call_is_as_many_instructions_every_time_as_the_tsc_counts_where_it_counts_them() {
     needs_kvm!();
+    takes_long!();
     for (operation, width) in MEASURED.into_iter().filter(|&(what, width)| is_there(what, width)) {
         let count = || {
             let counted = instructions_of_call(Call { operation, width, steps: Mitigations::NONE });
@@ -181,7 +184,8 @@ fn a_call_is_as_many_instructions_every_time_as_the_tsc_counts_where_it_counts_t
         }
     }
     if !counts_instructions() {
-        skip("steps against the TSC, because it counts no instructions here");
+        let why = "the time-stamp counter counts no instructions";
+        case_elsewhere("steps against the TSC", Home::CountingRig, why);
     }
 }
 
@@ -205,7 +209,8 @@ fn exits_of_a_call_are_the_same_every_time() {
         // machine no call is without one.
         let least = |counts: &[f64; 3]| counts.iter().copied().fold(f64::INFINITY, f64::min);
         assert!(least(&function) < least(&write), "{function:?} {write:?}");
-        return skip("that exits repeat exactly, which a software KVM's do when it is idle");
+        let why = "a software KVM's exits repeat when it is idle only";
+        return case_elsewhere("exits repeat exactly", Home::Rig, why);
     }
     assert_eq!([function, syscall, brk, write], [[0.0; 3], [0.0; 3], [0.0; 3], [1.0; 3]]);
 }
@@ -213,9 +218,9 @@ fn exits_of_a_call_are_the_same_every_time() {
 #[test]
 fn bench_counts_the_same_twice() {
     needs_kvm!();
+    takes_long!();
     if place() != Place::Host {
-        skip("bench twice, which takes too long in a rig");
-        return;
+        return elsewhere(Home::Host, "bench twice takes too long in a rig");
     }
     let files = directory();
     let counted = |name: &str| {

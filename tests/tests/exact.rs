@@ -2,14 +2,14 @@
 //! and what it does where a program is wrong. Natively and trapped alike; the
 //! host is the oracle.
 //!
-//! One module a door. A door that the CPU's maker has not is skipped loudly,
-//! and a test of its own shows that the program dies by SIGILL there.
+//! One module a door. The tests of a door that the CPU's maker has not belong
+//! elsewhere; a test of its own shows that the program dies by SIGILL there.
 
 use std::fs;
 use trapgate::kernel::{IMAGE, Kernel};
 use trapgate::kvm::Kind;
 use trapgate::memory::GuestRam;
-use trapgate_tests::{Case, Death, Place, needs_kvm, place, program, skip};
+use trapgate_tests::{Case, Death, Home, Place, elsewhere, needs_kvm, place, program};
 
 const SIGILL: i32 = 4;
 const SIGTRAP: i32 = 5;
@@ -24,12 +24,14 @@ fn is_amd() -> bool {
 
 /// Whether this machine has a door of 32-bit code. If not, says so.
 fn has(door: &str) -> bool {
-    let lacking = match door {
-        "sysenter" if is_amd() => "AMD's CPUs have no SYSENTER in long mode",
-        "syscall" if !is_amd() => "only AMD's CPUs have SYSCALL in compatibility mode",
+    let (home, why) = match door {
+        "sysenter" if is_amd() => (Home::IntelRig, "AMD's CPUs have no SYSENTER in long mode"),
+        "syscall" if !is_amd() => {
+            (Home::AmdRig, "only AMD's CPUs have SYSCALL in compatibility mode")
+        }
         _ => return true,
     };
-    skip(&format!("{door} from 32-bit code, because {lacking}"));
+    elsewhere(home, why);
     false
 }
 
@@ -66,11 +68,11 @@ fn dies(name: &str, arguments: &[&str], signal: i32) -> Death {
     death
 }
 
-/// Whether something that 32-bit code does can be shown here.
-fn runs_32_bit_code(what: &str) -> bool {
+/// Whether 32-bit code runs on the CPU, where it can do all that it can do.
+fn runs_32_bit_code() -> bool {
     let hardware = Kind::of_this_host() != Kind::Software;
     if !hardware {
-        skip(&format!("{what}, because this software KVM interprets 32-bit code"));
+        elsewhere(Home::Rig, "this software KVM interprets 32-bit code");
     }
     hardware
 }
@@ -79,7 +81,8 @@ fn runs_32_bit_code(what: &str) -> bool {
 fn returns_far() -> bool {
     let right = place() != Place::Amd;
     if !right {
-        skip("IRETQ and far returns in ring 3, because QEMU does them wrongly with SMAP on");
+        let why = "QEMU does IRETQ and far returns in ring 3 wrongly with SMAP on";
+        elsewhere(Home::IntelRig, why);
     }
     right
 }
@@ -109,7 +112,7 @@ macro_rules! doors_of_32_bit_code {
             #[test]
             fn the_nested_task_flag_comes_back() {
                 needs_kvm!();
-                if has($door) && runs_32_bit_code("NT") {
+                if has($door) && runs_32_bit_code() {
                     holds("flags.32", &[$door, "nt"]);
                 }
             }
@@ -133,7 +136,7 @@ macro_rules! doors_of_32_bit_code {
             #[test]
             fn linuxs_segments_keep_rights_and_limits() {
                 needs_kvm!();
-                if has($door) && runs_32_bit_code("LAR and LSL") {
+                if has($door) && runs_32_bit_code() {
                     holds("segments.32", &[$door, "attributes"]);
                 }
             }
@@ -285,7 +288,7 @@ macro_rules! doors_with_a_stack {
             #[test]
             fn a_stack_across_the_end_of_4_gib_is_efault() {
                 needs_kvm!();
-                if has($door) && runs_32_bit_code("the stack segment's limit") {
+                if has($door) && runs_32_bit_code() {
                     is_efault("wraps");
                 }
             }
@@ -351,9 +354,9 @@ mod doors_that_a_maker_has_not {
     fn sysenter_on_amd_is_sigill() {
         needs_kvm!();
         if !is_amd() {
-            skip("SYSENTER without the door, because this CPU has it");
+            elsewhere(Home::OtherCpu, "this CPU has the door");
         } else if place() == Place::Amd {
-            skip("SYSENTER from 32-bit code, because QEMU runs it on an AMD model");
+            elsewhere(Home::OtherCpu, "QEMU runs SYSENTER on an AMD model");
         } else {
             dies("placed.32", &["sysenter", "across"], SIGILL);
         }
@@ -367,7 +370,7 @@ mod doors_that_a_maker_has_not {
             let case = Case::new(&program).args(["sysenter"]);
             case.differential().expect_status(128 + SIGILL);
         } else {
-            skip("SYSENTER without the door, because this CPU has it, or QEMU's AMD model");
+            elsewhere(Home::OtherCpu, "this CPU has the door, or is QEMU's, which runs it");
         }
     }
 
@@ -375,7 +378,7 @@ mod doors_that_a_maker_has_not {
     fn syscall_from_32_bit_code_elsewhere_is_sigill() {
         needs_kvm!();
         if is_amd() {
-            skip("SYSCALL from 32-bit code without the door, because this CPU has it");
+            elsewhere(Home::IntelRig, "this CPU has the door");
         } else {
             dies("placed.32", &["syscall", "across"], SIGILL);
         }
@@ -534,7 +537,7 @@ mod segments_that_no_program_may_have {
     #[test]
     fn the_kernels_segments_cannot_be_called() {
         needs_kvm!();
-        if runs_32_bit_code("far calls") {
+        if runs_32_bit_code() {
             die(&["call"]);
         }
     }

@@ -18,7 +18,7 @@ use trapgate_abi::hypercall::{MESSAGE_WORDS, PORT, Request};
 use trapgate_abi::job::{self, NO_EXCEPTION, phase};
 use trapgate_abi::layout::{DIRECT_MAP, PERCPU_BASE, percpu};
 use trapgate_tests::patch::kernel_with;
-use trapgate_tests::{counts_instructions, needs_kvm, skip};
+use trapgate_tests::{Home, counts_instructions, elsewhere, needs_kvm};
 
 /// Few calls: enough for a minimum that no timer tick has touched.
 fn options() -> Options {
@@ -80,8 +80,7 @@ fn each_round_trip_arrives_as_the_cpus_maker_says_or_the_kvm_says_why_not() {
 fn a_round_trip_is_exactly_as_many_instructions_as_it_is() {
     needs_kvm!();
     if !counts_instructions() {
-        skip("the time-stamp counter does not count instructions here");
-        return;
+        return elsewhere(Home::CountingRig, "the time-stamp counter counts no instructions");
     }
     // Bochs counts an instruction that faults, QEMU does not.
     let fault = u64::from(Kind::of_this_host() == Kind::Vmx);
@@ -134,8 +133,7 @@ fn every_way_out_of_the_vm_is_answered_and_a_software_kvms_are_not_called_native
 fn what_is_answered_in_the_vmm_costs_more_than_what_is_answered_in_kvm() {
     needs_kvm!();
     if !counts_instructions() {
-        skip("the time-stamp counter does not count instructions here");
-        return;
+        return elsewhere(Home::CountingRig, "the time-stamp counter counts no instructions");
     }
     let instructions = |exit| {
         let Measured { samples, .. } = exits::measure(exit, &options()).expect("a result");
@@ -300,7 +298,7 @@ fn the_steps_of_a_call_are_counted_as_the_tsc_counts_them() {
     let Some((steps, bracket)) = steps::count().expect("a sandbox") else {
         // The stamped door is another than the one that a software KVM traps.
         assert!(software(), "steps were lost");
-        return skip("counted steps, because SYSCALL does not come to the stamped door");
+        return elsewhere(Home::Rig, "SYSCALL does not come to the stamped door");
     };
     assert_eq!(steps.iter().sum::<u32>(), bracket.ticks, "{steps:?}");
     assert_eq!(steps::count().expect("a sandbox"), Some((steps, bracket)), "another time");

@@ -6,7 +6,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 use trapgate::{End, Sandbox, Stdio};
 use trapgate_tests::programs::bytes;
-use trapgate_tests::{needs_kvm, scale};
+use trapgate_tests::{needs_kvm, scale, takes_long};
 
 /// What a process has: entries of its lists, and KiB of resident memory.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +53,7 @@ fn hello(bytes: &std::sync::Arc<[u8]>) {
 #[test]
 fn many_runs_in_a_row_leak_no_descriptor_thread_or_memory() {
     needs_kvm!();
+    takes_long!();
     const MOST_GROWTH_KIB: u64 = 2 << 10;
     let runs = scale(10_000, 20, 5);
     let bytes = bytes("hello-syscall").into();

@@ -8,7 +8,7 @@ use trapgate::job::legacy::{Report, measure};
 use trapgate::job::{Batch, Measured, Options, Sample};
 use trapgate::kvm::{Kind, Maker};
 use trapgate_tests::patch::{kernel_with, kernel_with_instead};
-use trapgate_tests::{counts_instructions, needs_kvm, skip};
+use trapgate_tests::{Home, counts_instructions, elsewhere, needs_kvm};
 
 /// Few calls: enough for a minimum that no timer tick has touched.
 fn options() -> Options {
@@ -49,7 +49,7 @@ fn failed(report: &Report) -> &str {
 fn legacy_mode_runs() -> bool {
     let runs = Kind::of_this_host() != Kind::Software;
     if !runs {
-        skip("a software KVM cannot enter ring 3 of legacy mode");
+        elsewhere(Home::Rig, "a software KVM cannot enter ring 3 of legacy mode");
     }
     runs
 }
@@ -85,8 +85,7 @@ fn each_door_arrives_as_the_cpus_maker_says_or_the_kvm_says_that_it_cannot() {
 fn a_call_and_its_loop_are_exactly_as_many_instructions_as_they_are() {
     needs_kvm!();
     if !counts_instructions() {
-        skip("the time-stamp counter does not count instructions here");
-        return;
+        return elsewhere(Home::CountingRig, "the time-stamp counter counts no instructions");
     }
     // The loop of three included, of which one is ring 0's.
     for (instruction, instructions) in

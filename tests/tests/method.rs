@@ -4,7 +4,7 @@
 use trapgate::bench::probe::{Answer, Probe, Width};
 use trapgate::{Sandbox, affinity};
 use trapgate_abi::bench::{Command, Operation};
-use trapgate_tests::{Place, counts_instructions, needs_kvm, place, scale, skip};
+use trapgate_tests::{Home, Place, counts_instructions, elsewhere, needs_kvm, place, scale};
 
 const WIDTHS: [Width; 2] = [Width::W64, Width::W32];
 
@@ -39,7 +39,7 @@ fn median(ticks: &[u32]) -> u32 {
 fn a_handler_of_known_length_is_as_long_as_it_is() {
     needs_kvm!();
     if !counts_instructions() {
-        return skip("handlers of known length, because the counter does not count instructions");
+        return elsewhere(Home::CountingRig, "the time-stamp counter counts no instructions");
     }
     for width in WIDTHS {
         let mut probe = probe(width);
@@ -63,13 +63,11 @@ fn ten_times_as_long_is_ten_times_as_much() {
     // more coarsely than a hundred NOPs last.
     let mut probe = probe(Width::W64);
     let calls = scale(20_000, 5_000, 500);
-    // The least of both loops, each by itself: in a busy machine one of a pair may
-    // be interrupted for longer than the other takes.
     let mut least = |operation| {
-        let replies: Vec<_> =
-            (0..15).map(|_| measure(&mut probe, operation, 0, calls).reply).collect();
-        let with = replies.iter().map(|reply| reply.batch_ticks).min().expect("fifteen loops");
-        let empty = replies.iter().map(|reply| reply.empty_batch_ticks).min().expect("the same");
+        let loops = [(); 15].map(|()| measure(&mut probe, operation, 0, calls).reply);
+        // Each by itself: the least difference is that whose empty loop was disturbed.
+        let with = loops.iter().map(|reply| reply.batch_ticks).min().expect("fifteen loops");
+        let empty = loops.iter().map(|reply| reply.empty_batch_ticks).min().expect("as many");
         (with as f64 - empty as f64) / calls as f64
     };
     let (short, long) = (least(Operation::Nops100), least(Operation::Nops1000));
@@ -93,9 +91,7 @@ fn nothing_takes_nothing() {
 fn native_doors_take_the_same_in_three_runs() {
     needs_kvm!();
     if place() != Place::Intel {
-        return skip(
-            "the repeatability of times, because the clock is exact in the Intel rig only",
-        );
+        return elsewhere(Home::IntelRig, "times repeat where the emulator's clock is exact");
     }
     let doors = [
         (Width::W64, Operation::Syscall),

@@ -4,7 +4,8 @@
 use std::path::PathBuf;
 use std::process::Command;
 use trapgate_tests::programs::C_KINDS;
-use trapgate_tests::{Case, Ran, Stdin, Stdout, busybox, compiled, needs_kvm, scale, trapgate};
+use trapgate_tests::{Case, Ran, Stdin, Stdout};
+use trapgate_tests::{busybox, compiled, needs_kvm, scale, takes_long, trapgate};
 
 /// A C program in every way that it was made.
 fn every_c(name: &str, check: impl Fn(Case)) {
@@ -42,6 +43,7 @@ fn c_standard_input_and_output_are_as_natively() {
 #[test]
 fn c_malloc_keeps_every_byte() {
     needs_kvm!();
+    takes_long!();
     let steps = scale("20000", "5000", "500");
     every_c("malloc-stress", |case| {
         case.args([steps]).differential().expect_status(0);

@@ -2,14 +2,14 @@
 //! byte as natively.
 
 use trapgate::kvm::Kind;
-use trapgate_tests::{Case, compiled, needs_kvm, program, scale, skip};
+use trapgate_tests::{Case, Home, compiled, elsewhere, needs_kvm, program, scale};
 
 /// Whether ring 3 runs 32-bit code with SSE: a software KVM interprets
 /// compatibility mode, integer instructions only.
 fn has_sse() -> bool {
     let hardware = Kind::of_this_host() != Kind::Software;
     if !hardware {
-        skip("32-bit programs with SSE, because this software KVM interprets 32-bit code");
+        elsewhere(Home::Rig, "this software KVM interprets 32-bit code, without SSE");
     }
     hardware
 }

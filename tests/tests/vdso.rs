@@ -6,7 +6,7 @@ use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 use trapgate::kvm::Kind;
 use trapgate_tests::programs::C_KINDS;
-use trapgate_tests::{Case, compiled, needs_kvm, program, skip, tsc_is_a_clock};
+use trapgate_tests::{Case, Home, compiled, elsewhere, needs_kvm, program, tsc_is_a_clock};
 
 /// The calls of a run by all doors, native and trapped.
 fn calls(stats: &Value) -> u64 {
@@ -29,7 +29,7 @@ const ASK_THE_HOST: [&str; 2] = ["--clock-source", "host"];
 fn a_c_librarys_clocks_make_no_system_call_and_no_exit() {
     needs_kvm!();
     if !tsc_is_a_clock() {
-        return skip("clocks without a call, because the host distrusts its counter");
+        return elsewhere(Home::Rig, "the host distrusts its counter");
     }
     for kind in C_KINDS {
         let Some(program) = compiled(&format!("clocks.{kind}")) else { continue };
@@ -142,7 +142,7 @@ fn it_is_found_by_at_sysinfo_ehdr_and_answers_as_the_kernel_does() {
 fn the_data_page_holds_the_clock_and_nothing_else() {
     needs_kvm!();
     if !tsc_is_a_clock() {
-        return skip("the data page, because it has no clock where the host distrusts its counter");
+        return elsewhere(Home::Rig, "the host distrusts its counter");
     }
     let program = program("vdso");
     Case::new(&program).args(["data-page"]).sandboxed().expect_status(0);
@@ -194,7 +194,7 @@ fn a_32_bit_programs_clock_makes_no_system_call() {
     needs_kvm!();
     let Some(program) = compiled("gate.m32") else { return };
     if !tsc_is_a_clock() {
-        return skip("clocks without a call, because the host distrusts its counter");
+        return elsewhere(Home::Rig, "the host distrusts its counter");
     }
     let calls = |count: &str| {
         let (ran, stats) = Case::new(&program).args([count]).sandboxed_with_stats();
@@ -209,7 +209,7 @@ fn a_32_bit_programs_clock_makes_no_system_call() {
 fn a_32_bit_c_librarys_clocks_agree_with_the_kernels() {
     needs_kvm!();
     if Kind::of_this_host() == Kind::Software {
-        return skip("glibc for i386, which has SSE that a software KVM does not interpret");
+        return elsewhere(Home::Rig, "this software KVM interprets 32-bit code, without SSE");
     }
     let Some(program) = compiled("clocks.m32") else { return };
     let case = Case::new(&program);

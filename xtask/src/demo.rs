@@ -1,12 +1,13 @@
 //! `cargo xtask demo`: what trapgate does, shown in a minute.
 //!
-//! Builds what is needed, then runs a short shell script that prints each command
-//! before it runs it. The same script runs on this machine and in a rig.
+//! Builds what is needed, then runs a short shell script in the directory of the
+//! programs that it shows; it prints each command before it runs it. The same
+//! script runs on this machine and in a rig.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, IsTerminal};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
@@ -15,11 +16,11 @@ use anyhow::{Context, Result, bail};
 use crate::rig::{self, Config, Cpu, End, RigFile};
 use crate::{needs, setup, sh};
 
-/// Show trapgate at work: doctor, a hello through each door, a real program.
+/// Show trapgate at work: a real program, a hello through each door, doctor.
 ///
-/// Starts with `cargo xtask setup` and builds everything first. On a machine whose
-/// KVM cannot run it, --rig shows the same in a throw-away Linux that has a real
-/// kvm_amd or kvm_intel.
+/// Builds everything first, with Rust alone; nothing is installed besides Rust's
+/// targets. On a machine whose KVM cannot run it, --rig shows the same in a
+/// throw-away Linux that has a real kvm_amd or kvm_intel.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Show it in this rig instead of on this machine
@@ -33,12 +34,12 @@ const STATUS_UNFIT: u8 = 3;
 const BARE: &str = "x86_64-unknown-none";
 const MUSL: &str = "x86_64-unknown-linux-musl";
 
-/// Where the workspace's files lie in the rig.
-const RIG_ROOT: &str = "/trapgate";
+/// Where the programs lie in the rig.
+const RIG_PROGRAMS: &str = "/demo";
 
 /// Runs the subcommand.
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
-    setup::ensure()?;
+    setup::ensure_rust()?;
     let status = match args.rig {
         Some(cpu) => in_rig(cpu)?,
         None => match here()? {
@@ -49,62 +50,91 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::from(status))
 }
 
-/// The command lines to show after `trapgate doctor`.
+/// The command lines to show: with a busybox if there is one, else with a program
+/// of our own, but on Rust's standard library.
 fn lines(busybox: Option<&str>) -> Vec<String> {
-    let mut lines = vec![
-        "trapgate run --stats images/hello-syscall.toml".to_owned(),
-        "trapgate run --stats images/hello-int80.toml".to_owned(),
-    ];
-    match busybox {
-        Some(busybox) => lines.extend([
+    let mut lines = match busybox {
+        Some(busybox) => vec![
             format!("trapgate run --stats {busybox} echo 'Hello from an unmodified Linux program'"),
-            format!("seq 1 10000 | trapgate run --stats {busybox} sha256sum"),
+            format!("seq 1 10000 | trapgate run {busybox} sha256sum"),
             format!("seq 1 10000 | {busybox} sha256sum   # the same without trapgate"),
-        ]),
-        None => sh::warn("no static busybox here: the demo goes without it"),
-    }
+        ],
+        None => vec![
+            "trapgate run --stats ./hello an unmodified Linux program".to_owned(),
+            "seq 1 10000 | trapgate run ./hello lines".to_owned(),
+            "seq 1 10000 | ./hello lines   # the same without trapgate".to_owned(),
+        ],
+    };
+    lines.extend([
+        "trapgate run --stats ./hello-syscall   # 64-bit code's door".to_owned(),
+        "trapgate run --stats ./hello-int80     # the oldest door".to_owned(),
+    ]);
     lines
 }
 
-/// A script that prints and runs each line, and fails if one does.
+/// A script that prints and runs each line, and fails if one does. What doctor has
+/// to say comes last, unless nothing can run.
 fn script(lines: &[String]) -> String {
     let mut script = format!(
         "failed=0\n\
-         echo '$ trapgate doctor'; trapgate doctor || exit {STATUS_UNFIT}\n"
+         trapgate doctor >/dev/null 2>&1 || \
+         {{ echo '$ trapgate doctor'; trapgate doctor; exit {STATUS_UNFIT}; }}\n"
     );
-    for line in lines {
+    let doctor = "trapgate doctor   # what this machine's KVM can do".to_owned();
+    for line in lines.iter().chain([&doctor]) {
         let quoted = shlex::try_quote(line).expect("the demo's lines hold no NUL");
-        writeln!(script, "echo; printf '$ %s\\n' {quoted}\n{line}\n[ $? = 0 ] || failed=1")
+        writeln!(script, "printf '$ %s\\n' {quoted}\n{line}\n[ $? = 0 ] || failed=1\necho")
             .expect("a String takes everything");
     }
     script + "exit $failed\n"
 }
 
+/// How long it will take, said before anything is built.
+fn say_how_long(built: bool, showing: &str) {
+    let text = match built {
+        true => format!("this takes {showing}"),
+        false => format!("this takes some 3 minutes to build, once, and then {showing}"),
+    };
+    sh::step(&text);
+}
+
 /// On this machine.
 fn here() -> Result<u8> {
+    let target = sh::target_dir()?;
+    say_how_long(target.join("release/trapgate").exists(), "some 5 seconds");
     let trapgate = build_trapgate(&[])?;
-    build_images()?;
-    let bin = trapgate.source.parent().context("trapgate lies in a directory")?;
+    let programs = build_programs()?;
+    let directory = programs[0].parent().context("a program lies in a directory")?;
+    let bin = trapgate.parent().context("trapgate lies in a directory")?;
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path =
         std::env::join_paths([bin.to_owned()].into_iter().chain(std::env::split_paths(&path)))?;
     let busybox = needs::static_busybox();
     let lines = lines(busybox.as_deref().and_then(Path::to_str));
     let status = sh::status(
-        Command::new("sh").args(["-c", &script(&lines)]).current_dir(sh::root()).env("PATH", path),
+        Command::new("sh").args(["-c", &script(&lines)]).current_dir(directory).env("PATH", path),
     )?;
     Ok(status.code().and_then(|code| code.try_into().ok()).unwrap_or(1))
 }
 
 /// In a rig.
 fn in_rig(cpu: Cpu) -> Result<u8> {
+    let target = sh::target_dir()?;
+    let showing = match cpu {
+        Cpu::Amd => "some 10 seconds",
+        Cpu::Intel => "some 90 seconds",
+    };
+    say_how_long(target.join(MUSL).join("release/trapgate").exists(), showing);
     rig::require(cpu)?;
-    let mut files = vec![build_trapgate(&["--target", MUSL])?];
-    files.extend(build_images()?);
+    let mut files = vec![RigFile::new(build_trapgate(&["--target", MUSL])?, "/bin/trapgate")];
+    for program in build_programs()? {
+        let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        files.push(RigFile::new(program, format!("{RIG_PROGRAMS}/{name}")));
+    }
     let work = tempfile::tempdir()?;
     let demo = work.path().join("demo.sh");
     let text = script(&lines(Some("/bin/busybox")));
-    fs::write(&demo, format!("cd {RIG_ROOT}\n{text}"))?;
+    fs::write(&demo, format!("cd {RIG_PROGRAMS}\n{text}"))?;
     files.push(RigFile::new(demo, "/demo.sh"));
 
     let mut config = Config::new(cpu, ["sh", "/demo.sh"]);
@@ -137,31 +167,26 @@ fn instead() -> Result<u8> {
     if agrees { in_rig(Cpu::Amd) } else { Ok(STATUS_UNFIT) }
 }
 
-fn build_trapgate(more: &[&str]) -> Result<RigFile> {
+fn build_trapgate(more: &[&str]) -> Result<PathBuf> {
     let build = ["build", "--release", "-p", "trapgate", "--bin", "trapgate"];
     let built = sh::cargo_executables(&[&build, more].concat())?;
-    let (_, trapgate) = built.first().context("cargo built no trapgate")?;
-    Ok(RigFile::new(trapgate, "/bin/trapgate"))
+    let (_, trapgate) = built.into_iter().next().context("cargo built no trapgate")?;
+    Ok(trapgate)
 }
 
-/// The demo's own programs and their recipes, at the same places below
-/// [`RIG_ROOT`] as below the workspace, so that a recipe finds its program.
-fn build_images() -> Result<Vec<RigFile>> {
+/// The images, and beside them a program on Rust's standard library: all in one
+/// directory, wherever cargo's target directory is.
+fn build_programs() -> Result<Vec<PathBuf>> {
     let build = ["build", "-p", "trapgate-images", "--target", BARE, "--profile", "bare"];
-    let programs = sh::cargo_executables(&build)?;
-    let mut files: Vec<_> = programs
-        .into_iter()
-        .map(|(name, file)| RigFile::new(file, format!("{RIG_ROOT}/target/{BARE}/bare/{name}")))
-        .collect();
-    for entry in fs::read_dir(sh::root().join("images"))? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let place = format!("{RIG_ROOT}/images/{name}");
-            files.push(RigFile::new(&path, place));
-        }
-    }
-    Ok(files)
+    let images = sh::cargo_executables(&build)?;
+    let mut programs: Vec<_> = images.into_iter().map(|(_, file)| file).collect();
+    let directory = programs.first().and_then(|file| file.parent());
+    let hello = directory.context("cargo built no images")?.join("hello");
+    let mut rustc = Command::new("rustc");
+    rustc.args(["--edition=2024", "-O", "--target", MUSL, "-o"]).arg(&hello);
+    sh::run(rustc.arg("tests/programs/std/hello.rs").current_dir(sh::root()))?;
+    programs.push(hello);
+    Ok(programs)
 }
 
 #[cfg(test)]
@@ -178,14 +203,15 @@ mod tests {
     #[test]
     fn each_line_is_shown_before_it_runs() {
         let (status, output) = run("echo fine", &["echo 'a  b' | cat   # c"]);
-        assert_eq!(output, "$ trapgate doctor\nfine\n\n$ echo 'a  b' | cat   # c\na  b\n");
+        let doctor = "$ trapgate doctor   # what this machine's KVM can do\nfine\n\n";
+        assert_eq!(output, format!("$ echo 'a  b' | cat   # c\na  b\n\n{doctor}"));
         assert_eq!(status, Some(0));
     }
 
     #[test]
     fn a_line_that_fails_fails_the_demo_but_the_rest_is_shown() {
         let (status, output) = run("true", &["false", "echo on"]);
-        assert!(output.ends_with("$ echo on\non\n"));
+        assert!(output.contains("$ false\n\n$ echo on\non\n"));
         assert_eq!(status, Some(1));
     }
 

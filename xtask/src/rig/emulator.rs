@@ -68,7 +68,8 @@ impl Emulator {
         Ok(Self { child, dir: dir.to_owned() })
     }
 
-    /// Passes the command's output on until the run's end.
+    /// Passes the command's output on until the run's end. A sink whose flush fails
+    /// with `TimedOut` ends it as the timeout does: it may know what should have come.
     pub(crate) fn watch(mut self, timeout: Duration, out: &mut dyn Write) -> Result<Watched> {
         let deadline = Instant::now() + timeout;
         let mut output = Follower::open(&self.dir.join(OUT))?;
@@ -89,7 +90,7 @@ impl Emulator {
                 break None;
             } else if sh::interrupted() {
                 break Some(End::Interrupted);
-            } else if Instant::now() >= deadline {
+            } else if Instant::now() >= deadline || is_tired(out) {
                 break Some(End::TimedOut);
             }
             thread::sleep(sh::TICK);
@@ -113,6 +114,11 @@ impl Drop for Emulator {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// Whether the sink has waited long enough for what should come next.
+fn is_tired(out: &mut dyn Write) -> bool {
+    out.flush().is_err_and(|error| error.kind() == io::ErrorKind::TimedOut)
 }
 
 /// What was seen of a run.
@@ -199,6 +205,22 @@ mod tests {
         let watched = emulator.watch(Duration::from_millis(50), &mut Vec::new()).unwrap();
         assert_eq!(watched.end, End::TimedOut);
         assert!(!process.exists());
+    }
+
+    #[test]
+    fn a_sink_that_waits_no_longer_ends_the_emulator() {
+        struct Tired;
+        impl Write for Tired {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Err(io::ErrorKind::TimedOut.into())
+            }
+        }
+        let (_dir, emulator) = shell("exec sleep 1000");
+        let watched = emulator.watch(Duration::from_secs(100), &mut Tired).unwrap();
+        assert_eq!(watched.end, End::TimedOut);
     }
 
     #[test]

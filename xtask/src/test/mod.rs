@@ -1,41 +1,66 @@
 //! `cargo xtask test`: every test, on this machine and in both rigs.
 //!
-//! Called by people, by `check` and by `.ci/run`. On the host it is plain
-//! `cargo test`; for the rigs the test package's executables are built statically
-//! and run one boot each, both rigs side by side. One summary at the end says
-//! what ran and, loudly, what did not.
+//! Called by people, by `check` and by `.ci/run`. `tests/places.toml` (`places`)
+//! says what runs where. `host` runs this machine's tests, `rigs` the others: both
+//! run test executables (`executable`; in a rig `boot`), read what they say
+//! (`libtest`), make outcomes of it (`settle`, `results`) and show each file as it
+//! is done (`screen`). `summary` prints the end. docs/testing.md has the rules.
 
-mod prefixed;
+mod boot;
+mod executable;
+mod host;
+mod libtest;
+mod places;
+mod queue;
+mod results;
 mod rigs;
+mod scan;
+mod screen;
+mod settle;
+mod summary;
 
-use std::fs;
-use std::process::{Command, ExitCode};
-use std::time::{Duration, Instant};
+use std::process::ExitCode;
+use std::time::Instant;
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 
+pub(crate) use self::host::kvm_problem;
+use self::places::{Place, Table};
+use self::results::{Require, Results};
+use self::scan::Filters;
+use self::screen::Screen;
 use crate::rig::Cpu;
 use crate::{setup, sh};
 
 /// Run all tests: on this machine, then in the AMD and the Intel rig.
 ///
-/// Starts with `cargo xtask setup`. A rig that this machine cannot run is left
-/// out and reported, unless it was asked for with --rig. The status is 0 if
-/// everything that ran passed.
+/// Starts with `cargo xtask setup`. The last line is `N passed, N failed, N
+/// skipped`; before it stands, by name, what failed and what was skipped, for lack
+/// of a package, a KVM or a rig. The status is 0 if nothing failed and nothing
+/// that is required was skipped. docs/testing.md has the rest.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Only on this machine
     #[arg(long, conflicts_with = "rig")]
     no_rig: bool,
-    /// In which rigs (by default both, where they can run)
+    /// Only in this rig, and not on this machine
     #[arg(long, value_name = "WHICH")]
     rig: Option<Which>,
-    /// Time for one test executable in a rig
-    #[arg(long, value_name = "SECS", default_value_t = 1500)]
-    rig_timeout: u64,
-    /// Only tests whose name contains this
-    filter: Option<String>,
+    /// Only on this machine, without tests that take more than ten seconds
+    #[arg(long, conflicts_with = "rig")]
+    quick: bool,
+    /// Fail if something is skipped there (repeatable). CI=true in the environment
+    /// requires everything that this command line asks for
+    #[arg(long, value_name = "PLACE", conflicts_with_all = ["no_rig", "rig", "quick"])]
+    require: Vec<Require>,
+    /// Print every line that the tests print
+    #[arg(short, long)]
+    verbose: bool,
+    /// Only tests whose name contains one of these. A name begins with the test's
+    /// file or package: `exact::modes`, `vmm::size::tests`
+    #[arg(value_name = "FILTER")]
+    filters: Vec<String>,
 }
 
 /// The rigs that one can ask for.
@@ -46,13 +71,40 @@ enum Which {
     Both,
 }
 
-impl Which {
-    fn cpus(self) -> &'static [Cpu] {
-        match self {
-            Self::Amd => &[Cpu::Amd],
-            Self::Intel => &[Cpu::Intel],
-            Self::Both => &[Cpu::Amd, Cpu::Intel],
+impl Args {
+    /// Whether a place is asked for.
+    fn asks_for(&self, place: Place) -> bool {
+        match (place.rig(), self.rig) {
+            (None, which) => which.is_none(),
+            (Some(_), None) => !self.no_rig && !self.quick,
+            (Some(Cpu::Amd), Some(which)) => which != Which::Intel,
+            (Some(Cpu::Intel), Some(which)) => which != Which::Amd,
         }
+    }
+
+    /// What is required; in CI all that is asked for.
+    fn requires(&self, ci: Option<&str>) -> Vec<Require> {
+        match ci {
+            Some("true") => vec![Require::All],
+            _ => self.require.clone(),
+        }
+    }
+}
+
+/// What the parts of a run share.
+struct Context<'a> {
+    filters: Filters<'a>,
+    table: Table,
+    screen: Screen,
+    quick: bool,
+    no_kvm: bool,
+}
+
+impl Context<'_> {
+    /// What the tests on this machine are told (`trapgate_tests`).
+    fn environment(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let quick = self.quick.then_some(("TRAPGATE_QUICK", "1"));
+        quick.into_iter().chain(self.no_kvm.then_some(("TRAPGATE_NO_KVM", "skip")))
     }
 }
 
@@ -65,79 +117,97 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
 /// Runs the tests on a machine that is set up.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let start = Instant::now();
-    let mut summary = Vec::new();
-    host(args, &mut summary);
-    if !sh::interrupted() {
-        rigs::run(args, &mut summary);
+    let no_kvm = kvm_problem();
+    let context = Context {
+        filters: Filters(&args.filters),
+        table: Table::read()?,
+        screen: Screen::new(args.verbose),
+        quick: args.quick,
+        no_kvm: no_kvm.is_some(),
+    };
+    let (asked, not_asked) = Place::ALL.into_iter().partition(|place| args.asks_for(*place));
+    let filtered = !context.filters.is_none();
+    let mut results = Results { not_asked, filtered, ..Results::default() };
+    let (host, rigs): (Vec<_>, Vec<_>) =
+        Vec::into_iter(asked).partition(|place: &Place| place.rig().is_none());
+    if !host.is_empty() {
+        // The tests that need it say, one by one, that they are skipped.
+        no_kvm.inspect(|problem| sh::warn(problem));
+        if let Err(error) = host::run(&context, &mut results) {
+            results.broken.push((Place::Host.name().to_owned(), format!("{error:#}")));
+        }
+    }
+    // This machine has all tests: what is not here is nowhere.
+    let nothing = filtered && !host.is_empty() && results.is_empty();
+    if !rigs.is_empty()
+        && !nothing
+        && !sh::interrupted()
+        && let Err(error) = rigs::run(&context, &rigs, &mut results)
+    {
+        results.broken.push(("the rigs".to_owned(), format!("{error:#}")));
+    }
+    if args.rig.is_some() {
+        results.break_absent();
     }
     if sh::interrupted() {
         bail!("interrupted");
     }
-    let passed = summary.iter().all(|line| !matches!(line.outcome, Outcome::Failed(_)));
-    print(&summary, start.elapsed());
-    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// One line of the summary.
-struct Line {
-    what: String,
-    outcome: Outcome,
-}
-
-enum Outcome {
-    Passed(String),
-    Failed(String),
-    Skipped(String),
-}
-
-impl Line {
-    fn new(what: impl Into<String>, outcome: Outcome) -> Self {
-        let what = what.into();
-        Self { what, outcome }
+    if results.is_empty() {
+        bail!(
+            "no test matches {}; a name is FILE::TEST or PACKAGE::MODULE::TEST",
+            args.filters.join(", ")
+        );
     }
+    let ci = std::env::var("CI").ok();
+    let unmet = results.unmet(&args.requires(ci.as_deref()));
+    summary::print(&results, &unmet, start.elapsed(), args.verbose);
+    let good = results.tally().failed == 0 && unmet.is_empty();
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn print(summary: &[Line], time: Duration) {
-    sh::step("summary");
-    for Line { what, outcome } in summary {
-        match outcome {
-            Outcome::Passed(how) => sh::good(&format!("  passed   {what}: {how}")),
-            Outcome::Failed(why) => sh::bad(&format!("  FAILED   {what}: {why}")),
-            Outcome::Skipped(why) => sh::bad(&format!("  SKIPPED  {what}: {why}")),
-        }
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: Args,
     }
-    eprintln!("  total {}", sh::seconds(time));
-}
 
-/// The tests on this machine.
-fn host(args: &Args, summary: &mut Vec<Line>) {
-    let filter = args.filter.as_deref();
-    let mut all = sh::cargo(&["test", "--no-fail-fast"]);
-    match kvm_problem() {
-        None => cargo_test("this machine, with its KVM", all.args(filter), summary),
-        Some(problem) => {
-            sh::warn(&format!("{problem}: no virtual machine on this machine itself"));
-            // The tests that need it say, one by one, that they are left out.
-            all.env("TRAPGATE_NO_KVM", "skip");
-            cargo_test("this machine, without KVM", all.args(filter), summary);
-            let skipped = Outcome::Skipped(problem);
-            summary.push(Line::new("VM behaviour on this machine", skipped));
-        }
+    fn args(words: &[&str]) -> Result<Args, clap::Error> {
+        Cli::try_parse_from([&["test"], words].concat()).map(|cli| cli.args)
     }
-    let mut guest = sh::cargo(&["test", "--no-fail-fast", "-p", "trapgate-guest", "--lib"]);
-    cargo_test("the kernel's pure parts", guest.args(filter), summary);
-}
 
-fn cargo_test(what: &str, command: &mut Command, summary: &mut Vec<Line>) {
-    let outcome = match sh::run(command) {
-        Ok(time) => Outcome::Passed(sh::seconds(time)),
-        Err(error) => Outcome::Failed(format!("{error:#}")),
-    };
-    summary.push(Line::new(what, outcome));
-}
+    fn places(words: &[&str]) -> Vec<Place> {
+        let args = args(words).unwrap();
+        Place::ALL.into_iter().filter(|place| args.asks_for(*place)).collect()
+    }
 
-/// Why this machine's KVM cannot be used, if so.
-pub(crate) fn kvm_problem() -> Option<String> {
-    let result = fs::File::options().read(true).write(true).open("/dev/kvm");
-    result.err().map(|error| format!("/dev/kvm cannot be opened ({error})"))
+    #[test]
+    fn places_are_asked_for_by_options() {
+        assert_eq!(places(&[]), Place::ALL);
+        assert_eq!(places(&["--no-rig"]), [Place::Host]);
+        assert_eq!(places(&["--quick"]), [Place::Host]);
+        assert_eq!(places(&["--rig", "intel", "name"]), [Place::Intel]);
+        assert_eq!(places(&["--rig", "both"]), Place::ALL[1..]);
+        assert_eq!(places(&["--rig", "amd"]).len(), 3);
+    }
+
+    #[test]
+    fn ci_requires_everything_and_so_does_require_all() {
+        assert_eq!(args(&["--require", "all"]).unwrap().requires(None), [Require::All]);
+        assert_eq!(args(&[]).unwrap().requires(Some("true")), [Require::All]);
+        assert!(args(&[]).unwrap().requires(Some("")).is_empty());
+        let two = args(&["--require", "amd", "--require", "kvm"]).unwrap();
+        assert_eq!(two.requires(None), [Require::Amd, Require::Kvm]);
+    }
+
+    #[test]
+    fn what_is_required_must_be_asked_for() {
+        assert!(args(&["--require", "all", "--no-rig"]).is_err());
+        assert!(args(&["--require", "intel", "--rig", "amd"]).is_err());
+    }
 }

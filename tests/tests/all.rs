@@ -1,0 +1,23 @@
+//! Every file of this directory as one executable: what the rigs get. Each test
+//! executable has all programs in it, and a software CPU would unpack them once a
+//! file. `cargo xtask test` builds it, statically.
+
+mod attacks;
+mod bad_input;
+mod bench;
+mod calls;
+mod count;
+mod doctor;
+mod doors;
+mod ends;
+mod exact;
+mod hostile_kernel;
+mod image;
+mod jobs;
+mod leaks;
+mod legacy;
+mod method;
+mod mitigations;
+mod programs;
+mod programs32;
+mod vdso;
