@@ -236,37 +236,40 @@ fn a_sandboxs_first_instruction_is_between_its_start_and_its_end() {
 fn two_runs_of_one_binary_pass_the_gate_with_nothing_allowed() {
     needs_kvm!();
     let files = Files::new();
-    // In a rig what costs little and leaves the VM; here, doors too. A quick run
-    // counts no exits.
-    let (groups, few) = match place() {
-        Place::Host => (&["doors", "calls"][..], &["--quick", "--samples", "20"][..]),
-        _ => (&["calls", "start"][..], &["--samples", "20", "--starts", "5"][..]),
+    // As little as place and time allow. A quick run counts exits of starts only.
+    let few = match place() {
+        Place::Host => &["doors", "calls", "start", "--quick", "--samples", "20", "--count"][..],
+        Place::Amd => &["calls", "--samples", "5", "--count"],
+        // All calls would take five minutes there.
+        Place::Intel => &["start", "--quick", "--starts", "3"],
     };
     let run = |name: &str, gate: &[&str]| {
         let json = files.path(name);
-        let ran = bench(&[groups, few, &["--count", "--json", &json], gate].concat());
+        let ran = bench(&[few, &["--json", &json], gate].concat());
         ran.expect_status(0);
         (ran, json)
     };
-    let mut baseline = run("first.json", &[]).1;
-    for name in ["second.json", "third.json"] {
-        let (ran, json) = run(name, &["--baseline", &baseline, "--max-regression", "0"]);
-        ran.expect(ran.stdout_text().contains("Gate passed"), "a verdict");
-        baseline = json;
-    }
-    let text = bench(&["compare", &files.path("first.json"), &baseline]).stdout_text();
+    let (_, first) = run("first.json", &[]);
+    let (ran, second) = run("second.json", &["--baseline", &first, "--max-regression", "0"]);
+    ran.expect(ran.stdout_text().contains("Gate passed"), "a verdict");
+    // The other way round is another pair: fewer are a pass, too.
+    let gate = ["--baseline", &second, "--max-regression", "0"];
+    bench(&[&["show", &first], &gate[..]].concat()).expect_status(0);
+    let text = bench(&["compare", &first, &second]).stdout_text();
     for count in ["instructions", "exits"] {
         assert!(!text.contains(&format!(": {count} ")), "{count} differ:\n{text}");
     }
-    let record = read_json(&baseline);
+    let record = read_json(&second);
     let measurements = record["measurements"].as_array().expect("a list");
     let counted = |what: &str, is: fn(&serde_json::Value) -> bool| {
         measurements.iter().filter(|one| is(&one["counted"][what])).count()
     };
-    assert!(counted("instructions", serde_json::Value::is_number) > 5, "{record:#}");
+    // Else the gate would pass because it judges nothing.
+    let instructions = counted("instructions", serde_json::Value::is_number);
+    assert!(instructions > 5 || place() == Place::Intel, "{record:#}");
     if Kind::of_this_host() != Kind::Software {
-        // Else the gate would pass because it judges nothing.
-        assert!(counted("exits_repeated", |one| one == true) > 5, "{record:#}");
+        let least = if place() == Place::Intel { 1 } else { 6 };
+        assert!(counted("exits_repeated", |one| one == true) >= least, "{record:#}");
     }
 }
 

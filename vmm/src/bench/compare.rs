@@ -84,13 +84,13 @@ pub fn compare(before: &Report, after: &Report, threshold_percent: f64) -> Compa
 }
 
 fn notes(reports: [(&Report, &str); 2]) -> Vec<String> {
-    let kinds: [(fn(&Report) -> bool, &str); 2] = [
-        (|report| report.method.quick, "a quick run: a look, and no result"),
-        (|report| report.partial, "of a run that was interrupted"),
-    ];
     let notes = reports.iter().flat_map(|(report, name)| {
-        let of_report = kinds.iter().filter(move |(is_so, _)| is_so(report));
-        of_report.map(move |(_, what)| format!("the {name} record is {what}"))
+        let kinds = [
+            (report.method.quick, "a quick run: a look, and no result"),
+            (report.partial, "of a run that was interrupted"),
+        ];
+        let so = kinds.into_iter().filter(|(is_so, _)| *is_so);
+        so.map(move |(_, what)| format!("the {name} record is {what}"))
     });
     notes.collect()
 }

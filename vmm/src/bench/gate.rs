@@ -178,9 +178,9 @@ impl Judge<'_> {
             let current = after.and_then(Measurement::instructions);
             verdicts.push(self.verdict(before, Figure::Instructions, baseline, current));
         }
-        // A quick run counts none.
-        if let Some(baseline) = before.exits().filter(|_| !method.quick) {
-            let current = after.and_then(Measurement::exits);
+        let current = after.and_then(Measurement::exits);
+        // A quick run counts few.
+        if let Some(baseline) = before.exits().filter(|_| !method.quick || current.is_some()) {
             let repeated = |one: &Measurement| one.repeated_exits().is_some();
             let both = repeated(before) && (current.is_none() || after.is_some_and(repeated));
             let mut verdict = self.verdict(before, Figure::Exits, baseline, current);

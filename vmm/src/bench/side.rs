@@ -248,7 +248,9 @@ impl<'a> Side<'a> {
             let Setting { item, environment, .. } = self.setting;
             let rounds = if environment.kvm.software { FEW_EXIT_ROUNDS } else { EXIT_ROUNDS };
             match count::exits_in(probe, item.operation, rounds) {
-                Ok(exits) => self.counted.push(Counted { exits, ..Counted::default() }),
+                Ok(exits) => self.counted.extend(
+                    exits.map(|exits| Counted { exits: Some(exits), ..Counted::default() }),
+                ),
                 Err(error) => self.failed(error)?,
             }
         }

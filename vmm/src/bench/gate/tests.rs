@@ -1,8 +1,10 @@
 //! Tests of the gate: on a made-up record, and on two records each of one binary
 //! in all three places (`counts.csv`).
 
+use super::super::record::{Counted, Group, Place};
 use super::super::sample;
 use super::*;
+use serde::Deserialize;
 
 const COUNTS: Limit = Limit { percent: 5.0, timed: false };
 const TIMES: Limit = Limit { percent: 5.0, timed: true };
@@ -164,4 +166,55 @@ fn the_text_names_what_was_exceeded_and_by_how_much() {
     for part in ["doors/syscall/64-bit/guest", "instructions", "75", "90", "+20.0 %"] {
         assert!(text.contains(part), "{part} in {text}");
     }
+}
+
+/// A line of the file.
+#[derive(Deserialize)]
+struct Line {
+    kvm: String,
+    run: usize,
+    id: String,
+    instructions: Option<f64>,
+    exits: Option<f64>,
+    repeated: bool,
+}
+
+/// The counts of a run on this kind of KVM, as a record.
+fn stored(kvm: &str, run: usize) -> Report {
+    let mut report = sample::report();
+    report.environment.kvm.software = kvm == "software";
+    report.environment.kvm.kind = kvm.to_owned();
+    let mut reader = csv::Reader::from_reader(&include_bytes!("counts.csv")[..]);
+    let lines = reader.deserialize().map(|line| -> Line { line.expect("a line") });
+    let measurements = lines.filter(|line| line.kvm == kvm && line.run == run).map(|line| {
+        let Line { id, instructions, exits, repeated: exits_repeated, .. } = line;
+        let counted = Counted { instructions, exits, exits_repeated, ..Counted::default() };
+        let of_group = Measurement::new(Group::Calls, "any", None, Place::Guest);
+        Measurement { id, counted: Some(counted), ..of_group }
+    });
+    report.measurements = measurements.collect();
+    report
+}
+
+#[test]
+fn stored_runs_of_one_binary_pass_in_all_three_places() {
+    let nothing_allowed = Limit { percent: 0.0, timed: false };
+    for kvm in ["software", "svm", "vmx"] {
+        let (first, second) = (stored(kvm, 1), stored(kvm, 2));
+        for (baseline, current) in [(&first, &second), (&second, &first)] {
+            assert_eq!(exceeded(baseline, current, nothing_allowed), [], "{kvm}");
+            let verdicts = gate(baseline, current, nothing_allowed).expect("comparable");
+            let judged =
+                |figure| verdicts.iter().filter(|one| one.judged && one.figure == figure).count();
+            assert!(judged(Figure::Instructions) >= 9, "{kvm}: {verdicts:#?}");
+            // In the Intel rig they were counted for starts only, which is quicker.
+            let exits = [("software", 0), ("svm", 10), ("vmx", 1)];
+            assert!(exits.contains(&(kvm, judged(Figure::Exits))), "{kvm}: {verdicts:#?}");
+        }
+    }
+    // They were not alike under the software KVM: a gate on them would fail.
+    let exits = |run| {
+        stored("software", run).measurements.iter().map(Measurement::exits).collect::<Vec<_>>()
+    };
+    assert_ne!(exits(1), exits(2));
 }
