@@ -61,8 +61,8 @@ fn lines(busybox: Option<&str>) -> Vec<String> {
         ],
         None => vec![
             "trapgate run --stats ./hello an unmodified Linux program".to_owned(),
-            "seq 1 10000 | trapgate run ./hello lines".to_owned(),
-            "seq 1 10000 | ./hello lines   # the same without trapgate".to_owned(),
+            "echo to be or not to be | trapgate run ./hello lines".to_owned(),
+            "echo to be or not to be | ./hello lines   # the same without trapgate".to_owned(),
         ],
     };
     lines.extend([
