@@ -202,7 +202,7 @@ impl<'a> Side<'a> {
 
     /// Loops of calls in one bracket, held against the wall clock: ticks and
     /// nanoseconds of a call, of each time the least.
-    fn cross_check(&mut self) -> Result<Option<(f64, f64)>, Error> {
+    fn cross_check(&mut self) -> Result<Option<(f64, Option<f64>)>, Error> {
         let clock = self.setting.clock;
         let Some(ticks) =
             median(self.samples.ticks[self.first..].iter().map(|&ticks| ticks as f64))
@@ -229,7 +229,9 @@ impl<'a> Side<'a> {
         let wall = all.as_nanos() as f64 - nothing.as_nanos() as f64;
         // The answer has the empty loop's time in it, and each loop has it once.
         let wall = wall - 2.0 * clock.ns(empty);
-        Ok(Some(((with - empty) / calls, wall / calls)))
+        // What is read must be written first, in the same time.
+        let is_alone = self.setting.item.operation != Operation::Read1;
+        Ok(Some(((with - empty) / calls, is_alone.then_some(wall / calls))))
     }
 
     /// Ends a block: by a loop, and by counting exits if that is asked for. Then
@@ -241,9 +243,10 @@ impl<'a> Side<'a> {
         if self.probe.is_none() && self.taken() == 0 {
             return Ok(());
         }
-        let (batched_ticks, wall_ns) = if cross_check { self.cross_check()? } else { None }.unzip();
+        let loops = if cross_check { self.cross_check()? } else { None };
+        let (batched_ticks, wall_ns) = loops.unzip();
         let samples = self.samples.ticks.len() - self.first;
-        self.samples.blocks.push(Part { samples, batched_ticks, wall_ns });
+        self.samples.blocks.push(Part { samples, batched_ticks, wall_ns: wall_ns.flatten() });
         if exits && let Some(probe) = &mut self.probe {
             let Setting { item, environment, .. } = self.setting;
             let rounds = if environment.kvm.software { FEW_EXIT_ROUNDS } else { EXIT_ROUNDS };
