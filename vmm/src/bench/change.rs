@@ -2,7 +2,7 @@
 //! had. Pure; [`super::compare`] shows it, [`super::gate`] judges by it.
 //!
 //! A figure differs if the distance is larger than what the blocks of both runs
-//! explain ([`super::stats::yuen`], 99.5 %), than a step of the clock, and than a
+//! explain (`stats::yuen`, 99.5 %), than a step of the clock, and than a
 //! threshold below which nobody cares.
 
 use super::record::{LeadOf, Summary, Timed};

@@ -1,7 +1,7 @@
 //! The deterministic figures of a call: guest instructions, by a sandbox that
 //! executes one at a time and whose time-stamp counter counts them
 //! ([`crate::Builder::count_instructions`]), and exits, by KVM's own count.
-//! Called by [`super::probed`] and `where_time_goes`.
+//! Called by `probed` and `where_time_goes`.
 
 use super::Error;
 use super::probe::{Answer, Probe, ProbeError, Width};

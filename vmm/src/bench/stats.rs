@@ -11,7 +11,7 @@
 //! not quite independent, and two runs differ by more than one loop shows: so a
 //! measurement comes in blocks, and how far they lie apart goes into the interval
 //! of its [`Lead`](super::record::Lead) and decides whether two records differ
-//! ([`yuen`]).
+//! (`yuen`).
 
 mod lead;
 pub(super) mod yuen;
