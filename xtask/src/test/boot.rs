@@ -19,7 +19,7 @@ use super::places::{Place, limit};
 use super::queue::{Boot, Work};
 use super::results::{Ran, Test};
 use super::screen::{Running, Screen};
-use super::settle::{End, give_up, settle};
+use super::settle::{END, End, give_up, settle};
 use crate::rig::{self, Config, End as RigEnd, RigFile};
 use crate::sh;
 
@@ -153,13 +153,17 @@ impl<'a> Watcher<'a> {
     fn end_file(&mut self, end: &End, diagnosis: Option<&str>) {
         let Some(Current { mut work, output, start }) = self.current.take() else { return };
         let whole = work.tests.len();
+        // The names have their file in them already.
         let mut tests = settle(&output, end, "", &mut work.tests);
+        for test in tests.iter_mut().filter(|test| test.name == END) {
+            test.name = format!("{}::{END}", work.file);
+        }
         if let Some(diagnosis) = diagnosis {
             blame(&mut tests, diagnosis);
         }
-        if tests.is_empty() {
+        if work.tests.len() == whole {
             // No progress: another boot would make none either.
-            tests = give_up(&mem::take(&mut work.tests), end, "");
+            tests.extend(give_up(&mem::take(&mut work.tests), end, ""));
         }
         // Of a whole file's stay only: what a part of it takes, nobody has said.
         let expected = (work.is_whole && work.tests.is_empty()).then_some(work.seconds);
@@ -301,7 +305,8 @@ mod tests {
     fn a_file_that_makes_no_progress_is_given_up() {
         let text = format!("TRAPGATE-FILE one\n\nTRAPGATE-STATUS 127\n{TWO}");
         let (booted, tests) = watch(&text, &End::Exited(0), None);
-        assert_eq!(tests, [test("one::a", false), test("one::b", false), test("two::c", true)]);
+        let lost = ["one::(end)", "one::a", "one::b"].map(|name| test(name, false));
+        assert_eq!(tests, [&lost[..], &[test("two::c", true)]].concat());
         assert!(booted.rest.is_empty());
     }
 

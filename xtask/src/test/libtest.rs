@@ -117,6 +117,8 @@ impl Output {
         if let Some(name) = headline {
             self.block = Some(name.to_owned());
             self.failures.insert(name.to_owned(), String::new());
+            // Whatever became of its line.
+            self.verdicts.insert(name.to_owned(), Verdict::Failed);
             return true;
         }
         if line == "failures:" {

@@ -15,6 +15,9 @@ pub(super) enum End {
     CutShort(String),
 }
 
+/// What failed where an executable came to a bad end and no test can be blamed.
+pub(super) const END: &str = "(end)";
+
 /// So much of an output is shown where nothing else explains an end.
 const TAIL: usize = 60;
 
@@ -28,24 +31,21 @@ pub(super) fn settle(
 ) -> Vec<Test> {
     let mut tests = results::tests(output, prefix);
     planned.retain(|name| !output.verdicts.contains_key(name));
+    let failed = tests.iter().any(|test| matches!(test.outcome, Outcome::Failed { .. }));
     let why = match end {
-        // 101: libtest's own word for failed tests.
-        End::Exited(0 | 101) if output.ended => return tests,
-        End::Exited(status) if output.ended => {
-            let failed = tests.iter().any(|test| matches!(test.outcome, Outcome::Failed { .. }));
-            if !failed {
-                let why = format!("status {status} after the last test");
-                tests.push(results::lost(format!("{prefix}(end)"), why, output.tail(TAIL)));
-            }
-            return tests;
-        }
+        End::Exited(0) if output.ended => return tests,
+        // 101 is libtest's own word for failed tests.
+        End::Exited(_) if output.ended && failed => return tests,
+        End::Exited(status) if output.ended => format!("status {status} after the last test"),
         End::Exited(status) => format!("the test executable died with status {status}"),
         End::CutShort(why) => why.clone(),
     };
-    if let Some(culprit) = &output.running {
-        planned.retain(|name| name != culprit);
-        tests.push(results::lost(format!("{prefix}{culprit}"), why, output.tail(TAIL)));
-    }
+    // Whoever was running is to blame. Where that cannot be seen, with several
+    // threads, the end is a failure of its own: that the rest passes another time,
+    // or that all had a verdict by then, does not undo it.
+    let name = output.running.as_deref().unwrap_or(END);
+    planned.retain(|planned| planned != name);
+    tests.push(results::lost(format!("{prefix}{name}"), why, output.tail(TAIL)));
     tests
 }
 
@@ -102,10 +102,32 @@ mod tests {
     }
 
     #[test]
-    fn where_nobody_is_to_blame_all_without_a_verdict_are_left() {
-        let (tests, left) = settled("test c ... ok\n", End::Exited(134));
-        assert_eq!(tests, [test("f::c", true)]);
-        assert_eq!(left, ["a", "b"]);
+    fn where_nobody_is_to_blame_the_end_is_a_failure_and_the_rest_is_left() {
+        let hung = End::CutShort("not done after 9 s".into());
+        for end in [End::Exited(139), End::Exited(0), hung.clone()] {
+            let (tests, left) = settled("test c ... ok\n", end);
+            assert_eq!(tests, [test("f::c", true), test("f::(end)", false)]);
+            assert_eq!(left, ["a", "b"]);
+        }
+        // All have a verdict, and it does not end.
+        let all = "test a ... ok\ntest b ... ok\ntest c ... ok\n";
+        let (tests, left) = settled(all, hung);
+        assert_eq!(tests.last(), Some(&test("f::(end)", false)));
+        assert!(left.is_empty());
+    }
+
+    #[test]
+    fn a_failure_that_nobody_is_known_for_is_one() {
+        // A second crate's documentation that does not build; a verdict that was
+        // lost in what somebody else wrote.
+        let text = "test a ... ok\ntest result: ok. x\n";
+        let (tests, _) = settled(text, End::Exited(101));
+        assert_eq!(tests, [test("f::a", true), test("f::(end)", false)]);
+        let text = "xtest a ... FAILED\n---- a stdout ----\nboom\n\nfailures:\n    a\n\n\
+                    test result: FAILED. x\n";
+        let (tests, left) = settled(text, End::Exited(101));
+        assert_eq!(tests, [test("f::a", false)]);
+        assert_eq!(left, ["b", "c"]);
     }
 
     #[test]
