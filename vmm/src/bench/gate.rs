@@ -4,7 +4,8 @@
 //! A gate that fails without a reason is soon switched off, so only what does not
 //! change by itself is gated on: instructions, and exits that were as many each
 //! time they were counted, in both records, where no software KVM mixes its
-//! host's interrupts into them. Times are gated on only if asked, and only
+//! host's interrupts into them. Where they repeated in the baseline only, they are
+//! gated on if even the least of them is beyond the limit. Times are gated on only if asked, and only
 //! between equal environments; one is exceeded when more than the limit is beyond
 //! what noise explains, and not judged where noise is not known. A gate that finds
 //! nothing to compare, or no time though it was asked for times, is an error and
@@ -195,9 +196,11 @@ impl Judge<'_> {
         // A quick run counts few.
         if let Some(baseline) = before.exits().filter(|_| !method.quick || current.is_some()) {
             let repeated = |one: &Measurement| one.repeated_exits().is_some();
-            let both = repeated(before) && (current.is_none() || after.is_some_and(repeated));
             let mut verdict = self.verdict(before, Figure::Exits, baseline, current);
-            verdict.judged = both && !self.current.environment.kvm.software;
+            // These are the least of all blocks: what is beyond the limit is so in the
+            // least disturbed one, whether the others had as many or more.
+            let tells = current.is_none() || after.is_some_and(repeated) || verdict.exceeded;
+            verdict.judged = repeated(before) && tells && !self.current.environment.kvm.software;
             verdict.exceeded &= verdict.judged;
             verdicts.push(verdict);
         }
@@ -245,11 +248,12 @@ pub fn text(verdicts: &[Verdict], limit: Limit) -> String {
     let exceeded: Vec<_> = judged.iter().filter(|verdict| verdict.exceeded).collect();
     let (percent, count) = (limit.percent, judged.len());
     let reasons = [
-        (Figure::Exits, "Exits", "they do not repeat"),
-        (Figure::Time, "Times", "with one block, noise is not known"),
+        (false, "Exits", "they do not repeat"),
+        (true, "Times", "with one block, noise is not known"),
     ];
-    let not = reasons.iter().filter_map(|(figure, figures, why)| {
-        let count = not.iter().filter(|verdict| verdict.figure == *figure).count();
+    let not = reasons.iter().filter_map(|(of_times, figures, why)| {
+        let is_time = |verdict: &&&Verdict| (verdict.figure == Figure::Time) == *of_times;
+        let count = not.iter().filter(is_time).count();
         (count > 0).then(|| format!("{figures} of {count} were not judged: {why}.\n"))
     });
     let not: String = not.collect();

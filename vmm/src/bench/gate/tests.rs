@@ -170,9 +170,15 @@ fn exits_are_judged_only_where_they_repeated_in_both_and_no_software_kvm_made_th
     current.measurements[0].counted.as_mut().expect("counted").exits = Some(3.75);
     let id = current.measurements[0].id.clone();
     assert_eq!(exceeded(&baseline, &current, COUNTS), [(id, Figure::Exits)]);
-    for (baseline_repeats, current_repeats, software) in
-        [(false, true, false), (true, false, false), (true, true, true)]
-    {
+    // Fewer that do not repeat tell nothing.
+    let mut more = baseline.clone();
+    more.measurements[0].counted.as_mut().expect("counted").exits = Some(4.0);
+    for (baseline, baseline_repeats, current_repeats, software) in [
+        (&baseline, false, true, false),
+        (&more, true, false, false),
+        (&baseline, true, true, true),
+        (&baseline, true, false, true),
+    ] {
         let (mut baseline, mut current) = (baseline.clone(), current.clone());
         for (report, repeats) in
             [(&mut baseline, baseline_repeats), (&mut current, current_repeats)]
@@ -186,6 +192,21 @@ fn exits_are_judged_only_where_they_repeated_in_both_and_no_software_kvm_made_th
         let text = text(&verdicts, COUNTS);
         assert!(text.contains("were not judged: they do not repeat"), "{text}");
     }
+}
+
+#[test]
+fn exits_that_do_not_repeat_fail_if_even_the_least_are_beyond_the_limit() {
+    let baseline = sample::report();
+    let mut current = baseline.clone();
+    let counts = [300.0, 304.0, 311.0].map(|exits| Counted {
+        exits: Some(exits),
+        instructions: Some(75.0),
+        ..Counted::default()
+    });
+    current.measurements[0].counted = Counted::least(counts.into());
+    assert_eq!(current.measurements[0].repeated_exits(), None);
+    let id = current.measurements[0].id.clone();
+    assert_eq!(exceeded(&baseline, &current, COUNTS), [(id, Figure::Exits)]);
 }
 
 #[test]
