@@ -1,8 +1,9 @@
 //! A record's file, read back: every byte of it may be wrong. Called by
-//! `cli::bench` for baselines and comparisons.
+//! `cli::bench` for baselines and comparisons. No text in what it answers steers a
+//! terminal, whatever form it is shown in.
 
 use super::record::{Measurement, Report, SCHEMA, VERSION};
-use crate::image::printable;
+use crate::image::{escaped, printable};
 use serde_json::{Number, Value};
 use std::fs::File;
 use std::io::{self, Read};
@@ -68,7 +69,7 @@ fn parse(bytes: &[u8]) -> Result<Report, String> {
     if let Some(number) = beyond_figures(&value) {
         return Err(format!("is a damaged record: {number} is the figure of nothing"));
     }
-    // A text of somebody else's: nothing in it steers a terminal.
+    let value = without_controls(value);
     let damaged = |reason: String| format!("is a damaged record: {}", printable(reason.as_bytes()));
     let report: Report =
         serde_json::from_value(value).map_err(|error| damaged(error.to_string()))?;
@@ -77,6 +78,21 @@ fn parse(bytes: &[u8]) -> Result<Report, String> {
             Err(damaged(format!("ticks and nanoseconds of {} do not belong together", one.id)))
         }
         None => Ok(report),
+    }
+}
+
+/// The same with its control characters as escapes, in names too. What trapgate
+/// writes has none.
+fn without_controls(value: Value) -> Value {
+    let text = |text: &str| escaped(text.chars());
+    match value {
+        Value::String(one) => text(&one).into(),
+        Value::Array(values) => values.into_iter().map(without_controls).collect(),
+        Value::Object(members) => members
+            .into_iter()
+            .map(|(name, value)| (text(&name), without_controls(value)))
+            .collect(),
+        other => other,
     }
 }
 
@@ -161,6 +177,39 @@ mod tests {
         // A number that is none at all.
         let text = good.to_string().replacen("10000", "1e999", 1);
         assert!(parse(text.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn nothing_in_a_record_of_somebody_else_steers_a_terminal() {
+        const BAD: &str = "\u{1b}[31m\u{7}\r\u{202e}";
+        let good = serde_json::to_string(&sample::report()).expect("JSON");
+        let bad = serde_json::to_string(BAD).expect("JSON");
+        let mut text = good.clone();
+        // Names, ids, reasons, notes, fields of the environment, and keys of maps.
+        for word in
+            ["SYSCALL", "doors/syscall", "arrives as", "IBPB by", "a note", "EPYC", "spectre"]
+        {
+            assert!(text.contains(word), "{word}");
+            text = text.replace(word, &format!("{word}{}", bad.trim_matches('"')));
+        }
+        let report = parse(text.as_bytes()).expect("a record");
+        let mut other = report.clone();
+        other.measurements[0].id.push('x');
+        other.environment.cpu.model_name.push('x');
+        let comparison = compare::compare(&report, &other, 1.0);
+        let plain = |text: &str| anstream::adapter::strip_str(text).to_string();
+        let shown = [
+            table::text(&report),
+            markdown::text(&report),
+            html::text(&report).expect("memory"),
+            compare::text(&comparison),
+        ];
+        for shown in shown {
+            // Colours are the only escapes, and whole.
+            assert!(!shown.contains("\u{1b}[31m\u{7}"), "{shown:?}");
+            assert!(!plain(&shown).contains(['\u{1b}', '\u{7}', '\r', '\u{202e}']), "{shown:?}");
+            assert!(shown.contains("u{1b}"), "{shown}");
+        }
     }
 
     /// A record with one measurement of each kind, as text, without what makes it
