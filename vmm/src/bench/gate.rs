@@ -4,10 +4,12 @@
 //! A gate that fails without a reason is soon switched off, so only what does not
 //! change by itself is gated on: instructions, and exits that were as many each
 //! time they were counted, in both records, where no software KVM mixes its
-//! host's interrupts into them. Times are gated on only if asked, and only
+//! host's interrupts into them. Where they repeated in the baseline only, they are
+//! gated on if even the least of them is beyond the limit. Times are gated on only if asked, and only
 //! between equal environments; one is exceeded when more than the limit is beyond
-//! what noise explains. A gate that finds nothing to compare is an error and no
-//! pass.
+//! what noise explains, and not judged where noise is not known. A gate that finds
+//! nothing to compare, or no time though it was asked for times, is an error and
+//! no pass.
 
 use super::change::Change;
 use super::environment::{Difference, differences};
@@ -64,7 +66,8 @@ pub struct Verdict {
     pub current: f64,
     /// Whether it grew by more than the limit.
     pub exceeded: bool,
-    /// Whether it was judged at all: exits are not where they do not repeat.
+    /// Whether it was judged at all: exits are not where they do not repeat, times
+    /// not where there is but one block.
     pub judged: bool,
 }
 
@@ -77,6 +80,11 @@ pub enum GateError {
         /// What would help, if that is known.
         hint: &'static str,
     },
+    /// Times were asked for, and each has too few blocks in one of the records.
+    #[error(
+        "no time could be judged: noise is known from two blocks on; measure both with more samples"
+    )]
+    NoTimes,
     /// One of the two was interrupted.
     #[error("{which} was interrupted: what it did not come to cannot be judged")]
     Partial {
@@ -126,12 +134,17 @@ pub fn gate(baseline: &Report, current: &Report, limit: Limit) -> Result<Vec<Ver
     }
     // What was not asked for this time is not missed.
     let asked = |one: &&Measurement| current.method.groups.contains(&one.group);
-    let judge = Judge { current, limit };
+    let judge = Judge { baseline, current, limit };
     let measurements = baseline.measurements.iter().filter(asked);
     let verdicts: Vec<_> = measurements.flat_map(|before| judge.verdicts(before)).collect();
-    let compared =
-        verdicts.iter().any(|verdict| verdict.judged && verdict.figure != Figure::Presence);
-    if compared {
+    let judged = |figure| verdicts.iter().any(|one| one.judged && one.figure == figure);
+    // What is worse by its counts is worse, whatever the times are.
+    let exceeded = verdicts.iter().any(|verdict| verdict.exceeded);
+    let has_times = verdicts.iter().any(|verdict| verdict.figure == Figure::Time);
+    if has_times && !judged(Figure::Time) && !exceeded {
+        return Err(GateError::NoTimes);
+    }
+    if [Figure::Instructions, Figure::Exits, Figure::Time].into_iter().any(judged) {
         return Ok(verdicts);
     }
     let software = current.environment.kvm.software;
@@ -164,6 +177,7 @@ fn beyond(before: f64, after: f64, limit: Limit) -> bool {
 
 /// What is judged, and how strictly.
 struct Judge<'a> {
+    baseline: &'a Report,
     current: &'a Report,
     limit: Limit,
 }
@@ -182,21 +196,32 @@ impl Judge<'_> {
         // A quick run counts few.
         if let Some(baseline) = before.exits().filter(|_| !method.quick || current.is_some()) {
             let repeated = |one: &Measurement| one.repeated_exits().is_some();
-            let both = repeated(before) && (current.is_none() || after.is_some_and(repeated));
             let mut verdict = self.verdict(before, Figure::Exits, baseline, current);
-            verdict.judged = both && !self.current.environment.kvm.software;
+            // These are the least of all blocks: what is beyond the limit is so in the
+            // least disturbed one, whether the others had as many or more.
+            let tells = current.is_none() || after.is_some_and(repeated) || verdict.exceeded;
+            verdict.judged = repeated(before) && tells && !self.current.environment.kvm.software;
             verdict.exceeded &= verdict.judged;
             verdicts.push(verdict);
         }
         if let Some(timed) = before.timed.as_ref().filter(|_| self.limit.timed) {
-            let step_ns = self.current.environment.step_ns();
+            let reports = [self.baseline, self.current];
+            let steps_ns = reports.map(|report| report.environment.step_ns());
             let later = after.and_then(|after| after.timed.as_ref());
-            let current = later.map(|later| later.lead.ns);
-            let mut verdict = self.verdict(before, Figure::Time, timed.lead.ns, current);
-            if let Some(later) = later {
-                verdict.exceeded = Change::of(timed, later, step_ns).is_above(self.limit.percent);
-            }
-            verdicts.push(verdict);
+            verdicts.push(match later {
+                None => self.verdict(before, Figure::Time, timed.lead.ns, None),
+                Some(later) => {
+                    let change = Change::of(timed, later, steps_ns[0].max(steps_ns[1]));
+                    Verdict {
+                        id: before.id.clone(),
+                        figure: Figure::Time,
+                        baseline: change.before_ns,
+                        current: change.after_ns,
+                        exceeded: change.is_above(self.limit.percent),
+                        judged: change.noise_ns.is_some(),
+                    }
+                }
+            });
         }
         verdicts
     }
@@ -222,10 +247,16 @@ pub fn text(verdicts: &[Verdict], limit: Limit) -> String {
     let (judged, not): (Vec<_>, Vec<_>) = verdicts.iter().partition(|verdict| verdict.judged);
     let exceeded: Vec<_> = judged.iter().filter(|verdict| verdict.exceeded).collect();
     let (percent, count) = (limit.percent, judged.len());
-    let not = match not.len() {
-        0 => String::new(),
-        count => format!("Exits of {count} were not judged: they do not repeat.\n"),
-    };
+    let reasons = [
+        (false, "Exits", "they do not repeat"),
+        (true, "Times", "with one block, noise is not known"),
+    ];
+    let not = reasons.iter().filter_map(|(of_times, figures, why)| {
+        let is_time = |verdict: &&&Verdict| (verdict.figure == Figure::Time) == *of_times;
+        let count = not.iter().filter(is_time).count();
+        (count > 0).then(|| format!("{figures} of {count} were not judged: {why}.\n"))
+    });
+    let not: String = not.collect();
     if exceeded.is_empty() {
         return format!(
             "Gate passed: at most {percent} % above the baseline, of {count} compared.\n{not}"

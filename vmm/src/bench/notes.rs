@@ -50,7 +50,8 @@ pub(super) fn of(
     };
     let few = report.measurements.iter().filter(few).count();
     if few > 0 && !report.method.quick {
-        notes.push(format!("{few} measurements have fewer than {ENOUGH_SAMPLES} samples"));
+        let have = if few == 1 { "measurement has" } else { "measurements have" };
+        notes.push(format!("{few} {have} fewer than {ENOUGH_SAMPLES} samples"));
     }
     let counted = |one: &Measurement| one.instructions().is_some();
     if report.method.counted && !report.measurements.iter().any(counted) {

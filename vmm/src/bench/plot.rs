@@ -19,6 +19,9 @@ const LEAST: f64 = 0.08;
 /// Nothing that was measured is shorter, in nanoseconds: what is, clocks cannot
 /// tell from nothing, and it is drawn at the left end.
 const SHORTEST: f64 = 1.0;
+/// Nor longer, in nanoseconds, some thirty years: a damaged record's axis ends
+/// here.
+const LONGEST: f64 = 1e18;
 
 /// A logarithmic scale of times, in nanoseconds.
 pub(super) struct Axis {
@@ -31,7 +34,8 @@ impl Axis {
     pub(super) fn of<'a>(all: impl Iterator<Item = &'a Timed>) -> Option<Axis> {
         let mut axis: Option<Axis> = None;
         for (ns, _) in all.flat_map(samples) {
-            let ns = ns.max(SHORTEST);
+            // What is no number becomes the shortest.
+            let ns = ns.max(SHORTEST).min(LONGEST);
             let Axis { low, high } = axis.unwrap_or(Axis { low: ns, high: ns });
             axis = Some(Axis { low: low.min(ns), high: high.max(ns) });
         }
@@ -127,6 +131,17 @@ mod tests {
         };
         assert_eq!(labels(45.0, 1100.0), ["50 ns", "100 ns", "200 ns", "500 ns", "1 µs"]);
         assert_eq!(labels(9.0, 2e4), ["10 ns", "100 ns", "1 µs", "10 µs"]);
+    }
+
+    #[test]
+    fn an_axis_ends_somewhere_whatever_is_in_a_record() {
+        for (ns, ticks) in [(1e308, 1e-9), (1e308, 1.0), (f64::NAN, 1.0), (1e-300, 1e300)] {
+            let mut timed = sample::times(150);
+            (timed.ns.raw.max, timed.ticks.raw.max) = (ns, ticks);
+            let axis = Axis::of(std::iter::once(&timed)).expect("samples");
+            assert!(axis.labels().len() < 25, "{ns}, {ticks}");
+            assert!(!axis.path(&timed, true).contains("inf"));
+        }
     }
 
     #[test]

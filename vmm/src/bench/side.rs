@@ -35,6 +35,10 @@ const QUICK_TURN: u64 = 9;
 /// Calls before the first sample of a turn, and no more than a fifth of it: the
 /// other probe was here.
 const REWARM: u64 = 20;
+/// Which part of a block's time a warm-up may take beside it.
+const WARM_UP_PART: u32 = 4;
+/// Calls that say how long one takes, the first of a block.
+const FIRST_CALLS: u64 = 5;
 /// So many samples there are in any case, where a call takes long.
 const LEAST_SAMPLES: u64 = 200;
 /// The same in a quick run.
@@ -120,7 +124,7 @@ impl<'a> Side<'a> {
     /// # Errors
     /// If no sandbox can be made.
     pub(super) fn begin(&mut self, block: Block) -> Result<(), Error> {
-        let Setting { item, options, cpu, steps, .. } = self.setting;
+        let Setting { item, options, cpu, steps, budget, .. } = self.setting;
         (self.first, self.used) = (self.samples.ticks.len(), Duration::ZERO);
         let failed =
             matches!(self.delivery, Some(Delivery::Absent { .. } | Delivery::Failed { .. }));
@@ -141,15 +145,16 @@ impl<'a> Side<'a> {
         // The first answer contains the boot.
         self.ask(&self.command(0, 0, 0))?;
         let warm_up = block.part(options.warm_up).max(1);
-        let few = warm_up.min(REWARM);
+        let few = warm_up.min(FIRST_CALLS);
         let Some(answer) = self.ask(&self.command(0, few, 0))? else { return Ok(()) };
         let (time, turn) = match options.quick {
             true => (QUICK_TURN_TIME, QUICK_TURN..=*TURN.end()),
             false => (TURN_TIME, TURN),
         };
-        let in_time = (time.as_secs_f64() / answer.wall.as_secs_f64() * few as f64) as u64;
-        self.turn = in_time.clamp(*turn.start(), *turn.end());
-        let more = in_time.min(warm_up - few);
+        let call = answer.wall.as_secs_f64() / few as f64;
+        let calls_in = |time: Duration| (time.as_secs_f64() / call) as u64;
+        self.turn = calls_in(time).clamp(*turn.start(), *turn.end());
+        let more = calls_in(budget / block.of as u32 / WARM_UP_PART).min(warm_up - few);
         if more > 0 {
             self.ask(&self.command(0, more, 0))?;
         }
@@ -169,6 +174,11 @@ impl<'a> Side<'a> {
         taken >= block.part(options.samples) || is_late && taken >= least.div_ceil(block.of)
     }
 
+    /// Calls before what is looked at.
+    fn rewarm(&self) -> u64 {
+        REWARM.min(self.turn / 5)
+    }
+
     /// Samples of this block.
     fn taken(&self) -> u64 {
         (self.samples.ticks.len() - self.first) as u64
@@ -183,7 +193,7 @@ impl<'a> Side<'a> {
         let wanted = self.turn.min(block.part(self.setting.options.samples) - self.taken());
         let exits = |side: &Side| side.probe.as_ref().and_then(Probe::exits_at_rest);
         let (before, exits_before) = (Interrupts::of(cpu), exits(self));
-        let command = self.command(wanted, REWARM.min(self.turn / 5), 0);
+        let command = self.command(wanted, self.rewarm(), 0);
         let Some(answer) = self.ask(&command)? else { return Ok(()) };
         if answer.with.len() as u64 != wanted {
             return self.failed(ProbeError::Malformed);
@@ -210,10 +220,12 @@ impl<'a> Side<'a> {
             return Ok(None);
         };
         let enough = (LOOP.as_nanos() as f64 / clock.ns(ticks).max(1.0)) as u64;
-        let command = self.command(0, REWARM, enough.clamp(LEAST_CALLS, MOST_CALLS));
+        let command = self.command(0, self.rewarm(), enough.clamp(LEAST_CALLS, MOST_CALLS));
         let mut least = (u64::MAX, u64::MAX, Duration::MAX, Duration::MAX);
         for _ in 0..if self.setting.options.quick { QUICK_LOOPS } else { LOOPS } {
-            let Some(nothing) = self.ask(&self.command(0, REWARM, 0))? else { return Ok(None) };
+            let Some(nothing) = self.ask(&self.command(0, self.rewarm(), 0))? else {
+                return Ok(None);
+            };
             let Some(answer) = self.ask(&command)? else { return Ok(None) };
             let Reply { batch_ticks, empty_batch_ticks, .. } = answer.reply;
             least = (

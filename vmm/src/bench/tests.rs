@@ -48,7 +48,7 @@ fn too_few_samples_are_noted_unless_it_was_only_a_look() {
     report.measurements[0].timed.as_mut().expect("timed").samples = 9_999;
     let cpu = report.environment.cpu.clone();
     let noted = notes::of(&report, cpu.tsc_khz, cpu.frequency_khz, Some(true));
-    assert_eq!(noted, ["1 measurements have fewer than 10000 samples"]);
+    assert_eq!(noted, ["1 measurement has fewer than 10000 samples"]);
     report.method.quick = true;
     let noted = notes::of(&report, cpu.tsc_khz, cpu.frequency_khz, Some(true));
     assert_eq!(noted, ["a quick run: a look, and no result"]);

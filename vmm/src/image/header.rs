@@ -177,16 +177,21 @@ fn is_text(bytes: &[u8]) -> bool {
 /// Text from a file that is not trusted, fit for one line of a terminal.
 pub(crate) fn printable(bytes: &[u8]) -> String {
     const LONGEST: usize = 512;
-    let mut text = String::new();
-    for c in String::from_utf8_lossy(bytes).chars().take(LONGEST) {
-        // Control characters, and those that turn the direction of text.
+    escaped(String::from_utf8_lossy(bytes).chars().take(LONGEST))
+}
+
+/// Text that steers no terminal: control characters, and those that turn the
+/// direction of text, are written as escapes.
+pub(crate) fn escaped(text: impl Iterator<Item = char>) -> String {
+    let mut out = String::new();
+    for c in text {
         if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
-            text.extend(c.escape_default());
+            out.extend(c.escape_default());
         } else {
-            text.push(c);
+            out.push(c);
         }
     }
-    text
+    out
 }
 
 /// The machine's usual name, for those one is likely to meet.

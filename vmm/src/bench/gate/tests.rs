@@ -1,7 +1,7 @@
 //! Tests of the gate: on a made-up record, and on two records each of one binary
 //! in all three places (`counts.csv`).
 
-use super::super::record::{Counted, Group, Place};
+use super::super::record::{Counted, Group, LeadOf, Place};
 use super::super::sample;
 use super::*;
 use serde::Deserialize;
@@ -55,6 +55,74 @@ fn times_fail_only_if_asked() {
     assert_eq!(exceeded(&baseline, &current, TIMES), [(id, Figure::Time)]);
 }
 
+/// The sample, of one block and so without known noise.
+fn of_one_block() -> Report {
+    let mut report = sample::report();
+    for one in &mut report.measurements {
+        if let Some(timed) = &mut one.timed {
+            timed.blocks.truncate(1);
+        }
+    }
+    report
+}
+
+#[test]
+fn times_of_one_block_are_not_judged_and_a_gate_without_any_other_is_no_pass() {
+    let baseline = of_one_block();
+    let mut current = of_one_block();
+    current.measurements[0].timed = Some(sample::times(15_000));
+    current.measurements[0].timed.as_mut().expect("timed").blocks.truncate(1);
+    assert_eq!(gate(&baseline, &current, TIMES), Err(GateError::NoTimes));
+    assert_eq!(exceeded(&baseline, &current, COUNTS), []);
+    // Counts that are worse are no less so.
+    current.measurements[0].counted.as_mut().expect("counted").instructions = Some(90.0);
+    let id = current.measurements[0].id.clone();
+    assert_eq!(exceeded(&baseline, &current, TIMES), [(id, Figure::Instructions)]);
+}
+
+#[test]
+fn the_text_says_how_many_times_were_not_judged() {
+    let baseline = sample::report();
+    let mut current = baseline.clone();
+    current.measurements[0].timed.as_mut().expect("timed").blocks.truncate(1);
+    let verdicts = gate(&baseline, &current, TIMES).expect("comparable");
+    let text = text(&verdicts, TIMES);
+    let judged = verdicts.len() - 1;
+    assert!(text.starts_with("Gate passed") && text.contains(&format!("of {judged} compared")));
+    assert!(text.contains("Times of 1 were not judged: with one block"), "{text}");
+    assert!(!text.contains("Exits of"), "{text}");
+}
+
+#[test]
+fn a_step_of_the_coarser_clock_of_the_two_is_no_regression() {
+    let baseline = sample::report();
+    let mut current = baseline.clone();
+    current.measurements[0].timed = Some(sample::times(170));
+    assert_eq!(exceeded(&baseline, &current, TIMES).len(), 1);
+    for coarse in [true, false] {
+        let (mut baseline, mut current) = (baseline.clone(), current.clone());
+        let report = if coarse { &mut baseline } else { &mut current };
+        report.environment.cpu.tsc_step = 100;
+        assert_eq!(exceeded(&baseline, &current, TIMES), []);
+    }
+}
+
+#[test]
+fn the_times_that_are_shown_are_those_that_were_judged() {
+    let baseline = sample::report();
+    let mut current = baseline.clone();
+    let mut timed = sample::times(170);
+    timed.lead.ns = timed.batched_ns().expect("a loop");
+    timed.lead.of = LeadOf::Loop;
+    current.measurements[0].timed = Some(timed.clone());
+    let verdicts = gate(&baseline, &current, TIMES).expect("comparable");
+    let verdict = verdicts.iter().find(|one| one.figure == Figure::Time).expect("one");
+    let before = baseline.measurements[0].timed.as_ref().expect("timed");
+    assert_eq!(Some(verdict.baseline), before.batched_ns());
+    assert_ne!(verdict.baseline, before.lead.ns);
+    assert_eq!(Some(verdict.current), timed.batched_ns());
+}
+
 #[test]
 fn times_are_not_judged_between_different_environments_but_counts_are() {
     let baseline = sample::report();
@@ -102,9 +170,15 @@ fn exits_are_judged_only_where_they_repeated_in_both_and_no_software_kvm_made_th
     current.measurements[0].counted.as_mut().expect("counted").exits = Some(3.75);
     let id = current.measurements[0].id.clone();
     assert_eq!(exceeded(&baseline, &current, COUNTS), [(id, Figure::Exits)]);
-    for (baseline_repeats, current_repeats, software) in
-        [(false, true, false), (true, false, false), (true, true, true)]
-    {
+    // Fewer that do not repeat tell nothing.
+    let mut more = baseline.clone();
+    more.measurements[0].counted.as_mut().expect("counted").exits = Some(4.0);
+    for (baseline, baseline_repeats, current_repeats, software) in [
+        (&baseline, false, true, false),
+        (&more, true, false, false),
+        (&baseline, true, true, true),
+        (&baseline, true, false, true),
+    ] {
         let (mut baseline, mut current) = (baseline.clone(), current.clone());
         for (report, repeats) in
             [(&mut baseline, baseline_repeats), (&mut current, current_repeats)]
@@ -118,6 +192,21 @@ fn exits_are_judged_only_where_they_repeated_in_both_and_no_software_kvm_made_th
         let text = text(&verdicts, COUNTS);
         assert!(text.contains("were not judged: they do not repeat"), "{text}");
     }
+}
+
+#[test]
+fn exits_that_do_not_repeat_fail_if_even_the_least_are_beyond_the_limit() {
+    let baseline = sample::report();
+    let mut current = baseline.clone();
+    let counts = [300.0, 304.0, 311.0].map(|exits| Counted {
+        exits: Some(exits),
+        instructions: Some(75.0),
+        ..Counted::default()
+    });
+    current.measurements[0].counted = Counted::least(counts.into());
+    assert_eq!(current.measurements[0].repeated_exits(), None);
+    let id = current.measurements[0].id.clone();
+    assert_eq!(exceeded(&baseline, &current, COUNTS), [(id, Figure::Exits)]);
 }
 
 #[test]
@@ -207,8 +296,8 @@ fn stored_runs_of_one_binary_pass_in_all_three_places() {
             let judged =
                 |figure| verdicts.iter().filter(|one| one.judged && one.figure == figure).count();
             assert!(judged(Figure::Instructions) >= 9, "{kvm}: {verdicts:#?}");
-            // In the Intel rig they were counted for starts only, which is quicker.
-            let exits = [("software", 0), ("svm", 10), ("vmx", 1)];
+            // What does not repeat must not be all of it, where exits are exits.
+            let exits = [("software", 0), ("svm", 10), ("vmx", 10)];
             assert!(exits.contains(&(kvm, judged(Figure::Exits))), "{kvm}: {verdicts:#?}");
         }
     }

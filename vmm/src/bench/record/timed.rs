@@ -69,7 +69,7 @@ impl Timed {
 }
 
 /// How sure one is that two clocks are apart.
-const PROBABILITY: f64 = 0.99;
+const PROBABILITY: f64 = 0.995;
 /// By which part two clocks may differ.
 const APART: f64 = 0.05;
 

@@ -35,15 +35,15 @@ pub(crate) fn outliers<'a>(all: impl Iterator<Item = &'a Timed>) -> Option<Strin
     ];
     let mut samples = 0;
     for timed in all {
-        samples += timed.samples;
+        samples = u64::saturating_add(samples, timed.samples);
         let found = &timed.outliers;
         let counts = [found.interrupt, found.migration, found.exit, found.unexplained];
         for ((_, count, largest), found) in kinds.iter_mut().zip(counts) {
-            *count += found.count;
+            *count = u64::saturating_add(*count, found.count);
             *largest = f64::max(*largest, found.largest_ticks as f64 * timed.ns_of_tick());
         }
     }
-    let all: u64 = kinds.iter().map(|(_, count, _)| count).sum();
+    let all: u64 = kinds.iter().fold(0, |all, (_, count, _)| all.saturating_add(*count));
     if all == 0 {
         return None;
     }

@@ -158,6 +158,9 @@ impl<'a> Row<'a> {
             Column::Samples => timed.map(|timed| timed.samples.to_string()),
             Column::Interval => timed.map(|timed| {
                 let Lead { ns, low, high, .. } = timed.lead;
+                // Blocks far apart reach below zero, where no time is. A figure that
+                // is there itself keeps its interval: noise is shown.
+                let low = if ns < 0.0 { low } else { low.max(0.0) };
                 units::interval(ns, low, high)
             }),
         };
@@ -241,6 +244,19 @@ mod tests {
         let row = Row { guest: Some(&guest), host: None };
         assert_eq!(row.cell(Column::Guest), alone.cell(Column::Guest) + "*");
         assert!(row.has_loop());
+    }
+
+    #[test]
+    fn an_interval_ends_at_zero_unless_the_figure_is_below_it() {
+        let mut one = sample::report().measurements.remove(0);
+        let mut shown = |ns, low, high| {
+            let lead = &mut one.timed.as_mut().unwrap().lead;
+            (lead.ns, lead.low, lead.high) = (ns, low, high);
+            Row { guest: Some(&one), host: None }.cell(Column::Interval)
+        };
+        assert_eq!(shown(1.63e6, -1.69e6, 4.95e6), "0.00–4.95");
+        assert_eq!(shown(1.63e6, 1.5e6, 1.7e6), "1.50–1.70");
+        assert_eq!(shown(-1.5, -3.0, 1.0), "-3.00–1.00");
     }
 
     #[test]
