@@ -107,7 +107,7 @@ fn fill(cache: &Path, place: &Path) -> Result<()> {
 
 /// Downloads the newest cloud kernel package that apt knows into `dir`.
 fn download(dir: &Path) -> Result<PathBuf> {
-    let apt = packages::apt()?;
+    let mut apt = packages::apt()?;
     apt.update()?;
     let depends = apt.depends("linux-image-cloud-amd64")?;
     let name = versioned_package(&depends).context("apt knows no linux-image-*-cloud-amd64")?;
