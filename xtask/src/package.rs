@@ -13,7 +13,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use crate::{places, sh};
+use crate::{builder_paths, sh};
 
 /// Make the packages for crates.io, and build them from what is in them.
 ///
@@ -69,7 +69,7 @@ fn prebuild() -> Result<()> {
     }
     for path in built {
         let (target, name) = place(&path).with_context(|| path.display().to_string())?;
-        if let Some(place) = places::found(&fs::read(&path)?) {
+        if let Some(place) = builder_paths::found(&fs::read(&path)?) {
             bail!("{}: has a directory of this machine's in it: {place}", path.display());
         }
         let directory = directory.join(target);

@@ -2,7 +2,7 @@
 //! package, kept in a cache.
 //!
 //! Called by the rig before every run (and by `setup`, so that later runs need no
-//! network); calls `packages`, dpkg-deb and xz when the cache is empty. The cache
+//! network); calls `debian`, dpkg-deb and xz when the cache is empty. The cache
 //! appears whole or not at all: it is filled in a directory beside its place and
 //! moved there by one rename, by one process at a time.
 
@@ -14,7 +14,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::{Cpu, modules};
-use crate::{packages, sh};
+use crate::{debian, sh};
 
 /// The layout of the cache; a new name makes older caches be ignored.
 const LAYOUT: &str = "debian-cloud-1";
@@ -79,8 +79,8 @@ fn cache_dir() -> Result<PathBuf> {
 /// Fetches and unpacks the package, then puts the result in its place; all that
 /// under a lock.
 fn fill(cache: &Path, place: &Path) -> Result<()> {
-    let _lock = packages::lock(&cache.join(".lock"))?;
-    packages::remove_leftovers(cache, WORK)?;
+    let _lock = debian::lock(&cache.join(".lock"))?;
+    debian::remove_leftovers(cache, WORK)?;
     if place.exists() {
         // Another run has just done it.
         return Ok(());
@@ -113,7 +113,7 @@ fn fill(cache: &Path, place: &Path) -> Result<()> {
 
 /// Downloads the newest cloud kernel package that apt knows into `dir`.
 fn download(dir: &Path) -> Result<PathBuf> {
-    let mut apt = packages::apt()?;
+    let mut apt = debian::apt()?;
     apt.update()?;
     let depends = apt.depends("linux-image-cloud-amd64")?;
     let name = versioned_package(&depends).context("apt knows no linux-image-*-cloud-amd64")?;

@@ -3,7 +3,7 @@
 //!
 //! So it needs no root, waits for no other apt, and does not care what is
 //! installed or in what state the system's lists are (a fresh container has
-//! none). Used by `packages` and by the rig's kernel cache.
+//! none). Used by `debian` and by the rig's kernel cache.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
