@@ -8,7 +8,7 @@
 //! - `tests/programs/std/NAME.rs` as `NAME.std`.
 //!
 //! musl-gcc and `gcc -m32` are the system's, or else what `cargo xtask setup`
-//! unpacked below the target directory (xtask/src/packages). A compiler that is
+//! unpacked below the target directory (xtask/src/debian). A compiler that is
 //! not there is a warning here, and a loud skip in the tests that need it. A
 //! program that does not compile is an error.
 

@@ -18,6 +18,7 @@ use anyhow::{Context, Result, bail};
 
 use self::machine::{Machine, Measured};
 use self::programs::Programs;
+use crate::needs::Use;
 use crate::{rig, setup, sh, test};
 
 /// Measure trapgate: on this machine and in the rigs, beside its targets.
@@ -119,7 +120,7 @@ fn machines(args: &Args) -> (Vec<Machine>, Vec<String>) {
 
 /// Runs the subcommand.
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
-    setup::ensure()?;
+    setup::ensure(if args.no_rig { &[Use::C] } else { Use::ALL })?;
     let (machines, mut skipped) = machines(args);
     if machines.is_empty() {
         bail!("no machine to measure on: {}", skipped.join("; "));

@@ -61,7 +61,7 @@ fn dependencies() -> Result<()> {
 
 /// Runs the subcommand.
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
-    setup::ensure()?;
+    setup::ensure(&args.test.uses())?;
     for mut command in steps() {
         let time = sh::run(&mut command)?;
         sh::good(&format!("    passed in {}", sh::seconds(time)));

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use object::{Object, ObjectSection};
 use serde_json::Value;
 
-use crate::{places, sh};
+use crate::{builder_paths, sh};
 
 /// Make the tarball of a release, with its checksum, in target/dist.
 ///
@@ -80,7 +80,7 @@ fn build(out: &Path) -> Result<std::path::PathBuf> {
     let directory = out.join("build");
     let mut command = sh::cargo(&["build", "--release", "--locked", "-p", "trapgate"]);
     command.args(["--bin", "trapgate", "--target", MUSL, "--target-dir"]).arg(&directory);
-    command.env("CARGO_ENCODED_RUSTFLAGS", places::remap_flags());
+    command.env("CARGO_ENCODED_RUSTFLAGS", builder_paths::remap_flags());
     sh::step("building trapgate, static, without names of this machine's directories");
     sh::run_quietly(&mut command)?;
     Ok(directory.join(MUSL).join("release/trapgate"))
@@ -93,7 +93,7 @@ fn check(program: &[u8]) -> Result<()> {
     ensure!(file.symbol_table().is_none(), "it is not stripped");
     let debug = |name: object::Result<&str>| name.is_ok_and(|name| name.starts_with(".debug"));
     ensure!(!file.sections().any(|section| debug(section.name())), "it has debug information");
-    if let Some(place) = places::found(program) {
+    if let Some(place) = builder_paths::found(program) {
         bail!("it has a directory of this machine's in it: {place}");
     }
     Ok(())

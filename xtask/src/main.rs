@@ -1,19 +1,19 @@
 //! `cargo xtask`: everything around the product.
 //!
 //! Called by people and by `.ci/run`. Each subcommand is one module; `sh` runs
-//! other programs, `needs` knows what a machine must have, `packages` fetches what
-//! it lacks, `rig` is the
-//! throw-away Linux with a real kvm_amd or kvm_intel.
+//! other programs, `needs` knows what a machine must have, `debian` fetches what
+//! it lacks, `rig` is the throw-away Linux with a real kvm_amd or kvm_intel,
+//! `builder_paths` keeps this machine's directories out of what is handed out.
 
 mod bench_self;
+mod builder_paths;
 mod check;
+mod debian;
 mod demo;
 mod dist;
 mod man;
 mod needs;
 mod package;
-mod packages;
-mod places;
 mod rig;
 mod setup;
 mod sh;

@@ -1,7 +1,7 @@
 //! What a machine must have beside a Rust toolchain, and where it is.
 //!
 //! One table. What the system has is used if it is there and new enough, whoever
-//! put it there; what it lacks, `packages` fetches and unpacks below the target
+//! put it there; what it lacks, `debian` fetches and unpacks below the target
 //! directory. Called by `setup` for everything, by the rig for its part (where it
 //! also asks for places and programs), by `demo` for the static busybox.
 
@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::packages::{self, Bundle, Compiler, Program, libraries};
+use crate::debian::{self, Bundle, Compiler, Program, libraries};
 use crate::sh;
 
 /// What something is needed for.
@@ -244,7 +244,7 @@ impl Need {
 
     fn tree(&self) -> Option<PathBuf> {
         let can_be = !self.files.is_empty();
-        can_be.then(|| packages::tree(self.name, self.files)).flatten()
+        can_be.then(|| debian::tree(self.name, self.files)).flatten()
     }
 
     /// Where it is. The error says what to do.
@@ -315,7 +315,7 @@ pub(crate) fn provide(uses: &[Use]) -> Lacking {
         let reason = no_debian(&fetched);
         fetched.iter().map(|need| (need.name, reason.clone())).collect()
     } else {
-        packages::get(fetched.iter().map(|need| need.bundle()).collect())
+        debian::get(fetched.iter().map(|need| need.bundle()).collect())
     };
     let fetched =
         fetched.into_iter().filter_map(|need| Some((need, failed.get(need.name)?.clone())));

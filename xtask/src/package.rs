@@ -13,7 +13,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use crate::{places, sh};
+use crate::{builder_paths, sh};
 
 /// Make the packages for crates.io, and build them from what is in them.
 ///
@@ -27,6 +27,9 @@ pub(crate) struct Args {
     allow_dirty: bool,
 }
 
+/// What is published, in the order of its dependencies.
+const CRATES: [&str; 2] = ["trapgate-abi", "trapgate"];
+
 /// Runs the subcommand.
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     let status = ["status", "--porcelain"];
@@ -36,15 +39,21 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     }
     prebuild()?;
     // To cargo what git ignores and a package has is a change: vmm/prebuilt.
-    let package = ["package", "--allow-dirty", "-p", "trapgate-abi", "-p", "trapgate"];
-    sh::run(&mut sh::cargo(&package))?;
-    for entry in fs::read_dir(sh::target_dir()?.join("package"))? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "crate") {
-            println!("{}", path.display());
-        }
+    let mut package = sh::cargo(&["package", "--allow-dirty"]);
+    sh::run(package.args(CRATES.iter().flat_map(|name| ["-p", name])))?;
+    for path in made(&sh::target_dir()?) {
+        println!("{}", path.display());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The files that cargo makes of the crates. All of the workspace has one version;
+/// those of older ones may lie beside them.
+fn made(target_dir: &Path) -> impl Iterator<Item = PathBuf> {
+    let directory = target_dir.join("package");
+    CRATES
+        .iter()
+        .map(move |name| directory.join(format!("{name}-{}.crate", env!("CARGO_PKG_VERSION"))))
 }
 
 /// Fills `vmm/prebuilt/TARGET` anew.
@@ -60,7 +69,7 @@ fn prebuild() -> Result<()> {
     }
     for path in built {
         let (target, name) = place(&path).with_context(|| path.display().to_string())?;
-        if let Some(place) = places::found(&fs::read(&path)?) {
+        if let Some(place) = builder_paths::found(&fs::read(&path)?) {
             bail!("{}: has a directory of this machine's in it: {place}", path.display());
         }
         let directory = directory.join(target);
@@ -98,6 +107,14 @@ fn place(path: &Path) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_crates_of_this_version_are_named() {
+        let files: Vec<_> = made(Path::new("/t")).collect();
+        let version = env!("CARGO_PKG_VERSION");
+        assert_eq!(files[0], PathBuf::from(format!("/t/package/trapgate-abi-{version}.crate")));
+        assert_eq!(files[1], PathBuf::from(format!("/t/package/trapgate-{version}.crate")));
+    }
 
     #[test]
     fn what_is_embedded_is_found_with_its_target() {

@@ -1,7 +1,7 @@
 //! `cargo xtask setup`: gets what the project needs and this machine lacks.
 //!
-//! Called by itself and first thing by `test` and `check`; `demo` asks for the
-//! Rust toolchain alone. Rust targets are a must; the rigs and the C compilers are
+//! Called by itself and first thing by `test`, `check` and `bench-self`, which say
+//! what they use; `demo` asks for the Rust toolchain alone. Rust targets are a must; the rigs and the C compilers are
 //! not: without them something is left out later, and said so. `needs` knows what
 //! they consist of.
 
@@ -57,15 +57,15 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     if args.system {
         install()?;
     }
-    ensure()?;
+    ensure(Use::ALL)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Gets what is missing. Fails only if a Rust target cannot be had.
-pub(crate) fn ensure() -> Result<()> {
+/// Gets what is missing for these uses. Fails only if a Rust target cannot be had.
+pub(crate) fn ensure(uses: &[Use]) -> Result<()> {
     let had_rust = ensure_rust()?;
-    let had_needs = ensure_needs();
-    let had_kernel = ensure_kernel();
+    let had_needs = ensure_needs(uses);
+    let had_kernel = !uses.contains(&Use::Rig) || ensure_kernel();
     if had_rust && had_needs && had_kernel {
         sh::good("setup: nothing to do");
     }
@@ -138,11 +138,11 @@ fn require_targets_without_rustup(targets: &[String]) -> Result<bool> {
 }
 
 /// Compilers and rigs; whether all were there.
-fn ensure_needs() -> bool {
-    if needs::missing(Use::ALL).is_empty() {
+fn ensure_needs(uses: &[Use]) -> bool {
+    if needs::missing(uses).is_empty() {
         return true;
     }
-    for line in needs::lines(&needs::provide(Use::ALL)) {
+    for line in needs::lines(&needs::provide(uses)) {
         sh::warn(&line);
     }
     false

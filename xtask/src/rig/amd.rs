@@ -11,8 +11,8 @@ use anyhow::{Context, Result};
 use super::Config;
 use super::emulator::{ERRORS, Emulator, LOG, OUT};
 use super::kernel::Kernel;
+use crate::debian::Program;
 use crate::needs::{Place, QEMU};
-use crate::packages::Program;
 use crate::sh;
 
 const MODEL: &str = "EPYC-v1,+svm";
@@ -75,7 +75,7 @@ fn debians_qemu(place: &Place, dir: &Path) -> Result<Command> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packages::program::{assert_names_only, fake_tree};
+    use crate::debian::program::{assert_names_only, fake_tree};
 
     #[test]
     fn an_unpacked_qemu_finds_modules_and_firmware_in_its_tree() {

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::initramfs::MARK_EXIT;
-use crate::packages::Program;
+use crate::debian::Program;
 use crate::sh;
 
 /// The files that an emulator writes, relative to its work directory.

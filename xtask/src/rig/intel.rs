@@ -19,8 +19,8 @@ use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};
 use super::Config;
 use super::emulator::{ERRORS, Emulator, LOG, OUT};
 use super::kernel::Kernel;
+use crate::debian::Program;
 use crate::needs::{BOCHS, BOCHS_BIOS, BOCHS_VGABIOS, GRUB, GRUB_MODULES, Place, XORRISO};
-use crate::packages::Program;
 use crate::sh;
 
 /// 2024-01-01, in seconds.
@@ -188,7 +188,7 @@ clock: sync=none, time0={EPOCH}
 mod tests {
     use super::super::Cpu;
     use super::*;
-    use crate::packages::program::{assert_names_only, fake_tree};
+    use crate::debian::program::{assert_names_only, fake_tree};
 
     #[test]
     fn bochs_is_told_the_memory_the_ports_and_no_clock_of_the_host() {

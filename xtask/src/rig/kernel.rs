@@ -2,9 +2,9 @@
 //! package, kept in a cache.
 //!
 //! Called by the rig before every run (and by `setup`, so that later runs need no
-//! network); calls `packages`, dpkg-deb and xz when the cache is empty. The cache
+//! network); calls `debian`, dpkg-deb and xz when the cache is empty. The cache
 //! appears whole or not at all: it is filled in a directory beside its place and
-//! moved there by one rename, so parallel first runs cannot harm each other.
+//! moved there by one rename, by one process at a time.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -14,10 +14,13 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::{Cpu, modules};
-use crate::{packages, sh};
+use crate::{debian, sh};
 
 /// The layout of the cache; a new name makes older caches be ignored.
 const LAYOUT: &str = "debian-cloud-1";
+
+/// How the names of directories begin in which the cache is filled.
+const WORK: &str = ".filling.";
 
 /// Kernel image and modules, unpacked.
 pub(crate) struct Kernel {
@@ -73,9 +76,16 @@ fn cache_dir() -> Result<PathBuf> {
         .join("trapgate-rig"))
 }
 
-/// Fetches and unpacks the package, then puts the result in its place.
+/// Fetches and unpacks the package, then puts the result in its place; all that
+/// under a lock.
 fn fill(cache: &Path, place: &Path) -> Result<()> {
-    let work = tempfile::Builder::new().prefix(".filling.").tempdir_in(cache)?;
+    let _lock = debian::lock(&cache.join(".lock"))?;
+    debian::remove_leftovers(cache, WORK)?;
+    if place.exists() {
+        // Another run has just done it.
+        return Ok(());
+    }
+    let work = tempfile::Builder::new().prefix(WORK).tempdir_in(cache)?;
     let package = match std::env::var_os("TRAPGATE_RIG_KDEB") {
         Some(path) => fs::canonicalize(&path)
             .with_context(|| format!("TRAPGATE_RIG_KDEB: {}", Path::new(&path).display()))?,
@@ -98,16 +108,12 @@ fn fill(cache: &Path, place: &Path) -> Result<()> {
         let mut loaded = Vec::new();
         modules::unpack(&files, maker.module(), &dir, &mut loaded)?;
     }
-    match fs::rename(&new, place) {
-        // Another run was faster; its cache is as good as ours.
-        Err(_) if place.exists() => Ok(()),
-        result => result.with_context(|| format!("cannot create {}", place.display())),
-    }
+    fs::rename(&new, place).with_context(|| format!("cannot create {}", place.display()))
 }
 
 /// Downloads the newest cloud kernel package that apt knows into `dir`.
 fn download(dir: &Path) -> Result<PathBuf> {
-    let apt = packages::apt()?;
+    let mut apt = debian::apt()?;
     apt.update()?;
     let depends = apt.depends("linux-image-cloud-amd64")?;
     let name = versioned_package(&depends).context("apt knows no linux-image-*-cloud-amd64")?;
@@ -146,6 +152,19 @@ pub(super) fn file_name(file: &Path) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_killed_run_left_in_the_cache_is_removed() {
+        let cache = tempfile::tempdir().unwrap();
+        let place = cache.path().join(LAYOUT);
+        for dir in [&place, &cache.path().join(".filling.x")] {
+            fs::create_dir(dir).unwrap();
+        }
+        // Filled by another run while this one waited for the lock.
+        fill(cache.path(), &place).unwrap();
+        assert!(place.exists());
+        assert!(!cache.path().join(".filling.x").exists());
+    }
 
     #[test]
     fn the_versioned_package_is_found_in_what_apt_cache_prints() {

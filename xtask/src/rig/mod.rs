@@ -54,7 +54,7 @@ impl Cpu {
     }
 
     /// What this rig needs.
-    fn uses(self) -> [Use; 2] {
+    pub(crate) fn uses(self) -> [Use; 2] {
         match self {
             Self::Amd => [Use::Rig, Use::Amd],
             Self::Intel => [Use::Rig, Use::Intel],

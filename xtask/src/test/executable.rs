@@ -1,6 +1,9 @@
 //! Test executables: built by cargo, asked for their tests, run to an end.
 //!
-//! Used by `host`, and by `rigs` for building and asking.
+//! Used by `host`, and by `rigs` for building and asking. `leftovers` ends what
+//! tests leave behind.
+
+mod leftovers;
 
 use std::io::{self, BufRead, BufReader};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -14,6 +17,7 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
+use self::leftovers::Leftovers;
 use super::libtest::{self, Output};
 use super::settle::End;
 use crate::sh;
@@ -76,13 +80,14 @@ impl Executable {
 }
 
 /// Runs a command that prints as libtest does; `said` gets each line. After `limit`
-/// it is ended, with its children.
+/// it is ended, with all that it started; its temporary files are removed.
 pub(super) fn run(
     mut command: Command,
     limit: Duration,
     mut said: impl FnMut(&str),
 ) -> Result<(Output, End)> {
     let start = Instant::now();
+    let leftovers = Leftovers::of(&mut command)?;
     // A group of its own, to be ended as a whole; Ctrl-C is for us.
     command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child =
@@ -113,7 +118,9 @@ pub(super) fn run(
         }
     };
     let group = Pid::from_raw(child.id().cast_signed());
-    // What a test left behind is ended with it; mostly there is nothing.
+    // What a test left behind is ended with it; mostly there is nothing. First while
+    // it can be seen who started whom.
+    leftovers.kill();
     let _ = killpg(group, Signal::SIGKILL);
     let end = match (cut_short, child.wait()?) {
         (Some(why), _) => End::CutShort(why),

@@ -30,6 +30,7 @@ use self::places::{Place, Table};
 use self::results::{Require, Results};
 use self::scan::Filters;
 use self::screen::Screen;
+use crate::needs::Use;
 use crate::rig::Cpu;
 use crate::{setup, sh};
 
@@ -82,6 +83,16 @@ impl Args {
         }
     }
 
+    /// What the machine must have for it: compilers, which every build of the tests
+    /// asks for, and the rigs.
+    pub(crate) fn uses(&self) -> Vec<Use> {
+        let mut uses = vec![Use::C];
+        for place in Place::ALL.into_iter().filter(|place| self.asks_for(*place)) {
+            uses.extend(place.rig().into_iter().flat_map(Cpu::uses));
+        }
+        uses
+    }
+
     /// What is required; in CI all that is asked for.
     fn requires(&self, ci: Option<&str>) -> Vec<Require> {
         match ci {
@@ -110,7 +121,7 @@ impl Context<'_> {
 
 /// Runs the subcommand.
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
-    setup::ensure()?;
+    setup::ensure(&args.uses())?;
     run(args)
 }
 
@@ -194,6 +205,16 @@ mod tests {
         assert_eq!(places(&["--rig", "intel", "name"]), [Place::Intel]);
         assert_eq!(places(&["--rig", "both"]), Place::ALL[1..]);
         assert_eq!(places(&["--rig", "amd"]).len(), 3);
+    }
+
+    #[test]
+    fn of_rigs_only_what_is_asked_for_is_fetched() {
+        let uses = |words: &[&str]| args(words).unwrap().uses();
+        assert_eq!(uses(&["--no-rig"]), [Use::C]);
+        assert_eq!(uses(&["--quick"]), [Use::C]);
+        let amd = uses(&["--rig", "amd"]);
+        assert!(amd.contains(&Use::Amd) && !amd.contains(&Use::Intel));
+        assert!(Use::ALL.iter().all(|one| uses(&[]).contains(one)));
     }
 
     #[test]

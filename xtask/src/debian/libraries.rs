@@ -1,7 +1,7 @@
 //! The shared libraries of an unpacked tree: where they are, and whether all are
 //! there that its programs ask for.
 //!
-//! Used by `packages` before a tree is put in its place, by `program`, and by
+//! Used by `debian` before a tree is put in its place, by `program`, and by
 //! `needs` to tell a static program.
 
 use std::collections::BTreeSet;

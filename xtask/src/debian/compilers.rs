@@ -1,7 +1,7 @@
 //! Compilers for other C libraries than the system's: scripts that call the
 //! system's gcc with the places in an unpacked tree.
 //!
-//! Written by `packages`; called by tests/build.rs, which knows their places.
+//! Written by `debian`; called by tests/build.rs, which knows their places.
 
 use std::fs::{self, File};
 use std::io::Write;

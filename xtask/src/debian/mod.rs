@@ -103,7 +103,7 @@ pub(crate) fn apt() -> Result<Apt> {
 }
 
 /// Waits until this file is locked for us. Dropping the file unlocks it.
-fn lock(path: &Path) -> Result<File> {
+pub(crate) fn lock(path: &Path) -> Result<File> {
     let file = File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
     let mut said = false;
     loop {
@@ -143,7 +143,7 @@ fn fetch(mut bundles: Vec<Bundle>) -> Result<BTreeMap<&'static str, String>> {
         }
     }
     let places = base()?.join("packages");
-    remove_leftovers(&places)?;
+    remove_leftovers(&places, WORK)?;
     let work = tempfile::Builder::new().prefix(WORK).tempdir_in(&places)?;
     let all: Vec<_> = plans.iter().flat_map(|(_, packages)| packages).cloned().collect();
     let names: Vec<_> = plans.iter().map(|(bundle, _)| bundle.name).collect();
@@ -163,12 +163,12 @@ fn fetch(mut bundles: Vec<Bundle>) -> Result<BTreeMap<&'static str, String>> {
     Ok(failed)
 }
 
-/// Removes what a process left that was killed while it unpacked. We have the
-/// lock: nobody is at work there.
-fn remove_leftovers(places: &Path) -> Result<()> {
+/// Removes what a process left that was killed while it unpacked: directories whose
+/// names begin so. The caller has the lock: nobody is at work there.
+pub(crate) fn remove_leftovers(places: &Path, prefix: &str) -> Result<()> {
     for entry in fs::read_dir(places)? {
         let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(WORK) {
+        if entry.file_name().to_string_lossy().starts_with(prefix) {
             fs::remove_dir_all(entry.path())?;
         }
     }
@@ -246,7 +246,7 @@ mod tests {
         for name in ["qemu/bin", ".new.x/qemu"] {
             fs::create_dir_all(dir.path().join(name)).unwrap();
         }
-        remove_leftovers(dir.path()).unwrap();
+        remove_leftovers(dir.path(), WORK).unwrap();
         assert!(dir.path().join("qemu/bin").exists());
         assert!(!dir.path().join(".new.x").exists());
     }

@@ -3,18 +3,17 @@
 //!
 //! So it needs no root, waits for no other apt, and does not care what is
 //! installed or in what state the system's lists are (a fresh container has
-//! none). Used by `packages` and by the rig's kernel cache.
+//! none). Used by `debian` and by the rig's kernel cache.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Read, Seek};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
-use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::sh;
 
@@ -31,12 +30,14 @@ APT::Install-Recommends "false";
 APT::Install-Suggests "false";
 APT::Sandbox::User "root";
 APT::Get::Assume-Yes "true";
-APT::Update::Error-Mode "any";
 Acquire::Languages "none";
 Acquire::Retries "1";
 Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
 Acquire::IndexTargets::deb::CNF::DefaultEnabled "false";
 Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled "false";
+Acquire::IndexTargets::deb-src::Sources::DefaultEnabled "false";
+Dir::State::lists "lists/";
+Dir::Cache::archives "archives/";
 "#;
 
 /// What the programs' packages depend on for purposes that are not ours (desktops,
@@ -85,6 +86,9 @@ pub(crate) struct Package {
 /// The apt. While it lives it holds the lock, which keeps others away.
 pub(crate) struct Apt {
     dir: PathBuf,
+    /// What the update complained of first: a source of the system's may be dead
+    /// and not matter.
+    complaint: Option<String>,
     _lock: File,
 }
 
@@ -102,7 +106,7 @@ impl Apt {
         fs::write(dir.join(Status::Empty.file()), "")?;
         fs::write(dir.join(Status::Lean.file()), lean_status())?;
         fs::write(dir.join("apt.conf"), configuration(dir)?)?;
-        Ok(Self { dir: dir.to_owned(), _lock: lock })
+        Ok(Self { dir: dir.to_owned(), complaint: None, _lock: lock })
     }
 
     fn command(&self, program: &str, status: Status) -> Command {
@@ -110,14 +114,39 @@ impl Apt {
         command.arg("-c").arg(self.dir.join("apt.conf"));
         let status = self.dir.join(status.file());
         command.arg("-o").arg(format!("Dir::State::status={}", status.display()));
-        command.env("LC_ALL", "C").env_remove("APT_CONFIG").stdin(Stdio::null());
+        // A user's APT_CONFIG is read before ours: a proxy of its stays.
+        command.env("LC_ALL", "C").stdin(Stdio::null());
         command
     }
 
-    /// Refreshes the lists; quick if they are fresh.
-    pub(crate) fn update(&self) -> Result<()> {
+    /// Refreshes the lists; quick if they are fresh. A source that cannot be had
+    /// does no harm while there are lists of others, or old ones.
+    pub(crate) fn update(&mut self) -> Result<()> {
         let mut command = self.command("apt-get", Status::Empty);
-        output(command.args(["-q", "update"])).map(drop)
+        let said = watch(command.args(["-q", "update"]), || ())?;
+        self.complaint = complaint(&said.errors).map(str::to_owned);
+        if self.complaint.is_some() || !said.status.success() {
+            let mut lists = fs::read_dir(self.dir.join("state/lists"))?.flatten();
+            if !lists.any(|list| list.file_name().to_string_lossy().contains("_Packages")) {
+                bail!("apt-get update: {}", reason(&said.errors));
+            }
+        }
+        Ok(())
+    }
+
+    /// What such a command prints. Where it fails, the update's complaint may be
+    /// why.
+    fn output(&self, command: &mut Command) -> Result<String> {
+        output(command).map_err(|error| self.with_complaint(error))
+    }
+
+    fn with_complaint(&self, error: anyhow::Error) -> anyhow::Error {
+        match &self.complaint {
+            Some(complaint) if !sh::interrupted() => {
+                anyhow!("{error:#} (apt-get update: {complaint})")
+            }
+            _ => error,
+        }
     }
 
     /// These packages and what they depend on.
@@ -136,14 +165,14 @@ impl Apt {
 
     fn uris(&self, status: Status, what: &str, names: &[String]) -> Result<Vec<Package>> {
         let mut command = self.command("apt-get", status);
-        let uris = output(command.args(["-qq", "--print-uris", what]).args(names))?;
+        let uris = self.output(command.args(["-qq", "--print-uris", what]).args(names))?;
         parse_uris(&uris)
     }
 
     /// What `name` depends on, as `apt-cache depends` prints it.
     pub(crate) fn depends(&self, name: &str) -> Result<String> {
         let mut command = self.command("apt-cache", Status::Empty);
-        output(command.args(["depends", "--important", name]))
+        self.output(command.args(["depends", "--important", name]))
     }
 
     /// Downloads these packages into `dir`, by the names that [`Package::file`]
@@ -154,29 +183,19 @@ impl Apt {
         sh::step(&format!("fetching {} MiB {what}", mib(size)));
         let mut command = self.command("apt-get", Status::Empty);
         command.args(["-qq", "download"]).args(packages.iter().map(|package| &package.name));
-        let said = tempfile::tempfile()?;
-        command.stdout(Stdio::null()).stderr(said.try_clone()?).current_dir(dir);
-        let mut child = command.spawn().context("cannot start apt-get")?;
         let shows = io::stderr().is_terminal();
-        let status = loop {
-            if sh::interrupted() {
-                child.kill()?;
-                child.wait()?;
-                bail!("interrupted");
-            }
-            if let Some(status) = child.try_wait()? {
-                break status;
-            }
+        let progress = || {
             if shows {
                 anstream::eprint!("\r    {} of {} MiB ", mib(size_of_files(dir)), mib(size));
             }
-            thread::sleep(Duration::from_millis(100));
         };
+        let said = watch(command.current_dir(dir), progress);
         if shows {
             anstream::eprint!("\r\x1b[K");
         }
-        if !status.success() {
-            bail!("apt-get: {}", reason(&read_from_start(said)?));
+        let said = said?;
+        if !said.status.success() {
+            return Err(self.with_complaint(anyhow!("apt-get: {}", reason(&said.errors))));
         }
         let absent = packages.iter().find(|package| !dir.join(&package.file).exists());
         absent.map_or(Ok(()), |package| bail!("apt-get download left no {}", package.file))
@@ -195,8 +214,10 @@ fn size_of_files(dir: &Path) -> u64 {
 }
 
 fn read_from_start(mut file: File) -> Result<String> {
-    io::Seek::rewind(&mut file)?;
-    Ok(io::read_to_string(file)?)
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn configuration(dir: &Path) -> Result<String> {
@@ -221,26 +242,55 @@ fn lean_status() -> String {
     text
 }
 
-/// Runs apt quietly and answers with what it prints; fails with its own reason.
-fn output(command: &mut Command) -> Result<String> {
-    let output = command.output().context("cannot start apt")?;
-    if !output.status.success() {
+/// How a program ended and what it printed.
+struct Said {
+    status: ExitStatus,
+    output: String,
+    errors: String,
+}
+
+/// Runs apt quietly to its end, or until we are asked to end; `tick` is called while
+/// it runs.
+fn watch(command: &mut Command, mut tick: impl FnMut()) -> Result<Said> {
+    let (output, errors) = (tempfile::tempfile()?, tempfile::tempfile()?);
+    command.stdout(output.try_clone()?).stderr(errors.try_clone()?);
+    let mut child = command.spawn().context("cannot start apt")?;
+    let status = loop {
         if sh::interrupted() {
+            child.kill()?;
+            child.wait()?;
             bail!("interrupted");
         }
-        let said = String::from_utf8_lossy(&output.stderr);
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        tick();
+        thread::sleep(sh::TICK);
+    };
+    Ok(Said { status, output: read_from_start(output)?, errors: read_from_start(errors)? })
+}
+
+/// Runs apt quietly and answers with what it prints; fails with its own reason.
+fn output(command: &mut Command) -> Result<String> {
+    let said = watch(command, || ())?;
+    if !said.status.success() {
         let program = command.get_program().to_string_lossy().into_owned();
-        bail!("{program}: {}", reason(&said));
+        bail!("{program}: {}", reason(&said.errors));
     }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    Ok(said.output)
+}
+
+/// The first warning or error among what apt says.
+fn complaint(said: &str) -> Option<&str> {
+    let mut lines = said.lines().map(str::trim);
+    lines.find_map(|line| line.strip_prefix("W: ").or(line.strip_prefix("E: "))).map(str::trim)
 }
 
 /// The first thing that apt has to say against it. `E:` lines at the end often
 /// only say that something above them failed.
 fn reason(said: &str) -> String {
-    let lines = || said.lines().map(str::trim).filter(|line| !line.is_empty());
-    let failed = lines().find_map(|line| line.strip_prefix("W: ").or(line.strip_prefix("E: ")));
-    failed.or(lines().next()).unwrap_or("it does not say why").trim().to_owned()
+    let first = || said.lines().map(str::trim).find(|line| !line.is_empty());
+    complaint(said).or_else(first).unwrap_or("it does not say why").to_owned()
 }
 
 /// Reads what `--print-uris` prints: `'ADDRESS' NAME_VERSION_ARCH.deb SIZE HASH`.
@@ -291,6 +341,43 @@ mod tests {
         );
         assert_eq!(reason("E: Unable to locate package x\n"), "Unable to locate package x");
         assert_eq!(reason(""), "it does not say why");
+    }
+
+    /// An apt whose sources are directories: a list that has one package, and what
+    /// else is given. None where there is no apt.
+    fn apt_with(dir: &Path, sources: &[&str]) -> Option<Apt> {
+        let lock = File::create(dir.join("lock")).unwrap();
+        let apt = Apt::open(&dir.join("apt"), lock).ok()?;
+        fs::write(dir.join("sources.list"), sources.join("\n")).unwrap();
+        let conf = fs::read_to_string(dir.join("apt/apt.conf")).unwrap();
+        let list = dir.join("sources.list");
+        let etc = format!(
+            "Dir::Etc::sourcelist \"{}\";\nDir::Etc::sourceparts \"/dev/null\";\n",
+            list.display()
+        );
+        fs::write(dir.join("apt/apt.conf"), conf + &etc).unwrap();
+        Some(apt)
+    }
+
+    #[test]
+    fn a_dead_source_does_no_harm_and_is_named_when_something_cannot_be_had() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().display();
+        fs::create_dir(dir.path().join("alive")).unwrap();
+        let list = "Package: here\nVersion: 1\nArchitecture: amd64\nMaintainer: nobody\n\
+                    Filename: ./here_1_amd64.deb\nSize: 8\nDescription: x\n\
+                    SHA256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\n";
+        fs::write(dir.path().join("alive/Packages"), list).unwrap();
+        let dead = format!("deb [trusted=yes] file:{path}/dead ./");
+        let alive = format!("deb [trusted=yes] file:{path}/alive ./");
+        let sources = format!("deb-src [trusted=yes] file:{path}/alive ./");
+        let Some(mut apt) = apt_with(dir.path(), &[&dead]) else { return };
+        assert!(apt.update().unwrap_err().to_string().contains("/dead"), "nothing is to be had");
+        let mut apt = apt_with(dir.path(), &[&dead, &alive, &sources]).unwrap();
+        apt.update().unwrap();
+        assert_eq!(apt.alone(&["here".to_owned()]).unwrap()[0].size, 8);
+        let error = apt.alone(&["absent".to_owned()]).unwrap_err().to_string();
+        assert!(error.contains("absent") && error.contains("/dead"), "{error}");
     }
 
     #[test]
