@@ -41,6 +41,7 @@ use object::elf::{self, FileHeader32, FileHeader64};
 use object::read::elf::{FileHeader, ProgramHeader};
 
 pub(crate) use header::printable;
+pub use header::steers;
 use header::{class, file_header, program_headers, refuse_interpreter, refuse_library};
 use layout::{Load, loads, map, memory_ranges, pie_bias, pieces, refuse_overlap};
 

@@ -15,6 +15,7 @@
 //! numbers too, of bytes and seconds, as the options may.
 
 use crate::config::{Config, Program, parse_time};
+use crate::image::printable;
 use crate::policy::{Grant, Policy};
 use crate::{ByteSize, Error};
 use serde::Deserialize;
@@ -59,7 +60,8 @@ pub fn read(path: &Path) -> Result<Config, Error> {
 fn parse(path: &Path, text: &str) -> Result<Config, String> {
     let recipe: Recipe = toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
-        format!("line {line}: {}", error.message())
+        // It quotes the recipe's own words.
+        format!("line {line}: {}", printable(error.message().as_bytes()))
     })?;
     let mut config = Config::default();
     let directory = path.parent().unwrap_or(Path::new("."));
@@ -128,6 +130,15 @@ mod tests {
         }
         for text in ["timeout = -1", "timeout = 0", "timeout = nan", "timeout = 1979-05-27"] {
             assert!(config(text).unwrap_err().starts_with("timeout: "), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_mistake_quotes_steers_no_terminal() {
+        for text in [r#""foo\u001b[31m" = 1"#, r#"allow = ["\u001b[31mx"]"#] {
+            let error = parse(Path::new("r.toml"), &format!("program = 'p'\n{text}")).unwrap_err();
+            assert!(error.contains("\\u{1b}[31m"), "{error}");
+            assert!(!error.contains(char::is_control), "{error:?}");
         }
     }
 

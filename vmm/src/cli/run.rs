@@ -248,7 +248,7 @@ fn search(program: &Path) -> Result<PathBuf, Error> {
         return Ok(found.clone());
     }
     let hint = if program.exists() {
-        format!(" in PATH: did you mean ./{}?", program.display())
+        format!(" in PATH: did you mean ./{}?", shown(program))
     } else {
         " in PATH".to_owned()
     };

@@ -179,14 +179,19 @@ pub(crate) fn printable(bytes: &[u8]) -> String {
     const LONGEST: usize = 512;
     let mut text = String::new();
     for c in String::from_utf8_lossy(bytes).chars().take(LONGEST) {
-        // Control characters, and those that turn the direction of text.
-        if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+        if steers(c) {
             text.extend(c.escape_default());
         } else {
             text.push(c);
         }
     }
     text
+}
+
+/// Whether a terminal obeys it instead of showing it: control characters, and
+/// those that turn the direction of text.
+pub fn steers(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The machine's usual name, for those one is likely to meet.
