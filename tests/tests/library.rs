@@ -168,6 +168,8 @@ fn bytes_of_input_cannot_be_written() {
     let output = build(program("files").stdin_bytes(*b"")).output().expect("the VM works");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.end, End::Exited(0), "{said}");
+    // So it has found EBADF; otherwise it does not try.
+    assert!(said.contains("standard input is open for reading only\n"), "{said}");
 }
 
 #[test]
