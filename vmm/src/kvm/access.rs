@@ -182,7 +182,8 @@ impl Found {
         });
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         let (uid, groups) = caller(&status);
-        let known = groups_of_host(&user_name(uid));
+        let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
+        let known = groups_in(&text("/etc/group"), user_name(&text("/etc/passwd"), uid));
         let group = |wanted: &dyn Fn(&Group) -> bool| known.iter().find(|g| wanted(g)).cloned();
         Found {
             group: node.as_ref().and_then(|node| group(&|g| g.gid == node.gid)),
@@ -215,21 +216,19 @@ fn caller(status: &str) -> (u32, Vec<u32>) {
     (uid, field("Gid").nth(1).into_iter().chain(field("Groups")).collect())
 }
 
-/// The user's name in passwd(5), or nothing.
-fn user_name(uid: u32) -> String {
+/// The user's name in `users`, which is as passwd(5) has it.
+fn user_name(users: &str, uid: u32) -> Option<&str> {
     let uid = uid.to_string();
-    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let found = users.lines().find(|line| line.split(':').nth(2) == Some(&uid));
-    found.and_then(|line| line.split(':').next()).unwrap_or_default().to_owned()
+    let found = users.lines().find(|line| line.split(':').nth(2) == Some(&uid))?;
+    found.split(':').next().filter(|name| !name.is_empty())
 }
 
-/// group(5), with whether `user` is in each.
-fn groups_of_host(user: &str) -> Vec<Group> {
-    let text = fs::read_to_string("/etc/group").unwrap_or_default();
+/// What `text` has, which is as group(5), with whether `user` is in each.
+fn groups_in(text: &str, user: Option<&str>) -> Vec<Group> {
     let parse = |line: &str| {
         let mut fields = line.split(':');
         let (name, gid) = (fields.next()?.to_owned(), fields.nth(1)?.parse().ok()?);
-        let has_caller = fields.next()?.split(',').any(|member| member == user);
+        let has_caller = fields.next()?.split(',').any(|member| Some(member) == user);
         Some(Group { name, gid, has_caller })
     };
     text.lines().filter_map(parse).collect()
@@ -347,6 +346,24 @@ mod tests {
         // A node without a driver behind it.
         found.node = Some(Node { is_kvm: true, uid: 0, gid: 104, mode: 0o20660 });
         assert!(advice(io::ErrorKind::Other, Some(libc::ENXIO), &found).contains("nested"));
+    }
+
+    #[test]
+    fn who_has_no_name_is_in_no_group() {
+        let users = "root:x:0:0::/root:/bin/sh\njo:x:1000:1000::/:/bin/sh\n";
+        let groups = "root:x:0:\nkvm:x:104:\nstaff:x:50:ann,jo\n";
+        let of = |uid| {
+            let groups = groups_in(groups, user_name(users, uid));
+            let names = groups.into_iter().filter(|group| group.has_caller);
+            names.map(|group| group.name).collect::<Vec<_>>()
+        };
+        assert_eq!(user_name(users, 1000), Some("jo"));
+        assert_eq!(user_name(users, 4711), None);
+        assert_eq!(of(1000), ["staff"]);
+        // An empty list of members has no member without a name.
+        assert!(of(4711).is_empty());
+        let groups = groups_in(groups, None);
+        assert_eq!((groups.len(), groups[1].gid), (3, 104));
     }
 
     #[test]
