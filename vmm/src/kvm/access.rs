@@ -58,6 +58,8 @@ pub(crate) struct Found {
     pub(crate) group: Option<Group>,
     /// The group that usually owns the node.
     pub(crate) kvm_group: Option<Group>,
+    /// Whether the host's Linux has KVM's device, with a node here or without.
+    pub(crate) registered: bool,
     /// Whether this is a container.
     pub(crate) container: bool,
     /// Whether the CPU says that it has VMX or SVM.
@@ -74,11 +76,20 @@ pub(crate) fn advice(kind: io::ErrorKind, raw: Option<i32>, found: &Found) -> St
     match kind {
         _ if covered && found.container => CONTAINER.to_owned(),
         _ if covered => "something else is mounted or made there: sudo umount /dev/kvm, or \
-                         sudo rm /dev/kvm and load KVM's module again"
+                         sudo rm /dev/kvm && sudo mknod /dev/kvm c 10 232"
             .to_owned(),
         io::ErrorKind::NotFound if found.container => CONTAINER.to_owned(),
+        // A chroot, or a /dev that nobody fills: no module makes a node there.
+        io::ErrorKind::NotFound if found.registered => {
+            "KVM's driver is there and its node is not: sudo mknod /dev/kvm c 10 232".to_owned()
+        }
         io::ErrorKind::NotFound => no_driver(found),
         io::ErrorKind::PermissionDenied => permission(found),
+        _ if matches!(raw, Some(libc::ENXIO | libc::ENODEV)) && found.container => {
+            "this is a container, and the host has no KVM driver loaded: have one loaded there, or \
+             take a host that has KVM"
+                .to_owned()
+        }
         _ if matches!(raw, Some(libc::ENXIO | libc::ENODEV)) => no_driver(found),
         _ => "'dmesg | grep -i kvm' may say more".to_owned(),
     }
@@ -164,10 +175,14 @@ fn permission(found: &Found) -> String {
             "{owned}, not even its group: sudo chgrp kvm /dev/kvm && sudo chmod 660 /dev/kvm; for \
              good, the udev rule {rule}"
         ),
-        _ => format!(
-            "{owned}, so no group helps: sudo setfacl -m u:$USER:rw /dev/kvm (until the next \
-             boot); for good, be in the group kvm and add the udev rule {rule}"
-        ),
+        known => {
+            // udev ignores a group that is not there.
+            let add = if known.is_none() { "sudo groupadd --system kvm first, then " } else { "" };
+            format!(
+                "{owned}, so no group helps: sudo setfacl -m u:$USER:rw /dev/kvm (until the next \
+                 boot); for good, {add}be in the group kvm and add the udev rule {rule}"
+            )
+        }
     }
 }
 
@@ -191,6 +206,7 @@ impl Found {
             node,
             uid,
             groups,
+            registered: Path::new("/sys/class/misc/kvm").exists(),
             container: is_container(),
             virtualises: __cpuid(1).ecx & 1 << 5 != 0 || __cpuid(0x8000_0001).ecx & 1 << 2 != 0,
             // Reserved for hypervisors: 1 in a virtual machine.
@@ -259,6 +275,7 @@ mod tests {
             groups: vec![1000],
             group: None,
             kvm_group: None,
+            registered: false,
             container: false,
             virtualises: true,
             is_virtual: false,
@@ -298,7 +315,10 @@ mod tests {
     fn where_no_group_may_usermod_is_not_said() {
         let mut found = found(Some((0, 0, 0o20600)));
         let not = ["usermod", "newgrp"];
-        says(PermissionDenied, &found, &["0600", "setfacl", "udev", "MODE=\"0660\""], &not);
+        let rule = ["0600", "setfacl", "udev", "MODE=\"0660\""];
+        says(PermissionDenied, &found, &[&rule[..], &["groupadd"]].concat(), &not);
+        found.kvm_group = kvm(false);
+        says(PermissionDenied, &found, &rule, &["usermod", "newgrp", "groupadd"]);
         found.kvm_group = kvm(true);
         says(PermissionDenied, &found, &["chgrp kvm", "chmod 660", "udev"], &not);
         // Nor where the group's bits do not reach, nor where it is root's.
@@ -332,6 +352,23 @@ mod tests {
         says(PermissionDenied, &found, &["--group-add 104"], &not);
         found.node = Some(Node { is_kvm: true, uid: 0, gid: 0, mode: 0o20600 });
         says(PermissionDenied, &found, &["--group-add"], &not);
+        // A node that was passed on, and nothing behind it on the host.
+        for number in [libc::ENXIO, libc::ENODEV] {
+            let text = advice(io::ErrorKind::Other, Some(number), &found);
+            assert!(text.contains("the host has no KVM driver loaded"), "{text}");
+            assert!(!not.iter().any(|words| text.contains(words)), "{text}");
+        }
+    }
+
+    #[test]
+    fn where_only_the_node_is_missing_it_is_made() {
+        let mut found = found(None);
+        found.registered = true;
+        says(NotFound, &found, &["mknod /dev/kvm c 10 232"], &["modprobe", "firmware"]);
+        // Something else at its place.
+        found.node = Some(Node { is_kvm: false, uid: 0, gid: 0, mode: 0o100_644 });
+        let wanted = ["umount", "rm /dev/kvm && sudo mknod /dev/kvm c 10 232"];
+        says(io::ErrorKind::Other, &found, &wanted, &["module"]);
     }
 
     #[test]
