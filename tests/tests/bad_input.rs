@@ -542,6 +542,7 @@ fn a_recipe_with_a_mistake_is_refused() {
         ("bad timeout", "timeout", "program = 'x'\ntimeout = 'soon'\n"),
         ("no timeout", "timeout", "program = 'x'\ntimeout = '0s'\n"),
         ("bad grant", "line 2", "program = 'x'\nallow = ['disk']\n"),
+        ("a bad variable", "'A=B'", "program = 'x'\n[env]\n\"A=B\" = 'c'\n"),
         ("a key that steers", "u{1b}[31m", "program = 'x'\n\"foo\\u001b[31m\" = 1\n"),
         ("a grant that steers", "u{1b}[31m", "program = 'x'\nallow = [\"\\u001b[31mx\"]\n"),
         ("twice the same", "duplicate", "program = 'x'\nprogram = 'y'\n"),

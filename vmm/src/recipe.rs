@@ -14,7 +14,7 @@
 //! A relative program is relative to the recipe. `memory` and `timeout` may be
 //! numbers too, of bytes and seconds, as the options may.
 
-use crate::config::{Config, Program, parse_time};
+use crate::config::{Config, Program, parse_time, quoted};
 use crate::image::printable;
 use crate::policy::{Grant, Policy};
 use crate::{ByteSize, Error};
@@ -69,8 +69,16 @@ fn parse(path: &Path, text: &str) -> Result<Config, String> {
     config.argv = vec![program.as_os_str().as_bytes().to_vec()];
     config.argv.extend(recipe.args.into_iter().map(String::into_bytes));
     config.program = Some(Program::Path(program));
-    config.envp =
-        recipe.env.into_iter().map(|(name, value)| format!("{name}={value}").into()).collect();
+    for (name, value) in recipe.env {
+        // Whoever looks for the name finds the first of these.
+        if name.contains('=') {
+            return Err(format!(
+                "env: the variable {} has '=' in its name",
+                quoted(name.as_bytes())
+            ));
+        }
+        config.envp.push(format!("{name}={value}").into());
+    }
     if let Some(memory) = recipe.memory {
         let memory = as_option(memory)
             .and_then(|text| text.parse::<ByteSize>().map_err(|error| error.to_string()));
@@ -149,6 +157,8 @@ mod tests {
         assert!(error("args = []\n").contains("missing field `program`"));
         assert!(error("program = 'p'\nmemory = '0'\n").starts_with("memory: "));
         assert!(error("program = 'p'\ntimeout = 'soon'\n").starts_with("timeout: "));
+        let text = error("program = 'p'\n[env]\n'A=B' = 'c'\n");
+        assert_eq!(text, "env: the variable 'A=B' has '=' in its name");
         assert!(error("program = 'p'\nallow = ['disk']\n").starts_with("line 2: unknown variant"));
     }
 }
