@@ -2,8 +2,9 @@
 //!
 //! `run` calls [`Services::serve`] with a message that was copied out of guest
 //! memory once. Here it is decoded and put before the policy; after that each
-//! request is one function in `files` or below. Everything a guest can make
-//! the VMM do is bounded.
+//! request is one function: in `transfer` what moves bytes of files, in `files`
+//! what else is done to them, the rest below. Everything a guest can make the
+//! VMM do is bounded.
 #![allow(unsafe_code, reason = "system calls that take pointers")]
 
 mod files;
