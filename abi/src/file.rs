@@ -48,6 +48,8 @@ pub mod mode {
     pub const REGULAR: u64 = 0o100_000;
     /// Character device.
     pub const CHARACTER: u64 = 0o020_000;
+    /// Block device.
+    pub const BLOCK: u64 = 0o060_000;
     /// Directory.
     pub const DIRECTORY: u64 = 0o040_000;
     /// Pipe.

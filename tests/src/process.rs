@@ -113,11 +113,14 @@ impl Ran {
         let one_line = text.starts_with("trapgate: ")
             && text.ends_with('\n')
             && text.matches('\n').count() == 1
-            && !text.contains("panicked");
+            && !text.contains("panicked")
+            && !text.contains(|c: char| c.is_control() && c != '\n');
         if self.status == status && self.stdout.is_empty() && one_line {
             return Ok(());
         }
-        Err(self.describe(&format!("status {status}, and one line on stderr: trapgate: …")))
+        Err(self.describe(&format!(
+            "status {status}, and one line on stderr without controls: trapgate: …"
+        )))
     }
 
     /// Standard error as text.

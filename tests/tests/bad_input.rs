@@ -490,12 +490,16 @@ fn bad_options_are_refused() {
     option("--no-such-option", &["--no-such-option"]);
     option("did you mean '--timeout'?", &["--tiemout=5"]);
     option("disk", &["--deny", "disk"]);
+    // Words of the command line do not steer the terminal.
+    option("u{1b}[31m", &["--memory=\x1b[31m"]);
+    option("u{1b}[31m", &["--\x1b[31m"]);
     option("--memory", &["--memory", "64M", "--memory", "32M"]);
     let words = "there is no directory /nonexistent";
     option(words, &["--stats-json", "/nonexistent/below/stats.json"]);
     let case = Case::new(&file);
     table.command("no program", SETUP, "PROGRAM", &case, raw(&["run"]));
     table.command("no such subcommand", SETUP, "frobnicate", &case, raw(&["frobnicate"]));
+    table.command("steering", SETUP, "u{1b}[31m", &case, raw(&["\x1b[31mx"]));
     let levels = "off, error, warn, info, debug, trace";
     table.command("no such level", SETUP, levels, &case, raw(&["--log=loud", "run", "x"]));
     let mut command = raw(&["run", "x"]);
@@ -538,6 +542,9 @@ fn a_recipe_with_a_mistake_is_refused() {
         ("bad timeout", "timeout", "program = 'x'\ntimeout = 'soon'\n"),
         ("no timeout", "timeout", "program = 'x'\ntimeout = '0s'\n"),
         ("bad grant", "line 2", "program = 'x'\nallow = ['disk']\n"),
+        ("a bad variable", "'A=B'", "program = 'x'\n[env]\n\"A=B\" = 'c'\n"),
+        ("a key that steers", "u{1b}[31m", "program = 'x'\n\"foo\\u001b[31m\" = 1\n"),
+        ("a grant that steers", "u{1b}[31m", "program = 'x'\nallow = [\"\\u001b[31mx\"]\n"),
         ("twice the same", "duplicate", "program = 'x'\nprogram = 'y'\n"),
     ] {
         fs::write(at("recipe.toml"), text).expect("it is ours");

@@ -168,6 +168,8 @@ fn bytes_of_input_cannot_be_written() {
     let output = build(program("files").stdin_bytes(*b"")).output().expect("the VM works");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.end, End::Exited(0), "{said}");
+    // So it has found EBADF; otherwise it does not try.
+    assert!(said.contains("standard input is open for reading only\n"), "{said}");
 }
 
 #[test]
@@ -252,7 +254,10 @@ fn a_kill_acts_although_nobody_waits() {
         let mut lines = BufReader::new(stdout).lines();
         lines.next().expect("a line").expect("a pipe can be read");
         running.kill_handle().kill();
+        let killed = Instant::now();
         assert!(lines.next().is_none());
+        // The timeout would end it, too.
+        assert!(killed.elapsed() < long() / 2, "{name}: {:?}", killed.elapsed());
         assert_eq!(running.wait().expect("the VM works").end, End::Stopped, "{name}");
     }
 }
@@ -271,9 +276,12 @@ fn one_that_is_dropped_is_stopped() {
     let mut running = start(program("sleep-forever").stdout(Stdio::piped()));
     let mut stdout = running.stdout.take().expect("it was asked for");
     let handle = running.kill_handle();
+    let dropped = Instant::now();
     drop(running);
     let mut rest = Vec::new();
     stdout.read_to_end(&mut rest).expect("the pipe ends with the program");
+    // The timeout would end it, too.
+    assert!(dropped.elapsed() < long() / 2, "{:?}", dropped.elapsed());
     handle.kill();
     // Never started at all.
     drop(build(spin().stdin(Stdio::piped())));

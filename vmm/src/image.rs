@@ -40,6 +40,7 @@ use object::LittleEndian;
 use object::elf::{self, FileHeader32, FileHeader64};
 use object::read::elf::{FileHeader, ProgramHeader};
 
+pub use header::steers;
 use header::{class, file_header, program_headers, refuse_interpreter, refuse_library};
 pub(crate) use header::{escaped, printable};
 use layout::{Load, loads, map, memory_ranges, pie_bias, pieces, refuse_overlap};

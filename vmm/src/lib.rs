@@ -86,6 +86,7 @@ pub mod size;
 pub mod stack;
 #[doc(hidden)]
 pub mod vdso;
+#[doc(hidden)]
 pub mod version;
 
 mod builder;

@@ -14,7 +14,8 @@
 //! A relative program is relative to the recipe. `memory` and `timeout` may be
 //! numbers too, of bytes and seconds, as the options may.
 
-use crate::config::{Config, Program, parse_time};
+use crate::config::{Config, Program, parse_time, quoted};
+use crate::image::printable;
 use crate::policy::{Grant, Policy};
 use crate::{ByteSize, Error};
 use serde::Deserialize;
@@ -59,7 +60,8 @@ pub fn read(path: &Path) -> Result<Config, Error> {
 fn parse(path: &Path, text: &str) -> Result<Config, String> {
     let recipe: Recipe = toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
-        format!("line {line}: {}", error.message())
+        // It quotes the recipe's own words.
+        format!("line {line}: {}", printable(error.message().as_bytes()))
     })?;
     let mut config = Config::default();
     let directory = path.parent().unwrap_or(Path::new("."));
@@ -67,8 +69,16 @@ fn parse(path: &Path, text: &str) -> Result<Config, String> {
     config.argv = vec![program.as_os_str().as_bytes().to_vec()];
     config.argv.extend(recipe.args.into_iter().map(String::into_bytes));
     config.program = Some(Program::Path(program));
-    config.envp =
-        recipe.env.into_iter().map(|(name, value)| format!("{name}={value}").into()).collect();
+    for (name, value) in recipe.env {
+        // Whoever looks for the name finds the first of these.
+        if name.contains('=') {
+            return Err(format!(
+                "env: the variable {} has '=' in its name",
+                quoted(name.as_bytes())
+            ));
+        }
+        config.envp.push(format!("{name}={value}").into());
+    }
     if let Some(memory) = recipe.memory {
         let memory = as_option(memory)
             .and_then(|text| text.parse::<ByteSize>().map_err(|error| error.to_string()));
@@ -132,12 +142,23 @@ mod tests {
     }
 
     #[test]
+    fn what_a_mistake_quotes_steers_no_terminal() {
+        for text in [r#""foo\u001b[31m" = 1"#, r#"allow = ["\u001b[31mx"]"#] {
+            let error = parse(Path::new("r.toml"), &format!("program = 'p'\n{text}")).unwrap_err();
+            assert!(error.contains("\\u{1b}[31m"), "{error}");
+            assert!(!error.contains(char::is_control), "{error:?}");
+        }
+    }
+
+    #[test]
     fn mistakes_name_the_line_or_the_key() {
         let error = |text: &str| parse(Path::new("r.toml"), text).unwrap_err();
         assert!(error("program = 'p'\nmemry = '1M'\n").starts_with("line 2: unknown field"));
         assert!(error("args = []\n").contains("missing field `program`"));
         assert!(error("program = 'p'\nmemory = '0'\n").starts_with("memory: "));
         assert!(error("program = 'p'\ntimeout = 'soon'\n").starts_with("timeout: "));
+        let text = error("program = 'p'\n[env]\n'A=B' = 'c'\n");
+        assert_eq!(text, "env: the variable 'A=B' has '=' in its name");
         assert!(error("program = 'p'\nallow = ['disk']\n").starts_with("line 2: unknown variant"));
     }
 }

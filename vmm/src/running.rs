@@ -143,7 +143,7 @@ impl Running {
     /// # Errors
     /// As [`Running::try_wait`].
     pub fn wait_timeout(&mut self, limit: Duration) -> Result<Option<Outcome>, Error> {
-        if matches!(&self.progress, Progress::Runs(thread) if !thread.wait_at_most(limit)) {
+        if matches!(&self.progress, Progress::Runs(thread) if !thread.ends_within(limit)) {
             return Ok(None);
         }
         let outcome = self.end()?;
@@ -196,7 +196,7 @@ impl Running {
     /// As [`Running::try_wait`].
     pub(crate) fn wait_at_most(self, limit: Duration) -> Result<Outcome, Error> {
         if let Progress::Runs(thread) = &self.progress
-            && !thread.wait_at_most(limit)
+            && !thread.ends_within(limit)
         {
             thread.time_out();
         }

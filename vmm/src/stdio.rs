@@ -5,7 +5,7 @@ use crate::Error;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter, Seek, Write, pipe};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// What stands behind a standard file of the program.
 ///
@@ -180,7 +180,10 @@ fn in_memory(bytes: &[u8]) -> Result<File, Error> {
         file.rewind()?;
         let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
         fcntl_add_seals(&file, seals)?;
-        Ok(file)
+        // Open for reading only, as of `cat < file`. Where there is no /proc, the
+        // seals alone must do.
+        let only_read = File::open(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        Ok(only_read.unwrap_or(file))
     };
     made().map_err(Error::host("putting standard input into memory"))
 }
@@ -198,8 +201,12 @@ mod tests {
         let mut text = String::new();
         file.read_to_string(&mut text).unwrap();
         assert_eq!(text, "input");
-        assert_eq!(file.write(b"x").unwrap_err().raw_os_error(), Some(libc::EPERM));
+        assert_eq!(file.write(b"x").unwrap_err().raw_os_error(), Some(libc::EBADF));
         assert!(file.set_len(1 << 20).is_err());
+        // Nor by who opens it again.
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let mut again = File::options().write(true).open(path).unwrap();
+        assert_eq!(again.write(b"x").unwrap_err().raw_os_error(), Some(libc::EPERM));
     }
 
     #[test]

@@ -198,7 +198,7 @@ impl<T: Send + 'static> VcpuThread<T> {
     }
 
     /// Waits for its end, but no longer than `limit`. Whether it ended.
-    pub(crate) fn wait_at_most(&self, limit: Duration) -> bool {
+    pub(crate) fn ends_within(&self, limit: Duration) -> bool {
         self.shared.wait_until(Instant::now().checked_add(limit))
     }
 
@@ -270,7 +270,7 @@ mod tests {
     fn a_kill_before_the_timeout_is_none() {
         let mut thread = looping(Some(Duration::from_secs(3600)));
         thread.watch().unwrap();
-        assert!(!thread.wait_at_most(KICK_INTERVAL));
+        assert!(!thread.ends_within(KICK_INTERVAL));
         thread.kill_handle().kill();
         assert!(matches!(thread.join(), (Ok(1), false)));
     }

@@ -124,7 +124,11 @@ syscall_define! {
             if taken == 0 {
                 return if done == 0 { Err(Errno::EFAULT) } else { Ok(done) };
             }
-            done += call.submit()?;
+            match call.submit() {
+                // What was given is given.
+                Err(_) if done > 0 => return Ok(done),
+                result => done += result?,
+            }
         }
         Ok(done)
     }

@@ -9,6 +9,7 @@ use clap_mangen::roff::{Roff, roman};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use trapgate::error::shown;
 use trapgate::version::RELEASE;
 
 const AFTER_HELP: &str = "\
@@ -33,7 +34,7 @@ pub(crate) struct Args {
 /// If one cannot be written.
 pub(crate) fn main(args: &Args) -> anyhow::Result<u8> {
     let directory = &args.directory;
-    fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
+    fs::create_dir_all(directory).with_context(|| shown(directory))?;
     // The release alone: a page is the same whatever commit it is made of.
     let mut root = Cli::command().disable_help_subcommand(true).version(RELEASE);
     root.build();
@@ -52,7 +53,7 @@ fn pages(command: &Command, directory: &Path) -> anyhow::Result<()> {
     let path = directory.join(man.get_filename());
     let mut page = Vec::new();
     render(&man, command, &mut page)?;
-    fs::write(&path, page).with_context(|| path.display().to_string())
+    fs::write(&path, page).with_context(|| shown(&path))
 }
 
 /// clap_mangen's sections, and what stands at the end of the help as sections

@@ -30,6 +30,7 @@ use clap::{ColorChoice, Parser, Subcommand};
 use deferred::Deferred;
 use log::LevelFilter;
 use std::io::{ErrorKind, Write};
+use trapgate::image::steers;
 
 /// Run unmodified Linux programs in ring 3 of a tiny kernel of their own, on
 /// KVM.
@@ -71,9 +72,23 @@ Environment:
 );
 
 /// Writes a line to standard error, if there is one: what is lost when there
-/// is none must not cost the program's status.
+/// is none must not cost the program's status. Words of a command line or of a
+/// recipe may be in it, so nothing in it steers the terminal.
 pub(crate) fn say(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(std::io::stderr(), "{}", tame(line));
+}
+
+/// The text, with what steers a terminal written as escapes.
+fn tame(text: &str) -> String {
+    let mut tame = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c != '\n' && steers(c) {
+            tame.extend(c.escape_default());
+        } else {
+            tame.push(c);
+        }
+    }
+    tame
 }
 
 /// Prints to standard output. A reader that has gone has read enough.
@@ -113,6 +128,11 @@ mod tests {
     fn all(command: &clap::Command) -> Vec<clap::Command> {
         let below = command.get_subcommands().filter(|below| below.get_name() != "help");
         below.flat_map(all).chain([command.clone()]).collect()
+    }
+
+    #[test]
+    fn nothing_that_is_said_steers_the_terminal() {
+        assert_eq!(tame("a \u{1b}[31mb\r\u{202e}\nnext"), "a \\u{1b}[31mb\\r\\u{202e}\nnext");
     }
 
     #[test]

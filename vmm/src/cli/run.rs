@@ -188,9 +188,7 @@ fn config(args: Args) -> Result<Config, Error> {
     };
     config.argv.extend(command.map(OsString::into_vec));
     if args.inherit_env {
-        for (name, value) in std::env::vars_os() {
-            set_variable(&mut config.envp, name, value);
-        }
+        inherit(&mut config.envp, std::env::vars_os());
     }
     for variable in args.env {
         let bytes = variable.into_vec();
@@ -214,6 +212,16 @@ fn config(args: Args) -> Result<Config, Error> {
     config.mitigations = args.mitigations.unwrap_or(config.mitigations);
     config.clock_source = args.clock_source;
     Ok(config)
+}
+
+/// Takes the host's variables over, but those without a name: nobody who wants
+/// the environment means to be refused for such a one (`=C:=x`).
+fn inherit(environment: &mut Vec<Vec<u8>>, variables: impl Iterator<Item = (OsString, OsString)>) {
+    for (name, value) in variables {
+        if !name.as_bytes().starts_with(b"=") {
+            set_variable(environment, name, value);
+        }
+    }
 }
 
 /// Sets a variable, in the place of an earlier one of that name.
@@ -248,9 +256,27 @@ fn search(program: &Path) -> Result<PathBuf, Error> {
         return Ok(found.clone());
     }
     let hint = if program.exists() {
-        format!(" in PATH: did you mean ./{}?", program.display())
+        format!(" in PATH: did you mean ./{}?", shown(program))
     } else {
         " in PATH".to_owned()
     };
     Err(Error::NotFound { path: program.to_owned(), hint })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_of_the_hosts_without_a_name_is_left_out() {
+        let host = [("A", "1"), ("=C:", "x"), ("B", "=2")];
+        let mut environment = vec![b"A=0".to_vec()];
+        inherit(
+            &mut environment,
+            host.into_iter().map(|(name, value)| (name.into(), value.into())),
+        );
+        assert_eq!(environment, [b"A=1".to_vec(), b"B==2".to_vec()]);
+        // What the user writes is held to its form.
+        assert!(parse_variable("=C:=x").is_err());
+    }
 }

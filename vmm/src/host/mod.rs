@@ -2,8 +2,9 @@
 //!
 //! `run` calls [`Services::serve`] with a message that was copied out of guest
 //! memory once. Here it is decoded and put before the policy; after that each
-//! request is one function in `files` or below. Everything a guest can make
-//! the VMM do is bounded.
+//! request is one function: in `transfer` what moves bytes of files, in `files`
+//! what else is done to them, the rest below. Everything a guest can make the
+//! VMM do is bounded.
 #![allow(unsafe_code, reason = "system calls that take pointers")]
 
 mod files;
@@ -13,6 +14,7 @@ use crate::kvm::clock::monotonic_ns;
 use crate::memory::GuestRam;
 use crate::policy::{Grant, Policy};
 use crate::stats::HostCallStats;
+use rustix::rand::{GetRandomFlags, getrandom};
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
@@ -232,13 +234,10 @@ impl Services {
         for Segment { address, length } in segments {
             let mut offset = 0;
             while offset < length && done < MAX_RANDOM {
-                let piece = &mut bytes[..(length - offset).min(256) as usize];
-                // SAFETY: a valid buffer of that length; up to 256 bytes are
-                // never cut short (getrandom(2)).
-                let got = unsafe { libc::getrandom(piece.as_mut_ptr().cast(), piece.len(), 0) };
-                if got != piece.len() as isize {
-                    return Err(last_errno().into());
-                }
+                let room = (length - offset).min(MAX_RANDOM - done);
+                let piece = &mut bytes[..room.min(256) as usize];
+                // So few bytes come at once and whole (getrandom(2)).
+                getrandom(&mut *piece, GetRandomFlags::empty()).map_err(|_| Errno::EIO)?;
                 let at = address.checked_add(offset).ok_or(Errno::EFAULT)?;
                 self.ram.write(at, piece).map_err(|_| Errno::EFAULT)?;
                 offset += piece.len() as u64;

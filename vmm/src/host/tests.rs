@@ -138,6 +138,8 @@ fn random_fills_what_it_says() {
     // More than the limit is cut, not refused.
     let answer = reply(&mut services, &message(Request::Random, &[(0, RAM)]));
     assert_eq!(answer[0], MAX_RANDOM);
+    let two = [(0, 1), (0x1000, MAX_RANDOM)];
+    assert_eq!(reply(&mut services, &message(Request::Random, &two))[0], MAX_RANDOM);
 }
 
 #[test]

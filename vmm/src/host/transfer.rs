@@ -12,7 +12,8 @@
 //! | none, where the host's has it | again, after poll(2) |
 //!
 //! A description of our own is the same file opened through /proc/self/fd. A
-//! regular file is always ready, and other processes see its position move.
+//! regular file, and a block device, is always ready, and other processes see its
+//! position move.
 #![allow(unsafe_code, reason = "system calls that take pointers")]
 
 use super::{Failure, Reply, Services, last_errno};
@@ -74,9 +75,10 @@ impl HostFile {
         }
     }
 
-    /// Whether it has positions and never makes anybody wait.
-    fn is_regular(&self) -> bool {
-        self.kind == mode::REGULAR
+    /// Whether it has positions and is always ready: Linux ignores `O_NONBLOCK`
+    /// of these.
+    fn never_waits(&self) -> bool {
+        matches!(self.kind, mode::REGULAR | mode::BLOCK)
     }
 
     /// The same file, opened once more: with its access, without `O_APPEND`, and
@@ -85,7 +87,7 @@ impl HostFile {
     fn own(&self) -> Option<&File> {
         let open = || {
             let reopens = match self.kind {
-                mode::REGULAR | mode::FIFO => true,
+                mode::REGULAR | mode::BLOCK | mode::FIFO => true,
                 mode::CHARACTER => self.file.is_terminal() && !self.is_multiplexer(),
                 _ => false,
             };
@@ -115,12 +117,13 @@ impl Services {
     ) -> Reply {
         let file = self.file(number)?;
         let vectors = self.ram.io_vectors(data).map_err(|_| Errno::EFAULT)?;
-        if file.is_regular() {
-            let append = flags & open_flag::APPEND != 0;
-            return match (append, file.flags()? & libc::O_APPEND != 0) {
-                (true, false) => self.append(file, &vectors),
-                (false, true) => self.write_at_position(file, &vectors),
-                _ => self.interruptible(|| call(file.fd(), Way::Out, &vectors)),
+        if file.never_waits() {
+            return if flags & open_flag::APPEND != 0 {
+                self.append(file, &vectors)
+            } else if file.flags()? & libc::O_APPEND != 0 {
+                self.write_at_position(file, &vectors)
+            } else {
+                self.interruptible(|| call(file.fd(), Way::Out, &vectors))
             };
         }
         self.stream(file, Way::Out, flags, vectors)
@@ -135,7 +138,7 @@ impl Services {
     ) -> Reply {
         let file = self.file(number)?;
         let vectors = self.ram.io_vectors(buffer).map_err(|_| Errno::EFAULT)?;
-        if file.is_regular() {
+        if file.never_waits() {
             return self.interruptible(|| call(file.fd(), Way::In, &vectors));
         }
         self.stream(file, Way::In, flags, vectors)

@@ -185,13 +185,19 @@ pub(crate) fn printable(bytes: &[u8]) -> String {
 pub(crate) fn escaped(text: impl Iterator<Item = char>) -> String {
     let mut out = String::new();
     for c in text {
-        if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+        if steers(c) {
             out.extend(c.escape_default());
         } else {
             out.push(c);
         }
     }
     out
+}
+
+/// Whether a terminal obeys it instead of showing it: control characters, and
+/// those that turn the direction of text.
+pub fn steers(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The machine's usual name, for those one is likely to meet.

@@ -58,6 +58,8 @@ pub(crate) struct Found {
     pub(crate) group: Option<Group>,
     /// The group that usually owns the node.
     pub(crate) kvm_group: Option<Group>,
+    /// Whether the host's Linux has KVM's device, with a node here or without.
+    pub(crate) registered: bool,
     /// Whether this is a container.
     pub(crate) container: bool,
     /// Whether the CPU says that it has VMX or SVM.
@@ -74,11 +76,20 @@ pub(crate) fn advice(kind: io::ErrorKind, raw: Option<i32>, found: &Found) -> St
     match kind {
         _ if covered && found.container => CONTAINER.to_owned(),
         _ if covered => "something else is mounted or made there: sudo umount /dev/kvm, or \
-                         sudo rm /dev/kvm and load KVM's module again"
+                         sudo rm /dev/kvm && sudo mknod /dev/kvm c 10 232"
             .to_owned(),
         io::ErrorKind::NotFound if found.container => CONTAINER.to_owned(),
+        // A chroot, or a /dev that nobody fills: no module makes a node there.
+        io::ErrorKind::NotFound if found.registered => {
+            "KVM's driver is there and its node is not: sudo mknod /dev/kvm c 10 232".to_owned()
+        }
         io::ErrorKind::NotFound => no_driver(found),
         io::ErrorKind::PermissionDenied => permission(found),
+        _ if matches!(raw, Some(libc::ENXIO | libc::ENODEV)) && found.container => {
+            "this is a container, and the host has no KVM driver loaded: have one loaded there, or \
+             take a host that has KVM"
+                .to_owned()
+        }
         _ if matches!(raw, Some(libc::ENXIO | libc::ENODEV)) => no_driver(found),
         _ => "'dmesg | grep -i kvm' may say more".to_owned(),
     }
@@ -164,10 +175,14 @@ fn permission(found: &Found) -> String {
             "{owned}, not even its group: sudo chgrp kvm /dev/kvm && sudo chmod 660 /dev/kvm; for \
              good, the udev rule {rule}"
         ),
-        _ => format!(
-            "{owned}, so no group helps: sudo setfacl -m u:$USER:rw /dev/kvm (until the next \
-             boot); for good, be in the group kvm and add the udev rule {rule}"
-        ),
+        known => {
+            // udev ignores a group that is not there.
+            let add = if known.is_none() { "sudo groupadd --system kvm first, then " } else { "" };
+            format!(
+                "{owned}, so no group helps: sudo setfacl -m u:$USER:rw /dev/kvm (until the next \
+                 boot); for good, {add}be in the group kvm and add the udev rule {rule}"
+            )
+        }
     }
 }
 
@@ -182,7 +197,8 @@ impl Found {
         });
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         let (uid, groups) = caller(&status);
-        let known = groups_of_host(&user_name(uid));
+        let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
+        let known = groups_in(&text("/etc/group"), user_name(&text("/etc/passwd"), uid));
         let group = |wanted: &dyn Fn(&Group) -> bool| known.iter().find(|g| wanted(g)).cloned();
         Found {
             group: node.as_ref().and_then(|node| group(&|g| g.gid == node.gid)),
@@ -190,6 +206,7 @@ impl Found {
             node,
             uid,
             groups,
+            registered: Path::new("/sys/class/misc/kvm").exists(),
             container: is_container(),
             virtualises: __cpuid(1).ecx & 1 << 5 != 0 || __cpuid(0x8000_0001).ecx & 1 << 2 != 0,
             // Reserved for hypervisors: 1 in a virtual machine.
@@ -215,21 +232,19 @@ fn caller(status: &str) -> (u32, Vec<u32>) {
     (uid, field("Gid").nth(1).into_iter().chain(field("Groups")).collect())
 }
 
-/// The user's name in passwd(5), or nothing.
-fn user_name(uid: u32) -> String {
+/// The user's name in `users`, which is as passwd(5) has it.
+fn user_name(users: &str, uid: u32) -> Option<&str> {
     let uid = uid.to_string();
-    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let found = users.lines().find(|line| line.split(':').nth(2) == Some(&uid));
-    found.and_then(|line| line.split(':').next()).unwrap_or_default().to_owned()
+    let found = users.lines().find(|line| line.split(':').nth(2) == Some(&uid))?;
+    found.split(':').next().filter(|name| !name.is_empty())
 }
 
-/// group(5), with whether `user` is in each.
-fn groups_of_host(user: &str) -> Vec<Group> {
-    let text = fs::read_to_string("/etc/group").unwrap_or_default();
+/// What `text` has, which is as group(5), with whether `user` is in each.
+fn groups_in(text: &str, user: Option<&str>) -> Vec<Group> {
     let parse = |line: &str| {
         let mut fields = line.split(':');
         let (name, gid) = (fields.next()?.to_owned(), fields.nth(1)?.parse().ok()?);
-        let has_caller = fields.next()?.split(',').any(|member| member == user);
+        let has_caller = fields.next()?.split(',').any(|member| Some(member) == user);
         Some(Group { name, gid, has_caller })
     };
     text.lines().filter_map(parse).collect()
@@ -260,6 +275,7 @@ mod tests {
             groups: vec![1000],
             group: None,
             kvm_group: None,
+            registered: false,
             container: false,
             virtualises: true,
             is_virtual: false,
@@ -299,7 +315,10 @@ mod tests {
     fn where_no_group_may_usermod_is_not_said() {
         let mut found = found(Some((0, 0, 0o20600)));
         let not = ["usermod", "newgrp"];
-        says(PermissionDenied, &found, &["0600", "setfacl", "udev", "MODE=\"0660\""], &not);
+        let rule = ["0600", "setfacl", "udev", "MODE=\"0660\""];
+        says(PermissionDenied, &found, &[&rule[..], &["groupadd"]].concat(), &not);
+        found.kvm_group = kvm(false);
+        says(PermissionDenied, &found, &rule, &["usermod", "newgrp", "groupadd"]);
         found.kvm_group = kvm(true);
         says(PermissionDenied, &found, &["chgrp kvm", "chmod 660", "udev"], &not);
         // Nor where the group's bits do not reach, nor where it is root's.
@@ -333,6 +352,23 @@ mod tests {
         says(PermissionDenied, &found, &["--group-add 104"], &not);
         found.node = Some(Node { is_kvm: true, uid: 0, gid: 0, mode: 0o20600 });
         says(PermissionDenied, &found, &["--group-add"], &not);
+        // A node that was passed on, and nothing behind it on the host.
+        for number in [libc::ENXIO, libc::ENODEV] {
+            let text = advice(io::ErrorKind::Other, Some(number), &found);
+            assert!(text.contains("the host has no KVM driver loaded"), "{text}");
+            assert!(!not.iter().any(|words| text.contains(words)), "{text}");
+        }
+    }
+
+    #[test]
+    fn where_only_the_node_is_missing_it_is_made() {
+        let mut found = found(None);
+        found.registered = true;
+        says(NotFound, &found, &["mknod /dev/kvm c 10 232"], &["modprobe", "firmware"]);
+        // Something else at its place.
+        found.node = Some(Node { is_kvm: false, uid: 0, gid: 0, mode: 0o100_644 });
+        let wanted = ["umount", "rm /dev/kvm && sudo mknod /dev/kvm c 10 232"];
+        says(io::ErrorKind::Other, &found, &wanted, &["module"]);
     }
 
     #[test]
@@ -347,6 +383,24 @@ mod tests {
         // A node without a driver behind it.
         found.node = Some(Node { is_kvm: true, uid: 0, gid: 104, mode: 0o20660 });
         assert!(advice(io::ErrorKind::Other, Some(libc::ENXIO), &found).contains("nested"));
+    }
+
+    #[test]
+    fn who_has_no_name_is_in_no_group() {
+        let users = "root:x:0:0::/root:/bin/sh\njo:x:1000:1000::/:/bin/sh\n";
+        let groups = "root:x:0:\nkvm:x:104:\nstaff:x:50:ann,jo\n";
+        let of = |uid| {
+            let groups = groups_in(groups, user_name(users, uid));
+            let names = groups.into_iter().filter(|group| group.has_caller);
+            names.map(|group| group.name).collect::<Vec<_>>()
+        };
+        assert_eq!(user_name(users, 1000), Some("jo"));
+        assert_eq!(user_name(users, 4711), None);
+        assert_eq!(of(1000), ["staff"]);
+        // An empty list of members has no member without a name.
+        assert!(of(4711).is_empty());
+        let groups = groups_in(groups, None);
+        assert_eq!((groups.len(), groups[1].gid), (3, 104));
     }
 
     #[test]

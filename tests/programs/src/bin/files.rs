@@ -179,6 +179,7 @@ fn transfers(report: &mut Report, at: u64) {
         report.fails("read from standard output", call(nr64::READ, &[OUT, at, 1]), Errno::EBADF);
     }
     if access(IN) == 0 {
+        println!("standard input is open for reading only");
         report.fails("write to standard input", write(IN, b"x"), Errno::EBADF);
     }
 }
