@@ -370,6 +370,8 @@ fn what_goes_to_standard_output_is_alone_there() {
         ran.expect(ran.stderr.is_empty(), "nothing else");
     }
     let shown = bench(&["show", &record, "--json", "-"]).stdout;
+    let named = bench(&["show", &record, "--json", "/dev/stdout"]).stdout;
+    assert!(named == shown, "the same by its other name");
     let shown: Report = serde_json::from_slice(&shown).expect("one record and nothing else");
     assert_eq!(serde_json::to_value(shown).expect("JSON"), read_json(&record));
     // Verdicts have another place then.

@@ -3,12 +3,13 @@
 //!
 //! A regular file is written under another name beside its place and renamed
 //! when it is complete, so that an interrupted run leaves the old one as it
-//! was. What is no regular file (a pipe, /dev/stdout) is opened and written; `-`
-//! is standard output. Called by `cli::bench`.
+//! was. What is no regular file (a pipe, a device) is opened and written; `-` is
+//! standard output, and so is whatever else names the same file. Called by `cli::bench`.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 use thiserror::Error;
@@ -95,8 +96,22 @@ fn stdout(bytes: &[u8]) -> io::Result<()> {
     }
 }
 
+/// Whether a path names standard output: [`STDOUT`], `/dev/stdout`, or the file
+/// that it goes into. A device that forgets what is written is nobody's.
+pub fn is_stdout(path: &Path) -> bool {
+    path == Path::new(STDOUT) || is_same(path, io::stdout())
+}
+
+fn is_same(path: &Path, open: impl AsFd) -> bool {
+    let open = open.as_fd().try_clone_to_owned().map(File::from);
+    let Ok(open) = open.and_then(|open| open.metadata()) else { return false };
+    let of = |metadata: &Metadata| (metadata.dev(), metadata.ino(), metadata.rdev());
+    let is_null = |path| fs::metadata(path).is_ok_and(|null| of(&null) == of(&open));
+    !is_null("/dev/null") && fs::metadata(path).is_ok_and(|named| of(&named) == of(&open))
+}
+
 fn target(path: &Path) -> io::Result<Target> {
-    if path == Path::new(STDOUT) {
+    if is_stdout(path) {
         return Ok(Target::Stdout);
     }
     let existing = match fs::metadata(path) {
@@ -134,6 +149,7 @@ fn target(path: &Path) -> io::Result<Target> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::fd::AsRawFd;
     use std::os::unix::fs::symlink;
 
     #[test]
@@ -177,6 +193,22 @@ mod tests {
             assert!(error.contains("cannot be written"), "{error}");
             assert!(!error.contains(".trapgate-bench"), "{error}");
         }
+    }
+
+    #[test]
+    fn whatever_names_the_same_file_is_that_file_and_dev_null_is_none() {
+        let directory = tempfile::tempdir().expect("room");
+        let (file, link) = (directory.path().join("file"), directory.path().join("link"));
+        let open = File::create(&file).expect("ours");
+        symlink("file", &link).expect("ours");
+        for (path, same) in [(&file, true), (&link, true), (&directory.path().join("x"), false)] {
+            assert_eq!(is_same(path, &open), same);
+        }
+        let (reader, writer) = io::pipe().expect("room");
+        assert!(is_same(Path::new(&format!("/proc/self/fd/{}", writer.as_raw_fd())), &writer));
+        assert!(!is_same(&file, &reader));
+        let null = File::open("/dev/null").expect("there");
+        assert!(!is_same(Path::new("/dev/null"), &null));
     }
 
     #[test]

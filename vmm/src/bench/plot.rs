@@ -34,8 +34,7 @@ impl Axis {
     pub(super) fn of<'a>(all: impl Iterator<Item = &'a Timed>) -> Option<Axis> {
         let mut axis: Option<Axis> = None;
         for (ns, _) in all.flat_map(samples) {
-            // What is no number becomes the shortest.
-            let ns = ns.max(SHORTEST).min(LONGEST);
+            let ns = ns.clamp(SHORTEST, LONGEST);
             let Axis { low, high } = axis.unwrap_or(Axis { low: ns, high: ns });
             axis = Some(Axis { low: low.min(ns), high: high.max(ns) });
         }

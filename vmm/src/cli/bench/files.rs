@@ -5,7 +5,7 @@ use super::Formats;
 use anyhow::bail;
 use std::path::Path;
 use trapgate::bench::gate::Verdict;
-use trapgate::bench::output::{Output, STDOUT};
+use trapgate::bench::output::{Output, is_stdout};
 use trapgate::bench::record::Report;
 use trapgate::bench::{csv, html, junit, markdown};
 
@@ -29,8 +29,8 @@ impl Files {
         let Formats { json, csv, export_markdown: markdown, html, junit } = formats;
         let named = [json, csv, markdown, html, junit].into_iter().flatten();
         let named: Vec<&Path> = named.map(|path| path.as_path()).collect();
-        let stdout = Path::new(STDOUT);
-        if named.iter().filter(|path| **path == stdout).count() > 1 {
+        let to_stdout = named.iter().filter(|path| is_stdout(path)).count();
+        if to_stdout > 1 {
             bail!("two outputs go to standard output: give '-' to one of them only");
         }
         for (index, path) in named.iter().enumerate() {
@@ -41,7 +41,7 @@ impl Files {
         }
         let open = |path: &Option<_>| path.as_deref().map(Output::open).transpose();
         Ok(Files {
-            to_stdout: named.contains(&stdout),
+            to_stdout: to_stdout > 0,
             json: open(json)?,
             csv: open(csv)?,
             markdown: open(markdown)?,
