@@ -122,7 +122,7 @@ impl Abi {
 /// because the program asked for it, and takes ENOSYS for an answer, by going
 /// without or by an older call that this kernel has.
 pub fn is_done_without(name: &str) -> bool {
-    const DONE_WITHOUT: [&str; 8] = [
+    const DONE_WITHOUT: [&str; 10] = [
         // At the start of each program or thread.
         "rseq",
         "set_robust_list",
@@ -134,6 +134,9 @@ pub fn is_done_without(name: &str) -> bool {
         "statx",
         "faccessat2",
         "close_range",
+        // Copying within the kernel: read and write are there.
+        "sendfile",
+        "copy_file_range",
     ];
     DONE_WITHOUT.contains(&name)
 }
@@ -322,7 +325,7 @@ mod tests {
     #[test]
     fn calls_that_programs_do_without_are_linuxs() {
         let rows = || Abi::X86_64.rows().iter().map(|row| row.name);
-        assert_eq!(rows().filter(|name| is_done_without(name)).count(), 8);
+        assert_eq!(rows().filter(|name| is_done_without(name)).count(), 10);
         assert!(is_done_without("rseq") && !is_done_without("clone3"));
     }
 

@@ -11,7 +11,7 @@ pub const RELEASE: &str = env!("CARGO_PKG_VERSION");
 /// optimisation: there each commit would be a reason to build anew.
 pub const COMMIT: Option<&str> = option_env!("TRAPGATE_COMMIT");
 
-/// All of it: `0.1.0 (0123abc, ABI 6)`.
+/// All of it: `0.1.0 (0123abc, ABI 7)`.
 pub fn long() -> &'static str {
     static LONG: LazyLock<String> = LazyLock::new(|| {
         let commit = COMMIT.unwrap_or(match cfg!(debug_assertions) {

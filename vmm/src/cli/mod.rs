@@ -60,7 +60,7 @@ const AFTER_HELP: &str = concat!(
 Examples:
   trapgate doctor                           can this machine run sandboxes?
   trapgate run ./hello                      a static Linux program, in a sandbox
-  trapgate run -m 64M -t 10s ./job in.txt   with 64 MiB, for 10 seconds at most
+  trapgate run -m 64M -t 10s ./job 100      with 64 MiB, for 10 seconds at most
   trapgate bench doors --quick              what a system call costs here
 
 Environment:

@@ -19,7 +19,7 @@ const AFTER_HELP: &str = concat!(
     "\
 Examples:
   trapgate run ./hello                        nothing but its standard files
-  trapgate run -m 64M -t 10s ./job in.txt     64 MiB, 10 seconds at most
+  trapgate run -m 64M -t 10s ./job 100        64 MiB, 10 seconds at most
   trapgate run -e LANG=C -e HOME ./job        two variables, one of them yours
   seq 9 | trapgate run busybox sha256sum      a program in PATH, in a pipe
   trapgate run --stats ./hello                what the run cost
