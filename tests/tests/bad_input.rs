@@ -492,14 +492,14 @@ fn bad_options_are_refused() {
     option("disk", &["--deny", "disk"]);
     // Words of the command line do not steer the terminal.
     option("u{1b}[31m", &["--memory=\x1b[31m"]);
-    option("u{1b}[31m", &["--\x1b[31m"]);
+    option("u{202e}", &["--\u{202e}x"]);
     option("--memory", &["--memory", "64M", "--memory", "32M"]);
     let words = "there is no directory /nonexistent";
     option(words, &["--stats-json", "/nonexistent/below/stats.json"]);
     let case = Case::new(&file);
     table.command("no program", SETUP, "PROGRAM", &case, raw(&["run"]));
     table.command("no such subcommand", SETUP, "frobnicate", &case, raw(&["frobnicate"]));
-    table.command("steering", SETUP, "u{1b}[31m", &case, raw(&["\x1b[31mx"]));
+    table.command("steering", SETUP, "u{202e}", &case, raw(&["\u{202e}x"]));
     let levels = "off, error, warn, info, debug, trace";
     table.command("no such level", SETUP, levels, &case, raw(&["--log=loud", "run", "x"]));
     let mut command = raw(&["run", "x"]);
