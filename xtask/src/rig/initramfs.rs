@@ -39,6 +39,7 @@ mount -t debugfs debug /sys/kernel/debug
 mkdir -p /dev/pts /dev/shm
 mount -t devpts devpts /dev/pts
 ln -s /proc/self/fd /dev/fd
+for file in 0:stdin 1:stdout 2:stderr; do ln -s /proc/self/fd/${file%:*} /dev/${file#*:}; done
 exec </dev/null >/dev/ttyS0 2>&1
 load() { insmod "$@" || { echo "rig: cannot load $1"; stty -F /dev/ttyS0 115200; poweroff -f; } }
 @LOAD@
