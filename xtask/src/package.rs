@@ -1,4 +1,4 @@
-//! `cargo xtask package`: the crates as crates.io gets them, built from their own
+//! `cargo xtask package`: the crates as they are published, built from their own
 //! files.
 //!
 //! The crate `trapgate` embeds the kernel, the vDSOs and the probes, which are
@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::{builder_paths, sh};
 
-/// Make the packages for crates.io, and build them from what is in them.
+/// Make the packages to publish, and build them from what is in them.
 ///
 /// Leaves what the kernel's and the probes' sources were built into in
 /// vmm/prebuilt, from where `cargo publish --allow-dirty -p trapgate-abi -p
