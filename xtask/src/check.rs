@@ -69,3 +69,32 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
     dependencies()?;
     test::run(&args.test)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+
+    use crate::sh;
+    use crate::test::sources;
+
+    /// The words of a text that a test's name could be.
+    fn words(text: &str) -> BTreeSet<&str> {
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let is_long = |word: &&str| word.matches('_').count() >= 3;
+        let is_name = |word: &&str| word.starts_with(|c: char| c.is_ascii_lowercase());
+        words.filter(is_long).filter(is_name).collect()
+    }
+
+    #[test]
+    fn every_test_that_the_specification_names_is_there() {
+        let specification = fs::read_to_string(sh::root().join("SPECIFICATION.md")).unwrap();
+        let rooms = ["abi", "guest", "guest-rt", "images", "tests", "vmm", "xtask"];
+        let sources: String = rooms.map(|room| sources(&sh::root().join(room))).concat();
+        let there = words(&sources);
+        let named = words(&specification);
+        assert!(named.len() > 200, "{} names", named.len());
+        let gone: Vec<_> = named.difference(&there).collect();
+        assert!(gone.is_empty(), "no such test: {gone:?}");
+    }
+}

@@ -29,6 +29,8 @@ pub(crate) use self::host::kvm_problem;
 use self::places::{Place, Table};
 use self::results::{Require, Results};
 use self::scan::Filters;
+#[cfg(test)]
+pub(crate) use self::scan::sources;
 use self::screen::Screen;
 use crate::needs::Use;
 use crate::rig::Cpu;

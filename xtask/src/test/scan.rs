@@ -37,7 +37,7 @@ impl Filters<'_> {
 }
 
 /// The text of a Rust file, or of all in a directory and below.
-fn sources(path: &Path) -> String {
+pub(crate) fn sources(path: &Path) -> String {
     if path.is_dir() {
         let entries = fs::read_dir(path).into_iter().flatten().flatten();
         return entries.map(|entry| sources(&entry.path())).collect();
