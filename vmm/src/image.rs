@@ -40,9 +40,9 @@ use object::LittleEndian;
 use object::elf::{self, FileHeader32, FileHeader64};
 use object::read::elf::{FileHeader, ProgramHeader};
 
-pub use header::steers;
+pub use header::escaped;
+pub(crate) use header::printable;
 use header::{class, file_header, program_headers, refuse_interpreter, refuse_library};
-pub(crate) use header::{escaped, printable};
 use layout::{Load, loads, map, memory_ranges, pie_bias, pieces, refuse_overlap};
 
 pub use error::ImageError;

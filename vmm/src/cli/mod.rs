@@ -30,7 +30,7 @@ use clap::{ColorChoice, Parser, Subcommand};
 use deferred::Deferred;
 use log::LevelFilter;
 use std::io::{ErrorKind, Write};
-use trapgate::image::steers;
+use trapgate::image::escaped;
 
 /// Run unmodified Linux programs in ring 3 of a tiny kernel of their own, on
 /// KVM.
@@ -78,17 +78,10 @@ pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{}", tame(line));
 }
 
-/// The text, with what steers a terminal written as escapes.
+/// The text, with what steers a terminal written as escapes; its lines remain.
 fn tame(text: &str) -> String {
-    let mut tame = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c != '\n' && steers(c) {
-            tame.extend(c.escape_default());
-        } else {
-            tame.push(c);
-        }
-    }
-    tame
+    let lines: Vec<_> = text.split('\n').map(|line| escaped(line.chars())).collect();
+    lines.join("\n")
 }
 
 /// Prints to standard output. A reader that has gone has read enough.

@@ -182,8 +182,11 @@ pub(crate) fn printable(bytes: &[u8]) -> String {
 
 /// Text that steers no terminal: control characters, and those that turn the
 /// direction of text, are written as escapes.
-pub(crate) fn escaped(text: impl Iterator<Item = char>) -> String {
+pub fn escaped(text: impl Iterator<Item = char>) -> String {
     let mut out = String::new();
+    // What a terminal obeys instead of showing it.
+    let steers =
+        |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     for c in text {
         if steers(c) {
             out.extend(c.escape_default());
@@ -192,12 +195,6 @@ pub(crate) fn escaped(text: impl Iterator<Item = char>) -> String {
         }
     }
     out
-}
-
-/// Whether a terminal obeys it instead of showing it: control characters, and
-/// those that turn the direction of text.
-pub fn steers(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The machine's usual name, for those one is likely to meet.
