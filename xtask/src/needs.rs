@@ -206,15 +206,15 @@ pub(crate) static GCC_32: Need = Need {
 
 static NEEDS: [&Need; 9] = [&BUSYBOX, &XZ, &QEMU, &BOCHS, &GRUB, &XORRISO, &GCC, &MUSL, &GCC_32];
 
-/// Where something is.
+/// Whose it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Origin {
     System,
     /// Unpacked in this directory.
     Tree(PathBuf),
 }
 
-impl Place {
+impl Origin {
     /// A file by its path below the root.
     pub(crate) fn file(&self, path: &str) -> PathBuf {
         match self {
@@ -238,7 +238,7 @@ impl Place {
 
 impl Need {
     /// Where it is, if it is there: rather of the system.
-    pub(crate) fn place(&self) -> Option<Place> {
+    pub(crate) fn place(&self) -> Option<Origin> {
         choose((self.of_system)(), || self.tree())
     }
 
@@ -248,7 +248,7 @@ impl Need {
     }
 
     /// Where it is. The error says what to do.
-    pub(crate) fn get(&self) -> Result<Place> {
+    pub(crate) fn get(&self) -> Result<Origin> {
         self.place().with_context(|| format!("there is no {}: cargo xtask setup", self.what))
     }
 
@@ -278,8 +278,8 @@ impl Need {
 }
 
 /// The system's is preferred; the tree is not even looked for then.
-fn choose(of_system: bool, tree: impl FnOnce() -> Option<PathBuf>) -> Option<Place> {
-    if of_system { Some(Place::System) } else { tree().map(Place::Tree) }
+fn choose(of_system: bool, tree: impl FnOnce() -> Option<PathBuf>) -> Option<Origin> {
+    if of_system { Some(Origin::System) } else { tree().map(Origin::Tree) }
 }
 
 /// What is there neither in the system nor unpacked.
@@ -428,18 +428,21 @@ mod tests {
         for need in NEEDS {
             for file in need.files {
                 assert!(!file.starts_with('/') && !file.contains(".."), "{file}");
-                let file = Place::Tree("/tree".into()).file(file);
+                let file = Origin::Tree("/tree".into()).file(file);
                 assert!(file.starts_with("/tree"));
             }
         }
-        assert_eq!(Place::System.file(BOCHS_BIOS), Path::new("/usr/share/bochs/BIOS-bochs-latest"));
+        assert_eq!(
+            Origin::System.file(BOCHS_BIOS),
+            Path::new("/usr/share/bochs/BIOS-bochs-latest")
+        );
     }
 
     #[test]
     fn the_systems_is_preferred_to_the_unpacked() {
         let tree = || Some(PathBuf::from("/tree"));
-        assert_eq!(choose(true, || panic!("not looked for")), Some(Place::System));
-        assert_eq!(choose(false, tree), Some(Place::Tree("/tree".into())));
+        assert_eq!(choose(true, || panic!("not looked for")), Some(Origin::System));
+        assert_eq!(choose(false, tree), Some(Origin::Tree("/tree".into())));
         assert_eq!(choose(false, || None), None);
     }
 

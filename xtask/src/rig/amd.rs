@@ -12,7 +12,7 @@ use super::Config;
 use super::emulator::{ERRORS, Emulator, LOG, OUT};
 use super::kernel::Kernel;
 use crate::debian::Program;
-use crate::needs::{Place, QEMU};
+use crate::needs::{Origin, QEMU};
 use crate::sh;
 
 const MODEL: &str = "EPYC-v1,+svm";
@@ -59,9 +59,9 @@ fn qemu(dir: &Path) -> Result<Command> {
     debians_qemu(&QEMU.get()?, dir)
 }
 
-fn debians_qemu(place: &Place, dir: &Path) -> Result<Command> {
+fn debians_qemu(place: &Origin, dir: &Path) -> Result<Command> {
     let program = place.program("usr/bin/qemu-system-x86_64")?;
-    if *place == Place::System {
+    if *place == Origin::System {
         return Ok(Emulator::command(&program, dir));
     }
     let modules = place.file("usr/lib/x86_64-linux-gnu/qemu");
@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn an_unpacked_qemu_finds_modules_and_firmware_in_its_tree() {
         let tree = fake_tree();
-        let place = Place::Tree(tree.path().to_owned());
+        let place = Origin::Tree(tree.path().to_owned());
         let command = debians_qemu(&place, tree.path()).unwrap();
         // Without what may start it.
         let words: Vec<_> = command.get_args().collect();

@@ -20,7 +20,7 @@ use super::Config;
 use super::emulator::{ERRORS, Emulator, LOG, OUT};
 use super::kernel::Kernel;
 use crate::debian::Program;
-use crate::needs::{BOCHS, BOCHS_BIOS, BOCHS_VGABIOS, GRUB, GRUB_MODULES, Place, XORRISO};
+use crate::needs::{BOCHS, BOCHS_BIOS, BOCHS_VGABIOS, GRUB, GRUB_MODULES, Origin, XORRISO};
 use crate::sh;
 
 /// 2024-01-01, in seconds.
@@ -73,11 +73,11 @@ pub(crate) fn command(
 }
 
 /// Debian's build, knowing where its plugins and other files are.
-fn debians_bochs(place: &Place) -> Result<Program> {
+fn debians_bochs(place: &Origin) -> Result<Program> {
     let program = place.program("usr/bin/bochs-bin")?;
     Ok(match place {
-        Place::System => program,
-        Place::Tree(_) => program
+        Origin::System => program,
+        Origin::Tree(_) => program
             .env("LTDL_LIBRARY_PATH", place.file("usr/lib/x86_64-linux-gnu/bochs/plugins"))
             .env("BXSHARE", place.file("usr/share/bochs")),
     })
@@ -154,7 +154,7 @@ fn quiet(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-fn bochsrc(config: &Config, is_debian: bool, place: &Place) -> String {
+fn bochsrc(config: &Config, is_debian: bool, place: &Origin) -> String {
     let [bios, vgabios] = [BOCHS_BIOS, BOCHS_VGABIOS].map(|file| place.file(file));
     let (bios, vgabios) = (bios.display(), vgabios.display());
     let model = config.model.as_deref().unwrap_or(MODEL);
@@ -193,20 +193,20 @@ mod tests {
     #[test]
     fn bochs_is_told_the_memory_the_ports_and_no_clock_of_the_host() {
         let config = Config::new(Cpu::Intel, ["true"]);
-        let place = Place::Tree("/a tree".into());
+        let place = Origin::Tree("/a tree".into());
         let text = bochsrc(&config, true, &place);
         assert!(text.contains("memory: guest=512, host=512\n"));
         assert!(text.contains("com2: enabled=1, mode=file, dev=out\n"));
         assert!(text.contains("sync=none, time0=1704067200\n"));
         assert!(text.contains("display_library: term\n"));
         assert!(text.contains("romimage: file=\"/a tree/usr/share/bochs/BIOS-bochs-latest\"\n"));
-        assert!(bochsrc(&config, false, &Place::System).contains("display_library: nogui\n"));
+        assert!(bochsrc(&config, false, &Origin::System).contains("display_library: nogui\n"));
     }
 
     #[test]
     fn an_unpacked_bochs_finds_its_plugins_in_its_tree() {
         let tree = fake_tree();
-        let place = Place::Tree(tree.path().to_owned());
+        let place = Origin::Tree(tree.path().to_owned());
         let command = debians_bochs(&place).unwrap().command();
         let plugins = place.file("usr/lib/x86_64-linux-gnu/bochs/plugins");
         let plugins = ("LTDL_LIBRARY_PATH".as_ref(), Some(plugins.as_os_str()));
