@@ -1,7 +1,7 @@
 //! `cargo xtask demo`: what trapgate does, shown in a minute.
 //!
-//! Builds what is needed, then runs a short shell script in the directory of the
-//! programs that it shows; it prints each command before it runs it. The same
+//! Builds what is needed, then runs a short shell script that goes to the directory
+//! of the programs it shows, and prints each command before it runs it. The same
 //! script runs on this machine and in a rig.
 
 use std::fmt::Write as _;
@@ -72,13 +72,17 @@ fn lines(busybox: Option<&str>) -> Vec<String> {
     lines
 }
 
-/// A script that prints and runs each line, and fails if one does. What doctor has
-/// to say comes last, unless nothing can run.
-fn script(lines: &[String]) -> String {
+/// A script that goes to a directory, prints and runs each line, and fails if one
+/// does. What doctor has to say comes last, unless nothing can run.
+fn script(directory: &str, lines: &[String]) -> String {
+    let directory = shlex::try_quote(directory).expect("no directory has NUL in its name");
+    let go = format!("cd {directory}");
+    let shown = shlex::try_quote(&go).expect("nor has this");
     let mut script = format!(
         "failed=0\n\
          trapgate doctor >/dev/null 2>&1 || \
-         {{ echo '$ trapgate doctor'; trapgate doctor; exit {STATUS_UNFIT}; }}\n"
+         {{ echo '$ trapgate doctor'; trapgate doctor; exit {STATUS_UNFIT}; }}\n\
+         printf '$ %s\\n\\n' {shown}\n{go} || exit 1\n"
     );
     let doctor = "trapgate doctor   # what this machine's KVM can do".to_owned();
     for line in lines.iter().chain([&doctor]) {
@@ -105,6 +109,8 @@ fn here() -> Result<u8> {
     let trapgate = build_trapgate(&[])?;
     let programs = build_programs()?;
     let directory = programs[0].parent().context("a program lies in a directory")?;
+    // As somebody in the workspace would type it.
+    let directory = directory.strip_prefix(sh::root()).unwrap_or(directory).to_string_lossy();
     let bin = trapgate.parent().context("trapgate lies in a directory")?;
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path =
@@ -112,7 +118,10 @@ fn here() -> Result<u8> {
     let busybox = needs::static_busybox();
     let lines = lines(busybox.as_deref().and_then(Path::to_str));
     let status = sh::status(
-        Command::new("sh").args(["-c", &script(&lines)]).current_dir(directory).env("PATH", path),
+        Command::new("sh")
+            .args(["-c", &script(&directory, &lines)])
+            .current_dir(sh::root())
+            .env("PATH", path),
     )?;
     Ok(status.code().and_then(|code| code.try_into().ok()).unwrap_or(1))
 }
@@ -133,8 +142,7 @@ fn in_rig(cpu: Cpu) -> Result<u8> {
     }
     let work = tempfile::tempdir()?;
     let demo = work.path().join("demo.sh");
-    let text = script(&lines(Some("/bin/busybox")));
-    fs::write(&demo, format!("cd {RIG_PROGRAMS}\n{text}"))?;
+    fs::write(&demo, script(RIG_PROGRAMS, &lines(Some("/bin/busybox"))))?;
     files.push(RigFile::new(demo, "/demo.sh"));
 
     let mut config = Config::new(cpu, ["sh", "/demo.sh"]);
@@ -195,7 +203,7 @@ mod tests {
 
     fn run(doctor: &str, lines: &[&str]) -> (Option<i32>, String) {
         let lines: Vec<_> = lines.iter().map(|line| (*line).to_owned()).collect();
-        let script = format!("trapgate() {{ {doctor}; }}\n{}", script(&lines));
+        let script = format!("trapgate() {{ {doctor}; }}\n{}", script("/tmp/..", &lines));
         let output = Command::new("sh").args(["-c", &script]).output().unwrap();
         (output.status.code(), String::from_utf8(output.stdout).unwrap())
     }
@@ -204,7 +212,8 @@ mod tests {
     fn each_line_is_shown_before_it_runs() {
         let (status, output) = run("echo fine", &["echo 'a  b' | cat   # c"]);
         let doctor = "$ trapgate doctor   # what this machine's KVM can do\nfine\n\n";
-        assert_eq!(output, format!("$ echo 'a  b' | cat   # c\na  b\n\n{doctor}"));
+        let line = "$ echo 'a  b' | cat   # c\na  b\n\n";
+        assert_eq!(output, format!("$ cd /tmp/..\n\n{line}{doctor}"));
         assert_eq!(status, Some(0));
     }
 
