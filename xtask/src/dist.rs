@@ -101,25 +101,14 @@ fn check(program: &[u8]) -> Result<()> {
 
 /// Manual pages and completions, as the program itself writes them.
 fn extras(program: &Path, directory: &Path) -> Result<()> {
-    let man = directory.join("man");
-    let quiet = |command: &mut Command| {
-        let output = command.stderr(Stdio::null()).output();
-        output.ok().filter(|output| output.status.success()).map(|output| output.stdout)
-    };
-    if quiet(Command::new(program).arg("man").arg(&man)).is_none() {
-        sh::warn("this trapgate writes no manual pages: left out");
-    }
+    sh::run_quietly(Command::new(program).arg("man").arg(directory.join("man")))?;
+    let completions = directory.join("completions");
+    fs::create_dir_all(&completions)?;
     for (shell, file) in
         [("bash", "trapgate.bash"), ("zsh", "_trapgate"), ("fish", "trapgate.fish")]
     {
-        match quiet(Command::new(program).args(["completions", shell])) {
-            Some(text) => {
-                let completions = directory.join("completions");
-                fs::create_dir_all(&completions)?;
-                fs::write(completions.join(file), text)?;
-            }
-            None => sh::warn(&format!("this trapgate writes no completions for {shell}: left out")),
-        }
+        let text = sh::capture(Command::new(program).args(["completions", shell]))?;
+        fs::write(completions.join(file), text)?;
     }
     Ok(())
 }
