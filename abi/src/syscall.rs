@@ -118,9 +118,9 @@ impl Abi {
 /// Whether programs do without the call where it is not there, so that none
 /// fails for its lack.
 ///
-/// The rule: a C library or a language's run-time makes it by itself, not
-/// because the program asked for it, and takes ENOSYS for an answer, by going
-/// without or by an older call that this kernel has.
+/// The rule: it is made because it is quicker or safer than what there was before
+/// it, mostly by a C library or a language's run-time, and whoever makes it takes
+/// ENOSYS for an answer, by going without or by older calls that this kernel has.
 pub fn is_done_without(name: &str) -> bool {
     const DONE_WITHOUT: [&str; 10] = [
         // At the start of each program or thread.

@@ -1,9 +1,9 @@
 //! `cargo xtask setup`: gets what the project needs and this machine lacks.
 //!
 //! Called by itself and first thing by `test`, `check` and `bench-self`, which say
-//! what they use; `demo` asks for the Rust toolchain alone. Rust targets are a must; the rigs and the C compilers are
-//! not: without them something is left out later, and said so. `needs` knows what
-//! they consist of.
+//! what they use; `demo` asks for the Rust toolchain alone. Rust targets are a
+//! must; the rigs and the C compilers are not: without them something is left out
+//! later, and said so. `needs` knows what they consist of.
 
 use std::fs;
 use std::path::Path;

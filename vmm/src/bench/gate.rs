@@ -5,11 +5,11 @@
 //! change by itself is gated on: instructions, and exits that were as many each
 //! time they were counted, in both records, where no software KVM mixes its
 //! host's interrupts into them. Where they repeated in the baseline only, they are
-//! gated on if even the least of them is beyond the limit. Times are gated on only if asked, and only
-//! between equal environments; one is exceeded when more than the limit is beyond
-//! what noise explains, and not judged where noise is not known. A gate that finds
-//! nothing to compare, or no time though it was asked for times, is an error and
-//! no pass.
+//! gated on if even the least of them is beyond the limit. Times are gated on only
+//! if asked, and only between equal environments; one is exceeded when more than
+//! the limit is beyond what noise explains, and not judged where noise is not
+//! known. A gate that finds nothing to compare, or no time though it was asked for
+//! times, is an error and no pass.
 
 use super::change::Change;
 use super::environment::{Difference, differences};
