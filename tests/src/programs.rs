@@ -14,7 +14,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 use tempfile::TempDir;
-use trapgate::image;
+use trapgate_loader::image;
 
 /// What became of a program's source.
 #[allow(dead_code, reason = "where every compiler is, no program lacks one")]

@@ -14,7 +14,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
-use trapgate::image;
+use trapgate_loader::image;
 use trapgate_tests::elf::{BASE, Elf, PT_DYNAMIC, PT_INTERP, RX, Segment};
 use trapgate_tests::programs::{bytes, directory};
 use trapgate_tests::{Case, Home, Program, Ran, case_elsewhere};

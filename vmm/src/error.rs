@@ -2,13 +2,13 @@
 //! with the status that the command line makes of it.
 
 use crate::exit::Reason;
-use crate::image::ImageError;
 use crate::report::KernelReport;
-use crate::stack::StackError;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use thiserror::Error;
+use trapgate_loader::image::ImageError;
+use trapgate_loader::stack::StackError;
 
 /// Exit statuses of trapgate's own (as env(1), timeout(1) and chroot(1) use
 /// them).
@@ -195,7 +195,7 @@ pub fn explain_missing(path: &std::path::Path, error: io::Error) -> io::Error {
 
 /// A path in a message: nothing in it steers a terminal.
 pub fn shown(path: &std::path::Path) -> String {
-    crate::image::printable(path.as_os_str().as_bytes())
+    trapgate_loader::image::printable(path.as_os_str().as_bytes())
 }
 
 impl Error {

@@ -40,7 +40,7 @@
 //!
 //! # The way of a run
 //!
-//! For who reads on in the source: `config` says what; `image` reads the program;
+//! For who reads on in the source: `config` says what; `trapgate_loader` reads the program;
 //! `boot` puts kernel, program and page tables into `memory`; `kvm` makes the VM;
 //! `run` enters it and decodes its exits (`exit`); a request of the kernel passes
 //! `policy` before `host` carries it out. Modules that are public but not listed
@@ -67,8 +67,6 @@ pub mod doors;
 #[doc(hidden)]
 pub mod exit;
 #[doc(hidden)]
-pub mod image;
-#[doc(hidden)]
 pub mod job;
 #[doc(hidden)]
 pub mod kernel;
@@ -83,7 +81,7 @@ pub mod sandbox;
 #[doc(hidden)]
 pub mod size;
 #[doc(hidden)]
-pub mod stack;
+pub mod symbols;
 #[doc(hidden)]
 pub mod vdso;
 #[doc(hidden)]

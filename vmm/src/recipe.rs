@@ -15,7 +15,6 @@
 //! numbers too, of bytes and seconds, as the options may.
 
 use crate::config::{Config, Program, parse_time, quoted};
-use crate::image::printable;
 use crate::policy::{Grant, Policy};
 use crate::{ByteSize, Error};
 use serde::Deserialize;
@@ -24,6 +23,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use toml::Value;
+use trapgate_loader::image::printable;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -5,8 +5,8 @@ mod interpreted;
 
 pub(crate) use interpreted::is_uninterpreted;
 
-use crate::image::symbols::Symbols;
 use crate::memory::GuestRam;
+use crate::symbols::Symbols;
 use iced_x86::{Decoder, DecoderOptions, Formatter, GasFormatter, Instruction};
 use kvm_ioctls::VcpuFd;
 use std::fmt;

@@ -3,12 +3,12 @@
 use crate::Error;
 use crate::exit::{self, Exit, Internal, Reason};
 use crate::host::{Served, Services};
-use crate::image::symbols::Symbols;
 use crate::kvm::Vm;
 use crate::kvm::kick::Kickable;
 use crate::log_ring::LogRing;
 use crate::memory::GuestRam;
 use crate::step::Stepper;
+use crate::symbols::Symbols;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use trapgate_abi::hypercall::{Message, Request};

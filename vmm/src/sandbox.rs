@@ -9,8 +9,6 @@ use crate::builder::Builder;
 use crate::config::{ClockSource, Config, Program};
 use crate::error::Error;
 use crate::host::Services;
-use crate::image::printable;
-use crate::image::symbols::Symbols;
 use crate::kvm::{Kind, Maker, Vm, stats_fd::VcpuStats, vm};
 use crate::memory::{GuestRam, LEAST};
 use crate::mitigation::GuestCpu;
@@ -21,6 +19,7 @@ use crate::running::Running;
 use crate::stats::{DoorCalls, Phases, Stats};
 use crate::stdio::{Opened, Wanted};
 use crate::step::Stepper;
+use crate::symbols::Symbols;
 use crate::vcpu_thread::VcpuThread;
 use crate::vdso::FastDoor;
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -38,6 +37,7 @@ use trapgate_abi::counters::Counters;
 use trapgate_abi::hypercall::{self, Request};
 use trapgate_abi::layout::{PAGE_SIZE, PERCPU_PHYS, percpu};
 use trapgate_abi::x86::{cr4, vector};
+use trapgate_loader::image::printable;
 
 /// A VM with a program in it that has not run yet.
 pub struct Sandbox {
@@ -75,7 +75,7 @@ impl Sandbox {
         let (name, bytes) = read_program(&program)?;
         let start = Instant::now();
         // The file first: a mistake in it is the user's most likely one.
-        let image = crate::image::parse(&bytes)
+        let image = trapgate_loader::image::parse(&bytes)
             .map_err(|source| Error::Image { name: name.clone(), source })?;
         let memory = check_memory(config.memory, &name)?;
         let kvm = vm::open()?;

@@ -4,7 +4,6 @@
 //! Called by [`crate::boot`], which maps one; calls `object`.
 
 use crate::Error;
-use crate::image::Class;
 use crate::kvm::Kind;
 use object::elf::{self, FileHeader32, FileHeader64};
 use object::read::elf::{FileHeader, ProgramHeader, Sym};
@@ -12,6 +11,7 @@ use object::{LittleEndian, ReadRef};
 use serde::Serialize;
 use std::fmt;
 use trapgate_abi::boot_info::feature;
+use trapgate_loader::image::Class;
 
 /// `linux-vdso.so.1`.
 pub static IMAGE_64: &[u8] = include_bytes!(env!("TRAPGATE_VDSO_64"));

@@ -18,8 +18,7 @@ use crate::{builder_paths, sh};
 /// Make the packages to publish, and build them from what is in them.
 ///
 /// Leaves what the kernel's and the probes' sources were built into in
-/// vmm/prebuilt, from where `cargo publish --allow-dirty -p trapgate-abi -p
-/// trapgate` takes it.
+/// vmm/prebuilt, from where `cargo publish --allow-dirty` takes it.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Also from a work tree with changes that are not committed
@@ -28,7 +27,7 @@ pub(crate) struct Args {
 }
 
 /// What is published, in the order of its dependencies.
-const CRATES: [&str; 2] = ["trapgate-abi", "trapgate"];
+const CRATES: [&str; 3] = ["trapgate-abi", "trapgate-loader", "trapgate"];
 
 /// Runs the subcommand.
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
@@ -113,7 +112,7 @@ mod tests {
         let files: Vec<_> = made(Path::new("/t")).collect();
         let version = env!("CARGO_PKG_VERSION");
         assert_eq!(files[0], PathBuf::from(format!("/t/package/trapgate-abi-{version}.crate")));
-        assert_eq!(files[1], PathBuf::from(format!("/t/package/trapgate-{version}.crate")));
+        assert_eq!(files[2], PathBuf::from(format!("/t/package/trapgate-{version}.crate")));
     }
 
     #[test]

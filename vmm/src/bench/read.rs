@@ -3,7 +3,6 @@
 //! terminal, whatever form it is shown in.
 
 use super::record::{Measurement, Report, SCHEMA, VERSION};
-use crate::image::{escaped, printable};
 use serde_json::{Number, Value};
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,6 +10,7 @@ use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
+use trapgate_loader::image::{escaped, printable};
 
 /// The largest file that is taken for a record, in bytes. A record with every
 /// door has some hundred KiB.

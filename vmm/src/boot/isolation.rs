@@ -61,7 +61,7 @@ mod tests {
     static PROGRAM: &[u8] = include_bytes!(env!("TRAPGATE_DOOR_PROBE"));
 
     fn prepared(ram: &GuestRam, hardening: Option<Hardening>) -> Prepared {
-        let image = crate::image::parse(PROGRAM).unwrap();
+        let image = trapgate_loader::image::parse(PROGRAM).unwrap();
         let start = Start {
             name: "probe",
             execfn: b"probe",

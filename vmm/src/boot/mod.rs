@@ -14,11 +14,9 @@ mod vdso;
 pub(crate) use job::prepare_job;
 pub(crate) use stamps::Stamps;
 
-use crate::image::{Class, Image, Prot};
 use crate::kernel::{Kernel, Piece};
 use crate::memory::{GuestRam, LEAST, OutOfRam};
 use crate::mitigation::Hardening;
-use crate::stack::{self, AuxValues, StackRequest, WordSize};
 use crate::vdso::{FastDoor, Vdso};
 use crate::{ByteSize, Error};
 use page_tables::{Frames, PageTables};
@@ -32,6 +30,8 @@ use trapgate_abi::layout::{
 };
 use trapgate_abi::mitigation::keep;
 use trapgate_abi::x86::pte;
+use trapgate_loader::image::{Class, Image, Prot};
+use trapgate_loader::stack::{self, AuxValues, StackRequest, WordSize};
 
 /// Stack mapped below what the VMM has put there, in bytes: what a program
 /// uses before it does anything of its own.

@@ -19,11 +19,11 @@
 //! ([`REGION_VVAR`]).
 
 use super::{Builder, PageTables, prot_bits, user_flags};
-use crate::image::{Class, Image, Prot};
 use crate::memory::{GuestRam, OutOfRam};
 use crate::vdso::Vdso;
 use trapgate_abi::boot_info::{ClockInfo, REGION_VVAR, Region};
 use trapgate_abi::layout::{MMAP_BASE, MMAP_BASE32, PAGE_SIZE, USER_MIN};
+use trapgate_loader::image::{Class, Image, Prot};
 
 /// A vDSO that has its place.
 pub(super) struct Placed {
@@ -108,8 +108,8 @@ pub(super) fn write_data_page(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::Segment;
     use crate::vdso::FastDoor;
+    use trapgate_loader::image::Segment;
 
     fn place(class: Class, taken: &[(u64, u64)]) -> Option<u64> {
         let prot = Prot::default();

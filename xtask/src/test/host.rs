@@ -22,8 +22,9 @@ use crate::sh;
 /// on the host.
 const BARE: [&str; 2] = ["guest", "guest-rt"];
 /// The default members that have unit tests, and in which targets.
-const PACKAGES: [(&str, &[&str]); 4] = [
+const PACKAGES: [(&str, &[&str]); 5] = [
     ("abi", &["--lib"]),
+    ("loader", &["--lib"]),
     ("vmm", &["--lib", "--bin=trapgate"]),
     ("tests", &["--lib"]),
     ("xtask", &["--bin=xtask"]),

@@ -175,7 +175,7 @@ fn is_text(bytes: &[u8]) -> bool {
 }
 
 /// Text from a file that is not trusted, fit for one line of a terminal.
-pub(crate) fn printable(bytes: &[u8]) -> String {
+pub fn printable(bytes: &[u8]) -> String {
     const LONGEST: usize = 512;
     escaped(String::from_utf8_lossy(bytes).chars().take(LONGEST))
 }

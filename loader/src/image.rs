@@ -27,7 +27,6 @@
 mod error;
 mod header;
 mod layout;
-pub mod symbols;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -40,9 +39,8 @@ use object::LittleEndian;
 use object::elf::{self, FileHeader32, FileHeader64};
 use object::read::elf::{FileHeader, ProgramHeader};
 
-pub use header::escaped;
-pub(crate) use header::printable;
 use header::{class, file_header, program_headers, refuse_interpreter, refuse_library};
+pub use header::{escaped, printable};
 use layout::{Load, loads, map, memory_ranges, pie_bias, pieces, refuse_overlap};
 
 pub use error::ImageError;

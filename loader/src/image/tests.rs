@@ -444,7 +444,6 @@ proptest! {
         if let Ok(image) = parse(&bytes) {
             check(&image, &bytes);
         }
-        symbols::Symbols::new(&bytes).lookup(0x40_0000, 0);
     }
 
     #[test]
@@ -457,7 +456,6 @@ proptest! {
         if let Ok(image) = parse(&bytes) {
             check(&image, &bytes);
         }
-        symbols::Symbols::new(&bytes).lookup(0x40_0000, 0);
     }
 
     #[test]

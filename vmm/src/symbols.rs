@@ -12,7 +12,7 @@ use object::{
     Object, ObjectSection, ObjectSymbol, ObjectSymbolTable, SectionKind, SymbolIndex, SymbolKind,
 };
 
-use super::printable;
+use trapgate_loader::image::printable;
 
 /// The functions of one ELF file (32- or 64-bit), sorted by address. Names stay
 /// in the file: a hostile one has many, and long ones.
@@ -90,7 +90,7 @@ impl<'data> Symbols<'data> {
     }
 
     /// The function that has `addr` in it, for a file whose addresses were
-    /// moved by `load_bias` (see [`super::Image::load_bias`]).
+    /// moved by `load_bias` (see [`trapgate_loader::image::Image::load_bias`]).
     pub fn lookup(&self, addr: u64, load_bias: u64) -> Option<Symbol> {
         let addr = addr.wrapping_sub(load_bias);
         let function = self.find(addr)?;
@@ -149,6 +149,7 @@ fn function<'data, S: ObjectSymbol<'data>>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn our_own_function_is_found_by_its_address() {
@@ -223,5 +224,18 @@ mod tests {
         }
         exe.truncate(shoff);
         assert!(Symbols::new(&exe).lookup(0x1000, 0).is_none());
+    }
+
+    /// Nothing, and how an ELF file of each class begins.
+    const IDENTS: &[&[u8]] = &[b"", b"\x7fELF\x01\x01\x01", b"\x7fELF\x02\x01\x01"];
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_no_panic(
+            ident in prop::sample::select(IDENTS),
+            rest in prop::collection::vec(any::<u8>(), 0..512),
+        ) {
+            Symbols::new(&[ident, &rest].concat()).lookup(0x40_0000, 0);
+        }
     }
 }
