@@ -3,7 +3,7 @@
 use crate::skip::missing;
 use std::env;
 use trapgate::doctor::tsc_is_a_clock as tsc_of;
-use trapgate::kvm::vm;
+use trapgate::machine::kvm::vm;
 
 /// Where the tests run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub fn scale<T>(host: T, amd: T, intel: T) -> T {
 /// If there is none, unless `TRAPGATE_NO_KVM=skip`: a machine whose KVM is
 /// missing must not look as if all was tested.
 pub fn kvm() -> bool {
-    let Err(error) = trapgate::kvm::vm::open() else {
+    let Err(error) = trapgate::machine::kvm::vm::open() else {
         return true;
     };
     if env::var("TRAPGATE_NO_KVM").as_deref() == Ok("skip") {

@@ -24,7 +24,7 @@ use trapgate::bench::record::{
     self, Counted, Delivery, Group, Measurement, Method, Report, Step, Timed,
 };
 use trapgate::bench::stats::{Part, Samples, timed};
-use trapgate::kvm::Kind;
+use trapgate::machine::kvm::Kind;
 use trapgate_tests::programs::directory;
 use trapgate_tests::{Case, Place, Ran, Started, Stdout, needs_kvm, place, scale, trapgate};
 

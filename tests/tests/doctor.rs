@@ -1,12 +1,12 @@
 //! `trapgate doctor` says what is so, and its status is the answer.
 
 use std::process::Command;
-use trapgate::kvm::{Kind, Maker};
+use trapgate::machine::kvm::{Kind, Maker};
 use trapgate_tests::{Case, busybox, needs_kvm, program, trapgate};
 
 /// How each door should arrive here: SYSCALL, SYSENTER, INT 0x80 in 64-bit,
 /// compatibility and legacy mode. What the makers have, Intel's SDM and AMD's
-/// APM say; that a software KVM delivers none of it, `trapgate::kvm::Kind`.
+/// APM say; that a software KVM delivers none of it, `trapgate::machine::kvm::Kind`.
 fn expected() -> [&'static str; 9] {
     match (Kind::of_this_host(), Maker::of_this_cpu()) {
         (Kind::Software, Maker::Amd) => [

@@ -1,6 +1,6 @@
 //! The doors from ring 3 into the kernel, and how their calls are delivered.
 
-use trapgate::kvm::Kind;
+use trapgate::machine::kvm::Kind;
 use trapgate_tests::{Case, Place, needs_kvm, place, program, scale};
 
 const SYSCALL: &str = "SYSCALL, 64-bit";

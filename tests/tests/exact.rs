@@ -6,9 +6,9 @@
 //! elsewhere; a test of its own shows that the program dies by SIGILL there.
 
 use std::fs;
-use trapgate::kernel::{IMAGE, Kernel};
-use trapgate::kvm::Kind;
-use trapgate::memory::GuestRam;
+use trapgate::boot::kernel::{IMAGE, Kernel};
+use trapgate::machine::kvm::Kind;
+use trapgate::machine::memory::GuestRam;
 use trapgate_tests::{Case, Death, Home, Place, elsewhere, needs_kvm, place, program};
 
 const SIGILL: i32 = 4;

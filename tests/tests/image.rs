@@ -6,7 +6,7 @@ use iced_x86::{CpuidFeature, InstructionInfoFactory};
 use object::elf::{self, FileHeader32, FileHeader64, ProgramHeader64};
 use object::read::elf::{FileHeader, ProgramHeader};
 use object::{LittleEndian, Object, ObjectSection};
-use trapgate::kernel::IMAGE;
+use trapgate::boot::kernel::IMAGE;
 use trapgate::symbols::Symbols;
 use trapgate_abi::layout::{HARDENED_VECTORS, KERNEL_BASE, PAGE_SIZE, VECTOR_STRIDE, VECTORS};
 use trapgate_abi::x86::vector;

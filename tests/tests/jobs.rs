@@ -10,7 +10,7 @@ use trapgate::doors::Delivery;
 use trapgate::job::bare::{self, RoundTrip};
 use trapgate::job::exits::{self, ExitKind};
 use trapgate::job::{Measured, Options, Sample};
-use trapgate::kvm::{Kind, Maker};
+use trapgate::machine::kvm::{Kind, Maker};
 use trapgate::{Error, Mitigations};
 use trapgate_abi::bench::Operation;
 use trapgate_abi::boot_info::BootInfo;

@@ -6,7 +6,7 @@ use trapgate::Error;
 use trapgate::doors::{Delivery, Door, Instruction, Mode};
 use trapgate::job::legacy::{Report, measure};
 use trapgate::job::{Batch, Measured, Options, Sample};
-use trapgate::kvm::{Kind, Maker};
+use trapgate::machine::kvm::{Kind, Maker};
 use trapgate_tests::patch::{kernel_with, kernel_with_instead};
 use trapgate_tests::{Home, counts_instructions, elsewhere, needs_kvm};
 

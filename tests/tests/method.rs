@@ -1,8 +1,9 @@
 //! The method of `trapgate bench`: the probe's brackets and loops show what is
 //! known to be there, and the same every time.
 
+use trapgate::Sandbox;
 use trapgate::bench::probe::{Answer, Probe, Width};
-use trapgate::{Sandbox, affinity};
+use trapgate::machine::affinity;
 use trapgate_abi::bench::{Command, Operation, Reply};
 use trapgate_tests::{Home, Place, counts_instructions, elsewhere, needs_kvm, place, scale};
 

@@ -1,7 +1,7 @@
 //! 32-bit programs, unmodified: what they print and their status is byte for
 //! byte as natively.
 
-use trapgate::kvm::Kind;
+use trapgate::machine::kvm::Kind;
 use trapgate_tests::{Case, Home, compiled, elsewhere, needs_kvm, program, scale};
 
 /// Whether ring 3 runs 32-bit code with SSE: a software KVM interprets

@@ -4,7 +4,7 @@
 use serde_json::Value;
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
-use trapgate::kvm::Kind;
+use trapgate::machine::kvm::Kind;
 use trapgate_tests::programs::C_KINDS;
 use trapgate_tests::{Case, Home, compiled, elsewhere, needs_kvm, program, tsc_is_a_clock};
 

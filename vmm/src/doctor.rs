@@ -3,13 +3,13 @@
 //! [`examine`] collects facts; `cli::doctor` prints them. Nothing is guessed:
 //! each door is tried with a program that goes through it.
 
-use crate::config::Stdio;
+use crate::boot::mitigation::linux::Host;
 use crate::doors::{self, Delivery, Door, Instruction, Mode};
-use crate::kvm::{Kind, Maker, Vm, vm};
-use crate::memory::{GuestRam, LEAST};
-use crate::mitigation::linux::Host;
+use crate::machine::kvm::{Kind, Maker, Vm, vm};
+use crate::machine::memory::{GuestRam, LEAST};
+use crate::sandbox::config::Stdio;
+use crate::sandbox::stats::Stats;
 use crate::sandbox::{End, Outcome, Sandbox};
-use crate::stats::Stats;
 use crate::{ByteSize, Error, Mitigations, job, report, version};
 use kvm_ioctls::{Cap, Kvm};
 use serde::Serialize;

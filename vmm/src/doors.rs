@@ -1,9 +1,9 @@
 //! The doors: an instruction in a CPU mode. Which there are, which a maker's
 //! CPUs have, and the ways they can arrive.
 //!
-//! Pure: [`crate::doctor`] tries them, [`crate::stats`] counts them.
+//! Pure: [`crate::doctor`] tries them, [`crate::sandbox::stats`] counts them.
 
-use crate::kvm::Maker;
+use crate::machine::kvm::Maker;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use trapgate_abi::counters::Counters;

@@ -1,7 +1,7 @@
 //! What can go wrong before and beside the program, each with what to do, and
 //! with the status that the command line makes of it.
 
-use crate::exit::Reason;
+use crate::machine::exit::Reason;
 use crate::report::KernelReport;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -128,7 +128,7 @@ pub enum Error {
     Kernel(String),
     /// A mitigation step was asked for that cannot be on.
     #[error(transparent)]
-    Mitigation(#[from] crate::mitigation::Unavailable),
+    Mitigation(#[from] crate::boot::mitigation::Unavailable),
     /// Stamps were asked for, and mitigation steps.
     #[error("the steps of a call are stamped at the plain door: no mitigation step can be on")]
     StampedHardened,

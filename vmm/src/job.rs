@@ -23,20 +23,20 @@ mod results;
 pub use results::{Batch, Measured, Sample};
 pub(crate) use results::{Context, Results};
 
-use crate::affinity;
 use crate::boot;
+use crate::boot::kernel;
 use crate::error::Error;
-use crate::exit::Reason;
 use crate::host::Services;
-use crate::kernel;
-use crate::kvm::{Vm, cpuid, vm};
-use crate::memory::{GuestRam, LEAST};
-use crate::policy::Policy;
+use crate::host::policy::Policy;
+use crate::machine::affinity;
+use crate::machine::exit::Reason;
+use crate::machine::kvm::{Vm, cpuid, vm};
+use crate::machine::memory::{GuestRam, LEAST};
+use crate::machine::run::{self, GuestEnd, Manner};
+use crate::machine::vcpu_thread::VcpuThread;
 use crate::report::KernelReport;
-use crate::run::{self, GuestEnd, Manner};
 use crate::sandbox::features;
 use crate::symbols::Symbols;
-use crate::vcpu_thread::VcpuThread;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -209,7 +209,7 @@ fn not_done(error: Error) -> Result<String, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exit::Internal;
+    use crate::machine::exit::Internal;
 
     #[test]
     fn amounts_that_nobody_can_measure_are_refused() {

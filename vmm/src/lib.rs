@@ -40,42 +40,31 @@
 //!
 //! # The way of a run
 //!
-//! For who reads on in the source: `config` says what; `trapgate_loader` reads the program;
-//! `boot` puts kernel, program and page tables into `memory`; `kvm` makes the VM;
-//! `run` enters it and decodes its exits (`exit`); a request of the kernel passes
-//! `policy` before `host` carries it out. Modules that are public but not listed
-//! here are for trapgate's own program and tests, and may change at any time.
+//! For who reads on in the source: `sandbox` says what; `trapgate_loader` reads the program;
+//! `boot` puts kernel, program and page tables into RAM; `machine` has the RAM,
+//! makes the VM, enters it and decodes its exits; a request of the kernel passes
+//! `host::policy` before `host` carries it out. Modules that are public but not
+//! listed here are for trapgate's own program and tests, and may change at any
+//! time.
 
 // For users.
 pub mod bench;
 pub mod doctor;
 pub mod error;
-pub mod mitigation;
-pub mod recipe;
 pub mod report;
-pub mod stats;
 
-// For the program `trapgate` and for the tests, which are other crates.
-#[doc(hidden)]
-pub mod affinity;
+// The rooms, and what the program `trapgate` and the tests, which are other
+// crates, need of them.
 #[doc(hidden)]
 pub mod boot;
 #[doc(hidden)]
-pub mod config;
-#[doc(hidden)]
 pub mod doors;
 #[doc(hidden)]
-pub mod exit;
+pub mod host;
 #[doc(hidden)]
 pub mod job;
 #[doc(hidden)]
-pub mod kernel;
-#[doc(hidden)]
-pub mod kvm;
-#[doc(hidden)]
-pub mod memory;
-#[doc(hidden)]
-pub mod policy;
+pub mod machine;
 #[doc(hidden)]
 pub mod sandbox;
 #[doc(hidden)]
@@ -83,48 +72,38 @@ pub mod size;
 #[doc(hidden)]
 pub mod symbols;
 #[doc(hidden)]
-pub mod vdso;
-#[doc(hidden)]
 pub mod version;
 
-mod builder;
-mod capture;
-mod host;
-mod log_ring;
-mod outcome;
-mod run;
-mod running;
 #[cfg(test)]
 mod schemas;
-mod stdio;
-mod step;
-mod vcpu_thread;
 
 #[doc(inline)]
-pub use builder::Builder;
-#[doc(inline)]
-pub use config::{ClockSource, Config, Program};
+pub use boot::mitigation::{self, Mitigations};
 #[doc(inline)]
 pub use error::Error;
 #[doc(inline)]
-pub use kvm::Kind;
+pub use host::policy::{Grant, Policy};
 #[doc(inline)]
-pub use mitigation::Mitigations;
+pub use machine::kvm::Kind;
 #[doc(inline)]
-pub use outcome::{End, Outcome, Output};
-#[doc(inline)]
-pub use policy::{Grant, Policy};
+pub use machine::vcpu_thread::KillHandle;
 #[doc(inline)]
 pub use report::Crash;
 #[doc(inline)]
-pub use running::Running;
-#[doc(inline)]
 pub use sandbox::Sandbox;
 #[doc(inline)]
+pub use sandbox::builder::Builder;
+#[doc(inline)]
+pub use sandbox::config::{ClockSource, Config, Program};
+#[doc(inline)]
+pub use sandbox::outcome::{End, Outcome, Output};
+#[doc(inline)]
+pub use sandbox::recipe;
+#[doc(inline)]
+pub use sandbox::running::Running;
+#[doc(inline)]
+pub use sandbox::stats::{self, Stats};
+#[doc(inline)]
+pub use sandbox::stdio::Stdio;
+#[doc(inline)]
 pub use size::ByteSize;
-#[doc(inline)]
-pub use stats::Stats;
-#[doc(inline)]
-pub use stdio::Stdio;
-#[doc(inline)]
-pub use vcpu_thread::KillHandle;

@@ -5,7 +5,7 @@ mod interpreted;
 
 pub(crate) use interpreted::is_uninterpreted;
 
-use crate::memory::GuestRam;
+use crate::machine::memory::GuestRam;
 use crate::symbols::Symbols;
 use iced_x86::{Decoder, DecoderOptions, Formatter, GasFormatter, Instruction};
 use kvm_ioctls::VcpuFd;

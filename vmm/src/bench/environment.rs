@@ -9,7 +9,7 @@ use super::clock::Clock;
 use super::record::Delivery;
 use crate::doctor;
 use crate::doors::Door;
-use crate::kvm::Kind;
+use crate::machine::kvm::Kind;
 use serde::{Deserialize, Serialize};
 use std::arch::x86_64::__cpuid;
 use std::collections::{BTreeMap, BTreeSet};

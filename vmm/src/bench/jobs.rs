@@ -11,9 +11,9 @@ use super::interrupts::Interrupts;
 use super::record::{Group, Measurement, Place};
 use super::stats::{Samples, timed};
 use super::{Error, Options, Progress, delivery};
-use crate::affinity;
 use crate::doors::{Delivery, Door, Instruction, Mode};
 use crate::job::{self, Batch, Measured, bare, exits, legacy};
+use crate::machine::affinity;
 use trapgate_abi::job::{MAX_CALLS, MAX_SAMPLES};
 
 /// Batches of a block; the quickest counts.

@@ -58,10 +58,10 @@ pub mod units;
 mod view;
 mod where_time_goes;
 
+use crate::boot::mitigation::linux::Host;
+use crate::boot::mitigation::{GuestCpu, Mitigations, Unavailable};
 use crate::doctor;
-use crate::kvm::Kind;
-use crate::mitigation::linux::Host;
-use crate::mitigation::{GuestCpu, Mitigations, Unavailable};
+use crate::machine::kvm::Kind;
 use blocks::Work;
 use clock::Clock;
 use environment::Environment;
@@ -215,7 +215,7 @@ fn check(options: &Options) -> Result<(), Error> {
 pub fn run(options: &Options, progress: &mut dyn Progress) -> Result<Report, Error> {
     check(options)?;
     // Before the doors are tried: a KVM that is missing is one clear line.
-    drop(crate::kvm::vm::open()?);
+    drop(crate::machine::kvm::vm::open()?);
     check_steps(&options.groups, Kind::of_this_host())?;
     options.mitigations.chosen(&GuestCpu::of_this_host()?)?;
     let clock = Clock::of_this_host();

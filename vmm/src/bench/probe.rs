@@ -5,10 +5,11 @@
 //! were asked for, and what is strange ends the measurement.
 #![allow(unsafe_code, reason = "memfd_create, poll")]
 
-use crate::kvm::stats_fd::VcpuStats;
-use crate::running::Running;
-use crate::stats::Stats;
-use crate::{Builder, ByteSize, End, Error, Outcome, Stdio, affinity, report};
+use crate::machine::affinity;
+use crate::machine::kvm::stats_fd::VcpuStats;
+use crate::sandbox::running::Running;
+use crate::sandbox::stats::Stats;
+use crate::{Builder, ByteSize, End, Error, Outcome, Stdio, report};
 use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Read, Write};

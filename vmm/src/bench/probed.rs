@@ -13,8 +13,8 @@ use super::items::ITEMS;
 use super::record::{Counted, Delivery, Group, Measurement, Place};
 use super::side::{Setting, Side};
 use super::{Error, Options, Progress};
-use crate::affinity;
-use crate::mitigation::{GuestCpu, Mitigations, Step};
+use crate::boot::mitigation::{GuestCpu, Mitigations, Step};
+use crate::machine::affinity;
 use std::time::Duration;
 
 /// Time that the samples of one measurement may take in one place. A door that

@@ -9,7 +9,7 @@
 use super::probe::{Answer, Probe, ProbeError, Width};
 use crate::doors::Delivery;
 use crate::job::Sample;
-use crate::kvm::Kind;
+use crate::machine::kvm::Kind;
 use crate::{Error, Sandbox};
 use serde::Serialize;
 use trapgate_abi::bench::{Command, MAX_SAMPLES, Operation, USE_RDTSCP};

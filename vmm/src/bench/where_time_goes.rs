@@ -11,7 +11,8 @@ use super::record::{Counted, Delivery, Group, Measurement, Place, Step};
 use super::stats::{Samples, median, timed};
 use super::steps::{self, NAMES, Steps};
 use super::{Error, Options, Progress, delivery};
-use crate::{Mitigations, affinity};
+use crate::Mitigations;
+use crate::machine::affinity;
 use trapgate_abi::bench::Operation;
 
 /// The group, on its way.

@@ -46,11 +46,11 @@ pub(super) fn fill(
 
 #[cfg(test)]
 mod tests {
+    use crate::boot::kernel::IMAGE;
+    use crate::boot::mitigation::Hardening;
+    use crate::boot::vdso::FastDoor;
     use crate::boot::{Prepared, Start, prepare};
-    use crate::kernel::IMAGE;
-    use crate::memory::GuestRam;
-    use crate::mitigation::Hardening;
-    use crate::vdso::FastDoor;
+    use crate::machine::memory::GuestRam;
     use std::collections::BTreeMap;
     use trapgate_abi::layout::{
         KERNEL_BASE, KERNEL_PHYS_END, PAGE_SIZE, PERCPU_BASE, PERCPU_PHYS, percpu,

@@ -3,8 +3,8 @@
 
 use super::page_tables::{Frames, PageTables};
 use super::{Builder, Prepared, kernel_flags};
-use crate::kernel::Kernel;
-use crate::memory::GuestRam;
+use crate::boot::kernel::Kernel;
+use crate::machine::memory::GuestRam;
 use crate::{ByteSize, Error};
 use trapgate_abi::boot_info::{BootInfo, Range};
 use trapgate_abi::job::{DEVICE, Request, kind};
@@ -26,7 +26,7 @@ pub(crate) fn prepare_job(
     let too_small = || Error::MemoryTooSmall {
         name: "a measurement".to_owned(),
         given: ByteSize(ram.size()),
-        needed: ByteSize(crate::memory::LEAST + request.results_size()),
+        needed: ByteSize(crate::machine::memory::LEAST + request.results_size()),
     };
     let kernel = Kernel::load(kernel, ram)?;
     let (low_end, high_end) = ram.ends();

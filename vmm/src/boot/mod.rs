@@ -6,18 +6,20 @@
 
 mod isolation;
 mod job;
+pub mod kernel;
+pub mod mitigation;
 mod page_tables;
 mod signal_frame;
 mod stamps;
-mod vdso;
+pub mod vdso;
 
 pub(crate) use job::prepare_job;
 pub(crate) use stamps::Stamps;
 
-use crate::kernel::{Kernel, Piece};
-use crate::memory::{GuestRam, LEAST, OutOfRam};
-use crate::mitigation::Hardening;
-use crate::vdso::{FastDoor, Vdso};
+use crate::boot::kernel::{Kernel, Piece};
+use crate::boot::mitigation::Hardening;
+use crate::boot::vdso::{FastDoor, Vdso};
+use crate::machine::memory::{GuestRam, LEAST, OutOfRam};
 use crate::{ByteSize, Error};
 use page_tables::{Frames, PageTables};
 use trapgate_abi::boot_info::{
@@ -108,7 +110,7 @@ impl Prepared {
         self.info.clock = clock;
         self.info.files = files;
         if let Some(physical) = self.data_page {
-            vdso::write_data_page(ram, physical, &clock)?;
+            vdso::place::write_data_page(ram, physical, &clock)?;
         }
         ram.write_boot_info(BOOT_INFO, &self.info)
     }
@@ -125,7 +127,7 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
         Class::Elf64 => (USER_STACK_TOP, WordSize::W64, "x86_64"),
         Class::Elf32 => (USER_END32, WordSize::W32, "i686"),
     };
-    let vdso = vdso::Placed::new(Vdso::new(image.class, start.fast_door)?, image);
+    let vdso = vdso::place::Placed::new(Vdso::new(image.class, start.fast_door)?, image);
     let stack = stack::build(&StackRequest {
         top: stack_top,
         limit: stack::DEFAULT_LIMIT,
@@ -143,13 +145,13 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
             hwcap: start.hwcap,
             hwcap2: start.hwcap2,
             minsigstksz: Some(signal_frame::size(start.xcr0)),
-            sysinfo: vdso.as_ref().and_then(vdso::Placed::vsyscall),
-            sysinfo_ehdr: vdso.as_ref().map(vdso::Placed::base),
+            sysinfo: vdso.as_ref().and_then(vdso::place::Placed::vsyscall),
+            sysinfo_ehdr: vdso.as_ref().map(vdso::place::Placed::base),
             ..AuxValues::default()
         },
     })?;
 
-    let lent = vdso.as_ref().map_or(0, vdso::Placed::size);
+    let lent = vdso.as_ref().map_or(0, vdso::place::Placed::size);
     let stamped = Stamps::size(start.stamps);
     let stack_size = stack.bytes.len() as u64 + STACK_AHEAD;
     let needed = LEAST + image.memory_size() + lent + stack_size + stamped;
@@ -213,7 +215,7 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
         free: [Range { start: used, end: low_end }, Range { start: HIGH_RAM_START, end: high_end }],
         page_table: tables.root(),
         compat: (image.class == Class::Elf32).into(),
-        landing_pad: vdso.as_ref().map_or(0, vdso::Placed::landing_pad),
+        landing_pad: vdso.as_ref().map_or(0, vdso::place::Placed::landing_pad),
         entry: image.entry,
         stack_pointer: stack.pointer,
         brk: image.brk,

@@ -4,7 +4,7 @@
 //!
 //! Built in the VMM's own memory and copied out at the end.
 
-use crate::memory::{GuestRam, OutOfRam};
+use crate::machine::memory::{GuestRam, OutOfRam};
 use trapgate_abi::layout::{LARGE_PAGE_SIZE, PAGE_SIZE};
 use trapgate_abi::mitigation::PTI_USER_TABLE;
 use trapgate_abi::x86::pte;

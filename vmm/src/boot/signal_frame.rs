@@ -94,7 +94,7 @@ mod tests {
         let linuxs = unsafe { libc::getauxval(libc::AT_MINSIGSTKSZ) };
         // Linux has it from 5.14 on.
         if linuxs != 0 {
-            assert_eq!(size(crate::kvm::cpuid::host_xcr0()), linuxs);
+            assert_eq!(size(crate::machine::kvm::cpuid::host_xcr0()), linuxs);
         }
     }
 }

@@ -2,7 +2,7 @@
 //! start, read after the end.
 
 use super::page_tables::Frames;
-use crate::memory::{GuestRam, OutOfRam};
+use crate::machine::memory::{GuestRam, OutOfRam};
 use trapgate_abi::layout::{DIRECT_MAP, PERCPU_PHYS, percpu};
 use trapgate_abi::stamps::{
     Buffer, MAX_RECORDS, RECORD_SIZE, RECORDS, Record, Stamping, buffer_size,

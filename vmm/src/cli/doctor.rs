@@ -137,7 +137,7 @@ mod tests {
     use std::collections::BTreeMap;
     use trapgate::doctor::{Capability, Cpu, Problem, TriedDoor};
     use trapgate::doors::{ALL, Delivery};
-    use trapgate::kvm::Kind;
+    use trapgate::machine::kvm::Kind;
 
     /// Of a host where legacy mode does not run, with long reasons.
     fn sample() -> Report {

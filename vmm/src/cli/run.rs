@@ -9,9 +9,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use trapgate::config::{Config, DEFAULT_MEMORY, Program};
 use trapgate::error::{explain_missing, shown, status};
-use trapgate::policy::Grant;
+use trapgate::host::policy::Grant;
+use trapgate::sandbox::config::{Config, DEFAULT_MEMORY, Program};
 use trapgate::stats::record::Record;
 use trapgate::{ByteSize, ClockSource, End, Error, Mitigations, Outcome, Sandbox, recipe};
 
@@ -39,7 +39,7 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "SIZE", help = memory_help())]
     memory: Option<ByteSize>,
     /// End the program after this time (status 124): 10s, 1m30s, 500ms
-    #[arg(short, long, value_name = "TIME", value_parser = trapgate::config::parse_time)]
+    #[arg(short, long, value_name = "TIME", value_parser = trapgate::sandbox::config::parse_time)]
     timeout: Option<Duration>,
     /// Set a variable of the program's environment, or pass the host's on
     ///

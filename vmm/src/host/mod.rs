@@ -1,6 +1,6 @@
 //! The services: what the kernel asks for, carried out on the host.
 //!
-//! `run` calls [`Services::serve`] with a message that was copied out of guest
+//! `machine::run` calls [`Services::serve`] with a message that was copied out of guest
 //! memory once. Here it is decoded and put before the policy; after that each
 //! request is one function: in `transfer` what moves bytes of files, in `files`
 //! what else is done to them, the rest below. Everything a guest can make the
@@ -8,12 +8,13 @@
 #![allow(unsafe_code, reason = "system calls that take pointers")]
 
 mod files;
+pub mod policy;
 mod transfer;
 
-use crate::kvm::clock::monotonic_ns;
-use crate::memory::GuestRam;
-use crate::policy::{Grant, Policy};
-use crate::stats::HostCallStats;
+use crate::host::policy::{Grant, Policy};
+use crate::machine::kvm::clock::monotonic_ns;
+use crate::machine::memory::GuestRam;
+use crate::sandbox::stats::HostCallStats;
 use rustix::rand::{GetRandomFlags, getrandom};
 use std::fs::File;
 use std::io;

@@ -9,7 +9,7 @@
 use super::{Context, Measured, Options, attempt};
 use crate::Error;
 use crate::doors::{Door, Instruction, Mode};
-use crate::kvm::{Kind, Maker};
+use crate::machine::kvm::{Kind, Maker};
 use serde::Serialize;
 use std::fmt;
 use trapgate_abi::job::{bare, kind};

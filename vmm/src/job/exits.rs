@@ -7,8 +7,8 @@
 use super::{Attempt, Context, Measured, Options, attempt};
 use crate::Error;
 use crate::doors::Delivery;
-use crate::exit::Reason;
-use crate::kvm::{Kind, Maker};
+use crate::machine::exit::Reason;
+use crate::machine::kvm::{Kind, Maker};
 use serde::Serialize;
 use std::fmt;
 use trapgate_abi::job::{DEVICE, PORT, exits, kind};

@@ -8,7 +8,7 @@
 use super::{Context, Measured, Options, attempt};
 use crate::Error;
 use crate::doors::{Door, Instruction, Mode};
-use crate::kvm::Maker;
+use crate::machine::kvm::Maker;
 use serde::Serialize;
 use trapgate_abi::job::{kind, legacy};
 

@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::doors::Delivery;
-use crate::memory::GuestRam;
+use crate::machine::memory::GuestRam;
 use serde::Serialize;
 use trapgate_abi::job::{Answer, NO_EXCEPTION, Request, SAMPLES, phase};
 use trapgate_abi::x86::vector;

@@ -2,7 +2,7 @@
 //! interprets compatibility mode, and its interpreter knows little beyond integer
 //! instructions.
 
-use crate::kvm::Kind;
+use crate::machine::kvm::Kind;
 use iced_x86::{CpuidFeature, Instruction, Mnemonic};
 use std::arch::is_x86_feature_detected as detected;
 use trapgate_abi::PtRegs;

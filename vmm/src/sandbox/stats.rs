@@ -6,7 +6,7 @@ pub mod record;
 mod text;
 
 use crate::doors::{self, Door, Instruction, Mode};
-use crate::kvm::{Kind, stats_fd};
+use crate::machine::kvm::{Kind, stats_fd};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Instant;

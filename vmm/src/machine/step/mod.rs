@@ -1,6 +1,6 @@
 //! A guest instruction by instruction: the deterministic mode.
 //!
-//! Called by [`crate::run`] in place of KVM_RUN; the guest is entered once for
+//! Called by [`crate::machine::run`] in place of KVM_RUN; the guest is entered once for
 //! each instruction (KVM API, "KVM_SET_GUEST_DEBUG"). Its time-stamp counter
 //! then shows how many instructions it has executed, and nothing else: a
 //! program that measures itself gets the same figures everywhere, every time.
@@ -29,10 +29,10 @@ mod tables;
 mod way;
 
 use crate::Error;
-use crate::exit::{self, Exit, Reason};
-use crate::kvm::{Kind as KvmKind, Vm};
-use crate::memory::{GuestRam, OutOfRam};
-use crate::stats::Instructions;
+use crate::machine::exit::{self, Exit, Reason};
+use crate::machine::kvm::{Kind as KvmKind, Vm};
+use crate::machine::memory::{GuestRam, OutOfRam};
+use crate::sandbox::stats::Instructions;
 use halt::Halt;
 use instruction::Kind;
 use kvm_bindings::{KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP, kvm_guest_debug, kvm_regs};

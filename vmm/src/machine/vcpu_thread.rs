@@ -7,7 +7,7 @@
 //! thread that was begun for that.
 
 use crate::error::Error;
-use crate::kvm::kick;
+use crate::machine::kvm::kick;
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

@@ -14,8 +14,8 @@
 //! A relative program is relative to the recipe. `memory` and `timeout` may be
 //! numbers too, of bytes and seconds, as the options may.
 
-use crate::config::{Config, Program, parse_time, quoted};
-use crate::policy::{Grant, Policy};
+use crate::host::policy::{Grant, Policy};
+use crate::sandbox::config::{Config, Program, parse_time, quoted};
 use crate::{ByteSize, Error};
 use serde::Deserialize;
 use std::collections::BTreeMap;

@@ -4,7 +4,7 @@
 //! Called by [`super::Stepper`], which lifts a halt for as long as the entry
 //! point's own instruction is executed.
 
-use crate::memory::{GuestRam, OutOfRam};
+use crate::machine::memory::{GuestRam, OutOfRam};
 use trapgate_abi::layout::KERNEL_BASE;
 
 /// HLT.

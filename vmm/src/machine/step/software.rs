@@ -7,8 +7,8 @@
 
 use super::tables::Tables;
 use crate::Error;
-use crate::kvm::{Vm, state};
-use crate::memory::GuestRam;
+use crate::machine::kvm::{Vm, state};
+use crate::machine::memory::GuestRam;
 use kvm_bindings::kvm_regs;
 use trapgate_abi::x86::{descriptor, rflags, selector};
 

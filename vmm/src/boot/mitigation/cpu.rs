@@ -2,7 +2,7 @@
 
 use super::Step;
 use crate::Error;
-use crate::kvm::{Kind, cpuid, vm};
+use crate::machine::kvm::{Kind, cpuid, vm};
 use kvm_bindings::CpuId;
 use trapgate_abi::mitigation::keep;
 
@@ -96,7 +96,7 @@ pub(super) mod tests {
     use super::*;
     use kvm_bindings::kvm_cpuid_entry2;
 
-    pub(in crate::mitigation) fn zen2() -> GuestCpu {
+    pub(in crate::boot::mitigation) fn zen2() -> GuestCpu {
         GuestCpu {
             amd: true,
             family: 0x17,

@@ -7,7 +7,7 @@
 use super::halt::Halt;
 use super::instruction::{self, Kind, LONGEST};
 use super::tables::Tables;
-use crate::memory::GuestRam;
+use crate::machine::memory::GuestRam;
 use kvm_bindings::kvm_regs;
 use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_abi::x86::selector;

@@ -3,7 +3,7 @@
 
 use super::cpuid::Features;
 use super::{Kind, Maker};
-use crate::kernel::Kernel;
+use crate::boot::kernel::Kernel;
 use kvm_bindings::{kvm_dtable, kvm_msr_entry, kvm_regs, kvm_segment, kvm_sregs};
 use trapgate_abi::kernel_note::KernelNote;
 use trapgate_abi::layout::{BOOT_INFO, DIRECT_MAP, PERCPU_BASE, percpu};

@@ -4,7 +4,7 @@
 //! Called by `running`, which waits for the end meanwhile.
 
 use crate::error::Error;
-use crate::vcpu_thread::KillHandle;
+use crate::machine::vcpu_thread::KillHandle;
 use std::io::{self, PipeReader, Read};
 use std::thread::{self, Scope, ScopedJoinHandle};
 

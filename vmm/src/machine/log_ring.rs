@@ -1,7 +1,7 @@
 //! Takes the kernel's log records out of their ring and gives them to the
 //! `log` crate. Bounded: a guest that logs without end is cut off.
 
-use crate::memory::GuestRam;
+use crate::machine::memory::GuestRam;
 use trapgate_abi::layout::LOG_RING;
 use trapgate_abi::log::{
     CAPACITY, DROPPED, HEADER_WORDS, Level, RECORD_WORDS, Record, TAKEN, WRITTEN,

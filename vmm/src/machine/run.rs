@@ -1,13 +1,13 @@
 //! The loop: run -> exit -> policy -> service -> resume.
 
 use crate::Error;
-use crate::exit::{self, Exit, Internal, Reason};
 use crate::host::{Served, Services};
-use crate::kvm::Vm;
-use crate::kvm::kick::Kickable;
-use crate::log_ring::LogRing;
-use crate::memory::GuestRam;
-use crate::step::Stepper;
+use crate::machine::exit::{self, Exit, Internal, Reason};
+use crate::machine::kvm::Vm;
+use crate::machine::kvm::kick::Kickable;
+use crate::machine::log_ring::LogRing;
+use crate::machine::memory::GuestRam;
+use crate::machine::step::Stepper;
 use crate::symbols::Symbols;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,10 +1,11 @@
 //! What to run, with what, within which limits.
 
-pub use crate::stdio::Stdio;
+pub use crate::sandbox::stdio::Stdio;
 
-use crate::mitigation::Mitigations;
-use crate::policy::Policy;
-use crate::{ByteSize, Error, kernel};
+use crate::boot::kernel;
+use crate::boot::mitigation::Mitigations;
+use crate::host::policy::Policy;
+use crate::{ByteSize, Error};
 use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;

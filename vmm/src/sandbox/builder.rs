@@ -1,11 +1,11 @@
 //! Describing a sandbox step by step: [`Builder`], with the names of
 //! [`std::process::Command`].
 
-use crate::config::{ClockSource, Config, Program, quoted};
-use crate::mitigation::Mitigations;
-use crate::policy::Policy;
+use crate::boot::mitigation::Mitigations;
+use crate::host::policy::Policy;
 use crate::sandbox::Sandbox;
-use crate::stdio::Stdio;
+use crate::sandbox::config::{ClockSource, Config, Program, quoted};
+use crate::sandbox::stdio::Stdio;
 use crate::{ByteSize, Error};
 use std::borrow::Cow;
 use std::ffi::OsStr;

@@ -7,7 +7,7 @@ use super::cpuid::{self, Features};
 use super::{Kind, Maker, state};
 use crate::Error;
 use crate::boot::Prepared;
-use crate::memory::GuestRam;
+use crate::machine::memory::GuestRam;
 use kvm_bindings::{Msrs, kvm_userspace_memory_region, kvm_xcrs};
 use kvm_ioctls::{Kvm, VcpuFd, VmFd};
 use std::io;

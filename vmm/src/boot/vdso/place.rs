@@ -18,15 +18,15 @@
 //! may (there a private copy); the data page may not, as Linux's may not
 //! ([`REGION_VVAR`]).
 
-use super::{Builder, PageTables, prot_bits, user_flags};
-use crate::memory::{GuestRam, OutOfRam};
-use crate::vdso::Vdso;
+use crate::boot::vdso::Vdso;
+use crate::boot::{Builder, PageTables, prot_bits, user_flags};
+use crate::machine::memory::{GuestRam, OutOfRam};
 use trapgate_abi::boot_info::{ClockInfo, REGION_VVAR, Region};
 use trapgate_abi::layout::{MMAP_BASE, MMAP_BASE32, PAGE_SIZE, USER_MIN};
 use trapgate_loader::image::{Class, Image, Prot};
 
 /// A vDSO that has its place.
-pub(super) struct Placed {
+pub(in crate::boot) struct Placed {
     vdso: Vdso,
     /// Address of the data page.
     start: u64,
@@ -35,7 +35,7 @@ pub(super) struct Placed {
 impl Placed {
     /// The highest place below where mappings begin that no segment takes;
     /// `None` if the program leaves no room.
-    pub(super) fn new(vdso: Vdso, image: &Image) -> Option<Placed> {
+    pub(in crate::boot) fn new(vdso: Vdso, image: &Image) -> Option<Placed> {
         let mut end = match image.class {
             Class::Elf32 => MMAP_BASE32,
             Class::Elf64 => MMAP_BASE,
@@ -53,29 +53,33 @@ impl Placed {
     }
 
     /// What it takes of memory, data page included, in bytes.
-    pub(super) fn size(&self) -> u64 {
+    pub(in crate::boot) fn size(&self) -> u64 {
         PAGE_SIZE + (self.vdso.bytes.len() as u64).next_multiple_of(PAGE_SIZE)
     }
 
     /// The image's address: AT_SYSINFO_EHDR.
-    pub(super) fn base(&self) -> u64 {
+    pub(in crate::boot) fn base(&self) -> u64 {
         self.start + PAGE_SIZE
     }
 
     /// The address of `__kernel_vsyscall`: AT_SYSINFO.
-    pub(super) fn vsyscall(&self) -> Option<u64> {
+    pub(in crate::boot) fn vsyscall(&self) -> Option<u64> {
         self.vdso.vsyscall.map(|offset| self.base() + offset)
     }
 
     /// Where the fast 32-bit doors return to.
-    pub(super) fn landing_pad(&self) -> u64 {
+    pub(in crate::boot) fn landing_pad(&self) -> u64 {
         self.base() + self.vdso.landing_pad
     }
 }
 
 impl Builder<'_> {
     /// The vDSO, copied and mapped.
-    pub(super) fn vdso(&mut self, tables: &mut PageTables, placed: Option<&Placed>) -> Option<()> {
+    pub(in crate::boot) fn vdso(
+        &mut self,
+        tables: &mut PageTables,
+        placed: Option<&Placed>,
+    ) -> Option<()> {
         let Some(placed) = placed else { return Some(()) };
         let read = Prot { read: true, ..Prot::default() };
         let exec = Prot { exec: true, ..read };
@@ -97,7 +101,7 @@ impl Builder<'_> {
 
 /// Writes the data page: these four words, and nothing else that the VMM or
 /// the kernel knows.
-pub(super) fn write_data_page(
+pub(in crate::boot) fn write_data_page(
     ram: &GuestRam,
     physical: u64,
     clock: &ClockInfo,
@@ -108,7 +112,7 @@ pub(super) fn write_data_page(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vdso::FastDoor;
+    use crate::boot::vdso::FastDoor;
     use trapgate_loader::image::Segment;
 
     fn place(class: Class, taken: &[(u64, u64)]) -> Option<u64> {

@@ -1,27 +1,36 @@
 //! A sandbox from start to end: the library's front door.
 
-pub use crate::outcome::{End, Outcome, Output};
+pub(crate) mod builder;
+pub(crate) mod capture;
+pub mod config;
+pub(crate) mod outcome;
+pub mod recipe;
+pub(crate) mod running;
+pub mod stats;
+pub(crate) mod stdio;
+
+pub use outcome::{End, Outcome, Output};
 
 use crate::ByteSize;
-use crate::affinity;
+use crate::boot::mitigation::GuestCpu;
+use crate::boot::vdso::FastDoor;
 use crate::boot::{self, Prepared, Start};
-use crate::builder::Builder;
-use crate::config::{ClockSource, Config, Program};
 use crate::error::Error;
 use crate::host::Services;
-use crate::kvm::{Kind, Maker, Vm, stats_fd::VcpuStats, vm};
-use crate::memory::{GuestRam, LEAST};
-use crate::mitigation::GuestCpu;
-use crate::policy::{Grant, Policy};
+use crate::host::policy::{Grant, Policy};
+use crate::machine::affinity;
+use crate::machine::kvm::{Kind, Maker, Vm, stats_fd::VcpuStats, vm};
+use crate::machine::memory::{GuestRam, LEAST};
+use crate::machine::run::{self, GuestEnd, Manner};
+use crate::machine::step::Stepper;
+use crate::machine::vcpu_thread::VcpuThread;
 use crate::report::{self, Crash, KernelReport};
-use crate::run::{self, GuestEnd, Manner};
-use crate::running::Running;
-use crate::stats::{DoorCalls, Phases, Stats};
-use crate::stdio::{Opened, Wanted};
-use crate::step::Stepper;
+use crate::sandbox::builder::Builder;
+use crate::sandbox::config::{ClockSource, Config, Program};
+use crate::sandbox::running::Running;
+use crate::sandbox::stats::{DoorCalls, Phases, Stats};
+use crate::sandbox::stdio::{Opened, Wanted};
 use crate::symbols::Symbols;
-use crate::vcpu_thread::VcpuThread;
-use crate::vdso::FastDoor;
 use rustix::rand::{GetRandomFlags, getrandom};
 use std::borrow::Cow;
 use std::fs::{self, File};

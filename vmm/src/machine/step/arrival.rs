@@ -7,8 +7,8 @@ use super::instruction::Kind;
 use super::way::{Begun, Placed};
 use super::{Entries, Stepper, change_word, no_ram, set_regs, software};
 use crate::Error;
-use crate::kvm::Vm;
-use crate::memory::GuestRam;
+use crate::machine::kvm::Vm;
+use crate::machine::memory::GuestRam;
 use trapgate_abi::x86::{rflags, vector};
 
 /// Where an exception's stub has left things when it jumps on: vector, error

@@ -2,9 +2,9 @@
 //! memory.
 
 use crate::Error;
-use crate::memory::{GuestRam, OutOfRam};
-use crate::mitigation::Hardening;
-use crate::mitigation::patch::{self, Patch};
+use crate::boot::mitigation::Hardening;
+use crate::boot::mitigation::patch::{self, Patch};
+use crate::machine::memory::{GuestRam, OutOfRam};
 use linux_loader::loader::{Elf, KernelLoader};
 use object::LittleEndian;
 use object::elf::{self, FileHeader64};

@@ -3,10 +3,10 @@
 //! The vCPU has a thread of its own (`vcpu_thread`); what is here belongs to the
 //! one that started it: the pipes to the program, and its outcome.
 
-use crate::capture::{self, Kept};
 use crate::error::Error;
-use crate::outcome::{End, Outcome, Output};
-use crate::vcpu_thread::{KillHandle, VcpuThread};
+use crate::machine::vcpu_thread::{KillHandle, VcpuThread};
+use crate::sandbox::capture::{self, Kept};
+use crate::sandbox::outcome::{End, Outcome, Output};
 use std::io::{PipeReader, PipeWriter};
 use std::time::Duration;
 

@@ -3,8 +3,10 @@
 //!
 //! Called by [`crate::boot`], which maps one; calls `object`.
 
+pub(in crate::boot) mod place;
+
 use crate::Error;
-use crate::kvm::Kind;
+use crate::machine::kvm::Kind;
 use object::elf::{self, FileHeader32, FileHeader64};
 use object::read::elf::{FileHeader, ProgramHeader, Sym};
 use object::{LittleEndian, ReadRef};

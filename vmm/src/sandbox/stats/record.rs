@@ -15,7 +15,7 @@ pub const SCHEMA: &str = "trapgate-stats";
 pub const VERSION: u32 = 1;
 
 /// The JSON schema of the records that this version writes.
-pub const SCHEMA_JSON: &str = include_str!("../../docs/stats-schema.json");
+pub const SCHEMA_JSON: &str = include_str!("../../../docs/stats-schema.json");
 
 /// One run.
 #[derive(Clone, Debug, Serialize)]

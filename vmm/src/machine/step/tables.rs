@@ -4,7 +4,7 @@
 //! nothing of ring 3's. Called by [`super::Stepper`] and [`super::way`]. The
 //! tables are the guest's claims: what is not RAM is nowhere.
 
-use crate::memory::GuestRam;
+use crate::machine::memory::GuestRam;
 use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_abi::x86::pte;
 

@@ -1,7 +1,7 @@
 //! What came of a run.
 
 use crate::report::{Crash, signal_name};
-use crate::stats::Stats;
+use crate::sandbox::stats::Stats;
 use std::fmt;
 use trapgate_abi::stamps::Record;
 
