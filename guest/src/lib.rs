@@ -14,24 +14,12 @@
 //! pure functions can be tested there.
 #![cfg_attr(target_os = "none", no_std)]
 
-extern crate alloc;
-
-pub mod arch;
-pub mod clock;
+pub mod dispatch;
 #[cfg(target_os = "none")]
 pub mod entry;
-pub mod fault;
-pub mod fs;
-pub mod host;
-pub mod job;
-pub mod log;
-pub mod mm;
+pub mod exception;
 #[cfg(target_os = "none")]
 mod panic;
 pub mod return_path;
 #[cfg(target_os = "none")]
 mod start;
-pub mod sys;
-pub mod syscall;
-pub mod task;
-pub mod user;

@@ -1,13 +1,13 @@
 //! A panic in the kernel ends the sandbox with a report, never the VMM.
 #![allow(unsafe_code, reason = "walks its own stack")]
 
-use crate::host;
 use core::fmt::Write;
 use core::panic::PanicInfo;
 use trapgate_abi::PtRegs;
 use trapgate_abi::crash::{BACKTRACE_DEPTH, Fault, NO_VECTOR};
 use trapgate_abi::hypercall::{FailureKind, Segment};
 use trapgate_abi::layout::{KERNEL_BASE, PERCPU_BASE, PERCPU_STRIDE, percpu};
+use trapgate_kernel::host;
 
 /// The panic's words, in static memory whose physical address is known.
 struct Words {
@@ -31,7 +31,7 @@ static WORDS: spin::Mutex<Words> = spin::Mutex::new(Words { text: [0; 256], leng
 fn panic(info: &PanicInfo<'_>) -> ! {
     let Some(mut words) = WORDS.try_lock() else {
         // A panic while reporting one.
-        crate::arch::cpu::halt();
+        trapgate_arch::cpu::halt();
     };
     let _ = write!(words, "{}", info.message());
     if let Some(location) = info.location() {

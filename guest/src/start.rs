@@ -6,17 +6,19 @@
 //! VMM asks for that, does a job and runs no program.
 #![allow(unsafe_code, reason = "the entry point")]
 
-use crate::arch::gdt::{Gdt, Tss};
-use crate::arch::idt::{self, Idt};
-use crate::arch::percpu;
-use crate::mm::frames::FRAMES;
-use crate::{entry, log, task};
+use crate::entry;
 use core::arch::{asm, naked_asm};
 use trapgate_abi::boot_info::{BootInfo, MAGIC, feature};
 use trapgate_abi::kernel_note::{NAME, WORDS as NOTE_WORDS};
 use trapgate_abi::log::{Event, Level};
 use trapgate_abi::x86::{rflags, selector};
 use trapgate_abi::{ABI_VERSION, PtRegs};
+use trapgate_arch::gdt::{Gdt, Tss};
+use trapgate_arch::idt::{self, Idt};
+use trapgate_arch::percpu;
+use trapgate_kernel::log;
+use trapgate_kernel::mm::frames::FRAMES;
+use trapgate_kernel::process::task;
 
 /// The entry point of the image.
 ///
@@ -47,13 +49,13 @@ extern "C" fn _start() -> ! {
 extern "C" fn start(boot: &'static BootInfo, regs: &mut PtRegs) -> extern "C" fn() -> ! {
     assert!(boot.magic == MAGIC, "no boot information");
     assert!(boot.abi_version == ABI_VERSION, "the VMM speaks another ABI version");
-    percpu::set!(smap, boot.features & feature::SMAP);
-    percpu::set!(landing_pad, boot.landing_pad);
+    percpu::set_smap(boot.features & feature::SMAP != 0);
+    percpu::set_landing_pad(boot.landing_pad);
     log::init(boot.log_level);
     FRAMES.lock().init(boot.free, boot.features & feature::INTERPRETED != 0);
-    crate::fault::init(boot.features);
+    crate::exception::init(boot.features);
     if boot.job.kind != 0 {
-        crate::job::carry_out(boot);
+        trapgate_job::carry_out(boot);
     }
     task::start_first(boot).expect("no memory for the first task");
     log::log(Level::Debug, Event::Booted, [boot.ram_size, boot.entry, boot.stack_pointer, 0]);

@@ -3,12 +3,12 @@
 //! file.)
 
 use super::pop_registers;
-use crate::arch::percpu::PerCpu;
 use crate::return_path::SINGLE_STEP;
 use core::arch::naked_asm;
 use core::mem::offset_of;
 use trapgate_abi::PtRegs;
 use trapgate_abi::x86::selector;
+use trapgate_arch::percpu::PerCpu;
 
 /// Both twins' text of the way by IRETQ.
 ///

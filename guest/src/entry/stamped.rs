@@ -3,9 +3,8 @@
 //! bench`; `syscall64` is the door of programs.
 
 use super::{leave, pop_registers, push_registers};
-use crate::arch::percpu::{COUNTERS, PerCpu};
+use crate::dispatch as syscall;
 use crate::return_path::{CANONICAL_END, SINGLE_STEP, sysret_checks};
-use crate::syscall;
 use core::arch::{asm, naked_asm};
 use core::mem::offset_of;
 use trapgate_abi::counters::Counters;
@@ -13,6 +12,7 @@ use trapgate_abi::layout::percpu;
 use trapgate_abi::stamps::{Buffer, RECORD_SIZE, RECORDS, Record, Stamping};
 use trapgate_abi::x86::selector;
 use trapgate_abi::{Errno, PtRegs};
+use trapgate_arch::percpu::{COUNTERS, PerCpu};
 
 /// The door's words, from GS.
 const STAMPING: usize = (percpu::STAMPING - percpu::BLOCK) as usize;

@@ -9,10 +9,10 @@
 
 /// The operands of the steps.
 pub(super) mod operand {
-    use crate::arch::percpu::PerCpu;
     use core::mem::offset_of;
     use trapgate_abi::mitigation::{PTI_USER_TABLE, Step, keep};
     use trapgate_abi::x86::{self, msr};
+    use trapgate_arch::percpu::PerCpu;
 
     pub(in crate::entry) const PTI: u64 = Step::Pti.bit();
     pub(in crate::entry) const USER_TABLE: u64 = PTI_USER_TABLE;
@@ -69,7 +69,7 @@ macro_rules! step {
         ""
     };
     (hardened, $keep:literal, $code:expr) => {
-        $crate::arch::site::site!($keep, $code)
+        trapgate_arch::site::site!($keep, $code)
     };
 }
 

@@ -6,12 +6,12 @@
 //! stack; the call returns to the vDSO's landing pad, whoever made it.
 
 use super::{leave, push_registers, sixth_argument};
-use crate::arch::percpu::{COUNTERS, PerCpu};
-use crate::syscall;
+use crate::dispatch as syscall;
 use core::mem::offset_of;
 use trapgate_abi::counters::Counters;
 use trapgate_abi::x86::selector;
 use trapgate_abi::{Errno, PtRegs};
+use trapgate_arch::percpu::{COUNTERS, PerCpu};
 
 /// Both twins' text.
 ///

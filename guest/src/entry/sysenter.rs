@@ -7,12 +7,12 @@
 //! there too, in compatibility mode, as in Linux: it does not live on.
 
 use super::{leave, push_registers, sixth_argument};
-use crate::arch::percpu::{COUNTERS, PerCpu};
-use crate::syscall;
+use crate::dispatch as syscall;
 use core::mem::offset_of;
 use trapgate_abi::counters::Counters;
 use trapgate_abi::x86::{rflags, selector};
 use trapgate_abi::{Errno, PtRegs};
+use trapgate_arch::percpu::{COUNTERS, PerCpu};
 
 /// Both twins' text.
 ///

@@ -5,13 +5,13 @@
 //! bytes apart from the image's first byte on, so that the IDT is a constant.
 
 use super::{int80, leave, pop_registers, push_registers};
-use crate::arch::percpu::PerCpu;
-use crate::fault;
+use crate::exception as fault;
 use core::arch::{global_asm, naked_asm};
 use core::mem::offset_of;
 use trapgate_abi::PtRegs;
 use trapgate_abi::layout::{PERCPU_STRIDE, VECTOR_STRIDE, percpu};
 use trapgate_abi::x86::{msr, vector};
+use trapgate_arch::percpu::PerCpu;
 
 /// The stubs of one twin.
 macro_rules! stubs {

@@ -20,7 +20,7 @@ use crate::sh;
 
 /// What is not among the workspace's default members, but has unit tests that run
 /// on the host.
-const BARE: [&str; 2] = ["guest", "guest-rt"];
+const BARE: [&str; 5] = ["guest", "guest/arch", "guest/job", "guest/kernel", "guest-rt"];
 /// The default members that have unit tests, and in which targets.
 const PACKAGES: [(&str, &[&str]); 5] = [
     ("abi", &["--lib"]),
@@ -108,7 +108,7 @@ fn builds(context: &Context) -> Result<Vec<Vec<String>>> {
 fn package(directory: &str) -> String {
     match directory {
         "guest-rt" => "trapgate-rt".to_owned(),
-        other => format!("trapgate-{other}"),
+        other => format!("trapgate-{}", other.strip_prefix("guest/").unwrap_or(other)),
     }
 }
 

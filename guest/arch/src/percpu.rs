@@ -1,0 +1,235 @@
+//! The block of one CPU, which GS points to in ring 0.
+//!
+//! The VMM sets GS to the first CPU's block before the first instruction;
+//! SWAPGS at each crossing keeps it the kernel's in ring 0.
+#![allow(unsafe_code, reason = "a link section; GS-relative access is inline assembly")]
+
+use super::gdt::{self, Gdt, Tss};
+use core::mem::offset_of;
+use trapgate_abi::counters::Counters;
+use trapgate_abi::layout;
+use trapgate_abi::x86::{GDT_ENTRIES, selector};
+
+/// What a CPU has for itself.
+#[repr(C)]
+pub struct PerCpu {
+    /// What the SYSCALL door loads into RSP: the end of the kernel stack, less
+    /// the 8 bytes that keep calls aligned after 21 pushes.
+    pub syscall_stack: u64,
+    /// Where the SYSCALL door puts the user's RSP for a moment.
+    pub user_rsp: u64,
+    /// Not zero: something is to be done before the return to ring 3.
+    pub work: u64,
+    /// The running task.
+    pub current: u64,
+    /// Not zero: STAC and CLAC bracket user accesses.
+    pub smap: u64,
+    /// Where the fast 32-bit doors return to.
+    pub landing_pad: u64,
+    /// Segment descriptors.
+    pub gdt: Gdt,
+    /// Task-state segment.
+    pub tss: Tss,
+    /// For hardened doors: the next call's random part of the distance to the
+    /// stack's end, in its low bits.
+    pub kstack_offset: u64,
+    /// For hardened doors: a selector in memory, which VERW wants.
+    pub verw_selector: u64,
+}
+
+const _: () = assert!(size_of::<PerCpu>() <= layout::PAGE_SIZE as usize);
+
+/// The counters' and the host call page's distance from GS.
+pub const COUNTERS: u64 = layout::percpu::COUNTERS - layout::percpu::BLOCK;
+
+/// Reads a word of this CPU's block.
+macro_rules! get {
+    ($field:ident) => {{
+        let value: u64;
+        // SAFETY: GS points to this CPU's block in ring 0.
+        unsafe {
+            core::arch::asm!("mov {}, gs:[{}]", out(reg) value,
+                const offset_of!(PerCpu, $field),
+                options(nostack, preserves_flags, readonly));
+        }
+        value
+    }};
+}
+
+/// Writes a word of this CPU's block.
+macro_rules! set {
+    ($field:ident, $value:expr) => {{
+        let value: u64 = $value;
+        // SAFETY: GS points to this CPU's block in ring 0.
+        unsafe {
+            core::arch::asm!("mov gs:[{}], {}",
+                const offset_of!(PerCpu, $field),
+                in(reg) value, options(nostack, preserves_flags));
+        }
+    }};
+}
+
+/// Whether a word of this CPU's block is not zero, by one comparison.
+macro_rules! is_set {
+    ($field:ident) => {{
+        // SAFETY: GS points to this CPU's block in ring 0.
+        unsafe {
+            core::arch::asm!("cmp qword ptr gs:[{}], 0", "jne {}",
+                const offset_of!(PerCpu, $field), label { return true },
+                options(nostack, readonly));
+        }
+        false
+    }};
+}
+
+/// Whether there is work to do before the return to ring 3.
+#[inline(always)]
+pub fn has_work() -> bool {
+    is_set!(work)
+}
+
+/// Says whether there is.
+#[inline(always)]
+pub fn set_work(there_is: bool) {
+    set!(work, there_is.into());
+}
+
+/// Whether STAC and CLAC must bracket user accesses.
+#[inline(always)]
+pub fn has_smap() -> bool {
+    is_set!(smap)
+}
+
+/// Says whether they must.
+pub fn set_smap(brackets: bool) {
+    set!(smap, brackets.into());
+}
+
+/// Where the fast 32-bit doors return to.
+#[inline(always)]
+pub fn landing_pad() -> u64 {
+    get!(landing_pad)
+}
+
+/// Sets where they return to: an address of the user's half.
+pub fn set_landing_pad(address: u64) {
+    set!(landing_pad, address);
+}
+
+/// The word that says who runs.
+#[inline(always)]
+pub fn current() -> u64 {
+    get!(current)
+}
+
+/// Sets it.
+pub fn set_current(task: u64) {
+    set!(current, task);
+}
+
+/// Adds to the counter of this CPU that is `OFFSET` bytes into `Counters`;
+/// [`count!`] says it by its name.
+#[inline(always)]
+pub fn add_to_counter<const OFFSET: usize>(amount: u64) {
+    const { assert!(OFFSET < size_of::<Counters>()) };
+    // SAFETY: GS points to this CPU's block in ring 0, and the counters lie at a
+    // fixed distance from it.
+    unsafe {
+        core::arch::asm!("add gs:[{}], {}", const COUNTERS as usize + OFFSET,
+            in(reg) amount, options(nostack));
+    }
+}
+
+/// Sets a counter; [`set_counter!`] says it by its name.
+#[inline(always)]
+pub fn set_counter_at<const OFFSET: usize>(value: u64) {
+    const { assert!(OFFSET < size_of::<Counters>()) };
+    // SAFETY: as for `add_to_counter`.
+    unsafe {
+        core::arch::asm!("mov gs:[{}], {}", const COUNTERS as usize + OFFSET,
+            in(reg) value, options(nostack, preserves_flags));
+    }
+}
+
+/// Adds to one of this CPU's counters: `count!(page_faults, 1)`.
+#[macro_export]
+macro_rules! count {
+    ($field:ident, $amount:expr) => {
+        $crate::percpu::add_to_counter::<
+            { core::mem::offset_of!(trapgate_abi::counters::Counters, $field) },
+        >($amount)
+    };
+}
+
+/// Sets one of this CPU's counters.
+#[macro_export]
+macro_rules! set_counter {
+    ($field:ident, $value:expr) => {
+        $crate::percpu::set_counter_at::<
+            { core::mem::offset_of!(trapgate_abi::counters::Counters, $field) },
+        >($value)
+    };
+}
+pub use {count, set_counter};
+
+/// This CPU's segment descriptor `index`.
+pub fn descriptor(index: usize) -> u64 {
+    assert!(index < GDT_ENTRIES);
+    let value: u64;
+    // SAFETY: GS points to this CPU's block in ring 0, and the index is one of
+    // its GDT's.
+    unsafe {
+        core::arch::asm!("mov {}, gs:[{} + {} * 8]", out(reg) value,
+            const offset_of!(PerCpu, gdt), in(reg) index,
+            options(nostack, preserves_flags, readonly));
+    }
+    value
+}
+
+/// Changes this CPU's segment descriptor `index`.
+///
+/// # Safety
+/// Ring 3 can load it: it must not be one that gives it more than memory that
+/// is its own.
+pub unsafe fn set_descriptor(index: usize, value: u64) {
+    assert!(index < GDT_ENTRIES);
+    // SAFETY: GS points to this CPU's block in ring 0, and the index is one of
+    // its GDT's; the caller vouches for the value.
+    unsafe {
+        core::arch::asm!("mov gs:[{} + {} * 8], {}",
+            const offset_of!(PerCpu, gdt), in(reg) index, in(reg) value,
+            options(nostack, preserves_flags));
+    }
+}
+
+/// Address of the block of CPU `index`.
+pub const fn block(index: u64) -> u64 {
+    layout::PERCPU_BASE + index * layout::PERCPU_STRIDE + layout::percpu::BLOCK
+}
+
+impl PerCpu {
+    /// The block of CPU `index`, before anything ran there.
+    pub const fn new(index: u64) -> Self {
+        let block = block(index);
+        let area = block - layout::percpu::BLOCK;
+        PerCpu {
+            syscall_stack: area + layout::percpu::STACK_TOP - 8,
+            user_rsp: 0,
+            work: 0,
+            current: 0,
+            smap: 0,
+            landing_pad: 0,
+            gdt: gdt::gdt(block + offset_of!(PerCpu, tss) as u64),
+            tss: gdt::tss(area),
+            kstack_offset: 0,
+            verw_selector: selector::KERNEL_DS as u64,
+        }
+    }
+}
+
+/// The first CPU's block: a constant of the image. The VMM loads the registers
+/// that point to its tables, so that the kernel need not spend instructions,
+/// and on some hosts VM exits, on LGDT and its kin.
+#[used]
+#[cfg_attr(target_os = "none", unsafe(link_section = ".percpu"))]
+pub static FIRST: PerCpu = PerCpu::new(0);

@@ -1,0 +1,14 @@
+//! trapgate's kernel above the CPU.
+#![cfg_attr(target_os = "none", no_std)]
+
+extern crate alloc;
+
+pub mod clock;
+pub mod fs;
+pub mod host;
+pub mod log;
+pub mod mm;
+pub mod process;
+pub mod signal;
+pub mod sys;
+pub mod user;

@@ -1,0 +1,3 @@
+//! Processes and their tasks.
+
+pub mod task;

@@ -1,0 +1,72 @@
+//! Which signal an exception is, and what is told of it.
+
+use crate::sys::signal;
+use crate::user::copy_prefix;
+use trapgate_abi::PtRegs;
+use trapgate_abi::crash::Fault;
+use trapgate_abi::x86::vector;
+
+/// The exception's error code, 0 where the CPU pushed none.
+pub const fn error_code(regs: &PtRegs) -> u64 {
+    if regs.orig_rax == u64::MAX { 0 } else { regs.orig_rax }
+}
+
+/// The circumstances of an exception in ring 3, with the code at RIP.
+pub fn describe(regs: &PtRegs, vector: u64, address: u64) -> Fault {
+    let mut code = [0; 16];
+    // As much of it as there is: the instruction may end at the page's end.
+    let code_len = match copy_prefix(&mut code, regs.rip) {
+        0 => copy_prefix(&mut code[..(4096 - regs.rip as usize % 4096).min(16)], regs.rip),
+        length => length,
+    };
+    let (low, high) = code.split_at(8);
+    let word = |bytes: &[u8]| bytes.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte));
+    Fault {
+        vector,
+        error_code: error_code(regs),
+        address,
+        code_low: word(low),
+        code_high: word(high),
+        code_len: code_len as u64,
+    }
+}
+
+/// The signal that Linux sends for an exception in ring 3
+/// (arch/x86/kernel/traps.c, by vector).
+pub fn signal_of(number: u64) -> u8 {
+    match number as u8 {
+        vector::DE | vector::MF | vector::XM => signal::SIGFPE,
+        vector::DB | vector::BP => signal::SIGTRAP,
+        vector::UD => signal::SIGILL,
+        vector::NP | vector::SS | vector::AC => signal::SIGBUS,
+        _ => signal::SIGSEGV,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_exception_becomes_linuxs_signal() {
+        let expected = [
+            (vector::DE, 8),
+            (vector::DB, 5),
+            (vector::BP, 5),
+            (vector::OF, 11),
+            (vector::UD, 4),
+            (vector::GP, 11),
+            (vector::PF, 11),
+            (vector::SS, 7),
+            (vector::NP, 7),
+            (vector::MF, 8),
+            (vector::AC, 7),
+            (vector::XM, 8),
+            (vector::TS, 11),
+            (0x90, 11),
+        ];
+        for (number, signal) in expected {
+            assert_eq!(signal_of(number.into()), signal, "vector {number}");
+        }
+    }
+}

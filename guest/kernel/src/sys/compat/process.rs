@@ -1,0 +1,137 @@
+//! Who the program is in 16 bits; limits, robust lists and arch_prctl(2) of
+//! i386.
+
+use crate::process::task::current;
+use crate::sys::define::{SysResult, compat_define, ia32_define};
+use crate::sys::process::{INFINITY, ROOT, check_tid, groups, limit, set_limit};
+use crate::user::UserPtr;
+use core::sync::atomic::Ordering;
+use trapgate_abi::Errno;
+
+const ROOT_16: u16 = super::low_id(ROOT);
+
+ia32_define! {
+    /// getuid(2)
+    fn getuid16() { Ok(ROOT_16.into()) }
+}
+ia32_define! {
+    /// geteuid(2)
+    fn geteuid16() { Ok(ROOT_16.into()) }
+}
+ia32_define! {
+    /// getgid(2)
+    fn getgid16() { Ok(ROOT_16.into()) }
+}
+ia32_define! {
+    /// getegid(2)
+    fn getegid16() { Ok(ROOT_16.into()) }
+}
+
+fn write_ids(pointers: [UserPtr<u16>; 3]) -> SysResult {
+    pointers.iter().try_for_each(|id| id.write(ROOT_16))?;
+    Ok(0)
+}
+
+ia32_define! {
+    /// getresuid(2)
+    fn getresuid16(real: UserPtr<u16>, effective: UserPtr<u16>, saved: UserPtr<u16>) {
+        write_ids([real, effective, saved])
+    }
+}
+ia32_define! {
+    /// getresgid(2)
+    fn getresgid16(real: UserPtr<u16>, effective: UserPtr<u16>, saved: UserPtr<u16>) {
+        write_ids([real, effective, saved])
+    }
+}
+ia32_define! {
+    /// getgroups(2)
+    fn getgroups16(size: i32, list: UserPtr<u16>) { groups(size, || list.write(ROOT_16)) }
+}
+compat_define! {
+    /// arch_prctl(2): bases of FS and GS are not for 32-bit programs, which
+    /// have set_thread_area(2).
+    fn arch_prctl(_code: i32, _address: u32) { Err(Errno::EINVAL) }
+}
+
+/// i386's `struct rlimit`: soft, hard.
+type CompatRlimit = [u32; 2];
+const _: () = assert!(size_of::<CompatRlimit>() == 8);
+
+/// i386's `RLIM_INFINITY`.
+const COMPAT_INFINITY: u32 = u32::MAX;
+
+/// A limit in 32 bits; what does not fit is infinite.
+fn narrow_limit(limit: u64) -> u32 {
+    u32::try_from(limit).unwrap_or(COMPAT_INFINITY)
+}
+
+/// The same for programs that take limits for signed.
+fn narrow_old_limit(limit: u64) -> u32 {
+    limit.min(i32::MAX as u64) as u32
+}
+
+/// A limit of 32 bits.
+fn widen_limit(limit: u32) -> u64 {
+    if limit == COMPAT_INFINITY { INFINITY } else { limit.into() }
+}
+
+compat_define! {
+    /// getrlimit(2): number 191, `ugetrlimit`.
+    fn getrlimit(resource: u32, limits: UserPtr<CompatRlimit>) {
+        limits.write(limit(resource)?.map(narrow_limit)).map(|()| 0)
+    }
+}
+compat_define! {
+    /// getrlimit(2) as it was first: number 76.
+    fn old_getrlimit(resource: u32, limits: UserPtr<CompatRlimit>) {
+        limits.write(limit(resource)?.map(narrow_old_limit)).map(|()| 0)
+    }
+}
+compat_define! {
+    /// setrlimit(2)
+    fn setrlimit(resource: u32, limits: UserPtr<CompatRlimit>) {
+        set_limit(resource, limits.read()?.map(widen_limit)).map(|()| 0)
+    }
+}
+
+/// i386's `struct robust_list_head` in bytes.
+const ROBUST_LIST_HEAD: u32 = 12;
+
+compat_define! {
+    /// set_robust_list(2): a list of its own, beside x86-64's.
+    fn set_robust_list(head: u32, length: u32) {
+        if length != ROBUST_LIST_HEAD {
+            return Err(Errno::EINVAL);
+        }
+        current().compat_robust_list.store(head, Ordering::Relaxed);
+        Ok(0)
+    }
+}
+compat_define! {
+    /// get_robust_list(2)
+    fn get_robust_list(tid: i32, head: UserPtr<u32>, length: UserPtr<u32>) {
+        check_tid(tid)?;
+        length.write(ROBUST_LIST_HEAD)?;
+        head.write(current().compat_robust_list.load(Ordering::Relaxed)).map(|()| 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_that_do_not_fit_are_infinite() {
+        assert_eq!(narrow_limit(8 << 20), 8 << 20);
+        assert_eq!(narrow_limit(0xffff_fffe), 0xffff_fffe);
+        assert_eq!([narrow_limit(1 << 32), narrow_limit(INFINITY)], [COMPAT_INFINITY; 2]);
+        assert_eq!([widen_limit(COMPAT_INFINITY), widen_limit(5)], [INFINITY, 5]);
+    }
+
+    #[test]
+    fn old_limits_stop_at_the_greatest_signed_number() {
+        assert_eq!(narrow_old_limit(0x7fff_fffe), 0x7fff_fffe);
+        assert_eq!([narrow_old_limit(1 << 31), narrow_old_limit(INFINITY)], [0x7fff_ffff; 2]);
+    }
+}

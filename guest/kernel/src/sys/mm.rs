@@ -1,0 +1,216 @@
+//! Memory: mmap(2), munmap(2), mprotect(2), mremap(2), madvise(2), brk(2).
+
+use crate::mm::AddressSpace;
+use crate::mm::space::{Move, Place, Window};
+use crate::mm::vma::Prot;
+use crate::process::task::current;
+use crate::sys::define::{SysResult, syscall_define};
+use crate::user::UserPtr;
+use core::sync::atomic::Ordering;
+use spin::MutexGuard;
+use trapgate_abi::layout::PAGE_SIZE;
+use trapgate_abi::{Errno, PtRegs};
+use trapgate_arch::percpu;
+
+fn memory() -> MutexGuard<'static, AddressSpace> {
+    current().process.memory.lock()
+}
+
+/// `PROT_*` without the bits that mean nothing on x86: `PROT_SEM`, and the two
+/// for stacks.
+fn prot(bits: u64) -> Result<Prot, Errno> {
+    const IGNORED: u64 = 0x0300_0008;
+    Prot::from_bits(bits & !IGNORED).ok_or(Errno::EINVAL)
+}
+
+/// `MAP_*` of mmap(2).
+mod map {
+    pub(super) const SHARED: u64 = 0x01;
+    pub(super) const TYPE: u64 = 0x0f;
+    pub(super) const PRIVATE: u64 = 0x02;
+    pub(super) const FIXED: u64 = 0x10;
+    pub(super) const ANONYMOUS: u64 = 0x20;
+    /// `MAP_32BIT`
+    pub(super) const LOW: u64 = 0x40;
+    pub(super) const NORESERVE: u64 = 0x4000;
+    pub(super) const HUGETLB: u64 = 0x4_0000;
+    pub(super) const FIXED_NOREPLACE: u64 = 0x10_0000;
+}
+
+syscall_define! {
+    /// mmap(2)
+    fn mmap(address: u64, length: u64, bits: u64, flags: u64, fd: u32, offset: u64) {
+        let window = if flags & map::LOW != 0 { Window::LOW } else { Window::NATIVE };
+        map_memory([address, length, bits, flags], fd, offset, window)
+    }
+}
+
+/// mmap(2) for either width, of anonymous memory. Shared memory is as good as
+/// private while there is one process; files cannot be mapped yet.
+pub(super) fn map_memory(
+    [address, length, bits, flags]: [u64; 4],
+    fd: u32,
+    offset: u64,
+    window: Window,
+) -> SysResult {
+    if !offset.is_multiple_of(PAGE_SIZE) {
+        return Err(Errno::EINVAL);
+    }
+    if flags & map::ANONYMOUS == 0 {
+        current().process.files.lock().file(fd)?;
+        return Err(Errno::ENODEV);
+    }
+    if !matches!(flags & map::TYPE, map::SHARED | map::PRIVATE) {
+        return Err(Errno::EINVAL);
+    }
+    if flags & map::HUGETLB != 0 {
+        return Err(Errno::ENOMEM);
+    }
+    let noreplace = flags & map::FIXED_NOREPLACE != 0;
+    let fixed = flags & map::FIXED != 0 || noreplace;
+    let reserve = flags & map::NORESERVE == 0;
+    let shared = flags & map::TYPE == map::SHARED;
+    let place = Place { fixed, replace: !noreplace, window, shared };
+    memory().map(address, length, prot(bits & 7)?, place, reserve)
+}
+syscall_define! {
+    /// munmap(2)
+    fn munmap(address: u64, length: u64) {
+        memory().unmap(address, length).map(|()| 0)
+    }
+}
+syscall_define! {
+    /// mprotect(2)
+    fn mprotect(address: u64, length: u64, bits: u64) {
+        memory().protect(address, length, prot(bits)?).map(|()| 0)
+    }
+}
+
+/// `MREMAP_*` of mremap(2).
+mod mremap_flag {
+    pub(super) const MAYMOVE: u64 = 1;
+    pub(super) const FIXED: u64 = 2;
+}
+
+syscall_define! {
+    /// mremap(2)
+    fn mremap(address: u64, old_length: u64, new_length: u64, flags: u64, to: u64) {
+        remap_memory([address, old_length, new_length, flags, to], Window::NATIVE)
+    }
+}
+
+/// mremap(2) for either width.
+pub(super) fn remap_memory(
+    [address, old_length, new_length, flags, to]: [u64; 5],
+    window: Window,
+) -> SysResult {
+    let known = mremap_flag::MAYMOVE | mremap_flag::FIXED;
+    let may_move = flags & mremap_flag::MAYMOVE != 0;
+    let fixed = flags & mremap_flag::FIXED != 0;
+    if flags & !known != 0 || fixed && !may_move {
+        return Err(Errno::EINVAL);
+    }
+    let to = match (fixed, may_move) {
+        (true, _) => Move::To(to),
+        (false, true) => Move::Within(window),
+        (false, false) => Move::Never,
+    };
+    let moved = memory().remap(address, old_length, new_length, to)?;
+    move_landing_pad(address, old_length, moved);
+    Ok(moved)
+}
+
+/// The landing pad of the fast 32-bit doors moves with the vDSO (Linux:
+/// `vdso_mremap`). What has moved are whole pages, whatever `length` said.
+fn move_landing_pad(from: u64, length: u64, to: u64) {
+    let pad = percpu::landing_pad();
+    let offset = pad.wrapping_sub(from);
+    if from != to && offset < length.next_multiple_of(PAGE_SIZE) {
+        percpu::set_landing_pad(to + offset);
+        current().left_landing_pad.store(pad, Ordering::Relaxed);
+        percpu::set_work(true);
+    }
+}
+
+/// A call through the vDSO that has moved the vDSO comes back where that is now
+/// (Linux: `vdso_fix_landing`). Called on the way to ring 3.
+pub fn follow_landing_pad(regs: &mut PtRegs) {
+    let left = current().left_landing_pad.swap(0, Ordering::Relaxed);
+    if left != 0 && regs.rip == left {
+        regs.rip = percpu::landing_pad();
+    }
+}
+
+syscall_define! {
+    /// brk(2): the system call, which answers where the heap ends.
+    fn brk(address: u64) { Ok(memory().set_brk(address)) }
+}
+
+/// `MADV_*` of madvise(2).
+mod madv {
+    pub(super) const NORMAL: u32 = 0;
+    pub(super) const WILLNEED: u32 = 3;
+    pub(super) const DONTNEED: u32 = 4;
+    pub(super) const FREE: u32 = 8;
+    pub(super) const DONTFORK: u32 = 10;
+    pub(super) const DOFORK: u32 = 11;
+    pub(super) const MERGEABLE: u32 = 12;
+    pub(super) const DODUMP: u32 = 17;
+    pub(super) const COLD: u32 = 20;
+    pub(super) const PAGEOUT: u32 = 21;
+}
+
+syscall_define! {
+    /// madvise(2): DONTNEED and FREE give memory back, other advice is
+    /// accepted and has no effect.
+    fn madvise(address: u64, length: u64, advice: u32) {
+        match advice {
+            madv::DONTNEED | madv::FREE => memory().discard(address, length)?,
+            madv::NORMAL..=madv::WILLNEED
+            | madv::DONTFORK
+            | madv::DOFORK
+            | madv::MERGEABLE..=madv::DODUMP
+            | madv::COLD
+            | madv::PAGEOUT => memory().check_mapped(address, length)?,
+            _ => return Err(Errno::EINVAL),
+        }
+        Ok(0)
+    }
+}
+syscall_define! {
+    /// msync(2): anonymous memory is never out of date.
+    fn msync(address: u64, length: u64, flags: u32) {
+        const ASYNC: u32 = 1;
+        const SYNC: u32 = 4;
+        if flags & !7 != 0 || flags & (ASYNC | SYNC) == ASYNC | SYNC {
+            return Err(Errno::EINVAL);
+        }
+        memory().check_mapped(address, length).map(|()| 0)
+    }
+}
+syscall_define! {
+    /// mlock(2): guest memory is never swapped out by the guest.
+    fn mlock(address: u64, length: u64) {
+        let start = address & !(PAGE_SIZE - 1);
+        let length = length.checked_add(address - start).ok_or(Errno::ENOMEM)?;
+        memory().check_mapped(start, length).map(|()| 0)
+    }
+}
+syscall_define! {
+    /// munlock(2)
+    fn munlock(address: u64, length: u64) {
+        let start = address & !(PAGE_SIZE - 1);
+        let length = length.checked_add(address - start).ok_or(Errno::ENOMEM)?;
+        memory().check_mapped(start, length).map(|()| 0)
+    }
+}
+syscall_define! {
+    /// mincore(2): what is mapped is resident.
+    fn mincore(address: u64, length: u64, vector: UserPtr<u8>) {
+        memory().check_mapped(address, length)?;
+        for page in 0..length.div_ceil(PAGE_SIZE) {
+            vector.offset(page).write(1)?;
+        }
+        Ok(0)
+    }
+}

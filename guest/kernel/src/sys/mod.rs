@@ -1,0 +1,18 @@
+//! The system calls, by subject. A body reads like its man page: arguments
+//! are checked in order, unknown flag bits refused, user memory read once and
+//! before anything is written.
+//!
+//! A new call is one `syscall_define!` here and one row in `table`.
+//! What i386 passes in another form has its handlers in [`compat`].
+
+pub mod args;
+pub mod compat;
+pub mod define;
+pub mod file;
+pub mod mm;
+pub mod poll;
+pub mod process;
+pub mod signal;
+pub mod system;
+pub mod table;
+pub mod time;

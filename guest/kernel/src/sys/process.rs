@@ -1,0 +1,274 @@
+//! Who the program is, and how it ends: getpid(2) and its kin, exit(2),
+//! arch_prctl(2), set_tid_address(2), prctl(2), limits.
+
+use crate::host;
+use crate::process::task::current;
+use crate::sys::define::{SysResult, syscall_define};
+use crate::user::UserPtr;
+use core::sync::atomic::Ordering;
+use trapgate_abi::Errno;
+use trapgate_abi::layout::{USER_END, USER_STACK_SIZE};
+use trapgate_abi::x86::msr;
+use trapgate_arch::cpu::{read_msr, write_msr};
+
+/// The user and group of every program: root of its own sandbox.
+pub(super) const ROOT: u64 = 0;
+
+syscall_define! {
+    /// getpid(2)
+    fn getpid() { Ok(current().pid.into()) }
+}
+syscall_define! {
+    /// gettid(2)
+    fn gettid() { Ok(current().tid.into()) }
+}
+syscall_define! {
+    /// getppid(2): the parent is outside.
+    fn getppid() { Ok(0) }
+}
+syscall_define! {
+    /// getuid(2)
+    fn getuid() { Ok(ROOT) }
+}
+syscall_define! {
+    /// geteuid(2)
+    fn geteuid() { Ok(ROOT) }
+}
+syscall_define! {
+    /// getgid(2)
+    fn getgid() { Ok(ROOT) }
+}
+syscall_define! {
+    /// getegid(2)
+    fn getegid() { Ok(ROOT) }
+}
+syscall_define! {
+    /// getresuid(2)
+    fn getresuid(real: UserPtr<u32>, effective: UserPtr<u32>, saved: UserPtr<u32>) {
+        [real, effective, saved].iter().try_for_each(|id| id.write(ROOT as u32))?;
+        Ok(0)
+    }
+}
+syscall_define! {
+    /// getresgid(2)
+    fn getresgid(real: UserPtr<u32>, effective: UserPtr<u32>, saved: UserPtr<u32>) {
+        [real, effective, saved].iter().try_for_each(|id| id.write(ROOT as u32))?;
+        Ok(0)
+    }
+}
+syscall_define! {
+    /// getgroups(2): none but the primary one.
+    fn getgroups(size: i32, list: UserPtr<u32>) { groups(size, || list.write(ROOT as u32)) }
+}
+
+/// getgroups(2) for either width: `write` writes the one group.
+pub(super) fn groups(size: i32, write: impl FnOnce() -> Result<(), Errno>) -> SysResult {
+    match size {
+        ..0 => Err(Errno::EINVAL),
+        0 => Ok(1),
+        _ => write().map(|()| 1),
+    }
+}
+
+syscall_define! {
+    /// getpgrp(2): the program leads the only process group.
+    fn getpgrp() { Ok(current().process.pid.into()) }
+}
+syscall_define! {
+    /// getpgid(2)
+    fn getpgid(pid: i32) { of_this_process(pid) }
+}
+syscall_define! {
+    /// getsid(2)
+    fn getsid(pid: i32) { of_this_process(pid) }
+}
+
+fn of_this_process(pid: i32) -> Result<u64, Errno> {
+    let own = current().process.pid;
+    if pid == 0 || pid as u32 == own { Ok(own.into()) } else { Err(Errno::ESRCH) }
+}
+
+syscall_define! {
+    /// exit(2): ends the task. The last one ends the process.
+    fn exit(status: i32) { host::exit(status as u8) }
+}
+syscall_define! {
+    /// exit_group(2)
+    fn exit_group(status: i32) { host::exit(status as u8) }
+}
+syscall_define! {
+    /// umask(2)
+    fn umask(mask: u32) {
+        Ok(current().process.umask.swap(mask & 0o777, Ordering::Relaxed).into())
+    }
+}
+syscall_define! {
+    /// set_tid_address(2)
+    fn set_tid_address(address: u64) {
+        current().clear_child_tid.store(address, Ordering::Relaxed);
+        Ok(current().tid.into())
+    }
+}
+
+/// `struct robust_list_head` in bytes.
+const ROBUST_LIST_HEAD: u64 = 24;
+
+syscall_define! {
+    /// set_robust_list(2)
+    fn set_robust_list(head: u64, length: u64) {
+        if length != ROBUST_LIST_HEAD {
+            return Err(Errno::EINVAL);
+        }
+        *current().robust_list.lock() = [head, length];
+        Ok(0)
+    }
+}
+syscall_define! {
+    /// get_robust_list(2)
+    fn get_robust_list(pid: i32, head: UserPtr<u64>, length: UserPtr<u64>) {
+        check_tid(pid)?;
+        let [list, size] = *current().robust_list.lock();
+        length.write(if size == 0 { ROBUST_LIST_HEAD } else { size })?;
+        head.write(list).map(|()| 0)
+    }
+}
+
+/// ESRCH for another task than the caller: there is none.
+pub(super) fn check_tid(tid: i32) -> Result<(), Errno> {
+    if tid == 0 || tid as u32 == current().tid { Ok(()) } else { Err(Errno::ESRCH) }
+}
+
+/// `ARCH_*` of arch_prctl(2).
+mod arch {
+    pub(super) const SET_GS: i32 = 0x1001;
+    pub(super) const SET_FS: i32 = 0x1002;
+    pub(super) const GET_FS: i32 = 0x1003;
+    pub(super) const GET_GS: i32 = 0x1004;
+}
+
+syscall_define! {
+    /// arch_prctl(2)
+    fn arch_prctl(code: i32, address: u64) {
+        // In ring 0 the user's GS base is where SWAPGS keeps it.
+        match code {
+            arch::SET_FS => set_base(msr::FS_BASE, address),
+            arch::SET_GS => set_base(msr::KERNEL_GS_BASE, address),
+            arch::GET_FS => UserPtr::new(address).write(read_msr(msr::FS_BASE)).map(|()| 0),
+            arch::GET_GS => {
+                UserPtr::new(address).write(read_msr(msr::KERNEL_GS_BASE)).map(|()| 0)
+            }
+            _ => Err(Errno::EINVAL),
+        }
+    }
+}
+
+#[allow(unsafe_code, reason = "writes an MSR")]
+fn set_base(register: u32, base: u64) -> Result<u64, Errno> {
+    if base >= USER_END {
+        return Err(Errno::EPERM);
+    }
+    // SAFETY: a base in the user's half is canonical and the user's business.
+    unsafe { write_msr(register, base) };
+    Ok(0)
+}
+
+/// `PR_*` of prctl(2).
+mod pr {
+    pub(super) const GET_DUMPABLE: i32 = 3;
+    pub(super) const SET_DUMPABLE: i32 = 4;
+    pub(super) const SET_NAME: i32 = 15;
+    pub(super) const GET_NAME: i32 = 16;
+    pub(super) const SET_NO_NEW_PRIVS: i32 = 38;
+    pub(super) const GET_NO_NEW_PRIVS: i32 = 39;
+}
+
+syscall_define! {
+    /// prctl(2): the task's name, and what is always so in a sandbox.
+    fn prctl(option: i32, first: u64) {
+        let name = UserPtr::<[u8; 16]>::new(first);
+        match option {
+            pr::SET_NAME => {
+                // A longer name is cut.
+                let string = crate::user::read_string(name.cast(), 15)?.bytes;
+                let mut bytes = [0; 16];
+                bytes[..string.len()].copy_from_slice(&string);
+                *current().name.lock() = bytes;
+                Ok(0)
+            }
+            pr::GET_NAME => {
+                let bytes = *current().name.lock();
+                name.write(bytes).map(|()| 0)
+            }
+            pr::GET_DUMPABLE | pr::GET_NO_NEW_PRIVS => Ok(1),
+            pr::SET_DUMPABLE | pr::SET_NO_NEW_PRIVS => Ok(0),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+}
+
+/// `RLIMIT_*` of getrlimit(2) with a default that is not "unlimited".
+pub(super) mod rlimit {
+    pub(super) const STACK: u32 = 3;
+    pub(super) const CORE: u32 = 4;
+    pub(super) const NPROC: u32 = 6;
+    pub(in crate::sys) const NOFILE: u32 = 7;
+    pub(super) const COUNT: u32 = 16;
+}
+
+/// `RLIM_INFINITY`: no limit.
+pub(super) const INFINITY: u64 = u64::MAX;
+
+/// The soft and hard limit of `resource` now.
+pub(super) fn limit(resource: u32) -> Result<[u64; 2], Errno> {
+    if resource >= rlimit::COUNT {
+        return Err(Errno::EINVAL);
+    }
+    if let Some(&limit) = current().process.limits.lock().get(&resource) {
+        return Ok(limit);
+    }
+    let files = crate::fs::MAX_DESCRIPTORS as u64;
+    Ok(match resource {
+        rlimit::STACK => [USER_STACK_SIZE, INFINITY],
+        rlimit::CORE => [0, INFINITY],
+        rlimit::NPROC => [1, 1],
+        rlimit::NOFILE => [files, files],
+        _ => [INFINITY, INFINITY],
+    })
+}
+
+pub(super) fn set_limit(resource: u32, new: [u64; 2]) -> Result<(), Errno> {
+    let [_, hard] = limit(resource)?;
+    if new[0] > new[1] {
+        return Err(Errno::EINVAL);
+    }
+    if new[1] > hard {
+        return Err(Errno::EPERM);
+    }
+    current().process.limits.lock().insert(resource, new);
+    Ok(())
+}
+
+syscall_define! {
+    /// getrlimit(2)
+    fn getrlimit(resource: u32, limits: UserPtr<[u64; 2]>) {
+        limits.write(limit(resource)?).map(|()| 0)
+    }
+}
+syscall_define! {
+    /// setrlimit(2)
+    fn setrlimit(resource: u32, limits: UserPtr<[u64; 2]>) {
+        set_limit(resource, limits.read()?).map(|()| 0)
+    }
+}
+syscall_define! {
+    /// prlimit(2)
+    fn prlimit64(pid: i32, resource: u32, new: UserPtr<[u64; 2]>, old: UserPtr<[u64; 2]>) {
+        of_this_process(pid)?;
+        let new = if new.is_null() { None } else { Some(new.read()?) };
+        let now = limit(resource)?;
+        if let Some(new) = new {
+            set_limit(resource, new)?;
+        }
+        old.write_if(now).map(|()| 0)
+    }
+}

@@ -1,0 +1,273 @@
+//! Exceptions: a page that is missing, a door that this host delivers as an
+//! exception, a program's mistake, or the kernel's own.
+//!
+//! `entry` calls the three functions here with a complete frame.
+
+use crate::dispatch as syscall;
+use core::sync::atomic::{AtomicU64, Ordering};
+use trapgate_abi::boot_info::feature;
+use trapgate_abi::crash::{BACKTRACE_DEPTH, Fault, OUT_OF_MEMORY};
+use trapgate_abi::hypercall::{FailureKind, Segment};
+use trapgate_abi::layout::USER_END;
+use trapgate_abi::log::{Event, Level};
+use trapgate_abi::x86::{msr, page_fault, rflags, selector, vector};
+use trapgate_abi::{Errno, PtRegs};
+use trapgate_arch::{cpu, ex_table, percpu};
+use trapgate_kernel::host;
+use trapgate_kernel::log::log;
+use trapgate_kernel::mm::space::{FaultError, access_of};
+use trapgate_kernel::process::task::current;
+use trapgate_kernel::signal::exception::{describe, error_code, signal_of};
+use trapgate_kernel::sys::signal;
+use trapgate_kernel::user::UserPtr;
+
+/// [`feature`] bits: what the VMM knows of this CPU and this KVM.
+static FEATURES: AtomicU64 = AtomicU64::new(0);
+
+/// Says what the VMM knows.
+pub fn init(features: u64) {
+    FEATURES.store(features, Ordering::Relaxed);
+}
+
+fn has(feature: u64) -> bool {
+    FEATURES.load(Ordering::Relaxed) & feature != 0
+}
+
+/// An exception in ring 3.
+pub extern "C" fn exception_from_user(regs: &mut PtRegs, vector: u64) {
+    if vector == u64::from(vector::PF) {
+        // Before anything that could fault again.
+        let address = cpu::fault_address();
+        // Where this KVM delivers SYSCALL as a page fault at LSTAR, and only
+        // there, such a fault is a call and not a jump of the program's.
+        if has(feature::SYSCALL_TRAPS)
+            && address == regs.rip
+            && address >= USER_END
+            && trapped_syscall_64(regs)
+        {
+            return;
+        }
+        page_fault_from_user(regs, address);
+    } else if vector == u64::from(vector::UD) && trapped_door(regs) {
+        // Carried out.
+    } else {
+        let vector = if is_forbidden_int(regs, vector) { vector::GP.into() } else { vector };
+        let fault = describe(regs, vector, 0);
+        signal::deliver_fault(signal_of(vector), &fault, regs);
+    }
+}
+
+/// SYSCALL, delivered as a fault at its entry point with everything else done:
+/// RCX and R11 hold what they should. That distinguishes it from a jump to the
+/// entry point: the instruction before RCX is a SYSCALL.
+fn trapped_syscall_64(regs: &mut PtRegs) -> bool {
+    let is_entry = regs.rip == cpu::read_msr(msr::LSTAR);
+    if !is_entry || !code_is(regs.rcx.wrapping_sub(2), [0x0f, 0x05]) {
+        return false;
+    }
+    percpu::set_counter!(last_trap, vector::PF.into());
+    regs.rip = regs.rcx;
+    regs.rflags = user_rflags(regs.r11);
+    carry_out_64(regs);
+    true
+}
+
+/// The flags that a program may set by POPF, and those that it always has.
+const fn user_rflags(claimed: u64) -> u64 {
+    const ID: u64 = 1 << 21;
+    const USER: u64 = 0xcd5 | rflags::TF | rflags::NT | rflags::AC | ID;
+    claimed & USER | rflags::FIXED | rflags::IF
+}
+
+fn carry_out_64(regs: &mut PtRegs) {
+    regs.orig_rax = regs.rax;
+    regs.rax = Errno::ENOSYS.number().wrapping_neg();
+    percpu::count!(syscall64_trapped, 1);
+    syscall::syscall_64(regs);
+}
+
+/// #UD at the instruction of a door that the architecture has and this KVM
+/// does not deliver.
+fn trapped_door(regs: &mut PtRegs) -> bool {
+    let long = regs.cs == u64::from(selector::USER_CS);
+    if code_is(regs.rip, [0xcd, 0x80]) {
+        trapped_int80(regs, long);
+    } else if long && code_is(regs.rip, [0x0f, 0x05]) {
+        regs.rip += 2;
+        regs.rcx = regs.rip;
+        regs.r11 = regs.rflags & !rflags::RF;
+        regs.rflags = user_rflags(regs.r11);
+        carry_out_64(regs);
+    } else if !long && has(feature::SYSCALL32) && code_is(regs.rip, [0x0f, 0x05]) {
+        // As entry::syscall32 builds the frame.
+        percpu::count!(syscall_compat_trapped, 1);
+        regs.r11 = regs.rflags & !rflags::RF;
+        regs.rcx = u64::from(regs.rbp as u32);
+        regs.rsp = u64::from(regs.rsp as u32);
+        fast_call(regs);
+    } else if has(feature::SYSENTER32) && code_is(regs.rip, [0x0f, 0x34]) {
+        // As entry::sysenter builds it.
+        percpu::count!(sysenter_trapped, 1);
+        regs.rsp = regs.rbp;
+        fast_call(regs);
+    } else {
+        return false;
+    }
+    percpu::set_counter!(last_trap, vector::UD.into());
+    true
+}
+
+fn trapped_int80(regs: &mut PtRegs, long: bool) {
+    regs.rip += 2;
+    if long {
+        percpu::count!(int80_trapped, 1);
+    } else {
+        regs.rip = u64::from(regs.rip as u32);
+        percpu::count!(int80_compat_trapped, 1);
+    }
+    regs.orig_rax = u64::from(regs.rax as u32);
+    regs.rax = Errno::ENOSYS.number().wrapping_neg();
+    syscall::syscall_32(regs);
+}
+
+/// What SYSENTER and SYSCALL from compatibility mode have in common.
+fn fast_call(regs: &mut PtRegs) {
+    regs.cs = selector::USER32_CS.into();
+    regs.ss = selector::USER_DS.into();
+    regs.rip = percpu::landing_pad();
+    regs.rflags = user_rflags(regs.rflags);
+    regs.orig_rax = u64::from(regs.rax as u32);
+    regs.rax = Errno::ENOSYS.number().wrapping_neg();
+    match UserPtr::<u32>::new(u64::from(regs.rsp as u32)).read() {
+        Ok(sixth) => {
+            regs.rbp = sixth.into();
+            syscall::syscall_32(regs);
+        }
+        Err(_) => syscall::bad_stack_32(regs),
+    }
+}
+
+/// Whether this is an INT n of a vector that is not for ring 3, which some
+/// KVMs deliver as #UD: architecturally it is #GP.
+fn is_forbidden_int(regs: &PtRegs, vector: u64) -> bool {
+    vector == u64::from(vector::UD) && matches!(UserPtr::<u8>::new(regs.rip).read(), Ok(0xcd))
+}
+
+/// Whether these two bytes stand at a user address.
+fn code_is(address: u64, bytes: [u8; 2]) -> bool {
+    UserPtr::<[u8; 2]>::new(address).read() == Ok(bytes)
+}
+
+fn page_fault_from_user(regs: &mut PtRegs, address: u64) {
+    percpu::count!(page_faults, 1);
+    let access = access_of(regs.orig_rax);
+    let result = if address < USER_END {
+        let result = current().process.memory.lock().fault(address, access);
+        result.map(drop)
+    } else {
+        Err(FaultError::NotMapped)
+    };
+    match result {
+        Ok(()) => log(Level::Trace, Event::PageIn, [address, 1, regs.rip, 0]),
+        Err(FaultError::OutOfMemory) => out_of_memory(regs),
+        Err(FaultError::NotMapped | FaultError::Access) => {
+            let fault = describe(regs, vector::PF.into(), address);
+            signal::deliver_fault(signal::SIGSEGV, &fault, regs);
+        }
+    }
+}
+
+/// No frame is left for a page that the program may use: it is killed, as
+/// Linux's OOM killer would.
+fn out_of_memory(regs: &PtRegs) -> ! {
+    let available = trapgate_kernel::mm::frames::FRAMES.lock().available();
+    log(Level::Debug, Event::OutOfMemory, [available, 1, 0, 0]);
+    let fault = Fault { vector: OUT_OF_MEMORY, ..Fault::default() };
+    host::killed(signal::SIGKILL, &fault, regs)
+}
+
+/// An exception in ring 0: a user address that did not hold, or a mistake.
+pub extern "C" fn exception_from_kernel(regs: &mut PtRegs, vector: u64) {
+    let address = if vector == u64::from(vector::PF) { cpu::fault_address() } else { 0 };
+    let is_user_page = vector == u64::from(vector::PF)
+        && address < USER_END
+        && regs.orig_rax & page_fault::RSVD == 0;
+    let Some(fixup) = ex_table::lookup(ex_table::kernel(), regs.rip).filter(|_| is_user_page)
+    else {
+        kernel_fault(regs, vector, address);
+    };
+    percpu::count!(page_faults, 1);
+    let access = access_of(regs.orig_rax);
+    let result = current().process.memory.lock().fault(address, access);
+    match result {
+        Ok(_) => {}
+        Err(FaultError::OutOfMemory) => out_of_memory(regs),
+        Err(FaultError::NotMapped | FaultError::Access) => regs.rip = fixup,
+    }
+}
+
+/// The IRETQ to ring 3 faulted: the frame it was to load, which is where `regs`
+/// has its stack pointer, is the program's own doing. Its end is SIGSEGV, as in
+/// Linux (`bad_iret`).
+#[cfg(target_os = "none")]
+#[allow(unsafe_code, reason = "reads the frame that IRETQ did not load")]
+pub extern "C" fn bad_iret(regs: &mut PtRegs, vector: u64) -> ! {
+    // SAFETY: RSP pointed to the five words of the frame on this kernel stack.
+    let [rip, cs, rflags, rsp, ss] = unsafe { *(regs.rsp as *const [u64; 5]) };
+    let user = PtRegs { rip, cs, rflags, rsp, ss, ..*regs };
+    let fault = describe(&user, vector, 0);
+    signal::deliver_fault(signal::SIGSEGV, &fault, &user)
+}
+
+/// #DF, NMI, #MC, and #DB in ring 0. An NMI means nothing here; #DF and #MC end
+/// the sandbox.
+pub extern "C" fn paranoid_exception(regs: &mut PtRegs, vector: u64) {
+    match vector as u8 {
+        vector::NMI => {}
+        vector::DB => users_trap_flag(regs),
+        _ => kernel_fault(regs, vector, cpu::fault_address()),
+    }
+}
+
+/// The program's trap flag came into ring 0 with it. What it steps is not ours
+/// to show: the flag goes, but where SYSENTER's entry has not saved it yet. The
+/// program's #DB comes when it goes on, out of its saved flags.
+#[cfg(target_os = "none")]
+fn users_trap_flag(regs: &mut PtRegs) {
+    if !crate::entry::sysenter::has_users_flags(regs.rip) {
+        regs.rflags &= !rflags::TF;
+    }
+}
+
+#[cfg(not(target_os = "none"))]
+fn users_trap_flag(_: &mut PtRegs) {}
+
+/// Ends the sandbox with a report.
+fn kernel_fault(regs: &PtRegs, vector: u64, address: u64) -> ! {
+    let fault = Fault { vector, error_code: error_code(regs), address, ..Fault::default() };
+    let none = Segment::default();
+    host::failed(FailureKind::Fault, none, &fault, regs, &backtrace(regs.rsp))
+}
+
+#[cfg(target_os = "none")]
+fn backtrace(rsp: u64) -> [u64; BACKTRACE_DEPTH] {
+    crate::panic::backtrace(rsp)
+}
+
+#[cfg(not(target_os = "none"))]
+fn backtrace(_: u64) -> [u64; BACKTRACE_DEPTH] {
+    [0; BACKTRACE_DEPTH]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn claimed_flags_cannot_raise_iopl_or_mask_interrupts() {
+        let flags = user_rflags(u64::MAX);
+        assert_eq!(flags & rflags::IOPL, 0);
+        assert_ne!(user_rflags(0) & rflags::IF, 0);
+        assert_ne!(flags & rflags::DF, 0);
+    }
+}
