@@ -32,7 +32,8 @@ mod tests;
 #[cfg(test)]
 mod tests32;
 
-use std::ops::Range;
+use alloc::vec::Vec;
+use core::ops::Range;
 use trapgate_abi::layout as layout_of;
 
 use object::LittleEndian;
@@ -40,7 +41,6 @@ use object::elf::{self, FileHeader32, FileHeader64};
 use object::read::elf::{FileHeader, ProgramHeader};
 
 use header::{class, file_header, program_headers, refuse_interpreter, refuse_library};
-pub use header::{escaped, printable};
 use layout::{Load, loads, map, memory_ranges, pie_bias, pieces, refuse_overlap};
 
 pub use error::ImageError;

@@ -30,6 +30,10 @@
 #[cfg(test)]
 mod tests;
 
+use alloc::string::String;
+use alloc::vec::Vec;
+use alloc::{format, vec};
+
 use thiserror::Error;
 
 /// The longest argument or environment string with its NUL, in bytes: Linux's

@@ -122,6 +122,14 @@ pub fn names_32() -> impl Iterator<Item = &'static str> {
     PROGRAMS.iter().map(|(name, _)| *name).filter(|name| name.ends_with(".32"))
 }
 
+/// All programs that could be made here, and their names.
+pub fn all() -> impl Iterator<Item = (&'static str, &'static [u8])> {
+    PROGRAMS.iter().filter_map(|(name, embedded)| match embedded {
+        Embedded::Bytes(bytes) => Some((*name, *bytes)),
+        Embedded::Lacks(_) => None,
+    })
+}
+
 /// How C programs are made, as in the table's names.
 pub const C_KINDS: [&str; 3] = ["musl", "gcc", "pie"];
 

@@ -18,6 +18,7 @@ mod jobs;
 mod leaks;
 mod legacy;
 mod library;
+mod loader;
 mod method;
 mod mitigations;
 mod programs;

@@ -195,7 +195,7 @@ pub fn explain_missing(path: &std::path::Path, error: io::Error) -> io::Error {
 
 /// A path in a message: nothing in it steers a terminal.
 pub fn shown(path: &std::path::Path) -> String {
-    trapgate_loader::image::printable(path.as_os_str().as_bytes())
+    trapgate_loader::text::printable(path.as_os_str().as_bytes())
 }
 
 impl Error {

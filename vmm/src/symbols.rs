@@ -12,7 +12,7 @@ use object::{
     Object, ObjectSection, ObjectSymbol, ObjectSymbolTable, SectionKind, SymbolIndex, SymbolKind,
 };
 
-use trapgate_loader::image::printable;
+use trapgate_loader::text::printable;
 
 /// The functions of one ELF file (32- or 64-bit), sorted by address. Names stay
 /// in the file: a hostile one has many, and long ones.

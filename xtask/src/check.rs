@@ -19,9 +19,15 @@ pub(crate) struct Args {
 
 /// What is built for ring 0 and ring 3: not for the host, so linted apart.
 const BARE: &str = "x86_64-unknown-none";
-/// Ring 0, and what it shows ring 3.
-const KERNEL: [&str; 5] =
-    ["trapgate-arch", "trapgate-guest", "trapgate-job", "trapgate-kernel", "trapgate-vdso"];
+/// Ring 0, what it can use, and what it shows ring 3.
+const KERNEL: [&str; 6] = [
+    "trapgate-arch",
+    "trapgate-guest",
+    "trapgate-job",
+    "trapgate-kernel",
+    "trapgate-loader",
+    "trapgate-vdso",
+];
 /// The target of 32-bit programs.
 const BARE_32: &str = "i686-unknown-linux-musl";
 

@@ -4,6 +4,8 @@
 //! file's path, and they all end in status 126 (cannot execute). A message is
 //! one line: what is wrong, where, and what to do about it.
 
+use alloc::string::String;
+
 use thiserror::Error;
 
 use super::USER_MIN;

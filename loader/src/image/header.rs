@@ -5,6 +5,9 @@
 //! Everything that other files than static x86 programs have is refused
 //! here, each with its own [`ImageError`].
 
+use alloc::format;
+use alloc::string::String;
+
 use object::LittleEndian;
 use object::elf;
 use object::pod;
@@ -12,11 +15,11 @@ use object::read::elf::{Dyn, ProgramHeader};
 
 use super::layout::file_range;
 use super::{Class, Elf, ImageError, LE};
+use crate::script;
+use crate::text::printable;
 
 /// Linux reads at most 64 KiB of program headers.
 const MAX_PHDRS_SIZE: usize = 64 << 10;
-/// Linux's BINPRM_BUF_SIZE: how much of a script's first line it looks at.
-const SCRIPT_LINE: usize = 256;
 /// Linux's PATH_MAX: the longest interpreter path.
 const PATH_MAX: u64 = 4096;
 
@@ -37,11 +40,8 @@ pub(super) fn file_header<E: Elf>(bytes: &[u8]) -> Result<&E, ImageError> {
     if bytes.is_empty() {
         return Err(ImageError::Empty);
     }
-    if let Some(line) = bytes.strip_prefix(b"#!") {
-        let line = &line[..line.len().min(SCRIPT_LINE - 2)];
-        let line = line.split(|b| matches!(b, b'\n' | 0)).next();
-        let mut words = line.unwrap_or_default().split(|b| matches!(b, b' ' | b'\t'));
-        let path = words.find(|word| !word.is_empty()).unwrap_or_default();
+    if let Some(script) = script::parse(bytes) {
+        let path = script.map_or(&[][..], |script| script.interpreter);
         return Err(ImageError::Script { interpreter: printable(path) });
     }
     let magic = &bytes[..bytes.len().min(MAGIC.len())];
@@ -163,38 +163,15 @@ where
 fn is_text(bytes: &[u8]) -> bool {
     const LOOKED_AT: usize = 1024;
     let part = &bytes[..bytes.len().min(LOOKED_AT)];
-    let text = match std::str::from_utf8(part) {
+    let text = match core::str::from_utf8(part) {
         Ok(text) => text,
         // A character that the cut went through.
         Err(error) if error.error_len().is_none() && bytes.len() > LOOKED_AT => {
-            std::str::from_utf8(&part[..error.valid_up_to()]).unwrap_or_default()
+            core::str::from_utf8(&part[..error.valid_up_to()]).unwrap_or_default()
         }
         Err(_) => return false,
     };
     text.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\r' | '\t' | '\x0c' | '\x1b'))
-}
-
-/// Text from a file that is not trusted, fit for one line of a terminal.
-pub fn printable(bytes: &[u8]) -> String {
-    const LONGEST: usize = 512;
-    escaped(String::from_utf8_lossy(bytes).chars().take(LONGEST))
-}
-
-/// Text that steers no terminal: control characters, and those that turn the
-/// direction of text, are written as escapes.
-pub fn escaped(text: impl Iterator<Item = char>) -> String {
-    let mut out = String::new();
-    // What a terminal obeys instead of showing it.
-    let steers =
-        |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    for c in text {
-        if steers(c) {
-            out.extend(c.escape_default());
-        } else {
-            out.push(c);
-        }
-    }
-    out
 }
 
 /// The machine's usual name, for those one is likely to meet.

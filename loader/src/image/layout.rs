@@ -4,7 +4,9 @@
 //! PT_LOADs there are, where they go, whether they are apart, and which pages
 //! with which bytes of the file that makes.
 
-use std::ops::Range;
+use alloc::vec::Vec;
+use core::mem;
+use core::ops::Range;
 
 use object::LittleEndian;
 use object::elf;
@@ -164,7 +166,7 @@ pub(super) fn pieces(
 pub(super) fn map(segments: &mut Vec<Segment>, new: Segment) {
     let shares = |s: &Segment| s.start < new.end && new.start < s.end;
     if segments.iter().any(shares) {
-        let old = std::mem::take(segments);
+        let old = mem::take(segments);
         for s in old {
             segments.extend(s.cut(s.start, new.start.min(s.end)));
             segments.extend(s.cut(new.end.max(s.start), s.end));

@@ -29,7 +29,7 @@ fn name(path: &Path) -> String {
     if path == Path::new(STDOUT) {
         return "standard output".to_owned();
     }
-    trapgate_loader::image::printable(path.as_os_str().as_encoded_bytes())
+    trapgate_loader::text::printable(path.as_os_str().as_encoded_bytes())
 }
 
 impl OutputError {

@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
-use trapgate_loader::image::{escaped, printable};
+use trapgate_loader::text::{escaped, printable};
 
 /// The largest file that is taken for a record, in bytes. A record with every
 /// door has some hundred KiB.

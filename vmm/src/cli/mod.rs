@@ -30,7 +30,7 @@ use clap::{ColorChoice, Parser, Subcommand};
 use deferred::Deferred;
 use log::LevelFilter;
 use std::io::{ErrorKind, Write};
-use trapgate_loader::image::escaped;
+use trapgate_loader::text::escaped;
 
 /// Run unmodified Linux programs in ring 3 of a tiny kernel of their own, on
 /// KVM.

@@ -148,7 +148,7 @@ const HAS_NUL: &str = "has a NUL byte in it, where it would end for the program"
 
 /// Bytes in a message: nothing in them steers a terminal.
 pub(crate) fn quoted(bytes: &[u8]) -> String {
-    format!("'{}'", trapgate_loader::image::printable(bytes))
+    format!("'{}'", trapgate_loader::text::printable(bytes))
 }
 
 /// A time span as humantime writes it, or a number of seconds: of options and

@@ -46,7 +46,7 @@ use trapgate_abi::counters::Counters;
 use trapgate_abi::hypercall::{self, Request};
 use trapgate_abi::layout::{PAGE_SIZE, PERCPU_PHYS, percpu};
 use trapgate_abi::x86::{cr4, vector};
-use trapgate_loader::image::printable;
+use trapgate_loader::text::printable;
 
 /// A VM with a program in it that has not run yet.
 pub struct Sandbox {

@@ -23,7 +23,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use toml::Value;
-use trapgate_loader::image::printable;
+use trapgate_loader::text::printable;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

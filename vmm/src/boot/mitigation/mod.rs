@@ -117,7 +117,7 @@ impl FromStr for Mitigations {
         let step = |name: &str| {
             let found = Step::ALL.into_iter().find(|step| step.name() == name);
             found.ok_or_else(|| UnknownStep {
-                name: trapgate_loader::image::printable(name.as_bytes()),
+                name: trapgate_loader::text::printable(name.as_bytes()),
             })
         };
         text.split(',').map(|name| step(name.trim())).collect()
