@@ -181,7 +181,7 @@ fn bare(workspace: &Path, out: &Path) -> Vec<Entry> {
         (
             MUSL_32,
             ".32",
-            &["--package=trapgate-programs32", "--bins"],
+            &["--package=trapgate-programs32", "--features=i386", "--bins"],
             &["tests/programs32/src/bin"],
         ),
         (MUSL_32, ".32", &["--package=trapgate-images", "--bin=door-probe"], &[]),

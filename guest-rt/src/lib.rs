@@ -56,6 +56,7 @@ pub const PANIC_STATUS: i32 = 101;
 
 /// Makes `$main`, a `fn(Args) -> i32`, what the program does; its result is
 /// the program's status.
+#[cfg(any(target_os = "none", target_arch = "x86"))]
 #[macro_export]
 macro_rules! entry {
     ($main:path) => {
@@ -64,6 +65,26 @@ macro_rules! entry {
         fn trapgate_main(args: $crate::Args) -> i32 {
             let main: fn($crate::Args) -> i32 = $main;
             main(args)
+        }
+    };
+}
+
+/// Stands where a program would begin, in what editors and `cargo build
+/// --workspace` make for the host: says where the program itself is made.
+#[cfg(not(any(target_os = "none", target_arch = "x86")))]
+#[macro_export]
+macro_rules! entry {
+    ($main:path) => {
+        #[allow(unsafe_code, reason = "the C library finds it by name")]
+        #[unsafe(export_name = "main")]
+        extern "C" fn host_main() -> i32 {
+            let _: fn($crate::Args) -> i32 = $main;
+            $crate::eprintln!(concat!(
+                env!("CARGO_BIN_NAME"),
+                " stands on no C library: cargo build --target x86_64-unknown-none --profile bare -p ",
+                env!("CARGO_PKG_NAME"),
+            ));
+            2
         }
     };
 }

@@ -5,9 +5,12 @@ use std::env;
 
 fn main() {
     let own = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
-    let (soname, version) = match env::var("CARGO_CFG_TARGET_ARCH").as_deref() {
-        Ok("x86") => ("linux-gate.so.1", "vdso32.map"),
-        _ => ("linux-vdso.so.1", "vdso64.map"),
+    let target = |part: &str| env::var(format!("CARGO_CFG_TARGET_{part}")).expect("cargo sets it");
+    let (soname, version) = match (target("ARCH").as_str(), target("OS").as_str()) {
+        ("x86", _) => ("linux-gate.so.1", "vdso32.map"),
+        (_, "none") => ("linux-vdso.so.1", "vdso64.map"),
+        // The host's: main.rs says what it is.
+        _ => return,
     };
     for watched in ["vdso.lds", version] {
         println!("cargo:rerun-if-changed={own}/{watched}");
