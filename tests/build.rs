@@ -124,6 +124,7 @@ fn main() {
         "images/src",
         "tests/programs",
         "tests/programs32",
+        "uapi",
         "Cargo.toml",
     ] {
         let watched = workspace.join(watched);

@@ -50,9 +50,16 @@ fn main() {
     let Ok(flags_32) = fs::read_to_string(workspace.join(FLAGS_32)) else {
         return prebuilt(&own.join("prebuilt"));
     };
-    for watched in
-        ["abi", "guest", "guest-rt", "images/src", "images/Cargo.toml", "Cargo.toml", "Cargo.lock"]
-    {
+    for watched in [
+        "abi",
+        "guest",
+        "guest-rt",
+        "images/src",
+        "images/Cargo.toml",
+        "uapi",
+        "Cargo.toml",
+        "Cargo.lock",
+    ] {
         println!("cargo:rerun-if-changed={}", workspace.join(watched).display());
     }
     for target in [BARE, BARE_32] {

@@ -1,9 +1,9 @@
 //! What trapgate's VMM (`vmm`) and its ring-0 kernel (`guest`) agree on.
 //!
-//! Each number that both sides use stands here, once: the system-call tables,
-//! error numbers, the memory map, the CPU's selectors and registers, the boot
-//! information and the requests of the hypercall interface. The crate has no
-//! dependencies, no unsafe code and no state.
+//! Each number that both sides use stands here, once: the memory map, the CPU's
+//! selectors and registers, the boot information and the requests of the hypercall
+//! interface. What Linux and its programs agree on is `trapgate_uapi`. The crate has
+//! no dependencies, no unsafe code and no state.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -15,7 +15,6 @@ pub mod boot_info;
 pub mod clock;
 pub mod counters;
 pub mod crash;
-pub mod errno;
 pub mod file;
 pub mod hypercall;
 pub mod job;
@@ -25,11 +24,9 @@ pub mod log;
 pub mod mitigation;
 pub mod pt_regs;
 pub mod stamps;
-pub mod syscall;
 mod wire;
 pub mod x86;
 
-pub use errno::Errno;
 pub use pt_regs::PtRegs;
 
 /// The version of everything in this crate. The kernel's image carries it in

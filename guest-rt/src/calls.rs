@@ -3,8 +3,8 @@
 #![allow(unsafe_code, reason = "wraps raw system calls")]
 
 use crate::arch::{CLOCK_GETTIME, Word, door, nr};
-use trapgate_abi::Errno;
-use trapgate_abi::errno::from_return;
+use trapgate_uapi::Errno;
+use trapgate_uapi::errno::from_return;
 
 /// A descriptor as a register holds it: extended by its sign.
 const fn register(number: i32) -> Word {

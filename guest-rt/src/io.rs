@@ -3,7 +3,7 @@
 
 use crate::{STDERR, STDOUT, write_all};
 use core::fmt::{self, Write};
-use trapgate_abi::Errno;
+use trapgate_uapi::Errno;
 
 /// Text on its way to a descriptor.
 struct Printer {

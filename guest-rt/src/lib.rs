@@ -42,7 +42,7 @@ pub use args::{Args, aux};
 pub use calls::{clock_gettime_ns, exit, getpid, read, write, write_all};
 #[doc(hidden)]
 pub use io::{print_stderr, print_stdout};
-pub use trapgate_abi::Errno;
+pub use trapgate_uapi::Errno;
 
 /// Descriptor of standard input.
 pub const STDIN: i32 = 0;

@@ -6,12 +6,13 @@
 #[cfg(target_os = "none")]
 mod retpoline;
 
-use trapgate_abi::syscall::{I386_COUNT, X86_64_COUNT};
-use trapgate_abi::{Errno, PtRegs};
+use trapgate_abi::PtRegs;
 use trapgate_arch::cpu::clamp_index_nospec;
 use trapgate_arch::percpu;
 use trapgate_kernel::sys::table::{Handler, SYS_CALL_TABLE_32, SYS_CALL_TABLE_64, Table};
 use trapgate_kernel::sys::{mm, signal};
+use trapgate_uapi::Errno;
+use trapgate_uapi::syscall::{I386_COUNT, X86_64_COUNT};
 
 /// A call of the x86-64 or x32 ABI.
 ///

@@ -5,13 +5,13 @@
 
 use crate::dispatch as syscall;
 use core::sync::atomic::{AtomicU64, Ordering};
+use trapgate_abi::PtRegs;
 use trapgate_abi::boot_info::feature;
 use trapgate_abi::crash::{BACKTRACE_DEPTH, Fault, OUT_OF_MEMORY};
 use trapgate_abi::hypercall::{FailureKind, Segment};
 use trapgate_abi::layout::USER_END;
 use trapgate_abi::log::{Event, Level};
 use trapgate_abi::x86::{msr, page_fault, rflags, selector, vector};
-use trapgate_abi::{Errno, PtRegs};
 use trapgate_arch::{cpu, ex_table, percpu};
 use trapgate_kernel::host;
 use trapgate_kernel::log::log;
@@ -20,6 +20,7 @@ use trapgate_kernel::process::task::current;
 use trapgate_kernel::signal::exception::{describe, error_code, signal_of};
 use trapgate_kernel::sys::signal;
 use trapgate_kernel::user::UserPtr;
+use trapgate_uapi::Errno;
 
 /// [`feature`] bits: what the VMM knows of this CPU and this KVM.
 static FEATURES: AtomicU64 = AtomicU64::new(0);

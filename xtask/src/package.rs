@@ -27,7 +27,7 @@ pub(crate) struct Args {
 }
 
 /// What is published, in the order of its dependencies.
-const CRATES: [&str; 3] = ["trapgate-abi", "trapgate-loader", "trapgate"];
+const CRATES: [&str; 4] = ["trapgate-abi", "trapgate-uapi", "trapgate-loader", "trapgate"];
 
 /// Runs the subcommand.
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
@@ -112,7 +112,7 @@ mod tests {
         let files: Vec<_> = made(Path::new("/t")).collect();
         let version = env!("CARGO_PKG_VERSION");
         assert_eq!(files[0], PathBuf::from(format!("/t/package/trapgate-abi-{version}.crate")));
-        assert_eq!(files[2], PathBuf::from(format!("/t/package/trapgate-{version}.crate")));
+        assert_eq!(files[3], PathBuf::from(format!("/t/package/trapgate-{version}.crate")));
     }
 
     #[test]

@@ -6,9 +6,9 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
-use trapgate_abi::Errno;
 use trapgate_abi::boot_info::StandardFile;
 use trapgate_abi::file::{FileStatus, mode, open_flag};
+use trapgate_uapi::Errno;
 
 /// `O_ACCMODE` of open(2).
 pub const O_ACCMODE: u32 = 0o3;

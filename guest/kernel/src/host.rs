@@ -2,12 +2,13 @@
 //! OUT, the reply out of the same page.
 #![allow(unsafe_code, reason = "the host call page has a fixed address")]
 
+use trapgate_abi::PtRegs;
 use trapgate_abi::crash::{BACKTRACE_DEPTH, Fault};
-use trapgate_abi::errno::from_return;
 use trapgate_abi::hypercall::{self, FailureKind, Message, PORT, PollEntry, Request, Segment};
 use trapgate_abi::layout;
-use trapgate_abi::{Errno, PtRegs};
 use trapgate_arch::cpu;
+use trapgate_uapi::Errno;
+use trapgate_uapi::errno::from_return;
 
 /// A request that is being written, or the reply to it.
 pub struct Call {

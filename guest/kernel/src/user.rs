@@ -9,9 +9,9 @@ use alloc::vec::Vec;
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use smallvec::SmallVec;
-use trapgate_abi::Errno;
 use trapgate_abi::layout::{PAGE_SIZE, USER_END};
 use trapgate_arch::usercopy;
+use trapgate_uapi::Errno;
 
 /// Whether `length` bytes at `address` lie in the user's half.
 #[inline(always)]

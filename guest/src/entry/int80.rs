@@ -4,10 +4,11 @@
 use super::{leave, push_registers};
 use crate::dispatch as syscall;
 use core::mem::offset_of;
+use trapgate_abi::PtRegs;
 use trapgate_abi::counters::Counters;
 use trapgate_abi::x86::selector;
-use trapgate_abi::{Errno, PtRegs};
 use trapgate_arch::percpu::{COUNTERS, PerCpu};
+use trapgate_uapi::Errno;
 
 /// Both twins' text.
 ///

@@ -7,12 +7,13 @@ use crate::dispatch as syscall;
 use crate::return_path::{CANONICAL_END, SINGLE_STEP, sysret_checks};
 use core::arch::{asm, naked_asm};
 use core::mem::offset_of;
+use trapgate_abi::PtRegs;
 use trapgate_abi::counters::Counters;
 use trapgate_abi::layout::percpu;
 use trapgate_abi::stamps::{Buffer, RECORD_SIZE, RECORDS, Record, Stamping};
 use trapgate_abi::x86::selector;
-use trapgate_abi::{Errno, PtRegs};
 use trapgate_arch::percpu::{COUNTERS, PerCpu};
+use trapgate_uapi::Errno;
 
 /// The door's words, from GS.
 const STAMPING: usize = (percpu::STAMPING - percpu::BLOCK) as usize;

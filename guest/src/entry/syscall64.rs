@@ -5,10 +5,11 @@ use super::{leave, pop_registers, push_registers};
 use crate::dispatch as syscall;
 use crate::return_path::{CANONICAL_END, SINGLE_STEP, sysret_checks};
 use core::mem::offset_of;
+use trapgate_abi::PtRegs;
 use trapgate_abi::counters::Counters;
 use trapgate_abi::x86::selector;
-use trapgate_abi::{Errno, PtRegs};
 use trapgate_arch::percpu::{COUNTERS, PerCpu};
+use trapgate_uapi::Errno;
 
 /// Both twins' text.
 ///

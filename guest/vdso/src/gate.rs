@@ -6,7 +6,7 @@
 #![allow(unsafe_code, reason = "nothing else can be at a given place on a given stack")]
 
 use core::arch::global_asm;
-use trapgate_abi::syscall::nr32;
+use trapgate_uapi::syscall::nr32;
 
 // __kernel_vsyscall
 //

@@ -9,7 +9,7 @@
 use crate::clock::{now, realtime, split};
 use core::arch::{asm, global_asm};
 use trapgate_abi::clock::{RESOLUTION_NS, is_wall_clock};
-use trapgate_abi::syscall::nr64;
+use trapgate_uapi::syscall::nr64;
 
 /// `struct timespec`, and `struct timeval` with microseconds.
 type Time = [u64; 2];

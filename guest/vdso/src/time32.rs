@@ -6,7 +6,7 @@
 use crate::clock::{now, realtime, split};
 use core::arch::asm;
 use trapgate_abi::clock::{RESOLUTION_NS, is_wall_clock};
-use trapgate_abi::syscall::nr32;
+use trapgate_uapi::syscall::nr32;
 
 /// `struct timespec` with 32 bits, and `struct timeval` with microseconds.
 type Time32 = [u32; 2];

@@ -10,8 +10,8 @@ use elf::hash::{GnuHashTable, SysVHashTable};
 use elf::segment::Elf64_Phdr;
 use elf::string_table::StringTable;
 use elf::symbol::SymbolTable;
-use trapgate_abi::syscall::nr64;
 use trapgate_rt::{Args, STDERR, STDIN, aux, syscall64};
+use trapgate_uapi::syscall::nr64;
 
 /// clock_gettime(2)'s structure.
 type Timespec = [u64; 2];
@@ -164,7 +164,7 @@ pub(super) struct PageFault {
 impl PageFault {
     pub(super) fn new() -> Option<PageFault> {
         let page = call!(nr64::MMAP, 0, PAGE, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, u64::MAX, 0);
-        let page = trapgate_abi::errno::from_return(page).ok()? as *mut u8;
+        let page = trapgate_uapi::errno::from_return(page).ok()? as *mut u8;
         Some(PageFault { page })
     }
 }

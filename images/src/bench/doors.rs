@@ -6,7 +6,7 @@ use core::arch::asm;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod native {
     use super::{Measured, asm};
-    use trapgate_abi::syscall::{nr32, nr64};
+    use trapgate_uapi::syscall::{nr32, nr64};
 
     /// Defines a door whose instruction stands alone.
     macro_rules! door {
@@ -59,8 +59,8 @@ pub(super) mod native {
 #[cfg(target_arch = "x86")]
 pub(super) mod native {
     use super::{Measured, asm};
-    use trapgate_abi::syscall::nr32;
     use trapgate_rt::vsyscall;
+    use trapgate_uapi::syscall::nr32;
 
     pub(in super::super) struct Int80;
 

@@ -10,9 +10,9 @@
 #![no_main]
 #![allow(unsafe_code, reason = "makes its calls by the door itself")]
 
-use trapgate_abi::errno::is_error;
-use trapgate_abi::syscall::nr32;
 use trapgate_rt::{Args, int80};
+use trapgate_uapi::errno::is_error;
+use trapgate_uapi::syscall::nr32;
 
 trapgate_rt::entry!(main);
 
@@ -48,8 +48,8 @@ fn status(first: u64, second: u64) -> u32 {
 mod others {
     use super::status;
     use core::arch::asm;
-    use trapgate_abi::syscall::{nr32, nr64};
     use trapgate_rt::syscall64;
+    use trapgate_uapi::syscall::{nr32, nr64};
 
     pub(super) fn probe(door: &[u8]) -> i32 {
         match door {
@@ -85,8 +85,8 @@ mod others {
 #[cfg(target_arch = "x86")]
 mod others {
     use super::status;
-    use trapgate_abi::syscall::nr32;
     use trapgate_rt::{syscall32, sysenter, vsyscall};
+    use trapgate_uapi::syscall::nr32;
 
     pub(super) fn probe(door: &[u8]) -> i32 {
         match door {

@@ -5,9 +5,9 @@
 #![no_main]
 #![allow(unsafe_code, reason = "the loop around the door is assembly")]
 
-use trapgate_abi::syscall::nr64;
 use trapgate_images::{door_loop, measure};
 use trapgate_rt::Args;
+use trapgate_uapi::syscall::nr64;
 
 trapgate_rt::entry!(main);
 

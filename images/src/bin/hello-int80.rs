@@ -3,9 +3,9 @@
 #![no_main]
 #![allow(unsafe_code, reason = "makes its calls by the door itself")]
 
-use trapgate_abi::errno::is_error;
-use trapgate_abi::syscall::nr32;
 use trapgate_rt::{Args, STDOUT, int80};
+use trapgate_uapi::errno::is_error;
+use trapgate_uapi::syscall::nr32;
 
 trapgate_rt::entry!(main);
 

@@ -1,8 +1,8 @@
 //! Calls by both doors that answer `Result`.
 
-use trapgate_abi::Errno;
-use trapgate_abi::errno::from_return;
 use trapgate_rt::{int80, syscall64};
+use trapgate_uapi::Errno;
+use trapgate_uapi::errno::from_return;
 
 /// A call by SYSCALL; arguments not given are zero.
 ///

@@ -1,9 +1,9 @@
 //! Pages to try things on, and memory by address.
 
 use crate::call;
-use trapgate_abi::Errno;
 use trapgate_abi::layout::PAGE_SIZE;
-use trapgate_abi::syscall::nr64;
+use trapgate_uapi::Errno;
+use trapgate_uapi::syscall::nr64;
 
 /// Bytes in a page.
 pub const PAGE: u64 = PAGE_SIZE;

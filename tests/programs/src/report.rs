@@ -1,8 +1,8 @@
 //! Checks that print what they saw, and the status that comes of them.
 
 use core::fmt;
-use trapgate_abi::Errno;
 use trapgate_rt::println;
+use trapgate_uapi::Errno;
 
 /// What a call answered: a number, or an error by its name.
 #[derive(Clone, Copy, PartialEq, Eq)]

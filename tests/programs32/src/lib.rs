@@ -18,9 +18,9 @@ mod memory;
 pub use memory::{PAGE, map, peek, poke, protect, unmap};
 pub use trapgate_programs::{Outcome, Report};
 
-use trapgate_abi::Errno;
-use trapgate_abi::errno::from_return;
 use trapgate_rt::{Args, eprintln, exit, int80, println, syscall32, sysenter, vsyscall};
+use trapgate_uapi::Errno;
+use trapgate_uapi::errno::from_return;
 
 /// A descriptor that is never open here.
 pub const BAD_FD: u32 = 99;

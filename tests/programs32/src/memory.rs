@@ -2,8 +2,8 @@
 //! sandbox all addresses are the same.
 
 use crate::Door;
-use trapgate_abi::Errno;
-use trapgate_abi::syscall::nr32;
+use trapgate_uapi::Errno;
+use trapgate_uapi::syscall::nr32;
 
 /// Bytes in a page.
 pub const PAGE: u32 = 4096;

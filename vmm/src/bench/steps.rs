@@ -14,7 +14,7 @@ use crate::{Error, Sandbox};
 use serde::Serialize;
 use trapgate_abi::bench::{Command, MAX_SAMPLES, Operation, USE_RDTSCP};
 use trapgate_abi::stamps::{MAX_RECORDS, Record};
-use trapgate_abi::syscall::nr64;
+use trapgate_uapi::syscall::nr64;
 
 /// The steps, in their order: what each of [`Steps::calls`]'s figures is.
 pub const NAMES: [&str; 7] = [

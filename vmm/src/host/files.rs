@@ -6,10 +6,10 @@ use super::{Reply, Services, last_errno};
 use std::fs::File;
 use std::io::IsTerminal;
 use std::os::unix::fs::MetadataExt;
-use trapgate_abi::Errno;
 use trapgate_abi::boot_info::StandardFile;
 use trapgate_abi::file::FileStatus;
 use trapgate_abi::hypercall::{PollEntry, Segment};
+use trapgate_uapi::Errno;
 
 /// What the kernel is told of standard file `number` at the start; `earlier` are
 /// those before it that it is told of.

@@ -22,12 +22,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use transfer::HostFile;
-use trapgate_abi::Errno;
 use trapgate_abi::boot_info::StandardFile;
-use trapgate_abi::errno::to_return;
 use trapgate_abi::hypercall::{
     self, MAX_RANDOM, MESSAGE_WORDS, Malformed, Message, Request, Segment,
 };
+use trapgate_uapi::Errno;
+use trapgate_uapi::errno::to_return;
 
 /// What the services need of a sandbox.
 pub(crate) struct Services {

@@ -3,8 +3,8 @@
 
 use serde::Deserialize;
 use std::fmt;
-use trapgate_abi::Errno;
 use trapgate_abi::hypercall::Request;
+use trapgate_uapi::Errno;
 
 /// Something that a sandbox can be granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]

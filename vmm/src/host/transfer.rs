@@ -23,9 +23,9 @@ use std::fs::{File, OpenOptions};
 use std::io::IsTerminal;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use trapgate_abi::Errno;
 use trapgate_abi::file::{mode, open_flag};
 use trapgate_abi::hypercall::Segment;
+use trapgate_uapi::Errno;
 
 /// `RWF_NOWAIT` of preadv2(2).
 const NOWAIT: c_int = libc::RWF_NOWAIT;

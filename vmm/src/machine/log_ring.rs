@@ -6,7 +6,7 @@ use trapgate_abi::layout::LOG_RING;
 use trapgate_abi::log::{
     CAPACITY, DROPPED, HEADER_WORDS, Level, RECORD_WORDS, Record, TAKEN, WRITTEN,
 };
-use trapgate_abi::syscall::Abi;
+use trapgate_uapi::syscall::Abi;
 
 /// The most records that one sandbox may have printed.
 const LIMIT: u64 = 10_000;

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 use trapgate_abi::counters::Counters;
 use trapgate_abi::hypercall::Request;
-use trapgate_abi::syscall::{self, Abi, X32_BIT};
+use trapgate_uapi::syscall::{self, Abi, X32_BIT};
 
 /// Requests by operation.
 #[derive(Clone, Debug, Default, Serialize)]

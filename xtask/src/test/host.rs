@@ -22,9 +22,10 @@ use crate::sh;
 /// on the host.
 const BARE: [&str; 5] = ["guest", "guest/arch", "guest/job", "guest/kernel", "guest-rt"];
 /// The default members that have unit tests, and in which targets.
-const PACKAGES: [(&str, &[&str]); 5] = [
+const PACKAGES: [(&str, &[&str]); 6] = [
     ("abi", &["--lib"]),
     ("loader", &["--lib"]),
+    ("uapi", &["--lib"]),
     ("vmm", &["--lib", "--bin=trapgate"]),
     ("tests", &["--lib"]),
     ("xtask", &["--bin=xtask"]),

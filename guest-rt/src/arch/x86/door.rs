@@ -9,7 +9,7 @@
 pub(super) type Registers = [u32; 7];
 
 /// The result in EAX, extended by its sign, so that errors are where
-/// `trapgate_abi::errno` looks for them.
+/// `trapgate_uapi::errno` looks for them.
 pub(super) const fn extend(eax: u32) -> u64 {
     eax.cast_signed() as u64
 }
@@ -85,7 +85,7 @@ macro_rules! calls {
         $(
             #[doc = concat!("A call with ", $count, ".")]
             ///
-            /// Answers EAX extended by its sign: `trapgate_abi::errno::from_return`
+            /// Answers EAX extended by its sign: `trapgate_uapi::errno::from_return`
             /// tells results from errors.
             ///
             /// # Safety

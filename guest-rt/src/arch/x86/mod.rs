@@ -16,6 +16,6 @@ pub mod vsyscall;
 
 /// What an argument of a call is passed in.
 pub(crate) type Word = u32;
-pub(crate) use trapgate_abi::syscall::nr32 as nr;
+pub(crate) use trapgate_uapi::syscall::nr32 as nr;
 /// The call that takes a `struct timespec` of two 64-bit words.
 pub(crate) const CLOCK_GETTIME: u32 = nr::CLOCK_GETTIME64;

@@ -48,7 +48,7 @@ pub unsafe fn call(rax: u64, arguments: [u64; 6]) -> u64 {
 }
 
 /// The result in EAX, extended by its sign, so that errors are where
-/// `trapgate_abi::errno` looks for them.
+/// `trapgate_uapi::errno` looks for them.
 #[inline(always)]
 const fn extend(rax: u64) -> u64 {
     rax as i32 as u64
@@ -60,7 +60,7 @@ macro_rules! calls {
         $(
             #[doc = concat!("A call with ", $count, ".")]
             ///
-            /// Answers EAX extended by its sign: `trapgate_abi::errno::from_return`
+            /// Answers EAX extended by its sign: `trapgate_uapi::errno::from_return`
             /// tells results from errors. Clobbers R8 to R11.
             ///
             /// # Safety

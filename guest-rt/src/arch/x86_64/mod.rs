@@ -7,6 +7,6 @@ pub mod syscall64;
 
 /// What an argument of a call is passed in.
 pub(crate) type Word = u64;
-pub(crate) use trapgate_abi::syscall::nr64 as nr;
+pub(crate) use trapgate_uapi::syscall::nr64 as nr;
 /// The call that takes a `struct timespec` of two 64-bit words.
 pub(crate) const CLOCK_GETTIME: u32 = nr::CLOCK_GETTIME;

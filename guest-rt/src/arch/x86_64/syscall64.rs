@@ -43,7 +43,7 @@ macro_rules! calls {
         $(
             #[doc = concat!("A call with ", $count, ".")]
             ///
-            /// Answers RAX as it is: `trapgate_abi::errno::from_return` tells
+            /// Answers RAX as it is: `trapgate_uapi::errno::from_return` tells
             /// results from errors. Clobbers RCX and R11.
             ///
             /// # Safety

@@ -6,7 +6,6 @@
 
 use super::frames::{Batch, FRAMES};
 use super::vma::{Kind, Prot, Vma, VmaMap};
-use trapgate_abi::Errno;
 use trapgate_abi::boot_info::{BootInfo, REGION_STACK, REGION_VVAR, feature};
 use trapgate_abi::hypercall::Segment;
 use trapgate_abi::layout::{
@@ -15,6 +14,7 @@ use trapgate_abi::layout::{
 use trapgate_abi::x86::{page_fault, pte};
 use trapgate_arch::paging::{NO_ACCESS, PageTables, flush_range};
 use trapgate_arch::{cpu, percpu};
+use trapgate_uapi::Errno;
 
 /// Pages mapped at once on a fault, a power of two, where memory is plenty: a
 /// fault costs as much as dozens of entries.

@@ -4,7 +4,7 @@
 //! `space` asks and changes it; tests hold it against a naive model.
 
 use alloc::vec::Vec;
-use trapgate_abi::Errno;
+use trapgate_uapi::Errno;
 
 /// What a mapping may be used for: `PROT_*` of mmap(2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,9 +14,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 use spin::Mutex;
-use trapgate_abi::Errno;
 use trapgate_abi::boot_info::BootInfo;
 use trapgate_arch::percpu;
+use trapgate_uapi::Errno;
 
 /// The first process's number, and its only task's.
 const FIRST_PID: u32 = 1;

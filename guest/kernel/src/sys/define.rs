@@ -12,8 +12,8 @@
 //! A body returns [`SysResult`]; the negative number is made here and nowhere
 //! else.
 
-use trapgate_abi::Errno;
-use trapgate_abi::errno::to_return;
+use trapgate_uapi::Errno;
+use trapgate_uapi::errno::to_return;
 
 /// What a handler answers: the call's result or its error.
 pub type SysResult = Result<u64, Errno>;

@@ -14,9 +14,9 @@ use crate::sys::{process, signal};
 use crate::user::{IoVec, UserPtr, UserString, access_ok, plain_struct, read_iovecs, read_string};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use trapgate_abi::Errno;
 use trapgate_abi::file::{FileStatus, mode, open_flag};
 use trapgate_abi::hypercall::{MAX_TRANSFER, Request};
+use trapgate_uapi::Errno;
 
 /// The most bytes that one call moves: Linux's `MAX_RW_COUNT`.
 pub const MAX_RW_COUNT: u64 = 0x7fff_f000;

@@ -8,9 +8,10 @@ use crate::sys::define::{SysResult, syscall_define};
 use crate::user::UserPtr;
 use core::sync::atomic::Ordering;
 use spin::MutexGuard;
+use trapgate_abi::PtRegs;
 use trapgate_abi::layout::PAGE_SIZE;
-use trapgate_abi::{Errno, PtRegs};
 use trapgate_arch::percpu;
+use trapgate_uapi::Errno;
 
 fn memory() -> MutexGuard<'static, AddressSpace> {
     current().process.memory.lock()

@@ -8,8 +8,8 @@ use crate::sys::define::{SysResult, syscall_define};
 use crate::sys::time::Timespec;
 use crate::user::{UserPtr, plain_struct};
 use alloc::vec::Vec;
-use trapgate_abi::Errno;
 use trapgate_abi::hypercall::{PollEntry, Request};
+use trapgate_uapi::Errno;
 
 /// `POLL*` of poll(2).
 mod event {

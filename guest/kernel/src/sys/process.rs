@@ -6,10 +6,10 @@ use crate::process::task::current;
 use crate::sys::define::{SysResult, syscall_define};
 use crate::user::UserPtr;
 use core::sync::atomic::Ordering;
-use trapgate_abi::Errno;
 use trapgate_abi::layout::{USER_END, USER_STACK_SIZE};
 use trapgate_abi::x86::msr;
 use trapgate_arch::cpu::{read_msr, write_msr};
+use trapgate_uapi::Errno;
 
 /// The user and group of every program: root of its own sandbox.
 pub(super) const ROOT: u64 = 0;

@@ -9,10 +9,11 @@ use crate::sys::define::{SysResult, syscall_define};
 use crate::user::{UserPtr, plain_struct};
 use alloc::collections::BTreeMap;
 use core::sync::atomic::Ordering;
+use trapgate_abi::PtRegs;
 use trapgate_abi::crash::{Fault, NO_VECTOR};
 use trapgate_abi::log::{Event, Level};
-use trapgate_abi::{Errno, PtRegs};
 use trapgate_arch::percpu;
+use trapgate_uapi::Errno;
 
 /// Illegal instruction.
 pub const SIGILL: u8 = 4;

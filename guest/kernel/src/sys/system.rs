@@ -9,9 +9,9 @@ use crate::process::task::current;
 use crate::sys::define::{SysResult, syscall_define};
 use crate::sys::time::{self, Timespec};
 use crate::user::{UserPtr, access_ok, plain_struct};
-use trapgate_abi::Errno;
 use trapgate_abi::hypercall::{MAX_RANDOM, Request};
 use trapgate_abi::layout::PAGE_SIZE;
+use trapgate_uapi::Errno;
 
 /// One field of `struct utsname`.
 pub(super) type Name = [u8; 65];

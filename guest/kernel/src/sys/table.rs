@@ -1,5 +1,5 @@
 //! Which handler answers which number: made at build from the two tables in
-//! `abi/tables` and the lists of handlers below, by entry point.
+//! `uapi/tables` and the lists of handlers below, by entry point.
 //!
 //! A row of a table whose entry point has no handler answers ENOSYS.
 #![allow(long_running_const_eval, reason = "a few hundred rows by a hundred handlers")]
@@ -7,11 +7,14 @@
 use super::define::encode;
 use crate::log::log;
 use crate::sys::{compat, file, mm, poll, process, signal, system, time};
+use trapgate_abi::PtRegs;
 use trapgate_abi::log::{Event, Level};
-use trapgate_abi::syscall::{I386, I386_COUNT, Row, X32, X32_BIT, X32_COUNT, X86_64, X86_64_COUNT};
-use trapgate_abi::{Errno, PtRegs};
 use trapgate_arch::cpu::clamp_index_nospec;
 use trapgate_arch::percpu;
+use trapgate_uapi::Errno;
+use trapgate_uapi::syscall::{
+    I386, I386_COUNT, Row, X32, X32_BIT, X32_COUNT, X86_64, X86_64_COUNT,
+};
 
 /// What stands in a table: the outermost layer of a definition. The result is
 /// what the program finds in RAX.
@@ -257,7 +260,7 @@ const _: () = {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use trapgate_abi::syscall::{nr32, nr64};
+    use trapgate_uapi::syscall::{nr32, nr64};
 
     fn address(handler: Handler) -> usize {
         handler as usize
@@ -282,7 +285,7 @@ mod tests {
         assert_eq!(address(SYS_CALL_TABLE_64[400]), none);
         assert_eq!(address(SYS_CALL_TABLE_32[17]), address(__ia32_sys_ni_syscall));
         // A call whose structures are 32-bit is not x32's, whatever its name.
-        let ioctl = trapgate_abi::syscall::Abi::X32.number("ioctl").unwrap();
+        let ioctl = trapgate_uapi::syscall::Abi::X32.number("ioctl").unwrap();
         assert_eq!(address(SYS_CALL_TABLE_X32[ioctl as usize]), none);
     }
 
@@ -316,7 +319,7 @@ mod tests {
                 "newfstatat" => "fstatat64",
                 name => name,
             };
-            let number = trapgate_abi::syscall::Abi::I386.number(name);
+            let number = trapgate_uapi::syscall::Abi::I386.number(name);
             if let Some(number) = number
                 && answered(SYS_CALL_TABLE_64[row.number as usize])
             {

@@ -8,9 +8,9 @@ use crate::host;
 use crate::process::task::current;
 use crate::sys::define::{SysResult, syscall_define};
 use crate::user::{UserPtr, plain_struct};
-use trapgate_abi::Errno;
 use trapgate_abi::clock::{RESOLUTION_NS, id};
 use trapgate_abi::hypercall::Request;
+use trapgate_uapi::Errno;
 
 plain_struct! {
     /// `struct timespec`.

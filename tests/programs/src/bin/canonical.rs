@@ -4,10 +4,10 @@
 #![no_std]
 #![no_main]
 
-use trapgate_abi::Errno;
-use trapgate_abi::syscall::nr64;
 use trapgate_programs::{MINUS_ONE, PAGE, Report, USER_END, call};
 use trapgate_rt::Args;
+use trapgate_uapi::Errno;
+use trapgate_uapi::syscall::nr64;
 
 trapgate_rt::entry!(main);
 

@@ -8,10 +8,10 @@
 #![allow(unsafe_code, reason = "crashes")]
 
 use core::arch::asm;
-use trapgate_abi::syscall::nr64;
 use trapgate_abi::x86::rflags;
 use trapgate_programs::{KERNEL_HALF, NON_CANONICAL, Pages, call, poke};
 use trapgate_rt::{Args, eprintln};
+use trapgate_uapi::syscall::nr64;
 
 trapgate_rt::entry!(main);
 

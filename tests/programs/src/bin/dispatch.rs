@@ -4,11 +4,11 @@
 #![no_main]
 #![allow(unsafe_code, reason = "passes whole registers to the doors")]
 
-use trapgate_abi::Errno;
-use trapgate_abi::errno::from_return;
-use trapgate_abi::syscall::{X32_BIT, nr32, nr64};
 use trapgate_programs::{BAD_FD, Outcome, Report, call, call_i386};
 use trapgate_rt::{Args, STDOUT, int80, println, syscall64};
+use trapgate_uapi::Errno;
+use trapgate_uapi::errno::from_return;
+use trapgate_uapi::syscall::{X32_BIT, nr32, nr64};
 
 trapgate_rt::entry!(main);
 

@@ -4,8 +4,8 @@
 #![no_std]
 #![no_main]
 
-use trapgate_abi::syscall::nr64;
 use trapgate_rt::{Args, PANIC_STATUS};
+use trapgate_uapi::syscall::nr64;
 
 trapgate_rt::entry!(main);
 

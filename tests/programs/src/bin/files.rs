@@ -4,12 +4,12 @@
 #![no_std]
 #![no_main]
 
-use trapgate_abi::Errno;
-use trapgate_abi::syscall::nr64;
 use trapgate_programs::{
     BAD_FD, MINUS_ONE, Outcome, Pages, Report, address, call, peek_u64, poke_u64,
 };
 use trapgate_rt::{Args, println};
+use trapgate_uapi::Errno;
+use trapgate_uapi::syscall::nr64;
 
 trapgate_rt::entry!(main);
 

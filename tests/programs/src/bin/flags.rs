@@ -5,11 +5,11 @@
 #![no_std]
 #![no_main]
 
-use trapgate_abi::syscall::{nr32, nr64};
 use trapgate_abi::x86::rflags;
 use trapgate_programs::Report;
 use trapgate_programs::crossing::{PLAIN_FLAGS, R11, RAX, State, by_int80, by_syscall};
 use trapgate_rt::{Args, println};
+use trapgate_uapi::syscall::{nr32, nr64};
 
 trapgate_rt::entry!(main);
 

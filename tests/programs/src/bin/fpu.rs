@@ -9,9 +9,9 @@
 use core::arch::asm;
 use core::arch::x86_64::{__cpuid, __cpuid_count};
 use core::cell::UnsafeCell;
-use trapgate_abi::syscall::nr64;
 use trapgate_programs::{PAGE, Pages, Report};
 use trapgate_rt::{Args, println};
+use trapgate_uapi::syscall::nr64;
 
 trapgate_rt::entry!(main);
 
@@ -203,7 +203,7 @@ fn by_syscall() {
 }
 
 fn by_int80() {
-    let _ = trapgate_programs::call_i386(trapgate_abi::syscall::nr32::GETPID, &[]);
+    let _ = trapgate_programs::call_i386(trapgate_uapi::syscall::nr32::GETPID, &[]);
 }
 
 /// Touches fresh memory.

@@ -3,12 +3,12 @@
 #![no_std]
 #![no_main]
 
-use trapgate_abi::Errno;
-use trapgate_abi::errno::from_return;
-use trapgate_abi::syscall::nr32;
 use trapgate_programs::crossing::{NAMES, RAX, RBP, RBX, RCX, RDI, RDX, RSI, State, by_int80};
 use trapgate_programs::{BAD_FD, PAGE, Report};
 use trapgate_rt::Args;
+use trapgate_uapi::Errno;
+use trapgate_uapi::errno::from_return;
+use trapgate_uapi::syscall::nr32;
 
 trapgate_rt::entry!(main);
 

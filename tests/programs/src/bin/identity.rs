@@ -5,13 +5,13 @@
 #![allow(unsafe_code, reason = "reads through FS and GS")]
 
 use core::arch::asm;
-use trapgate_abi::Errno;
-use trapgate_abi::syscall::nr64;
 use trapgate_programs::{
     MINUS_ONE, NON_CANONICAL, PAGE, Pages, Report, USER_END, address, call, peek, peek_u64, poke,
     poke_u64,
 };
 use trapgate_rt::{Args, println};
+use trapgate_uapi::Errno;
+use trapgate_uapi::syscall::nr64;
 
 trapgate_rt::entry!(main);
 

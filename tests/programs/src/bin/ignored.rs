@@ -3,9 +3,9 @@
 #![no_std]
 #![no_main]
 
-use trapgate_abi::syscall::nr64;
 use trapgate_programs::{Outcome, address, call};
 use trapgate_rt::{Args, STDOUT, eprintln, write};
+use trapgate_uapi::syscall::nr64;
 
 trapgate_rt::entry!(main);
 

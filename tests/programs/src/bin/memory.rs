@@ -3,10 +3,10 @@
 #![no_std]
 #![no_main]
 
-use trapgate_abi::Errno;
-use trapgate_abi::syscall::nr64;
 use trapgate_programs::{KERNEL_HALF, MINUS_ONE, PAGE, Pages, Report, USER_END, call, peek, poke};
 use trapgate_rt::Args;
+use trapgate_uapi::Errno;
+use trapgate_uapi::syscall::nr64;
 
 trapgate_rt::entry!(main);
 

@@ -11,11 +11,12 @@
 #![no_std]
 #![no_main]
 
+use trapgate_abi::file::mode;
 use trapgate_abi::file::open_flag::{APPEND, NONBLOCK};
-use trapgate_abi::syscall::nr64;
-use trapgate_abi::{Errno, file::mode};
 use trapgate_programs::{Outcome, Pages, Report, address, call, peek_u64, poke_u64};
 use trapgate_rt::{Args, println};
+use trapgate_uapi::Errno;
+use trapgate_uapi::syscall::nr64;
 
 trapgate_rt::entry!(main);
 

@@ -15,12 +15,12 @@
 #![allow(unsafe_code, reason = "replaces the page that its stack may be in")]
 
 use core::arch::naked_asm;
-use trapgate_abi::Errno;
-use trapgate_abi::errno::from_return;
-use trapgate_abi::syscall::{nr32, nr64};
 use trapgate_programs::jump::{Jump, back_address};
 use trapgate_programs::{BAD_FD, PAGE, Report, USER_END, call, map_at, poke, poke_u64};
 use trapgate_rt::{Args, eprintln};
+use trapgate_uapi::Errno;
+use trapgate_uapi::errno::from_return;
+use trapgate_uapi::syscall::{nr32, nr64};
 
 trapgate_rt::entry!(main);
 

@@ -4,14 +4,15 @@
 #![no_main]
 
 use core::sync::atomic::AtomicU32;
-use trapgate_abi::errno::from_return;
-use trapgate_abi::syscall::nr32;
-use trapgate_abi::{Errno, x86::rflags};
+use trapgate_abi::x86::rflags;
 use trapgate_programs::crossing::{
     NAMES, PLAIN_FLAGS, RAX, RBP, RBX, RCX, RDI, RDX, RSI, State, by_int80,
 };
 use trapgate_programs::{BAD_FD, Report};
 use trapgate_rt::{Args, println};
+use trapgate_uapi::Errno;
+use trapgate_uapi::errno::from_return;
+use trapgate_uapi::syscall::nr32;
 
 trapgate_rt::entry!(main);
 

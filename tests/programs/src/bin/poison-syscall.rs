@@ -3,14 +3,15 @@
 #![no_std]
 #![no_main]
 
-use trapgate_abi::errno::from_return;
-use trapgate_abi::syscall::nr64;
-use trapgate_abi::{Errno, x86::rflags};
+use trapgate_abi::x86::rflags;
 use trapgate_programs::crossing::{
     NAMES, PLAIN_FLAGS, R8, R9, R10, R11, RAX, RCX, RDI, RDX, RSI, State, by_syscall,
 };
 use trapgate_programs::{BAD_FD, MINUS_ONE, Outcome, Report};
 use trapgate_rt::{Args, println};
+use trapgate_uapi::Errno;
+use trapgate_uapi::errno::from_return;
+use trapgate_uapi::syscall::nr64;
 
 trapgate_rt::entry!(main);
 

@@ -6,9 +6,9 @@
 #![no_main]
 
 use core::str::from_utf8;
-use trapgate_abi::syscall::nr64;
 use trapgate_programs::call;
 use trapgate_rt::{Args, eprintln};
+use trapgate_uapi::syscall::nr64;
 
 trapgate_rt::entry!(main);
 

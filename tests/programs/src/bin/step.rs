@@ -8,11 +8,11 @@
 #![allow(unsafe_code, reason = "sets flags in front of a door")]
 
 use core::arch::naked_asm;
-use trapgate_abi::syscall::{nr32, nr64};
 use trapgate_abi::x86::rflags;
 use trapgate_programs::jump::{Jump, back_address};
 use trapgate_programs::{BAD_FD, PAGE, Report, map_at, poke_u64};
 use trapgate_rt::{Args, eprintln};
+use trapgate_uapi::syscall::{nr32, nr64};
 
 trapgate_rt::entry!(main);
 

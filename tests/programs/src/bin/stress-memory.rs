@@ -5,9 +5,9 @@
 #![no_std]
 #![no_main]
 
-use trapgate_abi::syscall::nr64;
 use trapgate_programs::{PAGE, Pages, Report, call, peek_u64, poke_u64};
 use trapgate_rt::{Args, println};
+use trapgate_uapi::syscall::nr64;
 
 trapgate_rt::entry!(main);
 

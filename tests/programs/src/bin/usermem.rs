@@ -4,12 +4,12 @@
 #![no_std]
 #![no_main]
 
-use trapgate_abi::Errno;
-use trapgate_abi::syscall::nr64;
 use trapgate_programs::{
     KERNEL_HALF, MINUS_ONE, NON_CANONICAL, PAGE, Pages, Report, USER_END, call, poke, poke_u64,
 };
 use trapgate_rt::{Args, STDIN, STDOUT, println};
+use trapgate_uapi::Errno;
+use trapgate_uapi::syscall::nr64;
 
 trapgate_rt::entry!(main);
 

@@ -11,12 +11,12 @@
 #![allow(unsafe_code, reason = "calls functions by address")]
 
 use core::mem::transmute;
-use trapgate_abi::Errno;
-use trapgate_abi::errno::from_return;
-use trapgate_abi::syscall::nr64;
 use trapgate_programs::vdso::{Symbol, Vdso};
 use trapgate_programs::{PAGE, Pages, Report, address, call, peek, peek_u64, poke};
 use trapgate_rt::{Args, aux, println};
+use trapgate_uapi::Errno;
+use trapgate_uapi::errno::from_return;
+use trapgate_uapi::syscall::nr64;
 
 trapgate_rt::entry!(main);
 

@@ -5,10 +5,10 @@
 #![no_std]
 #![no_main]
 
-use trapgate_abi::Errno;
-use trapgate_abi::syscall::{X32_BIT, nr64, nrx32};
 use trapgate_programs::{BAD_FD, Report, call};
 use trapgate_rt::Args;
+use trapgate_uapi::Errno;
+use trapgate_uapi::syscall::{X32_BIT, nr64, nrx32};
 
 trapgate_rt::entry!(main);
 

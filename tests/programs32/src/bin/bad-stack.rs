@@ -17,11 +17,11 @@
 #![no_std]
 #![no_main]
 
-use trapgate_abi::errno::from_return;
-use trapgate_abi::{Errno, syscall::nr32};
 use trapgate_programs32::jump::{Jump, back_address};
 use trapgate_programs32::{BAD_FD, Door, PAGE, Report, map, poke, print_landing_pad, protect};
 use trapgate_rt::{Args, eprintln};
+use trapgate_uapi::errno::from_return;
+use trapgate_uapi::{Errno, syscall::nr32};
 
 trapgate_rt::entry!(main);
 

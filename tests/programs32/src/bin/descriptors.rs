@@ -9,9 +9,9 @@
 #![allow(unsafe_code, reason = "loads segment registers")]
 
 use core::arch::asm;
-use trapgate_abi::{Errno, syscall::nr32};
 use trapgate_programs32::{Door, Report};
 use trapgate_rt::{Args, eprintln, println};
+use trapgate_uapi::{Errno, syscall::nr32};
 
 trapgate_rt::entry!(main);
 

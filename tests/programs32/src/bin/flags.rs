@@ -6,10 +6,10 @@
 #![no_std]
 #![no_main]
 
-use trapgate_abi::syscall::nr32;
 use trapgate_programs32::crossing::{EAX, PLAIN_FLAGS, State, cross};
 use trapgate_programs32::{Door, Report};
 use trapgate_rt::{Args, println};
+use trapgate_uapi::syscall::nr32;
 
 trapgate_rt::entry!(main);
 

@@ -2,10 +2,10 @@
 #![no_std]
 #![no_main]
 
-use trapgate_abi::syscall::{X32_BIT, nr32};
-use trapgate_abi::{Errno, syscall};
 use trapgate_programs32::{Door, Outcome, Report};
 use trapgate_rt::{Args, println};
+use trapgate_uapi::syscall::{X32_BIT, nr32};
+use trapgate_uapi::{Errno, syscall};
 
 trapgate_rt::entry!(main);
 

@@ -4,14 +4,14 @@
 #![no_main]
 
 use core::sync::atomic::AtomicU32;
-use trapgate_abi::Errno;
-use trapgate_abi::errno::from_return;
-use trapgate_abi::syscall::nr32;
 use trapgate_programs32::crossing::{
     EAX, EBP, EBX, ECX, EDI, EDX, ESI, NAMES, PLAIN_FLAGS, State, cross,
 };
 use trapgate_programs32::{BAD_FD, Door, Report};
 use trapgate_rt::{Args, println};
+use trapgate_uapi::Errno;
+use trapgate_uapi::errno::from_return;
+use trapgate_uapi::syscall::nr32;
 
 trapgate_rt::entry!(main);
 

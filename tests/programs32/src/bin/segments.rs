@@ -9,9 +9,9 @@
 
 use core::arch::naked_asm;
 use core::sync::atomic::{AtomicU32, Ordering};
-use trapgate_abi::syscall::nr32;
 use trapgate_programs32::{BAD_FD, Door, Report};
 use trapgate_rt::{Args, println, vsyscall};
+use trapgate_uapi::syscall::nr32;
 
 trapgate_rt::entry!(main);
 

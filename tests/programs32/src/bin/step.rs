@@ -3,10 +3,10 @@
 #![no_std]
 #![no_main]
 
-use trapgate_abi::syscall::nr32;
 use trapgate_programs32::jump::{Jump, back_address};
 use trapgate_programs32::{BAD_FD, Door, PAGE, map, poke, print_landing_pad, protect};
 use trapgate_rt::{Args, eprintln};
+use trapgate_uapi::syscall::nr32;
 
 trapgate_rt::entry!(main);
 

@@ -6,9 +6,9 @@
 #![allow(unsafe_code, reason = "jumps into another mode")]
 
 use core::arch::naked_asm;
-use trapgate_abi::syscall::{nr32, nr64};
 use trapgate_programs32::{Door, Report};
 use trapgate_rt::Args;
+use trapgate_uapi::syscall::{nr32, nr64};
 
 trapgate_rt::entry!(main);
 

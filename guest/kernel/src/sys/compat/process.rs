@@ -6,7 +6,7 @@ use crate::sys::define::{SysResult, compat_define, ia32_define};
 use crate::sys::process::{INFINITY, ROOT, check_tid, groups, limit, set_limit};
 use crate::user::UserPtr;
 use core::sync::atomic::Ordering;
-use trapgate_abi::Errno;
+use trapgate_uapi::Errno;
 
 const ROOT_16: u16 = super::low_id(ROOT);
 

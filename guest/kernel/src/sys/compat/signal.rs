@@ -11,7 +11,7 @@ use crate::sys::signal::{
 };
 use crate::user::{UserPtr, plain_struct};
 use core::sync::atomic::Ordering;
-use trapgate_abi::Errno;
+use trapgate_uapi::Errno;
 
 plain_struct! {
     /// i386's `struct sigaction` of rt_sigaction(2).

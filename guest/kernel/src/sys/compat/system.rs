@@ -8,8 +8,8 @@ use crate::sys::system::{
 };
 use crate::sys::time::Timespec;
 use crate::user::{UserPtr, plain_struct};
-use trapgate_abi::Errno;
 use trapgate_abi::layout::PAGE_SIZE;
+use trapgate_uapi::Errno;
 
 /// What the older unames have of `struct utsname`: no domain.
 const OLD_NAMES: usize = 5;

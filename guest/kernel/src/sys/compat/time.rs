@@ -6,8 +6,8 @@ use crate::process::task::current;
 use crate::sys::define::{compat_define, ia32_define};
 use crate::sys::time::{Timespec, check, now, sleep, sleep_by, ticks};
 use crate::user::{UserPtr, plain_struct};
-use trapgate_abi::Errno;
 use trapgate_abi::clock::RESOLUTION_NS;
+use trapgate_uapi::Errno;
 
 plain_struct! {
     /// i386's `struct timespec` (Linux: `old_timespec32`), and its `struct

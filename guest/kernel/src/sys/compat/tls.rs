@@ -6,8 +6,8 @@
 
 use crate::sys::define::{SysResult, ia32_define};
 use crate::user::UserPtr;
-use trapgate_abi::Errno;
 use trapgate_arch::tls::{self, UserDesc};
+use trapgate_uapi::Errno;
 
 /// A number that a program means an entry by.
 fn entry_number(number: u32) -> Result<usize, Errno> {
