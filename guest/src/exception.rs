@@ -1,24 +1,22 @@
-//! Exceptions: a page that is missing, a door that this host delivers as an
-//! exception, a program's mistake, or the kernel's own.
+//! Exceptions, as the roof sees them: a door that this host delivers as one, the
+//! kernel's own mistake, or something for the kernel's rooms: a page that is
+//! missing, a mistake of the program's (`process::exception`).
 //!
-//! `entry` calls the three functions here with a complete frame.
+//! `entry` calls the functions here with a complete frame.
 
-use crate::dispatch as syscall;
+use crate::dispatch;
 use core::sync::atomic::{AtomicU64, Ordering};
 use trapgate_abi::PtRegs;
 use trapgate_abi::boot_info::feature;
-use trapgate_abi::crash::{BACKTRACE_DEPTH, Fault, OUT_OF_MEMORY};
+use trapgate_abi::crash::{BACKTRACE_DEPTH, Fault};
 use trapgate_abi::hypercall::{FailureKind, Segment};
 use trapgate_abi::layout::USER_END;
-use trapgate_abi::log::{Event, Level};
 use trapgate_abi::x86::{msr, page_fault, rflags, selector, vector};
 use trapgate_arch::{cpu, ex_table, percpu};
 use trapgate_kernel::host;
-use trapgate_kernel::log::log;
-use trapgate_kernel::mm::space::{FaultError, access_of};
-use trapgate_kernel::process::task::current;
-use trapgate_kernel::signal::exception::{describe, error_code, signal_of};
-use trapgate_kernel::sys::signal;
+use trapgate_kernel::process::exception;
+use trapgate_kernel::process::prepare_return::prepare_return;
+use trapgate_kernel::signal::exception::error_code;
 use trapgate_kernel::user::UserPtr;
 use trapgate_uapi::Errno;
 
@@ -41,21 +39,18 @@ pub extern "C" fn exception_from_user(regs: &mut PtRegs, vector: u64) {
         let address = cpu::fault_address();
         // Where this KVM delivers SYSCALL as a page fault at LSTAR, and only
         // there, such a fault is a call and not a jump of the program's.
-        if has(feature::SYSCALL_TRAPS)
+        let is_door = has(feature::SYSCALL_TRAPS)
             && address == regs.rip
             && address >= USER_END
-            && trapped_syscall_64(regs)
-        {
-            return;
+            && trapped_syscall_64(regs);
+        if !is_door {
+            exception::page_fault(regs, address);
         }
-        page_fault_from_user(regs, address);
-    } else if vector == u64::from(vector::UD) && trapped_door(regs) {
-        // Carried out.
-    } else {
+    } else if !(vector == u64::from(vector::UD) && trapped_door(regs)) {
         let vector = if is_forbidden_int(regs, vector) { vector::GP.into() } else { vector };
-        let fault = describe(regs, vector, 0);
-        signal::deliver_fault(signal_of(vector), &fault, regs);
+        exception::caused(regs, vector, 0);
     }
+    prepare_return(regs);
 }
 
 /// SYSCALL, delivered as a fault at its entry point with everything else done:
@@ -84,7 +79,7 @@ fn carry_out_64(regs: &mut PtRegs) {
     regs.orig_rax = regs.rax;
     regs.rax = Errno::ENOSYS.number().wrapping_neg();
     percpu::count!(syscall64_trapped, 1);
-    syscall::syscall_64(regs);
+    dispatch::call_64(regs);
 }
 
 /// #UD at the instruction of a door that the architecture has and this KVM
@@ -128,7 +123,7 @@ fn trapped_int80(regs: &mut PtRegs, long: bool) {
     }
     regs.orig_rax = u64::from(regs.rax as u32);
     regs.rax = Errno::ENOSYS.number().wrapping_neg();
-    syscall::syscall_32(regs);
+    dispatch::call_32(regs);
 }
 
 /// What SYSENTER and SYSCALL from compatibility mode have in common.
@@ -142,9 +137,9 @@ fn fast_call(regs: &mut PtRegs) {
     match UserPtr::<u32>::new(u64::from(regs.rsp as u32)).read() {
         Ok(sixth) => {
             regs.rbp = sixth.into();
-            syscall::syscall_32(regs);
+            dispatch::call_32(regs);
         }
-        Err(_) => syscall::bad_stack_32(regs),
+        Err(_) => dispatch::refuse_32(regs),
     }
 }
 
@@ -159,34 +154,6 @@ fn code_is(address: u64, bytes: [u8; 2]) -> bool {
     UserPtr::<[u8; 2]>::new(address).read() == Ok(bytes)
 }
 
-fn page_fault_from_user(regs: &mut PtRegs, address: u64) {
-    percpu::count!(page_faults, 1);
-    let access = access_of(regs.orig_rax);
-    let result = if address < USER_END {
-        let result = current().process.memory.lock().fault(address, access);
-        result.map(drop)
-    } else {
-        Err(FaultError::NotMapped)
-    };
-    match result {
-        Ok(()) => log(Level::Trace, Event::PageIn, [address, 1, regs.rip, 0]),
-        Err(FaultError::OutOfMemory) => out_of_memory(regs),
-        Err(FaultError::NotMapped | FaultError::Access) => {
-            let fault = describe(regs, vector::PF.into(), address);
-            signal::deliver_fault(signal::SIGSEGV, &fault, regs);
-        }
-    }
-}
-
-/// No frame is left for a page that the program may use: it is killed, as
-/// Linux's OOM killer would.
-fn out_of_memory(regs: &PtRegs) -> ! {
-    let available = trapgate_kernel::mm::frames::FRAMES.lock().available();
-    log(Level::Debug, Event::OutOfMemory, [available, 1, 0, 0]);
-    let fault = Fault { vector: OUT_OF_MEMORY, ..Fault::default() };
-    host::killed(signal::SIGKILL, &fault, regs)
-}
-
 /// An exception in ring 0: a user address that did not hold, or a mistake.
 pub extern "C" fn exception_from_kernel(regs: &mut PtRegs, vector: u64) {
     let address = if vector == u64::from(vector::PF) { cpu::fault_address() } else { 0 };
@@ -197,13 +164,8 @@ pub extern "C" fn exception_from_kernel(regs: &mut PtRegs, vector: u64) {
     else {
         kernel_fault(regs, vector, address);
     };
-    percpu::count!(page_faults, 1);
-    let access = access_of(regs.orig_rax);
-    let result = current().process.memory.lock().fault(address, access);
-    match result {
-        Ok(_) => {}
-        Err(FaultError::OutOfMemory) => out_of_memory(regs),
-        Err(FaultError::NotMapped | FaultError::Access) => regs.rip = fixup,
+    if !exception::page_fault_of_kernel(regs, address, regs.orig_rax) {
+        regs.rip = fixup;
     }
 }
 
@@ -216,8 +178,7 @@ pub extern "C" fn bad_iret(regs: &mut PtRegs, vector: u64) -> ! {
     // SAFETY: RSP pointed to the five words of the frame on this kernel stack.
     let [rip, cs, rflags, rsp, ss] = unsafe { *(regs.rsp as *const [u64; 5]) };
     let user = PtRegs { rip, cs, rflags, rsp, ss, ..*regs };
-    let fault = describe(&user, vector, 0);
-    signal::deliver_fault(signal::SIGSEGV, &fault, &user)
+    exception::bad_iret(&user, vector)
 }
 
 /// #DF, NMI, #MC, and #DB in ring 0. An NMI means nothing here; #DF and #MC end

@@ -14,10 +14,13 @@ use trapgate_abi::log::{Event, Level};
 use trapgate_abi::x86::{rflags, selector};
 use trapgate_abi::{ABI_VERSION, PtRegs};
 use trapgate_arch::gdt::{Gdt, Tss};
+use trapgate_arch::heap;
 use trapgate_arch::idt::{self, Idt};
+use trapgate_arch::paging::PageTables;
 use trapgate_arch::percpu;
 use trapgate_kernel::log;
-use trapgate_kernel::mm::frames::FRAMES;
+use trapgate_kernel::mm::frames::{self, FRAMES};
+use trapgate_kernel::process::prepare_return::prepare_return;
 use trapgate_kernel::process::task;
 
 /// The entry point of the image.
@@ -53,11 +56,14 @@ extern "C" fn start(boot: &'static BootInfo, regs: &mut PtRegs) -> extern "C" fn
     percpu::set_landing_pad(boot.landing_pad);
     log::init(boot.log_level);
     FRAMES.lock().init(boot.free, boot.features & feature::INTERPRETED != 0);
+    heap::init(frames::for_heap);
     crate::exception::init(boot.features);
     if boot.job.kind != 0 {
         trapgate_job::carry_out(boot);
     }
-    task::start_first(boot).expect("no memory for the first task");
+    // SAFETY: the VMM has built these tables, and hands them over once.
+    let tables = unsafe { PageTables::new(boot.page_table, boot.features & feature::PTI != 0) };
+    task::start_first(boot, tables).expect("no memory for the first task");
     log::log(Level::Debug, Event::Booted, [boot.ram_size, boot.entry, boot.stack_pointer, 0]);
     if boot.compat != 0 {
         load_data_segments();
@@ -71,6 +77,7 @@ extern "C" fn start(boot: &'static BootInfo, regs: &mut PtRegs) -> extern "C" fn
         ss: selector::USER_DS.into(),
         ..PtRegs::default()
     };
+    prepare_return(regs);
     if boot.features & feature::HARDENED != 0 {
         entry::leave::hardened_return_to_user
     } else {

@@ -1,16 +1,28 @@
 //! The floor: the CPU. Names and numbers come from `trapgate_abi::x86`.
 //!
 //! Nothing here knows a system call, a task or a file. Where the roof's entry
-//! points stand, `trapgate_abi::layout` says.
+//! points stand, `trapgate_abi::layout` says. What is unsafe below the entry is
+//! here, behind functions that are not.
+//!
+//! On the host, `fake` stands in for what only ring 0 can do: the same
+//! functions, over plain memory. `cfg(target_os)` chooses; whoever is above
+//! does not see the difference.
 
 #![cfg_attr(target_os = "none", no_std)]
 
 pub mod cpu;
 pub mod ex_table;
+#[cfg(not(target_os = "none"))]
+pub mod fake;
 pub mod gdt;
+#[cfg(target_os = "none")]
+pub mod heap;
+pub mod hostpage;
 pub mod idt;
+pub mod log_ring;
 pub mod paging;
 pub mod percpu;
+pub mod phys;
 #[cfg(target_os = "none")]
 pub mod site;
 pub mod tls;

@@ -1,13 +1,14 @@
 //! Four-level page tables (Intel SDM vol. 3, 4.5), reached through the direct
 //! map.
 //!
-//! The VMM builds the first tables; `crate::mm::space` changes the user's half
+//! The VMM builds the first tables; the kernel's `mm::space` changes the user's half
 //! here. All work is on ranges, so that a run of pages costs one walk.
 #![allow(unsafe_code, reason = "tables are reached by physical address")]
 
 use super::cpu;
+use super::phys::direct;
 use trapgate_abi::boot_info::Range;
-use trapgate_abi::layout::{DIRECT_MAP, PAGE_SIZE};
+use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_abi::mitigation::PTI_USER_TABLE;
 use trapgate_abi::x86::pte;
 
@@ -20,12 +21,6 @@ pub const NO_ACCESS: u64 = 1 << 9;
 const TABLE: u64 = pte::P | pte::W | pte::U | pte::A;
 
 type Table = [u64; ENTRIES];
-
-/// Where the kernel sees physical address `physical`.
-#[inline(always)]
-pub const fn direct<T>(physical: u64) -> *mut T {
-    (DIRECT_MAP + physical) as *mut T
-}
 
 /// Where zeroed frames come from.
 pub trait FrameSource {

@@ -5,6 +5,8 @@
 #![allow(unsafe_code, reason = "a link section; GS-relative access is inline assembly")]
 
 use super::gdt::{self, Gdt, Tss};
+#[cfg(not(target_os = "none"))]
+use crate::fake::block_word;
 use core::mem::offset_of;
 use trapgate_abi::counters::Counters;
 use trapgate_abi::layout;
@@ -35,6 +37,8 @@ pub struct PerCpu {
     pub kstack_offset: u64,
     /// For hardened doors: a selector in memory, which VERW wants.
     pub verw_selector: u64,
+    /// Where this CPU's page of requests is.
+    pub host_page: u64,
 }
 
 const _: () = assert!(size_of::<PerCpu>() <= layout::PAGE_SIZE as usize);
@@ -43,6 +47,7 @@ const _: () = assert!(size_of::<PerCpu>() <= layout::PAGE_SIZE as usize);
 pub const COUNTERS: u64 = layout::percpu::COUNTERS - layout::percpu::BLOCK;
 
 /// Reads a word of this CPU's block.
+#[cfg(target_os = "none")]
 macro_rules! get {
     ($field:ident) => {{
         let value: u64;
@@ -57,6 +62,7 @@ macro_rules! get {
 }
 
 /// Writes a word of this CPU's block.
+#[cfg(target_os = "none")]
 macro_rules! set {
     ($field:ident, $value:expr) => {{
         let value: u64 = $value;
@@ -70,6 +76,7 @@ macro_rules! set {
 }
 
 /// Whether a word of this CPU's block is not zero, by one comparison.
+#[cfg(target_os = "none")]
 macro_rules! is_set {
     ($field:ident) => {{
         // SAFETY: GS points to this CPU's block in ring 0.
@@ -80,6 +87,25 @@ macro_rules! is_set {
         }
         false
     }};
+}
+
+#[cfg(not(target_os = "none"))]
+macro_rules! get {
+    ($field:ident) => {
+        block_word(offset_of!(PerCpu, $field)).get()
+    };
+}
+#[cfg(not(target_os = "none"))]
+macro_rules! set {
+    ($field:ident, $value:expr) => {
+        block_word(offset_of!(PerCpu, $field)).set($value)
+    };
+}
+#[cfg(not(target_os = "none"))]
+macro_rules! is_set {
+    ($field:ident) => {
+        get!($field) != 0
+    };
 }
 
 /// Whether there is work to do before the return to ring 3.
@@ -116,15 +142,45 @@ pub fn set_landing_pad(address: u64) {
     set!(landing_pad, address);
 }
 
-/// The word that says who runs.
+/// The address of this CPU's page of requests to the VMM.
 #[inline(always)]
-pub fn current() -> u64 {
-    get!(current)
+pub(crate) fn host_page() -> u64 {
+    get!(host_page)
 }
 
-/// Sets it.
-pub fn set_current(task: u64) {
-    set!(current, task);
+/// What runs on a CPU.
+///
+/// # Safety
+/// Only one type of a program may be it; [`running!`] sees to that.
+pub unsafe trait Running: 'static {}
+
+/// Declares the type of what runs on a CPU. A second one does not link.
+#[macro_export]
+macro_rules! running {
+    ($type:ty) => {
+        const _: () = {
+            // SAFETY: the symbol below can be in a program once.
+            unsafe impl $crate::percpu::Running for $type {}
+            #[used]
+            #[unsafe(no_mangle)]
+            static TRAPGATE_RUNNING: u8 = 0;
+        };
+    };
+}
+pub use running;
+
+/// Who runs on this CPU: there is somebody from the first [`set_current`] on.
+#[inline(always)]
+pub fn current<T: Running>() -> &'static T {
+    let running = get!(current) as *const T;
+    // SAFETY: `set_current` put it there, which knows no other type, and nothing
+    // runs before that.
+    unsafe { &*running }
+}
+
+/// Says who runs.
+pub fn set_current<T: Running>(running: &'static T) {
+    set!(current, running as *const T as u64);
 }
 
 /// Adds to the counter of this CPU that is `OFFSET` bytes into `Counters`;
@@ -132,8 +188,11 @@ pub fn set_current(task: u64) {
 #[inline(always)]
 pub fn add_to_counter<const OFFSET: usize>(amount: u64) {
     const { assert!(OFFSET < size_of::<Counters>()) };
+    #[cfg(not(target_os = "none"))]
+    block_word(COUNTERS as usize + OFFSET).update(|count| count + amount);
     // SAFETY: GS points to this CPU's block in ring 0, and the counters lie at a
     // fixed distance from it.
+    #[cfg(target_os = "none")]
     unsafe {
         core::arch::asm!("add gs:[{}], {}", const COUNTERS as usize + OFFSET,
             in(reg) amount, options(nostack));
@@ -144,7 +203,10 @@ pub fn add_to_counter<const OFFSET: usize>(amount: u64) {
 #[inline(always)]
 pub fn set_counter_at<const OFFSET: usize>(value: u64) {
     const { assert!(OFFSET < size_of::<Counters>()) };
+    #[cfg(not(target_os = "none"))]
+    block_word(COUNTERS as usize + OFFSET).set(value);
     // SAFETY: as for `add_to_counter`.
+    #[cfg(target_os = "none")]
     unsafe {
         core::arch::asm!("mov gs:[{}], {}", const COUNTERS as usize + OFFSET,
             in(reg) value, options(nostack, preserves_flags));
@@ -175,9 +237,13 @@ pub use {count, set_counter};
 /// This CPU's segment descriptor `index`.
 pub fn descriptor(index: usize) -> u64 {
     assert!(index < GDT_ENTRIES);
+    #[cfg(not(target_os = "none"))]
+    let value = block_word(offset_of!(PerCpu, gdt) + index * 8).get();
+    #[cfg(target_os = "none")]
     let value: u64;
     // SAFETY: GS points to this CPU's block in ring 0, and the index is one of
     // its GDT's.
+    #[cfg(target_os = "none")]
     unsafe {
         core::arch::asm!("mov {}, gs:[{} + {} * 8]", out(reg) value,
             const offset_of!(PerCpu, gdt), in(reg) index,
@@ -193,8 +259,11 @@ pub fn descriptor(index: usize) -> u64 {
 /// is its own.
 pub unsafe fn set_descriptor(index: usize, value: u64) {
     assert!(index < GDT_ENTRIES);
+    #[cfg(not(target_os = "none"))]
+    block_word(offset_of!(PerCpu, gdt) + index * 8).set(value);
     // SAFETY: GS points to this CPU's block in ring 0, and the index is one of
     // its GDT's; the caller vouches for the value.
+    #[cfg(target_os = "none")]
     unsafe {
         core::arch::asm!("mov gs:[{} + {} * 8], {}",
             const offset_of!(PerCpu, gdt), in(reg) index, in(reg) value,
@@ -223,6 +292,7 @@ impl PerCpu {
             tss: gdt::tss(area),
             kstack_offset: 0,
             verw_selector: selector::KERNEL_DS as u64,
+            host_page: area + layout::percpu::HOST_CALL,
         }
     }
 }

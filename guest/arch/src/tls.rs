@@ -7,8 +7,11 @@
 #![allow(unsafe_code, reason = "writes the GDT, loads segment registers")]
 
 use super::percpu;
+#[cfg(target_os = "none")]
 use core::arch::asm;
-use trapgate_abi::x86::{TLS_ENTRIES, TLS_FIRST, selector};
+#[cfg(target_os = "none")]
+use trapgate_abi::x86::selector;
+use trapgate_abi::x86::{TLS_ENTRIES, TLS_FIRST};
 
 /// `struct user_desc` of set_thread_area(2), in words: number, base, limit,
 /// flags.
@@ -122,10 +125,12 @@ pub fn set_entry(number: usize, desc: UserDesc) -> bool {
     let Some(descriptor) = descriptor(desc) else { return false };
     // SAFETY: `descriptor` makes nothing but data segments of ring 3.
     unsafe { percpu::set_descriptor(number, descriptor) };
+    #[cfg(target_os = "none")]
     let selector = (number as u16) << 3 | 3;
     // SAFETY: a ring-3 data segment that is present, or the null selector;
     // ring 0 uses none of these registers' segments. GS is loaded between two
     // SWAPGS with interrupts off: its base is the user's meanwhile.
+    #[cfg(target_os = "none")]
     unsafe {
         reload(selector, if descriptor == 0 { 0 } else { selector });
     }
@@ -136,6 +141,7 @@ pub fn set_entry(number: usize, desc: UserDesc) -> bool {
 ///
 /// # Safety
 /// `new` must be null or a data segment that ring 0 can load.
+#[cfg(target_os = "none")]
 unsafe fn reload(old: u16, new: u16) {
     // A null selector alone leaves the base as it was on some CPUs (Linux:
     // X86_BUG_NULL_SEG), so that a flat segment goes before it.

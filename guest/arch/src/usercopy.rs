@@ -1,142 +1,141 @@
-//! The only instructions that touch user memory, but for the fast 32-bit doors'
-//! own load (`entry::sixth_argument`), each with its row in the exception table.
+//! User memory: values in and out, after a look at the address.
 //!
-//! Callers (`crate::user`) have checked the addresses with `access_ok`: what
-//! is left to go wrong is a page that is missing or protected, and then the
-//! fixup ends the copy early.
-//!
-//! Quadwords and REP: where ring 0 is interpreted, an element costs as much as
-//! an instruction.
-#![allow(unsafe_code, reason = "user memory is reached by inline assembly")]
+//! Ring 3 may pass any address. One in the kernel's half is refused here; a page
+//! that is missing or protected ends the copy in `raw`, whose place the host's
+//! `fake` takes.
+#![allow(unsafe_code, reason = "hands checked addresses to the copies")]
 
-use super::percpu;
-use core::arch::asm;
+#[cfg(target_os = "none")]
+mod raw;
 
-/// Opens user memory where SMAP closes it.
+#[cfg(not(target_os = "none"))]
+use crate::fake::usercopy as raw;
+use core::mem::MaybeUninit;
+use trapgate_abi::layout::USER_END;
+
+/// Whether `length` bytes at `address` lie in the user's half.
 #[inline(always)]
-fn open() {
-    if percpu::has_smap() {
-        // SAFETY: CR4.SMAP is on, so STAC exists.
-        unsafe { asm!("stac", options(nostack)) };
+pub const fn access_ok(address: u64, length: u64) -> bool {
+    match address.checked_add(length) {
+        Some(end) => end <= USER_END,
+        None => false,
     }
 }
 
-/// Closes it again.
-#[inline(always)]
-fn close() {
-    if percpu::has_smap() {
-        // SAFETY: as above.
-        unsafe { asm!("clac", options(nostack)) };
-    }
-}
-
-/// Copies `length` bytes; returns how many were not copied.
+/// Types whose values may come from anywhere: every bit pattern is one, and
+/// there is no padding.
 ///
 /// # Safety
-/// The kernel's side must be valid for `length` bytes and the user's side
-/// must lie in the user's half of the address space.
+/// As the sentence says.
+pub unsafe trait Plain: Copy {}
+// SAFETY: integers are plain.
+unsafe impl Plain for u8 {}
+// SAFETY: as above.
+unsafe impl Plain for u16 {}
+// SAFETY: as above.
+unsafe impl Plain for u32 {}
+// SAFETY: as above.
+unsafe impl Plain for i32 {}
+// SAFETY: as above.
+unsafe impl Plain for u64 {}
+// SAFETY: as above.
+unsafe impl Plain for i64 {}
+// SAFETY: arrays have no padding between elements.
+unsafe impl<T: Plain, const N: usize> Plain for [T; N] {}
+
+/// Declares a `repr(C)` structure of the system-call interface as [`Plain`]:
+/// checks that its fields leave no padding.
+#[macro_export]
+macro_rules! plain_struct {
+    ($(#[$meta:meta])* pub struct $name:ident { $( $(#[$fm:meta])* pub $field:ident : $ty:ty, )* }) => {
+        $(#[$meta])*
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, Default)]
+        pub struct $name { $( $(#[$fm])* pub $field: $ty, )* }
+        const _: () = assert!(size_of::<$name>() == 0 $(+ size_of::<$ty>())*, "padding");
+        // SAFETY: all fields are plain, and the sizes leave no padding.
+        unsafe impl $crate::usercopy::Plain for $name where $($ty: $crate::usercopy::Plain),* {}
+    };
+}
+pub use plain_struct;
+
+/// Copies a value in; `None` if it is not all there.
 #[inline]
-pub unsafe fn copy(to: *mut u8, from: *const u8, length: usize) -> usize {
-    let left: usize;
-    open();
-    // SAFETY: the caller vouches for the kernel's side; a fault on the user's
-    // side goes on at a fixup with RCX elements left.
-    unsafe {
-        asm!(
-            "2: rep movsq",
-            "mov ecx, {tail:e}",
-            "3: rep movsb",
-            "jmp 5f",
-            "4: lea rcx, [{tail} + rcx * 8]", // quadwords left, and the tail
-            "5:",
-            ".pushsection .ex_table, \"a\"",
-            ".quad 2b, 4b",
-            ".quad 3b, 5b",
-            ".popsection",
-            tail = in(reg) length & 7,
-            inout("rcx") length >> 3 => left,
-            inout("rdi") to => _,
-            inout("rsi") from => _,
-            options(nostack),
-        );
+pub fn read<T: Plain>(address: u64) -> Option<T> {
+    if !access_ok(address, size_of::<T>() as u64) {
+        return None;
     }
-    close();
-    left
+    let mut value = MaybeUninit::<T>::uninit();
+    let to: *mut u8 = value.as_mut_ptr().cast();
+    // One load is cheaper than REP for the sizes that calls use most.
+    match size_of::<T>() {
+        4 => {
+            // SAFETY: the address was checked.
+            let read = unsafe { raw::get_u32(address) }?;
+            // SAFETY: `to` has that many bytes.
+            unsafe { to.cast::<u32>().write_unaligned(read) };
+        }
+        8 => {
+            // SAFETY: as above, both.
+            let read = unsafe { raw::get_u64(address) }?;
+            // SAFETY: as above, both.
+            unsafe { to.cast::<u64>().write_unaligned(read) };
+        }
+        // SAFETY: as above, both.
+        length if unsafe { raw::copy_in(to, address, length) } == 0 => {}
+        _ => return None,
+    }
+    // SAFETY: all bytes were copied, and any bytes are a `T`.
+    Some(unsafe { value.assume_init() })
 }
 
-/// Defines a read of 4 or 8 bytes; `None` if it faulted.
-macro_rules! define_get {
-    ($name:ident, $ty:ty, $load:literal) => {
-        /// Reads one value; `None` if the page is missing or protected.
-        ///
-        /// # Safety
-        /// The address must lie in the user's half of the address space.
-        #[inline]
-        pub unsafe fn $name(from: *const $ty) -> Option<$ty> {
-            let (value, failed): (u64, u32);
-            open();
-            // SAFETY: a fault goes on at the fixup, which says so.
-            unsafe {
-                asm!(
-                    concat!("2: ", $load),
-                    "xor {failed:e}, {failed:e}",
-                    "3:",
-                    ".pushsection .entry.text, \"ax\"",
-                    "4: mov {failed:e}, 1",
-                    "xor {value:e}, {value:e}",
-                    "jmp 3b",
-                    ".popsection",
-                    ".pushsection .ex_table, \"a\"",
-                    ".quad 2b, 4b",
-                    ".popsection",
-                    from = in(reg) from,
-                    value = out(reg) value,
-                    failed = out(reg) failed,
-                    options(nostack, readonly),
-                );
-            }
-            close();
-            (failed == 0).then_some(value as $ty)
-        }
-    };
+/// Copies a value out; false if there is not room for all of it.
+#[inline]
+pub fn write<T: Plain>(address: u64, value: &T) -> bool {
+    copy_out(address, (&raw const *value).cast(), size_of::<T>())
 }
-define_get!(get_u32, u32, "mov {value:e}, dword ptr [{from}]");
-define_get!(get_u64, u64, "mov {value}, qword ptr [{from}]");
 
-/// Defines a write of 4 or 8 bytes; false if it faulted.
-macro_rules! define_put {
-    ($name:ident, $ty:ty, $store:literal) => {
-        /// Writes one value; false if the page is missing or protected.
-        ///
-        /// # Safety
-        /// The address must lie in the user's half of the address space.
-        #[inline]
-        pub unsafe fn $name(to: *mut $ty, value: $ty) -> bool {
-            let failed: u32;
-            open();
-            // SAFETY: a fault goes on at the fixup, which says so.
-            unsafe {
-                asm!(
-                    concat!("2: ", $store),
-                    "xor {failed:e}, {failed:e}",
-                    "3:",
-                    ".pushsection .entry.text, \"ax\"",
-                    "4: mov {failed:e}, 1",
-                    "jmp 3b",
-                    ".popsection",
-                    ".pushsection .ex_table, \"a\"",
-                    ".quad 2b, 4b",
-                    ".popsection",
-                    to = in(reg) to,
-                    value = in(reg) u64::from(value),
-                    failed = out(reg) failed,
-                    options(nostack),
-                );
-            }
-            close();
-            failed == 0
-        }
-    };
+/// Copies values out, one after the other; false if there is not room for all.
+#[inline]
+pub fn write_slice<T: Plain>(address: u64, values: &[T]) -> bool {
+    copy_out(address, values.as_ptr().cast(), size_of_val(values))
 }
-define_put!(put_u32, u32, "mov dword ptr [{to}], {value:e}");
-define_put!(put_u64, u64, "mov qword ptr [{to}], {value}");
+
+/// `from` has `length` bytes, whose owner is a value in this file.
+#[inline]
+fn copy_out(to: u64, from: *const u8, length: usize) -> bool {
+    if !access_ok(to, length as u64) {
+        return false;
+    }
+    match length {
+        // SAFETY: `from` has that many bytes, `to` was checked.
+        4 => unsafe { raw::put_u32(to, from.cast::<u32>().read_unaligned()) },
+        // SAFETY: as above.
+        8 => unsafe { raw::put_u64(to, from.cast::<u64>().read_unaligned()) },
+        // SAFETY: as above.
+        _ => unsafe { raw::copy_out(to, from, length) == 0 },
+    }
+}
+
+/// Copies in as many bytes as can be read at `address`, up to `to.len()`: how
+/// many.
+pub fn read_prefix(to: &mut [u8], address: u64) -> usize {
+    if !access_ok(address, to.len() as u64) {
+        return 0;
+    }
+    // SAFETY: the slice is valid, the address was checked.
+    to.len() - unsafe { raw::copy_in(to.as_mut_ptr(), address, to.len()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn access_ok_refuses_the_kernels_half_and_wrapping() {
+        assert!(access_ok(0, 0) && access_ok(USER_END, 0) && access_ok(USER_END - 1, 1));
+        assert!(!access_ok(USER_END, 1) && !access_ok(USER_END - 1, 2));
+        assert!(!access_ok(u64::MAX, 1) && !access_ok(8, u64::MAX - 3));
+        assert!(!access_ok(0xffff_8880_0000_0000, 8) && !access_ok(1 << 47, 1));
+    }
+}

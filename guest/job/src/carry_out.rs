@@ -6,7 +6,7 @@
 use super::{bare, exits, legacy};
 use trapgate_abi::boot_info::BootInfo;
 use trapgate_abi::job::{Answer, kind};
-use trapgate_arch::paging::direct;
+use trapgate_arch::phys::direct;
 use trapgate_kernel::host;
 
 /// Does what the VMM asks, and ends the sandbox.

@@ -11,7 +11,7 @@ use core::arch::x86_64::__cpuid;
 use trapgate_abi::hypercall::Request as HostRequest;
 use trapgate_abi::job::{Answer, DEVICE, NO_EXCEPTION, PORT, Request, SAMPLES, exits, phase};
 use trapgate_arch::cpu;
-use trapgate_arch::paging::direct;
+use trapgate_arch::phys::direct;
 use trapgate_kernel::host::Call;
 
 /// Measures one of them.

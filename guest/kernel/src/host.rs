@@ -1,41 +1,37 @@
 //! The client of the hypercall interface: a request into this CPU's page, one
 //! OUT, the reply out of the same page.
-#![allow(unsafe_code, reason = "the host call page has a fixed address")]
 
 use trapgate_abi::PtRegs;
 use trapgate_abi::crash::{BACKTRACE_DEPTH, Fault};
-use trapgate_abi::hypercall::{self, FailureKind, Message, PORT, PollEntry, Request, Segment};
-use trapgate_abi::layout;
+use trapgate_abi::hypercall::{self, FailureKind, PollEntry, Request, Segment};
 use trapgate_arch::cpu;
+use trapgate_arch::hostpage::HostPage;
 use trapgate_uapi::Errno;
 use trapgate_uapi::errno::from_return;
 
 /// A request that is being written, or the reply to it.
 pub struct Call {
-    message: &'static mut Message,
+    page: HostPage,
 }
 
 impl Call {
     /// Starts a request without attachments.
     #[inline]
     pub fn new(request: Request) -> Call {
-        let address = layout::PERCPU_BASE + layout::percpu::HOST_CALL;
-        // SAFETY: the page is mapped, and only this CPU uses it; calls do not
-        // nest, because nothing here can fault or be interrupted.
-        let message = unsafe { &mut *(address as *mut Message) };
-        request.encode(message);
-        Call { message }
+        let mut page = HostPage::take();
+        request.encode(page.message());
+        Call { page }
     }
 
     /// Attaches a segment; false if there is no room.
     #[inline]
     pub fn push(&mut self, segment: Segment) -> bool {
-        hypercall::push_segment(self.message, segment)
+        hypercall::push_segment(self.page.message(), segment)
     }
 
     /// Attaches a file to poll; false if there is no room.
     pub fn push_poll(&mut self, entry: PollEntry) -> bool {
-        hypercall::push_poll(self.message, entry)
+        hypercall::push_poll(self.page.message(), entry)
     }
 
     /// Sends the request and waits for the reply.
@@ -44,14 +40,12 @@ impl Call {
     /// What the VMM answered.
     #[inline]
     pub fn submit(&mut self) -> Result<u64, Errno> {
-        cpu::out(PORT);
-        // SAFETY: a plain read; volatile, because the VMM has written it.
-        from_return(unsafe { (&raw const self.message[0]).read_volatile() })
+        from_return(self.page.submit())
     }
 
-    /// The reply's data.
-    pub fn data(&self) -> &[u64] {
-        &self.message[1..]
+    /// The reply's data: `N` words.
+    pub fn data<const N: usize>(&self) -> [u64; N] {
+        core::array::from_fn(|index| self.page.word(1 + index))
     }
 }
 
@@ -72,7 +66,7 @@ pub fn exit(status: u8) -> ! {
 /// Ends the sandbox: a signal killed the program.
 pub fn killed(signal: u8, fault: &Fault, regs: &PtRegs) -> ! {
     let mut call = Call::new(Request::Killed { signal });
-    hypercall::put_crash(call.message, fault, regs);
+    hypercall::put_crash(call.page.message(), fault, regs);
     let _ = call.submit();
     cpu::halt()
 }
@@ -86,8 +80,8 @@ pub fn failed(
     backtrace: &[u64; BACKTRACE_DEPTH],
 ) -> ! {
     let mut call = Call::new(Request::Failed { kind, words });
-    hypercall::put_crash(call.message, fault, regs);
-    hypercall::put_backtrace(call.message, backtrace);
+    hypercall::put_crash(call.page.message(), fault, regs);
+    hypercall::put_backtrace(call.page.message(), backtrace);
     let _ = call.submit();
     cpu::halt()
 }

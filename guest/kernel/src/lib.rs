@@ -1,5 +1,6 @@
 //! trapgate's kernel above the CPU.
-#![cfg_attr(target_os = "none", no_std)]
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
 
 extern crate alloc;
 

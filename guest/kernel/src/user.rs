@@ -1,63 +1,14 @@
 //! User pointers: claims, not facts.
 //!
 //! Handlers take [`UserPtr`]s as arguments and get values by copying, or
-//! EFAULT. An address is checked with [`access_ok`] first, and the
-//! copy itself may still fault: `arch::usercopy`.
-#![allow(unsafe_code, reason = "hands checked addresses to arch::usercopy")]
+//! EFAULT. The copies are `arch::usercopy`'s.
 
 use alloc::vec::Vec;
 use core::marker::PhantomData;
-use core::mem::MaybeUninit;
 use smallvec::SmallVec;
-use trapgate_abi::layout::{PAGE_SIZE, USER_END};
-use trapgate_arch::usercopy;
+use trapgate_abi::layout::PAGE_SIZE;
+use trapgate_arch::usercopy::{self, Plain, plain_struct};
 use trapgate_uapi::Errno;
-
-/// Whether `length` bytes at `address` lie in the user's half.
-#[inline(always)]
-pub const fn access_ok(address: u64, length: u64) -> bool {
-    match address.checked_add(length) {
-        Some(end) => end <= USER_END,
-        None => false,
-    }
-}
-
-/// Types whose values may come from anywhere: every bit pattern is one, and
-/// there is no padding.
-///
-/// # Safety
-/// As the sentence says.
-pub unsafe trait Plain: Copy {}
-// SAFETY: integers are plain.
-unsafe impl Plain for u8 {}
-// SAFETY: as above.
-unsafe impl Plain for u16 {}
-// SAFETY: as above.
-unsafe impl Plain for u32 {}
-// SAFETY: as above.
-unsafe impl Plain for i32 {}
-// SAFETY: as above.
-unsafe impl Plain for u64 {}
-// SAFETY: as above.
-unsafe impl Plain for i64 {}
-// SAFETY: arrays have no padding between elements.
-unsafe impl<T: Plain, const N: usize> Plain for [T; N] {}
-
-/// Declares a `repr(C)` structure of the system-call interface as [`Plain`]:
-/// checks that its fields leave no padding.
-macro_rules! plain_struct {
-    ($(#[$meta:meta])* pub struct $name:ident { $( $(#[$fm:meta])* pub $field:ident : $ty:ty, )* }) => {
-        $(#[$meta])*
-        #[repr(C)]
-        #[derive(Clone, Copy, Debug, Default)]
-        pub struct $name { $( $(#[$fm])* pub $field: $ty, )* }
-        const _: () = assert!(size_of::<$name>() == 0 $(+ size_of::<$ty>())*, "padding");
-        #[allow(unsafe_code, reason = "the assertion above is the proof")]
-        // SAFETY: all fields are plain, and the sizes leave no padding.
-        unsafe impl $crate::user::Plain for $name where $($ty: $crate::user::Plain),* {}
-    };
-}
-pub(crate) use plain_struct;
 
 /// A user's claim that a `T` lies at an address.
 #[repr(transparent)]
@@ -106,10 +57,7 @@ impl<T: Plain> UserPtr<T> {
     /// # Errors
     /// EFAULT.
     pub fn read(self) -> Result<T, Errno> {
-        let mut value = MaybeUninit::<T>::uninit();
-        copy_from_user(value.as_mut_ptr().cast(), self.address, size_of::<T>())?;
-        // SAFETY: all bytes were copied, and any bytes are a `T`.
-        Ok(unsafe { value.assume_init() })
+        usercopy::read(self.address).ok_or(Errno::EFAULT)
     }
 
     /// Copies a value out.
@@ -117,7 +65,7 @@ impl<T: Plain> UserPtr<T> {
     /// # Errors
     /// EFAULT.
     pub fn write(self, value: T) -> Result<(), Errno> {
-        copy_to_user(self.address, (&raw const value).cast(), size_of::<T>())
+        if usercopy::write(self.address, &value) { Ok(()) } else { Err(Errno::EFAULT) }
     }
 
     /// Copies a value out, unless the pointer is null.
@@ -133,58 +81,8 @@ impl<T: Plain> UserPtr<T> {
     /// # Errors
     /// EFAULT.
     pub fn write_slice(self, values: &[T]) -> Result<(), Errno> {
-        copy_to_user(self.address, values.as_ptr().cast(), size_of_val(values))
+        if usercopy::write_slice(self.address, values) { Ok(()) } else { Err(Errno::EFAULT) }
     }
-}
-
-fn copy_from_user(to: *mut u8, from: u64, length: usize) -> Result<(), Errno> {
-    if !access_ok(from, length as u64) {
-        return Err(Errno::EFAULT);
-    }
-    // One load is cheaper than REP for the sizes that calls use most.
-    match length {
-        4 => {
-            // SAFETY: `from` was checked.
-            let value = unsafe { usercopy::get_u32(from as *const u32) }.ok_or(Errno::EFAULT)?;
-            // SAFETY: `to` comes from a value of that length in this file.
-            unsafe { to.cast::<u32>().write_unaligned(value) };
-        }
-        8 => {
-            // SAFETY: as above, both.
-            let value = unsafe { usercopy::get_u64(from as *const u64) }.ok_or(Errno::EFAULT)?;
-            // SAFETY: as above, both.
-            unsafe { to.cast::<u64>().write_unaligned(value) };
-        }
-        // SAFETY: as above, both.
-        _ if unsafe { usercopy::copy(to, from as *const u8, length) } == 0 => {}
-        _ => return Err(Errno::EFAULT),
-    }
-    Ok(())
-}
-
-fn copy_to_user(to: u64, from: *const u8, length: usize) -> Result<(), Errno> {
-    if !access_ok(to, length as u64) {
-        return Err(Errno::EFAULT);
-    }
-    let done = match length {
-        // SAFETY: `from` is a value of that length in this file, `to` was
-        // checked.
-        4 => unsafe { usercopy::put_u32(to as *mut u32, from.cast::<u32>().read_unaligned()) },
-        // SAFETY: as above.
-        8 => unsafe { usercopy::put_u64(to as *mut u64, from.cast::<u64>().read_unaligned()) },
-        // SAFETY: as above.
-        _ => unsafe { usercopy::copy(to as *mut u8, from, length) == 0 },
-    };
-    if done { Ok(()) } else { Err(Errno::EFAULT) }
-}
-
-/// As many bytes as can be read at `address`, up to `to.len()`: how many.
-pub fn copy_prefix(to: &mut [u8], address: u64) -> usize {
-    if !access_ok(address, to.len() as u64) {
-        return 0;
-    }
-    // SAFETY: the slice is valid, the address was checked.
-    to.len() - unsafe { usercopy::copy(to.as_mut_ptr(), address as *const u8, to.len()) }
 }
 
 /// What [`read_string`] found.
@@ -209,7 +107,7 @@ pub fn read_string(from: UserPtr<u8>, count: usize) -> Result<UserString, Errno>
         let to_page_end = (PAGE_SIZE - address % PAGE_SIZE) as usize;
         let room = to_page_end.min(chunk.len()).min(count - bytes.len());
         let piece = &mut chunk[..room];
-        let got = copy_prefix(piece, address);
+        let got = usercopy::read_prefix(piece, address);
         if let Some(end) = piece[..got].iter().position(|&byte| byte == 0) {
             bytes.extend_from_slice(&piece[..end]);
             return Ok(UserString { bytes, terminated: true });
@@ -295,17 +193,4 @@ fn collect_iovecs(
         vectors.push(vector);
     }
     Ok(vectors)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn access_ok_refuses_the_kernels_half_and_wrapping() {
-        assert!(access_ok(0, 0) && access_ok(USER_END, 0) && access_ok(USER_END - 1, 1));
-        assert!(!access_ok(USER_END, 1) && !access_ok(USER_END - 1, 2));
-        assert!(!access_ok(u64::MAX, 1) && !access_ok(8, u64::MAX - 3));
-        assert!(!access_ok(0xffff_8880_0000_0000, 8) && !access_ok(1 << 47, 1));
-    }
 }

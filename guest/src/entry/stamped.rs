@@ -13,6 +13,7 @@ use trapgate_abi::layout::percpu;
 use trapgate_abi::stamps::{Buffer, RECORD_SIZE, RECORDS, Record, Stamping};
 use trapgate_abi::x86::selector;
 use trapgate_arch::percpu::{COUNTERS, PerCpu};
+use trapgate_kernel::process::prepare_return::prepare_return;
 use trapgate_uapi::Errno;
 
 /// The door's words, from GS.
@@ -129,7 +130,7 @@ extern "C" fn syscall_64_stamped(regs: &mut PtRegs, record: &mut Record) {
     record.found = now();
     regs.rax = handler(regs);
     record.handled = now();
-    syscall::exit_work(regs);
+    prepare_return(regs);
     record.settled = now();
 }
 

@@ -12,8 +12,9 @@ use trapgate_abi::layout::{JOB, PAGE_SIZE};
 use trapgate_abi::x86::{msr, pte, vector};
 use trapgate_arch::cpu::write_msr;
 use trapgate_arch::idt;
-use trapgate_arch::paging::{PageTables, direct};
+use trapgate_arch::paging::PageTables;
 use trapgate_arch::percpu;
+use trapgate_arch::phys::direct;
 use trapgate_kernel::mm::frames::FRAMES;
 
 /// Measures one round trip. `page_table` is the top one's physical address.

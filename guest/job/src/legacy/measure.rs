@@ -7,7 +7,7 @@ use super::tables::{self, Page, physical, selector};
 use super::{doors, ring3, switch};
 use crate::registers::Registers;
 use trapgate_arch::cpu::write_msr;
-use trapgate_arch::paging::direct;
+use trapgate_arch::phys::direct;
 
 use trapgate_abi::job::{Answer, Request, legacy as door};
 use trapgate_abi::layout::JOB;

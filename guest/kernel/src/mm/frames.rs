@@ -4,15 +4,14 @@
 //! frames never used are zero because guest RAM is fresh anonymous memory,
 //! and frames that come back are cleared when they come back (by the VMM,
 //! which also returns their memory to the host, or here).
-#![allow(unsafe_code, reason = "free frames hold the free list")]
 
 use crate::host;
 use spin::Mutex;
 use trapgate_abi::boot_info::Range;
 use trapgate_abi::hypercall::{MAX_SEGMENTS, Request, Segment};
 use trapgate_abi::layout::PAGE_SIZE;
-use trapgate_arch::cpu;
-use trapgate_arch::paging::{FrameSource, direct};
+use trapgate_arch::paging::FrameSource;
+use trapgate_arch::phys::{self, FreeList};
 
 /// Runs of at least this many bytes go back to the host; below, clearing here
 /// is cheaper than leaving the VM.
@@ -26,10 +25,8 @@ const RESERVE_MOST: u64 = 256;
 pub struct Frames {
     /// Never used, in ascending order.
     fresh: [Range; 2],
-    /// Used before: the first, or 0. Each holds the next one's address in its
-    /// first word and is zero otherwise.
-    free: u64,
-    free_count: u64,
+    /// Used before.
+    free: FreeList,
     total: u64,
     /// Frames that are left for the kernel itself when a program has taken all
     /// others.
@@ -46,8 +43,7 @@ impl Frames {
         let none = Range { start: 0, end: 0 };
         Frames {
             fresh: [none; 2],
-            free: 0,
-            free_count: 0,
+            free: FreeList::new(),
             total: 0,
             reserve: 0,
             discard_always: false,
@@ -57,6 +53,7 @@ impl Frames {
     /// Starts with these ranges of frames that hold zeroes.
     pub fn init(&mut self, fresh: [Range; 2], discard_always: bool) {
         self.fresh = fresh;
+        self.free = FreeList::new();
         self.discard_always = discard_always;
         self.total = self.available();
         self.reserve = (self.total / 64).clamp(RESERVE_LEAST, RESERVE_MOST);
@@ -65,7 +62,7 @@ impl Frames {
     /// Frames that are free now.
     pub fn available(&self) -> u64 {
         let fresh: u64 = self.fresh.iter().map(|range| range.len() / PAGE_SIZE).sum();
-        fresh + self.free_count
+        fresh + self.free.len()
     }
 
     /// Frames that were free at the start.
@@ -99,27 +96,16 @@ impl Frames {
         self.reserve = reserve;
         frame
     }
+}
 
-    /// The first frame of the free list.
-    fn pop(&mut self) -> Option<u64> {
-        if self.free == 0 {
-            return None;
-        }
-        let frame = self.free;
-        let link: *mut u64 = direct(frame);
-        // SAFETY: the frame is free, so it is ours, and it holds a link.
-        self.free = unsafe { link.replace(0) };
-        self.free_count -= 1;
-        Some(frame)
-    }
-
-    /// Puts a frame that holds zeroes on the list.
-    fn put(&mut self, frame: u64) {
-        let link: *mut u64 = direct(frame);
-        // SAFETY: the caller gave the frame up.
-        unsafe { link.write(self.free) };
-        self.free = frame;
-        self.free_count += 1;
+/// Where the kernel's heap gets its memory: `length` bytes in a row, or a page of
+/// the reserve where that is enough and no run is left.
+pub fn for_heap(length: u64, page_is_enough: bool) -> Option<Range> {
+    let mut frames = FRAMES.lock();
+    match frames.allocate_run(length / PAGE_SIZE) {
+        Some(start) => Some(Range { start, end: start + length }),
+        None if page_is_enough => frames.take_reserved(),
+        None => None,
     }
 }
 
@@ -129,7 +115,7 @@ impl FrameSource for Frames {
             return None;
         }
         let most = most.min(self.available() - self.reserve);
-        if let Some(start) = self.pop() {
+        if let Some(start) = self.free.pop() {
             return Some(Range { start, end: start + PAGE_SIZE });
         }
         let range = self.fresh.iter_mut().find(|range| !range.is_empty())?;
@@ -140,7 +126,7 @@ impl FrameSource for Frames {
 
     fn give_back(&mut self, run: Range) {
         for frame in (run.start..run.end).step_by(PAGE_SIZE as usize) {
-            self.put(frame);
+            self.free.push(frame);
         }
     }
 }
@@ -194,15 +180,14 @@ impl Batch {
         }
         for run in runs {
             if !(cleared_by_host && by_host(run)) {
-                // SAFETY: the frames were given up, and are in the direct map.
-                unsafe { cpu::zero_words(direct(run.start), run.len() as usize / 8) };
+                phys::clear(*run);
             }
         }
         for run in runs {
             // Highest first, so that the lowest is allocated first.
             for index in (0..(run.len() / PAGE_SIZE) as usize).rev() {
                 let frame = run.start + index as u64 * PAGE_SIZE;
-                frames.put(frame);
+                frames.free.push(frame);
             }
         }
     }

@@ -1,8 +1,8 @@
 //! The program's address space: mappings, the page tables behind them, the
 //! heap's end, and what happens on a page fault.
 //!
-//! `sys::mm` calls it for the memory calls, `fault` for page faults, `user`
-//! and `sys::file` to find the frames behind user addresses.
+//! `sys::mm` calls it for the memory calls, `fault` for page faults,
+//! `fs::transfer` to find the frames behind user addresses.
 
 use super::frames::{Batch, FRAMES};
 use super::vma::{Kind, Prot, Vma, VmaMap};
@@ -11,7 +11,7 @@ use trapgate_abi::hypercall::Segment;
 use trapgate_abi::layout::{
     LARGE_PAGE_SIZE, MMAP_BASE, PAGE_SIZE, USER_END, USER_END32, USER_MIN, page_down, page_up,
 };
-use trapgate_abi::x86::{page_fault, pte};
+use trapgate_abi::x86::pte;
 use trapgate_arch::paging::{NO_ACCESS, PageTables, flush_range};
 use trapgate_arch::{cpu, percpu};
 use trapgate_uapi::Errno;
@@ -89,17 +89,6 @@ pub struct AddressSpace {
     ram: u64,
 }
 
-/// The access that a page-fault error code tells of.
-pub const fn access_of(error_code: u64) -> Prot {
-    if error_code & page_fault::W != 0 {
-        Prot::WRITE
-    } else if error_code & page_fault::I != 0 {
-        Prot::EXEC
-    } else {
-        Prot::READ
-    }
-}
-
 /// What a page of a mapping with this access gets in its table. On x86 what
 /// can be written or executed can be read. Accessed and dirty are set ahead,
 /// so that the CPU need not come back to do it.
@@ -130,15 +119,11 @@ const fn prot_permits(prot: Prot, access: Prot) -> bool {
 }
 
 impl AddressSpace {
-    /// The address space that the VMM has built.
+    /// The address space that the VMM has built, with these tables.
     ///
     /// # Errors
     /// ENOMEM, if the regions do not fit: never, with what the VMM sends.
-    #[allow(unsafe_code, reason = "takes over the page tables")]
-    pub fn from_boot_info(boot: &BootInfo) -> Result<Self, Errno> {
-        let isolated = boot.features & feature::PTI != 0;
-        // SAFETY: the VMM built these tables, and hands them over once.
-        let tables = unsafe { PageTables::new(boot.page_table, isolated) };
+    pub fn from_boot_info(boot: &BootInfo, tables: PageTables) -> Result<Self, Errno> {
         let mut vmas = VmaMap::with_capacity(USUAL_MAPPINGS);
         for region in &boot.regions[..boot.region_count as usize] {
             let kind = match region.flags & (REGION_STACK | REGION_VVAR) {
@@ -535,12 +520,5 @@ mod tests {
             assert!(!prot_permits(Prot::NONE, access));
         }
         assert_ne!(flags(Prot::NONE), 0, "a page without access still holds its frame");
-    }
-
-    #[test]
-    fn error_codes_tell_the_access() {
-        assert_eq!(access_of(page_fault::U | page_fault::W | page_fault::P), Prot::WRITE);
-        assert_eq!(access_of(page_fault::U | page_fault::I), Prot::EXEC);
-        assert_eq!(access_of(page_fault::U), Prot::READ);
     }
 }

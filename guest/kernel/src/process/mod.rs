@@ -1,3 +1,8 @@
-//! Processes and their tasks.
+//! Processes and their tasks: what is theirs, what an exception does to them, how
+//! they end, and what is done before ring 3 goes on.
 
+pub mod exception;
+pub mod exit;
+pub mod limits;
+pub mod prepare_return;
 pub mod task;

@@ -2,19 +2,20 @@
 //!
 //! So far one process with one task; nothing relies on that. The running task
 //! is found through GS, as everything that belongs to a CPU.
-#![allow(unsafe_code, reason = "the running task is a pointer in the per-CPU block")]
 
 use crate::clock::Clock;
-use crate::fs::FileTable;
-use crate::mm::AddressSpace;
-use crate::sys::signal;
+use crate::fs::table::FileTable;
+use crate::mm::space::AddressSpace;
+use crate::process::limits::Limits;
+use crate::signal::action::Actions;
+use crate::signal::queue::Signals;
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 use spin::Mutex;
 use trapgate_abi::boot_info::BootInfo;
+use trapgate_arch::paging::PageTables;
 use trapgate_arch::percpu;
 use trapgate_uapi::Errno;
 
@@ -29,8 +30,8 @@ pub struct Process {
     pub memory: Mutex<AddressSpace>,
     /// Its descriptors.
     pub files: Mutex<FileTable>,
-    /// Signal actions that are not the default, by signal.
-    pub actions: Mutex<BTreeMap<u8, SignalAction>>,
+    /// What it wants done with signals.
+    pub actions: Actions,
     /// umask(2).
     pub umask: AtomicU32,
     /// Its clocks.
@@ -40,8 +41,8 @@ pub struct Process {
     /// Random numbers of the host's that came with the boot information, for
     /// small requests of getrandom(2). Each is given out once.
     pub random_stock: Mutex<Vec<u64>>,
-    /// Soft and hard limits that were set with prlimit(2), by resource.
-    pub limits: Mutex<BTreeMap<u32, [u64; 2]>>,
+    /// Its limits.
+    pub limits: Limits,
 }
 
 /// A task: one thread of execution.
@@ -52,10 +53,8 @@ pub struct Task {
     pub pid: u32,
     /// Its process.
     pub process: Arc<Process>,
-    /// Blocked signals, bit `n - 1` for signal `n`.
-    pub blocked: AtomicU64,
-    /// Signals that were sent while blocked.
-    pub pending: AtomicU64,
+    /// Its signals.
+    pub signals: Signals,
     /// sigaltstack(2): address, flags, size.
     pub alternate_stack: Mutex<[u64; 3]>,
     /// set_tid_address(2).
@@ -71,50 +70,36 @@ pub struct Task {
     pub left_landing_pad: AtomicU64,
 }
 
-/// What rt_sigaction(2) recorded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SignalAction {
-    /// `SIG_DFL`, `SIG_IGN` or the handler's address.
-    pub handler: u64,
-    /// `SA_*`.
-    pub flags: u64,
-    /// The address of the code that calls rt_sigreturn(2).
-    pub restorer: u64,
-    /// Signals to block meanwhile.
-    pub mask: u64,
-}
+trapgate_arch::percpu::running!(Task);
 
 /// The running task.
 #[inline(always)]
 pub fn current() -> &'static Task {
-    let task = percpu::current() as *const Task;
-    // SAFETY: `start` set it before ring 3 ran for the first time, and a task
-    // lives as long as it can run.
-    unsafe { &*task }
+    percpu::current()
 }
 
 /// Makes the first process and its task, and makes that task the running one.
+/// `tables` are those that the VMM has built for it.
 ///
 /// # Errors
 /// ENOMEM.
-pub fn start_first(boot: &'static BootInfo) -> Result<(), Errno> {
+pub fn start_first(boot: &'static BootInfo, tables: PageTables) -> Result<(), Errno> {
     let process = Process {
         pid: FIRST_PID,
-        memory: Mutex::new(AddressSpace::from_boot_info(boot)?),
+        memory: Mutex::new(AddressSpace::from_boot_info(boot, tables)?),
         files: Mutex::new(FileTable::standard(&boot.files)),
-        actions: Mutex::new(signal::inherited(boot.ignored_signals)),
+        actions: Actions::inherited(boot.ignored_signals),
         umask: AtomicU32::new(0o022),
         clock: Clock::new(boot.clock),
         ram_size: boot.ram_size,
         random_stock: Mutex::new(boot.random_stock[..boot.random_count as usize].to_vec()),
-        limits: Mutex::default(),
+        limits: Limits::default(),
     };
     let task = Task {
         tid: FIRST_PID,
         pid: FIRST_PID,
         process: Arc::new(process),
-        blocked: AtomicU64::new(0),
-        pending: AtomicU64::new(0),
+        signals: Signals::default(),
         alternate_stack: Mutex::new([0; 3]),
         clear_child_tid: AtomicU64::new(0),
         robust_list: Mutex::new([0; 2]),
@@ -122,6 +107,6 @@ pub fn start_first(boot: &'static BootInfo) -> Result<(), Errno> {
         name: Mutex::new([0; 16]),
         left_landing_pad: AtomicU64::new(0),
     };
-    percpu::set_current(Box::into_raw(Box::new(task)) as u64);
+    percpu::set_current(Box::leak(Box::new(task)));
     Ok(())
 }

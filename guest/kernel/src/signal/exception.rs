@@ -1,10 +1,10 @@
 //! Which signal an exception is, and what is told of it.
 
-use crate::sys::signal;
-use crate::user::copy_prefix;
+use super::number::{SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP};
 use trapgate_abi::PtRegs;
 use trapgate_abi::crash::Fault;
 use trapgate_abi::x86::vector;
+use trapgate_arch::usercopy::read_prefix;
 
 /// The exception's error code, 0 where the CPU pushed none.
 pub const fn error_code(regs: &PtRegs) -> u64 {
@@ -15,8 +15,8 @@ pub const fn error_code(regs: &PtRegs) -> u64 {
 pub fn describe(regs: &PtRegs, vector: u64, address: u64) -> Fault {
     let mut code = [0; 16];
     // As much of it as there is: the instruction may end at the page's end.
-    let code_len = match copy_prefix(&mut code, regs.rip) {
-        0 => copy_prefix(&mut code[..(4096 - regs.rip as usize % 4096).min(16)], regs.rip),
+    let code_len = match read_prefix(&mut code, regs.rip) {
+        0 => read_prefix(&mut code[..(4096 - regs.rip as usize % 4096).min(16)], regs.rip),
         length => length,
     };
     let (low, high) = code.split_at(8);
@@ -35,11 +35,11 @@ pub fn describe(regs: &PtRegs, vector: u64, address: u64) -> Fault {
 /// (arch/x86/kernel/traps.c, by vector).
 pub fn signal_of(number: u64) -> u8 {
     match number as u8 {
-        vector::DE | vector::MF | vector::XM => signal::SIGFPE,
-        vector::DB | vector::BP => signal::SIGTRAP,
-        vector::UD => signal::SIGILL,
-        vector::NP | vector::SS | vector::AC => signal::SIGBUS,
-        _ => signal::SIGSEGV,
+        vector::DE | vector::MF | vector::XM => SIGFPE,
+        vector::DB | vector::BP => SIGTRAP,
+        vector::UD => SIGILL,
+        vector::NP | vector::SS | vector::AC => SIGBUS,
+        _ => SIGSEGV,
     }
 }
 

@@ -1,124 +1,28 @@
 //! Files, as far as they are open already: read(2), write(2) and their
 //! vectors, close(2), dup(2), fcntl(2), ioctl(2), lseek(2), fstat(2).
 //! There is no file system yet, so no path names anything.
-//!
-//! Bytes travel without a copy in the kernel: it tells the VMM where in
-//! physical memory they are.
 
-use crate::fs::{Descriptor, OpenFile};
+use crate::fs::file::OpenFile;
+use crate::fs::table::Descriptor;
+use crate::fs::transfer::{Until, transfer};
 use crate::host::{Call, call};
 use crate::mm::vma::Prot;
 use crate::process::task::current;
+use crate::signal::number::{SIGPIPE, SIGXFSZ};
 use crate::sys::define::{SysResult, syscall_define};
-use crate::sys::{process, signal};
-use crate::user::{IoVec, UserPtr, UserString, access_ok, plain_struct, read_iovecs, read_string};
+use crate::user::{IoVec, UserPtr, UserString, read_iovecs, read_string};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use trapgate_abi::file::{FileStatus, mode, open_flag};
-use trapgate_abi::hypercall::{MAX_TRANSFER, Request};
+use trapgate_abi::hypercall::Request;
+use trapgate_arch::usercopy::plain_struct;
 use trapgate_uapi::Errno;
 
-/// The most bytes that one call moves: Linux's `MAX_RW_COUNT`.
-pub const MAX_RW_COUNT: u64 = 0x7fff_f000;
 /// `PATH_MAX`, its NUL included.
 const PATH_MAX: usize = 4096;
 
 pub(super) fn file(fd: u32) -> Result<Arc<OpenFile>, Errno> {
     current().process.files.lock().file(fd)
-}
-
-/// When a transfer is over, besides by an error.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Until {
-    /// After one request: the next byte may be long in coming.
-    Once,
-    /// When the host moves less than it was asked for.
-    Short,
-    /// When everything is moved.
-    Done,
-}
-
-/// What a transfer came to.
-struct Moved {
-    /// How many bytes were moved.
-    bytes: u64,
-    /// The error that ended it.
-    error: Option<Errno>,
-}
-
-impl Moved {
-    /// The call's result: an error that comes after some bytes is for the next
-    /// call to find.
-    fn result(self) -> SysResult {
-        match self.error {
-            Some(error) if self.bytes == 0 => Err(error),
-            _ => Ok(self.bytes),
-        }
-    }
-}
-
-/// Moves bytes between the host and user memory, request by request.
-///
-/// A request takes as many pages as fit; `request` is told how many bytes were
-/// moved before it. A bad address ends the transfer with EFAULT.
-fn transfer(
-    ranges: &[IoVec],
-    access: Prot,
-    until: Until,
-    request: &mut dyn FnMut(u64) -> Request,
-) -> Moved {
-    let ended = |bytes, error| Moved { bytes, error };
-    let mut all = 0u64;
-    for range in ranges {
-        if !access_ok(range.base, range.length) {
-            return ended(0, Some(Errno::EFAULT));
-        }
-        all = all.saturating_add(range.length);
-    }
-    let all = all.min(MAX_RW_COUNT);
-    let mut bytes = 0;
-    while bytes < all {
-        let mut call = Call::new(request(bytes));
-        let taken = gather(&mut call, ranges, bytes, access);
-        if taken == 0 {
-            return ended(bytes, Some(Errno::EFAULT));
-        }
-        let moved = match call.submit() {
-            Ok(moved) => moved,
-            Err(error) => return ended(bytes, Some(error)),
-        };
-        bytes += moved;
-        let on = match until {
-            Until::Once => false,
-            Until::Short => moved == taken,
-            Until::Done => moved > 0,
-        };
-        if !on {
-            break;
-        }
-    }
-    ended(bytes, None)
-}
-
-/// Attaches what comes after the first `skip` bytes of the ranges to a request.
-/// Answers how many bytes that is; none, if a bad address comes first.
-fn gather(call: &mut Call, ranges: &[IoVec], mut skip: u64, access: Prot) -> u64 {
-    let mut memory = current().process.memory.lock();
-    let mut limit = MAX_TRANSFER.min(MAX_RW_COUNT - skip);
-    let mut taken = 0;
-    for range in ranges {
-        let skipped = skip.min(range.length);
-        skip -= skipped;
-        let length = (range.length - skipped).min(limit);
-        let got = memory.pieces(range.base + skipped, length, access, |piece| call.push(piece));
-        taken += got;
-        limit -= got;
-        // A bad address, or the request is full.
-        if got < length {
-            break;
-        }
-    }
-    taken
 }
 
 pub(super) fn input(file: &OpenFile, ranges: &[IoVec]) -> SysResult {
@@ -127,7 +31,7 @@ pub(super) fn input(file: &OpenFile, ranges: &[IoVec]) -> SysResult {
     }
     let until = if file.is(mode::REGULAR) { Until::Short } else { Until::Once };
     let request = Request::Read { file: file.host, flags: file.transfer_flags() };
-    transfer(ranges, Prot::WRITE, until, &mut |_| request).result()
+    transfer(&current().process.memory, ranges, Prot::WRITE, until, &mut |_| request).result()
 }
 
 pub(super) fn output(file: &OpenFile, ranges: &[IoVec]) -> SysResult {
@@ -140,14 +44,14 @@ pub(super) fn output(file: &OpenFile, ranges: &[IoVec]) -> SysResult {
     let waits = !file.is(mode::REGULAR) && flags & open_flag::NONBLOCK == 0;
     let until = if waits { Until::Done } else { Until::Short };
     let request = Request::Write { file: file.host, flags };
-    let moved = transfer(ranges, Prot::READ, until, &mut |_| request);
+    let moved = transfer(&current().process.memory, ranges, Prot::READ, until, &mut |_| request);
     match moved.error {
         // A pipe without readers kills also after a part; a socket then does not.
         Some(Errno::EPIPE) if moved.bytes == 0 || file.is(mode::FIFO) => {
-            signal::send(signal::SIGPIPE);
+            current().signals.send(SIGPIPE);
         }
         // The host's limit.
-        Some(Errno::EFBIG) if moved.bytes == 0 => signal::send(signal::SIGXFSZ),
+        Some(Errno::EFBIG) if moved.bytes == 0 => current().signals.send(SIGXFSZ),
         _ => {}
     }
     moved.result()
@@ -166,9 +70,8 @@ pub(super) fn input_at(file: &OpenFile, ranges: &[IoVec], offset: u64) -> SysRes
     if !file.readable() {
         return Err(Errno::EBADF);
     }
-    transfer(ranges, Prot::WRITE, Until::Short, &mut |done| Request::ReadAt {
-        file: file.host,
-        offset: offset.saturating_add(done),
+    transfer(&current().process.memory, ranges, Prot::WRITE, Until::Short, &mut |done| {
+        Request::ReadAt { file: file.host, offset: offset.saturating_add(done) }
     })
     .result()
 }
@@ -240,21 +143,20 @@ syscall_define! {
 
 const O_CLOEXEC: u32 = 0o2_000_000;
 
-/// The soft `RLIMIT_NOFILE`.
-fn max_descriptors() -> usize {
-    process::limit(process::rlimit::NOFILE).map_or(0, |[soft, _]| soft as usize)
-}
-
 fn duplicate(fd: u32, least: u32, close_on_exec: bool) -> SysResult {
     let mut files = current().process.files.lock();
     let file = files.file(fd)?;
-    files.insert(least, max_descriptors(), Descriptor { file, close_on_exec }).map(u64::from)
+    files
+        .insert(least, current().process.limits.descriptors(), Descriptor { file, close_on_exec })
+        .map(u64::from)
 }
 
 fn duplicate_to(old: u32, new: u32, close_on_exec: bool) -> SysResult {
     let mut files = current().process.files.lock();
     let file = files.file(old)?;
-    files.replace(new, max_descriptors(), Descriptor { file, close_on_exec }).map(|()| new.into())
+    files
+        .replace(new, current().process.limits.descriptors(), Descriptor { file, close_on_exec })
+        .map(|()| new.into())
 }
 
 /// Commands of fcntl(2).
@@ -330,7 +232,8 @@ pub(super) fn control_device(fd: u32, request: u32, argument: u64) -> SysResult 
             let mut call = Call::new(Request::TerminalAttributes { file: file.host });
             call.submit()?;
             let mut bytes = [0; TERMIOS];
-            for (chunk, word) in bytes.chunks_mut(8).zip(call.data()) {
+            let words: [u64; TERMIOS.div_ceil(8)] = call.data();
+            for (chunk, word) in bytes.chunks_mut(8).zip(words) {
                 chunk.copy_from_slice(&word.to_le_bytes()[..chunk.len()]);
             }
             UserPtr::new(argument).write(bytes).map(|()| 0)
@@ -338,7 +241,8 @@ pub(super) fn control_device(fd: u32, request: u32, argument: u64) -> SysResult 
         ioctl_request::TIOCGWINSZ => {
             let mut call = Call::new(Request::WindowSize { file: file.host });
             call.submit()?;
-            UserPtr::new(argument).write(call.data()[0]).map(|()| 0)
+            let [size]: [u64; 1] = call.data();
+            UserPtr::new(argument).write(size).map(|()| 0)
         }
         ioctl_request::TIOCGPGRP => UserPtr::new(argument).write(current().process.pid).map(|()| 0),
         // The terminal is the host's; a sandbox does not change it.
@@ -436,9 +340,7 @@ pub(super) fn status(fd: u32) -> Result<FileStatus, Errno> {
     if file.is(mode::REGULAR) {
         let mut call = Call::new(Request::Status { file: file.host });
         call.submit()?;
-        let mut words = [0; FileStatus::WORDS];
-        words.copy_from_slice(&call.data()[..FileStatus::WORDS]);
-        status = FileStatus::from_words(&words);
+        status = FileStatus::from_words(&call.data());
     }
     Ok(status)
 }

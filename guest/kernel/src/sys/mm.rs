@@ -1,14 +1,12 @@
 //! Memory: mmap(2), munmap(2), mprotect(2), mremap(2), madvise(2), brk(2).
 
-use crate::mm::AddressSpace;
-use crate::mm::space::{Move, Place, Window};
+use crate::mm::space::{AddressSpace, Move, Place, Window};
 use crate::mm::vma::Prot;
 use crate::process::task::current;
 use crate::sys::define::{SysResult, syscall_define};
 use crate::user::UserPtr;
 use core::sync::atomic::Ordering;
 use spin::MutexGuard;
-use trapgate_abi::PtRegs;
 use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_arch::percpu;
 use trapgate_uapi::Errno;
@@ -130,15 +128,6 @@ fn move_landing_pad(from: u64, length: u64, to: u64) {
         percpu::set_landing_pad(to + offset);
         current().left_landing_pad.store(pad, Ordering::Relaxed);
         percpu::set_work(true);
-    }
-}
-
-/// A call through the vDSO that has moved the vDSO comes back where that is now
-/// (Linux: `vdso_fix_landing`). Called on the way to ring 3.
-pub fn follow_landing_pad(regs: &mut PtRegs) {
-    let left = current().left_landing_pad.swap(0, Ordering::Relaxed);
-    if left != 0 && regs.rip == left {
-        regs.rip = percpu::landing_pad();
     }
 }
 

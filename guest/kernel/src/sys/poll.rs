@@ -3,12 +3,14 @@
 //! Each standard file is asked for once, however many descriptors refer to it.
 
 use super::file::file;
+use crate::fs::table::MAX_DESCRIPTORS;
 use crate::host::Call;
 use crate::sys::define::{SysResult, syscall_define};
 use crate::sys::time::Timespec;
-use crate::user::{UserPtr, plain_struct};
+use crate::user::UserPtr;
 use alloc::vec::Vec;
 use trapgate_abi::hypercall::{PollEntry, Request};
+use trapgate_arch::usercopy::plain_struct;
 use trapgate_uapi::Errno;
 
 /// `POLL*` of poll(2).
@@ -35,7 +37,7 @@ const HOST_FILES: usize = 3;
 
 /// poll(2) with the time in nanoseconds, negative for ever.
 fn poll_for(entries: UserPtr<PollFd>, count: u32, timeout_ns: i64) -> SysResult {
-    if count as usize > crate::fs::MAX_DESCRIPTORS {
+    if count as usize > MAX_DESCRIPTORS {
         return Err(Errno::EINVAL);
     }
     let mut wanted = [None::<u16>; HOST_FILES];
@@ -70,8 +72,8 @@ fn poll_for(entries: UserPtr<PollFd>, count: u32, timeout_ns: i64) -> SysResult 
     call.submit()?;
     let mut answers = [0u16; HOST_FILES];
     let asked = wanted.iter().enumerate().filter(|(_, events)| events.is_some());
-    for ((host, _), word) in asked.zip(call.data()) {
-        answers[host] = *word as u16;
+    for ((host, _), word) in asked.zip(call.data::<HOST_FILES>()) {
+        answers[host] = word as u16;
     }
     let mut ready = 0;
     for (index, (entry, host)) in list.into_iter().enumerate() {

@@ -1,14 +1,12 @@
 //! Who the program is, and how it ends: getpid(2) and its kin, exit(2),
 //! arch_prctl(2), set_tid_address(2), prctl(2), limits.
 
-use crate::host;
+use crate::process::exit;
 use crate::process::task::current;
 use crate::sys::define::{SysResult, syscall_define};
-use crate::user::UserPtr;
+use crate::user::{UserPtr, read_string};
 use core::sync::atomic::Ordering;
-use trapgate_abi::layout::{USER_END, USER_STACK_SIZE};
-use trapgate_abi::x86::msr;
-use trapgate_arch::cpu::{read_msr, write_msr};
+use trapgate_arch::cpu;
 use trapgate_uapi::Errno;
 
 /// The user and group of every program: root of its own sandbox.
@@ -90,11 +88,11 @@ fn of_this_process(pid: i32) -> Result<u64, Errno> {
 
 syscall_define! {
     /// exit(2): ends the task. The last one ends the process.
-    fn exit(status: i32) { host::exit(status as u8) }
+    fn exit(status: i32) { exit::exit(status as u8) }
 }
 syscall_define! {
     /// exit_group(2)
-    fn exit_group(status: i32) { host::exit(status as u8) }
+    fn exit_group(status: i32) { exit::exit(status as u8) }
 }
 syscall_define! {
     /// umask(2)
@@ -149,27 +147,19 @@ mod arch {
 syscall_define! {
     /// arch_prctl(2)
     fn arch_prctl(code: i32, address: u64) {
-        // In ring 0 the user's GS base is where SWAPGS keeps it.
         match code {
-            arch::SET_FS => set_base(msr::FS_BASE, address),
-            arch::SET_GS => set_base(msr::KERNEL_GS_BASE, address),
-            arch::GET_FS => UserPtr::new(address).write(read_msr(msr::FS_BASE)).map(|()| 0),
-            arch::GET_GS => {
-                UserPtr::new(address).write(read_msr(msr::KERNEL_GS_BASE)).map(|()| 0)
-            }
+            arch::SET_FS => set(cpu::set_fs_base(address)),
+            arch::SET_GS => set(cpu::set_user_gs_base(address)),
+            arch::GET_FS => UserPtr::new(address).write(cpu::fs_base()).map(|()| 0),
+            arch::GET_GS => UserPtr::new(address).write(cpu::user_gs_base()).map(|()| 0),
             _ => Err(Errno::EINVAL),
         }
     }
 }
 
-#[allow(unsafe_code, reason = "writes an MSR")]
-fn set_base(register: u32, base: u64) -> Result<u64, Errno> {
-    if base >= USER_END {
-        return Err(Errno::EPERM);
-    }
-    // SAFETY: a base in the user's half is canonical and the user's business.
-    unsafe { write_msr(register, base) };
-    Ok(0)
+/// What a base comes to that is the user's, or is not.
+fn set(is_users: bool) -> SysResult {
+    if is_users { Ok(0) } else { Err(Errno::EPERM) }
 }
 
 /// `PR_*` of prctl(2).
@@ -189,7 +179,7 @@ syscall_define! {
         match option {
             pr::SET_NAME => {
                 // A longer name is cut.
-                let string = crate::user::read_string(name.cast(), 15)?.bytes;
+                let string = read_string(name.cast(), 15)?.bytes;
                 let mut bytes = [0; 16];
                 bytes[..string.len()].copy_from_slice(&string);
                 *current().name.lock() = bytes;
@@ -206,58 +196,16 @@ syscall_define! {
     }
 }
 
-/// `RLIMIT_*` of getrlimit(2) with a default that is not "unlimited".
-pub(super) mod rlimit {
-    pub(super) const STACK: u32 = 3;
-    pub(super) const CORE: u32 = 4;
-    pub(super) const NPROC: u32 = 6;
-    pub(in crate::sys) const NOFILE: u32 = 7;
-    pub(super) const COUNT: u32 = 16;
-}
-
-/// `RLIM_INFINITY`: no limit.
-pub(super) const INFINITY: u64 = u64::MAX;
-
-/// The soft and hard limit of `resource` now.
-pub(super) fn limit(resource: u32) -> Result<[u64; 2], Errno> {
-    if resource >= rlimit::COUNT {
-        return Err(Errno::EINVAL);
-    }
-    if let Some(&limit) = current().process.limits.lock().get(&resource) {
-        return Ok(limit);
-    }
-    let files = crate::fs::MAX_DESCRIPTORS as u64;
-    Ok(match resource {
-        rlimit::STACK => [USER_STACK_SIZE, INFINITY],
-        rlimit::CORE => [0, INFINITY],
-        rlimit::NPROC => [1, 1],
-        rlimit::NOFILE => [files, files],
-        _ => [INFINITY, INFINITY],
-    })
-}
-
-pub(super) fn set_limit(resource: u32, new: [u64; 2]) -> Result<(), Errno> {
-    let [_, hard] = limit(resource)?;
-    if new[0] > new[1] {
-        return Err(Errno::EINVAL);
-    }
-    if new[1] > hard {
-        return Err(Errno::EPERM);
-    }
-    current().process.limits.lock().insert(resource, new);
-    Ok(())
-}
-
 syscall_define! {
     /// getrlimit(2)
     fn getrlimit(resource: u32, limits: UserPtr<[u64; 2]>) {
-        limits.write(limit(resource)?).map(|()| 0)
+        limits.write(current().process.limits.get(resource)?).map(|()| 0)
     }
 }
 syscall_define! {
     /// setrlimit(2)
     fn setrlimit(resource: u32, limits: UserPtr<[u64; 2]>) {
-        set_limit(resource, limits.read()?).map(|()| 0)
+        current().process.limits.set(resource, limits.read()?).map(|()| 0)
     }
 }
 syscall_define! {
@@ -265,9 +213,10 @@ syscall_define! {
     fn prlimit64(pid: i32, resource: u32, new: UserPtr<[u64; 2]>, old: UserPtr<[u64; 2]>) {
         of_this_process(pid)?;
         let new = if new.is_null() { None } else { Some(new.read()?) };
-        let now = limit(resource)?;
+        let limits = &current().process.limits;
+        let now = limits.get(resource)?;
         if let Some(new) = new {
-            set_limit(resource, new)?;
+            limits.set(resource, new)?;
         }
         old.write_if(now).map(|()| 0)
     }

@@ -2,15 +2,18 @@
 //! scheduling with one CPU, resource usage.
 
 use crate::clock::NSEC_PER_SEC;
+use crate::fs::transfer::MAX_RW_COUNT;
 use crate::host::Call;
 use crate::mm::frames::FRAMES;
 use crate::mm::vma::Prot;
 use crate::process::task::current;
 use crate::sys::define::{SysResult, syscall_define};
 use crate::sys::time::{self, Timespec};
-use crate::user::{UserPtr, access_ok, plain_struct};
+use crate::user::UserPtr;
 use trapgate_abi::hypercall::{MAX_RANDOM, Request};
 use trapgate_abi::layout::PAGE_SIZE;
+use trapgate_arch::usercopy::access_ok;
+use trapgate_arch::usercopy::plain_struct;
 use trapgate_uapi::Errno;
 
 /// One field of `struct utsname`.
@@ -98,7 +101,7 @@ syscall_define! {
         if flags & !(grnd::NONBLOCK | both) != 0 || flags & both == both {
             return Err(Errno::EINVAL);
         }
-        let length = length.min(crate::sys::file::MAX_RW_COUNT);
+        let length = length.min(MAX_RW_COUNT);
         if !access_ok(buffer.address(), length) {
             return Err(Errno::EFAULT);
         }

@@ -7,9 +7,10 @@ use crate::clock::{Clock, NSEC_PER_SEC};
 use crate::host;
 use crate::process::task::current;
 use crate::sys::define::{SysResult, syscall_define};
-use crate::user::{UserPtr, plain_struct};
+use crate::user::UserPtr;
 use trapgate_abi::clock::{RESOLUTION_NS, id};
 use trapgate_abi::hypercall::Request;
+use trapgate_arch::usercopy::plain_struct;
 use trapgate_uapi::Errno;
 
 plain_struct! {

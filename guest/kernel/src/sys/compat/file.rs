@@ -12,8 +12,9 @@ use crate::sys::file::{
 };
 use crate::sys::poll::{PollFd, poll_within};
 use crate::sys::time::Timespec;
-use crate::user::{CompatIoVec, IoVec, UserPtr, plain_struct, read_compat_iovecs};
+use crate::user::{CompatIoVec, IoVec, UserPtr, read_compat_iovecs};
 use trapgate_abi::file::FileStatus;
+use trapgate_arch::usercopy::plain_struct;
 use trapgate_uapi::Errno;
 
 ia32_define! {

@@ -1,9 +1,10 @@
 //! Who the program is in 16 bits; limits, robust lists and arch_prctl(2) of
 //! i386.
 
+use crate::process::limits::INFINITY;
 use crate::process::task::current;
 use crate::sys::define::{SysResult, compat_define, ia32_define};
-use crate::sys::process::{INFINITY, ROOT, check_tid, groups, limit, set_limit};
+use crate::sys::process::{ROOT, check_tid, groups};
 use crate::user::UserPtr;
 use core::sync::atomic::Ordering;
 use trapgate_uapi::Errno;
@@ -79,19 +80,19 @@ fn widen_limit(limit: u32) -> u64 {
 compat_define! {
     /// getrlimit(2): number 191, `ugetrlimit`.
     fn getrlimit(resource: u32, limits: UserPtr<CompatRlimit>) {
-        limits.write(limit(resource)?.map(narrow_limit)).map(|()| 0)
+        limits.write(current().process.limits.get(resource)?.map(narrow_limit)).map(|()| 0)
     }
 }
 compat_define! {
     /// getrlimit(2) as it was first: number 76.
     fn old_getrlimit(resource: u32, limits: UserPtr<CompatRlimit>) {
-        limits.write(limit(resource)?.map(narrow_old_limit)).map(|()| 0)
+        limits.write(current().process.limits.get(resource)?.map(narrow_old_limit)).map(|()| 0)
     }
 }
 compat_define! {
     /// setrlimit(2)
     fn setrlimit(resource: u32, limits: UserPtr<CompatRlimit>) {
-        set_limit(resource, limits.read()?.map(widen_limit)).map(|()| 0)
+        current().process.limits.set(resource, limits.read()?.map(widen_limit)).map(|()| 0)
     }
 }
 

@@ -4,13 +4,12 @@
 //! A set of 64 signals lies in memory as on x86-64: two words, the lower one
 //! first.
 
-use crate::process::task::{SignalAction, current};
+use crate::process::task::current;
+use crate::signal::action::{SA_IA32_ABI, SignalAction};
 use crate::sys::define::{compat_define, ia32_define};
-use crate::sys::signal::{
-    MASK_SIZE, SA_IA32_ABI, SignalStack, change_action, change_mask, change_stack, write_pending,
-};
-use crate::user::{UserPtr, plain_struct};
-use core::sync::atomic::Ordering;
+use crate::sys::signal::{MASK_SIZE, SignalStack, change_action, change_stack, write_pending};
+use crate::user::UserPtr;
+use trapgate_arch::usercopy::plain_struct;
 use trapgate_uapi::Errno;
 
 plain_struct! {
@@ -131,14 +130,14 @@ compat_define! {
             return Err(Errno::EINVAL);
         }
         let new = if new.is_null() { None } else { Some(new.read()?) };
-        old.write_if(change_mask(how, new, u64::MAX)?).map(|()| 0)
+        old.write_if(current().signals.change_mask(how, new, u64::MAX)?).map(|()| 0)
     }
 }
 compat_define! {
     /// sigprocmask(2) of the first 32 signals; the others stay.
     fn sigprocmask(how: i32, new: UserPtr<u32>, old: UserPtr<u32>) {
         let new = if new.is_null() { None } else { Some(new.read()?.into()) };
-        old.write_if(change_mask(how, new, u32::MAX.into())? as u32).map(|()| 0)
+        old.write_if(current().signals.change_mask(how, new, u32::MAX.into())? as u32).map(|()| 0)
     }
 }
 compat_define! {
@@ -148,7 +147,7 @@ compat_define! {
 compat_define! {
     /// sigpending(2) of the first 32 signals.
     fn sigpending(set: UserPtr<u32>) {
-        set.write(current().pending.load(Ordering::Relaxed) as u32).map(|()| 0)
+        set.write(current().signals.pending() as u32).map(|()| 0)
     }
 }
 

@@ -7,8 +7,9 @@ use crate::sys::system::{
     Name, SysInfo, UTSNAME, find_pid, futex_by, resource_usage, set_affinity, system_info,
 };
 use crate::sys::time::Timespec;
-use crate::user::{UserPtr, plain_struct};
+use crate::user::UserPtr;
 use trapgate_abi::layout::PAGE_SIZE;
+use trapgate_arch::usercopy::plain_struct;
 use trapgate_uapi::Errno;
 
 /// What the older unames have of `struct utsname`: no domain.

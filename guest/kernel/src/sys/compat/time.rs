@@ -5,8 +5,9 @@ use crate::clock::NSEC_PER_SEC;
 use crate::process::task::current;
 use crate::sys::define::{compat_define, ia32_define};
 use crate::sys::time::{Timespec, check, now, sleep, sleep_by, ticks};
-use crate::user::{UserPtr, plain_struct};
+use crate::user::UserPtr;
 use trapgate_abi::clock::RESOLUTION_NS;
+use trapgate_arch::usercopy::plain_struct;
 use trapgate_uapi::Errno;
 
 plain_struct! {

@@ -5,13 +5,12 @@
 //! interpreted, a first-fit search at every start was felt.
 #![allow(unsafe_code, reason = "GlobalAlloc is an unsafe trait; free blocks hold the lists")]
 
-use super::frames::FRAMES;
+use super::phys::direct;
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::null_mut;
 use spin::Mutex;
 use trapgate_abi::boot_info::Range;
 use trapgate_abi::layout::PAGE_SIZE;
-use trapgate_arch::paging::direct;
 
 /// log2 of the smallest block: room for a link.
 const SMALLEST: u32 = 4;
@@ -20,11 +19,21 @@ const LARGEST: u32 = 22;
 /// Bytes taken from the frames at once, if the block is not larger.
 const RUN: u64 = 32 << 10;
 
+/// Where memory comes from: frames in a row of so many bytes. If there are none,
+/// a page's worth may come alone, where that is enough.
+pub type Source = fn(length: u64, page_is_enough: bool) -> Option<Range>;
+
 /// The state: lists of free blocks by size, and the run that is being cut up.
 struct Heap {
     free: [u64; (LARGEST - SMALLEST + 1) as usize],
     run: u64,
     run_end: u64,
+    source: Option<Source>,
+}
+
+/// Says where the heap's memory comes from.
+pub fn init(source: Source) {
+    HEAP.0.lock().source = Some(source);
 }
 
 struct KernelHeap(Mutex<Heap>);
@@ -34,6 +43,7 @@ static HEAP: KernelHeap = KernelHeap(Mutex::new(Heap {
     free: [0; (LARGEST - SMALLEST + 1) as usize],
     run: 0,
     run_end: 0,
+    source: None,
 }));
 
 /// Which list a block of this layout belongs to; `None` if it is too large.
@@ -59,13 +69,7 @@ impl Heap {
             let length = RUN.max(size);
             // Aligned frames only come by chance: take what makes sure of it.
             let slack = if size > PAGE_SIZE { size } else { 0 };
-            let mut frames = FRAMES.lock();
-            let run = match frames.allocate_run((length + slack) / PAGE_SIZE) {
-                Some(start) => Range { start, end: start + length + slack },
-                // Scattered frames are left: one is enough for most blocks.
-                None if size <= PAGE_SIZE => frames.take_reserved()?,
-                None => return None,
-            };
+            let run = (self.source?)(length + slack, size <= PAGE_SIZE)?;
             self.run = direct::<u8>(run.start) as u64;
             self.run_end = self.run + run.len();
             block = self.run.next_multiple_of(size);

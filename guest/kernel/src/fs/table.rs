@@ -1,86 +1,14 @@
-//! Open files: the table of descriptors, and what stands behind each.
-//!
-//! So far there are the three standard files, which live on the host; `sys::file`
-//! carries the calls out.
+//! A process's table of descriptors.
 
+use crate::fs::file::OpenFile;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::AtomicU32;
 use trapgate_abi::boot_info::StandardFile;
-use trapgate_abi::file::{FileStatus, mode, open_flag};
 use trapgate_uapi::Errno;
-
-/// `O_ACCMODE` of open(2).
-pub const O_ACCMODE: u32 = 0o3;
-/// `O_RDONLY`.
-pub const O_RDONLY: u32 = 0;
-/// `O_WRONLY`.
-pub const O_WRONLY: u32 = 1;
 
 /// The most descriptors: the hard `RLIMIT_NOFILE`.
 pub const MAX_DESCRIPTORS: usize = 1024;
-
-/// An open file description (open(2)): shared by descriptors that dup(2) made.
-pub struct OpenFile {
-    /// The host's number for it.
-    pub host: u32,
-    /// `O_*` flags that fcntl(2) shows. Standard files share them where they are
-    /// one description on the host, but each has its own grant: so they remain
-    /// several here.
-    flags: Arc<AtomicU32>,
-    /// What the host said of it at the start. Of its status, only a regular
-    /// file's can have changed in a way that matters.
-    info: &'static StandardFile,
-}
-
-impl OpenFile {
-    /// Whether it is a terminal.
-    pub fn is_terminal(&self) -> bool {
-        self.info.is_terminal != 0
-    }
-
-    /// Its status at the start.
-    pub fn status(&self) -> &FileStatus {
-        &self.info.status
-    }
-
-    /// Whether it has one of `st_mode`'s types.
-    pub fn is(&self, file_type: u64) -> bool {
-        self.info.status.mode & mode::TYPE == file_type
-    }
-
-    /// The flags that fcntl(2) shows.
-    pub fn flags(&self) -> u32 {
-        self.flags.load(Ordering::Relaxed)
-    }
-
-    /// Those of its flags that bear on a transfer ([`open_flag`]).
-    pub fn transfer_flags(&self) -> u32 {
-        self.flags() & open_flag::TRANSFER
-    }
-
-    /// Sets those of the flags in `mask` that are in `flags`, and clears the
-    /// others in it.
-    pub fn set_flags(&self, mask: u32, flags: u32) {
-        let kept = self.flags() & !mask;
-        self.flags.store(kept | flags & mask, Ordering::Relaxed);
-    }
-
-    /// Whether it was opened for reading.
-    pub fn readable(&self) -> bool {
-        self.flags() & O_ACCMODE != O_WRONLY
-    }
-
-    /// Whether it was opened for writing.
-    pub fn writable(&self) -> bool {
-        self.flags() & O_ACCMODE != O_RDONLY
-    }
-
-    /// Whether it has no position: lseek(2) answers ESPIPE.
-    pub fn is_stream(&self) -> bool {
-        self.is(mode::FIFO) || self.is(mode::SOCKET) || self.is_terminal()
-    }
-}
 
 /// A descriptor: the file, and the one flag of its own.
 #[derive(Clone)]
@@ -104,7 +32,7 @@ impl FileTable {
         let slots = files.iter().enumerate().map(|(number, file)| {
             let flags = flags.get(file.same_as as usize).unwrap_or(&flags[number]).clone();
             (file.open != 0).then(|| Descriptor {
-                file: Arc::new(OpenFile { host: number as u32, flags, info: file }),
+                file: Arc::new(OpenFile::standard(number as u32, flags, file)),
                 close_on_exec: false,
             })
         });
@@ -180,6 +108,8 @@ impl FileTable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fs::file::O_WRONLY;
+    use trapgate_abi::file::open_flag;
 
     fn table() -> FileTable {
         let open = StandardFile { open: 1, flags: 2, ..StandardFile::default() };

@@ -1,0 +1,163 @@
+//! What a test makes, sets and asks: the machine under the kernel.
+
+use super::{FLOOR, direct};
+use crate::percpu::PerCpu;
+use core::cell::{Cell, RefCell, UnsafeCell};
+use core::ptr::null_mut;
+use core::sync::atomic::Ordering;
+use std::collections::BTreeMap;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use trapgate_abi::hypercall::{self, Message, Request, Segment};
+use trapgate_abi::layout::{DIRECT_MAP, PAGE_SIZE, PERCPU_BASE, PERCPU_PHYS, percpu};
+use trapgate_uapi::Errno;
+
+/// A page of RAM.
+#[repr(C, align(4096))]
+pub(super) struct Page(UnsafeCell<[u64; PAGE_SIZE as usize / 8]>);
+
+/// Answers a request: its segments, and the message, in which it may leave data
+/// behind the first word.
+type Vmm = Box<dyn FnMut(Request, &[Segment], &mut Message) -> Result<u64, Errno>>;
+
+/// What the functions of the floor reach.
+pub(super) struct Floor {
+    pub(super) ram: Box<[Page]>,
+    pub(super) msrs: RefCell<BTreeMap<u32, u64>>,
+    /// CR3
+    pub(super) root: Cell<u64>,
+    /// CR2
+    pub(super) fault_address: Cell<u64>,
+    pub(super) tsc: Cell<u64>,
+    /// Pages forgotten one by one, and how often all were.
+    pub(super) flushes: Cell<[u64; 2]>,
+    /// The kernel's answer to a page fault of its own.
+    pub(super) page_fault: Cell<fn(u64, u64) -> bool>,
+    vmm: RefCell<Vmm>,
+    requests: RefCell<Vec<Request>>,
+}
+
+impl Floor {
+    /// The VMM's side of an OUT.
+    pub(super) fn exit(&self) {
+        let address: *mut Message = direct(PERCPU_PHYS + percpu::HOST_CALL);
+        // SAFETY: the page is in RAM, and whoever filled it in waits.
+        let message = unsafe { &mut *address };
+        let request = Request::decode(message).expect("a request that the VMM understands");
+        let segments: Vec<Segment> = match request {
+            Request::Write { .. }
+            | Request::Read { .. }
+            | Request::ReadAt { .. }
+            | Request::Random
+            | Request::Discard => hypercall::segments(message).unwrap().collect(),
+            _ => Vec::new(),
+        };
+        self.requests.borrow_mut().push(request);
+        let answer = (self.vmm.borrow_mut())(request, &segments, message);
+        message[0] = trapgate_uapi::errno::to_return(answer);
+    }
+}
+
+/// What a thread unwinds with when its CPU halts for good.
+#[derive(Debug)]
+pub struct Halted;
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// A machine with one CPU, as the VMM leaves it to the kernel.
+pub struct Machine {
+    floor: Box<Floor>,
+    _only: MutexGuard<'static, ()>,
+}
+
+impl Machine {
+    /// A machine with so much RAM, all zero but for the CPU's block, and a VMM
+    /// that knows no answer but to give memory back.
+    pub fn new(ram_size: u64) -> Machine {
+        let only = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let pages = (0..ram_size / PAGE_SIZE).map(|_| Page(UnsafeCell::new([0; 512])));
+        let floor = Box::new(Floor {
+            ram: pages.collect(),
+            msrs: RefCell::default(),
+            root: Cell::new(0),
+            fault_address: Cell::new(0),
+            tsc: Cell::new(0),
+            flushes: Cell::new([0; 2]),
+            page_fault: Cell::new(|_, _| false),
+            vmm: RefCell::new(Box::new(|_, _, _| Err(Errno::ENOSYS))),
+            requests: RefCell::default(),
+        });
+        FLOOR.store((&raw const *floor).cast_mut(), Ordering::Release);
+        // The block is where the layout says, but addresses that the kernel is to
+        // follow are those of the fake's memory.
+        let area = direct::<u8>(PERCPU_PHYS) as u64;
+        let block = PerCpu { host_page: area + percpu::HOST_CALL, ..PerCpu::new(0) };
+        debug_assert!(block.syscall_stack > PERCPU_BASE && PERCPU_BASE > DIRECT_MAP);
+        // SAFETY: the block has its place in RAM.
+        unsafe { direct::<PerCpu>(PERCPU_PHYS + percpu::BLOCK).write(block) };
+        Machine { floor, _only: only }
+    }
+
+    /// Loads CR3.
+    pub fn set_page_table(&self, root: u64) {
+        self.floor.root.set(root);
+    }
+
+    /// Says who serves page faults of the kernel's own, by address and error
+    /// code, and whether the access may be tried again.
+    pub fn set_page_fault(&self, serve: fn(u64, u64) -> bool) {
+        self.floor.page_fault.set(serve);
+    }
+
+    /// Says what the VMM answers from now on.
+    pub fn set_vmm(
+        &self,
+        vmm: impl FnMut(Request, &[Segment], &mut Message) -> Result<u64, Errno> + 'static,
+    ) {
+        *self.floor.vmm.borrow_mut() = Box::new(vmm);
+    }
+
+    /// The requests since the last time that this was asked.
+    pub fn requests(&self) -> Vec<Request> {
+        self.floor.requests.take()
+    }
+
+    /// Sets the time-stamp counter.
+    pub fn set_tsc(&self, tsc: u64) {
+        self.floor.tsc.set(tsc);
+    }
+
+    /// TLB entries forgotten one by one, and how often all were.
+    pub fn flushes(&self) -> [u64; 2] {
+        self.floor.flushes.get()
+    }
+
+    /// Runs kernel code that may end with the CPU halted.
+    ///
+    /// # Errors
+    /// [`Halted`].
+    pub fn run<R>(&self, code: impl FnOnce() -> R) -> Result<R, Halted> {
+        panic::catch_unwind(AssertUnwindSafe(code)).map_err(|reason| {
+            match reason.downcast::<Halted>() {
+                Ok(halted) => *halted,
+                Err(reason) => panic::resume_unwind(reason),
+            }
+        })
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        FLOOR.store(null_mut(), Ordering::Release);
+    }
+}
+
+/// The bytes of a piece of RAM, as the VMM sees them.
+pub fn bytes_of(segment: &Segment) -> Vec<u8> {
+    let first: *const u8 = direct(segment.address);
+    let _ = direct::<u8>(segment.address + segment.length);
+    (0..segment.length as usize)
+        // SAFETY: both ends are in RAM.
+        .map(|index| unsafe { first.add(index).read() })
+        .collect()
+}

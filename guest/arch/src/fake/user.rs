@@ -1,0 +1,63 @@
+//! The program's side: what it does to its memory, through the page tables.
+
+use super::{direct, floor};
+use trapgate_abi::layout::{PAGE_SIZE, USER_END};
+use trapgate_abi::x86::{page_fault, pte};
+
+/// What the CPU says of an access that the tables do not allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageFault {
+    /// CR2.
+    pub address: u64,
+    /// The error code.
+    pub error_code: u64,
+}
+
+/// Where a user address is, if the tables allow the access.
+pub(super) fn walk(address: u64, write: bool) -> Result<*mut u8, PageFault> {
+    let access = if write { page_fault::W } else { 0 };
+    let fault = |present: u64| PageFault { address, error_code: access | present };
+    if address >= USER_END {
+        return Err(fault(0));
+    }
+    let mut table = floor().root.get();
+    for level in [3, 2, 1, 0] {
+        let slot = address >> (12 + 9 * level) & 511;
+        // SAFETY: the kernel has made the tables; `direct` holds them to RAM.
+        let entry = unsafe { direct::<u64>(table + 8 * slot).read() };
+        if entry & pte::P == 0 {
+            return Err(fault(0));
+        }
+        if entry & pte::U == 0 || write && entry & pte::W == 0 {
+            return Err(fault(page_fault::P));
+        }
+        table = entry & pte::ADDRESS;
+    }
+    Ok(direct(table + address % PAGE_SIZE))
+}
+
+/// Loads a byte.
+///
+/// # Errors
+/// [`PageFault`].
+pub fn load(address: u64) -> Result<u8, PageFault> {
+    let byte = walk(address, false).map_err(from_ring_3)?;
+    // SAFETY: it is in RAM.
+    Ok(unsafe { byte.read() })
+}
+
+/// Stores a byte.
+///
+/// # Errors
+/// [`PageFault`].
+pub fn store(address: u64, value: u8) -> Result<(), PageFault> {
+    let byte = walk(address, true).map_err(from_ring_3)?;
+    // SAFETY: it is in RAM.
+    unsafe { byte.write(value) };
+    Ok(())
+}
+
+fn from_ring_3(fault: PageFault) -> PageFault {
+    floor().fault_address.set(fault.address);
+    PageFault { error_code: fault.error_code | page_fault::U, ..fault }
+}

@@ -1,0 +1,72 @@
+//! The kernel's accesses to user memory: a byte at a time, with the kernel's own
+//! answer to a page fault between two attempts.
+
+use super::floor;
+use super::user::{PageFault, walk};
+
+/// Where a user address is, after the kernel has served what faults it could.
+fn reach(address: u64, write: bool) -> Option<*mut u8> {
+    loop {
+        match walk(address, write) {
+            Ok(byte) => return Some(byte),
+            Err(PageFault { address, error_code }) => {
+                floor().fault_address.set(address);
+                if !(floor().page_fault.get())(address, error_code) {
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+/// Copies in; returns how many bytes were not copied.
+///
+/// # Safety
+/// `to` must be valid for `length` bytes.
+pub unsafe fn copy_in(to: *mut u8, from: u64, length: usize) -> usize {
+    for done in 0..length {
+        let Some(byte) = reach(from + done as u64, false) else { return length - done };
+        // SAFETY: the caller vouches for `to`; `byte` is in RAM.
+        unsafe { to.add(done).write(byte.read()) };
+    }
+    0
+}
+
+/// Copies out; returns how many bytes were not copied.
+///
+/// # Safety
+/// `from` must be valid for `length` bytes.
+pub unsafe fn copy_out(to: u64, from: *const u8, length: usize) -> usize {
+    for done in 0..length {
+        let Some(byte) = reach(to + done as u64, true) else { return length - done };
+        // SAFETY: the caller vouches for `from`; `byte` is in RAM.
+        unsafe { byte.write(from.add(done).read()) };
+    }
+    0
+}
+
+macro_rules! define {
+    ($get:ident, $put:ident, $ty:ty) => {
+        /// Reads one value; `None` if it faulted.
+        ///
+        /// # Safety
+        /// As on the real floor.
+        pub unsafe fn $get(from: u64) -> Option<$ty> {
+            let mut value = <$ty>::default();
+            // SAFETY: the value has that many bytes.
+            let left = unsafe { copy_in((&raw mut value).cast(), from, size_of::<$ty>()) };
+            (left == 0).then_some(value)
+        }
+
+        /// Writes one value; false if it faulted.
+        ///
+        /// # Safety
+        /// As on the real floor.
+        pub unsafe fn $put(to: u64, value: $ty) -> bool {
+            // SAFETY: the value has that many bytes.
+            unsafe { copy_out(to, (&raw const value).cast(), size_of::<$ty>()) == 0 }
+        }
+    };
+}
+define!(get_u32, put_u32, u32);
+define!(get_u64, put_u64, u64);

@@ -1,0 +1,119 @@
+//! Moving bytes between user memory and a file of the host's.
+//!
+//! They travel without a copy in the kernel: it tells the VMM where in physical
+//! memory they are.
+
+use crate::host::Call;
+use crate::mm::space::AddressSpace;
+use crate::mm::vma::Prot;
+use crate::user::IoVec;
+use spin::Mutex;
+use trapgate_abi::hypercall::{MAX_TRANSFER, Request};
+use trapgate_arch::usercopy::access_ok;
+use trapgate_uapi::Errno;
+
+/// The most bytes that one call moves: Linux's `MAX_RW_COUNT`.
+pub const MAX_RW_COUNT: u64 = 0x7fff_f000;
+/// When a transfer is over, besides by an error.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// After one request: the next byte may be long in coming.
+    Once,
+    /// When the host moves less than it was asked for.
+    Short,
+    /// When everything is moved.
+    Done,
+}
+
+/// What a transfer came to.
+pub struct Moved {
+    /// How many bytes were moved.
+    pub bytes: u64,
+    /// The error that ended it.
+    pub error: Option<Errno>,
+}
+
+impl Moved {
+    /// The call's result: an error that comes after some bytes is for the next
+    /// call to find.
+    ///
+    /// # Errors
+    /// The error, if nothing was moved.
+    pub fn result(self) -> Result<u64, Errno> {
+        match self.error {
+            Some(error) if self.bytes == 0 => Err(error),
+            _ => Ok(self.bytes),
+        }
+    }
+}
+
+/// Moves bytes between the host and user memory, request by request.
+///
+/// A request takes as many pages as fit; `request` is told how many bytes were
+/// moved before it. A bad address ends the transfer with EFAULT.
+pub fn transfer(
+    memory: &Mutex<AddressSpace>,
+    ranges: &[IoVec],
+    access: Prot,
+    until: Until,
+    request: &mut dyn FnMut(u64) -> Request,
+) -> Moved {
+    let ended = |bytes, error| Moved { bytes, error };
+    let mut all = 0u64;
+    for range in ranges {
+        if !access_ok(range.base, range.length) {
+            return ended(0, Some(Errno::EFAULT));
+        }
+        all = all.saturating_add(range.length);
+    }
+    let all = all.min(MAX_RW_COUNT);
+    let mut bytes = 0;
+    while bytes < all {
+        let mut call = Call::new(request(bytes));
+        let taken = gather(memory, &mut call, ranges, bytes, access);
+        if taken == 0 {
+            return ended(bytes, Some(Errno::EFAULT));
+        }
+        let moved = match call.submit() {
+            Ok(moved) => moved,
+            Err(error) => return ended(bytes, Some(error)),
+        };
+        bytes += moved;
+        let on = match until {
+            Until::Once => false,
+            Until::Short => moved == taken,
+            Until::Done => moved > 0,
+        };
+        if !on {
+            break;
+        }
+    }
+    ended(bytes, None)
+}
+
+/// Attaches what comes after the first `skip` bytes of the ranges to a request.
+/// Answers how many bytes that is; none, if a bad address comes first.
+fn gather(
+    memory: &Mutex<AddressSpace>,
+    call: &mut Call,
+    ranges: &[IoVec],
+    mut skip: u64,
+    access: Prot,
+) -> u64 {
+    let mut memory = memory.lock();
+    let mut limit = MAX_TRANSFER.min(MAX_RW_COUNT - skip);
+    let mut taken = 0;
+    for range in ranges {
+        let skipped = skip.min(range.length);
+        skip -= skipped;
+        let length = (range.length - skipped).min(limit);
+        let got = memory.pieces(range.base + skipped, length, access, |piece| call.push(piece));
+        taken += got;
+        limit -= got;
+        // A bad address, or the request is full.
+        if got < length {
+            break;
+        }
+    }
+    taken
+}

@@ -1,0 +1,29 @@
+//! The end of the program: it said so, a signal killed it, or memory ran out.
+
+use crate::host;
+use crate::log::log;
+use crate::mm::frames::FRAMES;
+use crate::signal::number::SIGKILL;
+use trapgate_abi::PtRegs;
+use trapgate_abi::crash::{Fault, OUT_OF_MEMORY};
+use trapgate_abi::log::{Event, Level};
+
+/// exit_group(2).
+pub fn exit(status: u8) -> ! {
+    host::exit(status)
+}
+
+/// A signal killed it.
+pub fn killed(signal: u8, fault: &Fault, regs: &PtRegs) -> ! {
+    log(Level::Debug, Event::Killed, [signal.into(), regs.rip, 0, 0]);
+    host::killed(signal, fault, regs)
+}
+
+/// No frame is left for a page that the program may use: it is killed, as
+/// Linux's OOM killer would.
+pub fn out_of_memory(regs: &PtRegs) -> ! {
+    let available = FRAMES.lock().available();
+    log(Level::Debug, Event::OutOfMemory, [available, 1, 0, 0]);
+    let fault = Fault { vector: OUT_OF_MEMORY, ..Fault::default() };
+    host::killed(SIGKILL, &fault, regs)
+}

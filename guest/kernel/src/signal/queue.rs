@@ -1,0 +1,72 @@
+//! The signals of one task: which were sent, and which it has blocked.
+
+use super::number::{UNBLOCKABLE, bit};
+use core::sync::atomic::{AtomicU64, Ordering};
+use trapgate_arch::percpu;
+use trapgate_uapi::Errno;
+
+/// `how` of sigprocmask(2).
+mod how {
+    pub(super) const BLOCK: i32 = 0;
+    pub(super) const UNBLOCK: i32 = 1;
+    pub(super) const SETMASK: i32 = 2;
+}
+
+/// What a task has of signals, bit `n - 1` for signal `n`.
+#[derive(Default)]
+pub struct Signals {
+    blocked: AtomicU64,
+    pending: AtomicU64,
+}
+
+impl Signals {
+    /// Sends a signal to the running task; it acts before the return to ring 3.
+    pub fn send(&self, signal: u8) {
+        self.pending.fetch_or(bit(signal), Ordering::Relaxed);
+        percpu::set_work(true);
+    }
+
+    /// Those that were sent and have not acted.
+    pub fn pending(&self) -> u64 {
+        self.pending.load(Ordering::Relaxed)
+    }
+
+    /// Forgets one that was sent.
+    pub fn forget(&self, signal: u8) {
+        self.pending.fetch_and(!bit(signal), Ordering::Relaxed);
+    }
+
+    /// Takes the next one that may act.
+    pub fn take(&self) -> Option<u8> {
+        let ready = self.pending() & !self.blocked.load(Ordering::Relaxed);
+        if ready == 0 {
+            return None;
+        }
+        let signal = ready.trailing_zeros() as u8 + 1;
+        self.forget(signal);
+        Some(signal)
+    }
+
+    /// sigprocmask(2): changes the blocked signals, if `new` says how, and answers
+    /// what they were. `reach`: the signals that the set can hold.
+    ///
+    /// # Errors
+    /// EINVAL.
+    pub fn change_mask(&self, how: i32, new: Option<u64>, reach: u64) -> Result<u64, Errno> {
+        let before = self.blocked.load(Ordering::Relaxed);
+        if let Some(new) = new {
+            let set = new & !UNBLOCKABLE;
+            let after = match how {
+                how::BLOCK => before | set,
+                how::UNBLOCK => before & !set,
+                how::SETMASK => before & !reach | set,
+                _ => return Err(Errno::EINVAL),
+            };
+            self.blocked.store(after, Ordering::Relaxed);
+            if self.pending() & !after != 0 {
+                percpu::set_work(true);
+            }
+        }
+        Ok(before)
+    }
+}
