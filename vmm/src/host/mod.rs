@@ -3,21 +3,22 @@
 //! `machine::run` calls [`Services::serve`] with a message that was copied out of guest
 //! memory once. Here it is decoded and put before the policy; after that each
 //! request is one function: in `transfer` what moves bytes of files, in `files`
-//! what else is done to them, the rest below. Everything a guest can make the
-//! VMM do is bounded.
-#![allow(unsafe_code, reason = "system calls that take pointers")]
+//! what else is done to them, the rest below; `raw` has the system calls that
+//! need unsafe. Everything a guest can make the VMM do is bounded.
 
 mod files;
 pub mod policy;
+mod raw;
 mod transfer;
 
 use crate::host::policy::{Grant, Policy};
 use crate::machine::kvm::clock::monotonic_ns;
-use crate::machine::memory::GuestRam;
+use crate::machine::memory::{GuestRam, OutOfRam};
 use crate::sandbox::stats::HostCallStats;
+use rustix::io;
 use rustix::rand::{GetRandomFlags, getrandom};
+use rustix::thread::{Timespec, nanosleep};
 use std::fs::File;
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -70,10 +71,17 @@ impl From<Errno> for Failure {
     }
 }
 
-/// The last system call's error.
-fn last_errno() -> Errno {
-    let number = io::Error::last_os_error().raw_os_error().unwrap_or(0);
-    u16::try_from(number).ok().and_then(Errno::new).unwrap_or(Errno::EIO)
+impl From<OutOfRam> for Failure {
+    fn from(_: OutOfRam) -> Self {
+        Errno::EFAULT.into()
+    }
+}
+
+impl From<io::Errno> for Failure {
+    fn from(errno: io::Errno) -> Self {
+        let number = u16::try_from(errno.raw_os_error()).ok();
+        number.and_then(Errno::new).unwrap_or(Errno::EIO).into()
+    }
 }
 
 impl Services {
@@ -177,17 +185,14 @@ impl Services {
 
     /// Repeats `call` while signals interrupt it, until it answers or the
     /// sandbox is told to stop.
-    fn interruptible(&self, mut call: impl FnMut() -> isize) -> Reply {
+    fn interruptible(&self, mut call: impl FnMut() -> io::Result<usize>) -> Reply {
         loop {
             if self.stop.load(Ordering::Acquire) {
                 return Err(Failure::Stopped);
             }
             match call() {
-                -1 => match last_errno() {
-                    Errno::EINTR => {}
-                    errno => return Err(errno.into()),
-                },
-                result => return Ok(result as u64),
+                Err(io::Errno::INTR) => {}
+                result => return Ok(result? as u64),
             }
         }
     }
@@ -195,11 +200,6 @@ impl Services {
     /// A standard file.
     fn file(&self, number: u32) -> Result<&HostFile, Errno> {
         self.files.get(number as usize).and_then(Option::as_ref).ok_or(Errno::EBADF)
-    }
-
-    /// The host's file descriptor of a standard file.
-    fn fd(&self, number: u32) -> Result<libc::c_int, Errno> {
-        self.file(number).map(HostFile::fd)
     }
 
     fn sleep(&self, duration_ns: u64) -> Reply {
@@ -213,19 +213,14 @@ impl Services {
             else {
                 return Ok(0);
             };
-            let time = libc::timespec {
-                tv_sec: left.as_secs().min(i32::MAX as u64) as _,
-                tv_nsec: left.subsec_nanos().into(),
-            };
-            // SAFETY: a valid pointer. A kick ends it early, and then the loop
-            // looks at the flag.
-            unsafe { libc::nanosleep(&raw const time, std::ptr::null_mut()) };
+            // A kick ends it early, and then the loop looks at the flag.
+            let _ = nanosleep(&timespec(left));
         }
     }
 
     /// Checks all segments before any is touched.
-    fn check(&self, mut segments: impl Iterator<Item = Segment>) -> Result<(), Errno> {
-        segments.try_for_each(|segment| self.ram.check(segment)).map_err(|_| Errno::EFAULT)
+    fn check(&self, mut segments: impl Iterator<Item = Segment>) -> Result<(), OutOfRam> {
+        segments.try_for_each(|segment| self.ram.check(segment))
     }
 
     fn random(&self, segments: impl Iterator<Item = Segment> + Clone) -> Reply {
@@ -240,7 +235,7 @@ impl Services {
                 // So few bytes come at once and whole (getrandom(2)).
                 getrandom(&mut *piece, GetRandomFlags::empty()).map_err(|_| Errno::EIO)?;
                 let at = address.checked_add(offset).ok_or(Errno::EFAULT)?;
-                self.ram.write(at, piece).map_err(|_| Errno::EFAULT)?;
+                self.ram.write(at, piece)?;
                 offset += piece.len() as u64;
                 done += piece.len() as u64;
             }
@@ -251,10 +246,15 @@ impl Services {
     fn discard(&self, segments: impl Iterator<Item = Segment> + Clone) -> Reply {
         self.check(segments.clone())?;
         for segment in segments {
-            self.ram.discard(segment).map_err(|_| Errno::EFAULT)?;
+            self.ram.discard(segment)?;
         }
         Ok(0)
     }
+}
+
+/// A time as the host's kernel wants it.
+fn timespec(time: Duration) -> Timespec {
+    Timespec { tv_sec: time.as_secs().cast_signed(), tv_nsec: time.subsec_nanos().into() }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::*;
 use std::io::{Read, Write, pipe};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use trapgate_abi::file::open_flag;
 use trapgate_abi::hypercall::{PollEntry, push_poll, push_segment};
 
@@ -89,6 +90,58 @@ fn writes_append_or_not_as_they_are_told() {
         assert_eq!(reply(&mut services, &message(position, &[]))[0], 13);
         assert_eq!(std::fs::read(file.path()).unwrap(), b"01abc56789abc");
     }
+}
+
+#[test]
+fn seeking_goes_by_all_of_linuxs_whences_and_no_others() {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(b"0123456789").unwrap();
+    let mut services = services([Some(file), None, None]);
+    let end = errno(Errno::ENXIO);
+    for (whence, offset, expected) in [
+        (libc::SEEK_SET, 4, 4),
+        (libc::SEEK_CUR, 2, 6),
+        (libc::SEEK_END, -3, 7),
+        (libc::SEEK_DATA, 5, 5),
+        (libc::SEEK_HOLE, 5, 10),
+        (libc::SEEK_DATA, -1, end),
+        (libc::SEEK_DATA, 10, end),
+        (libc::SEEK_SET, -1, errno(Errno::EINVAL)),
+        (5, 0, errno(Errno::EINVAL)),
+        (-1, 0, errno(Errno::EINVAL)),
+    ] {
+        let seek = Request::Seek { file: 0, offset, whence: whence.cast_unsigned() };
+        assert_eq!(reply(&mut services, &message(seek, &[]))[0], expected, "{whence} {offset}");
+    }
+}
+
+#[test]
+fn a_files_status_is_what_stat_says() {
+    let file = tempfile::tempfile().unwrap();
+    file.set_len(12_345).unwrap();
+    let data = file.metadata().unwrap();
+    let mut services = services([Some(file), None, None]);
+    let answer = reply(&mut services, &message(Request::Status { file: 0 }, &[]));
+    let times = [
+        (data.atime(), data.atime_nsec()),
+        (data.mtime(), data.mtime_nsec()),
+        (data.ctime(), data.ctime_nsec()),
+    ];
+    let mut expected = vec![
+        0,
+        data.dev(),
+        data.ino(),
+        data.mode().into(),
+        data.nlink(),
+        data.uid().into(),
+        data.gid().into(),
+        data.rdev(),
+        12_345,
+        data.blksize(),
+        data.blocks(),
+    ];
+    expected.extend(times.iter().flat_map(|(seconds, rest)| [*seconds as u64, *rest as u64]));
+    assert_eq!(answer[..expected.len()], expected);
 }
 
 #[test]
