@@ -89,9 +89,7 @@ mod tests {
 
     #[test]
     fn it_is_what_linux_says_here() {
-        // SAFETY: no pointers.
-        #[allow(unsafe_code, reason = "getauxval(3)")]
-        let linuxs = unsafe { libc::getauxval(libc::AT_MINSIGSTKSZ) };
+        let linuxs = rustix::param::linux_minsigstksz() as u64;
         // Linux has it from 5.14 on.
         if linuxs != 0 {
             assert_eq!(size(crate::machine::kvm::cpuid::host_xcr0()), linuxs);

@@ -3,6 +3,7 @@
 
 use crate::Error;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::io::Errno;
 use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter, Seek, Write, pipe};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -138,7 +139,7 @@ impl Stdio {
         match self {
             Stdio::Inherit => match own.as_fd().try_clone_to_owned() {
                 Ok(fd) => Ok(Some(fd.into())),
-                Err(error) if error.raw_os_error() == Some(libc::EBADF) => Ok(None),
+                Err(error) if Errno::from_io_error(&error) == Some(Errno::BADF) => Ok(None),
                 Err(error) => Err(Error::host("duplicating a standard file")(error)),
             },
             Stdio::Fd(fd) => Ok(Some(fd.into())),
@@ -195,18 +196,19 @@ mod tests {
 
     #[test]
     fn bytes_are_read_from_their_beginning_and_cannot_be_written() {
+        let errno = |error| Errno::from_io_error(&error);
         let wanted = Wanted([Some(Stdio::Bytes(b"input".to_vec())), None, None]);
         let [file, ..] = wanted.open().unwrap().files;
         let mut file = file.unwrap();
         let mut text = String::new();
         file.read_to_string(&mut text).unwrap();
         assert_eq!(text, "input");
-        assert_eq!(file.write(b"x").unwrap_err().raw_os_error(), Some(libc::EBADF));
+        assert_eq!(file.write(b"x").map_err(errno), Err(Some(Errno::BADF)));
         assert!(file.set_len(1 << 20).is_err());
         // Nor by who opens it again.
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         let mut again = File::options().write(true).open(path).unwrap();
-        assert_eq!(again.write(b"x").unwrap_err().raw_os_error(), Some(libc::EPERM));
+        assert_eq!(again.write(b"x").map_err(errno), Err(Some(Errno::PERM)));
     }
 
     #[test]
