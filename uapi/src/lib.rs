@@ -1,16 +1,42 @@
-//! What kernel and programs agree on: Linux's error numbers and system calls.
+//! What kernel and programs agree on: Linux's interface, a file a header, with the
+//! form for 64-bit programs and that for i386 side by side, and what converts one
+//! into the other.
 //!
-//! Not what VMM and kernel agree on, which is `trapgate_abi`; neither crate uses
-//! the other. The kernel answers programs by this, `guest-rt` and the tests'
-//! programs ask by it, and the VMM takes the words of its services and reports
-//! from here.
+//! The kernel answers programs by this; `guest-rt` and the programs of the tests ask
+//! by it; the loader and the VMM take from it what they build or say in Linux's
+//! words. What VMM and kernel agree on is `trapgate_abi`, which stands on this crate
+//! where it needs Linux's numbers.
+//!
+//! Numbers come from linux-raw-sys; sizes are asserted, and places of fields are
+//! compared with it while this compiles. A name is the header's; `Compat…` before it
+//! is i386's form, as in Linux.
 #![no_std]
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
 extern crate std;
 
+mod macros;
+
+pub mod auxvec;
 pub mod errno;
+pub mod fcntl;
+pub mod fs;
+pub mod futex;
+pub mod highuid;
+pub mod ioctl;
+pub mod ldt;
+pub mod mman;
+pub mod poll;
+pub mod prctl;
+pub mod random;
+pub mod resource;
+pub mod signal;
+pub mod stat;
 pub mod syscall;
+pub mod sysinfo;
+pub mod time;
+pub mod uio;
+pub mod utsname;
 
 pub use errno::Errno;

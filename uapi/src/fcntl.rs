@@ -1,0 +1,15 @@
+//! fcntl.h: flags of open files, commands of fcntl(2), and what the calls with
+//! a directory take.
+
+use crate::macros::constants;
+
+constants! { "open(2)", general as u32:
+    O_ACCMODE O_RDONLY O_WRONLY O_RDWR O_CREAT O_EXCL O_NOCTTY O_TRUNC O_APPEND
+    O_NONBLOCK O_DSYNC O_SYNC O_DIRECT O_LARGEFILE O_DIRECTORY O_NOFOLLOW O_NOATIME
+    O_CLOEXEC O_PATH O_TMPFILE
+}
+constants! { "fcntl(2)", general as u32:
+    F_DUPFD F_GETFD F_SETFD F_GETFL F_SETFL F_DUPFD_CLOEXEC FD_CLOEXEC
+}
+constants! { "openat(2)", general as i32: AT_FDCWD }
+constants! { "openat(2)", general as u32: AT_EMPTY_PATH AT_SYMLINK_NOFOLLOW }

@@ -1,0 +1,21 @@
+//! linux/prctl.h and asm/prctl.h: options of prctl(2) and arch_prctl(2).
+
+use crate::macros::constants;
+
+constants! { "prctl(2)", prctl as i32:
+    PR_GET_DUMPABLE PR_SET_DUMPABLE PR_SET_NAME PR_GET_NAME PR_SET_NO_NEW_PRIVS
+    PR_GET_NO_NEW_PRIVS
+}
+
+/// Bytes of a task's name, its NUL included (prctl(2) `PR_SET_NAME`).
+pub const TASK_COMM_LEN: usize = 16;
+
+// linux-raw-sys has none of asm/prctl.h.
+/// Sets the base of GS.
+pub const ARCH_SET_GS: i32 = 0x1001;
+/// Sets the base of FS.
+pub const ARCH_SET_FS: i32 = 0x1002;
+/// Tells the base of FS.
+pub const ARCH_GET_FS: i32 = 0x1003;
+/// Tells the base of GS.
+pub const ARCH_GET_GS: i32 = 0x1004;
