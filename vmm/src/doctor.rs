@@ -5,8 +5,9 @@
 
 use crate::boot::mitigation::linux::Host;
 use crate::doors::{self, Delivery, Door, Instruction, Mode};
-use crate::machine::kvm::{Kind, Maker, Vm, vm};
-use crate::machine::memory::{GuestRam, LEAST};
+use crate::machine::Machine;
+use crate::machine::kvm::{Kind, Maker, vm};
+use crate::machine::memory::LEAST;
 use crate::sandbox::config::Stdio;
 use crate::sandbox::stats::Stats;
 use crate::sandbox::{End, Outcome, Sandbox};
@@ -17,7 +18,6 @@ use std::arch::x86_64::__cpuid;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -211,10 +211,9 @@ pub fn examine() -> Report {
 pub fn tsc_is_a_clock(kvm: &Kvm) -> Option<bool> {
     /// Long beside reading a clock.
     const WATCHED: Duration = Duration::from_millis(2);
-    let ram = Arc::new(GuestRam::new(LEAST).ok()?);
-    let vm = Vm::new(kvm, ram).ok()?;
+    let machine = Machine::new(kvm, LEAST).ok()?;
     thread::sleep(WATCHED);
-    vm.clock().ok().map(|(_, is_a_clock)| is_a_clock)
+    machine.clock().ok().map(|(_, is_a_clock)| is_a_clock)
 }
 
 fn capabilities(kvm: &Kvm) -> Vec<Capability> {

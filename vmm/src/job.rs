@@ -28,18 +28,11 @@ use crate::boot::kernel;
 use crate::error::Error;
 use crate::host::Services;
 use crate::host::policy::Policy;
-use crate::machine::affinity;
 use crate::machine::exit::Reason;
-use crate::machine::kvm::{Vm, cpuid, vm};
-use crate::machine::memory::{GuestRam, LEAST};
-use crate::machine::run::{self, GuestEnd, Manner};
-use crate::machine::vcpu_thread::VcpuThread;
-use crate::report::KernelReport;
-use crate::sandbox::features;
-use crate::symbols::Symbols;
+use crate::machine::kvm::{cpuid, vm};
+use crate::machine::memory::LEAST;
+use crate::machine::{GuestEnd, Limits, Machine, Manner};
 use std::borrow::Cow;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use trapgate_abi::boot_info::ClockInfo;
 use trapgate_abi::hypercall::Request as HostRequest;
@@ -132,50 +125,42 @@ pub(crate) fn attempt(
     expected: Option<fn(&Reason) -> bool>,
 ) -> Result<Attempt, Error> {
     let request = options.request(kind, item)?;
-    let kvm = vm::open()?;
     let size = (LEAST + request.results_size()).next_multiple_of(LARGE_PAGE_SIZE);
-    let ram = Arc::new(GuestRam::new(size)?);
-    let mut vm = Vm::new(&kvm, ram.clone())?;
-    let request = Request { rdtscp: cpuid::ring0_has_rdtscp(&vm).into(), ..request };
-    let log_level = log::max_level() as u64;
+    let mut machine = Machine::new(&vm::open()?, size)?;
+    let ram = machine.ram().clone();
+    let vm = machine.vm();
+    let request = Request { rdtscp: cpuid::ring0_has_rdtscp(vm).into(), ..request };
+    let (features, log_level) = (boot::features(vm), log::max_level() as u64);
     let (prepared, request) =
-        boot::prepare_job(&ram, &options.kernel, request, features(&vm), log_level)?;
-    vm.set_initial_state(&prepared)?;
+        boot::prepare_job(&ram, &options.kernel, request, features, log_level)?;
+    machine.begin(&prepared.entry())?;
     // It needs neither time nor files, and gets none.
     prepared
         .finish(&ram, ClockInfo::default(), Default::default())
         .map_err(|error| Error::Kernel(error.to_string()))?;
 
-    let stop = Arc::<AtomicBool>::default();
     let image = options.kernel.clone();
-    let (in_vm, stop_in_vm, cpu) = (ram.clone(), stop.clone(), options.cpu);
-    let thread = VcpuThread::spawn(stop, Some(options.timeout), move || {
-        if let Some(cpu) = cpu {
-            affinity::stay_on(cpu)?;
-        }
+    let limits = Limits { cpu: options.cpu, timeout: Some(options.timeout) };
+    let thread = machine.spawn(limits, move |mut machine| {
         // No file, no clock, no randomness: its end is all that it may ask for,
         // and what does nothing.
-        let policy = Policy::only([]);
-        let files = [None, None, None];
-        let mut services = Services::new(in_vm.clone(), policy, files, stop_in_vm.clone());
+        let (ram, stop) = (machine.ram().clone(), machine.stop().clone());
+        let mut services = Services::new(ram, Policy::only([]), [None, None, None], stop);
         let mut passed = 0;
         let mut pass = |reason: &Reason| {
             let pass = passed < request.all_calls() && expected.is_some_and(|is| is(reason));
             passed += u64::from(pass);
             pass
         };
-        let mut manner = Manner { exits: 0, stepper: None, pass: &mut pass };
-        let end = run::run(&mut vm, &in_vm, &mut services, &stop_in_vm, &image, &mut manner)?;
-        match end {
+        let manner = Manner { kernel: &image, count: None, pass: &mut pass };
+        match machine.run(&mut services, manner)?.end {
             GuestEnd::Request(HostRequest::Exit { status: 0 }, _) => {
                 let nulls = services.stats.by_operation.get(HostRequest::Discard.name());
                 Ok(Some(passed + nulls.copied().unwrap_or(0)))
             }
             GuestEnd::Stopped => Ok(None),
             GuestEnd::Request(request, message) => {
-                let symbols = Symbols::new(&image);
-                let report = KernelReport::new(&request, &message, &in_vm, &symbols);
-                Err(Error::KernelFailed(Box::new(report)))
+                Err(machine.kernel_failed(&request, &message, &image))
             }
         }
     })?;

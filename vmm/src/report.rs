@@ -5,10 +5,9 @@ mod interpreted;
 
 pub(crate) use interpreted::is_uninterpreted;
 
-use crate::machine::memory::GuestRam;
 use crate::symbols::Symbols;
 use iced_x86::{Decoder, DecoderOptions, Formatter, GasFormatter, Instruction};
-use kvm_ioctls::VcpuFd;
+use kvm_bindings::{kvm_regs, kvm_sregs};
 use std::fmt;
 use trapgate_abi::PtRegs;
 use trapgate_abi::crash::{BACKTRACE_DEPTH, Fault, NO_VECTOR, OUT_OF_MEMORY};
@@ -224,12 +223,13 @@ pub struct KernelReport {
 const MOST_WORDS: u64 = 1024;
 
 impl KernelReport {
-    /// From the request [`Request::Failed`] and its message; `symbols` are the
+    /// From the request [`Request::Failed`] and its message; `read` copies bytes
+    /// out of guest memory, if that is where they are, and `symbols` are the
     /// kernel's.
     pub fn new(
         request: &Request,
         message: &Message,
-        ram: &GuestRam,
+        read: &dyn Fn(u64, &mut [u8]) -> bool,
         symbols: &Symbols<'_>,
     ) -> Self {
         let name = |address: u64| symbols.lookup(address, 0).map(|symbol| symbol.to_string());
@@ -237,9 +237,9 @@ impl KernelReport {
         let (kind, words) = match *request {
             Request::Failed { kind, words } => {
                 let mut bytes = vec![0; words.length.min(MOST_WORDS) as usize];
-                match ram.read(words.address, &mut bytes) {
-                    Ok(()) => (kind, printable(&bytes)),
-                    Err(_) => (kind, String::new()),
+                match read(words.address, &mut bytes) {
+                    true => (kind, printable(&bytes)),
+                    false => (kind, String::new()),
                 }
             }
             _ => (FailureKind::Fault, String::new()),
@@ -284,10 +284,7 @@ impl fmt::Display for KernelReport {
 
 /// A vCPU's state in a few lines, for exits that nobody expected; `symbols`
 /// are the kernel's.
-pub fn cpu_state(vcpu: &VcpuFd, symbols: &Symbols<'_>) -> String {
-    let (Ok(regs), Ok(sregs)) = (vcpu.get_regs(), vcpu.get_sregs()) else {
-        return "  (KVM does not tell the CPU's state)".to_owned();
-    };
+pub(crate) fn cpu_state(regs: &kvm_regs, sregs: &kvm_sregs, symbols: &Symbols<'_>) -> String {
     let shown = PtRegs {
         r15: regs.r15,
         r14: regs.r14,

@@ -16,7 +16,7 @@ use trapgate_abi::x86::pte;
 ///
 /// # Errors
 /// [`Error::MemoryTooSmall`], or [`Error::Kernel`].
-pub(crate) fn prepare_job(
+pub fn prepare_job(
     ram: &GuestRam,
     kernel: &[u8],
     request: Request,

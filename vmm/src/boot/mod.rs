@@ -13,12 +13,13 @@ mod signal_frame;
 mod stamps;
 pub mod vdso;
 
-pub(crate) use job::prepare_job;
+pub use job::prepare_job;
 pub(crate) use stamps::Stamps;
 
 use crate::boot::kernel::{Kernel, Piece};
 use crate::boot::mitigation::Hardening;
 use crate::boot::vdso::{FastDoor, Vdso};
+use crate::machine::kvm::{Entry, Kind, Maker, Vm};
 use crate::machine::memory::{GuestRam, LEAST, OutOfRam};
 use crate::{ByteSize, Error};
 use page_tables::{Frames, PageTables};
@@ -31,7 +32,7 @@ use trapgate_abi::layout::{
     PERCPU_PHYS, USER_END32, USER_STACK_SIZE, USER_STACK_TOP, percpu,
 };
 use trapgate_abi::mitigation::keep;
-use trapgate_abi::x86::pte;
+use trapgate_abi::x86::{cr4, pte};
 use trapgate_loader::image::{Class, Image, Prot};
 use trapgate_loader::stack::{self, AuxValues, StackRequest, WordSize};
 
@@ -95,6 +96,12 @@ pub struct Prepared {
 }
 
 impl Prepared {
+    /// Where the kernel begins.
+    pub fn entry(&self) -> Entry {
+        let Kernel { entry: start, note, .. } = self.kernel;
+        Entry { start, note, page_table: self.page_table }
+    }
+
     /// Writes the boot information, which has the standard files in it, and the
     /// vDSO's data page; the last thing before the first instruction, because
     /// they carry the time.
@@ -236,6 +243,18 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
         data_page: builder.data_page,
         info,
     })
+}
+
+/// The features of a VM that the kernel acts on, as [`feature`] bits.
+pub fn features(vm: &Vm) -> u64 {
+    let mut features = 0;
+    let mut set = |bit, on: bool| features |= if on { bit } else { 0 };
+    set(feature::SMAP, vm.features.cr4 & cr4::SMAP != 0);
+    set(feature::INTERPRETED, vm.kind == Kind::Software);
+    set(feature::SYSCALL_TRAPS, vm.kind == Kind::Software);
+    set(feature::SYSENTER32, Maker::of_this_cpu() == Maker::Intel);
+    set(feature::SYSCALL32, Maker::of_this_cpu() == Maker::Amd);
+    features
 }
 
 /// Where things go, one after the other. Methods answer `None` if RAM ends.

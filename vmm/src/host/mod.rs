@@ -1,7 +1,7 @@
 //! The services: what the kernel asks for, carried out on the host.
 //!
-//! `machine::run` calls [`Services::serve`] with a message that was copied out of guest
-//! memory once. Here it is decoded and put before the policy; after that each
+//! The machine's loop calls [`Services::serve`] with a message that was copied out
+//! of guest memory once. Here it is decoded and put before the policy; after that each
 //! request is one function: in `transfer` what moves bytes of files, in `files`
 //! what else is done to them, the rest below; `raw` has the system calls that
 //! need unsafe. Everything a guest can make the VMM do is bounded.
@@ -9,12 +9,15 @@
 mod files;
 pub mod policy;
 mod raw;
+mod stats;
 mod transfer;
+
+pub use stats::HostCallStats;
 
 use crate::host::policy::{Grant, Policy};
 use crate::machine::kvm::clock::monotonic_ns;
 use crate::machine::memory::{GuestRam, OutOfRam};
-use crate::sandbox::stats::HostCallStats;
+use crate::machine::{Serve, Served};
 use rustix::io;
 use rustix::rand::{GetRandomFlags, getrandom};
 use rustix::thread::{Timespec, nanosleep};
@@ -31,7 +34,7 @@ use trapgate_uapi::Errno;
 use trapgate_uapi::errno::to_return;
 
 /// What the services need of a sandbox.
-pub(crate) struct Services {
+pub struct Services {
     ram: Arc<GuestRam>,
     policy: Policy,
     files: [Option<HostFile>; 3],
@@ -40,18 +43,7 @@ pub(crate) struct Services {
     /// When the guest's clocks were read, by CLOCK_MONOTONIC.
     began_ns: u64,
     /// What was asked for.
-    pub(crate) stats: HostCallStats,
-}
-
-/// What comes of a request.
-#[derive(Debug)]
-pub(crate) enum Served {
-    /// The reply: write it and go on.
-    Reply(Box<Message>),
-    /// The guest is done, in the way that this request says.
-    End(Request),
-    /// The sandbox was told to stop while the request waited.
-    Stopped,
+    pub stats: HostCallStats,
 }
 
 /// The result of a service: the reply's first word, and data in the message.
@@ -84,42 +76,8 @@ impl From<io::Errno> for Failure {
     }
 }
 
-impl Services {
-    /// Services on these files.
-    pub(crate) fn new(
-        ram: Arc<GuestRam>,
-        policy: Policy,
-        files: [Option<File>; 3],
-        stop: Arc<AtomicBool>,
-    ) -> Self {
-        let stats = HostCallStats::default();
-        let files = files.map(|file| file.map(HostFile::new));
-        Services { ram, policy, files, stop, began_ns: monotonic_ns(), stats }
-    }
-
-    /// [`Request::Elapsed`] counts from this CLOCK_MONOTONIC on.
-    pub(crate) fn begin(&mut self, monotonic_ns: u64) {
-        self.began_ns = monotonic_ns;
-    }
-
-    /// What the kernel is told of the standard files at the start.
-    pub(crate) fn describe_files(&self) -> [StandardFile; 3] {
-        let granted = |number: usize| {
-            let granted = Grant::of_file(number as u32).is_some_and(|g| self.policy.allows(g));
-            self.files[number].as_ref().filter(|_| granted)
-        };
-        let files = [0, 1, 2].map(granted);
-        [0, 1, 2].map(|number| match files[number] {
-            Some(file) => files::describe(number, file, &files[..number]),
-            None => StandardFile::default(),
-        })
-    }
-
-    /// Serves one request.
-    ///
-    /// # Errors
-    /// [`Malformed`], if the message is none.
-    pub(crate) fn serve(&mut self, message: &Message) -> Result<Served, Malformed> {
+impl Serve for Services {
+    fn serve(&mut self, message: &Message) -> Result<Served, Malformed> {
         let request = Request::decode(message)?;
         self.stats.count(&request);
         if let Request::Exit { .. } | Request::Killed { .. } | Request::Failed { .. } = request {
@@ -139,6 +97,38 @@ impl Services {
             Err(Failure::Stopped) => return Ok(Served::Stopped),
         });
         Ok(Served::Reply(reply))
+    }
+}
+
+impl Services {
+    /// Services on these files.
+    pub fn new(
+        ram: Arc<GuestRam>,
+        policy: Policy,
+        files: [Option<File>; 3],
+        stop: Arc<AtomicBool>,
+    ) -> Self {
+        let stats = HostCallStats::default();
+        let files = files.map(|file| file.map(HostFile::new));
+        Services { ram, policy, files, stop, began_ns: monotonic_ns(), stats }
+    }
+
+    /// [`Request::Elapsed`] counts from this CLOCK_MONOTONIC on.
+    pub fn begin(&mut self, monotonic_ns: u64) {
+        self.began_ns = monotonic_ns;
+    }
+
+    /// What the kernel is told of the standard files at the start.
+    pub fn describe_files(&self) -> [StandardFile; 3] {
+        let granted = |number: usize| {
+            let granted = Grant::of_file(number as u32).is_some_and(|g| self.policy.allows(g));
+            self.files[number].as_ref().filter(|_| granted)
+        };
+        let files = [0, 1, 2].map(granted);
+        [0, 1, 2].map(|number| match files[number] {
+            Some(file) => files::describe(number, file, &files[..number]),
+            None => StandardFile::default(),
+        })
     }
 
     /// Carries a permitted request out. The outer error is a malformed

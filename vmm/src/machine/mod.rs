@@ -1,10 +1,148 @@
-//! The machine: RAM, the vCPU and its thread, and the loop that enters it.
+//! The machine: RAM, the vCPU with its state and its thread, and the loop that
+//! enters it.
+//!
+//! A [`Machine`] is made here and nowhere else, by whoever has something to run:
+//! a sandbox its program, a job what it measures. They fill its RAM (`boot`),
+//! say where its kernel begins ([`Machine::begin`]), and run it to its end on a
+//! thread of its own ([`Machine::spawn`], [`Machine::run`]), with the services
+//! that its kernel may ask for ([`Serve`]).
+//!
+//! ```text
+//! memory       RAM; the one place where a guest's addresses are checked
+//! kvm/         the VM, the vCPU and the state it starts in; clocks, CPUID, kicks
+//! run          the loop: enter, exit, service, again; exit: what KVM came back for
+//! step/        the same, an instruction at a time
+//! log_ring     what the guest's kernel logs
+//! vcpu_thread  waiting for a vCPU's thread, and ending it; affinity: its host CPU
+//! ```
+//!
+//! The lowest room: it uses the library's floor (`error`, `report`, `size`,
+//! `symbols`) and no other room.
 
 pub mod affinity;
 pub mod exit;
 pub mod kvm;
 pub(crate) mod log_ring;
 pub mod memory;
-pub(crate) mod run;
+pub mod run;
 pub(crate) mod step;
-pub(crate) mod vcpu_thread;
+pub mod vcpu_thread;
+
+pub use run::{Ended, GuestEnd, Manner, Serve, Served};
+pub use step::Instructions;
+
+use crate::Error;
+use crate::report::KernelReport;
+use crate::symbols::Symbols;
+use kvm::stats_fd::VcpuStats;
+use kvm::{Entry, Vcpu, Vm};
+use kvm_ioctls::Kvm;
+use memory::GuestRam;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+use trapgate_abi::boot_info::ClockInfo;
+use trapgate_abi::hypercall::{Message, Request};
+use vcpu_thread::VcpuThread;
+
+/// RAM and a VM with a vCPU, which has not run yet.
+pub struct Machine {
+    vcpu: Vcpu,
+    vm: Vm,
+    ram: Arc<GuestRam>,
+    stop: Arc<AtomicBool>,
+}
+
+/// Within which limits a machine's thread runs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limits {
+    /// The host CPU that it stays on.
+    pub cpu: Option<usize>,
+    /// Wall-clock time after which it is stopped.
+    pub timeout: Option<Duration>,
+}
+
+impl Machine {
+    /// A machine with `memory` bytes of RAM, a multiple of the page size.
+    ///
+    /// # Errors
+    /// [`Error::MemoryTooLarge`]; [`Error::Kvm`], if KVM refuses a call.
+    pub fn new(kvm: &Kvm, memory: u64) -> Result<Machine, Error> {
+        let ram = Arc::new(GuestRam::new(memory)?);
+        let vm = Vm::new(kvm, ram.clone())?;
+        let vcpu = vm.vcpu()?;
+        Ok(Machine { vcpu, vm, ram, stop: Arc::default() })
+    }
+
+    /// Its RAM.
+    pub fn ram(&self) -> &Arc<GuestRam> {
+        &self.ram
+    }
+
+    /// Its VM: the kind of KVM, and what the guest's CPU can do.
+    pub fn vm(&self) -> &Vm {
+        &self.vm
+    }
+
+    /// Set, it ends: it looks whenever it leaves the guest.
+    pub fn stop(&self) -> &Arc<AtomicBool> {
+        &self.stop
+    }
+
+    /// The host's clocks and the guest's time-stamp counter at one moment; and
+    /// whether the counter has run with time since the vCPU was made.
+    ///
+    /// # Errors
+    /// [`Error::Kvm`], if KVM refuses a call.
+    pub fn clock(&self) -> Result<(ClockInfo, bool), Error> {
+        self.vcpu.clock()
+    }
+
+    /// KVM's counters of its vCPU; `None` before Linux 5.14.
+    pub fn kvm_stats(&self) -> Option<VcpuStats> {
+        VcpuStats::new(&self.vcpu.fd)
+    }
+
+    /// Has the vCPU begin in the kernel, there.
+    ///
+    /// # Errors
+    /// [`Error::Kvm`], if KVM refuses a call.
+    pub fn begin(&mut self, entry: &Entry) -> Result<(), Error> {
+        self.vcpu.set_initial_state(&self.vm, entry)
+    }
+
+    /// Does `run`, which runs it to its end, on a thread of its own. When its
+    /// time is over, whoever waits for the thread stops it.
+    ///
+    /// # Errors
+    /// If there can be no thread.
+    pub fn spawn<T: Send + 'static>(
+        self,
+        limits: Limits,
+        run: impl FnOnce(Machine) -> Result<T, Error> + Send + 'static,
+    ) -> Result<VcpuThread<T>, Error> {
+        VcpuThread::spawn(self.stop.clone(), limits.timeout, move || {
+            if let Some(cpu) = limits.cpu {
+                affinity::stay_on(cpu)?;
+            }
+            run(self)
+        })
+    }
+
+    /// Runs it on this thread, until the guest ends or it is stopped.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`], if KVM leaves the guest for a reason that no guest of
+    /// ours has; [`Error::Malformed`]; [`Error::Kvm`].
+    pub fn run(&mut self, services: &mut dyn Serve, manner: Manner<'_>) -> Result<Ended, Error> {
+        run::run(&mut self.vcpu, &self.vm, &self.ram, &self.stop, services, manner)
+    }
+
+    /// The error that a kernel's last request is which is no end of a program:
+    /// it has failed. `kernel` is its image.
+    pub fn kernel_failed(&self, request: &Request, message: &Message, kernel: &[u8]) -> Error {
+        let read = |address, bytes: &mut [u8]| self.ram.read(address, bytes).is_ok();
+        let report = KernelReport::new(request, message, &read, &Symbols::new(kernel));
+        Error::KernelFailed(Box::new(report))
+    }
+}

@@ -1,69 +1,103 @@
-//! The loop: run -> exit -> policy -> service -> resume.
+//! The loop: enter, exit, service, again.
+//!
+//! [`super::Machine::run`] calls it. What it does at an exit, [`super::exit`]
+//! says; a request of the kernel goes to whoever serves it ([`Serve`]), as words
+//! that were copied out of guest memory once.
 
-use crate::Error;
-use crate::host::{Served, Services};
-use crate::machine::exit::{self, Exit, Internal, Reason};
-use crate::machine::kvm::Vm;
-use crate::machine::kvm::kick::Kickable;
-use crate::machine::log_ring::LogRing;
-use crate::machine::memory::GuestRam;
-use crate::machine::step::Stepper;
+use super::exit::{self, Exit, Internal, Reason};
+use super::kvm::kick::Kickable;
+use super::kvm::{Vcpu, Vm};
+use super::log_ring::LogRing;
+use super::memory::GuestRam;
+use super::step::{Instructions, Stepper};
 use crate::symbols::Symbols;
-use std::sync::Arc;
+use crate::{Error, report};
 use std::sync::atomic::{AtomicBool, Ordering};
-use trapgate_abi::hypercall::{Message, Request};
+use trapgate_abi::hypercall::{Malformed, Message, Request};
+use trapgate_abi::kernel_note::KernelNote;
 use trapgate_abi::layout::{PERCPU_PHYS, percpu};
 
 /// Physical address of the host call page.
 const HOST_CALL: u64 = PERCPU_PHYS + percpu::HOST_CALL;
 
+/// Who carries out what the kernel asks for.
+pub trait Serve {
+    /// Serves the request in a message, which is the guest's claim.
+    ///
+    /// # Errors
+    /// [`Malformed`], if there is none in it.
+    fn serve(&mut self, message: &Message) -> Result<Served, Malformed>;
+}
+
+/// What comes of a request.
+#[derive(Debug)]
+pub enum Served {
+    /// The reply: write it and go on.
+    Reply(Box<Message>),
+    /// The guest is done, in the way that this request says.
+    End(Request),
+    /// The machine was told to stop while the request waited.
+    Stopped,
+}
+
+/// How a machine is run.
+pub struct Manner<'a> {
+    /// The guest kernel's image, for reports.
+    pub kernel: &'a [u8],
+    /// To count instructions, one at a time: what the kernel's image says of
+    /// itself.
+    pub count: Option<&'a KernelNote>,
+    /// The exits after which a guest that measures them goes on, as if nothing
+    /// had been there.
+    pub pass: &'a mut dyn FnMut(&Reason) -> bool,
+}
+
 /// How the guest ended.
-pub(crate) enum GuestEnd {
+pub enum GuestEnd {
     /// By a request, with the message that it came in.
     Request(Request, Box<Message>),
     /// It was told to stop.
     Stopped,
 }
 
-/// How a vCPU is run, and how often it came back.
-pub(crate) struct Manner<'a> {
+/// What came of a machine.
+pub struct Ended {
+    /// How the guest ended.
+    pub end: GuestEnd,
     /// Exits to here; steps are none.
-    pub(crate) exits: u64,
-    /// One instruction at a time, if there is one.
-    pub(crate) stepper: Option<Stepper>,
-    /// The exits after which a guest that measures them goes on, as if nothing
-    /// had been there.
-    pub(crate) pass: &'a mut dyn FnMut(&Reason) -> bool,
+    pub exits: u64,
+    /// Instructions, if they were counted and every step was seen.
+    pub instructions: Option<Instructions>,
 }
 
-/// Runs a vCPU until the guest ends. On the vCPU's own thread. `kernel` is the
-/// guest kernel's image, for reports.
-///
-/// # Errors
-/// [`Error::Stopped`], if KVM leaves the guest for a reason that no guest of
-/// ours has; [`Error::Malformed`]; [`Error::Kvm`].
-pub(crate) fn run(
-    vm: &mut Vm,
-    ram: &Arc<GuestRam>,
-    services: &mut Services,
+/// Runs a vCPU until the guest ends. On the vCPU's own thread.
+pub(super) fn run(
+    vcpu: &mut Vcpu,
+    vm: &Vm,
+    ram: &GuestRam,
     stop: &AtomicBool,
-    kernel: &[u8],
-    manner: &mut Manner<'_>,
-) -> Result<GuestEnd, Error> {
-    let _kickable = Kickable::new(vm.vcpu.get_kvm_run())?;
+    services: &mut dyn Serve,
+    manner: Manner<'_>,
+) -> Result<Ended, Error> {
+    let mut stepper = None;
+    if let Some(note) = manner.count {
+        stepper = Some(Stepper::new(vcpu, vm.kind, ram, note)?);
+    }
+    let _kickable = Kickable::new(vcpu.fd.get_kvm_run())?;
     let mut log_ring = LogRing::default();
-    loop {
+    let mut exits = 0;
+    let end = loop {
         if stop.load(Ordering::Acquire) {
-            return Ok(GuestEnd::Stopped);
+            break GuestEnd::Stopped;
         }
-        let exit = match &mut manner.stepper {
-            Some(stepper) => stepper.run(vm, ram)?,
-            None => exit::of(vm.vcpu.run())?,
+        let exit = match &mut stepper {
+            Some(stepper) => stepper.run(vcpu, ram)?,
+            None => exit::of(vcpu.fd.run())?,
         };
-        manner.exits += 1;
+        exits += 1;
         log_ring.drain(ram);
         match exit {
-            Exit::Interrupted => vm.vcpu.set_kvm_immediate_exit(0),
+            Exit::Interrupted => vcpu.fd.set_kvm_immediate_exit(0),
             Exit::HostCall => {
                 let out_of_ram = |_| Error::Kernel("RAM ends before its pages".to_owned());
                 let message: Message = ram.read_words(HOST_CALL).map_err(out_of_ram)?;
@@ -71,30 +105,33 @@ pub(crate) fn run(
                     Served::Reply(reply) => {
                         ram.write_words(HOST_CALL, &reply[..]).map_err(out_of_ram)?;
                     }
-                    Served::End(request) => {
-                        return Ok(GuestEnd::Request(request, Box::new(message)));
-                    }
-                    Served::Stopped => return Ok(GuestEnd::Stopped),
+                    Served::End(request) => break GuestEnd::Request(request, Box::new(message)),
+                    Served::Stopped => break GuestEnd::Stopped,
                 }
             }
             Exit::Unexpected(reason) if (manner.pass)(&reason) => {}
-            Exit::Unexpected(reason) => return Err(stopped(vm, kernel, reason)),
+            Exit::Unexpected(reason) => return Err(stopped(vcpu, manner.kernel, reason)),
         }
-    }
+    };
+    Ok(Ended { end, exits, instructions: stepper.and_then(|stepper| stepper.counted()) })
 }
 
 /// An error that says all there is to say about an unexpected exit.
-fn stopped(vm: &mut Vm, kernel: &[u8], mut reason: Reason) -> Error {
+fn stopped(vcpu: &mut Vcpu, kernel: &[u8], mut reason: Reason) -> Error {
     if let Reason::Internal(details) = &mut reason {
-        *details = internal(vm);
+        *details = internal(vcpu);
     }
-    Error::Stopped { reason, state: crate::report::cpu_state(&vm.vcpu, &Symbols::new(kernel)) }
+    let state = match (vcpu.fd.get_regs(), vcpu.fd.get_sregs()) {
+        (Ok(regs), Ok(sregs)) => report::cpu_state(&regs, &sregs, &Symbols::new(kernel)),
+        _ => "  (KVM does not tell the CPU's state)".to_owned(),
+    };
+    Error::Stopped { reason, state }
 }
 
 /// The details of an internal error, from `kvm_run`.
 #[allow(unsafe_code, reason = "kvm_run has a union")]
-fn internal(vm: &mut Vm) -> Internal {
-    let run = vm.vcpu.get_kvm_run();
+fn internal(vcpu: &mut Vcpu) -> Internal {
+    let run = vcpu.fd.get_kvm_run();
     // SAFETY: the exit reason was KVM_EXIT_INTERNAL_ERROR, so this is the
     // union's valid member; it is plain words.
     let details = unsafe { run.__bindgen_anon_1.internal };

@@ -135,7 +135,7 @@ impl Drop for TellEnd {
 
 /// A vCPU's thread. Dropped, it is stopped.
 #[derive(Debug)]
-pub(crate) struct VcpuThread<T: Send + 'static> {
+pub struct VcpuThread<T: Send + 'static> {
     /// Until it is joined.
     thread: Option<JoinHandle<Result<T, Error>>>,
     /// Ends it in time although nobody waits.
@@ -203,7 +203,7 @@ impl<T: Send + 'static> VcpuThread<T> {
     }
 
     /// Waits for its end. True if its time was up.
-    pub(crate) fn join(mut self) -> (Result<T, Error>, bool) {
+    pub fn join(mut self) -> (Result<T, Error>, bool) {
         let result = self.end().unwrap_or(Err(Error::Defect));
         (result, self.shared.state().timed_out)
     }

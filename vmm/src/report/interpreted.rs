@@ -2,18 +2,17 @@
 //! interprets compatibility mode, and its interpreter knows little beyond integer
 //! instructions.
 
-use crate::machine::kvm::Kind;
 use iced_x86::{CpuidFeature, Instruction, Mnemonic};
 use std::arch::is_x86_feature_detected as detected;
 use trapgate_abi::PtRegs;
 use trapgate_abi::crash::Fault;
 use trapgate_abi::x86::vector;
 
-/// Whether it was the interpreter that did not know the instruction, not the
-/// CPU.
-pub(crate) fn is_uninterpreted(kind: Kind, fault: &Fault, regs: &PtRegs) -> bool {
+/// Whether it was the interpreter of a software KVM that did not know the
+/// instruction, not the CPU.
+pub(crate) fn is_uninterpreted(software: bool, fault: &Fault, regs: &PtRegs) -> bool {
     let illegal = fault.vector == u64::from(vector::UD);
-    let interpreted = kind == Kind::Software && super::bits(regs) == 32;
+    let interpreted = software && super::bits(regs) == 32;
     illegal && interpreted && super::decoded(fault, regs).is_some_and(|code| cpu_has(&code))
 }
 
@@ -71,7 +70,7 @@ mod tests {
     use trapgate_abi::x86::selector;
 
     /// A death in 32-bit code by these bytes.
-    fn of(kind: Kind, code: &[u8], change: impl Fn(&mut Fault, &mut PtRegs)) -> bool {
+    fn of(software: bool, code: &[u8], change: impl Fn(&mut Fault, &mut PtRegs)) -> bool {
         let mut low = [0; 8];
         low[..code.len()].copy_from_slice(code);
         let mut fault = Fault {
@@ -82,19 +81,19 @@ mod tests {
         };
         let mut regs = PtRegs { cs: selector::USER32_CS.into(), ..PtRegs::default() };
         change(&mut fault, &mut regs);
-        is_uninterpreted(kind, &fault, &regs)
+        is_uninterpreted(software, &fault, &regs)
     }
 
     const ADDPS: [u8; 3] = [0x0f, 0x58, 0xc1];
 
     #[test]
     fn what_the_cpu_has_is_the_interpreters_lack() {
-        assert!(of(Kind::Software, &ADDPS, |_, _| {}));
-        assert_eq!(of(Kind::Software, &[0x0f, 0x01, 0xd0], |_, _| {}), detected!("xsave"));
-        assert!(!of(Kind::Svm, &ADDPS, |_, _| {}));
-        assert!(!of(Kind::Software, &ADDPS, |_, regs| regs.cs = selector::USER_CS.into()));
-        assert!(!of(Kind::Software, &ADDPS, |fault, _| fault.vector = vector::GP.into()));
-        assert!(!of(Kind::Software, &ADDPS, |fault, _| fault.code_len = 0));
+        assert!(of(true, &ADDPS, |_, _| {}));
+        assert_eq!(of(true, &[0x0f, 0x01, 0xd0], |_, _| {}), detected!("xsave"));
+        assert!(!of(false, &ADDPS, |_, _| {}));
+        assert!(!of(true, &ADDPS, |_, regs| regs.cs = selector::USER_CS.into()));
+        assert!(!of(true, &ADDPS, |fault, _| fault.vector = vector::GP.into()));
+        assert!(!of(true, &ADDPS, |fault, _| fault.code_len = 0));
     }
 
     #[test]
@@ -102,7 +101,7 @@ mod tests {
         // UD2, LOCK before what takes none, a hole in the map, VMMCALL.
         let codes: [&[u8]; 4] = [&[0x0f, 0x0b], &[0xf0, 0x90], &[0x0f, 0x04], &[0x0f, 0x01, 0xd9]];
         for code in codes {
-            assert!(!of(Kind::Software, code, |_, _| {}), "{code:x?}");
+            assert!(!of(true, code, |_, _| {}), "{code:x?}");
         }
     }
 }

@@ -5,32 +5,15 @@
 pub mod record;
 mod text;
 
+pub use crate::host::HostCallStats;
+pub use crate::machine::Instructions;
+
 use crate::doors::{self, Door, Instruction, Mode};
 use crate::machine::kvm::{Kind, stats_fd};
 use serde::Serialize;
-use std::collections::BTreeMap;
 use std::time::Instant;
 use trapgate_abi::counters::Counters;
-use trapgate_abi::hypercall::Request;
 use trapgate_uapi::syscall::{self, Abi, X32_BIT};
-
-/// Requests by operation.
-#[derive(Clone, Debug, Default, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct HostCallStats {
-    /// Requests served, by name.
-    pub by_operation: BTreeMap<&'static str, u64>,
-    /// Requests that the policy refused.
-    pub refused: u64,
-}
-
-impl HostCallStats {
-    /// Counts a request.
-    pub fn count(&mut self, request: &Request) {
-        *self.by_operation.entry(request.name()).or_default() += 1;
-    }
-}
 
 /// How a door's calls arrived.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -92,26 +75,6 @@ pub struct Phases {
     /// When that began, for who measures starts more finely.
     #[serde(skip)]
     pub run_began: Option<Instant>,
-}
-
-/// Guest instructions that were executed, each by itself.
-///
-/// A repeated string instruction is one, whatever it repeats. One that faults
-/// is none, until it is executed again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Instructions {
-    /// The kernel's.
-    pub ring0: u64,
-    /// The program's.
-    pub ring3: u64,
-}
-
-impl Instructions {
-    /// All of them.
-    pub fn total(&self) -> u64 {
-        self.ring0 + self.ring3
-    }
 }
 
 /// Everything that was counted in one run.

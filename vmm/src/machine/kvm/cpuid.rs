@@ -120,7 +120,7 @@ pub fn features(kvm: &Kvm, kind: Kind) -> Result<Features, Error> {
 
 /// Whether the guest's ring 0 can use RDTSCP: CPUID.8000_0001:EDX, and no
 /// interpreter, which does not know it.
-pub(crate) fn ring0_has_rdtscp(vm: &Vm) -> bool {
+pub fn ring0_has_rdtscp(vm: &Vm) -> bool {
     const RDTSCP: u32 = 1 << 27;
     let leaf = vm.features.cpuid.as_slice().iter().find(|entry| entry.function == 0x8000_0001);
     vm.kind != Kind::Software && leaf.is_some_and(|leaf| leaf.edx & RDTSCP != 0)

@@ -1,5 +1,5 @@
-//! KVM: opening it, making a VM with one vCPU, and the state that the vCPU
-//! starts in.
+//! KVM: opening it, making a VM and its vCPU, and the state that the vCPU starts
+//! in.
 
 pub(crate) mod access;
 pub(crate) mod clock;
@@ -9,8 +9,11 @@ pub mod kind;
 pub mod maker;
 pub mod state;
 pub mod stats_fd;
+pub mod vcpu;
 pub mod vm;
 
 pub use kind::Kind;
 pub use maker::Maker;
+pub use state::Entry;
+pub use vcpu::Vcpu;
 pub use vm::Vm;

@@ -3,7 +3,6 @@
 
 use super::cpuid::Features;
 use super::{Kind, Maker};
-use crate::boot::kernel::Kernel;
 use kvm_bindings::{kvm_dtable, kvm_msr_entry, kvm_regs, kvm_segment, kvm_sregs};
 use trapgate_abi::kernel_note::KernelNote;
 use trapgate_abi::layout::{BOOT_INFO, DIRECT_MAP, PERCPU_BASE, percpu};
@@ -35,14 +34,20 @@ pub(crate) fn segment(selector: u16, descriptor: u64) -> kvm_segment {
     }
 }
 
+/// Where a guest's kernel begins.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// The address of its `_start`.
+    pub start: u64,
+    /// What its image says of itself: doors and tables.
+    pub note: KernelNote,
+    /// Physical address of the top page table.
+    pub page_table: u64,
+}
+
 /// Segments, tables and control registers.
-pub fn sregs(
-    reset: kvm_sregs,
-    features: &Features,
-    note: &KernelNote,
-    page_table: u64,
-    kind: Kind,
-) -> kvm_sregs {
+pub(super) fn sregs(reset: kvm_sregs, features: &Features, entry: &Entry, kind: Kind) -> kvm_sregs {
+    let Entry { note, page_table, .. } = entry;
     let data = segment(selector::KERNEL_DS, descriptor::KERNEL_DATA);
     let block = PERCPU_BASE + percpu::BLOCK;
     let [tss, _] = descriptor::tss(note.tss, TSS_SIZE - 1);
@@ -61,7 +66,7 @@ pub fn sregs(
         gdt: kvm_dtable { base: note.gdt, limit: GDT_LIMIT, padding: [0; 3] },
         idt: kvm_dtable { base: note.idt, limit: IDT_LIMIT, padding: [0; 3] },
         cr0: cr0::PE | cr0::MP | cr0::ET | cr0::NE | cr0::WP | cr0::AM | cr0::PG,
-        cr3: page_table,
+        cr3: *page_table,
         cr4: cr4::PAE | cr4::PGE | cr4::OSFXSR | cr4::OSXMMEXCPT | features.cr4,
         efer: efer::LME | efer::LMA | efer::NXE | syscall_enable(kind),
         ..reset
@@ -76,9 +81,9 @@ fn syscall_enable(kind: Kind) -> u64 {
 }
 
 /// General registers: at the kernel's entry point, as its `_start` says.
-pub fn regs(kernel: &Kernel) -> kvm_regs {
+pub(super) fn regs(entry: &Entry) -> kvm_regs {
     kvm_regs {
-        rip: kernel.entry,
+        rip: entry.start,
         rsp: PERCPU_BASE + percpu::STACK_TOP,
         rdi: DIRECT_MAP + BOOT_INFO,
         rflags: rflags::FIXED,
@@ -90,18 +95,19 @@ pub fn regs(kernel: &Kernel) -> kvm_regs {
 ///
 /// Where the maker has no SYSENTER in long mode, its code segment is null: an
 /// emulator that executes it nevertheless raises #GP.
-pub fn msrs(kernel: &Kernel, maker: Maker) -> [kvm_msr_entry; 7] {
+pub(super) fn msrs(entry: &Entry, maker: Maker) -> [kvm_msr_entry; 7] {
+    let note = &entry.note;
     let entry = |index, data| kvm_msr_entry { index, data, ..kvm_msr_entry::default() };
     // 8 bytes keep calls aligned after the 21 pushes of the entry.
     let stack = PERCPU_BASE + percpu::STACK_TOP - 8;
     let [cs, esp, eip] = match maker {
-        Maker::Intel => [selector::KERNEL_CS.into(), stack, kernel.note.sysenter],
+        Maker::Intel => [selector::KERNEL_CS.into(), stack, note.sysenter],
         Maker::Amd => [0; 3],
     };
     [
         entry(msr::STAR, STAR),
-        entry(msr::LSTAR, kernel.note.syscall64),
-        entry(msr::CSTAR, kernel.note.syscall32),
+        entry(msr::LSTAR, note.syscall64),
+        entry(msr::CSTAR, note.syscall32),
         entry(msr::SFMASK, SFMASK),
         entry(msr::SYSENTER_CS, cs),
         entry(msr::SYSENTER_ESP, esp),

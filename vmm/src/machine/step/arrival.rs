@@ -7,7 +7,7 @@ use super::instruction::Kind;
 use super::way::{Begun, Placed};
 use super::{Entries, Stepper, change_word, no_ram, set_regs, software};
 use crate::Error;
-use crate::machine::kvm::Vm;
+use crate::machine::kvm::Vcpu;
 use crate::machine::memory::GuestRam;
 use trapgate_abi::x86::{rflags, vector};
 
@@ -25,12 +25,17 @@ const PUSHED_RFLAGS: u64 = 16;
 
 impl Stepper {
     /// A step is over.
-    pub(super) fn arrived(&mut self, vm: &Vm, ram: &GuestRam, begun: &Begun) -> Result<(), Error> {
+    pub(super) fn arrived(
+        &mut self,
+        vcpu: &Vcpu,
+        ram: &GuestRam,
+        begun: &Begun,
+    ) -> Result<(), Error> {
         if self.software && begun.ends_in_ring_3() {
             self.lost |=
-                !software::take_back(vm, ram, self.tables, self.entries.debug, &mut self.regs)?;
+                !software::take_back(vcpu, ram, self.tables, self.entries.debug, &mut self.regs)?;
         }
-        let Some(last) = self.finish(vm, begun)? else { return Ok(()) };
+        let Some(last) = self.finish(vcpu, begun)? else { return Ok(()) };
         let rip = self.regs.rip;
         if last.kind == Kind::Repeated && rip == last.rip {
             return Ok(());
@@ -42,13 +47,13 @@ impl Stepper {
         }
         self.count(&last);
         if self.software && rip == self.entries.exception {
-            self.clean_exception(vm, ram)?;
+            self.clean_exception(vcpu, ram)?;
         }
         match last.kind {
             Kind::ReadsCounter if rip == last.next => {
                 let now = self.counted.total();
                 (self.regs.rax, self.regs.rdx) = (now & 0xffff_ffff, now >> 32);
-                set_regs(vm, &self.regs)
+                set_regs(vcpu, &self.regs)
             }
             Kind::PushesFlags if rip == last.next => self.clean_word(ram, self.regs.rsp),
             _ => Ok(()),
@@ -57,18 +62,23 @@ impl Stepper {
 
     /// The instruction that the step ended with; none if the first of two is
     /// counted here and the other was not executed.
-    fn finish(&mut self, vm: &Vm, begun: &Begun) -> Result<Option<Placed>, Error> {
+    fn finish(&mut self, vcpu: &Vcpu, begun: &Begun) -> Result<Option<Placed>, Error> {
         let Some(then) = begun.then else { return Ok(Some(begun.first)) };
         if let Kind::Sysret { .. } = begun.first.kind {
             self.regs.r11 &= !rflags::TF;
-            set_regs(vm, &self.regs)?;
+            set_regs(vcpu, &self.regs)?;
         }
         self.count(&begun.first);
         Ok((self.regs.rip != then.rip).then_some(then))
     }
 
     /// At an entry point, by a door or by an exception.
-    pub(super) fn entered(&mut self, vm: &Vm, ram: &GuestRam, begun: &Begun) -> Result<(), Error> {
+    pub(super) fn entered(
+        &mut self,
+        vcpu: &Vcpu,
+        ram: &GuestRam,
+        begun: &Begun,
+    ) -> Result<(), Error> {
         let Entries { syscall64, syscall32, int80, exception, .. } = self.entries;
         let rip = self.regs.rip;
         let mut last = Some(begun.first);
@@ -77,19 +87,19 @@ impl Stepper {
             let pushed = self.tables.word(ram, self.regs.rsp.wrapping_add(frame::RIP));
             let (Some((_, number)), Some((_, pushed))) = (number, pushed) else {
                 self.lost = true;
-                return set_regs(vm, &self.regs);
+                return set_regs(vcpu, &self.regs);
             };
             // An IRET that faults has returned nowhere.
             if begun.then.is_none() || pushed != begun.first.rip {
-                last = self.finish(vm, begun)?;
+                last = self.finish(vcpu, begun)?;
             }
             // A fault: the instruction will be executed again, or never.
             last = last.filter(|last| last.rip != pushed);
             // PUSH -1 where the CPU pushes no error code; PUSH the vector; JMP.
             self.counted.ring0 += 2 + u64::from(!vector::has_error_code(number as u8));
-            self.clean_exception(vm, ram)?;
+            self.clean_exception(vcpu, ram)?;
         } else {
-            last = self.finish(vm, begun)?;
+            last = self.finish(vcpu, begun)?;
             if rip == syscall64 || rip == syscall32 {
                 self.regs.r11 &= !rflags::TF;
             } else if rip == int80 {
@@ -99,17 +109,17 @@ impl Stepper {
         if let Some(last) = last {
             self.count(&last);
         }
-        set_regs(vm, &self.regs)
+        set_regs(vcpu, &self.regs)
     }
 
     /// At the entry point that exceptions share.
-    fn clean_exception(&mut self, vm: &Vm, ram: &GuestRam) -> Result<(), Error> {
+    fn clean_exception(&mut self, vcpu: &Vcpu, ram: &GuestRam) -> Result<(), Error> {
         let rsp = self.regs.rsp;
         let pushed = self.tables.word(ram, rsp.wrapping_add(frame::RIP));
         if pushed.is_some_and(|(_, rip)| rip == self.entries.syscall64) {
             // A SYSCALL that arrives as an exception.
             self.regs.r11 &= !rflags::TF;
-            set_regs(vm, &self.regs)?;
+            set_regs(vcpu, &self.regs)?;
         }
         self.clean_word(ram, rsp.wrapping_add(frame::RFLAGS))
     }

@@ -30,18 +30,38 @@ mod way;
 
 use crate::Error;
 use crate::machine::exit::{self, Exit, Reason};
-use crate::machine::kvm::{Kind as KvmKind, Vm};
+use crate::machine::kvm::{Kind as KvmKind, Vcpu};
 use crate::machine::memory::{GuestRam, OutOfRam};
-use crate::sandbox::stats::Instructions;
 use halt::Halt;
 use instruction::Kind;
 use kvm_bindings::{KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP, kvm_guest_debug, kvm_regs};
 use kvm_ioctls::{SyncReg, VcpuExit};
+use serde::Serialize;
 use tables::Tables;
 use trapgate_abi::kernel_note::KernelNote;
 use trapgate_abi::layout::{HARDENED_VECTORS, KERNEL_BASE, VECTOR_STRIDE, VECTORS};
 use trapgate_abi::x86::{rflags, vector};
 use way::{Begun, Placed};
+
+/// Guest instructions that were executed, each by itself.
+///
+/// A repeated string instruction is one, whatever it repeats. One that faults
+/// is none, until it is executed again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Instructions {
+    /// The kernel's.
+    pub ring0: u64,
+    /// The program's.
+    pub ring3: u64,
+}
+
+impl Instructions {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.ring0 + self.ring3
+    }
+}
 
 /// Enters a guest once for each instruction.
 pub(crate) struct Stepper {
@@ -77,7 +97,12 @@ impl Stepper {
     ///
     /// # Errors
     /// [`Error::Kernel`], if its kernel has no exception stubs; [`Error::Kvm`].
-    pub(crate) fn new(vm: &mut Vm, ram: &GuestRam, note: &KernelNote) -> Result<Stepper, Error> {
+    pub(crate) fn new(
+        vcpu: &mut Vcpu,
+        kind: KvmKind,
+        ram: &GuestRam,
+        note: &KernelNote,
+    ) -> Result<Stepper, Error> {
         let hardened = note.idt == note.hardened_idt;
         let stubs = if hardened { HARDENED_VECTORS } else { VECTORS };
         let stub = |number: u8| stubs + u64::from(number) * VECTOR_STRIDE;
@@ -93,7 +118,7 @@ impl Stepper {
             exception,
             debug: stub(vector::DB),
         };
-        let software = vm.kind == KvmKind::Software;
+        let software = kind == KvmKind::Software;
         let mut halts = Vec::new();
         if !software {
             let Entries { syscall64, syscall32, int80, exception, .. } = entries;
@@ -101,10 +126,10 @@ impl Stepper {
                 halts.push(Halt::place(ram, address).map_err(no_ram)?);
             }
         }
-        vm.vcpu.set_sync_valid_reg(SyncReg::Register);
+        vcpu.fd.set_sync_valid_reg(SyncReg::Register);
         let counted = Instructions::default();
-        let regs = vm.vcpu.get_regs().map_err(Error::kvm("KVM_GET_REGS"))?;
-        let sregs = vm.vcpu.get_sregs().map_err(Error::kvm("KVM_GET_SREGS"))?;
+        let regs = vcpu.fd.get_regs().map_err(Error::kvm("KVM_GET_REGS"))?;
+        let sregs = vcpu.fd.get_sregs().map_err(Error::kvm("KVM_GET_SREGS"))?;
         let tables = Tables { cr3: sregs.cr3 };
         Ok(Stepper { halts, entries, software, tables, counted, regs, begun: None, lost: false })
     }
@@ -118,28 +143,28 @@ impl Stepper {
     ///
     /// # Errors
     /// [`Error::Kvm`], if KVM refuses a call.
-    pub(crate) fn run(&mut self, vm: &mut Vm, ram: &GuestRam) -> Result<Exit, Error> {
+    pub(crate) fn run(&mut self, vcpu: &mut Vcpu, ram: &GuestRam) -> Result<Exit, Error> {
         loop {
             let begun = match self.begun.take() {
                 Some(begun) => begun,
-                None => self.begin(vm, ram)?,
+                None => self.begin(vcpu, ram)?,
             };
-            self.arm(vm, ram, &begun)?;
-            let exit = self.enter(vm, ram, &begun)?;
-            self.regs = vm.vcpu.sync_regs().regs;
+            self.arm(vcpu, ram, &begun)?;
+            let exit = self.enter(vcpu, ram, &begun)?;
+            self.regs = vcpu.fd.sync_regs().regs;
             if let Some(at) = begun.popped_flags {
                 change_word(ram, at, |flags| flags & !rflags::TF).map_err(no_ram)?;
             }
             match exit {
                 // Some CPUs stop at the entry point, before the halt.
-                None if self.is_entry(&begun, self.regs.rip) => self.entered(vm, ram, &begun)?,
-                None => self.arrived(vm, ram, &begun)?,
+                None if self.is_entry(&begun, self.regs.rip) => self.entered(vcpu, ram, &begun)?,
+                None => self.arrived(vcpu, ram, &begun)?,
                 Some(Exit::Unexpected(Reason::Halted))
                     if self.is_entry(&begun, self.regs.rip.wrapping_sub(1)) =>
                 {
                     // KVM has gone past the halt.
                     self.regs.rip -= 1;
-                    self.entered(vm, ram, &begun)?;
+                    self.entered(vcpu, ram, &begun)?;
                 }
                 Some(exit) => {
                     self.left(begun);
@@ -150,20 +175,20 @@ impl Stepper {
     }
 
     /// Looks at the next instruction.
-    fn begin(&mut self, vm: &Vm, ram: &GuestRam) -> Result<Begun, Error> {
+    fn begin(&mut self, vcpu: &Vcpu, ram: &GuestRam) -> Result<Begun, Error> {
         let mut long_mode = true;
         if self.regs.rip >> 63 == 0 {
-            let sregs = vm.vcpu.get_sregs().map_err(Error::kvm("KVM_GET_SREGS"))?;
+            let sregs = vcpu.fd.get_sregs().map_err(Error::kvm("KVM_GET_SREGS"))?;
             long_mode = sregs.cs.l == 1;
         }
         Ok(Begun::look(ram, self.tables, &self.regs, long_mode, &self.halts))
     }
 
     /// Puts TF where a return takes it from.
-    fn arm(&mut self, vm: &Vm, ram: &GuestRam, begun: &Begun) -> Result<(), Error> {
+    fn arm(&mut self, vcpu: &Vcpu, ram: &GuestRam, begun: &Begun) -> Result<(), Error> {
         if let Kind::Sysret { .. } = begun.first.kind {
             self.regs.r11 |= rflags::TF;
-            set_regs(vm, &self.regs)?;
+            set_regs(vcpu, &self.regs)?;
         }
         match begun.popped_flags {
             Some(at) => change_word(ram, at, |flags| flags | rflags::TF).map_err(no_ram),
@@ -172,7 +197,7 @@ impl Stepper {
     }
 
     /// Executes it: `None` if that was a step.
-    fn enter(&self, vm: &mut Vm, ram: &GuestRam, begun: &Begun) -> Result<Option<Exit>, Error> {
+    fn enter(&self, vcpu: &mut Vcpu, ram: &GuestRam, begun: &Begun) -> Result<Option<Exit>, Error> {
         let halt = self.halts.iter().find(|halt| halt.address == begun.first.rip);
         if let Some(halt) = halt {
             halt.lift(ram).map_err(no_ram)?;
@@ -180,8 +205,8 @@ impl Stepper {
         let control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP;
         let debug = kvm_guest_debug { control, ..kvm_guest_debug::default() };
         // Each time: it is what sets TF.
-        vm.vcpu.set_guest_debug(&debug).map_err(Error::kvm("KVM_SET_GUEST_DEBUG"))?;
-        let exit = match vm.vcpu.run() {
+        vcpu.fd.set_guest_debug(&debug).map_err(Error::kvm("KVM_SET_GUEST_DEBUG"))?;
+        let exit = match vcpu.fd.run() {
             Ok(VcpuExit::Debug(_)) => Ok(None),
             result => exit::of(result).map(Some),
         };
@@ -213,8 +238,8 @@ impl Stepper {
     }
 }
 
-fn set_regs(vm: &Vm, regs: &kvm_regs) -> Result<(), Error> {
-    vm.vcpu.set_regs(regs).map_err(Error::kvm("KVM_SET_REGS"))
+fn set_regs(vcpu: &Vcpu, regs: &kvm_regs) -> Result<(), Error> {
+    vcpu.fd.set_regs(regs).map_err(Error::kvm("KVM_SET_REGS"))
 }
 
 fn change_word(ram: &GuestRam, at: u64, change: impl Fn(u64) -> u64) -> Result<(), OutOfRam> {

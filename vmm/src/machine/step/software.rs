@@ -7,7 +7,7 @@
 
 use super::tables::Tables;
 use crate::Error;
-use crate::machine::kvm::{Vm, state};
+use crate::machine::kvm::{Vcpu, state};
 use crate::machine::memory::GuestRam;
 use kvm_bindings::kvm_regs;
 use trapgate_abi::x86::{descriptor, rflags, selector};
@@ -21,7 +21,7 @@ const PUSH: u64 = 2;
 /// # Errors
 /// [`Error::Kvm`], if KVM refuses a call.
 pub(super) fn take_back(
-    vm: &Vm,
+    vcpu: &Vcpu,
     ram: &GuestRam,
     tables: Tables,
     stub: u64,
@@ -47,12 +47,12 @@ pub(super) fn take_back(
     if ss != u64::from(selector::USER_DS) {
         return Ok(false);
     }
-    let mut sregs = vm.vcpu.get_sregs().map_err(Error::kvm("KVM_GET_SREGS"))?;
+    let mut sregs = vcpu.fd.get_sregs().map_err(Error::kvm("KVM_GET_SREGS"))?;
     sregs.cs = code;
     sregs.ss = state::segment(selector::USER_DS, descriptor::USER_DATA);
-    vm.vcpu.set_sregs(&sregs).map_err(Error::kvm("KVM_SET_SREGS"))?;
+    vcpu.fd.set_sregs(&sregs).map_err(Error::kvm("KVM_SET_SREGS"))?;
     (regs.rip, regs.rsp) = (rip, rsp);
     regs.rflags = (flags | rflags::FIXED) & !(rflags::RF | rflags::TF);
-    super::set_regs(vm, regs)?;
+    super::set_regs(vcpu, regs)?;
     Ok(true)
 }

@@ -1,0 +1,68 @@
+//! The program that a sandbox is to run: its name, and its bytes.
+
+use super::config::Program;
+use crate::Error;
+use std::borrow::Cow;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use trapgate_loader::text::printable;
+
+/// The program's name as bytes, for itself.
+pub(super) fn path(program: &Program) -> &[u8] {
+    match program {
+        Program::Path(path) => path.as_os_str().as_bytes(),
+        Program::Bytes { name, .. } => name.as_bytes(),
+    }
+}
+
+/// The program's name for messages: nothing in it steers a terminal.
+pub(super) fn name(program: &Program) -> String {
+    printable(path(program))
+}
+
+/// The program's name and bytes.
+pub(super) fn read(program: &Program) -> Result<(String, Cow<'_, [u8]>), Error> {
+    let name = name(program);
+    match program {
+        Program::Path(path) => Ok((name, Cow::Owned(read_file(path)?))),
+        Program::Bytes { bytes, .. } => Ok((name, Cow::Borrowed(bytes))),
+    }
+}
+
+/// The largest file that is taken for a program, in bytes.
+const LARGEST_PROGRAM: u64 = 1 << 30;
+
+/// Reads an executable regular file.
+fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
+    let owned = || path.to_owned();
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            Error::NotFound { path: owned(), hint: String::new() }
+        }
+        _ => Error::Unreadable { path: owned(), source },
+    };
+    let metadata = fs::metadata(path).map_err(failed)?;
+    let kind = metadata.file_type();
+    let not = |kind| Err(Error::NotAFile { path: PathBuf::from(path), kind });
+    match kind {
+        _ if kind.is_file() => {}
+        _ if kind.is_dir() => return not("a directory"),
+        _ if kind.is_fifo() => return not("a pipe"),
+        _ if kind.is_socket() => return not("a socket"),
+        _ => return not("a device"),
+    }
+    if metadata.len() > LARGEST_PROGRAM {
+        let source = io::Error::other("it is larger than 1 GiB");
+        return Err(Error::Unreadable { path: owned(), source });
+    }
+    let mut bytes = Vec::new();
+    io::Read::read_to_end(&mut File::open(path).map_err(failed)?, &mut bytes).map_err(failed)?;
+    // Of what is no program, its reader says more.
+    if metadata.permissions().mode() & 0o111 == 0 && bytes.starts_with(b"\x7fELF") {
+        return Err(Error::NotExecutable { path: owned() });
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,146 @@
+//! A sandbox's run: on the vCPU's thread, from the clocks and the standard files
+//! to what came of it.
+
+use super::outcome::{End, Outcome};
+use super::program;
+use super::stats::{DoorCalls, Phases, Stats};
+use crate::boot::Prepared;
+use crate::error::Error;
+use crate::host::Services;
+use crate::host::policy::{Grant, Policy};
+use crate::machine::kvm::Kind;
+use crate::machine::kvm::stats_fd::VcpuStats;
+use crate::machine::{GuestEnd, Machine, Manner};
+use crate::report::{self, Crash};
+use crate::sandbox::config::{ClockSource, Program};
+use crate::symbols::Symbols;
+use std::borrow::Cow;
+use std::fs::File;
+use std::sync::Arc;
+use std::time::Instant;
+use trapgate_abi::boot_info::ClockInfo;
+use trapgate_abi::counters::Counters;
+use trapgate_abi::hypercall::{self, Message, Request};
+use trapgate_abi::layout::{PERCPU_PHYS, percpu};
+use trapgate_abi::x86::vector;
+
+/// What is run in a machine, and what its user wants to know of it.
+pub(super) struct Run {
+    pub(super) prepared: Prepared,
+    pub(super) policy: Policy,
+    pub(super) program: Program,
+    /// The guest kernel's image.
+    pub(super) kernel: Cow<'static, [u8]>,
+    /// Whether the costly statistics are wanted.
+    pub(super) detailed: bool,
+    /// Only of a detailed one; `None` before Linux 5.14.
+    pub(super) kvm_stats: Option<Arc<VcpuStats>>,
+    pub(super) count_instructions: bool,
+    pub(super) clock_source: ClockSource,
+    pub(super) phases: Phases,
+}
+
+impl Run {
+    /// Runs the program on this thread, until it ends or is stopped.
+    pub(super) fn to_the_end(
+        self,
+        mut machine: Machine,
+        files: [Option<File>; 3],
+    ) -> Result<Outcome, Error> {
+        let Run { prepared, policy, program, kernel, clock_source, mut phases, .. } = self;
+        let (load_bias, stamps) = (prepared.load_bias, prepared.stamps);
+        let note = prepared.entry().note;
+        let clock = clock(&machine, &policy, clock_source, self.count_instructions)?;
+        let ram = machine.ram().clone();
+        let mut services = Services::new(ram.clone(), policy, files, machine.stop().clone());
+        services.begin(clock.began_ns);
+        prepared
+            .finish(&ram, clock.info, services.describe_files())
+            .map_err(|error| Error::Kernel(error.to_string()))?;
+        let start = Instant::now();
+        phases.run_began = Some(start);
+        let manner = Manner {
+            kernel: &kernel,
+            count: self.count_instructions.then_some(&note),
+            pass: &mut |_| false,
+        };
+        let ended = machine.run(&mut services, manner)?;
+        phases.run_us = start.elapsed().as_micros() as u64;
+        let kind = machine.vm().kind;
+        let end = match ended.end {
+            GuestEnd::Stopped => End::Stopped,
+            GuestEnd::Request(Request::Exit { status }, _) => End::Exited(status),
+            GuestEnd::Request(Request::Killed { signal }, message) => {
+                End::Killed(Box::new(crash(&program, signal, &message, load_bias, kind)))
+            }
+            GuestEnd::Request(request, message) => {
+                return Err(machine.kernel_failed(&request, &message, &kernel));
+            }
+        };
+        let counters = ram
+            .read_words::<{ Counters::WORDS }>(PERCPU_PHYS + percpu::COUNTERS)
+            .map(|words| Counters::from_words(&words))
+            .unwrap_or_default();
+        let stats = Stats {
+            kvm: kind,
+            doors: DoorCalls::of(&counters),
+            last_trap: vector::name(counters.last_trap as u8).filter(|_| counters.last_trap != 0),
+            vmm_exits: ended.exits,
+            kvm_exits: self.kvm_stats.as_ref().and_then(|stats| stats.get("exits")),
+            irq_exits: self.kvm_stats.as_ref().and_then(|stats| stats.get("irq_exits")),
+            instructions: ended.instructions,
+            host_calls: services.stats,
+            page_faults: counters.page_faults,
+            pages_mapped: counters.pages_mapped,
+            unknown_calls: counters.unknown_calls,
+            last_unknown_call: (counters.unknown_calls > 0).then_some(counters.last_unknown_call),
+            ram_bytes: ram.size(),
+            ram_resident_bytes: self.detailed.then(|| ram.resident()),
+            time: phases,
+        };
+        let stamps = stamps.map(|stamps| stamps.read(&ram)).transpose();
+        let stamps = stamps.map_err(|error| Error::Kernel(error.to_string()))?;
+        Ok(Outcome { end, stats, stamps: stamps.unwrap_or_default() })
+    }
+}
+
+/// What the program is told of time.
+struct Clock {
+    info: ClockInfo,
+    /// CLOCK_MONOTONIC when the guest's clocks were read.
+    began_ns: u64,
+}
+
+/// The clocks, as far as they are granted and trusted.
+fn clock(
+    machine: &Machine,
+    policy: &Policy,
+    source: ClockSource,
+    count_instructions: bool,
+) -> Result<Clock, Error> {
+    let (mut info, is_clock) = machine.clock()?;
+    let began_ns = info.monotonic_ns;
+    if !policy.allows(Grant::Clock) {
+        info = ClockInfo { realtime_ns: 0, monotonic_ns: 0, ..info };
+    }
+    if count_instructions {
+        // Its counter begins with the first instruction.
+        info.tsc_base = 0;
+    } else if source == ClockSource::Host || !is_clock {
+        if !is_clock {
+            log::info!("KVM's time-stamp counter does not run with time: clocks cost an exit");
+        }
+        info.multiplier = 0;
+    }
+    Ok(Clock { info, began_ns })
+}
+
+/// What killed the program, as the kernel's last message has it.
+fn crash(program: &Program, signal: u8, message: &Message, load_bias: u64, kind: Kind) -> Crash {
+    let (fault, regs) = hypercall::crash(message);
+    let bytes = program::read(program).map(|(_, bytes)| bytes).unwrap_or_default();
+    let symbol = Symbols::new(&bytes).lookup(regs.rip, load_bias);
+    let location = symbol.map(|symbol| symbol.to_string());
+    let uninterpreted = report::is_uninterpreted(kind == Kind::Software, &fault, &regs);
+    Crash { name: program::name(program), signal, fault, regs, location, uninterpreted }
+}
