@@ -13,3 +13,5 @@ pub mod process;
 pub mod signal;
 pub mod sys;
 pub mod user;
+#[cfg(test)]
+mod tests;

@@ -152,6 +152,16 @@ impl Drop for Machine {
     }
 }
 
+/// Fills a piece of RAM, as the VMM does: as many bytes as there are, at most.
+pub fn fill(segment: &Segment, bytes: &[u8]) -> u64 {
+    let first: *mut u8 = direct(segment.address);
+    let length = bytes.len().min(segment.length as usize);
+    let _ = direct::<u8>(segment.address + length as u64);
+    // SAFETY: both ends are in RAM.
+    unsafe { first.copy_from_nonoverlapping(bytes.as_ptr(), length) };
+    length as u64
+}
+
 /// The bytes of a piece of RAM, as the VMM sees them.
 pub fn bytes_of(segment: &Segment) -> Vec<u8> {
     let first: *const u8 = direct(segment.address);

@@ -16,8 +16,9 @@ mod machine;
 pub mod user;
 pub mod usercopy;
 
-pub use machine::{Halted, Machine, bytes_of};
+pub use machine::{Halted, Machine, bytes_of, fill};
 
+use crate::paging::PageTables;
 use core::cell::Cell;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, Ordering};
@@ -48,4 +49,11 @@ pub fn block_word(offset: usize) -> &'static Cell<u64> {
     let block = PERCPU_PHYS + percpu::BLOCK;
     // SAFETY: the block is in RAM, and one thread at a time runs on a CPU.
     unsafe { &*direct(block + offset as u64) }
+}
+
+/// Page tables whose top one is a page of zeroes at `root`.
+pub fn page_tables(root: u64) -> PageTables {
+    let _ = direct::<u8>(root + PAGE_SIZE);
+    // SAFETY: whatever the tables map is in the fake's RAM, or `direct` refuses it.
+    unsafe { PageTables::new(root, false) }
 }

@@ -42,12 +42,12 @@ macro_rules! syscall_define {
             }
 
             #[doc = concat!("`", stringify!($name), "` by the x86-64 convention.")]
-            pub(crate) extern "C" fn [<__x64_sys_ $name>](regs: &trapgate_abi::PtRegs) -> u64 {
+            pub(crate) extern "C-unwind" fn [<__x64_sys_ $name>](regs: &trapgate_abi::PtRegs) -> u64 {
                 [<__se_sys_ $name>]($crate::sys::args::x64(regs))
             }
 
             #[doc = concat!("`", stringify!($name), "` by the i386 convention.")]
-            pub(crate) extern "C" fn [<__ia32_sys_ $name>](regs: &trapgate_abi::PtRegs) -> u64 {
+            pub(crate) extern "C-unwind" fn [<__ia32_sys_ $name>](regs: &trapgate_abi::PtRegs) -> u64 {
                 [<__se_sys_ $name>]($crate::sys::args::ia32(regs))
             }
         }
@@ -73,7 +73,7 @@ macro_rules! ia32_layers {
             }
 
             #[doc = concat!("`", stringify!($entry), "` by the i386 convention.")]
-            pub(crate) extern "C" fn [<__ia32_ $entry>](regs: &trapgate_abi::PtRegs) -> u64 {
+            pub(crate) extern "C-unwind" fn [<__ia32_ $entry>](regs: &trapgate_abi::PtRegs) -> u64 {
                 [<__se_ $entry>]($crate::sys::args::ia32(regs))
             }
         }

@@ -17,8 +17,9 @@ use trapgate_uapi::syscall::{
 };
 
 /// What stands in a table: the outermost layer of a definition. The result is
-/// what the program finds in RAX.
-pub type Handler = extern "C" fn(&PtRegs) -> u64;
+/// what the program finds in RAX. (Nothing unwinds in ring 0; on the host, the end
+/// of the program does, up to the test.)
+pub type Handler = extern "C-unwind" fn(&PtRegs) -> u64;
 
 /// A table for numbers below `N - 1`. The last row is for all others, so that
 /// the index needs no branch.
@@ -146,19 +147,19 @@ const COMPAT_ENTRIES: &[CompatEntry] = compat_entries! {
 };
 
 /// A call without a handler: Linux's `sys_ni_syscall`.
-extern "C" fn __x64_sys_ni_syscall(regs: &PtRegs) -> u64 {
+extern "C-unwind" fn __x64_sys_ni_syscall(regs: &PtRegs) -> u64 {
     unknown(regs, 0);
     encode(Err(Errno::ENOSYS))
 }
 
 /// The same by the i386 convention.
-extern "C" fn __ia32_sys_ni_syscall(regs: &PtRegs) -> u64 {
+extern "C-unwind" fn __ia32_sys_ni_syscall(regs: &PtRegs) -> u64 {
     unknown(regs, 1);
     encode(Err(Errno::ENOSYS))
 }
 
 /// A number beyond x86-64's: x32's bit, or nothing.
-extern "C" fn beyond_x86_64(regs: &PtRegs) -> u64 {
+extern "C-unwind" fn beyond_x86_64(regs: &PtRegs) -> u64 {
     let number = (regs.orig_rax as u32).wrapping_sub(X32_BIT);
     SYS_CALL_TABLE_X32[clamp_index_nospec::<{ X32_COUNT as u32 }>(number)](regs)
 }

@@ -1,0 +1,131 @@
+//! Memory: the calls, page faults, and what is done when frames run out.
+
+use super::{DATA, HEAP, SIZE, Sandbox, TEXT, free_frames};
+use trapgate_abi::hypercall::Request;
+use trapgate_abi::layout::{MMAP_BASE, PAGE_SIZE, USER_STACK_TOP};
+use trapgate_arch::fake::user;
+use trapgate_uapi::Errno;
+use trapgate_uapi::syscall::{nr32, nr64};
+
+const READ: u64 = 1;
+const WRITE: u64 = 2;
+const PRIVATE: u64 = 2;
+const ANONYMOUS: u64 = 0x20;
+const NORESERVE: u64 = 0x4000;
+
+fn mmap(sandbox: &Sandbox, length: u64) -> Result<u64, Errno> {
+    let flags = PRIVATE | ANONYMOUS | NORESERVE;
+    sandbox.call(nr64::MMAP, [0, length, READ | WRITE, flags, u64::MAX, 0])
+}
+
+#[test]
+fn a_page_fault_finds_a_page_of_zeroes_and_serves_those_around_it() {
+    let sandbox = Sandbox::new();
+    assert!(user::load(DATA + 5).is_err(), "nothing was touched");
+    assert_eq!(sandbox.load(DATA + 5), [0]);
+    assert!(user::store(DATA + SIZE - 1, 1).is_ok(), "the last of 16 pages");
+    assert!(user::load(DATA + SIZE).is_err(), "not of the mapping");
+}
+
+#[test]
+fn mmap_gives_memory_and_munmap_takes_it_back() {
+    let sandbox = Sandbox::new();
+    // A neighbour, with which it shares its tables.
+    let neighbour = mmap(&sandbox, PAGE_SIZE).unwrap();
+    assert_eq!(neighbour, MMAP_BASE - PAGE_SIZE);
+    let before = free_frames();
+    let at = mmap(&sandbox, 5 * PAGE_SIZE).unwrap();
+    assert_eq!(at, neighbour - 5 * PAGE_SIZE);
+    sandbox.store(at + PAGE_SIZE - 2, b"abcd");
+    assert_eq!(sandbox.load(at + PAGE_SIZE - 2), *b"abcd");
+    assert_eq!(sandbox.call(nr64::MUNMAP, [at, 5 * PAGE_SIZE, 0, 0, 0, 0]), Ok(0));
+    assert!(user::load(at).is_err());
+    assert_eq!(free_frames(), before);
+    let end = sandbox.end_of(|| sandbox.store(at, b"x"));
+    assert_eq!(end, Request::Killed { signal: 11 });
+}
+
+#[test]
+fn what_was_unmapped_comes_back_as_zeroes() {
+    let sandbox = Sandbox::new();
+    for _ in 0..3 {
+        let at = mmap(&sandbox, PAGE_SIZE).unwrap();
+        assert_eq!(sandbox.load(at), [0; 16]);
+        sandbox.store(at, &[0xff; 16]);
+        sandbox.call(nr64::MUNMAP, [at, PAGE_SIZE, 0, 0, 0, 0]).unwrap();
+    }
+}
+
+#[test]
+fn mprotect_holds_for_pages_that_are_there_and_for_those_that_come() {
+    let sandbox = Sandbox::new();
+    sandbox.store(DATA, b"kept");
+    assert_eq!(sandbox.call(nr64::MPROTECT, [DATA, SIZE, READ, 0, 0, 0]), Ok(0));
+    assert_eq!(sandbox.load(DATA), *b"kept");
+    let [pages, all] = sandbox.machine.flushes();
+    assert!(pages + all > 0, "the TLB had other entries");
+    for at in [DATA, DATA + SIZE - 1] {
+        let end = sandbox.end_of(|| sandbox.store(at, b"x"));
+        assert_eq!(end, Request::Killed { signal: 11 });
+    }
+    let beyond = [DATA, 2 * SIZE, READ, 0, 0, 0];
+    assert_eq!(sandbox.call(nr64::MPROTECT, beyond), Err(Errno::ENOMEM));
+}
+
+#[test]
+fn the_heap_grows_and_shrinks_by_brk() {
+    let sandbox = Sandbox::new();
+    sandbox.load::<1>(DATA);
+    let before = free_frames();
+    let brk = |to| sandbox.call(nr64::BRK, [to, 0, 0, 0, 0, 0]).unwrap();
+    assert_eq!(brk(HEAP + 100), HEAP + 100);
+    sandbox.store(HEAP + 99, b"x");
+    assert_eq!(brk(DATA), HEAP + 100, "below its start");
+    assert_eq!(brk(HEAP), HEAP);
+    assert!(user::load(HEAP).is_err());
+    assert_eq!(free_frames(), before);
+}
+
+#[test]
+fn a_call_of_i386_gets_a_place_below_4_gib() {
+    let sandbox = Sandbox::new();
+    let flags = (PRIVATE | ANONYMOUS) as u32;
+    let at = sandbox.call_32(nr32::MMAP2, [0, 0x1000, 3, flags, u32::MAX, 0]).unwrap();
+    assert_eq!(at, 0xf7ff_d000);
+    sandbox.store(at.into(), b"x");
+}
+
+#[test]
+fn a_pointer_that_is_no_good_is_efault_and_leaves_the_program_alive() {
+    let sandbox = Sandbox::new();
+    let uname = |address| sandbox.call(nr64::UNAME, [address, 0, 0, 0, 0, 0]);
+    for address in [0, TEXT, DATA + SIZE - 8, USER_STACK_TOP - 8, u64::MAX - 8, 1 << 47] {
+        assert_eq!(uname(address), Err(Errno::EFAULT), "{address:#x}");
+    }
+    assert_eq!(uname(DATA), Ok(0));
+    assert_eq!(sandbox.load(DATA), *b"Linux\0");
+}
+
+#[test]
+fn mmap_refuses_what_can_never_fit() {
+    let sandbox = Sandbox::new();
+    let arguments = [0, 1 << 40, READ | WRITE, PRIVATE | ANONYMOUS, u64::MAX, 0];
+    assert_eq!(sandbox.call(nr64::MMAP, arguments), Err(Errno::ENOMEM));
+}
+
+#[test]
+fn when_frames_run_out_a_call_is_enomem_and_a_touch_kills() {
+    const MAYMOVE: u64 = 1;
+    let sandbox = Sandbox::new();
+    let moved = mmap(&sandbox, PAGE_SIZE).unwrap();
+    sandbox.store(moved, b"moved");
+    let all = mmap(&sandbox, 1 << 30).unwrap();
+    let touch = |page: u64| sandbox.store(all + page * PAGE_SIZE, b"x");
+    let end = sandbox.end_of(|| (0..1 << 18).for_each(touch));
+    assert_eq!(end, Request::Killed { signal: 9 });
+    // The page would need tables at its new place.
+    let fixed = MAYMOVE | 2;
+    let arguments = [moved, PAGE_SIZE, PAGE_SIZE, fixed, 0x10_0000_0000, 0];
+    assert_eq!(sandbox.call(nr64::MREMAP, arguments), Err(Errno::ENOMEM));
+    assert_eq!(sandbox.load(moved), *b"moved", "nothing was changed");
+}
