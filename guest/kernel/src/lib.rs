@@ -1,4 +1,27 @@
-//! trapgate's kernel above the CPU.
+//! trapgate's ring-0 kernel above the CPU: what the calls of a Linux program do.
+//!
+//! There is no unsafe code here. What needs it is below, in `trapgate-arch`, which
+//! on the host is a fake, so that the kernel runs under `cargo test`; or above, in
+//! the image, whose doors call the tables of `sys`.
+//!
+//! The rooms, top to bottom. Each uses those below it and none above, and no two
+//! files use each other, by whatever way round: `tests::arrows` reads this table
+//! and the imports.
+//!
+//! | room | what it is for |
+//! |---|---|
+//! | [`sys`] | the calls, a file a family of man pages; their tables |
+//! | [`process`] | processes and tasks: what is theirs, exceptions, the end, the way back to ring 3 |
+//! | [`signal`] | what was sent, what is wanted, and what comes of it |
+//! | [`fs`] | descriptors, open files, transfers |
+//! | [`mm`] | frames, mappings, the address space, page faults |
+//! | [`clock`] | time from the counter |
+//! | [`host`] | the typed client of the VMM |
+//! | [`log`] | records for the VMM |
+//! | [`user`] | pointers of the program's |
+//!
+//! Where a room needs one above, the one above hands a function in: `mm::frames`
+//! gives the floor's heap its memory, the image gives the kernel its page tables.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
@@ -12,6 +35,6 @@ pub mod mm;
 pub mod process;
 pub mod signal;
 pub mod sys;
-pub mod user;
 #[cfg(test)]
 mod tests;
+pub mod user;
