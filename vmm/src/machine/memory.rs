@@ -3,9 +3,10 @@
 //!
 //! The VMM never holds a Rust reference into it: the guest may write at any
 //! time. vm-memory's volatile accesses copy in and out.
-#![allow(unsafe_code, reason = "maps memory and hands it to KVM and to readv(2)")]
+#![allow(unsafe_code, reason = "maps memory and gives parts of it back")]
 
 use crate::{ByteSize, Error};
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 use std::io;
 use std::ptr::{NonNull, null_mut};
 use trapgate_abi::boot_info::BootInfo;
@@ -33,20 +34,10 @@ unsafe impl Sync for Mapping {}
 impl Mapping {
     /// Maps `length` bytes of zeroes, not touched yet.
     fn new(length: usize) -> io::Result<Self> {
+        let access = ProtFlags::READ | ProtFlags::WRITE;
+        let kind = MapFlags::PRIVATE | MapFlags::NORESERVE;
         // SAFETY: a new mapping at an address of the host kernel's choice.
-        let base = unsafe {
-            libc::mmap(
-                null_mut(),
-                length,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
-                -1,
-                0,
-            )
-        };
-        if base == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
+        let base = unsafe { mmap_anonymous(null_mut(), length, access, kind) }?;
         let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
         Ok(Mapping { base, length })
     }
@@ -55,7 +46,8 @@ impl Mapping {
 impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: our own mapping, and GuestRam drops its users first.
-        unsafe { libc::munmap(self.base.as_ptr().cast(), self.length) };
+        let unmapped = unsafe { munmap(self.base.as_ptr().cast(), self.length) };
+        debug_assert!(unmapped.is_ok());
     }
 }
 
@@ -168,7 +160,7 @@ impl GuestRam {
         let length = length.min(self.size).next_multiple_of(LARGE_PAGE_SIZE).min(self.size);
         if let Some(start) = self.host_address(0, length) {
             // SAFETY: advice on our own mapping.
-            unsafe { libc::madvise(start.cast(), length as usize, libc::MADV_HUGEPAGE) };
+            let _ = unsafe { madvise(start.cast(), length as usize, Advice::LinuxHugepage) };
         }
     }
 
@@ -269,10 +261,7 @@ impl GuestRam {
         let start = self.host_address(address, length).ok_or(error)?;
         // SAFETY: our own private anonymous memory, to which nobody holds a
         // reference.
-        match unsafe { libc::madvise(start.cast(), length as usize, libc::MADV_DONTNEED) } {
-            0 => Ok(()),
-            _ => Err(error),
-        }
+        unsafe { madvise(start.cast(), length as usize, Advice::LinuxDontNeed) }.map_err(|_| error)
     }
 
     /// Bytes of RAM that the host has backed with memory, as mincore(2) says.
