@@ -156,7 +156,7 @@ fn install() -> Result<()> {
     if names.is_empty() {
         return Ok(());
     }
-    if !nix::unistd::geteuid().is_root() || sh::which("apt-get").is_none() {
+    if !rustix::process::geteuid().is_root() || sh::which("apt-get").is_none() {
         bail!(
             "--system needs root and Debian's apt-get:\n    \
              apt-get install --no-install-recommends {}",

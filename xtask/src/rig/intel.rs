@@ -13,8 +13,8 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
-use nix::fcntl::OFlag;
-use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};
+use rustix::fs::{Mode, OFlags, open};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use super::Config;
 use super::emulator::{ERRORS, Emulator, LOG, OUT};
@@ -84,24 +84,20 @@ fn debians_bochs(place: &Origin) -> Result<Program> {
 }
 
 /// `display_library: term` wants a terminal, and one that somebody reads.
-fn open_terminal() -> Result<(PtyMaster, OwnedFd)> {
+fn open_terminal() -> Result<(File, OwnedFd)> {
     // Close-on-exec, or a rig beside this one would keep it open.
-    let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC)?;
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
     grantpt(&master)?;
     unlockpt(&master)?;
-    let mut options = File::options();
-    let terminal = std::os::unix::fs::OpenOptionsExt::custom_flags(
-        options.read(true).write(true),
-        OFlag::O_NOCTTY.bits(),
-    )
-    .open(ptsname_r(&master)?)
-    .context("cannot open a pseudo terminal")?;
-    Ok((master, terminal.into()))
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let terminal = open(ptsname(&master, Vec::new())?, flags, Mode::empty())
+        .context("cannot open a pseudo terminal")?;
+    Ok((master.into(), terminal))
 }
 
 /// Copies until the last holder of the other side is gone (EIO) or nobody can
 /// take it any more.
-fn drain(mut master: PtyMaster, mut to: File) {
+fn drain(mut master: File, mut to: File) {
     let mut buffer = [0; 4096];
     while let Ok(length @ 1..) = master.read(&mut buffer) {
         if to.write_all(&buffer[..length]).is_err() {

@@ -14,8 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use self::leftovers::Leftovers;
 use super::libtest::{self, Output};
@@ -117,11 +116,11 @@ pub(super) fn run(
             break Some(format!("not done after {}", sh::seconds(start.elapsed())));
         }
     };
-    let group = Pid::from_raw(child.id().cast_signed());
+    let group = Pid::from_child(&child);
     // What a test left behind is ended with it; mostly there is nothing. First while
     // it can be seen who started whom.
     leftovers.kill();
-    let _ = killpg(group, Signal::SIGKILL);
+    let _ = kill_process_group(group, Signal::KILL);
     let end = match (cut_short, child.wait()?) {
         (Some(why), _) => End::CutShort(why),
         (None, status) => End::Exited(number(status)),

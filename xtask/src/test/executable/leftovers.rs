@@ -12,8 +12,7 @@ use std::process::Command;
 use std::thread;
 
 use anyhow::{Context, Result};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::sh;
@@ -41,9 +40,9 @@ impl Leftovers {
             if left.is_empty() {
                 break;
             }
-            for process in left {
+            for process in left.into_iter().filter_map(Pid::from_raw) {
                 // It may just have ended.
-                let _ = kill(Pid::from_raw(process), Signal::SIGKILL);
+                let _ = kill_process(process, Signal::KILL);
             }
             thread::sleep(sh::TICK);
         }
