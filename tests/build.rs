@@ -24,7 +24,7 @@ const MUSL: &str = "x86_64-unknown-linux-musl";
 /// The same for 32-bit programs.
 const MUSL_32: &str = "i686-unknown-linux-musl";
 
-/// Makes the latter as bare as the former: see vmm/build.rs.
+/// Makes the latter as bare as the former: see vmm/build-guest.
 const FLAGS_32: &str = include_str!("../guest-rt/i386.flags");
 
 /// How a C program is made: suffix of its name, arguments.

@@ -44,7 +44,7 @@ fn build() -> PathBuf {
     let mut command = Command::new(cargo);
     command
         .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args(["build", "--quiet", "--package=trapgate", "--bin=trapgate"])
+        .args(["build", "--quiet", "--package=trapgate-cli", "--bin=trapgate"])
         .args(["--profile", name, "--target-dir"])
         .arg(&target);
     let output = command.output().expect("cargo runs");

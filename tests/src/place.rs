@@ -2,8 +2,8 @@
 
 use crate::skip::missing;
 use std::env;
-use trapgate::doctor::tsc_is_a_clock as tsc_of;
 use trapgate::machine::kvm::vm;
+use trapgate_measure::doctor::tsc_is_a_clock as tsc_of;
 
 /// Where the tests run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! `trapgate bench` from outside: what it prints and writes, its statuses, and
 //! how it refuses what makes no sense. What it does with figures has unit tests
-//! in `vmm/src/bench`.
+//! in `vmm/measure/src/bench`.
 //!
 //! | status | what it means |
 //! |---|---|
@@ -18,13 +18,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
-use trapgate::bench::clock::Clock;
-use trapgate::bench::environment::{Cpu, Environment, Kvm};
-use trapgate::bench::record::{
+use trapgate::machine::kvm::Kind;
+use trapgate_measure::bench::clock::Clock;
+use trapgate_measure::bench::environment::{Cpu, Environment, Kvm};
+use trapgate_measure::bench::record::{
     self, Counted, Delivery, Group, Measurement, Method, Report, Step, Timed,
 };
-use trapgate::bench::stats::{Part, Samples, timed};
-use trapgate::machine::kvm::Kind;
+use trapgate_measure::bench::stats::{Part, Samples, timed};
 use trapgate_tests::programs::directory;
 use trapgate_tests::{Case, Place, Ran, Started, Stdout, needs_kvm, place, scale, trapgate};
 

@@ -3,13 +3,6 @@
 
 use std::mem::offset_of;
 use std::time::Duration;
-use trapgate::bench::count::{Call, instructions_of_call};
-use trapgate::bench::probe::Width;
-use trapgate::bench::steps;
-use trapgate::doors::Delivery;
-use trapgate::job::bare::{self, RoundTrip};
-use trapgate::job::exits::{self, ExitKind};
-use trapgate::job::{Measured, Options, Sample};
 use trapgate::machine::kvm::{Kind, Maker};
 use trapgate::{Error, Mitigations};
 use trapgate_abi::bench::Operation;
@@ -17,6 +10,13 @@ use trapgate_abi::boot_info::BootInfo;
 use trapgate_abi::hypercall::{MESSAGE_WORDS, PORT, Request};
 use trapgate_abi::job::{self, NO_EXCEPTION, phase};
 use trapgate_abi::layout::{DIRECT_MAP, PERCPU_BASE, percpu};
+use trapgate_measure::bench::count::{Call, instructions_of_call};
+use trapgate_measure::bench::probe::Width;
+use trapgate_measure::bench::steps;
+use trapgate_measure::doors::Delivery;
+use trapgate_measure::jobs::bare::{self, RoundTrip};
+use trapgate_measure::jobs::exits::{self, ExitKind};
+use trapgate_measure::jobs::{Measured, Options, Sample};
 use trapgate_tests::patch::kernel_with;
 use trapgate_tests::{Home, counts_instructions, elsewhere, needs_kvm};
 

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 use trapgate::Error;
-use trapgate::doors::{Delivery, Door, Instruction, Mode};
-use trapgate::job::legacy::{Report, measure};
-use trapgate::job::{Batch, Measured, Options, Sample};
+use trapgate::doors::{Door, Instruction, Mode};
 use trapgate::machine::kvm::{Kind, Maker};
+use trapgate_measure::doors::Delivery;
+use trapgate_measure::jobs::legacy::{Report, measure};
+use trapgate_measure::jobs::{Batch, Measured, Options, Sample};
 use trapgate_tests::patch::{kernel_with, kernel_with_instead};
 use trapgate_tests::{Home, counts_instructions, elsewhere, needs_kvm};
 

@@ -2,9 +2,9 @@
 //! known to be there, and the same every time.
 
 use trapgate::Sandbox;
-use trapgate::bench::probe::{Answer, Probe, Width};
 use trapgate::machine::affinity;
 use trapgate_abi::bench::{Command, Operation, Reply};
+use trapgate_measure::bench::probe::{Answer, Probe, Width};
 use trapgate_tests::{Home, Place, counts_instructions, elsewhere, needs_kvm, place, scale};
 
 const WIDTHS: [Width; 2] = [Width::W64, Width::W32];

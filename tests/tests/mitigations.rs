@@ -1,8 +1,8 @@
 //! The hardened doors: whatever steps are on the way, programs notice nothing.
 
-use trapgate::doctor::try_doors;
 use trapgate::mitigation::{GuestCpu, Mitigations, Step};
 use trapgate::{Error, Sandbox};
+use trapgate_measure::doctor::try_doors;
 use trapgate_tests::programs::{bytes, compiled};
 use trapgate_tests::{Case, Home, Program, case_elsewhere, needs_kvm, program, scale, takes_long};
 

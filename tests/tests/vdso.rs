@@ -85,7 +85,7 @@ fn where_the_counter_is_no_clock_the_host_is_asked_each_time() {
 #[test]
 fn doctor_says_whether_the_counter_is_a_clock() {
     needs_kvm!();
-    let report = trapgate::doctor::examine();
+    let report = trapgate_measure::doctor::examine();
     assert_eq!(report.tsc_is_a_clock, Some(tsc_is_a_clock()));
     let said = report.problems.iter().any(|problem| problem.what.contains("time-stamp counter"));
     assert_eq!(said, !tsc_is_a_clock());

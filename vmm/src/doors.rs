@@ -1,46 +1,49 @@
-//! The doors: an instruction in a CPU mode. Which there are, which a maker's
-//! CPUs have, and the ways they can arrive.
+//! The doors: an instruction in a CPU mode. Which there are, and which a maker's
+//! CPUs have.
 //!
-//! Pure: [`crate::doctor`] tries them, [`crate::sandbox::stats`] counts them.
+//! Pure: [`crate::sandbox::stats`] counts what came through them. How they arrive
+//! is the matter of the crate `trapgate-measure`.
 
 use crate::machine::kvm::Maker;
-use serde::{Deserialize, Serialize};
 use std::fmt;
 use trapgate_abi::counters::Counters;
 
 /// An instruction that enters the kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Instruction {
     /// SYSCALL, SYSRET's partner.
-    #[serde(rename = "SYSCALL")]
+    #[cfg_attr(feature = "serde", serde(rename = "SYSCALL"))]
     Syscall,
     /// SYSENTER.
-    #[serde(rename = "SYSENTER")]
+    #[cfg_attr(feature = "serde", serde(rename = "SYSENTER"))]
     Sysenter,
     /// INT 0x80, IRET's partner.
-    #[serde(rename = "INT 0x80")]
+    #[cfg_attr(feature = "serde", serde(rename = "INT 0x80"))]
     Int80,
 }
 
 /// The mode of the CPU when it executes the instruction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Mode {
     /// 64-bit mode: EFER.LMA = 1, CS.L = 1.
-    #[serde(rename = "64-bit")]
+    #[cfg_attr(feature = "serde", serde(rename = "64-bit"))]
     Long,
     /// Compatibility mode: 32-bit code under a 64-bit kernel, CS.L = 0.
-    #[serde(rename = "compat")]
+    #[cfg_attr(feature = "serde", serde(rename = "compat"))]
     Compat,
     /// Legacy protected mode: EFER.LMA = 0.
-    #[serde(rename = "legacy")]
+    #[cfg_attr(feature = "serde", serde(rename = "legacy"))]
     Legacy,
 }
 
 /// A door.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Door {
     /// The instruction.
     pub instruction: Instruction,
@@ -123,63 +126,6 @@ impl fmt::Display for Door {
     }
 }
 
-/// How a door's instruction arrives on this host.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase", tag = "how")]
-pub enum Delivery {
-    /// The CPU itself reached the entry point in ring 0.
-    Native,
-    /// It raised an exception instead, and the kernel carried the call out.
-    Trapped {
-        /// Which exception.
-        why: String,
-    },
-    /// There is no such door here: the program gets the signal that Linux would
-    /// give it.
-    Absent {
-        /// Who says so.
-        why: String,
-    },
-    /// It should be there, and calls through it cannot be made.
-    Failed {
-        /// What happened instead.
-        why: String,
-    },
-}
-
-impl Delivery {
-    /// One word: `native`, `trapped`, `absent`, `failed`.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Delivery::Native => "native",
-            Delivery::Trapped { .. } => "trapped",
-            Delivery::Absent { .. } => "absent",
-            Delivery::Failed { .. } => "failed",
-        }
-    }
-
-    /// The reason, if it needs one.
-    pub fn why(&self) -> Option<&str> {
-        match self {
-            Delivery::Native => None,
-            Delivery::Trapped { why } | Delivery::Absent { why } | Delivery::Failed { why } => {
-                Some(why)
-            }
-        }
-    }
-
-    /// Whether the architecture promises something else: a door that the maker
-    /// has and this KVM does not deliver as the CPU would, or the reverse.
-    pub fn is_unexpected(&self, door: Door, maker: Maker) -> bool {
-        match self {
-            Delivery::Native => !door.is_made_by(maker),
-            Delivery::Absent { .. } => door.is_made_by(maker),
-            Delivery::Trapped { .. } | Delivery::Failed { .. } => true,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,18 +136,6 @@ mod tests {
         // SYSCALL, SYSENTER, INT 0x80: 64-bit, compat, legacy.
         assert_eq!(had(Maker::Intel), [1, 1, 1, 0, 1, 1, 0, 1, 1]);
         assert_eq!(had(Maker::Amd), [1, 0, 1, 1, 0, 1, 1, 1, 1]);
-    }
-
-    #[test]
-    fn what_differs_from_the_manual_is_unexpected() {
-        let [syscall_compat, int80] = [ALL[3], ALL[2]];
-        let trapped = Delivery::Trapped { why: "#UD".to_owned() };
-        let absent = Delivery::Absent { why: "SIGILL".to_owned() };
-        assert!(!Delivery::Native.is_unexpected(int80, Maker::Intel));
-        assert!(trapped.is_unexpected(int80, Maker::Amd));
-        assert!(!absent.is_unexpected(syscall_compat, Maker::Intel));
-        assert!(absent.is_unexpected(syscall_compat, Maker::Amd));
-        assert!(Delivery::Native.is_unexpected(syscall_compat, Maker::Intel));
     }
 
     #[test]

@@ -28,8 +28,15 @@
 //! - An [`Outcome`] has how it ended ([`End`]) and what it cost ([`Stats`]). A
 //!   program that fails is an outcome; whatever keeps it from running is an
 //!   [`Error`], in one line for a person.
-//! - [`doctor::examine`] says whether this host can run sandboxes at all, and
-//!   [`mod@bench`] measures.
+//!
+//! The crate `trapgate-measure` says whether a host can run sandboxes at all, and
+//! measures; `trapgate-cli` is the program.
+//!
+//! # Features
+//!
+//! None is on by default. `recipe` reads programs with their limits and grants
+//! from TOML files, `serde` makes statistics data, `schema` has their JSON schema,
+//! and `clap` lets a command line take options' types as they are.
 //!
 //! A program cannot be run where this process cannot open /dev/kvm. One process
 //! can hold many sandboxes, from any thread; stopping them uses the process's
@@ -48,8 +55,6 @@
 //! time.
 
 // For users.
-pub mod bench;
-pub mod doctor;
 pub mod error;
 pub mod report;
 
@@ -62,20 +67,16 @@ pub mod doors;
 #[doc(hidden)]
 pub mod host;
 #[doc(hidden)]
-pub mod job;
-#[doc(hidden)]
 pub mod machine;
 #[doc(hidden)]
 pub mod sandbox;
+#[cfg(feature = "schema")]
+#[doc(hidden)]
+pub mod schemas;
 #[doc(hidden)]
 pub mod size;
 #[doc(hidden)]
 pub mod symbols;
-#[doc(hidden)]
-pub mod version;
-
-#[cfg(test)]
-mod schemas;
 
 #[doc(inline)]
 pub use boot::mitigation::{self, Mitigations};
@@ -97,6 +98,7 @@ pub use sandbox::builder::Builder;
 pub use sandbox::config::{ClockSource, Config, Program};
 #[doc(inline)]
 pub use sandbox::outcome::{End, Outcome, Output};
+#[cfg(feature = "recipe")]
 #[doc(inline)]
 pub use sandbox::recipe;
 #[doc(inline)]

@@ -2,8 +2,9 @@
 //!
 //! A plan says what to measure on which machine; `programs` builds what it needs,
 //! `machine` carries it out here or in a rig, `figures` compares the records with
-//! the targets, `table` prints. The measuring itself is vmm/examples/bench_self.rs.
-//! Nothing here passes or fails by a time: tests are elsewhere.
+//! the targets, `table` prints. The measuring itself is by
+//! vmm/measure/examples/bench_self.rs. Nothing here passes or fails by a time: tests
+//! are elsewhere.
 
 mod figures;
 mod machine;

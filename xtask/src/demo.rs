@@ -176,7 +176,7 @@ fn instead() -> Result<u8> {
 }
 
 fn build_trapgate(more: &[&str]) -> Result<PathBuf> {
-    let build = ["build", "--release", "-p", "trapgate", "--bin", "trapgate"];
+    let build = ["build", "--release", "-p", "trapgate-cli", "--bin", "trapgate"];
     let built = sh::cargo_executables(&[&build, more].concat())?;
     let (_, trapgate) = built.into_iter().next().context("cargo built no trapgate")?;
     Ok(trapgate)

@@ -34,7 +34,7 @@ const DOCUMENTS: [&str; 6] = [
 ];
 
 /// Whose code is in the program, the kernel and the probes.
-const PACKAGES: [&str; 4] = ["trapgate", "trapgate-guest", "trapgate-vdso", "trapgate-images"];
+const PACKAGES: [&str; 4] = ["trapgate-cli", "trapgate-guest", "trapgate-vdso", "trapgate-images"];
 
 /// Runs the subcommand.
 pub(crate) fn main(_: &Args) -> Result<ExitCode> {
@@ -78,7 +78,7 @@ pub(crate) fn main(_: &Args) -> Result<ExitCode> {
 /// those of everyday builds, which would all be made anew each time.
 fn build(out: &Path) -> Result<std::path::PathBuf> {
     let directory = out.join("build");
-    let mut command = sh::cargo(&["build", "--release", "--locked", "-p", "trapgate"]);
+    let mut command = sh::cargo(&["build", "--release", "--locked", "-p", "trapgate-cli"]);
     command.args(["--bin", "trapgate", "--target", MUSL, "--target-dir"]).arg(&directory);
     command.env("CARGO_ENCODED_RUSTFLAGS", builder_paths::remap_flags());
     sh::step("building trapgate, static, without names of this machine's directories");

@@ -23,7 +23,7 @@ pub(crate) struct Args {
 
 /// Runs the subcommand.
 pub(crate) fn main(args: &Args) -> Result<ExitCode> {
-    let built = sh::cargo_executables(&["build", "-p", "trapgate", "--bin", "trapgate"])?;
+    let built = sh::cargo_executables(&["build", "-p", "trapgate-cli", "--bin", "trapgate"])?;
     let (_, trapgate) = built.first().context("cargo built no trapgate")?;
     let directory = match &args.directory {
         Some(directory) => directory.clone(),

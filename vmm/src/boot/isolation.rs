@@ -58,15 +58,36 @@ mod tests {
     use trapgate_abi::mitigation::{PTI_USER_TABLE, keep};
     use trapgate_abi::x86::pte;
 
-    static PROGRAM: &[u8] = include_bytes!(env!("TRAPGATE_DOOR_PROBE"));
+    /// A static ELF64 executable of one page of code.
+    fn program() -> Vec<u8> {
+        let mut file = b"\x7fELF\x02\x01\x01".to_vec();
+        file.resize(16, 0);
+        let halves = |file: &mut Vec<u8>, values: &[u16]| {
+            values.iter().for_each(|value| file.extend(value.to_le_bytes()));
+        };
+        let words = |file: &mut Vec<u8>, values: &[u64]| {
+            values.iter().for_each(|value| file.extend(value.to_le_bytes()));
+        };
+        // ET_EXEC for x86-64, version 1; entry, program headers, no sections.
+        halves(&mut file, &[2, 62, 1, 0]);
+        words(&mut file, &[0x40_1000, 64, 0]);
+        // Flags; the sizes of the headers, and one of the second kind.
+        halves(&mut file, &[0, 0, 64, 56, 1, 64, 0, 0]);
+        // PT_LOAD, readable and executable: a page of the file at 4 KiB.
+        halves(&mut file, &[1, 0, 5, 0]);
+        words(&mut file, &[PAGE_SIZE, 0x40_1000, 0x40_1000, PAGE_SIZE, PAGE_SIZE, PAGE_SIZE]);
+        file.resize(2 * PAGE_SIZE as usize, 0xf4);
+        file
+    }
 
     fn prepared(ram: &GuestRam, hardening: Option<Hardening>) -> Prepared {
-        let image = trapgate_loader::image::parse(PROGRAM).unwrap();
+        let program = program();
+        let image = trapgate_loader::image::parse(&program).unwrap();
         let start = Start {
             name: "probe",
             execfn: b"probe",
             image: &image,
-            bytes: PROGRAM,
+            bytes: &program,
             argv: &[],
             envp: &[],
             random: [0; 16],

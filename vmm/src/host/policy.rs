@@ -1,14 +1,15 @@
 //! Which requests a sandbox may make. A request outside is refused and
 //! counted.
 
-use serde::Deserialize;
 use std::fmt;
 use trapgate_abi::hypercall::Request;
 use trapgate_uapi::Errno;
 
 /// Something that a sandbox can be granted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum Grant {
     /// Read standard input.

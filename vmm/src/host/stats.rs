@@ -1,12 +1,12 @@
 //! What was asked for.
 
-use serde::Serialize;
 use std::collections::BTreeMap;
 use trapgate_abi::hypercall::Request;
 
 /// Requests by operation.
-#[derive(Clone, Debug, Default, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct HostCallStats {
     /// Requests served, by name.

@@ -149,7 +149,7 @@ impl<T: Send + 'static> VcpuThread<T> {
     ///
     /// # Errors
     /// If there can be no thread.
-    pub(crate) fn spawn(
+    pub fn spawn(
         stop: Arc<AtomicBool>,
         timeout: Option<Duration>,
         run: impl FnOnce() -> Result<T, Error> + Send + 'static,

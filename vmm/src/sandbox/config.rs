@@ -66,7 +66,7 @@ pub struct Config {
     pub cpu: Option<usize>,
     /// The guest kernel: an ELF image of this ABI version.
     pub kernel: Cow<'static, [u8]>,
-    /// How many calls to stamp, step by step ([`crate::bench::steps`]), at most
+    /// How many calls to stamp, step by step (the crate `trapgate-measure` does), at most
     /// [`trapgate_abi::stamps::MAX_RECORDS`]; 0 for the plain door.
     pub stamps: u64,
     /// The steps on the kernel's way in and out.
@@ -74,7 +74,8 @@ pub struct Config {
 }
 
 /// What clocks follow.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum ClockSource {
     /// The time-stamp counter, without an exit; the host, where KVM's counter
     /// does not run with time
@@ -149,19 +150,6 @@ const HAS_NUL: &str = "has a NUL byte in it, where it would end for the program"
 /// Bytes in a message: nothing in them steers a terminal.
 pub(crate) fn quoted(bytes: &[u8]) -> String {
     format!("'{}'", trapgate_loader::text::printable(bytes))
-}
-
-/// A time span as humantime writes it, or a number of seconds: of options and
-/// recipes.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn parse_time(text: &str) -> Result<Duration, String> {
-    let time = match text.parse::<f64>() {
-        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?,
-        Err(_) => humantime::parse_duration(text).map_err(|error| error.to_string())?,
-    };
-    if time.is_zero() { Err("no time at all".to_owned()) } else { Ok(time) }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ pub(crate) mod capture;
 pub mod config;
 pub(crate) mod outcome;
 mod program;
+#[cfg(feature = "recipe")]
 pub mod recipe;
 mod run;
 pub(crate) mod running;
@@ -160,7 +161,8 @@ impl Sandbox {
 
     /// KVM's counters of its vCPU, which can be read while it runs; only of a
     /// detailed one ([`Builder::detailed_stats`]), and from Linux 5.14 on.
-    pub(crate) fn kvm_stats(&self) -> Option<Arc<VcpuStats>> {
+    #[doc(hidden)]
+    pub fn kvm_stats(&self) -> Option<Arc<VcpuStats>> {
         self.run.kvm_stats.clone()
     }
 }

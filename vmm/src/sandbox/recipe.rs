@@ -15,13 +15,14 @@
 //! numbers too, of bytes and seconds, as the options may.
 
 use crate::host::policy::{Grant, Policy};
-use crate::sandbox::config::{Config, Program, parse_time, quoted};
+use crate::sandbox::config::{Config, Program, quoted};
 use crate::{ByteSize, Error};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use toml::Value;
 use trapgate_loader::text::printable;
 
@@ -102,6 +103,19 @@ fn as_option(value: Value) -> Result<String, String> {
         Value::Float(number) => Ok(number.to_string()),
         other => Err(format!("it is of type {}: give text or a number", other.type_str())),
     }
+}
+
+/// A time span as humantime writes it, or a number of seconds: of options and
+/// recipes.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse_time(text: &str) -> Result<Duration, String> {
+    let time = match text.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?,
+        Err(_) => humantime::parse_duration(text).map_err(|error| error.to_string())?,
+    };
+    if time.is_zero() { Err("no time at all".to_owned()) } else { Ok(time) }
 }
 
 #[cfg(test)]

@@ -194,7 +194,8 @@ impl Running {
     ///
     /// # Errors
     /// As [`Running::try_wait`].
-    pub(crate) fn wait_at_most(self, limit: Duration) -> Result<Outcome, Error> {
+    #[doc(hidden)]
+    pub fn wait_at_most(self, limit: Duration) -> Result<Outcome, Error> {
         if let Progress::Runs(thread) = &self.progress
             && !thread.ends_within(limit)
         {
@@ -204,7 +205,8 @@ impl Running {
     }
 
     /// Whether it waits in a system call: [`VcpuThread::sleeps`].
-    pub(crate) fn sleeps(&self) -> bool {
+    #[doc(hidden)]
+    pub fn sleeps(&self) -> bool {
         matches!(&self.progress, Progress::Runs(thread) if thread.sleeps())
     }
 

@@ -2,6 +2,7 @@
 //!
 //! `text` says it in words for `--stats`, [`record`] as JSON for `--stats-json`.
 
+#[cfg(feature = "serde")]
 pub mod record;
 mod text;
 
@@ -10,14 +11,14 @@ pub use crate::machine::Instructions;
 
 use crate::doors::{self, Door, Instruction, Mode};
 use crate::machine::kvm::{Kind, stats_fd};
-use serde::Serialize;
 use std::time::Instant;
 use trapgate_abi::counters::Counters;
 use trapgate_uapi::syscall::{self, Abi, X32_BIT};
 
 /// How a door's calls arrived.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct DoorCalls {
     /// The door's name; SYSENTER's has no mode, because the CPU tells none.
@@ -62,8 +63,9 @@ impl DoorCalls {
 }
 
 /// Wall-clock time, phase by phase, in microseconds.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Phases {
     /// Making the VM: RAM, /dev/kvm, vCPU, CPUID.
@@ -73,13 +75,14 @@ pub struct Phases {
     /// From the first instruction to the last exit.
     pub run_us: u64,
     /// When that began, for who measures starts more finely.
-    #[serde(skip)]
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub run_began: Option<Instant>,
 }
 
 /// Everything that was counted in one run.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Stats {
     /// The kind of KVM, without which no figure means anything.

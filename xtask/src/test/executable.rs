@@ -24,8 +24,8 @@ use crate::sh;
 /// A test executable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Executable {
-    /// A test file's name, or its package's directory: what stands before its
-    /// tests' names.
+    /// A test file's name, or the last name of its package's directory: what stands
+    /// before its tests' names.
     pub(super) name: String,
     /// Whether it is a file of `tests/tests`.
     pub(super) is_file: bool,
@@ -55,7 +55,7 @@ fn parse(messages: &str) -> Vec<Executable> {
         let is_file = message["target"]["kind"][0] == "test";
         let name = match is_file {
             true => message["target"]["name"].as_str()?.to_owned(),
-            false => directory.strip_prefix(sh::root()).ok()?.to_string_lossy().into_owned(),
+            false => directory.file_name()?.to_string_lossy().into_owned(),
         };
         Some(Executable { name, is_file, path, directory })
     };
@@ -203,12 +203,13 @@ mod tests {
         let messages = [
             message("test", "doors", "tests", true),
             message("lib", "trapgate", "vmm", true),
-            message("example", "steps", "vmm", false),
+            message("lib", "trapgate_measure", "vmm/measure", true),
+            message("example", "steps", "vmm/measure", false),
             "not json".to_owned(),
         ];
         let found = parse(&messages.join("\n"));
         let names: Vec<_> = found.iter().map(|one| (one.name.as_str(), one.is_file)).collect();
-        assert_eq!(names, [("doors", true), ("vmm", false)]);
+        assert_eq!(names, [("doors", true), ("vmm", false), ("measure", false)]);
         assert!(found[1].directory.ends_with("vmm"));
     }
 }

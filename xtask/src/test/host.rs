@@ -22,11 +22,13 @@ use crate::sh;
 /// on the host.
 const BARE: [&str; 5] = ["guest", "guest/arch", "guest/job", "guest/kernel", "guest-rt"];
 /// The default members that have unit tests, and in which targets.
-const PACKAGES: [(&str, &[&str]); 6] = [
+const PACKAGES: [(&str, &[&str]); 8] = [
     ("abi", &["--lib"]),
     ("loader", &["--lib"]),
     ("uapi", &["--lib"]),
-    ("vmm", &["--lib", "--bin=trapgate"]),
+    ("vmm", &["--lib"]),
+    ("vmm/cli", &["--bin=trapgate"]),
+    ("vmm/measure", &["--lib"]),
     ("tests", &["--lib"]),
     ("xtask", &["--bin=xtask"]),
 ];
@@ -116,7 +118,7 @@ fn package(directory: &str) -> String {
 /// The program that the files of `tests/tests` run. They would build it themselves,
 /// each once.
 fn build_trapgate() -> Result<std::path::PathBuf> {
-    let built = sh::cargo_executables(&["build", "-p", "trapgate", "--bin", "trapgate"])?;
+    let built = sh::cargo_executables(&["build", "-p", "trapgate-cli", "--bin", "trapgate"])?;
     let (_, program) = built.into_iter().next().context("cargo built no trapgate")?;
     Ok(program)
 }

@@ -152,7 +152,7 @@ fn give_up(results: &mut Results, place: Place, rest: &[Work], why: &str) {
 /// Everything that tests in a rig find besides /bin/busybox: themselves, and the
 /// command line program.
 fn rig_files(all: &Executable) -> Result<Vec<RigFile>> {
-    let trapgate = ["build", "-p", "trapgate", "--bin", "trapgate"];
+    let trapgate = ["build", "-p", "trapgate-cli", "--bin", "trapgate"];
     let built = sh::cargo_executables(&[&trapgate, STATIC].concat())?;
     let (_, trapgate) = built.first().context("cargo built no trapgate")?;
     Ok(vec![RigFile::new(&all.path, EXECUTABLE), RigFile::new(trapgate, "/bin/trapgate")])

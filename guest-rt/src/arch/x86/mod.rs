@@ -4,7 +4,7 @@
 //!
 //! The programs are made for Linux's target, because no bare one has this
 //! instruction set, and linked without a C library (`FLAGS_32` in
-//! vmm/build.rs).
+//! vmm/build-guest).
 
 mod door;
 pub mod int80;

@@ -10,7 +10,6 @@ pub mod linux;
 pub mod patch;
 
 pub use cpu::{GuestCpu, Unavailable};
-use serde::{Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
 pub use trapgate_abi::mitigation::Step;
@@ -134,9 +133,10 @@ impl fmt::Display for Mitigations {
     }
 }
 
-impl Serialize for Mitigations {
+#[cfg(feature = "serde")]
+impl serde::Serialize for Mitigations {
     /// A list of names.
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.iter().map(Step::name))
     }
 }

@@ -10,7 +10,6 @@ use crate::machine::kvm::Kind;
 use object::elf::{self, FileHeader32, FileHeader64};
 use object::read::elf::{FileHeader, ProgramHeader, Sym};
 use object::{LittleEndian, ReadRef};
-use serde::Serialize;
 use std::fmt;
 use trapgate_abi::boot_info::feature;
 use trapgate_loader::image::Class;
@@ -21,8 +20,9 @@ pub static IMAGE_64: &[u8] = include_bytes!(env!("TRAPGATE_VDSO_64"));
 pub static IMAGE_32: &[u8] = include_bytes!(env!("TRAPGATE_VDSO_32"));
 
 /// What `__kernel_vsyscall` tries before INT 0x80.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum FastDoor {
     /// SYSENTER: Intel's CPUs.
     Sysenter,

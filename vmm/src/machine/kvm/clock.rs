@@ -77,7 +77,7 @@ impl Reading {
 
 /// CLOCK_MONOTONIC in nanoseconds: what programs see, and [`std::time::Instant`]
 /// does not show.
-pub(crate) fn monotonic_ns() -> u64 {
+pub fn monotonic_ns() -> u64 {
     let time = clock_gettime(ClockId::Monotonic);
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }

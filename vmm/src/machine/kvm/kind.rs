@@ -1,14 +1,14 @@
 //! What kind of KVM this host has.
 
-use serde::Serialize;
 use std::arch::x86_64::__cpuid;
 use std::fmt;
 use std::path::Path;
 
 /// Who runs the guest's instructions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum Kind {
     /// Intel's virtualisation: kvm_intel.

@@ -1,12 +1,12 @@
 //! Who made this CPU: that decides which doors it has.
 
-use serde::Serialize;
 use std::arch::x86_64::__cpuid;
 use std::fmt;
 
 /// The two families of makers, as far as their doors differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum Maker {
     /// Intel, Centaur and Zhaoxin: SYSENTER in long mode, and no SYSCALL in
     /// compatibility mode.

@@ -2,7 +2,7 @@
 //! in.
 
 pub(crate) mod access;
-pub(crate) mod clock;
+pub mod clock;
 pub mod cpuid;
 pub(crate) mod kick;
 pub mod kind;

@@ -36,7 +36,6 @@ use halt::Halt;
 use instruction::Kind;
 use kvm_bindings::{KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP, kvm_guest_debug, kvm_regs};
 use kvm_ioctls::{SyncReg, VcpuExit};
-use serde::Serialize;
 use tables::Tables;
 use trapgate_abi::kernel_note::KernelNote;
 use trapgate_abi::layout::{HARDENED_VECTORS, KERNEL_BASE, VECTOR_STRIDE, VECTORS};
@@ -47,8 +46,9 @@ use way::{Begun, Placed};
 ///
 /// A repeated string instruction is one, whatever it repeats. One that faults
 /// is none, until it is executed again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Instructions {
     /// The kernel's.
     pub ring0: u64,

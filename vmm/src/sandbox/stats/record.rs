@@ -19,7 +19,7 @@ pub const SCHEMA_JSON: &str = include_str!("../../../docs/stats-schema.json");
 
 /// One run.
 #[derive(Clone, Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Record<'a> {
     /// "trapgate-stats".
     pub schema: &'static str,
@@ -43,7 +43,7 @@ pub struct Record<'a> {
 
 /// How a program ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "how")]
 pub enum Ended {
     /// It exited.

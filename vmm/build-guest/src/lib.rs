@@ -1,0 +1,158 @@
+//! For the build scripts of trapgate's crates: builds what runs in the guest and
+//! hands the paths to the crate, which embeds it: for `x86_64-unknown-none` or,
+//! in 32 bits, for `i686-unknown-linux-musl` (without musl).
+//!
+//! [`embed`] is called by vmm/build.rs, with the ring-0 kernel and the vDSOs, and
+//! by vmm/measure/build.rs, with the probes. Each has a table of [`Built`].
+//!
+//! They get a target directory of their own: a build script runs inside a cargo
+//! that holds the lock of the usual one.
+//!
+//! A published crate has no guest sources beside it, and whoever installs it need
+//! not have those targets: it comes with what was built when it was made
+//! (`cargo xtask package`), below `prebuilt/TARGET`.
+//!
+//! [`commit`] also finds out which commit an optimised build is made of.
+
+mod commit;
+
+pub use commit::commit;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+/// Of the kernel and of 64-bit programs.
+pub const BARE: &str = "x86_64-unknown-none";
+/// Of 32-bit programs: no bare target has their instruction set.
+pub const BARE_32: &str = "i686-unknown-linux-musl";
+/// Makes the one for Linux as bare as the other: no C library, no start code,
+/// no SSE. Where this file is, the guest's sources are.
+const FLAGS_32: &str = "guest-rt/i386.flags";
+
+/// Something to build.
+#[derive(Clone, Copy, Debug)]
+pub struct Built {
+    /// The variable that tells the crate its path.
+    pub variable: &'static str,
+    /// The package that it is in.
+    pub package: &'static str,
+    /// Its name there.
+    pub binary: &'static str,
+    /// [`BARE`] or [`BARE_32`].
+    pub target: &'static str,
+    /// Further flags of rustc.
+    pub flags: &'static str,
+}
+
+impl Built {
+    /// Without further flags.
+    pub const fn new(
+        variable: &'static str,
+        package: &'static str,
+        binary: &'static str,
+        target: &'static str,
+    ) -> Built {
+        Built { variable, package, binary, target, flags: "" }
+    }
+
+    /// With these flags of rustc beside those of its target.
+    #[must_use]
+    pub const fn flags(self, flags: &'static str) -> Built {
+        Built { flags, ..self }
+    }
+}
+
+/// Builds what is in the table, or finds it below `prebuilt`; `sources` are the
+/// files and directories of the workspace that it is built from, beside its
+/// manifest. The crate whose build script this is lies `depth` directories below
+/// the workspace.
+///
+/// # Panics
+/// If something does not compile.
+pub fn embed(table: &[Built], sources: &[&str], depth: usize) {
+    let own = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
+    let workspace = own.ancestors().nth(depth).unwrap_or(&own);
+    let Ok(flags_32) = fs::read_to_string(workspace.join(FLAGS_32)) else {
+        return prebuilt(table, &own.join("prebuilt"));
+    };
+    for watched in sources.iter().chain(&["Cargo.toml", "Cargo.lock"]) {
+        println!("cargo:rerun-if-changed={}", workspace.join(watched).display());
+    }
+    for target in [BARE, BARE_32] {
+        if !target_is_installed(target) {
+            println!("cargo::error=the Rust target {target} is missing, which the guest needs");
+            println!("cargo::error=install it with: rustup target add {target}");
+            return;
+        }
+    }
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("bare");
+    for built in table {
+        build(built, workspace, &out, flags_32.trim());
+        let path = out.join(built.target).join("bare").join(built.binary);
+        println!("cargo:rustc-env={}={}", built.variable, path.display());
+    }
+}
+
+/// Hands on what the package has.
+fn prebuilt(table: &[Built], directory: &Path) {
+    println!("cargo:rerun-if-changed={}", directory.display());
+    for built in table {
+        let path = directory.join(built.target).join(built.binary);
+        if !path.is_file() {
+            println!("cargo::error={} is missing, and so are its sources", path.display());
+            println!("cargo::error=build in a clone of trapgate's repository");
+            return;
+        }
+        println!("cargo:rustc-env={}={}", built.variable, path.display());
+    }
+}
+
+fn build(built: &Built, workspace: &Path, out: &Path, flags_32: &str) {
+    let Built { package, binary, target, .. } = *built;
+    let cargo = env::var_os("CARGO").expect("cargo sets CARGO");
+    let mut command = Command::new(cargo);
+    let flags_64 = format!("{} {}", without_places(workspace), built.flags);
+    let flags_32 = format!("{flags_32} {flags_64}");
+    let status = command
+        .current_dir(workspace)
+        .args(["build", "--quiet", "--profile", "bare", "--target", target])
+        .args(["--package", package, "--bin", binary, "--target-dir"])
+        .arg(out)
+        // What the outer build was told about flags is not for ring 0.
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env_remove("RUSTC_WORKSPACE_WRAPPER")
+        .env_remove("CARGO_TARGET_DIR")
+        .env_remove("CARGO_BUILD_TARGET")
+        .env("CARGO_TARGET_X86_64_UNKNOWN_NONE_RUSTFLAGS", flags_64)
+        .env("CARGO_TARGET_I686_UNKNOWN_LINUX_MUSL_LINKER", "rust-lld")
+        .env("CARGO_TARGET_I686_UNKNOWN_LINUX_MUSL_RUSTFLAGS", flags_32)
+        .status()
+        .expect("cargo runs");
+    assert!(status.success(), "building {binary} for {target} failed");
+}
+
+/// Flags that keep this machine's directories out of what is built: a panic
+/// message names its source file. Where such a name has a space in it, it stays.
+fn without_places(workspace: &Path) -> String {
+    let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".cargo"));
+    [(cargo_home.or_else(home), "cargo"), (Some(workspace.to_owned()), "trapgate")]
+        .into_iter()
+        .filter_map(|(from, to)| Some((from?.to_str()?.to_owned(), to)))
+        .filter(|(from, _)| !from.contains(char::is_whitespace))
+        .map(|(from, to)| format!("--remap-path-prefix={from}=/{to} "))
+        .collect()
+}
+
+/// Whether rustc finds a core library for the target.
+fn target_is_installed(target: &str) -> bool {
+    let rustc = env::var_os("RUSTC").expect("cargo sets RUSTC");
+    let output =
+        Command::new(rustc).args(["--print", "target-libdir", "--target", target]).output();
+    output.is_ok_and(|output| {
+        let directory = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        fs::read_dir(directory).is_ok_and(|entries| entries.count() > 0)
+    })
+}

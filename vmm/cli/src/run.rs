@@ -1,0 +1,284 @@
+//! `trapgate run`: a program in a sandbox.
+
+use anyhow::Context;
+use clap::{Args as ClapArgs, ValueHint};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use trapgate::error::{explain_missing, shown, status};
+use trapgate::host::policy::Grant;
+use trapgate::sandbox::config::{Config, DEFAULT_MEMORY, Program};
+use trapgate::stats::record::Record;
+use trapgate::{ByteSize, ClockSource, End, Error, Mitigations, Outcome, Sandbox, recipe};
+
+const AFTER_HELP: &str = concat!(
+    "\
+Examples:
+  trapgate run ./hello                        nothing but its standard files
+  trapgate run -m 64M -t 10s ./job 100        64 MiB, 10 seconds at most
+  trapgate run -e LANG=C -e HOME ./job        two variables, one of them yours
+  seq 9 | trapgate run busybox sha256sum      a program in PATH, in a pipe
+  trapgate run --stats ./hello                what the run cost
+  trapgate run --deny clock,random ./hello    no time, no randomness
+  trapgate --log info run ./job               which calls it misses
+  trapgate run images/hello-syscall.toml      a recipe: program and limits
+
+",
+    exit_status!()
+);
+
+/// Run a program in a sandbox
+#[derive(Debug, ClapArgs)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct Args {
+    /// Memory of the sandbox; taken from the host only as it is touched
+    #[arg(short, long, value_name = "SIZE", help = memory_help())]
+    memory: Option<ByteSize>,
+    /// End the program after this time (status 124): 10s, 1m30s, 500ms
+    #[arg(short, long, value_name = "TIME", value_parser = trapgate::sandbox::recipe::parse_time)]
+    timeout: Option<Duration>,
+    /// Set a variable of the program's environment, or pass the host's on
+    ///
+    /// The environment is empty otherwise.
+    #[arg(short, long = "env", value_name = "NAME[=VALUE]", value_parser = parse_variable)]
+    env: Vec<OsString>,
+    /// Pass the host's whole environment on
+    #[arg(long)]
+    inherit_env: bool,
+    /// Refuse the program something that it may use by default
+    #[arg(long, value_name = "GRANT", value_delimiter = ',')]
+    deny: Vec<Grant>,
+    /// Put these steps on the kernel's way in and out, as Linux does: pti, ibrs,
+    /// untrain, bhi-clear, kstack-offset, retpoline, verw, swapgs-fence
+    ///
+    /// One program is alone in its VM, so nothing is lost without them
+    /// [default: none].
+    #[arg(long, value_name = "STEPS")]
+    mitigations: Option<Mitigations>,
+    /// What the program's clocks follow
+    #[arg(long, value_enum, value_name = "SOURCE", default_value_t)]
+    clock_source: ClockSource,
+    /// Print what the run cost, on standard error
+    #[arg(long)]
+    stats: bool,
+    /// Write what the run cost into a file, as JSON
+    ///
+    /// 'trapgate schema stats' prints its schema.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    stats_json: Option<PathBuf>,
+    /// The program, a static Linux executable or a recipe (.toml), and
+    /// its arguments
+    #[arg(
+        required = true,
+        num_args = 1..,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_names = ["PROGRAM", "ARGS"],
+        value_hint = ValueHint::CommandWithArguments
+    )]
+    command: Vec<OsString>,
+}
+
+fn memory_help() -> String {
+    format!(
+        "Memory, taken from the host only as it is touched: 16M, 1G [default: {DEFAULT_MEMORY}]"
+    )
+}
+
+/// A variable's name, and its value perhaps: there must be a name.
+fn parse_variable(text: &str) -> Result<OsString, &'static str> {
+    if text.is_empty() || text.starts_with('=') { Err("it has no name") } else { Ok(text.into()) }
+}
+
+/// Runs the program; answers the exit status.
+///
+/// # Errors
+/// Whatever keeps it from running.
+pub(crate) fn main(args: Args) -> anyhow::Result<u8> {
+    let (show_stats, stats_path) = (args.stats, args.stats_json.clone());
+    if let Some(option) = args.command.first().filter(|word| word.as_bytes().starts_with(b"-")) {
+        anyhow::bail!(crate::usage::unknown_option(option));
+    }
+    let by_option = args.timeout.is_some();
+    let mut config = config(args)?;
+    config.stdio = crate::inherited::standard_files().map(Some);
+    config.ignored_signals = crate::inherited::ignored_signals();
+    config.detailed_stats = show_stats || stats_path.is_some();
+    let name = config.argv.first().map(|name| shown(Path::new(OsStr::from_bytes(name))));
+    let name = name.unwrap_or_default();
+    let timeout = config.timeout;
+    let sandbox = Sandbox::new(config)?;
+    // Before the run, so that nothing is lost after it.
+    let stats_file = match &stats_path {
+        Some(path) => Some(create(path)?),
+        None => None,
+    };
+    let outcome = sandbox.run()?;
+    match (&outcome.end, timeout) {
+        (End::Killed(crash), _) if crash.is_error() => {
+            crate::cli::say(&format!("trapgate: {crash}"))
+        }
+        (End::TimedOut, Some(timeout)) => {
+            let timeout = humantime::format_duration(timeout);
+            let by = if by_option { "--timeout" } else { "the recipe's timeout" };
+            crate::cli::say(&format!("trapgate: {name}: ended after {timeout} ({by})"));
+        }
+        _ => {}
+    }
+    if let Some(hint) = hint(&name, &outcome) {
+        crate::cli::say(&hint);
+    }
+    if show_stats {
+        crate::cli::say(&format!("trapgate: {name}: {}\n{}", outcome.end, outcome.stats));
+    }
+    if let Some(file) = stats_file
+        && let Err(error) = write_stats(file, &name, &outcome)
+    {
+        // The program has run: its status is the answer.
+        crate::cli::say(&format!("trapgate: --stats-json: {error:#}"));
+    }
+    Ok(exit_status(&outcome.end))
+}
+
+/// Makes the file for statistics.
+fn create(path: &Path) -> anyhow::Result<File> {
+    let made = File::create(path).map_err(|error| explain_missing(path, error));
+    made.with_context(|| format!("--stats-json: {}: cannot be written", shown(path)))
+}
+
+fn write_stats(mut file: File, name: &str, outcome: &Outcome) -> anyhow::Result<()> {
+    let record = Record::new(name, outcome, exit_status(&outcome.end));
+    let mut text = serde_json::to_vec_pretty(&record)?;
+    text.push(b'\n');
+    Ok(file.write_all(&text)?)
+}
+
+/// Of a program that failed: the call that it may have failed for.
+fn hint(name: &str, outcome: &Outcome) -> Option<String> {
+    let failed = matches!(outcome.end, End::Exited(1..) | End::Killed(_));
+    let call = outcome.stats.missing_call().filter(|_| failed)?;
+    Some(format!(
+        "trapgate: hint: {name} called {call}(2), which is not supported yet \
+         ('trapgate --log info run' names each such call)"
+    ))
+}
+
+fn exit_status(end: &End) -> u8 {
+    match end {
+        End::Exited(status) => *status,
+        End::Killed(crash) => status::SIGNAL + crash.signal,
+        // Nobody stops it here but the timeout.
+        _ => status::TIMEOUT,
+    }
+}
+
+fn config(args: Args) -> Result<Config, Error> {
+    let mut command = args.command.into_iter();
+    let program = PathBuf::from(command.next().ok_or(Error::NoProgram)?);
+    let mut config = if recipe::is_recipe(&program) {
+        recipe::read(&program)?
+    } else {
+        Config {
+            program: Some(Program::Path(search(&program)?)),
+            argv: vec![program.into_os_string().into_vec()],
+            ..Config::default()
+        }
+    };
+    config.argv.extend(command.map(OsString::into_vec));
+    if args.inherit_env {
+        inherit(&mut config.envp, std::env::vars_os());
+    }
+    for variable in args.env {
+        let bytes = variable.into_vec();
+        match bytes.iter().position(|byte| *byte == b'=') {
+            Some(at) => {
+                let (name, value) = (bytes[..at].to_vec(), bytes[at + 1..].to_vec());
+                let (name, value) = (OsString::from_vec(name), OsString::from_vec(value));
+                set_variable(&mut config.envp, name, value);
+            }
+            None => {
+                let name = OsString::from_vec(bytes);
+                if let Some(value) = std::env::var_os(&name) {
+                    set_variable(&mut config.envp, name, value);
+                }
+            }
+        }
+    }
+    config.memory = args.memory.unwrap_or(config.memory);
+    config.timeout = args.timeout.or(config.timeout);
+    config.policy.deny(&args.deny);
+    config.mitigations = args.mitigations.unwrap_or(config.mitigations);
+    config.clock_source = args.clock_source;
+    Ok(config)
+}
+
+/// Takes the host's variables over, but those without a name: nobody who wants
+/// the environment means to be refused for such a one (`=C:=x`).
+fn inherit(environment: &mut Vec<Vec<u8>>, variables: impl Iterator<Item = (OsString, OsString)>) {
+    for (name, value) in variables {
+        if !name.as_bytes().starts_with(b"=") {
+            set_variable(environment, name, value);
+        }
+    }
+}
+
+/// Sets a variable, in the place of an earlier one of that name.
+fn set_variable(environment: &mut Vec<Vec<u8>>, name: OsString, value: OsString) {
+    let mut variable = name.into_vec();
+    variable.push(b'=');
+    environment.retain(|other| !other.starts_with(&variable));
+    variable.extend(value.into_vec());
+    environment.push(variable);
+}
+
+/// The file that a program's name means: a name without a slash is searched
+/// for in PATH, as a shell does.
+fn search(program: &Path) -> Result<PathBuf, Error> {
+    let name = program.as_os_str().as_bytes();
+    if name.is_empty() {
+        return Err(Error::NoProgram);
+    }
+    if name.contains(&b'/') || matches!(name, b"." | b"..") {
+        return Ok(program.to_owned());
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let files: Vec<_> = std::env::split_paths(&path)
+        .map(|directory| directory.join(program))
+        .filter(|candidate| candidate.is_file())
+        .collect();
+    let executable = |file: &&PathBuf| {
+        file.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o111 != 0)
+    };
+    // One that is not executable is worth a message, if there is no other.
+    if let Some(found) = files.iter().find(executable).or(files.first()) {
+        return Ok(found.clone());
+    }
+    let hint = if program.exists() {
+        format!(" in PATH: did you mean ./{}?", shown(program))
+    } else {
+        " in PATH".to_owned()
+    };
+    Err(Error::NotFound { path: program.to_owned(), hint })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_of_the_hosts_without_a_name_is_left_out() {
+        let host = [("A", "1"), ("=C:", "x"), ("B", "=2")];
+        let mut environment = vec![b"A=0".to_vec()];
+        inherit(
+            &mut environment,
+            host.into_iter().map(|(name, value)| (name.into(), value.into())),
+        );
+        assert_eq!(environment, [b"A=1".to_vec(), b"B==2".to_vec()]);
+        // What the user writes is held to its form.
+        assert!(parse_variable("=C:=x").is_err());
+    }
+}
