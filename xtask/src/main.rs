@@ -8,6 +8,7 @@
 mod bench_self;
 mod builder_paths;
 mod check;
+mod counts;
 mod debian;
 mod demo;
 mod dist;
@@ -38,6 +39,7 @@ enum Command {
     Test(test::Args),
     Check(check::Args),
     BenchSelf(bench_self::Args),
+    Counts(counts::Args),
     Man(man::Args),
     Rig(rig::cli::Args),
     Package(package::Args),
@@ -56,7 +58,8 @@ fn main() -> ExitCode {
         Command::Package(args) => package::main(&args),
         Command::Dist(args) => dist::main(&args),
         Command::Man(args) => man::main(&args),
-        // The rig's statuses have meanings of their own, errors included.
+        // These statuses have meanings of their own, errors included.
+        Command::Counts(args) => return counts::main(&args),
         Command::Rig(args) => return rig::cli::main(&args),
     };
     match result {

@@ -94,8 +94,13 @@ pub(crate) fn target_dir() -> Result<PathBuf> {
 pub(crate) fn cargo_executables(args: &[&str]) -> Result<Vec<(String, PathBuf)>> {
     let mut command = cargo(args);
     command.arg("--message-format=json-render-diagnostics");
-    step(&display(&command));
-    Ok(parse_executables(&capture(&mut command)?))
+    executables(&mut command)
+}
+
+/// The same of a command that has this option already.
+pub(crate) fn executables(command: &mut Command) -> Result<Vec<(String, PathBuf)>> {
+    step(&display(command));
+    Ok(parse_executables(&capture(command)?))
 }
 
 fn parse_executables(messages: &str) -> Vec<(String, PathBuf)> {

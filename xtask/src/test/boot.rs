@@ -14,12 +14,14 @@ use std::time::Instant;
 use anyhow::Result;
 
 use super::Context;
+use super::counts;
 use super::libtest::Output;
 use super::places::{Place, limit};
 use super::queue::{Boot, Work};
 use super::results::{Ran, Test};
 use super::screen::{Running, Screen};
 use super::settle::{END, End, give_up, settle};
+use crate::counts::{Sightings, Table};
 use crate::rig::{self, Config, End as RigEnd, RigFile};
 use crate::sh;
 
@@ -44,7 +46,7 @@ pub(super) fn run(context: &Context, boot: Boot, files: &[RigFile]) -> Result<Bo
     let cpu = place.rig().expect("a boot is of a rig");
     let work = tempfile::tempdir()?;
     let script = work.path().join("script");
-    fs::write(&script, self::script(&boot.work))?;
+    fs::write(&script, self::script(&boot.work, &context.counts)?)?;
 
     let mut config = Config::new(cpu, ["env"]);
     config.command.push(format!("TRAPGATE_RIG={}", cpu.name()));
@@ -67,7 +69,8 @@ pub(super) fn run(context: &Context, boot: Boot, files: &[RigFile]) -> Result<Bo
     config.timeout = boot.work.iter().map(|work| limit(work.seconds)).sum();
 
     let running = context.screen.running(place.name(), Some(boot.seconds()));
-    let mut watcher = Watcher::new(place, boot.work, &context.screen, Some(&running));
+    let (screen, running) = (&context.screen, Some(&running));
+    let mut watcher = Watcher::new(place, boot.work, &context.counts, screen, running);
     let report = rig::run(&config, &mut watcher)?;
     let end = match report.end {
         RigEnd::Exited(status) => End::Exited(status.into()),
@@ -81,22 +84,22 @@ pub(super) fn run(context: &Context, boot: Boot, files: &[RigFile]) -> Result<Bo
 
 /// The script that runs the files. An empty line comes before a mark, for a test
 /// that dies leaves an unfinished one.
-fn script(work: &[Work]) -> String {
+fn script(work: &[Work], table: &Table) -> Result<String> {
     let mut script = String::new();
     for Work { file, tests, .. } in work {
-        let tests = tests.join(" ");
-        script += &format!(
-            "echo '{MARK_FILE}{file}'\n\
-             {EXECUTABLE} --test-threads=1 --exact {tests}\n\
-             printf '\\n{MARK_STATUS}%s\\n' $?\n"
-        );
+        let run = match file == counts::FILE {
+            true => counts::commands(table, tests)?,
+            false => format!("{EXECUTABLE} --test-threads=1 --exact {}\n", tests.join(" ")),
+        };
+        script += &format!("echo '{MARK_FILE}{file}'\n{run}printf '\\n{MARK_STATUS}%s\\n' $?\n");
     }
-    script
+    Ok(script)
 }
 
 /// Takes a rig's output apart as it comes.
 struct Watcher<'a> {
     place: Place,
+    counts: &'a Table,
     screen: &'a Screen,
     running: Option<&'a Running>,
     todo: VecDeque<Work>,
@@ -111,6 +114,8 @@ struct Watcher<'a> {
 struct Current {
     work: Work,
     output: Output,
+    /// What is counted there, if it is that.
+    sightings: Sightings,
     start: Instant,
 }
 
@@ -118,11 +123,13 @@ impl<'a> Watcher<'a> {
     fn new(
         place: Place,
         work: Vec<Work>,
+        counts: &'a Table,
         screen: &'a Screen,
         running: Option<&'a Running>,
     ) -> Self {
         Self {
             place,
+            counts,
             screen,
             running,
             todo: work.into(),
@@ -140,21 +147,33 @@ impl<'a> Watcher<'a> {
             if let Some(running) = self.running {
                 running.now(&format!("{}  {}", self.place.name(), work.file));
             }
-            let (output, start) = (Output::default(), Instant::now());
-            self.current = Some(Current { work, output, start });
+            let (output, sightings) = (Output::default(), Sightings::default());
+            self.current = Some(Current { work, output, sightings, start: Instant::now() });
         } else if let Some(status) = line.strip_prefix(MARK_STATUS) {
             self.end_file(&End::Exited(status.parse().unwrap_or(-1)), None);
         } else if let Some(current) = &mut self.current {
-            current.output.line(line);
+            match current.work.file == counts::FILE {
+                true => drop(current.sightings.line(line)),
+                false => current.output.line(line),
+            }
         }
     }
 
     /// The current file has come to an end, with something to say about it.
     fn end_file(&mut self, end: &End, diagnosis: Option<&str>) {
-        let Some(Current { mut work, output, start }) = self.current.take() else { return };
+        let Some(Current { mut work, output, sightings, start }) = self.current.take() else {
+            return;
+        };
         let whole = work.tests.len();
-        // The names have their file in them already.
-        let mut tests = settle(&output, end, "", &mut work.tests);
+        let mut tests = if work.file == counts::FILE {
+            let (tests, remarks) =
+                counts::settle(self.counts, &mem::take(&mut work.tests), &sightings);
+            remarks.iter().for_each(|remark| self.screen.step(&format!("counts: {remark}")));
+            tests
+        } else {
+            // The names have their file in them already.
+            settle(&output, end, "", &mut work.tests)
+        };
         for test in tests.iter_mut().filter(|test| test.name == END) {
             test.name = format!("{}::{END}", work.file);
         }
@@ -242,9 +261,9 @@ mod tests {
     }
 
     fn watch(text: &str, end: &End, diagnosis: Option<&str>) -> (Booted, Vec<(String, bool)>) {
-        let screen = Screen::new(false);
+        let (screen, counts) = (Screen::new(false), Table::default());
         let todo = vec![work("one", &["a", "b"]), work("two", &["c"])];
-        let mut watcher = Watcher::new(Place::Amd, todo, &screen, None);
+        let mut watcher = Watcher::new(Place::Amd, todo, &counts, &screen, None);
         for part in text.as_bytes().chunks(7) {
             watcher.write_all(part).unwrap();
         }
@@ -313,7 +332,7 @@ mod tests {
     #[test]
     fn the_script_runs_each_files_tests_between_marks() {
         assert_eq!(
-            script(&[work("one", &["a", "b"])]),
+            script(&[work("one", &["a", "b"])], &Table::default()).unwrap(),
             "echo 'TRAPGATE-FILE one'\n/tests --test-threads=1 --exact one::a one::b\n\
              printf '\\nTRAPGATE-STATUS %s\\n' $?\n"
         );

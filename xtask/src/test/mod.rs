@@ -4,9 +4,11 @@
 //! says what runs where. `host` runs this machine's tests, `rigs` the others: both
 //! run test executables (`executable`; in a rig `boot`), read what they say
 //! (`libtest`), make outcomes of it (`settle`, `results`) and show each file as it
-//! is done (`screen`). `summary` prints the end. docs/testing.md has the rules.
+//! is done (`screen`). `counts` is the gate on counted instructions, a part of the AMD
+//! rig's counting boot. `summary` prints the end. docs/testing.md has the rules.
 
 mod boot;
+mod counts;
 mod executable;
 mod host;
 mod libtest;
@@ -28,6 +30,7 @@ use clap::ValueEnum;
 pub(crate) use self::host::kvm_problem;
 use self::places::{Place, Table};
 use self::results::{Require, Results};
+pub(crate) use self::rigs::trapgate as rig_trapgate;
 use self::scan::Filters;
 #[cfg(test)]
 pub(crate) use self::scan::sources;
@@ -108,6 +111,7 @@ impl Args {
 struct Context<'a> {
     filters: Filters<'a>,
     table: Table,
+    counts: crate::counts::Table,
     screen: Screen,
     quick: bool,
     no_kvm: bool,
@@ -134,6 +138,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let context = Context {
         filters: Filters(&args.filters),
         table: Table::read()?,
+        counts: crate::counts::Table::read()?,
         screen: Screen::new(args.verbose),
         quick: args.quick,
         no_kvm: no_kvm.is_some(),
@@ -150,8 +155,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             results.broken.push((Place::Host.name().to_owned(), format!("{error:#}")));
         }
     }
-    // This machine has all tests: what is not here is nowhere.
-    let nothing = filtered && !host.is_empty() && results.is_empty();
+    // This machine has all tests but the counts: what is not here is nowhere.
+    let counts = rigs.iter().any(|place| counts::work(&context, *place).is_some());
+    let nothing = filtered && !host.is_empty() && results.is_empty() && !counts;
     if !rigs.is_empty()
         && !nothing
         && !sh::interrupted()

@@ -13,6 +13,7 @@ use anyhow::{Context as _, Result};
 
 use super::Context;
 use super::boot::{self, EXECUTABLE};
+use super::counts;
 use super::executable::{self, Executable};
 use super::places::Place;
 use super::queue::{Boot, Work, boots};
@@ -42,7 +43,12 @@ pub(super) fn run(context: &Context, places: &[Place], results: &mut Results) ->
         let cpu = places[0].rig().expect("a place of a rig");
         match rig::require(cpu).and_then(|()| Kernel::get()) {
             Ok(_) => there.extend(places),
-            Err(error) => results.absent.push((places[0], format!("{error:#}"))),
+            Err(error) => {
+                results.absent.push((places[0], format!("{error:#}")));
+                let counting = places.iter().find(|place| counts::work(context, **place).is_some());
+                let what = "the counts of counts.toml, which are held there";
+                results.absent.extend(counting.map(|place| (*place, what.to_owned())));
+            }
         }
     }
     if there.is_empty() {
@@ -53,13 +59,17 @@ pub(super) fn run(context: &Context, places: &[Place], results: &mut Results) ->
     let all = built.into_iter().next().context("cargo built no tests for the rigs")?;
     // A static program runs here as well as there.
     let tests = all.tests()?;
-    let work = there.iter().map(|place| (*place, work(context, *place, &tests))).collect();
+    let work: Vec<_> = there.iter().map(|place| (*place, work(context, *place, &tests))).collect();
+    let counts = work.iter().flat_map(|(_, work)| work).any(|work| work.file == counts::FILE);
     let lanes = thread::available_parallelism().map_or(1, NonZero::get);
     let boots = boots(work, lanes);
     if boots.is_empty() {
         return Ok(());
     }
-    let files = rig_files(&all)?;
+    let mut files = rig_files(&all)?;
+    if counts {
+        files.extend(crate::counts::rig_files()?);
+    }
     let total: f64 = boots.iter().map(Boot::seconds).sum();
     let lanes = lanes.min(boots.len());
     let longest = boots[0].seconds();
@@ -73,10 +83,11 @@ pub(super) fn run(context: &Context, places: &[Place], results: &mut Results) ->
 
 /// Whether a test that is asked for can be in this place.
 fn reaches(context: &Context, place: Place) -> bool {
-    context.table.files(place).any(|(file, _)| {
-        let path = sh::root().join("tests/tests").join(file).with_extension("rs");
-        context.filters.reach_path(file, &path)
-    })
+    counts::work(context, place).is_some()
+        || context.table.files(place).any(|(file, _)| {
+            let path = sh::root().join("tests/tests").join(file).with_extension("rs");
+            context.filters.reach_path(file, &path)
+        })
 }
 
 /// What runs in a place, out of all tests that there are.
@@ -92,7 +103,8 @@ fn work(context: &Context, place: Place, tests: &[String]) -> Vec<Work> {
         let seconds = stay.seconds * tests.len() as f64 / here.len().max(1) as f64;
         Work { file: file.to_owned(), tests, seconds, is_whole }
     };
-    context.table.files(place).map(of_file).filter(|work| !work.tests.is_empty()).collect()
+    let files = context.table.files(place).map(of_file).filter(|work| !work.tests.is_empty());
+    files.chain(counts::work(context, place)).collect()
 }
 
 /// Works the queue off, so many rigs at a time.
@@ -152,8 +164,13 @@ fn give_up(results: &mut Results, place: Place, rest: &[Work], why: &str) {
 /// Everything that tests in a rig find besides /bin/busybox: themselves, and the
 /// command line program.
 fn rig_files(all: &Executable) -> Result<Vec<RigFile>> {
+    Ok(vec![RigFile::new(&all.path, EXECUTABLE), trapgate()?])
+}
+
+/// The command line program, built for the rigs.
+pub(crate) fn trapgate() -> Result<RigFile> {
     let trapgate = ["build", "-p", "trapgate-cli", "--bin", "trapgate"];
     let built = sh::cargo_executables(&[&trapgate, STATIC].concat())?;
     let (_, trapgate) = built.first().context("cargo built no trapgate")?;
-    Ok(vec![RigFile::new(&all.path, EXECUTABLE), RigFile::new(trapgate, "/bin/trapgate")])
+    Ok(RigFile::new(trapgate, "/bin/trapgate"))
 }
