@@ -69,10 +69,16 @@ pub fn read<T: Plain>(address: u64) -> Option<T> {
     let to: *mut u8 = value.as_mut_ptr().cast();
     // One load is cheaper than REP for the sizes that calls use most.
     match size_of::<T>() {
-        4 => {
+        2 => {
             // SAFETY: the address was checked.
-            let read = unsafe { raw::get_u32(address) }?;
+            let read = unsafe { raw::get_u16(address) }?;
             // SAFETY: `to` has that many bytes.
+            unsafe { to.cast::<u16>().write_unaligned(read) };
+        }
+        4 => {
+            // SAFETY: as above, both.
+            let read = unsafe { raw::get_u32(address) }?;
+            // SAFETY: as above, both.
             unsafe { to.cast::<u32>().write_unaligned(read) };
         }
         8 => {

@@ -45,8 +45,8 @@ pub unsafe fn copy_out(to: u64, from: *const u8, length: usize) -> usize {
     0
 }
 
-macro_rules! define {
-    ($get:ident, $put:ident, $ty:ty) => {
+macro_rules! define_get {
+    ($get:ident, $ty:ty) => {
         /// Reads one value; `None` if it faulted.
         ///
         /// # Safety
@@ -57,7 +57,11 @@ macro_rules! define {
             let left = unsafe { copy_in((&raw mut value).cast(), from, size_of::<$ty>()) };
             (left == 0).then_some(value)
         }
+    };
+}
 
+macro_rules! define_put {
+    ($put:ident, $ty:ty) => {
         /// Writes one value; false if it faulted.
         ///
         /// # Safety
@@ -68,5 +72,8 @@ macro_rules! define {
         }
     };
 }
-define!(get_u32, put_u32, u32);
-define!(get_u64, put_u64, u64);
+define_get!(get_u16, u16);
+define_get!(get_u32, u32);
+define_get!(get_u64, u64);
+define_put!(put_u32, u32);
+define_put!(put_u64, u64);

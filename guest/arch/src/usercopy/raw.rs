@@ -83,7 +83,7 @@ unsafe fn copy(to: *mut u8, from: *const u8, length: usize) -> usize {
     left
 }
 
-/// Defines a read of 4 or 8 bytes; `None` if it faulted.
+/// Defines a read of 2, 4 or 8 bytes; `None` if it faulted.
 macro_rules! define_get {
     ($name:ident, $ty:ty, $load:literal) => {
         /// Reads one value; `None` if the page is missing or protected.
@@ -119,6 +119,7 @@ macro_rules! define_get {
         }
     };
 }
+define_get!(get_u16, u16, "movzx {value:e}, word ptr [{from}]");
 define_get!(get_u32, u32, "mov {value:e}, dword ptr [{from}]");
 define_get!(get_u64, u64, "mov {value}, qword ptr [{from}]");
 
