@@ -1,5 +1,5 @@
 //! What the clocks show: the one formula, for the kernel's calls
-//! (`guest::clock`) and for the vDSO's functions (`guest/vdso`), which must
+//! (the kernel's `clock`) and for the vDSO's functions (`guest/vdso`), which must
 //! agree.
 
 use crate::boot_info::ClockInfo;

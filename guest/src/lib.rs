@@ -1,14 +1,17 @@
-//! trapgate's ring-0 kernel: one tiny kernel between an ordinary Linux program
-//! in ring 3 and the VMM.
+//! The image of trapgate's ring-0 kernel: the roof over `trapgate-kernel`, and the
+//! start.
 //!
-//! The rooms, top to bottom; each uses the ones below it and none above:
+//! - `start`: from the VMM's first instruction to ring 3.
+//! - `entry`: one file a door, the exceptions, the ways out.
+//! - [`dispatch`]: from a complete frame to the handler in the kernel's tables.
+//! - [`exception`]: whether an exception is a door, the kernel's own mistake, or
+//!   something for the kernel's rooms.
+//! - [`return_path`]: which way back.
+//! - `panic`: the end of a kernel that has gone wrong.
 //!
-//! - `entry`: the roof. One file a door, the exceptions, the way out.
-//! - [`syscall`] and [`fault`]: what came in, and who handles it.
-//! - [`sys`]: the system calls, by subject. They read like their man pages.
-//! - [`mm`], [`task`], [`fs`], [`user`], [`host`], [`clock`]: the mechanisms.
-//! - [`arch`]: the floor. The CPU.
-//! - [`job`]: a room apart, for VMs that measure and run no program.
+//! Below are the crates `trapgate-kernel`, without unsafe code, and
+//! `trapgate-arch`, the floor; apart is `trapgate-job`, for VMs that measure and
+//! run no program.
 //!
 //! The library also builds for the host, without the entry code, so that its
 //! pure functions can be tested there.

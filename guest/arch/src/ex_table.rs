@@ -2,8 +2,8 @@
 //! address, and where to go on if they do.
 //!
 //! [`super::usercopy`] adds a row for each such instruction, and so does
-//! `entry::sixth_argument`; the linker collects them; `crate::fault` looks them
-//! up.
+//! `entry::sixth_argument`; the linker collects them; the image's `exception`
+//! looks them up.
 
 /// One row, as the assembler emits it: two addresses.
 #[repr(C)]

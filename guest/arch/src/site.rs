@@ -1,7 +1,7 @@
 //! Patch sites: pieces of code that the VMM overwrites with NOPs, before the
 //! first instruction, where they are not wanted (`trapgate_abi::mitigation`).
 //!
-//! `entry::steps` and `syscall::retpoline` make them; the linker collects their
+//! `entry::steps` and `dispatch::retpoline` make them; the linker collects their
 //! rows, and the image's note says where they are.
 
 /// `$code`, with a row in the table of sites. `$keep` is the name of an operand

@@ -1,6 +1,6 @@
 //! The functions of `linux-vdso.so.1`, called by ring 3 with the C ABI. They
 //! read the clock (`clock`), and answer what the kernel's own calls answer
-//! (`guest::sys::time`).
+//! (the kernel's `sys::time`).
 //!
 //! A pointer that is no use is the program's fault, literally: SIGSEGV here,
 //! as on Linux, and no EFAULT.
