@@ -1,6 +1,8 @@
 //! Memory: mmap(2), munmap(2), mprotect(2), mremap(2), madvise(2), brk(2).
 
-use crate::mm::space::{AddressSpace, Move, Place, Window};
+use crate::mm::space::AddressSpace;
+use crate::mm::space::map::{Place, Window};
+use crate::mm::space::remap::Move;
 use crate::mm::vma::Prot;
 use crate::process::task::current;
 use crate::sys::define::{SysResult, syscall_define};

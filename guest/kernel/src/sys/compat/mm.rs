@@ -1,7 +1,7 @@
 //! Memory: mmap(2) in its two i386 forms, mremap(2). Both answer places below
 //! 4 GiB.
 
-use crate::mm::space::Window;
+use crate::mm::space::map::Window;
 use crate::sys::define::{compat_define, ia32_define};
 use crate::sys::mm::{map_memory, remap_memory};
 use crate::user::UserPtr;

@@ -1,0 +1,161 @@
+//! Mappings that come, go and change: mmap(2), munmap(2), mprotect(2), madvise(2).
+
+use crate::mm::space::{AddressSpace, flags};
+use crate::mm::vma::{Kind, Prot, Vma};
+use trapgate_abi::layout::{MMAP_BASE, PAGE_SIZE, USER_MIN, page_down, page_up};
+use trapgate_abi::x86::pte;
+use trapgate_arch::paging::flush_range;
+use trapgate_uapi::Errno;
+
+/// The addresses from which a mapping without a place of its own gets one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    pub(super) low: u64,
+    pub(super) high: u64,
+}
+
+impl Window {
+    /// Of a 64-bit call.
+    pub const NATIVE: Window = Window { low: USER_MIN, high: MMAP_BASE };
+    /// Of a 64-bit call with `MAP_32BIT`.
+    pub const LOW: Window = Window { low: 0x4000_0000, high: 0x8000_0000 };
+    /// Of an i386 call, from whatever program: below 4 GiB and a 32-bit
+    /// program's stack (Linux: `mmap_compat_base`, less the random part).
+    pub const COMPAT: Window = Window { low: USER_MIN, high: 0xf7ff_e000 };
+}
+
+/// Where mmap(2) is to put a mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// At the address given, which is a hint otherwise.
+    pub fixed: bool,
+    /// With `fixed`: over whatever is there.
+    pub replace: bool,
+    /// Where to look for room otherwise.
+    pub window: Window,
+    /// `MAP_SHARED`.
+    pub shared: bool,
+}
+
+impl AddressSpace {
+    /// mmap(2) without a file, at `address` if `place` fixes that or there is
+    /// room.
+    ///
+    /// # Errors
+    /// Those of mmap(2).
+    pub fn map(
+        &mut self,
+        address: u64,
+        length: u64,
+        prot: Prot,
+        place: Place,
+        reserve: bool,
+    ) -> Result<u64, Errno> {
+        if length == 0 {
+            return Err(Errno::EINVAL);
+        }
+        let length = page_up(length).filter(|&l| l <= self.end).ok_or(Errno::ENOMEM)?;
+        // Linux's heuristic overcommit: only what cannot ever fit is refused.
+        if reserve && prot.allows(Prot::WRITE) && length > self.ram {
+            return Err(Errno::ENOMEM);
+        }
+        let start = if place.fixed {
+            if !address.is_multiple_of(PAGE_SIZE) {
+                return Err(Errno::EINVAL);
+            }
+            let end = address.checked_add(length).filter(|&end| end <= self.end);
+            let end = end.ok_or(Errno::ENOMEM)?;
+            if address < USER_MIN {
+                return Err(Errno::EPERM);
+            }
+            if !self.vmas.is_free(address, end) {
+                if !place.replace {
+                    return Err(Errno::EEXIST);
+                }
+                self.unmap(address, length)?;
+            }
+            address
+        } else {
+            self.place(address, length, place.window)?
+        };
+        let kind = if place.shared { Kind::Shared } else { Kind::Anonymous };
+        self.vmas.insert(start, Vma { end: start + length, prot, kind })?;
+        self.populate_ahead(start, start + length, prot);
+        Ok(start)
+    }
+
+    /// Where a mapping of `length` bytes goes: at the hint, if that is free.
+    fn place(&self, hint: u64, length: u64, window: Window) -> Result<u64, Errno> {
+        let hint = page_down(hint);
+        let end = hint.checked_add(length).filter(|&end| end <= self.end);
+        if let Some(end) = end
+            && hint >= window.low
+            && (end <= window.high || window.high == MMAP_BASE)
+            && self.vmas.is_free(hint, end)
+        {
+            return Ok(hint);
+        }
+        self.vmas.find_gap(window.low, window.high, length).ok_or(Errno::ENOMEM)
+    }
+
+    /// munmap(2).
+    ///
+    /// # Errors
+    /// Those of munmap(2).
+    pub fn unmap(&mut self, address: u64, length: u64) -> Result<(), Errno> {
+        let (start, end) = self.user_range(address, length, Errno::EINVAL)?;
+        if start == end {
+            return Err(Errno::EINVAL);
+        }
+        self.vmas.remove(start, end)?;
+        self.release(start, end);
+        Ok(())
+    }
+
+    /// mprotect(2).
+    ///
+    /// # Errors
+    /// Those of mprotect(2).
+    pub fn protect(&mut self, address: u64, length: u64, prot: Prot) -> Result<(), Errno> {
+        let (start, end) = self.user_range(address, length, Errno::ENOMEM)?;
+        if !self.vmas.is_covered(start, end) {
+            return Err(Errno::ENOMEM);
+        }
+        // Linux: VM_MAYWRITE and VM_MAYEXEC are clear there.
+        let more_than_read = prot.allows(Prot::WRITE) || prot.allows(Prot::EXEC);
+        if more_than_read && self.vmas.any(start, end, Kind::Vvar) {
+            return Err(Errno::EACCES);
+        }
+        self.vmas.protect(start, end, prot)?;
+        self.tables.for_each(start, end, &mut |_, entry| {
+            *entry = *entry & pte::ADDRESS | flags(prot);
+        });
+        flush_range(start, end);
+        Ok(())
+    }
+
+    /// madvise(2) `MADV_DONTNEED`: the pages read as zeroes next time.
+    ///
+    /// # Errors
+    /// ENOMEM, if part of the range is not mapped; the rest is done.
+    pub fn discard(&mut self, address: u64, length: u64) -> Result<(), Errno> {
+        let (start, end) = self.user_range(address, length, Errno::ENOMEM)?;
+        let mut at = start;
+        while let Some((first, vma)) = self.vmas.find_from(at).filter(|(first, _)| *first < end) {
+            if !matches!(vma.kind, Kind::Shared | Kind::Image | Kind::Vvar) {
+                self.release(first.max(start), vma.end.min(end));
+            }
+            at = vma.end;
+        }
+        if self.vmas.is_covered(start, end) { Ok(()) } else { Err(Errno::ENOMEM) }
+    }
+
+    /// Whether all of a range is mapped; for madvise(2) and msync(2).
+    ///
+    /// # Errors
+    /// EINVAL or ENOMEM.
+    pub fn check_mapped(&self, address: u64, length: u64) -> Result<(), Errno> {
+        let (start, end) = self.user_range(address, length, Errno::ENOMEM)?;
+        if self.vmas.is_covered(start, end) { Ok(()) } else { Err(Errno::ENOMEM) }
+    }
+}

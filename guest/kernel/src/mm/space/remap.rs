@@ -1,0 +1,125 @@
+//! Mappings that grow, shrink and move: mremap(2).
+
+use crate::mm::frames::FRAMES;
+use crate::mm::space::map::Window;
+use crate::mm::space::{AddressSpace, flags};
+use crate::mm::vma::{Prot, Vma};
+use trapgate_abi::layout::{LARGE_PAGE_SIZE, PAGE_SIZE, USER_MIN, page_up};
+use trapgate_abi::x86::pte;
+use trapgate_arch::paging::flush_range;
+use trapgate_uapi::Errno;
+
+/// Where mremap(2) may move a mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Move {
+    /// Nowhere.
+    Never,
+    /// To this address, over whatever is there.
+    To(u64),
+    /// To wherever there is room.
+    Within(Window),
+}
+
+impl AddressSpace {
+    /// mremap(2).
+    ///
+    /// # Errors
+    /// Those of mremap(2).
+    pub fn remap(
+        &mut self,
+        address: u64,
+        old_length: u64,
+        new_length: u64,
+        to: Move,
+    ) -> Result<u64, Errno> {
+        if !address.is_multiple_of(PAGE_SIZE) || new_length == 0 {
+            return Err(Errno::EINVAL);
+        }
+        let old_length = page_up(old_length).ok_or(Errno::EINVAL)?;
+        let new_length =
+            page_up(new_length).filter(|&length| length <= self.end).ok_or(Errno::EINVAL)?;
+        let (_, vma) = self.vmas.find(address).ok_or(Errno::EFAULT)?;
+        let old_end = address.checked_add(old_length).ok_or(Errno::EINVAL)?;
+        if old_length == 0 {
+            // A second mapping of the same pages: only for shared memory.
+            return Err(Errno::EINVAL);
+        }
+        if let Move::To(to) = to {
+            let end = to.checked_add(new_length).filter(|&end| end <= self.end);
+            let end = end.ok_or(Errno::EINVAL)?;
+            let overlap = to < old_end && address < end;
+            if to % PAGE_SIZE != 0 || overlap {
+                return Err(Errno::EINVAL);
+            }
+            if to < USER_MIN {
+                return Err(Errno::EPERM);
+            }
+        } else if new_length <= old_length {
+            if new_length < old_length {
+                self.unmap(address + new_length, old_length - new_length)?;
+            }
+            return Ok(address);
+        }
+        if old_end > vma.end {
+            return Err(Errno::EFAULT);
+        }
+        let wanted = address.checked_add(new_length).filter(|&end| end <= self.end);
+        if !matches!(to, Move::To(_))
+            && let Some(end) = wanted
+            && self.vmas.is_free(old_end, end)
+        {
+            self.vmas.insert(old_end, Vma { end, ..vma })?;
+            self.populate_ahead(old_end, end, vma.prot);
+            return Ok(address);
+        }
+        let target = match to {
+            Move::Never => return Err(Errno::ENOMEM),
+            Move::To(to) => {
+                if !self.vmas.is_free(to, to + new_length) {
+                    self.unmap(to, new_length)?;
+                }
+                to
+            }
+            Move::Within(Window { low, high }) => {
+                self.vmas.find_gap(low, high, new_length).ok_or(Errno::ENOMEM)?
+            }
+        };
+        let kept = old_length.min(new_length);
+        self.prepare_move(address, target, kept)?;
+        self.vmas.insert(target, Vma { end: target + new_length, ..vma })?;
+        self.vmas.remove(address, old_end)?;
+        self.move_pages(address, target, kept, vma.prot);
+        if kept < old_length {
+            self.release(address + kept, old_end);
+        }
+        Ok(target)
+    }
+
+    /// Makes the tables at `to` for what there is in `length` bytes at `from`:
+    /// a mapping may be far larger than what was touched of it.
+    fn prepare_move(&mut self, from: u64, to: u64, length: u64) -> Result<(), Errno> {
+        let end = from + length;
+        let mut at = from;
+        while let Some((page, _)) = self.tables.first_entry(at, end) {
+            // All pages that share this one's table, on either side.
+            at = ((page & !(LARGE_PAGE_SIZE - 1)) + LARGE_PAGE_SIZE).min(end);
+            let (first, last) = (to + (page - from), to + (at - from));
+            if !self.tables.prepare(first, last, &mut *FRAMES.lock()) {
+                return Err(Errno::ENOMEM);
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves the frames of `length` bytes at `from` to `to`, where tables are
+    /// ready.
+    fn move_pages(&mut self, from: u64, to: u64, length: u64, prot: Prot) {
+        let mut at = from;
+        while let Some((page, entry)) = self.tables.first_entry(at, from + length) {
+            self.tables.replace(page, 0);
+            self.tables.replace(to + (page - from), entry & pte::ADDRESS | flags(prot));
+            at = page + PAGE_SIZE;
+        }
+        flush_range(from, from + length);
+    }
+}
