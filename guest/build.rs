@@ -2,7 +2,7 @@
 //! `trapgate_abi::layout`, so that kernel.ld repeats no number. Of the host's
 //! build, which only editors and lints want, nothing is said.
 
-use trapgate_abi::layout;
+use trapgate_abi::layout::{self, Cpu, percpu};
 
 fn main() {
     if std::env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("none") {
@@ -16,8 +16,8 @@ fn main() {
         format!("--defsym=KERNEL_BASE={:#x}", layout::KERNEL_BASE),
         format!("--defsym=KERNEL_PHYS={:#x}", layout::KERNEL_PHYS),
         format!("--defsym=KERNEL_PHYS_END={:#x}", layout::KERNEL_PHYS_END),
-        format!("--defsym=BLOCK={:#x}", layout::PERCPU_BASE + layout::percpu::BLOCK),
-        format!("--defsym=BLOCK_PHYS={:#x}", layout::PERCPU_PHYS + layout::percpu::BLOCK),
+        format!("--defsym=BLOCK={:#x}", Cpu::FIRST.block()),
+        format!("--defsym=BLOCK_PHYS={:#x}", Cpu::FIRST.area_phys() + percpu::BLOCK),
         "-zmax-page-size=4096".to_owned(),
     ] {
         println!("cargo:rustc-link-arg-bins={argument}");

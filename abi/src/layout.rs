@@ -15,11 +15,11 @@
 //!          ├──────────────────────┤          │ read-only data read-only     │
 //!          │ kernel image         │          ├ ffff_8880_0000_0000 ─────────┤
 //!  0x20000 ├──────────────────────┤          ╎ (non-canonical)              ╎
-//!          │ per-CPU area         │          ├ 0000_7fff_ffff_f000 ─────────┤
+//!          │ first CPU's area     │          ├ 0000_7fff_ffff_f000 ─────────┤
 //!  0x10000 ├──────────────────────┤          │ stack                        │
 //!          │ a job's page         │          │ vDSO, its data page below    │
 //!   0x8000 ├──────────────────────┤          │ mappings, growing down       │
-//!          │ log ring             │          │ …                            │
+//!          │ first CPU's log ring │          │ …                            │
 //!   0x4000 ├──────────────────────┤          │ …                            │
 //!          │ boot information     │          │ heap (brk), growing up       │
 //!   0x1000 ├──────────────────────┤          │ program                      │
@@ -28,6 +28,10 @@
 //! ```
 //!
 //! RAM beyond 3 GiB continues at 4 GiB, below it is room for devices.
+//!
+//! A guest with more than one CPU has the others' areas and log rings from 1 MiB
+//! on, between the image and the page tables; [`Cpu`] says where each is. For
+//! CPUs that are not there nothing is kept free, mapped or touched.
 
 /// Bytes in a page.
 pub const PAGE_SIZE: u64 = 4096;
@@ -41,20 +45,25 @@ pub const HIGH_RAM_START: u64 = 4 << 30;
 
 /// Physical address of [`crate::boot_info::BootInfo`], one page.
 pub const BOOT_INFO: u64 = 0x1000;
-/// Physical address of the log ring ([`crate::log`]).
-pub const LOG_RING: u64 = 0x4000;
-/// Bytes in the log ring, header included.
+/// Physical address of the first CPU's log ring.
+const FIRST_LOG_RING: u64 = 0x4000;
+/// Bytes in a log ring ([`crate::log`]), header included.
 pub const LOG_RING_SIZE: u64 = 0x4000;
 /// Physical address of the page that ring 3 of a job stands on
 /// ([`crate::job`]); untouched in a VM that runs a program.
 pub const JOB: u64 = 0x8000;
 /// Physical address of the first CPU's area.
-pub const PERCPU_PHYS: u64 = 0x1_0000;
+const FIRST_AREA: u64 = 0x1_0000;
 /// Physical address of the kernel image; it is linked for
 /// [`KERNEL_BASE`]` + KERNEL_PHYS`.
 pub const KERNEL_PHYS: u64 = 0x2_0000;
 /// The kernel image ends below this physical address.
 pub const KERNEL_PHYS_END: u64 = 0x10_0000;
+/// Physical address of the areas of the second CPU and those after it, one
+/// every [`PERCPU_STRIDE`] bytes; their log rings follow.
+const FURTHER_AREAS: u64 = KERNEL_PHYS_END;
+/// Physical address of their log rings, [`LOG_RING_SIZE`] bytes each.
+const FURTHER_LOG_RINGS: u64 = FURTHER_AREAS + (MAX_CPUS - 1) * PERCPU_STRIDE;
 
 /// The kernel's virtual addresses are physical ones plus this: the top 2 GiB,
 /// as code model "kernel" wants it.
@@ -66,6 +75,95 @@ pub const PERCPU_BASE: u64 = 0xffff_fe00_0000_0000;
 /// Bytes from one CPU's area to the next; areas are aligned to it, so that
 /// code with nothing but a stack pointer finds its own.
 pub const PERCPU_STRIDE: u64 = 0x1_0000;
+
+/// The most CPUs that there is room for.
+pub const MAX_CPUS: u64 = 8;
+
+/// A CPU of the guest, by its number: says where what belongs to it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cpu(u64);
+
+impl Cpu {
+    /// The CPU that starts the kernel: the one that every guest has.
+    pub const FIRST: Cpu = Cpu(0);
+
+    /// The CPU of this number, if there is room for it.
+    pub const fn new(number: u64) -> Option<Cpu> {
+        if number < MAX_CPUS { Some(Cpu(number)) } else { None }
+    }
+
+    /// The CPUs of a guest that has so many, [`MAX_CPUS`] at most.
+    pub fn first(count: u64) -> impl Iterator<Item = Cpu> + Clone {
+        (0..count).map_while(Cpu::new)
+    }
+
+    /// Its number.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+
+    /// Virtual address of its area, which [`percpu`] divides.
+    pub const fn area(self) -> u64 {
+        PERCPU_BASE + self.0 * PERCPU_STRIDE
+    }
+
+    /// Physical address of its area.
+    pub const fn area_phys(self) -> u64 {
+        match self.0 {
+            0 => FIRST_AREA,
+            further => FURTHER_AREAS + (further - 1) * PERCPU_STRIDE,
+        }
+    }
+
+    /// Virtual address of its block: where GS points to in ring 0.
+    pub const fn block(self) -> u64 {
+        self.area() + percpu::BLOCK
+    }
+
+    /// Virtual address of the end of its kernel stack: TSS.RSP0.
+    pub const fn stack_top(self) -> u64 {
+        self.area() + percpu::STACK_TOP
+    }
+
+    /// What the doors that switch stacks themselves load into RSP: the stack's
+    /// end, less the 8 bytes that keep calls aligned after their 21 pushes.
+    pub const fn door_stack(self) -> u64 {
+        self.stack_top() - 8
+    }
+
+    /// Physical address of its [`crate::counters::Counters`].
+    pub const fn counters_phys(self) -> u64 {
+        self.area_phys() + percpu::COUNTERS
+    }
+
+    /// Physical address of its [`crate::stamps::Stamping`].
+    pub const fn stamping_phys(self) -> u64 {
+        self.area_phys() + percpu::STAMPING
+    }
+
+    /// Physical address of its page of [`crate::hypercall`] requests and replies.
+    pub const fn host_call_phys(self) -> u64 {
+        self.area_phys() + percpu::HOST_CALL
+    }
+
+    /// Physical address of its log ring ([`crate::log`]), which ring 0 finds in
+    /// the direct map.
+    pub const fn log_ring_phys(self) -> u64 {
+        match self.0 {
+            0 => FIRST_LOG_RING,
+            further => FURTHER_LOG_RINGS + (further - 1) * LOG_RING_SIZE,
+        }
+    }
+}
+
+/// The end, in physical memory, of what belongs to `count` CPUs; 0 where the
+/// first is the only one, whose things lie below the image.
+pub const fn cpus_end(count: u64) -> u64 {
+    match count {
+        0 | 1 => 0,
+        further => FURTHER_LOG_RINGS + (further - 1) * LOG_RING_SIZE,
+    }
+}
 
 /// One CPU's area, as offsets from its start. Pages not named are guard
 /// pages: not mapped.
@@ -154,7 +252,60 @@ pub const fn page_up(addr: u64) -> Option<u64> {
     }
 }
 
-const _: () = assert!(PERCPU_PHYS + PERCPU_STRIDE <= KERNEL_PHYS);
-const _: () = assert!(LOG_RING + LOG_RING_SIZE <= JOB);
-const _: () = assert!(JOB + PAGE_SIZE <= PERCPU_PHYS);
+const _: () = assert!(FIRST_AREA + PERCPU_STRIDE <= KERNEL_PHYS);
+const _: () = assert!(FIRST_LOG_RING + LOG_RING_SIZE <= JOB);
+const _: () = assert!(JOB + PAGE_SIZE <= FIRST_AREA);
 const _: () = assert!(percpu::HOST_CALL + PAGE_SIZE <= PERCPU_STRIDE);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    fn assert_apart(mut ranges: Vec<(u64, u64)>) {
+        ranges.sort_unstable();
+        for pair in ranges.windows(2) {
+            assert!(pair[0].1 <= pair[1].0, "{pair:#x?}");
+        }
+    }
+
+    #[test]
+    fn nothing_overlaps_in_memory_with_all_cpus() {
+        let mut ranges = Vec::from([
+            (BOOT_INFO, BOOT_INFO + PAGE_SIZE),
+            (JOB, JOB + PAGE_SIZE),
+            (KERNEL_PHYS, KERNEL_PHYS_END),
+        ]);
+        for cpu in Cpu::first(MAX_CPUS) {
+            ranges.push((cpu.area_phys(), cpu.area_phys() + PERCPU_STRIDE));
+            ranges.push((cpu.log_ring_phys(), cpu.log_ring_phys() + LOG_RING_SIZE));
+        }
+        assert!(ranges.iter().all(|range| range.0 % PAGE_SIZE == 0 && range.1 <= 2 << 20));
+        assert_apart(ranges);
+    }
+
+    #[test]
+    fn each_cpus_area_is_its_own_and_aligned_so_that_a_stack_pointer_finds_it() {
+        assert_eq!(Cpu::first(100).count() as u64, MAX_CPUS);
+        assert_eq!(Cpu::new(MAX_CPUS), None);
+        for cpu in Cpu::first(MAX_CPUS) {
+            assert_eq!(cpu.area() % PERCPU_STRIDE, 0);
+            assert_eq!((cpu.stack_top() - 1) & !(PERCPU_STRIDE - 1), cpu.area());
+            assert!(cpu.area() + PERCPU_STRIDE <= KERNEL_BASE);
+            let parts = percpu::MAPPED.map(|(start, end)| (cpu.area() + start, cpu.area() + end));
+            assert_apart(parts.to_vec());
+            assert!(parts.iter().all(|part| part.1 <= cpu.area() + PERCPU_STRIDE));
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_cpus_ends_where_it_is_said() {
+        assert_eq!(cpus_end(1), 0);
+        for count in 2..=MAX_CPUS {
+            let ends = Cpu::first(count).flat_map(|cpu| {
+                [cpu.area_phys() + PERCPU_STRIDE, cpu.log_ring_phys() + LOG_RING_SIZE]
+            });
+            assert_eq!(Some(cpus_end(count)), ends.max());
+        }
+    }
+}

@@ -7,7 +7,7 @@
 use std::time::Duration;
 use trapgate::{End, Error, Outcome, Sandbox, Stdio};
 use trapgate_abi::hypercall::PORT;
-use trapgate_abi::layout::{PERCPU_BASE, percpu};
+use trapgate_abi::layout::{Cpu, percpu};
 use trapgate_tests::patch::kernel_with;
 use trapgate_tests::programs::bytes;
 use trapgate_tests::{Home, Place, elsewhere, needs_kvm, place};
@@ -91,7 +91,7 @@ fn a_port_without_a_device_ends_the_sandbox() {
 #[test]
 fn a_request_that_is_none_ends_the_sandbox() {
     needs_kvm!();
-    let page = (PERCPU_BASE + percpu::HOST_CALL).to_le_bytes();
+    let page = (Cpu::FIRST.area() + percpu::HOST_CALL).to_le_bytes();
     let mut code = vec![0x48, 0xb8]; // mov rax, page
     code.extend(page);
     code.extend([0x48, 0xc7, 0x00, 0xe7, 0x03, 0, 0]); // mov qword ptr [rax], 999

@@ -9,7 +9,7 @@ use trapgate_abi::bench::Operation;
 use trapgate_abi::boot_info::BootInfo;
 use trapgate_abi::hypercall::{MESSAGE_WORDS, PORT, Request};
 use trapgate_abi::job::{self, NO_EXCEPTION, phase};
-use trapgate_abi::layout::{DIRECT_MAP, PERCPU_BASE, percpu};
+use trapgate_abi::layout::{Cpu, DIRECT_MAP, percpu};
 use trapgate_measure::bench::count::{Call, instructions_of_call};
 use trapgate_measure::bench::probe::Width;
 use trapgate_measure::bench::steps;
@@ -223,7 +223,7 @@ fn claims(answer: &[(u8, i32)]) -> Options {
     Request::Exit { status: 0 }.encode(&mut message);
     assert!(message[1..].iter().all(|word| *word == 0), "the page holds zeroes");
     code.extend([0x48, 0xbf]); // mov rdi, the host call page
-    code.extend((PERCPU_BASE + percpu::HOST_CALL).to_le_bytes());
+    code.extend((Cpu::FIRST.area() + percpu::HOST_CALL).to_le_bytes());
     code.extend([0x48, 0xc7, 0x07]); // mov qword ptr [rdi], Exit
     code.extend((message[0] as u32).to_le_bytes());
     code.push(0xba); // mov edx, PORT

@@ -1,15 +1,14 @@
-//! The ring of log records, which the VMM drains at each exit
+//! This CPU's ring of log records, which the VMM drains at each exit
 //! (`trapgate_abi::log`).
-#![allow(unsafe_code, reason = "the ring has a fixed address")]
+#![allow(unsafe_code, reason = "the ring is reached by its address, which GS knows")]
 
-use super::phys::direct;
-use trapgate_abi::layout::LOG_RING;
+use super::percpu;
 use trapgate_abi::log::{CAPACITY, DROPPED, HEADER_WORDS, RECORD_WORDS, Record, TAKEN, WRITTEN};
 
 /// Writes a record, or counts it as lost if the ring is full.
 #[cold]
 pub fn write(record: &Record) {
-    let ring: *mut u64 = direct(LOG_RING);
+    let ring = percpu::log_ring() as *mut u64;
     let word = |index: usize| ring.wrapping_add(index);
     // SAFETY: the ring's pages are RAM in the direct map, set aside by
     // abi::layout; the VMM writes only TAKEN, hence volatile.

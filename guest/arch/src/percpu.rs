@@ -9,7 +9,7 @@ use super::gdt::{self, Gdt, Tss};
 use crate::fake::block_word;
 use core::mem::offset_of;
 use trapgate_abi::counters::Counters;
-use trapgate_abi::layout;
+use trapgate_abi::layout::{self, Cpu, DIRECT_MAP};
 use trapgate_abi::x86::{GDT_ENTRIES, selector};
 
 /// What a CPU has for itself.
@@ -39,6 +39,8 @@ pub struct PerCpu {
     pub verw_selector: u64,
     /// Where this CPU's page of requests is.
     pub host_page: u64,
+    /// Where this CPU's ring of log records is.
+    pub log_ring: u64,
 }
 
 const _: () = assert!(size_of::<PerCpu>() <= layout::PAGE_SIZE as usize);
@@ -146,6 +148,11 @@ pub fn set_landing_pad(address: u64) {
 #[inline(always)]
 pub(crate) fn host_page() -> u64 {
     get!(host_page)
+}
+
+/// Where this CPU's ring of log records is.
+pub(crate) fn log_ring() -> u64 {
+    get!(log_ring)
 }
 
 /// What runs on a CPU.
@@ -271,28 +278,23 @@ pub unsafe fn set_descriptor(index: usize, value: u64) {
     }
 }
 
-/// Address of the block of CPU `index`.
-pub const fn block(index: u64) -> u64 {
-    layout::PERCPU_BASE + index * layout::PERCPU_STRIDE + layout::percpu::BLOCK
-}
-
 impl PerCpu {
-    /// The block of CPU `index`, before anything ran there.
-    pub const fn new(index: u64) -> Self {
-        let block = block(index);
-        let area = block - layout::percpu::BLOCK;
+    /// The block of a CPU before anything ran there.
+    pub const fn new(cpu: Cpu) -> Self {
+        let area = cpu.area();
         PerCpu {
-            syscall_stack: area + layout::percpu::STACK_TOP - 8,
+            syscall_stack: cpu.door_stack(),
             user_rsp: 0,
             work: 0,
             current: 0,
             smap: 0,
             landing_pad: 0,
-            gdt: gdt::gdt(block + offset_of!(PerCpu, tss) as u64),
+            gdt: gdt::gdt(cpu.block() + offset_of!(PerCpu, tss) as u64),
             tss: gdt::tss(area),
             kstack_offset: 0,
             verw_selector: selector::KERNEL_DS as u64,
             host_page: area + layout::percpu::HOST_CALL,
+            log_ring: DIRECT_MAP + cpu.log_ring_phys(),
         }
     }
 }
@@ -302,4 +304,4 @@ impl PerCpu {
 /// and on some hosts VM exits, on LGDT and its kin.
 #[used]
 #[cfg_attr(target_os = "none", unsafe(link_section = ".percpu"))]
-pub static FIRST: PerCpu = PerCpu::new(0);
+pub static FIRST: PerCpu = PerCpu::new(Cpu::FIRST);

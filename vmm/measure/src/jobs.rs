@@ -132,7 +132,7 @@ pub(crate) fn attempt(
     let request = Request { rdtscp: cpuid::ring0_has_rdtscp(vm).into(), ..request };
     let (features, log_level) = (boot::features(vm), log::max_level() as u64);
     let (prepared, request) =
-        boot::prepare_job(&ram, &options.kernel, request, features, log_level)?;
+        boot::prepare_job(&ram, &options.kernel, request, features, machine.cpus(), log_level)?;
     machine.begin(&prepared.entry())?;
     // It needs neither time nor files, and gets none.
     prepared

@@ -7,7 +7,7 @@
 use super::kernel_flags;
 use super::page_tables::{Frames, PageTables};
 use trapgate_abi::kernel_note::KernelNote;
-use trapgate_abi::layout::{KERNEL_BASE, PAGE_SIZE, PERCPU_BASE, PERCPU_PHYS, percpu};
+use trapgate_abi::layout::{Cpu, KERNEL_BASE, PAGE_SIZE, percpu};
 use trapgate_abi::x86::pte;
 
 /// Empty tables, and a second set if they are to be `isolated`.
@@ -28,6 +28,7 @@ pub(super) fn fill(
     kernel: &mut PageTables,
     user: &mut PageTables,
     note: &KernelNote,
+    cpus: u64,
     frames: &mut Frames,
 ) -> Option<()> {
     kernel.lend_user_half(user);
@@ -38,8 +39,10 @@ pub(super) fn fill(
     let (code, idt) = (note.entry_start, note.hardened_idt);
     map(code, code - KERNEL_BASE, note.entry_end - code, false, true)?;
     map(idt, idt - KERNEL_BASE, PAGE_SIZE, false, false)?;
-    for (start, end) in percpu::ENTRY {
-        map(PERCPU_BASE + start, PERCPU_PHYS + start, end - start, true, false)?;
+    for cpu in Cpu::first(cpus) {
+        for (start, end) in percpu::ENTRY {
+            map(cpu.area() + start, cpu.area_phys() + start, end - start, true, false)?;
+        }
     }
     Some(())
 }
@@ -53,7 +56,7 @@ mod tests {
     use crate::machine::memory::GuestRam;
     use std::collections::BTreeMap;
     use trapgate_abi::layout::{
-        KERNEL_BASE, KERNEL_PHYS_END, PAGE_SIZE, PERCPU_BASE, PERCPU_PHYS, percpu,
+        Cpu, KERNEL_BASE, KERNEL_PHYS_END, MAX_CPUS, PAGE_SIZE, cpus_end, percpu,
     };
     use trapgate_abi::mitigation::{PTI_USER_TABLE, keep};
     use trapgate_abi::x86::pte;
@@ -81,6 +84,10 @@ mod tests {
     }
 
     fn prepared(ram: &GuestRam, hardening: Option<Hardening>) -> Prepared {
+        prepared_for(ram, hardening, 1)
+    }
+
+    fn prepared_for(ram: &GuestRam, hardening: Option<Hardening>, cpus: u64) -> Prepared {
         let program = program();
         let image = trapgate_loader::image::parse(&program).unwrap();
         let start = Start {
@@ -96,6 +103,7 @@ mod tests {
             hwcap2: 0,
             xcr0: 0,
             features: 0,
+            cpus,
             fast_door: FastDoor::Int80,
             log_level: 0,
             ignored_signals: 0,
@@ -133,7 +141,7 @@ mod tests {
         let prepared = prepared(&ram, Some(PTI));
         assert_eq!(prepared.page_table & PTI_USER_TABLE, 0);
         let note = &prepared.kernel.note;
-        let (base, area) = (KERNEL_BASE, (PERCPU_BASE, PERCPU_PHYS));
+        let (base, cpu) = (KERNEL_BASE, Cpu::FIRST);
         let mut expected: BTreeMap<u64, (u64, bool, bool)> = (note.entry_start..note.entry_end)
             .step_by(PAGE_SIZE as usize)
             .map(|page| (page, (page - base, false, true)))
@@ -141,7 +149,9 @@ mod tests {
         expected.insert(note.hardened_idt, (note.hardened_idt - base, false, false));
         for (start, end) in percpu::ENTRY {
             let pages = (start..end).step_by(PAGE_SIZE as usize);
-            expected.extend(pages.map(|page| (area.0 + page, (area.1 + page, true, false))));
+            expected.extend(
+                pages.map(|page| (cpu.area() + page, (cpu.area_phys() + page, true, false))),
+            );
         }
         let found = pages(&ram, prepared.page_table | PTI_USER_TABLE, 1);
         for entry in found.values() {
@@ -169,6 +179,30 @@ mod tests {
             let [own, users] = [own, users].map(|at| ram.read_words::<1>(at).unwrap()[0]);
             assert_eq!(users & pte::NX, 0);
             assert_eq!(own, if users == 0 { 0 } else { users | pte::NX });
+        }
+    }
+
+    #[test]
+    fn each_cpu_that_is_there_has_its_area_and_for_no_other_anything_is_done() {
+        for cpus in [1, 2, MAX_CPUS] {
+            let ram = GuestRam::new(16 << 20).unwrap();
+            let prepared = prepared_for(&ram, Some(PTI), cpus);
+            let roots = [prepared.page_table, prepared.page_table | PTI_USER_TABLE];
+            for (root, ranges) in roots.into_iter().zip([percpu::MAPPED, percpu::ENTRY]) {
+                let found = pages(&ram, root, 1);
+                let starts = ranges.map(|(start, _)| start);
+                for (cpu, start) in Cpu::first(MAX_CPUS).zip(std::iter::repeat(starts)) {
+                    for start in start {
+                        let entry = found.get(&(cpu.area() + start));
+                        let expected = (cpu.number() < cpus).then(|| cpu.area_phys() + start);
+                        assert_eq!(entry.map(|entry| entry & pte::ADDRESS), expected, "{cpu:?}");
+                    }
+                }
+            }
+            let users = pages(&ram, roots[1], 0);
+            let lowest = users.values().map(|entry| entry & pte::ADDRESS).min().unwrap();
+            assert!(lowest.min(roots[0]) >= cpus_end(cpus));
+            assert!(cpus > 1 || roots[0] < KERNEL_PHYS_END, "one CPU wastes no memory");
         }
     }
 

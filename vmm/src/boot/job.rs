@@ -8,7 +8,7 @@ use crate::machine::memory::GuestRam;
 use crate::{ByteSize, Error};
 use trapgate_abi::boot_info::{BootInfo, Range};
 use trapgate_abi::job::{DEVICE, Request, kind};
-use trapgate_abi::layout::{DIRECT_MAP, HIGH_RAM_START, JOB, PAGE_SIZE};
+use trapgate_abi::layout::{DIRECT_MAP, HIGH_RAM_START, JOB, PAGE_SIZE, cpus_end};
 use trapgate_abi::x86::pte;
 
 /// Puts kernel and tables into memory, for `request`, in which `results` is
@@ -21,6 +21,7 @@ pub fn prepare_job(
     kernel: &[u8],
     request: Request,
     features: u64,
+    cpus: u64,
     log_level: u64,
 ) -> Result<(Prepared, Request), Error> {
     let too_small = || Error::MemoryTooSmall {
@@ -30,8 +31,9 @@ pub fn prepare_job(
     };
     let kernel = Kernel::load(kernel, ram)?;
     let (low_end, high_end) = ram.ends();
-    let frames = Frames::new(kernel.end(), low_end);
-    let mut builder = Builder { ram, frames, regions: vec![], data_page: None, global: pte::G };
+    let frames = Frames::new(kernel.end().max(cpus_end(cpus)), low_end);
+    let mut builder =
+        Builder { ram, cpus, frames, regions: vec![], data_page: None, global: pte::G };
     let results = builder.frames.take(request.results_size()).ok_or_else(too_small)?;
     let request = Request { results, ..request };
     let mut tables = PageTables::new(&mut builder.frames).ok_or_else(too_small)?;

@@ -13,9 +13,7 @@ use std::io::Cursor;
 use std::ops::Range;
 use trapgate_abi::ABI_VERSION;
 use trapgate_abi::kernel_note::KernelNote;
-use trapgate_abi::layout::{
-    KERNEL_BASE, KERNEL_PHYS, KERNEL_PHYS_END, PAGE_SIZE, PERCPU_PHYS, page_up,
-};
+use trapgate_abi::layout::{Cpu, KERNEL_BASE, KERNEL_PHYS, KERNEL_PHYS_END, PAGE_SIZE, page_up};
 use trapgate_abi::mitigation::{MAX_SITES, Site};
 use vm_memory::GuestAddress;
 
@@ -70,7 +68,8 @@ impl Kernel {
                 note.abi_version
             )));
         }
-        let inside = |piece: &Piece| PERCPU_PHYS <= piece.start && piece.end <= KERNEL_PHYS_END;
+        let first = Cpu::FIRST.area_phys();
+        let inside = |piece: &Piece| first <= piece.start && piece.end <= KERNEL_PHYS_END;
         if !pieces.iter().all(inside) {
             return Err(bad("it is linked for another place"));
         }

@@ -28,8 +28,8 @@ use trapgate_abi::boot_info::{
     feature,
 };
 use trapgate_abi::layout::{
-    BOOT_INFO, DIRECT_MAP, HIGH_RAM_START, KERNEL_BASE, LARGE_PAGE_SIZE, PAGE_SIZE, PERCPU_BASE,
-    PERCPU_PHYS, USER_END32, USER_STACK_SIZE, USER_STACK_TOP, percpu,
+    BOOT_INFO, Cpu, DIRECT_MAP, HIGH_RAM_START, KERNEL_BASE, LARGE_PAGE_SIZE, PAGE_SIZE,
+    USER_END32, USER_STACK_SIZE, USER_STACK_TOP, cpus_end, percpu,
 };
 use trapgate_abi::mitigation::keep;
 use trapgate_abi::x86::{cr4, pte};
@@ -66,6 +66,8 @@ pub struct Start<'a> {
     pub xcr0: u64,
     /// `feature` bits for the kernel.
     pub features: u64,
+    /// How many CPUs there are.
+    pub cpus: u64,
     /// The door of the 32-bit vDSO.
     pub fast_door: FastDoor,
     /// The least log level that matters, as `log::LevelFilter`'s number.
@@ -161,7 +163,7 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
     let lent = vdso.as_ref().map_or(0, vdso::place::Placed::size);
     let stamped = Stamps::size(start.stamps);
     let stack_size = stack.bytes.len() as u64 + STACK_AHEAD;
-    let needed = LEAST + image.memory_size() + lent + stack_size + stamped;
+    let needed = LEAST + cpus_end(start.cpus) + image.memory_size() + lent + stack_size + stamped;
     let too_small = || Error::MemoryTooSmall {
         name: start.name.to_owned(),
         given: ByteSize(ram.size()),
@@ -177,9 +179,10 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
     }
     let isolated = start.hardening.is_some_and(|hardening| hardening.pti);
     let (low_end, high_end) = ram.ends();
-    let frames = Frames::new(kernel.end(), low_end);
+    let frames = Frames::new(kernel.end().max(cpus_end(start.cpus)), low_end);
     let global = if isolated { 0 } else { pte::G };
-    let mut builder = Builder { ram, frames, regions: vec![], data_page: None, global };
+    let mut builder =
+        Builder { ram, cpus: start.cpus, frames, regions: vec![], data_page: None, global };
     let (mut tables, mut user_tables) =
         isolation::tables(&mut builder.frames, isolated).ok_or_else(too_small)?;
     builder
@@ -189,7 +192,9 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
         .and_then(|()| builder.vdso(&mut tables, vdso.as_ref()))
         .and_then(|()| builder.stack(&mut tables, image, stack_top, &stack.bytes))
         .and_then(|()| match &mut user_tables {
-            Some(user) => isolation::fill(&mut tables, user, &kernel.note, &mut builder.frames),
+            Some(user) => {
+                isolation::fill(&mut tables, user, &kernel.note, start.cpus, &mut builder.frames)
+            }
             None => Some(()),
         })
         .ok_or_else(too_small)?;
@@ -260,6 +265,8 @@ pub fn features(vm: &Vm) -> u64 {
 /// Where things go, one after the other. Methods answer `None` if RAM ends.
 struct Builder<'a> {
     ram: &'a GuestRam,
+    /// How many CPUs there are.
+    cpus: u64,
     frames: Frames,
     regions: Vec<Region>,
     /// Physical address of the vDSO's data page.
@@ -289,7 +296,7 @@ fn prot_bits(prot: Prot) -> u64 {
 }
 
 impl Builder<'_> {
-    /// The kernel's half: image, per-CPU area, direct map.
+    /// The kernel's half: image, per-CPU areas, direct map.
     fn kernel(&mut self, tables: &mut PageTables, kernel: &Kernel) -> Option<()> {
         let (frames, global) = (&mut self.frames, self.global);
         for &Piece { start, end, write, exec } in kernel.image() {
@@ -297,9 +304,11 @@ impl Builder<'_> {
             tables.map(KERNEL_BASE + start, start, end - start, flags, false, frames)?;
         }
         let data = kernel_flags(global, true, false);
-        for (start, end) in percpu::MAPPED {
-            let physical = PERCPU_PHYS + start;
-            tables.map(PERCPU_BASE + start, physical, end - start, data, false, frames)?;
+        for cpu in Cpu::first(self.cpus) {
+            for (start, end) in percpu::MAPPED {
+                let (address, physical) = (cpu.area() + start, cpu.area_phys() + start);
+                tables.map(address, physical, end - start, data, false, frames)?;
+            }
         }
         // The direct map: small pages where the kernel image is, so that its
         // text and constants are read-only there too.

@@ -3,7 +3,7 @@
 
 use super::page_tables::Frames;
 use crate::machine::memory::{GuestRam, OutOfRam};
-use trapgate_abi::layout::{DIRECT_MAP, PERCPU_PHYS, percpu};
+use trapgate_abi::layout::{Cpu, DIRECT_MAP};
 use trapgate_abi::stamps::{
     Buffer, MAX_RECORDS, RECORD_SIZE, RECORDS, Record, Stamping, buffer_size,
 };
@@ -35,7 +35,7 @@ impl Stamps {
         let buffer = Buffer { count: 0, capacity };
         let stamping = Stamping { buffer: DIRECT_MAP + address, ..Stamping::default() };
         ram.write_words(address, &buffer.to_words()).ok()?;
-        ram.write_words(PERCPU_PHYS + percpu::STAMPING, &stamping.to_words()).ok()?;
+        ram.write_words(Cpu::FIRST.stamping_phys(), &stamping.to_words()).ok()?;
         Some(Stamps { address, capacity })
     }
 
@@ -90,7 +90,7 @@ mod tests {
     fn the_door_is_told_where_the_buffer_is() {
         let ram = GuestRam::new(2 << 20).unwrap();
         let stamps = stamps(&ram);
-        let words = ram.read_words(PERCPU_PHYS + percpu::STAMPING).unwrap();
+        let words = ram.read_words(Cpu::FIRST.stamping_phys()).unwrap();
         assert_eq!(Stamping::from_words(&words).buffer, DIRECT_MAP + stamps.address);
         assert_eq!(ram.read_words(stamps.address).unwrap(), [0, 3]);
         for too_many in [1 << 20, u64::MAX] {

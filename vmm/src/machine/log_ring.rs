@@ -2,7 +2,7 @@
 //! `log` crate. Bounded: a guest that logs without end is cut off.
 
 use crate::machine::memory::GuestRam;
-use trapgate_abi::layout::LOG_RING;
+use trapgate_abi::layout::Cpu;
 use trapgate_abi::log::{
     CAPACITY, DROPPED, HEADER_WORDS, Level, RECORD_WORDS, Record, TAKEN, WRITTEN,
 };
@@ -14,9 +14,10 @@ const LIMIT: u64 = 10_000;
 /// How often one sandbox is said to have dropped records.
 const NOTICES: u64 = 10;
 
-/// Where reading stands.
-#[derive(Default)]
+/// Where reading one CPU's ring stands.
 pub(crate) struct LogRing {
+    /// Physical address of the ring.
+    start: u64,
     taken: u64,
     dropped: u64,
     /// How often records were found to have been dropped.
@@ -24,11 +25,17 @@ pub(crate) struct LogRing {
 }
 
 impl LogRing {
+    /// The ring of a CPU that has not run yet.
+    pub(crate) fn of(cpu: Cpu) -> LogRing {
+        LogRing { start: cpu.log_ring_phys(), taken: 0, dropped: 0, notices: 0 }
+    }
+
     /// Takes all new records. What the ring's header says is the guest's
     /// claim: at most a ring's worth of records is read.
     pub(crate) fn drain(&mut self, ram: &GuestRam) {
-        let word = |index: usize| LOG_RING + index as u64 * 8;
-        let Ok(header) = ram.read_words::<HEADER_WORDS>(LOG_RING) else {
+        let start = self.start;
+        let word = |index: usize| start + index as u64 * 8;
+        let Ok(header) = ram.read_words::<HEADER_WORDS>(start) else {
             return;
         };
         let written = header[WRITTEN];
@@ -105,8 +112,8 @@ mod tests {
     #[test]
     fn a_lying_header_is_read_for_one_ring_and_no_more() {
         let ram = GuestRam::new(2 << 20).unwrap();
-        ram.write_words(LOG_RING, &[u64::MAX, 0]).unwrap();
-        let mut ring = LogRing::default();
+        let mut ring = LogRing::of(Cpu::FIRST);
+        ram.write_words(ring.start, &[u64::MAX, 0]).unwrap();
         ring.drain(&ram);
         assert_eq!(ring.taken, CAPACITY as u64);
     }

@@ -42,7 +42,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use trapgate_abi::boot_info::ClockInfo;
+use trapgate_abi::counters::Counters;
 use trapgate_abi::hypercall::{Message, Request};
+use trapgate_abi::layout::Cpu;
 use vcpu_thread::VcpuThread;
 
 /// RAM and a VM with a vCPU, which has not run yet.
@@ -70,13 +72,24 @@ impl Machine {
     pub fn new(kvm: &Kvm, memory: u64) -> Result<Machine, Error> {
         let ram = Arc::new(GuestRam::new(memory)?);
         let vm = Vm::new(kvm, ram.clone())?;
-        let vcpu = vm.vcpu()?;
+        let vcpu = vm.vcpu(Cpu::FIRST)?;
         Ok(Machine { vcpu, vm, ram, stop: Arc::default() })
     }
 
     /// Its RAM.
     pub fn ram(&self) -> &Arc<GuestRam> {
         &self.ram
+    }
+
+    /// How many CPUs it has.
+    pub fn cpus(&self) -> u64 {
+        1
+    }
+
+    /// What its kernel has counted: the guest's claim.
+    pub fn counters(&self) -> Counters {
+        let words = self.ram.read_words::<{ Counters::WORDS }>(self.vcpu.cpu.counters_phys());
+        words.map(|words| Counters::from_words(&words)).unwrap_or_default()
     }
 
     /// Its VM: the kind of KVM, and what the guest's CPU can do.

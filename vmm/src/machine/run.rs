@@ -15,10 +15,6 @@ use crate::{Error, report};
 use std::sync::atomic::{AtomicBool, Ordering};
 use trapgate_abi::hypercall::{Malformed, Message, Request};
 use trapgate_abi::kernel_note::KernelNote;
-use trapgate_abi::layout::{PERCPU_PHYS, percpu};
-
-/// Physical address of the host call page.
-const HOST_CALL: u64 = PERCPU_PHYS + percpu::HOST_CALL;
 
 /// Who carries out what the kernel asks for.
 pub trait Serve {
@@ -84,7 +80,8 @@ pub(super) fn run(
         stepper = Some(Stepper::new(vcpu, vm.kind, ram, note)?);
     }
     let _kickable = Kickable::new(vcpu.fd.get_kvm_run())?;
-    let mut log_ring = LogRing::default();
+    let mut log_ring = LogRing::of(vcpu.cpu);
+    let host_call = vcpu.cpu.host_call_phys();
     let mut exits = 0;
     let end = loop {
         if stop.load(Ordering::Acquire) {
@@ -100,10 +97,10 @@ pub(super) fn run(
             Exit::Interrupted => vcpu.fd.set_kvm_immediate_exit(0),
             Exit::HostCall => {
                 let out_of_ram = |_| Error::Kernel("RAM ends before its pages".to_owned());
-                let message: Message = ram.read_words(HOST_CALL).map_err(out_of_ram)?;
+                let message: Message = ram.read_words(host_call).map_err(out_of_ram)?;
                 match services.serve(&message).map_err(Error::Malformed)? {
                     Served::Reply(reply) => {
-                        ram.write_words(HOST_CALL, &reply[..]).map_err(out_of_ram)?;
+                        ram.write_words(host_call, &reply[..]).map_err(out_of_ram)?;
                     }
                     Served::End(request) => break GuestEnd::Request(request, Box::new(message)),
                     Served::Stopped => break GuestEnd::Stopped,

@@ -92,6 +92,7 @@ impl Sandbox {
             hwcap2: if vm.features.cr4 & cr4::FSGSBASE != 0 { 1 << 1 } else { 0 },
             xcr0: vm.features.xcr0,
             features: boot::features(vm),
+            cpus: machine.cpus(),
             fast_door: FastDoor::of(vm.kind, boot::features(vm)),
             log_level: log::max_level() as u64,
             ignored_signals: config.ignored_signals,

@@ -19,9 +19,7 @@ use std::fs::File;
 use std::sync::Arc;
 use std::time::Instant;
 use trapgate_abi::boot_info::ClockInfo;
-use trapgate_abi::counters::Counters;
 use trapgate_abi::hypercall::{self, Message, Request};
-use trapgate_abi::layout::{PERCPU_PHYS, percpu};
 use trapgate_abi::x86::vector;
 
 /// What is run in a machine, and what its user wants to know of it.
@@ -77,10 +75,7 @@ impl Run {
                 return Err(machine.kernel_failed(&request, &message, &kernel));
             }
         };
-        let counters = ram
-            .read_words::<{ Counters::WORDS }>(PERCPU_PHYS + percpu::COUNTERS)
-            .map(|words| Counters::from_words(&words))
-            .unwrap_or_default();
+        let counters = machine.counters();
         let stats = Stats {
             kvm: kind,
             doors: DoorCalls::of(&counters),

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use trapgate_abi::hypercall::{self, Message, Request, Segment};
-use trapgate_abi::layout::{DIRECT_MAP, PAGE_SIZE, PERCPU_BASE, PERCPU_PHYS, percpu};
+use trapgate_abi::layout::{Cpu, DIRECT_MAP, PAGE_SIZE, PERCPU_BASE, percpu};
 use trapgate_uapi::Errno;
 
 /// A page of RAM.
@@ -40,7 +40,7 @@ pub(super) struct Floor {
 impl Floor {
     /// The VMM's side of an OUT.
     pub(super) fn exit(&self) {
-        let address: *mut Message = direct(PERCPU_PHYS + percpu::HOST_CALL);
+        let address: *mut Message = direct(Cpu::FIRST.host_call_phys());
         // SAFETY: the page is in RAM, and whoever filled it in waits.
         let message = unsafe { &mut *address };
         let request = Request::decode(message).expect("a request that the VMM understands");
@@ -90,11 +90,13 @@ impl Machine {
         FLOOR.store((&raw const *floor).cast_mut(), Ordering::Release);
         // The block is where the layout says, but addresses that the kernel is to
         // follow are those of the fake's memory.
-        let area = direct::<u8>(PERCPU_PHYS) as u64;
-        let block = PerCpu { host_page: area + percpu::HOST_CALL, ..PerCpu::new(0) };
+        let cpu = Cpu::FIRST;
+        let at = |physical| direct::<u8>(physical) as u64;
+        let (host_page, log_ring) = (at(cpu.host_call_phys()), at(cpu.log_ring_phys()));
+        let block = PerCpu { host_page, log_ring, ..PerCpu::new(cpu) };
         debug_assert!(block.syscall_stack > PERCPU_BASE && PERCPU_BASE > DIRECT_MAP);
         // SAFETY: the block has its place in RAM.
-        unsafe { direct::<PerCpu>(PERCPU_PHYS + percpu::BLOCK).write(block) };
+        unsafe { direct::<PerCpu>(cpu.area_phys() + percpu::BLOCK).write(block) };
         Machine { floor, _only: only }
     }
 

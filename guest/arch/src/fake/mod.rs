@@ -23,7 +23,7 @@ use core::cell::Cell;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, Ordering};
 use machine::Floor;
-use trapgate_abi::layout::{PAGE_SIZE, PERCPU_PHYS, percpu};
+use trapgate_abi::layout::{Cpu, PAGE_SIZE, percpu};
 
 /// The floor that stands.
 static FLOOR: AtomicPtr<Floor> = AtomicPtr::new(null_mut());
@@ -46,7 +46,7 @@ pub fn direct<T>(physical: u64) -> *mut T {
 
 /// A word of this CPU's block, by its distance from GS.
 pub fn block_word(offset: usize) -> &'static Cell<u64> {
-    let block = PERCPU_PHYS + percpu::BLOCK;
+    let block = Cpu::FIRST.area_phys() + percpu::BLOCK;
     // SAFETY: the block is in RAM, and one thread at a time runs on a CPU.
     unsafe { &*direct(block + offset as u64) }
 }

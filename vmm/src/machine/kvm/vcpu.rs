@@ -6,19 +6,22 @@ use crate::Error;
 use kvm_bindings::{Msrs, kvm_xcrs};
 use kvm_ioctls::VcpuFd;
 use trapgate_abi::boot_info::ClockInfo;
+use trapgate_abi::layout::Cpu;
 
 /// A vCPU.
 pub struct Vcpu {
     /// KVM's.
     pub(crate) fd: VcpuFd,
+    /// Which it is for the guest.
+    pub(crate) cpu: Cpu,
     /// Clocks when it was made.
     born: Reading,
 }
 
 impl Vcpu {
-    pub(super) fn new(fd: VcpuFd) -> Result<Vcpu, Error> {
+    pub(super) fn new(fd: VcpuFd, cpu: Cpu) -> Result<Vcpu, Error> {
         let born = Reading::of(&fd)?;
-        Ok(Vcpu { fd, born })
+        Ok(Vcpu { fd, cpu, born })
     }
 
     /// Sets the state that the kernel starts in.

@@ -10,6 +10,7 @@ use kvm_bindings::kvm_userspace_memory_region;
 use kvm_ioctls::{Kvm, VmFd};
 use std::io;
 use std::sync::Arc;
+use trapgate_abi::layout::Cpu;
 
 /// The version of KVM's interface: the only one there has been since 2007.
 pub const API_VERSION: i32 = 12;
@@ -67,13 +68,13 @@ impl Vm {
         Ok(Vm { features, kind, fd, _ram: ram })
     }
 
-    /// Makes its vCPU.
+    /// Makes a vCPU.
     ///
     /// # Errors
     /// [`Error::Kvm`], if KVM refuses a call.
-    pub(crate) fn vcpu(&self) -> Result<Vcpu, Error> {
-        let fd = self.fd.create_vcpu(0).map_err(Error::kvm("KVM_CREATE_VCPU"))?;
-        let vcpu = Vcpu::new(fd)?;
+    pub(crate) fn vcpu(&self, cpu: Cpu) -> Result<Vcpu, Error> {
+        let fd = self.fd.create_vcpu(cpu.number()).map_err(Error::kvm("KVM_CREATE_VCPU"))?;
+        let vcpu = Vcpu::new(fd, cpu)?;
         vcpu.fd.set_cpuid2(&self.features.cpuid).map_err(Error::kvm("KVM_SET_CPUID2"))?;
         Ok(vcpu)
     }
