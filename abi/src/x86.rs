@@ -106,6 +106,8 @@ pub mod msr {
     pub const GS_BASE: u32 = 0xc000_0101;
     /// What SWAPGS exchanges with the base of GS.
     pub const KERNEL_GS_BASE: u32 = 0xc000_0102;
+    /// What RDTSCP and RDPID answer beside the counter.
+    pub const TSC_AUX: u32 = 0xc000_0103;
 }
 
 /// [`msr::SPEC_CTRL`]: indirect branch restricted speculation.

@@ -23,5 +23,6 @@ mod method;
 mod mitigations;
 mod programs;
 mod programs32;
+mod saved;
 mod standard_files;
 mod vdso;

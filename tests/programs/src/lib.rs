@@ -16,6 +16,8 @@ pub mod crossing;
 pub mod jump;
 #[cfg(target_arch = "x86_64")]
 mod memory;
+#[cfg(target_arch = "x86_64")]
+pub mod registers;
 mod report;
 #[cfg(target_arch = "x86_64")]
 pub mod vdso;

@@ -35,7 +35,7 @@ use crate::Error;
 use crate::report::KernelReport;
 use crate::symbols::Symbols;
 use kvm::stats_fd::VcpuStats;
-use kvm::{Entry, Vcpu, Vm};
+use kvm::{CpuState, Entry, Vcpu, Vm};
 use kvm_ioctls::Kvm;
 use memory::GuestRam;
 use std::sync::Arc;
@@ -121,7 +121,24 @@ impl Machine {
     /// # Errors
     /// [`Error::Kvm`], if KVM refuses a call.
     pub fn begin(&mut self, entry: &Entry) -> Result<(), Error> {
-        self.vcpu.set_initial_state(&self.vm, entry)
+        self.load(&CpuState::initial(entry, &self.vm, self.vcpu.cpu))
+    }
+
+    /// The state of its vCPU, once [`Machine::run`] has come back. With a copy of
+    /// the RAM it makes another machine of the same kind go on from here.
+    ///
+    /// # Errors
+    /// [`Error::Kvm`], if KVM refuses a call.
+    pub fn save(&mut self) -> Result<CpuState, Error> {
+        self.vcpu.save()
+    }
+
+    /// Has its vCPU go on from there.
+    ///
+    /// # Errors
+    /// [`Error::Kvm`], if KVM refuses a call.
+    pub fn load(&mut self, state: &CpuState) -> Result<(), Error> {
+        state.load(&self.vcpu.fd)
     }
 
     /// Does `run`, which runs it to its end, on a thread of its own. When its

@@ -184,7 +184,7 @@ impl<T: Send + 'static> VcpuThread<T> {
     }
 
     /// A handle to stop it with.
-    pub(crate) fn kill_handle(&self) -> KillHandle {
+    pub fn kill_handle(&self) -> KillHandle {
         KillHandle(self.shared.clone())
     }
 

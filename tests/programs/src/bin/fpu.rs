@@ -7,64 +7,15 @@
 #![allow(unsafe_code, reason = "uses registers that the compiler does not")]
 
 use core::arch::asm;
-use core::arch::x86_64::{__cpuid, __cpuid_count};
-use core::cell::UnsafeCell;
+use trapgate_programs::registers::{
+    AFTER, BEFORE, Features, control, load, load_x87, poison, set_control, store, store_x87,
+    store_xmm,
+};
 use trapgate_programs::{PAGE, Pages, Report};
 use trapgate_rt::{Args, println};
 use trapgate_uapi::syscall::nr64;
 
 trapgate_rt::entry!(main);
-
-/// Room for 32 registers of 64 bytes.
-#[repr(C, align(64))]
-struct Vectors(UnsafeCell<[u64; 32 * 8]>);
-// SAFETY: this program has one thread.
-unsafe impl Sync for Vectors {}
-
-impl Vectors {
-    const fn new() -> Vectors {
-        Vectors(UnsafeCell::new([0; 32 * 8]))
-    }
-
-    fn address(&self) -> u64 {
-        self.0.get() as u64
-    }
-
-    fn content(&self) -> [u64; 32 * 8] {
-        // SAFETY: one thread, and no reference outlives a call.
-        unsafe { self.0.get().read_volatile() }
-    }
-
-    fn set(&self, content: [u64; 32 * 8]) {
-        // SAFETY: as above.
-        unsafe { self.0.get().write_volatile(content) };
-    }
-}
-
-static BEFORE: Vectors = Vectors::new();
-static AFTER: Vectors = Vectors::new();
-
-/// What the CPU has and the kernel has switched on.
-#[derive(Clone, Copy)]
-struct Features {
-    avx: bool,
-    avx512: bool,
-}
-
-impl Features {
-    fn detect() -> Features {
-        const OSXSAVE_AND_AVX: u32 = 1 << 27 | 1 << 28;
-        let first = __cpuid(1).ecx;
-        if first & OSXSAVE_AND_AVX != OSXSAVE_AND_AVX {
-            return Features { avx: false, avx512: false };
-        }
-        let low: u32;
-        // SAFETY: CPUID says that XGETBV exists and is switched on.
-        unsafe { asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") _) };
-        let has_avx512f = __cpuid(0).eax >= 7 && __cpuid_count(7, 0).ebx & 1 << 16 != 0;
-        Features { avx: low & 6 == 6, avx512: low & 0xe6 == 0xe6 && has_avx512f }
-    }
-}
 
 fn main(_: Args) -> i32 {
     let mut report = Report::new();
@@ -85,25 +36,6 @@ fn main(_: Args) -> i32 {
         survive(&mut report, features, event);
     }
     report.status()
-}
-
-/// The registers for control and status.
-fn control() -> (u64, u64) {
-    let (mut fcw, mut mxcsr) = (0u64, 0u64);
-    // SAFETY: stores two registers into two words.
-    unsafe {
-        asm!("fnstcw [{}]", "stmxcsr [{}]", in(reg) &raw mut fcw, in(reg) &raw mut mxcsr,
-             options(nostack));
-    }
-    (fcw & 0xffff, mxcsr & 0xffff_ffff)
-}
-
-fn set_control(fcw: u64, mxcsr: u64) {
-    // SAFETY: only rounding and masks change, which nothing else here uses.
-    unsafe {
-        asm!("fldcw [{}]", "ldmxcsr [{}]", in(reg) &raw const fcw, in(reg) &raw const mxcsr,
-             options(nostack, readonly));
-    }
 }
 
 const FCW: u64 = 0x37f;
@@ -185,19 +117,6 @@ fn avx(report: &mut Report, features: Features) {
     println!("AVX: right, where there is AVX");
 }
 
-fn store_xmm() {
-    // SAFETY: stores registers into the static.
-    unsafe {
-        asm!(
-            ".irp i, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15",
-            "movaps [{at} + 64*\\i], xmm\\i",
-            ".endr",
-            at = in(reg) AFTER.address(),
-            options(nostack),
-        );
-    }
-}
-
 fn by_syscall() {
     let _ = trapgate_programs::call(nr64::GETPID, &[]);
 }
@@ -224,16 +143,8 @@ fn sleep() {
 /// Loads all there is with poison, lets `event` happen (soft-float code, which
 /// touches none of it), and compares.
 fn survive(report: &mut Report, features: Features, event: fn()) {
-    let words = match features {
-        Features { avx512: true, .. } => 8,
-        Features { avx: true, .. } => 4,
-        _ => 2,
-    };
-    let registers = if features.avx512 { 32 } else { 16 };
-    let mut poison = [0; 32 * 8];
-    for (index, word) in poison.iter_mut().enumerate() {
-        *word = 0x5bd1_e995_0000_0000 | (index as u64 * 0x0101);
-    }
+    let (registers, words) = features.registers();
+    let poison = poison();
     BEFORE.set(poison);
     AFTER.set([0; 32 * 8]);
     // Round down, double precision; round up, flush to zero.
@@ -260,78 +171,4 @@ fn survive(report: &mut Report, features: Features, event: fn()) {
         // SAFETY: AVX is there.
         unsafe { asm!("vzeroupper", options(nomem, nostack)) };
     }
-}
-
-fn load(features: Features) {
-    let at = BEFORE.address();
-    // SAFETY: the registers are nobody's in a soft-float program, and are
-    // loaded from the static.
-    unsafe {
-        if features.avx512 {
-            asm!(
-                ".irp i, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31",
-                "vmovdqu64 zmm\\i, [{at} + 64*\\i]",
-                ".endr",
-                at = in(reg) at, options(nostack, readonly),
-            );
-        } else if features.avx {
-            asm!(
-                ".irp i, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15",
-                "vmovdqu ymm\\i, [{at} + 64*\\i]",
-                ".endr",
-                at = in(reg) at, options(nostack, readonly),
-            );
-        } else {
-            asm!(
-                ".irp i, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15",
-                "movaps xmm\\i, [{at} + 64*\\i]",
-                ".endr",
-                at = in(reg) at, options(nostack, readonly),
-            );
-        }
-    }
-}
-
-fn store(features: Features) {
-    let at = AFTER.address();
-    // SAFETY: stores registers into the static.
-    unsafe {
-        if features.avx512 {
-            asm!(
-                ".irp i, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31",
-                "vmovdqu64 [{at} + 64*\\i], zmm\\i",
-                ".endr",
-                at = in(reg) at, options(nostack),
-            );
-        } else if features.avx {
-            asm!(
-                ".irp i, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15",
-                "vmovdqu [{at} + 64*\\i], ymm\\i",
-                ".endr",
-                at = in(reg) at, options(nostack),
-            );
-        } else {
-            store_xmm();
-        }
-    }
-}
-
-/// Fills the x87 stack: 0 at the bottom, 7 on top.
-fn load_x87() {
-    for number in 0..8i64 {
-        // SAFETY: the stack is empty before; `store_x87` empties it again.
-        unsafe {
-            asm!("fild qword ptr [{}]", in(reg) &raw const number, options(nostack, readonly));
-        }
-    }
-}
-
-/// Pops the x87 stack.
-fn store_x87() -> [i64; 8] {
-    let mut numbers = [-1; 8];
-    for number in &mut numbers {
-        // SAFETY: pops what `load_x87` has pushed.
-        unsafe { asm!("fistp qword ptr [{}]", in(reg) &raw mut *number, options(nostack)) };
-    }
-    numbers
 }

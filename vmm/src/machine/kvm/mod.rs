@@ -4,6 +4,7 @@
 pub(crate) mod access;
 pub mod clock;
 pub mod cpuid;
+pub mod initial;
 pub(crate) mod kick;
 pub mod kind;
 pub mod maker;
@@ -12,8 +13,9 @@ pub mod stats_fd;
 pub mod vcpu;
 pub mod vm;
 
+pub use initial::Entry;
 pub use kind::Kind;
 pub use maker::Maker;
-pub use state::Entry;
+pub use state::CpuState;
 pub use vcpu::Vcpu;
 pub use vm::Vm;

@@ -1,133 +1,130 @@
-//! The state a vCPU starts in: straight in 64-bit mode, with everything set
-//! that is mere data, so that the kernel needs no exit to set it.
+//! A vCPU's state as data: saved from one, loaded into another.
+//!
+//! [`super::initial`] makes the one that a kernel starts in. That of a CPU that
+//! has run is good beside a copy of the RAM at the same moment; the program that
+//! it runs then goes on as if nothing had been.
+#![allow(unsafe_code, reason = "kvm-ioctls' KVM_SET_XSAVE, which may take longer states")]
 
-use super::cpuid::Features;
-use super::{Kind, Maker};
-use kvm_bindings::{kvm_dtable, kvm_msr_entry, kvm_regs, kvm_segment, kvm_sregs};
-use trapgate_abi::kernel_note::KernelNote;
-use trapgate_abi::layout::{BOOT_INFO, DIRECT_MAP, PERCPU_BASE, percpu};
-use trapgate_abi::x86::{
-    GDT_LIMIT, IDT_LIMIT, SFMASK, STAR, TSS_SIZE, cr0, cr4, descriptor, efer, msr, rflags, selector,
+use crate::Error;
+use kvm_bindings::{
+    Msrs, kvm_debugregs, kvm_msr_entry, kvm_regs, kvm_sregs, kvm_vcpu_events, kvm_xcrs, kvm_xsave,
 };
+use kvm_ioctls::VcpuFd;
+use trapgate_abi::x86::msr;
 
-/// A segment register that holds `selector`, with the cached descriptor that
-/// `descriptor` describes: the VMM's segments cannot disagree with the
-/// kernel's GDT, because both come from the same constants.
-pub(crate) fn segment(selector: u16, descriptor: u64) -> kvm_segment {
-    let bits = |shift: u32, count: u32| (descriptor >> shift & ((1 << count) - 1)) as u8;
-    let granular = bits(55, 1) == 1;
-    let limit = (descriptor & 0xffff | descriptor >> 32 & 0xf_0000) as u32;
-    kvm_segment {
-        base: descriptor >> 16 & 0xff_ffff | descriptor >> 56 << 24,
-        limit: if granular { limit << 12 | 0xfff } else { limit },
-        selector,
-        type_: bits(40, 4),
-        s: bits(44, 1),
-        dpl: bits(45, 2),
-        present: bits(47, 1),
-        avl: bits(52, 1),
-        l: bits(53, 1),
-        db: bits(54, 1),
-        g: bits(55, 1),
-        unusable: 0,
-        padding: 0,
-    }
-}
-
-/// Where a guest's kernel begins.
-#[derive(Clone, Copy, Debug)]
-pub struct Entry {
-    /// The address of its `_start`.
-    pub start: u64,
-    /// What its image says of itself: doors and tables.
-    pub note: KernelNote,
-    /// Physical address of the top page table.
-    pub page_table: u64,
-}
-
-/// Segments, tables and control registers.
-pub(super) fn sregs(reset: kvm_sregs, features: &Features, entry: &Entry, kind: Kind) -> kvm_sregs {
-    let Entry { note, page_table, .. } = entry;
-    let data = segment(selector::KERNEL_DS, descriptor::KERNEL_DATA);
-    let block = PERCPU_BASE + percpu::BLOCK;
-    let [tss, _] = descriptor::tss(note.tss, TSS_SIZE - 1);
-    let unusable = kvm_segment { unusable: 1, ..kvm_segment::default() };
-    kvm_sregs {
-        cs: segment(selector::KERNEL_CS, descriptor::KERNEL_CODE),
-        ss: data,
-        // What Linux programs find in these: null.
-        ds: unusable,
-        es: unusable,
-        fs: unusable,
-        gs: kvm_segment { base: block, ..unusable },
-        // A system descriptor's base has 64 bits, 32 of them in a second word.
-        tr: kvm_segment { base: note.tss, ..segment(selector::TSS, tss) },
-        ldt: unusable,
-        gdt: kvm_dtable { base: note.gdt, limit: GDT_LIMIT, padding: [0; 3] },
-        idt: kvm_dtable { base: note.idt, limit: IDT_LIMIT, padding: [0; 3] },
-        cr0: cr0::PE | cr0::MP | cr0::ET | cr0::NE | cr0::WP | cr0::AM | cr0::PG,
-        cr3: *page_table,
-        cr4: cr4::PAE | cr4::PGE | cr4::OSFXSR | cr4::OSXMMEXCPT | features.cr4,
-        efer: efer::LME | efer::LMA | efer::NXE | syscall_enable(kind),
-        ..reset
-    }
-}
-
-/// EFER.SCE, but for a software KVM: with it, that takes a SYSCALL from
-/// compatibility mode to CSTAR's low 32 bits, which are a user address, in
-/// ring 0. Without it, it delivers SYSCALL no worse.
-fn syscall_enable(kind: Kind) -> u64 {
-    if kind == Kind::Software { 0 } else { efer::SCE }
-}
-
-/// General registers: at the kernel's entry point, as its `_start` says.
-pub(super) fn regs(entry: &Entry) -> kvm_regs {
-    kvm_regs {
-        rip: entry.start,
-        rsp: PERCPU_BASE + percpu::STACK_TOP,
-        rdi: DIRECT_MAP + BOOT_INFO,
-        rflags: rflags::FIXED,
-        ..kvm_regs::default()
-    }
-}
-
-/// The MSRs of SYSCALL and SYSENTER.
+/// The state of a vCPU.
 ///
-/// Where the maker has no SYSENTER in long mode, its code segment is null: an
-/// emulator that executes it nevertheless raises #GP.
-pub(super) fn msrs(entry: &Entry, maker: Maker) -> [kvm_msr_entry; 7] {
-    let note = &entry.note;
-    let entry = |index, data| kvm_msr_entry { index, data, ..kvm_msr_entry::default() };
-    // 8 bytes keep calls aligned after the 21 pushes of the entry.
-    let stack = PERCPU_BASE + percpu::STACK_TOP - 8;
-    let [cs, esp, eip] = match maker {
-        Maker::Intel => [selector::KERNEL_CS.into(), stack, note.sysenter],
-        Maker::Amd => [0; 3],
-    };
-    [
-        entry(msr::STAR, STAR),
-        entry(msr::LSTAR, note.syscall64),
-        entry(msr::CSTAR, note.syscall32),
-        entry(msr::SFMASK, SFMASK),
-        entry(msr::SYSENTER_CS, cs),
-        entry(msr::SYSENTER_ESP, esp),
-        entry(msr::SYSENTER_EIP, eip),
-    ]
+/// The state of waiting (`KVM_GET_MP_STATE`) is none of it: without an interrupt
+/// controller in KVM, every vCPU is to be run.
+#[derive(Debug)]
+pub struct CpuState {
+    /// General registers.
+    pub regs: kvm_regs,
+    /// Segments, tables and control registers.
+    pub sregs: kvm_sregs,
+    /// Model-specific registers: number, value.
+    pub msrs: Vec<(u32, u64)>,
+    /// XCR0; 0 for a CPU without XSAVE.
+    pub xcr0: u64,
+    /// What a CPU has besides that has run; `None` for one as after a reset.
+    pub rest: Option<Box<Rest>>,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// What is not otherwise than at a reset before a CPU has run.
+#[derive(Debug)]
+pub struct Rest {
+    /// x87, SSE, AVX and what else XCR0 enables.
+    pub xsave: kvm_xsave,
+    /// Exceptions and interrupts under way.
+    pub events: kvm_vcpu_events,
+    /// Debug registers.
+    pub debug: kvm_debugregs,
+}
 
-    #[test]
-    fn segments_are_what_their_descriptors_say() {
-        let code = segment(selector::KERNEL_CS, descriptor::KERNEL_CODE);
-        assert_eq!((code.type_, code.s, code.dpl, code.present), (0xb, 1, 0, 1));
-        assert_eq!((code.l, code.db, code.g, code.limit), (1, 0, 1, u32::MAX));
-        let user = segment(selector::USER_DS, descriptor::USER_DATA);
-        assert_eq!((user.type_, user.dpl, user.l, user.db), (3, 3, 0, 1));
-        let [low, _] = descriptor::tss(0x1234_5678, 0x67);
-        let tss = segment(selector::TSS, low);
-        assert_eq!((tss.base, tss.limit, tss.type_, tss.s), (0x1234_5678, 0x67, 0xb, 0));
+/// What of MSRs the kernel uses, or ring 3 sees. FS and GS are in `sregs`.
+const SAVED: [u32; 9] = [
+    msr::STAR,
+    msr::LSTAR,
+    msr::CSTAR,
+    msr::SFMASK,
+    msr::SYSENTER_CS,
+    msr::SYSENTER_ESP,
+    msr::SYSENTER_EIP,
+    msr::KERNEL_GS_BASE,
+    msr::TSC,
+];
+
+/// What some CPUs have.
+const SAVED_IF_THERE: [u32; 2] = [msr::TSC_AUX, msr::SPEC_CTRL];
+
+impl CpuState {
+    /// Loads it into a vCPU that has the CPUID of the one that it is of.
+    ///
+    /// # Errors
+    /// [`Error::Kvm`], if KVM refuses a call; [`Error::Unsupported`], if it does
+    /// not have an MSR.
+    pub fn load(&self, vcpu: &VcpuFd) -> Result<(), Error> {
+        vcpu.set_sregs(&self.sregs).map_err(Error::kvm("KVM_SET_SREGS"))?;
+        vcpu.set_regs(&self.regs).map_err(Error::kvm("KVM_SET_REGS"))?;
+        let msrs = msr_list(self.msrs.iter().copied())?;
+        let set = vcpu.set_msrs(&msrs).map_err(Error::kvm("KVM_SET_MSRS"))?;
+        if let Some((refused, _)) = self.msrs.get(set) {
+            return Err(Error::Unsupported { what: format!("refuses MSR {refused:#x}") });
+        }
+        if self.xcr0 != 0 {
+            let mut xcrs = kvm_xcrs { nr_xcrs: 1, ..kvm_xcrs::default() };
+            xcrs.xcrs[0].value = self.xcr0;
+            vcpu.set_xcrs(&xcrs).map_err(Error::kvm("KVM_SET_XCRS"))?;
+        }
+        if let Some(rest) = &self.rest {
+            // SAFETY: this process has asked for none of the states that make it
+            // longer than a `kvm_xsave` (AMX: arch_prctl(2),
+            // ARCH_REQ_XCOMP_GUEST_PERM).
+            unsafe { vcpu.set_xsave(&rest.xsave) }.map_err(Error::kvm("KVM_SET_XSAVE"))?;
+            vcpu.set_debug_regs(&rest.debug).map_err(Error::kvm("KVM_SET_DEBUGREGS"))?;
+            vcpu.set_vcpu_events(&rest.events).map_err(Error::kvm("KVM_SET_VCPU_EVENTS"))?;
+        }
+        Ok(())
     }
+
+    /// The state of a vCPU that is not in the guest, and has nothing of its last
+    /// exit still to do ([`super::Vcpu::save`] sees to that).
+    ///
+    /// # Errors
+    /// [`Error::Kvm`], if KVM refuses a call.
+    pub(super) fn save(vcpu: &VcpuFd) -> Result<CpuState, Error> {
+        let mut list = msr_list(SAVED.map(|index| (index, 0)).into_iter())?;
+        let got = vcpu.get_msrs(&mut list).map_err(Error::kvm("KVM_GET_MSRS"))?;
+        if let Some(refused) = SAVED.get(got) {
+            return Err(Error::Unsupported { what: format!("refuses MSR {refused:#x}") });
+        }
+        let mut msrs: Vec<_> = list.as_slice().iter().map(|msr| (msr.index, msr.data)).collect();
+        for index in SAVED_IF_THERE {
+            let mut one = msr_list([(index, 0)].into_iter())?;
+            if let Ok(1) = vcpu.get_msrs(&mut one) {
+                msrs.extend(one.as_slice().iter().map(|msr| (msr.index, msr.data)));
+            }
+        }
+        // Without XSAVE there is none.
+        let xcr0 = vcpu.get_xcrs().map_or(0, |xcrs| xcrs.xcrs[0].value);
+        Ok(CpuState {
+            regs: vcpu.get_regs().map_err(Error::kvm("KVM_GET_REGS"))?,
+            sregs: vcpu.get_sregs().map_err(Error::kvm("KVM_GET_SREGS"))?,
+            msrs,
+            xcr0,
+            rest: Some(Box::new(Rest {
+                xsave: vcpu.get_xsave().map_err(Error::kvm("KVM_GET_XSAVE"))?,
+                events: vcpu.get_vcpu_events().map_err(Error::kvm("KVM_GET_VCPU_EVENTS"))?,
+                debug: vcpu.get_debug_regs().map_err(Error::kvm("KVM_GET_DEBUGREGS"))?,
+            })),
+        })
+    }
+}
+
+fn msr_list(msrs: impl Iterator<Item = (u32, u64)>) -> Result<Msrs, Error> {
+    let entries: Vec<_> = msrs
+        .map(|(index, data)| kvm_msr_entry { index, data, ..kvm_msr_entry::default() })
+        .collect();
+    Msrs::from_entries(&entries)
+        .map_err(|_| Error::Unsupported { what: "takes no list of MSRs".to_owned() })
 }

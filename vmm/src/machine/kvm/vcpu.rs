@@ -1,9 +1,9 @@
-//! A vCPU: made by [`Vm::vcpu`], entered by the loop (`machine::run`).
+//! A vCPU: made by [`super::Vm::vcpu`], entered by the loop (`machine::run`).
 
+use super::CpuState;
 use super::clock::Reading;
-use super::{Entry, Maker, Vm, state};
 use crate::Error;
-use kvm_bindings::{Msrs, kvm_xcrs};
+use crate::machine::exit::{self, Exit};
 use kvm_ioctls::VcpuFd;
 use trapgate_abi::boot_info::ClockInfo;
 use trapgate_abi::layout::Cpu;
@@ -24,29 +24,21 @@ impl Vcpu {
         Ok(Vcpu { fd, cpu, born })
     }
 
-    /// Sets the state that the kernel starts in.
+    /// Its state. What the guest's last exit asked for has been done, and the
+    /// guest does not go on before a further run.
     ///
     /// # Errors
     /// [`Error::Kvm`], if KVM refuses a call.
-    pub(crate) fn set_initial_state(&mut self, vm: &Vm, entry: &Entry) -> Result<(), Error> {
-        let (vcpu, features) = (&self.fd, &vm.features);
-        let reset = vcpu.get_sregs().map_err(Error::kvm("KVM_GET_SREGS"))?;
-        let sregs = state::sregs(reset, features, entry, vm.kind);
-        vcpu.set_sregs(&sregs).map_err(Error::kvm("KVM_SET_SREGS"))?;
-        vcpu.set_regs(&state::regs(entry)).map_err(Error::kvm("KVM_SET_REGS"))?;
-        let entries = state::msrs(entry, Maker::of_this_cpu());
-        let msrs = Msrs::from_entries(&entries)
-            .map_err(|_| Error::Unsupported { what: "takes no list of MSRs".to_owned() })?;
-        let set = vcpu.set_msrs(&msrs).map_err(Error::kvm("KVM_SET_MSRS"))?;
-        if let Some(refused) = entries.get(set) {
-            return Err(Error::Unsupported { what: format!("refuses MSR {:#x}", refused.index) });
+    pub(crate) fn save(&mut self) -> Result<CpuState, Error> {
+        // The instruction of an exit is over only when KVM is entered again (KVM
+        // API, "immediate_exit").
+        self.fd.set_kvm_immediate_exit(1);
+        let exit = exit::of(self.fd.run());
+        self.fd.set_kvm_immediate_exit(0);
+        match exit? {
+            Exit::Interrupted => CpuState::save(&self.fd),
+            _ => Err(Error::Unsupported { what: "ignores immediate_exit".to_owned() }),
         }
-        if features.xcr0 != 0 {
-            let mut xcrs = kvm_xcrs { nr_xcrs: 1, ..kvm_xcrs::default() };
-            xcrs.xcrs[0].value = features.xcr0;
-            vcpu.set_xcrs(&xcrs).map_err(Error::kvm("KVM_SET_XCRS"))?;
-        }
-        Ok(())
     }
 
     /// The host's clocks and the guest's time-stamp counter at one moment; and

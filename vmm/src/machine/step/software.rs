@@ -7,7 +7,7 @@
 
 use super::tables::Tables;
 use crate::Error;
-use crate::machine::kvm::{Vcpu, state};
+use crate::machine::kvm::{Vcpu, initial};
 use crate::machine::memory::GuestRam;
 use kvm_bindings::kvm_regs;
 use trapgate_abi::x86::{descriptor, rflags, selector};
@@ -40,8 +40,8 @@ pub(super) fn take_back(
     const LONG: u64 = selector::USER_CS as u64;
     const COMPAT: u64 = selector::USER32_CS as u64;
     let code = match cs {
-        LONG => state::segment(selector::USER_CS, descriptor::USER_CODE),
-        COMPAT => state::segment(selector::USER32_CS, descriptor::USER32_CODE),
+        LONG => initial::segment(selector::USER_CS, descriptor::USER_CODE),
+        COMPAT => initial::segment(selector::USER32_CS, descriptor::USER32_CODE),
         _ => return Ok(false),
     };
     if ss != u64::from(selector::USER_DS) {
@@ -49,7 +49,7 @@ pub(super) fn take_back(
     }
     let mut sregs = vcpu.fd.get_sregs().map_err(Error::kvm("KVM_GET_SREGS"))?;
     sregs.cs = code;
-    sregs.ss = state::segment(selector::USER_DS, descriptor::USER_DATA);
+    sregs.ss = initial::segment(selector::USER_DS, descriptor::USER_DATA);
     vcpu.fd.set_sregs(&sregs).map_err(Error::kvm("KVM_SET_SREGS"))?;
     (regs.rip, regs.rsp) = (rip, rsp);
     regs.rflags = (flags | rflags::FIXED) & !(rflags::RF | rflags::TF);
