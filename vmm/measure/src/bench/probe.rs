@@ -3,12 +3,12 @@
 //!
 //! What a probe in a sandbox answers are the guest's bytes: as many are read as
 //! were asked for, and what is strange ends the measurement.
-#![allow(unsafe_code, reason = "memfd_create, poll")]
 
-use std::ffi::CStr;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{MemfdFlags, memfd_create};
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command as Process, ExitStatus};
 use std::sync::Arc;
@@ -276,13 +276,10 @@ struct Patient<'a> {
 impl Read for Patient<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let left = self.deadline.saturating_duration_since(Instant::now());
-        let fd = self.file.as_raw_fd();
-        let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-        // SAFETY: one valid structure.
-        match unsafe { libc::poll(&raw mut poll, 1, left.as_millis() as i32) } {
+        let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
+        match poll(&mut [PollFd::new(self.file, PollFlags::IN)], Some(&left))? {
             0 => Err(io::ErrorKind::TimedOut.into()),
-            1.. => self.file.read(buffer),
-            _ => Err(io::Error::last_os_error()),
+            _ => self.file.read(buffer),
         }
     }
 }
@@ -322,14 +319,8 @@ fn sink() -> Result<File, ProbeError> {
 
 /// A file in memory, which a process can be made of.
 fn memory_file(bytes: &[u8]) -> io::Result<File> {
-    const NAME: &CStr = c"bench-probe";
-    // SAFETY: a string with its NUL. Not closed by exec, which looks it up.
-    let fd = unsafe { libc::memfd_create(NAME.as_ptr(), 0) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the descriptor is new and nobody else's.
-    let mut file = unsafe { File::from_raw_fd(fd) };
+    // Not closed by exec, which looks it up.
+    let mut file = File::from(memfd_create("bench-probe", MemfdFlags::empty())?);
     file.write_all(bytes)?;
     Ok(file)
 }
