@@ -44,8 +44,9 @@ fn steps() -> Vec<Command> {
     };
     vec![
         sh::cargo(&["fmt", "--all", "--check"]),
-        // What an editor runs: all packages, for the host.
+        // What an editor runs, and a newcomer: all packages, for the host.
         sh::cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+        sh::cargo(&["build", "--workspace"]),
         bare(BARE, &KERNEL, ""),
         bare(BARE, &["trapgate-rt", "trapgate-images", "trapgate-programs"], ""),
         bare(BARE_32, &["trapgate-rt", "trapgate-programs32"], "i386"),
@@ -95,6 +96,32 @@ mod tests {
         let is_long = |word: &&str| word.matches('_').count() >= 3;
         let is_name = |word: &&str| word.starts_with(|c: char| c.is_ascii_lowercase());
         words.filter(is_long).filter(is_name).collect()
+    }
+
+    /// Their rows in Cargo.toml are by hand; without one, `cargo test --workspace`
+    /// would link a program as a test.
+    #[test]
+    fn programs_for_ring_3_are_no_tests_on_the_host() {
+        let arguments = ["metadata", "--no-deps", "--offline", "--format-version", "1"];
+        let metadata = sh::capture(&mut sh::cargo(&arguments)).unwrap();
+        let metadata: serde_json::Value = serde_json::from_str(&metadata).unwrap();
+        let mut programs = 0;
+        for package in metadata["packages"].as_array().unwrap() {
+            let name = package["name"].as_str().unwrap();
+            let is_i386 = name == "trapgate-programs32";
+            if !is_i386 && !["trapgate-images", "trapgate-programs"].contains(&name) {
+                continue;
+            }
+            let targets = package["targets"].as_array().unwrap();
+            for program in targets.iter().filter(|target| target["kind"][0] == "bin") {
+                programs += 1;
+                assert_eq!(program["test"], false, "{name}: {program}");
+                assert_eq!(program["doc"], false, "{name}: {program}");
+                let needs_feature = program["required-features"][0] == "i386";
+                assert_eq!(needs_feature, is_i386, "{name}: {program}");
+            }
+        }
+        assert!(programs > 40, "{programs}");
     }
 
     #[test]

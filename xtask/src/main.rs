@@ -19,6 +19,8 @@ mod rig;
 mod setup;
 mod sh;
 mod test;
+#[cfg(test)]
+mod unsafety;
 
 use std::process::ExitCode;
 
