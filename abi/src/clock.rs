@@ -3,32 +3,22 @@
 //! agree.
 
 use crate::boot_info::ClockInfo;
+use trapgate_uapi::time::{
+    CLOCK_BOOTTIME, CLOCK_MONOTONIC, CLOCK_MONOTONIC_COARSE, CLOCK_MONOTONIC_RAW, CLOCK_REALTIME,
+    CLOCK_REALTIME_COARSE, CLOCK_TAI,
+};
 
-/// Nanoseconds in a second.
-pub const NSEC_PER_SEC: u64 = 1_000_000_000;
 /// What clock_getres(2) says of every clock, in nanoseconds.
 pub const RESOLUTION_NS: u64 = 1;
 
-/// `CLOCK_*` of clock_gettime(2).
-#[allow(missing_docs, reason = "clock_gettime(2) explains each")]
-pub mod id {
-    pub const REALTIME: i32 = 0;
-    pub const MONOTONIC: i32 = 1;
-    pub const PROCESS_CPUTIME: i32 = 2;
-    pub const THREAD_CPUTIME: i32 = 3;
-    pub const MONOTONIC_RAW: i32 = 4;
-    pub const REALTIME_COARSE: i32 = 5;
-    pub const MONOTONIC_COARSE: i32 = 6;
-    pub const BOOTTIME: i32 = 7;
-    pub const TAI: i32 = 11;
-}
-
 /// The clocks that show `CLOCK_REALTIME`, a bit each. Bits and no `match`: a
 /// table to jump by would need addresses, and the vDSO has no relocations.
-const REALTIME: u32 = 1 << id::REALTIME | 1 << id::REALTIME_COARSE | 1 << id::TAI;
+const REALTIME: u32 = 1 << CLOCK_REALTIME | 1 << CLOCK_REALTIME_COARSE | 1 << CLOCK_TAI;
 /// The clocks that show `CLOCK_MONOTONIC`.
-const MONOTONIC: u32 =
-    1 << id::MONOTONIC | 1 << id::MONOTONIC_RAW | 1 << id::MONOTONIC_COARSE | 1 << id::BOOTTIME;
+const MONOTONIC: u32 = 1 << CLOCK_MONOTONIC
+    | 1 << CLOCK_MONOTONIC_RAW
+    | 1 << CLOCK_MONOTONIC_COARSE
+    | 1 << CLOCK_BOOTTIME;
 
 /// Whether the clock shows wall-clock time: a base and what has elapsed since.
 pub const fn is_wall_clock(clock: i32) -> bool {
@@ -101,6 +91,7 @@ impl ClockInfo {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use trapgate_uapi::time::{CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID};
 
     #[test]
     fn ticks_become_nanoseconds_without_overflow() {
@@ -128,13 +119,16 @@ mod tests {
     #[test]
     fn each_clock_shows_its_time() {
         let info = ClockInfo { tsc_base: 0, multiplier: 1 << 32, realtime_ns: 7, monotonic_ns: 3 };
-        for clock in [id::REALTIME, id::REALTIME_COARSE, id::TAI] {
+        for clock in [CLOCK_REALTIME, CLOCK_REALTIME_COARSE, CLOCK_TAI] {
             assert_eq!(info.read(clock, 10), Some(17));
         }
-        for clock in [id::MONOTONIC, id::MONOTONIC_RAW, id::MONOTONIC_COARSE, id::BOOTTIME] {
+        for clock in [CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_MONOTONIC_COARSE, CLOCK_BOOTTIME]
+        {
             assert_eq!(info.read(clock, 10), Some(13));
         }
-        for none in [id::PROCESS_CPUTIME, id::THREAD_CPUTIME, 8, 9, 10, 12, 31, 32, 33, -1, -6] {
+        for none in
+            [CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID, 8, 9, 10, 12, 31, 32, 33, -1, -6]
+        {
             assert_eq!(info.read(none, 10), None);
             assert!(!is_wall_clock(none));
         }

@@ -1,6 +1,7 @@
 //! What VMM and kernel tell each other about an open file.
 
 use crate::wire::wire_struct;
+use trapgate_uapi::fcntl::{O_APPEND, O_NONBLOCK};
 
 wire_struct! {
     /// What fstat(2) says: the host's answer, in the units of stat(3type).
@@ -40,32 +41,7 @@ wire_struct! {
     }
 }
 
-/// `st_mode`'s file-type bits (inode(7)).
-pub mod mode {
-    /// The mask of the type.
-    pub const TYPE: u64 = 0o170_000;
-    /// Regular file.
-    pub const REGULAR: u64 = 0o100_000;
-    /// Character device.
-    pub const CHARACTER: u64 = 0o020_000;
-    /// Block device.
-    pub const BLOCK: u64 = 0o060_000;
-    /// Directory.
-    pub const DIRECTORY: u64 = 0o040_000;
-    /// Pipe.
-    pub const FIFO: u64 = 0o010_000;
-    /// Socket.
-    pub const SOCKET: u64 = 0o140_000;
-}
-
 /// Flags of an open file that a program can change (fcntl(2) `F_SETFL`) and that
 /// bear on a transfer. The kernel keeps the program's own; each transfer tells
 /// the VMM of them, because the host's description may be shared.
-pub mod open_flag {
-    /// `O_APPEND`: every write goes to the end.
-    pub const APPEND: u32 = 0o2000;
-    /// `O_NONBLOCK`: EAGAIN, or less than asked for, instead of waiting.
-    pub const NONBLOCK: u32 = 0o4000;
-    /// Both.
-    pub const TRANSFER: u32 = APPEND | NONBLOCK;
-}
+pub const TRANSFER_FLAGS: u32 = O_APPEND | O_NONBLOCK;

@@ -21,7 +21,7 @@
 //! is moved costs a microsecond.
 
 use crate::crash::{BACKTRACE_DEPTH, FAULT_WORDS, Fault};
-use crate::file::open_flag;
+use crate::file::TRANSFER_FLAGS;
 use crate::pt_regs::PtRegs;
 
 /// The I/O port whose OUT means: there is a request.
@@ -137,14 +137,14 @@ pub enum Request {
     Write {
         /// The file.
         file: u32,
-        /// [`crate::file::open_flag`]s of the program's.
+        /// The program's, of [`TRANSFER_FLAGS`].
         flags: u32,
     },
     /// read(2) into the attached segments in order. Reply: bytes read.
     Read {
         /// The file.
         file: u32,
-        /// [`crate::file::open_flag`]s of the program's.
+        /// The program's, of [`TRANSFER_FLAGS`].
         flags: u32,
     },
     /// pread(2) into the attached segments. Reply: bytes read.
@@ -291,7 +291,7 @@ impl Request {
             |index: usize| u32::try_from(message[1 + index]).map_err(|_| out_of_range(index));
         let file = || narrow(0);
         let flags = || match narrow(1)? {
-            flags if flags & !open_flag::TRANSFER == 0 => Ok(flags),
+            flags if flags & !TRANSFER_FLAGS == 0 => Ok(flags),
             _ => Err(out_of_range(1)),
         };
         Ok(match operation {
@@ -419,13 +419,14 @@ pub fn backtrace(message: &Message) -> [u64; BACKTRACE_DEPTH] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use trapgate_uapi::fcntl::{O_APPEND, O_NONBLOCK};
 
     const REQUESTS: [Request; 15] = [
         Request::Exit { status: 7 },
         Request::Killed { signal: 11 },
         Request::Failed { kind: FailureKind::Panic, words: Segment { address: 1, length: 2 } },
-        Request::Write { file: 1, flags: open_flag::APPEND },
-        Request::Read { file: 0, flags: open_flag::NONBLOCK },
+        Request::Write { file: 1, flags: O_APPEND },
+        Request::Read { file: 0, flags: O_NONBLOCK },
         Request::ReadAt { file: 0, offset: u64::MAX },
         Request::Seek { file: 0, offset: -1, whence: 2 },
         Request::Status { file: 2 },
@@ -482,7 +483,7 @@ mod tests {
     #[test]
     fn flags_that_no_transfer_has_are_malformed() {
         for number in [operation::WRITE, operation::READ] {
-            for flags in [1, u64::from(open_flag::TRANSFER) + 1, 1 << 32] {
+            for flags in [1, u64::from(TRANSFER_FLAGS) + 1, 1 << 32] {
                 let mut message = [0; MESSAGE_WORDS];
                 (message[0], message[2]) = (number, flags);
                 let malformed = Malformed::Argument { operation: number, index: 1, value: flags };

@@ -2,8 +2,8 @@
 //!
 //! Each number that both sides use stands here, once: the memory map, the CPU's
 //! selectors and registers, the boot information and the requests of the hypercall
-//! interface. What Linux and its programs agree on is `trapgate_uapi`. The crate has
-//! no dependencies, no unsafe code and no state.
+//! interface. What Linux and its programs agree on is `trapgate_uapi`, on which this
+//! crate stands. It has no other dependencies, no unsafe code and no state.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -4,8 +4,8 @@
 //!
 //! The kernel answers programs by this; `guest-rt` and the programs of the tests ask
 //! by it; the loader and the VMM take from it what they build or say in Linux's
-//! words. What VMM and kernel agree on is `trapgate_abi`, which stands on this crate
-//! where it needs Linux's numbers.
+//! words. What VMM and kernel agree on is `trapgate_abi`, which stands on this
+//! crate where it needs Linux's numbers.
 //!
 //! Numbers come from linux-raw-sys; sizes are asserted, and places of fields are
 //! compared with it while this compiles. A name is the header's; `Compat…` before it

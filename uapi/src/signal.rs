@@ -11,7 +11,7 @@ constants! { "signal(7)", general as u8:
     SIGTTOU SIGURG SIGXCPU SIGXFSZ SIGVTALRM SIGPROF SIGWINCH SIGIO SIGPWR SIGSYS
 }
 /// Signals have the numbers 1 to this.
-pub const NSIG: u8 = 64;
+pub const NSIG: i32 = 64;
 /// Bytes of a set of signals: the only size that calls accept.
 pub const SIGSET_SIZE: u64 = 8;
 
@@ -38,11 +38,6 @@ pub const SA_FLAGS: u64 = SA_NOCLDSTOP
 constants! { "sigprocmask(2)", general as i32: SIG_BLOCK SIG_UNBLOCK SIG_SETMASK }
 constants! { "sigaltstack(2)", general as u32: SS_ONSTACK SS_DISABLE SS_AUTODISARM }
 constants! { "sigaltstack(2)", general as u64: MINSIGSTKSZ }
-
-/// A signal's bit in a set.
-pub const fn sigmask(signal: u8) -> u64 {
-    1 << (signal - 1)
-}
 
 structure! {
     /// `struct sigaction` of rt_sigaction(2), as x86-64's kernel has it.

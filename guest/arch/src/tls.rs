@@ -12,44 +12,20 @@ use core::arch::asm;
 #[cfg(target_os = "none")]
 use trapgate_abi::x86::selector;
 use trapgate_abi::x86::{TLS_ENTRIES, TLS_FIRST};
-
-/// `struct user_desc` of set_thread_area(2), in words: number, base, limit,
-/// flags.
-pub type UserDesc = [u32; 4];
-const _: () = assert!(size_of::<UserDesc>() == 16);
-
-/// The bits of a [`UserDesc`]'s last word.
-pub mod flag {
-    /// `seg_32bit`
-    pub const SEG_32BIT: u32 = 1 << 0;
-    /// `contents`, two bits: 0 data, 1 data that grows down, 2 code, 3
-    /// conforming code.
-    pub const CONTENTS: u32 = 3 << 1;
-    /// The greatest `contents` that is data.
-    pub const EXPAND_DOWN: u32 = 1 << 1;
-    /// `read_exec_only`
-    pub const READ_EXEC_ONLY: u32 = 1 << 3;
-    /// `limit_in_pages`
-    pub const LIMIT_IN_PAGES: u32 = 1 << 4;
-    /// `seg_not_present`
-    pub const SEG_NOT_PRESENT: u32 = 1 << 5;
-    /// `useable`: the descriptor's bit for software.
-    pub const USEABLE: u32 = 1 << 6;
-    /// All that mean something; 64-bit programs know an eighth, `lm`, which is
-    /// never obeyed.
-    pub const ALL: u32 = 0x7f;
-}
+use trapgate_uapi::ldt::{UserDesc, flag};
 
 /// How Linux reads a request to clear an entry: all fields zero, or the two
 /// that say "read-only" and "not present" set.
-const fn is_empty([_, base, limit, flags]: UserDesc) -> bool {
-    let flags = flags & flag::ALL;
-    base == 0 && limit == 0 && (flags == 0 || flags == flag::READ_EXEC_ONLY | flag::SEG_NOT_PRESENT)
+const fn is_empty(desc: &UserDesc) -> bool {
+    let flags = desc.flags & flag::ALL;
+    desc.base_addr == 0
+        && desc.limit == 0
+        && (flags == 0 || flags == flag::READ_EXEC_ONLY | flag::SEG_NOT_PRESENT)
 }
 
 /// The segment descriptor for an entry, 0 for none; `None` if the program may
 /// not have it (Linux: `tls_desc_okay`, `fill_ldt`; Intel SDM vol. 3, 3.4.5).
-pub fn descriptor(desc: UserDesc) -> Option<u64> {
+pub fn descriptor(desc: &UserDesc) -> Option<u64> {
     const ACCESSED: u64 = 1 << 40; // the CPU need not write to the GDT
     const CODE_OR_DATA: u64 = 1 << 44;
     const DPL_3: u64 = 3 << 45;
@@ -57,7 +33,7 @@ pub fn descriptor(desc: UserDesc) -> Option<u64> {
     if is_empty(desc) {
         return Some(0);
     }
-    let [_, base, limit, flags] = desc;
+    let UserDesc { base_addr: base, limit, flags, .. } = *desc;
     // 16-bit segments would need espfix, code and absent ones are refused.
     if flags & flag::SEG_32BIT == 0
         || flags & flag::CONTENTS > flag::EXPAND_DOWN
@@ -88,17 +64,17 @@ pub fn user_desc(number: u32, descriptor: u64) -> UserDesc {
     let flag = |bit: u64, flag: u32, value: bool| {
         if (descriptor >> bit & 1 != 0) == value { flag } else { 0 }
     };
-    [
-        number,
-        (descriptor >> 16 & 0xff_ffff | (descriptor >> 56) << 24) as u32,
-        (descriptor & 0xffff | (descriptor >> 48 & 0xf) << 16) as u32,
-        flag(54, flag::SEG_32BIT, true)
+    UserDesc {
+        entry_number: number,
+        base_addr: (descriptor >> 16 & 0xff_ffff | (descriptor >> 56) << 24) as u32,
+        limit: (descriptor & 0xffff | (descriptor >> 48 & 0xf) << 16) as u32,
+        flags: flag(54, flag::SEG_32BIT, true)
             | flag(42, flag::EXPAND_DOWN, true)
             | flag(41, flag::READ_EXEC_ONLY, false)
             | flag(55, flag::LIMIT_IN_PAGES, true)
             | flag(47, flag::SEG_NOT_PRESENT, false)
             | flag(52, flag::USEABLE, true),
-    ]
+    }
 }
 
 /// Whether `number` is one of the entries that programs may set.
@@ -120,7 +96,7 @@ pub fn entry(number: usize) -> u64 {
 /// Sets entry `number` to what `desc` asks for, and loads it anew into the
 /// segment registers that hold its selector: they would keep the old segment
 /// otherwise. False: refused.
-pub fn set_entry(number: usize, desc: UserDesc) -> bool {
+pub fn set_entry(number: usize, desc: &UserDesc) -> bool {
     assert!(is_entry(number));
     let Some(descriptor) = descriptor(desc) else { return false };
     // SAFETY: `descriptor` makes nothing but data segments of ring 3.
@@ -171,21 +147,30 @@ mod tests {
     use super::*;
     use trapgate_abi::x86::descriptor::USER_DATA;
 
+    /// Of number, base, limit and flags.
+    fn desc([entry_number, base_addr, limit, flags]: [u32; 4]) -> UserDesc {
+        UserDesc { entry_number, base_addr, limit, flags }
+    }
+
+    fn made(words: [u32; 4]) -> Option<u64> {
+        descriptor(&desc(words))
+    }
+
     const FLAT: u32 = flag::SEG_32BIT | flag::LIMIT_IN_PAGES;
 
     #[test]
     fn a_libcs_descriptor_is_ring_3_data_with_its_base() {
         // As glibc and musl ask for it.
         let flags = FLAT | flag::USEABLE;
-        let made = descriptor([u32::MAX, 0x1234_5678, 0xf_ffff, flags]).unwrap();
-        assert_eq!(made, 0x12df_f334_5678_ffff);
-        assert_eq!(descriptor([0, 0, 0xf_ffff, FLAT]), Some(USER_DATA));
+        let libcs = made([u32::MAX, 0x1234_5678, 0xf_ffff, flags]).unwrap();
+        assert_eq!(libcs, 0x12df_f334_5678_ffff);
+        assert_eq!(made([0, 0, 0xf_ffff, FLAT]), Some(USER_DATA));
     }
 
     #[test]
     fn flags_go_to_the_manuals_bits() {
-        let base = descriptor([0, 4, 0, flag::SEG_32BIT]).unwrap();
-        let with = |flag| descriptor([0, 4, 0, flag::SEG_32BIT | flag]).unwrap() ^ base;
+        let base = made([0, 4, 0, flag::SEG_32BIT]).unwrap();
+        let with = |flag| made([0, 4, 0, flag::SEG_32BIT | flag]).unwrap() ^ base;
         assert_eq!(with(flag::READ_EXEC_ONLY), 1 << 41);
         assert_eq!(with(flag::EXPAND_DOWN), 1 << 42);
         assert_eq!(with(flag::USEABLE), 1 << 52);
@@ -198,9 +183,9 @@ mod tests {
     fn two_forms_clear_an_entry() {
         let cleared = flag::READ_EXEC_ONLY | flag::SEG_NOT_PRESENT;
         for flags in [0, 0x80, cleared, cleared | 0x80] {
-            assert_eq!(descriptor([12, 0, 0, flags]), Some(0), "{flags:#x}");
-            assert_eq!(descriptor([12, 1, 0, flags]), None, "{flags:#x}");
-            assert_eq!(descriptor([12, 0, 1, flags]), None, "{flags:#x}");
+            assert_eq!(made([12, 0, 0, flags]), Some(0), "{flags:#x}");
+            assert_eq!(made([12, 1, 0, flags]), None, "{flags:#x}");
+            assert_eq!(made([12, 0, 1, flags]), None, "{flags:#x}");
         }
     }
 
@@ -214,7 +199,7 @@ mod tests {
             0x80 | flag::USEABLE,
         ];
         for flags in refused {
-            assert_eq!(descriptor([12, 0x1000, 0xfff, flags]), None, "{flags:#x}");
+            assert_eq!(made([12, 0x1000, 0xfff, flags]), None, "{flags:#x}");
         }
     }
 
@@ -222,7 +207,7 @@ mod tests {
     fn no_request_makes_more_than_data_of_ring_3() {
         for flags in 0..=0xff {
             for (base, limit) in [(0, 0), (0xffff_ffff, 0xffff_ffff), (0x8000_0000, 0xf_ffff)] {
-                let Some(made) = descriptor([12, base, limit, flags]) else { continue };
+                let Some(made) = made([12, base, limit, flags]) else { continue };
                 // Present, DPL 3, code or data: data, accessed; 32 bits, not 64.
                 let fixed = made & (0xf9 << 40 | 0x60 << 48);
                 assert!(made == 0 || fixed == 0xf1 << 40 | 0x40 << 48, "{flags:#x} {made:#x}");
@@ -233,13 +218,13 @@ mod tests {
     #[test]
     fn what_was_set_is_told() {
         for flags in 0..=flag::ALL {
-            let asked = [13, 0xfedc_ba98, 0xa_bcde, flags];
-            if let Some(made) = descriptor(asked) {
+            let asked = desc([13, 0xfedc_ba98, 0xa_bcde, flags]);
+            if let Some(made) = descriptor(&asked) {
                 assert_eq!(user_desc(13, made), asked);
             }
         }
         let empty = flag::READ_EXEC_ONLY | flag::SEG_NOT_PRESENT;
-        assert_eq!(user_desc(14, 0), [14, 0, 0, empty]);
+        assert_eq!(user_desc(14, 0), desc([14, 0, 0, empty]));
     }
 
     #[test]

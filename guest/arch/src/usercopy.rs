@@ -12,6 +12,7 @@ mod raw;
 use crate::fake::usercopy as raw;
 use core::mem::MaybeUninit;
 use trapgate_abi::layout::USER_END;
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// Whether `length` bytes at `address` lie in the user's half.
 #[inline(always)]
@@ -22,46 +23,9 @@ pub const fn access_ok(address: u64, length: u64) -> bool {
     }
 }
 
-/// Types whose values may come from anywhere: every bit pattern is one, and
-/// there is no padding.
-///
-/// # Safety
-/// As the sentence says.
-pub unsafe trait Plain: Copy {}
-// SAFETY: integers are plain.
-unsafe impl Plain for u8 {}
-// SAFETY: as above.
-unsafe impl Plain for u16 {}
-// SAFETY: as above.
-unsafe impl Plain for u32 {}
-// SAFETY: as above.
-unsafe impl Plain for i32 {}
-// SAFETY: as above.
-unsafe impl Plain for u64 {}
-// SAFETY: as above.
-unsafe impl Plain for i64 {}
-// SAFETY: arrays have no padding between elements.
-unsafe impl<T: Plain, const N: usize> Plain for [T; N] {}
-
-/// Declares a `repr(C)` structure of the system-call interface as [`Plain`]:
-/// checks that its fields leave no padding.
-#[macro_export]
-macro_rules! plain_struct {
-    ($(#[$meta:meta])* pub struct $name:ident { $( $(#[$fm:meta])* pub $field:ident : $ty:ty, )* }) => {
-        $(#[$meta])*
-        #[repr(C)]
-        #[derive(Clone, Copy, Debug, Default)]
-        pub struct $name { $( $(#[$fm])* pub $field: $ty, )* }
-        const _: () = assert!(size_of::<$name>() == 0 $(+ size_of::<$ty>())*, "padding");
-        // SAFETY: all fields are plain, and the sizes leave no padding.
-        unsafe impl $crate::usercopy::Plain for $name where $($ty: $crate::usercopy::Plain),* {}
-    };
-}
-pub use plain_struct;
-
 /// Copies a value in; `None` if it is not all there.
 #[inline]
-pub fn read<T: Plain>(address: u64) -> Option<T> {
+pub fn read<T: FromBytes>(address: u64) -> Option<T> {
     if !access_ok(address, size_of::<T>() as u64) {
         return None;
     }
@@ -91,25 +55,15 @@ pub fn read<T: Plain>(address: u64) -> Option<T> {
         length if unsafe { raw::copy_in(to, address, length) } == 0 => {}
         _ => return None,
     }
-    // SAFETY: all bytes were copied, and any bytes are a `T`.
+    // SAFETY: all bytes were copied, and any bytes are a `T` (`FromBytes`).
     Some(unsafe { value.assume_init() })
 }
 
-/// Copies a value out; false if there is not room for all of it.
+/// Copies a value out, or a slice of them; false if there is not room for all.
 #[inline]
-pub fn write<T: Plain>(address: u64, value: &T) -> bool {
-    copy_out(address, (&raw const *value).cast(), size_of::<T>())
-}
-
-/// Copies values out, one after the other; false if there is not room for all.
-#[inline]
-pub fn write_slice<T: Plain>(address: u64, values: &[T]) -> bool {
-    copy_out(address, values.as_ptr().cast(), size_of_val(values))
-}
-
-/// `from` has `length` bytes, whose owner is a value in this file.
-#[inline]
-fn copy_out(to: u64, from: *const u8, length: usize) -> bool {
+pub fn write<T: IntoBytes + Immutable + ?Sized>(to: u64, value: &T) -> bool {
+    let bytes = value.as_bytes();
+    let (from, length) = (bytes.as_ptr(), bytes.len());
     if !access_ok(to, length as u64) {
         return false;
     }

@@ -7,7 +7,6 @@
 
 use crate::host;
 use trapgate_abi::boot_info::ClockInfo;
-pub use trapgate_abi::clock::NSEC_PER_SEC;
 use trapgate_abi::hypercall::Request;
 use trapgate_arch::cpu;
 

@@ -7,8 +7,10 @@ use alloc::vec::Vec;
 use core::marker::PhantomData;
 use smallvec::SmallVec;
 use trapgate_abi::layout::PAGE_SIZE;
-use trapgate_arch::usercopy::{self, Plain, plain_struct};
+use trapgate_arch::usercopy;
 use trapgate_uapi::Errno;
+use trapgate_uapi::uio::{CompatIovec, Iovec, UIO_MAXIOV};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// A user's claim that a `T` lies at an address.
 #[repr(transparent)]
@@ -51,7 +53,7 @@ impl<T> UserPtr<T> {
     }
 }
 
-impl<T: Plain> UserPtr<T> {
+impl<T: FromBytes> UserPtr<T> {
     /// Copies the value in.
     ///
     /// # Errors
@@ -59,7 +61,9 @@ impl<T: Plain> UserPtr<T> {
     pub fn read(self) -> Result<T, Errno> {
         usercopy::read(self.address).ok_or(Errno::EFAULT)
     }
+}
 
+impl<T: IntoBytes + Immutable> UserPtr<T> {
     /// Copies a value out.
     ///
     /// # Errors
@@ -81,7 +85,7 @@ impl<T: Plain> UserPtr<T> {
     /// # Errors
     /// EFAULT.
     pub fn write_slice(self, values: &[T]) -> Result<(), Errno> {
-        if usercopy::write_slice(self.address, values) { Ok(()) } else { Err(Errno::EFAULT) }
+        if usercopy::write(self.address, values) { Ok(()) } else { Err(Errno::EFAULT) }
     }
 }
 
@@ -122,48 +126,17 @@ pub fn read_string(from: UserPtr<u8>, count: usize) -> Result<UserString, Errno>
     Ok(UserString { bytes, terminated: false })
 }
 
-plain_struct! {
-    /// `struct iovec` of readv(2).
-    pub struct IoVec {
-        /// First byte.
-        pub base: u64,
-        /// Bytes.
-        pub length: u64,
-    }
-}
+/// An array of [`Iovec`]: the few that most calls have stay off the heap.
+pub type IoVecs = SmallVec<[Iovec; 4]>;
 
-plain_struct! {
-    /// i386's `struct iovec`.
-    pub struct CompatIoVec {
-        /// First byte.
-        pub base: u32,
-        /// Bytes.
-        pub length: u32,
-    }
-}
-const _: () = assert!(size_of::<CompatIoVec>() == 8);
-
-impl CompatIoVec {
-    fn widen(self) -> (IoVec, Option<i64>) {
-        let length = (self.length as i32 >= 0).then_some(self.length.into());
-        (IoVec { base: self.base.into(), length: self.length.into() }, length)
-    }
-}
-
-/// `UIO_MAXIOV`: the most elements of an array of [`IoVec`].
-pub const MAX_IOV: u64 = 1024;
-
-/// An array of [`IoVec`]: the few that most calls have stay off the heap.
-pub type IoVecs = SmallVec<[IoVec; 4]>;
-
-/// Copies an array of [`IoVec`] in and checks it as readv(2) wants it.
+/// Copies an array of [`Iovec`] in and checks it as readv(2) wants it.
 ///
 /// # Errors
 /// EINVAL for too many elements or too many bytes, EFAULT.
-pub fn read_iovecs(array: UserPtr<IoVec>, count: u64) -> Result<IoVecs, Errno> {
+pub fn read_iovecs(array: UserPtr<Iovec>, count: u64) -> Result<IoVecs, Errno> {
     collect_iovecs(count, |index| {
         let vector = array.offset(index).read()?;
-        Ok((vector, i64::try_from(vector.length).ok()))
+        Ok((vector, i64::try_from(vector.iov_len).ok()))
     })
 }
 
@@ -171,17 +144,21 @@ pub fn read_iovecs(array: UserPtr<IoVec>, count: u64) -> Result<IoVecs, Errno> {
 ///
 /// # Errors
 /// As [`read_iovecs`].
-pub fn read_compat_iovecs(array: UserPtr<CompatIoVec>, count: u64) -> Result<IoVecs, Errno> {
-    collect_iovecs(count, |index| array.offset(index).read().map(CompatIoVec::widen))
+pub fn read_compat_iovecs(array: UserPtr<CompatIovec>, count: u64) -> Result<IoVecs, Errno> {
+    collect_iovecs(count, |index| {
+        let vector = array.offset(index).read()?;
+        let length = i32::try_from(vector.iov_len).ok().map(i64::from);
+        Ok((vector.into(), length))
+    })
 }
 
 /// Collects `count` elements from `read`, which answers each with its length
 /// as a signed number of the caller's width, `None` for what is none.
 fn collect_iovecs(
     count: u64,
-    read: impl Fn(u64) -> Result<(IoVec, Option<i64>), Errno>,
+    read: impl Fn(u64) -> Result<(Iovec, Option<i64>), Errno>,
 ) -> Result<IoVecs, Errno> {
-    if count > MAX_IOV {
+    if count > UIO_MAXIOV {
         return Err(Errno::EINVAL);
     }
     let mut total = 0i64;

@@ -6,7 +6,8 @@ use core::arch::asm;
 #[cfg(target_arch = "x86")]
 use core::arch::naked_asm;
 use trapgate_abi::boot_info::ClockInfo;
-use trapgate_abi::clock::{NSEC_PER_SEC, id, is_wall_clock};
+use trapgate_abi::clock::is_wall_clock;
+use trapgate_uapi::time::{CLOCK_REALTIME, NSEC_PER_SEC};
 
 /// The data page, just before the image.
 #[cfg(target_arch = "x86_64")]
@@ -70,7 +71,7 @@ pub(crate) fn now(clock: i32) -> Option<u64> {
 /// `CLOCK_REALTIME` in nanoseconds; `None` as above.
 #[inline(always)]
 pub(crate) fn realtime() -> Option<u64> {
-    now(id::REALTIME)
+    now(CLOCK_REALTIME)
 }
 
 /// Seconds, and nanoseconds below one.

@@ -4,8 +4,8 @@ use super::*;
 use std::io::{Read, Write, pipe};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
-use trapgate_abi::file::open_flag;
 use trapgate_abi::hypercall::{PollEntry, push_poll, push_segment};
+use trapgate_uapi::fcntl::{O_APPEND, O_NONBLOCK};
 
 const RAM: u64 = 4 << 20;
 
@@ -63,7 +63,7 @@ fn a_full_pipe_is_eagain_for_who_must_not_wait() {
     let (input, _inp) = pipe().unwrap();
     let files = [Some(OwnedFd::from(input).into()), Some(OwnedFd::from(output).into()), None];
     let mut services = services(files);
-    let flags = open_flag::NONBLOCK;
+    let flags = O_NONBLOCK;
     let write = message(Request::Write { file: 1, flags }, &[(0, 1 << 20)]);
     let some = reply(&mut services, &write)[0];
     assert!((1..1 << 20).contains(&some), "{some:#x}");
@@ -80,7 +80,7 @@ fn writes_append_or_not_as_they_are_told() {
         let host = File::options().write(true).append(opened_to_append).open(file.path()).unwrap();
         let mut services = services([None, Some(host), None]);
         services.ram.write(0, b"abc").unwrap();
-        for flags in [0, open_flag::APPEND] {
+        for flags in [0, O_APPEND] {
             let seek = Request::Seek { file: 1, offset: 2, whence: libc::SEEK_SET as u32 };
             assert_eq!(reply(&mut services, &message(seek, &[]))[0], 2);
             let write = message(Request::Write { file: 1, flags }, &[(0, 3)]);

@@ -25,28 +25,29 @@ use std::fs::{File, OpenOptions};
 use std::io::IsTerminal;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use trapgate_abi::file::{mode, open_flag};
 use trapgate_abi::hypercall::Segment;
 use trapgate_uapi::Errno;
+use trapgate_uapi::fcntl::{O_APPEND, O_NONBLOCK};
+use trapgate_uapi::stat::{S_IFBLK, S_IFCHR, S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK};
 
 /// What poll(2) promises of a file that can be written, in bytes: a pipe has room
 /// for a page, a terminal for one character.
-const fn surely_fits(kind: u64) -> usize {
-    if kind == mode::FIFO { 4096 } else { 1 }
+const fn surely_fits(kind: u32) -> usize {
+    if kind == S_IFIFO { 4096 } else { 1 }
 }
 
 /// A standard file of the program's, as the host has it.
 pub(crate) struct HostFile {
     pub(super) file: File,
-    /// Its type: `st_mode` and [`mode::TYPE`].
-    kind: u64,
+    /// Its type: `st_mode` and [`S_IFMT`].
+    kind: u32,
     /// A description of our own, once it was needed; none, if there can be none.
     own: OnceCell<Option<File>>,
 }
 
 impl HostFile {
     pub(super) fn new(file: File) -> Self {
-        let kind = file.metadata().map_or(0, |data| u64::from(data.mode()) & mode::TYPE);
+        let kind = file.metadata().map_or(0, |data| data.mode() & S_IFMT);
         HostFile { file, kind, own: OnceCell::new() }
     }
 
@@ -58,7 +59,7 @@ impl HostFile {
     /// Whether it has positions and is always ready: Linux ignores `O_NONBLOCK`
     /// of these.
     fn never_waits(&self) -> bool {
-        matches!(self.kind, mode::REGULAR | mode::BLOCK)
+        matches!(self.kind, S_IFREG | S_IFBLK)
     }
 
     /// The same file, opened once more: with its access, without `O_APPEND`, and
@@ -67,8 +68,8 @@ impl HostFile {
     fn own(&self) -> Option<&File> {
         let open = || {
             let reopens = match self.kind {
-                mode::REGULAR | mode::BLOCK | mode::FIFO => true,
-                mode::CHARACTER => self.file.is_terminal() && !self.is_multiplexer(),
+                S_IFREG | S_IFBLK | S_IFIFO => true,
+                S_IFCHR => self.file.is_terminal() && !self.is_multiplexer(),
                 _ => false,
             };
             let access = self.flags().ok().filter(|_| reopens)? & OFlags::ACCMODE;
@@ -88,7 +89,7 @@ impl HostFile {
 }
 
 impl Services {
-    /// write(2), with the program's [`open_flag`]s.
+    /// write(2), with the program's flags.
     pub(super) fn write(
         &self,
         number: u32,
@@ -98,7 +99,7 @@ impl Services {
         let file = self.file(number)?;
         let vectors = Vectors::new(&self.ram, data)?;
         if file.never_waits() {
-            return if flags & open_flag::APPEND != 0 {
+            return if flags & O_APPEND != 0 {
                 self.append(file, &vectors)
             } else if file.flags()?.contains(OFlags::APPEND) {
                 self.write_at_position(file, &vectors)
@@ -109,7 +110,7 @@ impl Services {
         self.stream(file, Way::Out, flags, vectors)
     }
 
-    /// read(2), with the program's [`open_flag`]s.
+    /// read(2), with the program's flags.
     pub(super) fn read(
         &self,
         number: u32,
@@ -147,7 +148,7 @@ impl Services {
 
     /// A transfer that may have to wait.
     fn stream(&self, file: &HostFile, way: Way, flags: u32, vectors: Vectors<'_>) -> Reply {
-        if flags & open_flag::NONBLOCK != 0 {
+        if flags & O_NONBLOCK != 0 {
             return self.at_once(file, way, vectors);
         }
         loop {
@@ -162,7 +163,7 @@ impl Services {
 
     /// A transfer that does not wait: EAGAIN, if nothing can be moved.
     fn at_once(&self, file: &HostFile, way: Way, mut vectors: Vectors<'_>) -> Reply {
-        if file.kind == mode::SOCKET {
+        if file.kind == S_IFSOCK {
             return self.interruptible(|| vectors.transfer_of_socket(&file.file, way));
         }
         let result = self.interruptible(|| vectors.transfer(&file.file, way, How::NoWait));

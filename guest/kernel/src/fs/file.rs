@@ -3,14 +3,9 @@
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
 use trapgate_abi::boot_info::StandardFile;
-use trapgate_abi::file::{FileStatus, mode, open_flag};
-
-/// `O_ACCMODE` of open(2).
-pub const O_ACCMODE: u32 = 0o3;
-/// `O_RDONLY`.
-pub const O_RDONLY: u32 = 0;
-/// `O_WRONLY`.
-pub const O_WRONLY: u32 = 1;
+use trapgate_abi::file::{FileStatus, TRANSFER_FLAGS};
+use trapgate_uapi::fcntl::{O_ACCMODE, O_RDONLY, O_WRONLY};
+use trapgate_uapi::stat::{S_IFIFO, S_IFMT, S_IFSOCK};
 
 /// An open file description (open(2)): shared by descriptors that dup(2) made.
 pub struct OpenFile {
@@ -42,8 +37,8 @@ impl OpenFile {
     }
 
     /// Whether it has one of `st_mode`'s types.
-    pub fn is(&self, file_type: u64) -> bool {
-        self.info.status.mode & mode::TYPE == file_type
+    pub fn is(&self, file_type: u32) -> bool {
+        self.info.status.mode as u32 & S_IFMT == file_type
     }
 
     /// The flags that fcntl(2) shows.
@@ -51,9 +46,9 @@ impl OpenFile {
         self.flags.load(Ordering::Relaxed)
     }
 
-    /// Those of its flags that bear on a transfer ([`open_flag`]).
+    /// Those of its flags that bear on a transfer ([`TRANSFER_FLAGS`]).
     pub fn transfer_flags(&self) -> u32 {
-        self.flags() & open_flag::TRANSFER
+        self.flags() & TRANSFER_FLAGS
     }
 
     /// Sets those of the flags in `mask` that are in `flags`, and clears the
@@ -75,6 +70,6 @@ impl OpenFile {
 
     /// Whether it has no position: lseek(2) answers ESPIPE.
     pub fn is_stream(&self) -> bool {
-        self.is(mode::FIFO) || self.is(mode::SOCKET) || self.is_terminal()
+        self.is(S_IFIFO) || self.is(S_IFSOCK) || self.is_terminal()
     }
 }

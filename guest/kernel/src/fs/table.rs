@@ -108,8 +108,8 @@ impl FileTable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fs::file::O_WRONLY;
-    use trapgate_abi::file::open_flag;
+    use trapgate_abi::file::TRANSFER_FLAGS;
+    use trapgate_uapi::fcntl::{O_APPEND, O_WRONLY};
 
     fn table() -> FileTable {
         let open = StandardFile { open: 1, flags: 2, ..StandardFile::default() };
@@ -122,8 +122,8 @@ mod tests {
         let [other, same] = [1, 1].map(|same_as| StandardFile { same_as, ..open });
         let table = FileTable::standard(Box::leak(Box::new([open, other, same])));
         let file = |fd| table.file(fd).unwrap();
-        file(1).set_flags(open_flag::TRANSFER, open_flag::APPEND | O_WRONLY);
-        assert_eq!((file(2).transfer_flags(), file(2).host), (open_flag::APPEND, 2));
+        file(1).set_flags(TRANSFER_FLAGS, O_APPEND | O_WRONLY);
+        assert_eq!((file(2).transfer_flags(), file(2).host), (O_APPEND, 2));
         assert!(file(2).readable(), "the access mode cannot be set");
         assert_eq!(file(0).transfer_flags(), 0);
     }

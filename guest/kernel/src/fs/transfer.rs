@@ -6,11 +6,11 @@
 use crate::host::Call;
 use crate::mm::space::AddressSpace;
 use crate::mm::vma::Prot;
-use crate::user::IoVec;
 use spin::Mutex;
 use trapgate_abi::hypercall::{MAX_TRANSFER, Request};
 use trapgate_arch::usercopy::access_ok;
 use trapgate_uapi::Errno;
+use trapgate_uapi::uio::Iovec;
 
 /// The most bytes that one call moves: Linux's `MAX_RW_COUNT`.
 pub const MAX_RW_COUNT: u64 = 0x7fff_f000;
@@ -53,7 +53,7 @@ impl Moved {
 /// moved before it. A bad address ends the transfer with EFAULT.
 pub fn transfer(
     memory: &Mutex<AddressSpace>,
-    ranges: &[IoVec],
+    ranges: &[Iovec],
     access: Prot,
     until: Until,
     request: &mut dyn FnMut(u64) -> Request,
@@ -61,10 +61,10 @@ pub fn transfer(
     let ended = |bytes, error| Moved { bytes, error };
     let mut all = 0u64;
     for range in ranges {
-        if !access_ok(range.base, range.length) {
+        if !access_ok(range.iov_base, range.iov_len) {
             return ended(0, Some(Errno::EFAULT));
         }
-        all = all.saturating_add(range.length);
+        all = all.saturating_add(range.iov_len);
     }
     let all = all.min(MAX_RW_COUNT);
     let mut bytes = 0;
@@ -96,7 +96,7 @@ pub fn transfer(
 fn gather(
     memory: &Mutex<AddressSpace>,
     call: &mut Call,
-    ranges: &[IoVec],
+    ranges: &[Iovec],
     mut skip: u64,
     access: Prot,
 ) -> u64 {
@@ -104,10 +104,10 @@ fn gather(
     let mut limit = MAX_TRANSFER.min(MAX_RW_COUNT - skip);
     let mut taken = 0;
     for range in ranges {
-        let skipped = skip.min(range.length);
+        let skipped = skip.min(range.iov_len);
         skip -= skipped;
-        let length = (range.length - skipped).min(limit);
-        let got = memory.pieces(range.base + skipped, length, access, |piece| call.push(piece));
+        let length = (range.iov_len - skipped).min(limit);
+        let got = memory.pieces(range.iov_base + skipped, length, access, |piece| call.push(piece));
         taken += got;
         limit -= got;
         // A bad address, or the request is full.

@@ -8,13 +8,12 @@ use crate::mm::fault;
 use crate::mm::space::FaultError;
 use crate::process::exit;
 use crate::process::task::current;
-use crate::signal::action::SIG_IGN;
 use crate::signal::exception::{describe, signal_of};
-use crate::signal::number::SIGSEGV;
 use trapgate_abi::PtRegs;
 use trapgate_abi::crash::Fault;
 use trapgate_abi::log::{Event, Level};
 use trapgate_abi::x86::vector;
+use trapgate_uapi::signal::{SIG_IGN, SIGSEGV};
 
 /// A page fault in ring 3.
 pub fn page_fault(regs: &PtRegs, address: u64) {
@@ -50,7 +49,7 @@ pub fn bad_iret(regs: &PtRegs, vector: u64) -> ! {
 
 /// A signal that cannot be ignored or blocked (Linux: `force_sig`).
 fn force(signal: u8, fault: &Fault, regs: &PtRegs) -> ! {
-    let handler = current().process.actions.get(signal).handler;
+    let handler = current().process.actions.get(signal).sa_handler;
     if handler > SIG_IGN {
         log(Level::Warn, Event::HandlerNotCalled, [signal.into(), handler, 0, 0]);
     }

@@ -3,10 +3,10 @@
 use crate::host;
 use crate::log::log;
 use crate::mm::frames::FRAMES;
-use crate::signal::number::SIGKILL;
 use trapgate_abi::PtRegs;
 use trapgate_abi::crash::{Fault, OUT_OF_MEMORY};
 use trapgate_abi::log::{Event, Level};
+use trapgate_uapi::signal::SIGKILL;
 
 /// exit_group(2).
 pub fn exit(status: u8) -> ! {

@@ -5,47 +5,33 @@ use alloc::collections::BTreeMap;
 use spin::Mutex;
 use trapgate_abi::layout::USER_STACK_SIZE;
 use trapgate_uapi::Errno;
-
-/// `RLIMIT_*` of getrlimit(2) with a default that is not "unlimited".
-pub mod rlimit {
-    /// The stack, in bytes.
-    pub const STACK: u32 = 3;
-    /// A core dump, in bytes.
-    pub const CORE: u32 = 4;
-    /// Processes of the user.
-    pub const NPROC: u32 = 6;
-    /// Descriptors.
-    pub const NOFILE: u32 = 7;
-    /// How many kinds of limits there are.
-    pub const COUNT: u32 = 16;
-}
-
-/// `RLIM_INFINITY`: no limit.
-pub const INFINITY: u64 = u64::MAX;
+use trapgate_uapi::resource::{
+    RLIM_INFINITY, RLIM_NLIMITS, RLIMIT_CORE, RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_STACK, Rlimit,
+};
 
 /// Soft and hard limits, as far as they were set, by resource.
 #[derive(Default)]
-pub struct Limits(Mutex<BTreeMap<u32, [u64; 2]>>);
+pub struct Limits(Mutex<BTreeMap<u32, Rlimit>>);
 
 impl Limits {
     /// The soft and hard limit of `resource` now.
     ///
     /// # Errors
     /// EINVAL.
-    pub fn get(&self, resource: u32) -> Result<[u64; 2], Errno> {
-        if resource >= rlimit::COUNT {
+    pub fn get(&self, resource: u32) -> Result<Rlimit, Errno> {
+        if resource >= RLIM_NLIMITS {
             return Err(Errno::EINVAL);
         }
         if let Some(&limit) = self.0.lock().get(&resource) {
             return Ok(limit);
         }
-        let files = MAX_DESCRIPTORS as u64;
+        let soft = |rlim_cur| Rlimit { rlim_cur, rlim_max: RLIM_INFINITY };
         Ok(match resource {
-            rlimit::STACK => [USER_STACK_SIZE, INFINITY],
-            rlimit::CORE => [0, INFINITY],
-            rlimit::NPROC => [1, 1],
-            rlimit::NOFILE => [files, files],
-            _ => [INFINITY, INFINITY],
+            RLIMIT_STACK => soft(USER_STACK_SIZE),
+            RLIMIT_CORE => soft(0),
+            RLIMIT_NPROC => Rlimit::both(1),
+            RLIMIT_NOFILE => Rlimit::both(MAX_DESCRIPTORS as u64),
+            _ => Rlimit::both(RLIM_INFINITY),
         })
     }
 
@@ -53,12 +39,12 @@ impl Limits {
     ///
     /// # Errors
     /// EINVAL; EPERM for a hard limit above the one there is.
-    pub fn set(&self, resource: u32, new: [u64; 2]) -> Result<(), Errno> {
-        let [_, hard] = self.get(resource)?;
-        if new[0] > new[1] {
+    pub fn set(&self, resource: u32, new: Rlimit) -> Result<(), Errno> {
+        let old = self.get(resource)?;
+        if new.rlim_cur > new.rlim_max {
             return Err(Errno::EINVAL);
         }
-        if new[1] > hard {
+        if new.rlim_max > old.rlim_max {
             return Err(Errno::EPERM);
         }
         self.0.lock().insert(resource, new);
@@ -67,6 +53,6 @@ impl Limits {
 
     /// How many descriptors the process may have: the soft `RLIMIT_NOFILE`.
     pub fn descriptors(&self) -> usize {
-        self.get(rlimit::NOFILE).map_or(0, |[soft, _]| soft as usize)
+        self.get(RLIMIT_NOFILE).map_or(0, |limit| limit.rlim_cur as usize)
     }
 }

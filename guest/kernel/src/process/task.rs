@@ -18,6 +18,8 @@ use trapgate_abi::boot_info::BootInfo;
 use trapgate_arch::paging::PageTables;
 use trapgate_arch::percpu;
 use trapgate_uapi::Errno;
+use trapgate_uapi::prctl::TASK_COMM_LEN;
+use trapgate_uapi::signal::Sigaltstack;
 
 /// The first process's number, and its only task's.
 const FIRST_PID: u32 = 1;
@@ -55,8 +57,8 @@ pub struct Task {
     pub process: Arc<Process>,
     /// Its signals.
     pub signals: Signals,
-    /// sigaltstack(2): address, flags, size.
-    pub alternate_stack: Mutex<[u64; 3]>,
+    /// sigaltstack(2); without a size there is none.
+    pub alternate_stack: Mutex<Sigaltstack>,
     /// set_tid_address(2).
     pub clear_child_tid: AtomicU64,
     /// set_robust_list(2): head and length.
@@ -64,7 +66,7 @@ pub struct Task {
     /// The same of i386's: the head.
     pub compat_robust_list: AtomicU32,
     /// prctl(2) `PR_SET_NAME`.
-    pub name: Mutex<[u8; 16]>,
+    pub name: Mutex<[u8; TASK_COMM_LEN]>,
     /// Where the landing pad was before the call that it makes moved it; 0 if
     /// it did not.
     pub left_landing_pad: AtomicU64,
@@ -100,11 +102,11 @@ pub fn start_first(boot: &'static BootInfo, tables: PageTables) -> Result<(), Er
         pid: FIRST_PID,
         process: Arc::new(process),
         signals: Signals::default(),
-        alternate_stack: Mutex::new([0; 3]),
+        alternate_stack: Mutex::default(),
         clear_child_tid: AtomicU64::new(0),
         robust_list: Mutex::new([0; 2]),
         compat_robust_list: AtomicU32::new(0),
-        name: Mutex::new([0; 16]),
+        name: Mutex::default(),
         left_landing_pad: AtomicU64::new(0),
     };
     percpu::set_current(Box::leak(Box::new(task)));

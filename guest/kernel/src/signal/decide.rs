@@ -1,6 +1,7 @@
 //! What a signal comes to: pure.
 
-use super::action::{DefaultAction, SIG_DFL, SIG_IGN, SignalAction, default_action};
+use super::action::{DefaultAction, default_action};
+use trapgate_uapi::signal::{SIG_DFL, SIG_IGN, Sigaction};
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,8 +15,8 @@ pub enum Decision {
 }
 
 /// For a signal with this action.
-pub fn decide(signal: u8, action: &SignalAction) -> Decision {
-    match action.handler {
+pub fn decide(signal: u8, action: &Sigaction) -> Decision {
+    match action.sa_handler {
         SIG_IGN => Decision::Ignore,
         SIG_DFL if default_action(signal) == DefaultAction::Ignore => Decision::Ignore,
         SIG_DFL => Decision::Terminate,
@@ -26,11 +27,11 @@ pub fn decide(signal: u8, action: &SignalAction) -> Decision {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signal::number::{SIGCHLD, SIGSEGV};
+    use trapgate_uapi::signal::{SIGCHLD, SIGSEGV};
 
     #[test]
     fn an_action_decides_and_the_default_where_there_is_none() {
-        let with = |handler| SignalAction { handler, ..SignalAction::default() };
+        let with = |sa_handler| Sigaction { sa_handler, ..Sigaction::default() };
         assert_eq!(decide(SIGSEGV, &with(SIG_DFL)), Decision::Terminate);
         assert_eq!(decide(SIGCHLD, &with(SIG_DFL)), Decision::Ignore);
         assert_eq!(decide(SIGSEGV, &with(SIG_IGN)), Decision::Ignore);

@@ -1,10 +1,10 @@
 //! Which signal an exception is, and what is told of it.
 
-use super::number::{SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP};
 use trapgate_abi::PtRegs;
 use trapgate_abi::crash::Fault;
 use trapgate_abi::x86::vector;
 use trapgate_arch::usercopy::read_prefix;
+use trapgate_uapi::signal::{SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP};
 
 /// The exception's error code, 0 where the CPU pushed none.
 pub const fn error_code(regs: &PtRegs) -> u64 {

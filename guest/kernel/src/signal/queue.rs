@@ -4,13 +4,7 @@ use super::number::{UNBLOCKABLE, bit};
 use core::sync::atomic::{AtomicU64, Ordering};
 use trapgate_arch::percpu;
 use trapgate_uapi::Errno;
-
-/// `how` of sigprocmask(2).
-mod how {
-    pub(super) const BLOCK: i32 = 0;
-    pub(super) const UNBLOCK: i32 = 1;
-    pub(super) const SETMASK: i32 = 2;
-}
+use trapgate_uapi::signal::{SIG_BLOCK, SIG_SETMASK, SIG_UNBLOCK};
 
 /// What a task has of signals, bit `n - 1` for signal `n`.
 #[derive(Default)]
@@ -57,9 +51,9 @@ impl Signals {
         if let Some(new) = new {
             let set = new & !UNBLOCKABLE;
             let after = match how {
-                how::BLOCK => before | set,
-                how::UNBLOCK => before & !set,
-                how::SETMASK => before & !reach | set,
+                SIG_BLOCK => before | set,
+                SIG_UNBLOCK => before & !set,
+                SIG_SETMASK => before & !reach | set,
                 _ => return Err(Errno::EINVAL),
             };
             self.blocked.store(after, Ordering::Relaxed);

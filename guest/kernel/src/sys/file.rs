@@ -8,46 +8,52 @@ use crate::fs::transfer::{Until, transfer};
 use crate::host::{Call, call};
 use crate::mm::vma::Prot;
 use crate::process::task::current;
-use crate::signal::number::{SIGPIPE, SIGXFSZ};
 use crate::sys::define::{SysResult, syscall_define};
-use crate::user::{IoVec, UserPtr, UserString, read_iovecs, read_string};
+use crate::user::{UserPtr, UserString, read_iovecs, read_string};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use trapgate_abi::file::{FileStatus, mode, open_flag};
+use trapgate_abi::file::{FileStatus, TRANSFER_FLAGS};
 use trapgate_abi::hypercall::Request;
-use trapgate_arch::usercopy::plain_struct;
 use trapgate_uapi::Errno;
-
-/// `PATH_MAX`, its NUL included.
-const PATH_MAX: usize = 4096;
+use trapgate_uapi::fcntl::{
+    AT_EMPTY_PATH, F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_SETFD, F_SETFL, FD_CLOEXEC,
+    O_CLOEXEC, O_NONBLOCK,
+};
+use trapgate_uapi::fs::{PATH_MAX, SEEK_HOLE};
+use trapgate_uapi::ioctl::{
+    FIOCLEX, FIONBIO, FIONCLEX, TCGETS, TCSETS, TCSETSF, TIOCGPGRP, TIOCGWINSZ, Termios,
+};
+use trapgate_uapi::signal::{SIGPIPE, SIGXFSZ};
+use trapgate_uapi::stat::{S_IFIFO, S_IFREG, Stat};
+use trapgate_uapi::uio::Iovec;
 
 pub(super) fn file(fd: u32) -> Result<Arc<OpenFile>, Errno> {
     current().process.files.lock().file(fd)
 }
 
-pub(super) fn input(file: &OpenFile, ranges: &[IoVec]) -> SysResult {
+pub(super) fn input(file: &OpenFile, ranges: &[Iovec]) -> SysResult {
     if !file.readable() {
         return Err(Errno::EBADF);
     }
-    let until = if file.is(mode::REGULAR) { Until::Short } else { Until::Once };
+    let until = if file.is(S_IFREG) { Until::Short } else { Until::Once };
     let request = Request::Read { file: file.host, flags: file.transfer_flags() };
     transfer(&current().process.memory, ranges, Prot::WRITE, until, &mut |_| request).result()
 }
 
-pub(super) fn output(file: &OpenFile, ranges: &[IoVec]) -> SysResult {
+pub(super) fn output(file: &OpenFile, ranges: &[Iovec]) -> SysResult {
     if !file.writable() {
         return Err(Errno::EBADF);
     }
     let flags = file.transfer_flags();
     // A pipe takes all, if its writer may wait: also where the host's own
     // description does not wait and has taken a part.
-    let waits = !file.is(mode::REGULAR) && flags & open_flag::NONBLOCK == 0;
+    let waits = !file.is(S_IFREG) && flags & O_NONBLOCK == 0;
     let until = if waits { Until::Done } else { Until::Short };
     let request = Request::Write { file: file.host, flags };
     let moved = transfer(&current().process.memory, ranges, Prot::READ, until, &mut |_| request);
     match moved.error {
         // A pipe without readers kills also after a part; a socket then does not.
-        Some(Errno::EPIPE) if moved.bytes == 0 || file.is(mode::FIFO) => {
+        Some(Errno::EPIPE) if moved.bytes == 0 || file.is(S_IFIFO) => {
             current().signals.send(SIGPIPE);
         }
         // The host's limit.
@@ -63,7 +69,7 @@ pub(super) fn position(offset: i64) -> Result<u64, Errno> {
 }
 
 /// pread(2): only of what has positions.
-pub(super) fn input_at(file: &OpenFile, ranges: &[IoVec], offset: u64) -> SysResult {
+pub(super) fn input_at(file: &OpenFile, ranges: &[Iovec], offset: u64) -> SysResult {
     if file.is_stream() {
         return Err(Errno::ESPIPE);
     }
@@ -79,24 +85,24 @@ pub(super) fn input_at(file: &OpenFile, ranges: &[IoVec], offset: u64) -> SysRes
 syscall_define! {
     /// read(2)
     fn read(fd: u32, buffer: UserPtr<u8>, count: u64) {
-        input(&*file(fd)?, &[IoVec { base: buffer.address(), length: count }])
+        input(&*file(fd)?, &[Iovec { iov_base: buffer.address(), iov_len: count }])
     }
 }
 syscall_define! {
     /// write(2)
     fn write(fd: u32, buffer: UserPtr<u8>, count: u64) {
-        output(&*file(fd)?, &[IoVec { base: buffer.address(), length: count }])
+        output(&*file(fd)?, &[Iovec { iov_base: buffer.address(), iov_len: count }])
     }
 }
 syscall_define! {
     /// readv(2)
-    fn readv(fd: u32, vectors: UserPtr<IoVec>, count: u64) {
+    fn readv(fd: u32, vectors: UserPtr<Iovec>, count: u64) {
         input(&*file(fd)?, &read_iovecs(vectors, count)?)
     }
 }
 syscall_define! {
     /// writev(2)
-    fn writev(fd: u32, vectors: UserPtr<IoVec>, count: u64) {
+    fn writev(fd: u32, vectors: UserPtr<Iovec>, count: u64) {
         output(&*file(fd)?, &read_iovecs(vectors, count)?)
     }
 }
@@ -104,12 +110,12 @@ syscall_define! {
     /// pread(2)
     fn pread64(fd: u32, buffer: UserPtr<u8>, count: u64, offset: i64) {
         let offset = position(offset)?;
-        input_at(&*file(fd)?, &[IoVec { base: buffer.address(), length: count }], offset)
+        input_at(&*file(fd)?, &[Iovec { iov_base: buffer.address(), iov_len: count }], offset)
     }
 }
 syscall_define! {
     /// preadv(2)
-    fn preadv(fd: u32, vectors: UserPtr<IoVec>, count: u64, offset: i64) {
+    fn preadv(fd: u32, vectors: UserPtr<Iovec>, count: u64, offset: i64) {
         let offset = position(offset)?;
         input_at(&*file(fd)?, &read_iovecs(vectors, count)?, offset)
     }
@@ -141,8 +147,6 @@ syscall_define! {
     }
 }
 
-const O_CLOEXEC: u32 = 0o2_000_000;
-
 fn duplicate(fd: u32, least: u32, close_on_exec: bool) -> SysResult {
     let mut files = current().process.files.lock();
     let file = files.file(fd)?;
@@ -159,33 +163,23 @@ fn duplicate_to(old: u32, new: u32, close_on_exec: bool) -> SysResult {
         .map(|()| new.into())
 }
 
-/// Commands of fcntl(2).
-mod f {
-    pub(super) const DUPFD: u32 = 0;
-    pub(super) const GETFD: u32 = 1;
-    pub(super) const SETFD: u32 = 2;
-    pub(super) const GETFL: u32 = 3;
-    pub(super) const SETFL: u32 = 4;
-    pub(super) const DUPFD_CLOEXEC: u32 = 1030;
-}
-
 /// fcntl(2) for either width: no command here has a structure of two forms.
 pub(super) fn control(fd: u32, command: u32, argument: u64) -> SysResult {
     let file = file(fd)?;
     match command {
-        f::DUPFD | f::DUPFD_CLOEXEC => duplicate(fd, argument as u32, command == f::DUPFD_CLOEXEC),
-        f::GETFD => {
+        F_DUPFD | F_DUPFD_CLOEXEC => duplicate(fd, argument as u32, command == F_DUPFD_CLOEXEC),
+        F_GETFD => {
             let mut files = current().process.files.lock();
             Ok(files.descriptor(fd)?.close_on_exec.into())
         }
-        f::SETFD => {
+        F_SETFD => {
             let mut files = current().process.files.lock();
-            files.descriptor(fd)?.close_on_exec = argument & 1 != 0;
+            files.descriptor(fd)?.close_on_exec = argument as u32 & FD_CLOEXEC != 0;
             Ok(0)
         }
-        f::GETFL => Ok(file.flags().into()),
-        f::SETFL => {
-            file.set_flags(open_flag::TRANSFER, argument as u32);
+        F_GETFL => Ok(file.flags().into()),
+        F_SETFL => {
+            file.set_flags(TRANSFER_FLAGS, argument as u32);
             Ok(0)
         }
         _ => Err(Errno::EINVAL),
@@ -197,38 +191,26 @@ syscall_define! {
     fn fcntl(fd: u32, command: u32, argument: u64) { control(fd, command, argument) }
 }
 
-/// Requests of ioctl(2) for terminals and for every file.
-mod ioctl_request {
-    pub(super) const TCGETS: u32 = 0x5401;
-    pub(super) const TCSETS: u32 = 0x5402;
-    pub(super) const TCSETSF: u32 = 0x5404;
-    pub(super) const TIOCGPGRP: u32 = 0x540f;
-    pub(super) const TIOCGWINSZ: u32 = 0x5413;
-    pub(super) const FIONBIO: u32 = 0x5421;
-    pub(super) const FIONCLEX: u32 = 0x5450;
-    pub(super) const FIOCLEX: u32 = 0x5451;
-}
-
-/// The kernel's `struct termios` in bytes.
-const TERMIOS: usize = 36;
+/// Bytes of [`Termios`].
+const TERMIOS: usize = size_of::<Termios>();
 
 /// ioctl(2) for either width: what a terminal is asked, and two flags. Their
 /// structures have no pointers and no `long`.
 pub(super) fn control_device(fd: u32, request: u32, argument: u64) -> SysResult {
     let file = file(fd)?;
     match request {
-        ioctl_request::FIONBIO => {
+        FIONBIO => {
             let on = UserPtr::<i32>::new(argument).read()? != 0;
-            file.set_flags(open_flag::NONBLOCK, if on { open_flag::NONBLOCK } else { 0 });
+            file.set_flags(O_NONBLOCK, if on { O_NONBLOCK } else { 0 });
             Ok(0)
         }
-        ioctl_request::FIOCLEX | ioctl_request::FIONCLEX => {
+        FIOCLEX | FIONCLEX => {
             let mut files = current().process.files.lock();
-            files.descriptor(fd)?.close_on_exec = request == ioctl_request::FIOCLEX;
+            files.descriptor(fd)?.close_on_exec = request == FIOCLEX;
             Ok(0)
         }
         _ if !file.is_terminal() => Err(Errno::ENOTTY),
-        ioctl_request::TCGETS => {
+        TCGETS => {
             let mut call = Call::new(Request::TerminalAttributes { file: file.host });
             call.submit()?;
             let mut bytes = [0; TERMIOS];
@@ -238,15 +220,15 @@ pub(super) fn control_device(fd: u32, request: u32, argument: u64) -> SysResult 
             }
             UserPtr::new(argument).write(bytes).map(|()| 0)
         }
-        ioctl_request::TIOCGWINSZ => {
+        TIOCGWINSZ => {
             let mut call = Call::new(Request::WindowSize { file: file.host });
             call.submit()?;
             let [size]: [u64; 1] = call.data();
             UserPtr::new(argument).write(size).map(|()| 0)
         }
-        ioctl_request::TIOCGPGRP => UserPtr::new(argument).write(current().process.pid).map(|()| 0),
+        TIOCGPGRP => UserPtr::new(argument).write(current().process.pid).map(|()| 0),
         // The terminal is the host's; a sandbox does not change it.
-        ioctl_request::TCSETS..=ioctl_request::TCSETSF => Err(Errno::EPERM),
+        TCSETS..=TCSETSF => Err(Errno::EPERM),
         _ => Err(Errno::ENOTTY),
     }
 }
@@ -262,7 +244,6 @@ syscall_define! {
 
 /// lseek(2) for either width.
 pub(super) fn seek(fd: u32, offset: i64, whence: u32) -> SysResult {
-    const SEEK_HOLE: u32 = 4;
     let file = file(fd)?;
     if whence > SEEK_HOLE {
         return Err(Errno::EINVAL);
@@ -273,83 +254,45 @@ pub(super) fn seek(fd: u32, offset: i64, whence: u32) -> SysResult {
     call(Request::Seek { file: file.host, offset, whence })
 }
 
-plain_struct! {
-    /// `struct stat` of x86-64.
-    pub struct Stat {
-        /// Device.
-        pub dev: u64,
-        /// Inode.
-        pub ino: u64,
-        /// Hard links.
-        pub nlink: u64,
-        /// Type and permissions.
-        pub mode: u32,
-        /// Owner.
-        pub uid: u32,
-        /// Group.
-        pub gid: u32,
-        /// Padding.
-        pub pad: u32,
-        /// Device number of a special file.
-        pub rdev: u64,
-        /// Bytes.
-        pub size: u64,
-        /// Preferred block size.
-        pub blksize: u64,
-        /// Blocks of 512 bytes.
-        pub blocks: u64,
-        /// Access, modification and change: seconds and nanoseconds.
-        pub times: [u64; 6],
-        /// Reserved.
-        pub reserved: [u64; 3],
-    }
-}
-const _: () = assert!(size_of::<Stat>() == 144);
-
-impl Stat {
-    fn new(status: &FileStatus) -> Self {
-        Stat {
-            dev: status.dev,
-            ino: status.ino,
-            nlink: status.nlink,
-            mode: status.mode as u32,
-            uid: status.uid as u32,
-            gid: status.gid as u32,
-            pad: 0,
-            rdev: status.rdev,
-            size: status.size,
-            blksize: status.blksize,
-            blocks: status.blocks,
-            times: [
-                status.atime,
-                status.atime_nsec,
-                status.mtime,
-                status.mtime_nsec,
-                status.ctime,
-                status.ctime_nsec,
-            ],
-            reserved: [0; 3],
-        }
+/// The host's answer, as x86-64 has it.
+fn stat(status: &FileStatus) -> Stat {
+    Stat {
+        st_dev: status.dev,
+        st_ino: status.ino,
+        st_nlink: status.nlink,
+        st_mode: status.mode as u32,
+        st_uid: status.uid as u32,
+        st_gid: status.gid as u32,
+        __pad0: 0,
+        st_rdev: status.rdev,
+        st_size: status.size as i64,
+        st_blksize: status.blksize as i64,
+        st_blocks: status.blocks as i64,
+        st_atime: status.atime,
+        st_atime_nsec: status.atime_nsec,
+        st_mtime: status.mtime,
+        st_mtime_nsec: status.mtime_nsec,
+        st_ctime: status.ctime,
+        st_ctime_nsec: status.ctime_nsec,
+        __unused: [0; 3],
     }
 }
 
 /// What fstat(2) tells of a file, whichever structure it goes into.
-pub(super) fn status(fd: u32) -> Result<FileStatus, Errno> {
+pub(super) fn status(fd: u32) -> Result<Stat, Errno> {
     let file = file(fd)?;
-    let mut status = *file.status();
-    if file.is(mode::REGULAR) {
+    if file.is(S_IFREG) {
         let mut call = Call::new(Request::Status { file: file.host });
         call.submit()?;
-        status = FileStatus::from_words(&call.data());
+        return Ok(stat(&FileStatus::from_words(&call.data())));
     }
-    Ok(status)
+    Ok(stat(file.status()))
 }
 
 /// What fstatat(2) tells: of an open file; no path names one.
-pub(super) fn status_at(fd: u32, path: UserPtr<u8>, flags: u32) -> Result<FileStatus, Errno> {
-    const EMPTY_PATH: u32 = 0x1000;
+pub(super) fn status_at(fd: u32, path: UserPtr<u8>, flags: u32) -> Result<Stat, Errno> {
     let path = read_path(path)?;
-    if path.is_empty() && flags & EMPTY_PATH != 0 {
+    if path.is_empty() && flags & AT_EMPTY_PATH != 0 {
         return status(fd);
     }
     Err(Errno::ENOENT)
@@ -358,13 +301,13 @@ pub(super) fn status_at(fd: u32, path: UserPtr<u8>, flags: u32) -> Result<FileSt
 syscall_define! {
     /// fstat(2)
     fn newfstat(fd: u32, buffer: UserPtr<Stat>) {
-        buffer.write(Stat::new(&status(fd)?)).map(|()| 0)
+        buffer.write(status(fd)?).map(|()| 0)
     }
 }
 syscall_define! {
     /// fstatat(2)
     fn newfstatat(fd: u32, path: UserPtr<u8>, buffer: UserPtr<Stat>, flags: u32) {
-        buffer.write(Stat::new(&status_at(fd, path, flags)?)).map(|()| 0)
+        buffer.write(status_at(fd, path, flags)?).map(|()| 0)
     }
 }
 

@@ -12,6 +12,13 @@ use spin::MutexGuard;
 use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_arch::percpu;
 use trapgate_uapi::Errno;
+use trapgate_uapi::mman::{
+    MADV_COLD, MADV_DODUMP, MADV_DOFORK, MADV_DONTFORK, MADV_DONTNEED, MADV_FREE, MADV_MERGEABLE,
+    MADV_NORMAL, MADV_PAGEOUT, MADV_WILLNEED, MAP_32BIT, MAP_ANONYMOUS, MAP_FIXED,
+    MAP_FIXED_NOREPLACE, MAP_HUGETLB, MAP_NORESERVE, MAP_PRIVATE, MAP_SHARED, MAP_TYPE,
+    MREMAP_FIXED, MREMAP_MAYMOVE, MS_ASYNC, MS_INVALIDATE, MS_SYNC, PROT_EXEC, PROT_GROWSDOWN,
+    PROT_GROWSUP, PROT_READ, PROT_SEM, PROT_WRITE,
+};
 
 fn memory() -> MutexGuard<'static, AddressSpace> {
     current().process.memory.lock()
@@ -20,28 +27,14 @@ fn memory() -> MutexGuard<'static, AddressSpace> {
 /// `PROT_*` without the bits that mean nothing on x86: `PROT_SEM`, and the two
 /// for stacks.
 fn prot(bits: u64) -> Result<Prot, Errno> {
-    const IGNORED: u64 = 0x0300_0008;
+    const IGNORED: u64 = PROT_SEM | PROT_GROWSDOWN | PROT_GROWSUP;
     Prot::from_bits(bits & !IGNORED).ok_or(Errno::EINVAL)
-}
-
-/// `MAP_*` of mmap(2).
-mod map {
-    pub(super) const SHARED: u64 = 0x01;
-    pub(super) const TYPE: u64 = 0x0f;
-    pub(super) const PRIVATE: u64 = 0x02;
-    pub(super) const FIXED: u64 = 0x10;
-    pub(super) const ANONYMOUS: u64 = 0x20;
-    /// `MAP_32BIT`
-    pub(super) const LOW: u64 = 0x40;
-    pub(super) const NORESERVE: u64 = 0x4000;
-    pub(super) const HUGETLB: u64 = 0x4_0000;
-    pub(super) const FIXED_NOREPLACE: u64 = 0x10_0000;
 }
 
 syscall_define! {
     /// mmap(2)
     fn mmap(address: u64, length: u64, bits: u64, flags: u64, fd: u32, offset: u64) {
-        let window = if flags & map::LOW != 0 { Window::LOW } else { Window::NATIVE };
+        let window = if flags & MAP_32BIT != 0 { Window::LOW } else { Window::NATIVE };
         map_memory([address, length, bits, flags], fd, offset, window)
     }
 }
@@ -57,22 +50,28 @@ pub(super) fn map_memory(
     if !offset.is_multiple_of(PAGE_SIZE) {
         return Err(Errno::EINVAL);
     }
-    if flags & map::ANONYMOUS == 0 {
+    if flags & MAP_ANONYMOUS == 0 {
         current().process.files.lock().file(fd)?;
         return Err(Errno::ENODEV);
     }
-    if !matches!(flags & map::TYPE, map::SHARED | map::PRIVATE) {
+    if !matches!(flags & MAP_TYPE, MAP_SHARED | MAP_PRIVATE) {
         return Err(Errno::EINVAL);
     }
-    if flags & map::HUGETLB != 0 {
+    if flags & MAP_HUGETLB != 0 {
         return Err(Errno::ENOMEM);
     }
-    let noreplace = flags & map::FIXED_NOREPLACE != 0;
-    let fixed = flags & map::FIXED != 0 || noreplace;
-    let reserve = flags & map::NORESERVE == 0;
-    let shared = flags & map::TYPE == map::SHARED;
+    let noreplace = flags & MAP_FIXED_NOREPLACE != 0;
+    let fixed = flags & MAP_FIXED != 0 || noreplace;
+    let reserve = flags & MAP_NORESERVE == 0;
+    let shared = flags & MAP_TYPE == MAP_SHARED;
     let place = Place { fixed, replace: !noreplace, window, shared };
-    memory().map(address, length, prot(bits & 7)?, place, reserve)
+    memory().map(
+        address,
+        length,
+        prot(bits & (PROT_READ | PROT_WRITE | PROT_EXEC))?,
+        place,
+        reserve,
+    )
 }
 syscall_define! {
     /// munmap(2)
@@ -87,12 +86,6 @@ syscall_define! {
     }
 }
 
-/// `MREMAP_*` of mremap(2).
-mod mremap_flag {
-    pub(super) const MAYMOVE: u64 = 1;
-    pub(super) const FIXED: u64 = 2;
-}
-
 syscall_define! {
     /// mremap(2)
     fn mremap(address: u64, old_length: u64, new_length: u64, flags: u64, to: u64) {
@@ -105,9 +98,9 @@ pub(super) fn remap_memory(
     [address, old_length, new_length, flags, to]: [u64; 5],
     window: Window,
 ) -> SysResult {
-    let known = mremap_flag::MAYMOVE | mremap_flag::FIXED;
-    let may_move = flags & mremap_flag::MAYMOVE != 0;
-    let fixed = flags & mremap_flag::FIXED != 0;
+    let known = MREMAP_MAYMOVE | MREMAP_FIXED;
+    let may_move = flags & MREMAP_MAYMOVE != 0;
+    let fixed = flags & MREMAP_FIXED != 0;
     if flags & !known != 0 || fixed && !may_move {
         return Err(Errno::EINVAL);
     }
@@ -138,32 +131,18 @@ syscall_define! {
     fn brk(address: u64) { Ok(memory().set_brk(address)) }
 }
 
-/// `MADV_*` of madvise(2).
-mod madv {
-    pub(super) const NORMAL: u32 = 0;
-    pub(super) const WILLNEED: u32 = 3;
-    pub(super) const DONTNEED: u32 = 4;
-    pub(super) const FREE: u32 = 8;
-    pub(super) const DONTFORK: u32 = 10;
-    pub(super) const DOFORK: u32 = 11;
-    pub(super) const MERGEABLE: u32 = 12;
-    pub(super) const DODUMP: u32 = 17;
-    pub(super) const COLD: u32 = 20;
-    pub(super) const PAGEOUT: u32 = 21;
-}
-
 syscall_define! {
     /// madvise(2): DONTNEED and FREE give memory back, other advice is
     /// accepted and has no effect.
     fn madvise(address: u64, length: u64, advice: u32) {
         match advice {
-            madv::DONTNEED | madv::FREE => memory().discard(address, length)?,
-            madv::NORMAL..=madv::WILLNEED
-            | madv::DONTFORK
-            | madv::DOFORK
-            | madv::MERGEABLE..=madv::DODUMP
-            | madv::COLD
-            | madv::PAGEOUT => memory().check_mapped(address, length)?,
+            MADV_DONTNEED | MADV_FREE => memory().discard(address, length)?,
+            MADV_NORMAL..=MADV_WILLNEED
+            | MADV_DONTFORK
+            | MADV_DOFORK
+            | MADV_MERGEABLE..=MADV_DODUMP
+            | MADV_COLD
+            | MADV_PAGEOUT => memory().check_mapped(address, length)?,
             _ => return Err(Errno::EINVAL),
         }
         Ok(0)
@@ -172,9 +151,8 @@ syscall_define! {
 syscall_define! {
     /// msync(2): anonymous memory is never out of date.
     fn msync(address: u64, length: u64, flags: u32) {
-        const ASYNC: u32 = 1;
-        const SYNC: u32 = 4;
-        if flags & !7 != 0 || flags & (ASYNC | SYNC) == ASYNC | SYNC {
+        let both = MS_ASYNC | MS_SYNC;
+        if flags & !(both | MS_INVALIDATE) != 0 || flags & both == both {
             return Err(Errno::EINVAL);
         }
         memory().check_mapped(address, length).map(|()| 0)

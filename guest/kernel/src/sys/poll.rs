@@ -6,37 +6,18 @@ use super::file::file;
 use crate::fs::table::MAX_DESCRIPTORS;
 use crate::host::Call;
 use crate::sys::define::{SysResult, syscall_define};
-use crate::sys::time::Timespec;
 use crate::user::UserPtr;
 use alloc::vec::Vec;
 use trapgate_abi::hypercall::{PollEntry, Request};
-use trapgate_arch::usercopy::plain_struct;
 use trapgate_uapi::Errno;
-
-/// `POLL*` of poll(2).
-mod event {
-    pub(super) const ERR: u16 = 0x008;
-    pub(super) const HUP: u16 = 0x010;
-    pub(super) const NVAL: u16 = 0x020;
-}
-
-plain_struct! {
-    /// `struct pollfd`.
-    pub struct PollFd {
-        /// The descriptor; negative: ignore.
-        pub fd: i32,
-        /// What to wait for.
-        pub events: u16,
-        /// What is.
-        pub revents: u16,
-    }
-}
+use trapgate_uapi::poll::{POLLERR, POLLHUP, POLLNVAL, Pollfd};
+use trapgate_uapi::time::Timespec;
 
 /// Standard files on the host: each is asked for once.
 const HOST_FILES: usize = 3;
 
 /// poll(2) with the time in nanoseconds, negative for ever.
-fn poll_for(entries: UserPtr<PollFd>, count: u32, timeout_ns: i64) -> SysResult {
+fn poll_for(entries: UserPtr<Pollfd>, count: u32, timeout_ns: i64) -> SysResult {
     if count as usize > MAX_DESCRIPTORS {
         return Err(Errno::EINVAL);
     }
@@ -80,25 +61,25 @@ fn poll_for(entries: UserPtr<PollFd>, count: u32, timeout_ns: i64) -> SysResult 
         let revents = match host {
             None => 0,
             Some(host) => match answers.get(host) {
-                Some(answer) => answer & (entry.events | event::ERR | event::HUP),
-                None => event::NVAL,
+                Some(answer) => answer & (entry.events | POLLERR | POLLHUP),
+                None => POLLNVAL,
             },
         };
         ready += u64::from(revents != 0);
-        entries.offset(index as u64).write(PollFd { revents, ..entry })?;
+        entries.offset(index as u64).write(Pollfd { revents, ..entry })?;
     }
     Ok(ready)
 }
 
 syscall_define! {
     /// poll(2)
-    fn poll(entries: UserPtr<PollFd>, count: u32, timeout_ms: i32) {
+    fn poll(entries: UserPtr<Pollfd>, count: u32, timeout_ms: i32) {
         poll_for(entries, count, i64::from(timeout_ms) * 1_000_000)
     }
 }
 syscall_define! {
     /// ppoll(2); no signal can come meanwhile, so the mask does not matter.
-    fn ppoll(entries: UserPtr<PollFd>, count: u32, timeout: UserPtr<Timespec>) {
+    fn ppoll(entries: UserPtr<Pollfd>, count: u32, timeout: UserPtr<Timespec>) {
         let timeout = if timeout.is_null() { None } else { Some(timeout.read()?) };
         poll_within(entries, count, timeout)
     }
@@ -106,7 +87,7 @@ syscall_define! {
 
 /// ppoll(2) for either width; without a time, for ever.
 pub(super) fn poll_within(
-    entries: UserPtr<PollFd>,
+    entries: UserPtr<Pollfd>,
     count: u32,
     timeout: Option<Timespec>,
 ) -> SysResult {

@@ -8,9 +8,15 @@ use crate::user::{UserPtr, read_string};
 use core::sync::atomic::Ordering;
 use trapgate_arch::cpu;
 use trapgate_uapi::Errno;
+use trapgate_uapi::futex::RobustListHead;
+use trapgate_uapi::prctl::{
+    ARCH_GET_FS, ARCH_GET_GS, ARCH_SET_FS, ARCH_SET_GS, PR_GET_DUMPABLE, PR_GET_NAME,
+    PR_GET_NO_NEW_PRIVS, PR_SET_DUMPABLE, PR_SET_NAME, PR_SET_NO_NEW_PRIVS, TASK_COMM_LEN,
+};
+use trapgate_uapi::resource::Rlimit;
 
 /// The user and group of every program: root of its own sandbox.
-pub(super) const ROOT: u64 = 0;
+pub(super) const ROOT: u32 = 0;
 
 syscall_define! {
     /// getpid(2)
@@ -26,37 +32,37 @@ syscall_define! {
 }
 syscall_define! {
     /// getuid(2)
-    fn getuid() { Ok(ROOT) }
+    fn getuid() { Ok(ROOT.into()) }
 }
 syscall_define! {
     /// geteuid(2)
-    fn geteuid() { Ok(ROOT) }
+    fn geteuid() { Ok(ROOT.into()) }
 }
 syscall_define! {
     /// getgid(2)
-    fn getgid() { Ok(ROOT) }
+    fn getgid() { Ok(ROOT.into()) }
 }
 syscall_define! {
     /// getegid(2)
-    fn getegid() { Ok(ROOT) }
+    fn getegid() { Ok(ROOT.into()) }
 }
 syscall_define! {
     /// getresuid(2)
     fn getresuid(real: UserPtr<u32>, effective: UserPtr<u32>, saved: UserPtr<u32>) {
-        [real, effective, saved].iter().try_for_each(|id| id.write(ROOT as u32))?;
+        [real, effective, saved].iter().try_for_each(|id| id.write(ROOT))?;
         Ok(0)
     }
 }
 syscall_define! {
     /// getresgid(2)
     fn getresgid(real: UserPtr<u32>, effective: UserPtr<u32>, saved: UserPtr<u32>) {
-        [real, effective, saved].iter().try_for_each(|id| id.write(ROOT as u32))?;
+        [real, effective, saved].iter().try_for_each(|id| id.write(ROOT))?;
         Ok(0)
     }
 }
 syscall_define! {
     /// getgroups(2): none but the primary one.
-    fn getgroups(size: i32, list: UserPtr<u32>) { groups(size, || list.write(ROOT as u32)) }
+    fn getgroups(size: i32, list: UserPtr<u32>) { groups(size, || list.write(ROOT)) }
 }
 
 /// getgroups(2) for either width: `write` writes the one group.
@@ -108,8 +114,8 @@ syscall_define! {
     }
 }
 
-/// `struct robust_list_head` in bytes.
-const ROBUST_LIST_HEAD: u64 = 24;
+/// Bytes of [`RobustListHead`].
+const ROBUST_LIST_HEAD: u64 = size_of::<RobustListHead>() as u64;
 
 syscall_define! {
     /// set_robust_list(2)
@@ -136,22 +142,14 @@ pub(super) fn check_tid(tid: i32) -> Result<(), Errno> {
     if tid == 0 || tid as u32 == current().tid { Ok(()) } else { Err(Errno::ESRCH) }
 }
 
-/// `ARCH_*` of arch_prctl(2).
-mod arch {
-    pub(super) const SET_GS: i32 = 0x1001;
-    pub(super) const SET_FS: i32 = 0x1002;
-    pub(super) const GET_FS: i32 = 0x1003;
-    pub(super) const GET_GS: i32 = 0x1004;
-}
-
 syscall_define! {
     /// arch_prctl(2)
     fn arch_prctl(code: i32, address: u64) {
         match code {
-            arch::SET_FS => set(cpu::set_fs_base(address)),
-            arch::SET_GS => set(cpu::set_user_gs_base(address)),
-            arch::GET_FS => UserPtr::new(address).write(cpu::fs_base()).map(|()| 0),
-            arch::GET_GS => UserPtr::new(address).write(cpu::user_gs_base()).map(|()| 0),
+            ARCH_SET_FS => set(cpu::set_fs_base(address)),
+            ARCH_SET_GS => set(cpu::set_user_gs_base(address)),
+            ARCH_GET_FS => UserPtr::new(address).write(cpu::fs_base()).map(|()| 0),
+            ARCH_GET_GS => UserPtr::new(address).write(cpu::user_gs_base()).map(|()| 0),
             _ => Err(Errno::EINVAL),
         }
     }
@@ -162,35 +160,25 @@ fn set(is_users: bool) -> SysResult {
     if is_users { Ok(0) } else { Err(Errno::EPERM) }
 }
 
-/// `PR_*` of prctl(2).
-mod pr {
-    pub(super) const GET_DUMPABLE: i32 = 3;
-    pub(super) const SET_DUMPABLE: i32 = 4;
-    pub(super) const SET_NAME: i32 = 15;
-    pub(super) const GET_NAME: i32 = 16;
-    pub(super) const SET_NO_NEW_PRIVS: i32 = 38;
-    pub(super) const GET_NO_NEW_PRIVS: i32 = 39;
-}
-
 syscall_define! {
     /// prctl(2): the task's name, and what is always so in a sandbox.
     fn prctl(option: i32, first: u64) {
-        let name = UserPtr::<[u8; 16]>::new(first);
+        let name = UserPtr::<[u8; TASK_COMM_LEN]>::new(first);
         match option {
-            pr::SET_NAME => {
+            PR_SET_NAME => {
                 // A longer name is cut.
-                let string = read_string(name.cast(), 15)?.bytes;
-                let mut bytes = [0; 16];
+                let string = read_string(name.cast(), TASK_COMM_LEN - 1)?.bytes;
+                let mut bytes = [0; TASK_COMM_LEN];
                 bytes[..string.len()].copy_from_slice(&string);
                 *current().name.lock() = bytes;
                 Ok(0)
             }
-            pr::GET_NAME => {
+            PR_GET_NAME => {
                 let bytes = *current().name.lock();
                 name.write(bytes).map(|()| 0)
             }
-            pr::GET_DUMPABLE | pr::GET_NO_NEW_PRIVS => Ok(1),
-            pr::SET_DUMPABLE | pr::SET_NO_NEW_PRIVS => Ok(0),
+            PR_GET_DUMPABLE | PR_GET_NO_NEW_PRIVS => Ok(1),
+            PR_SET_DUMPABLE | PR_SET_NO_NEW_PRIVS => Ok(0),
             _ => Err(Errno::EINVAL),
         }
     }
@@ -198,19 +186,19 @@ syscall_define! {
 
 syscall_define! {
     /// getrlimit(2)
-    fn getrlimit(resource: u32, limits: UserPtr<[u64; 2]>) {
+    fn getrlimit(resource: u32, limits: UserPtr<Rlimit>) {
         limits.write(current().process.limits.get(resource)?).map(|()| 0)
     }
 }
 syscall_define! {
     /// setrlimit(2)
-    fn setrlimit(resource: u32, limits: UserPtr<[u64; 2]>) {
+    fn setrlimit(resource: u32, limits: UserPtr<Rlimit>) {
         current().process.limits.set(resource, limits.read()?).map(|()| 0)
     }
 }
 syscall_define! {
     /// prlimit(2)
-    fn prlimit64(pid: i32, resource: u32, new: UserPtr<[u64; 2]>, old: UserPtr<[u64; 2]>) {
+    fn prlimit64(pid: i32, resource: u32, new: UserPtr<Rlimit>, old: UserPtr<Rlimit>) {
         of_this_process(pid)?;
         let new = if new.is_null() { None } else { Some(new.read()?) };
         let limits = &current().process.limits;

@@ -2,54 +2,29 @@
 //! Actions and masks are recorded; handlers cannot be called yet.
 
 use crate::process::task::current;
-use crate::signal::action::{
-    DefaultAction, SA_IA32_ABI, SA_KNOWN, SIG_DFL, SIG_IGN, SignalAction, default_action,
-};
-use crate::signal::number::{SIGNALS, UNBLOCKABLE, bit, signal_number};
+use crate::signal::action::{DefaultAction, SA_IA32_ABI, default_action};
+use crate::signal::number::{UNBLOCKABLE, bit, signal_number};
 use crate::sys::define::{SysResult, syscall_define};
 use crate::user::UserPtr;
-use trapgate_arch::usercopy::plain_struct;
 use trapgate_uapi::Errno;
-
-/// Bytes of a signal mask: the only size that calls accept.
-pub(super) const MASK_SIZE: u64 = 8;
-
-plain_struct! {
-    /// The kernel's `struct sigaction`.
-    pub struct KernelSigaction {
-        /// `SIG_DFL`, `SIG_IGN` or an address.
-        pub handler: u64,
-        /// `SA_*`.
-        pub flags: u64,
-        /// The return trampoline.
-        pub restorer: u64,
-        /// Signals to block meanwhile.
-        pub mask: u64,
-    }
-}
+use trapgate_uapi::signal::{
+    MINSIGSTKSZ, NSIG, SA_FLAGS, SIG_DFL, SIG_IGN, SIGSET_SIZE, SS_AUTODISARM, SS_DISABLE,
+    SS_ONSTACK, Sigaction, Sigaltstack,
+};
 
 syscall_define! {
     /// rt_sigaction(2)
     fn rt_sigaction(
         number: i32,
-        new: UserPtr<KernelSigaction>,
-        old: UserPtr<KernelSigaction>,
+        new: UserPtr<Sigaction>,
+        old: UserPtr<Sigaction>,
         mask_size: u64,
     ) {
-        if mask_size != MASK_SIZE {
+        if mask_size != SIGSET_SIZE {
             return Err(Errno::EINVAL);
         }
-        let new = || {
-            let read = |new: KernelSigaction| SignalAction {
-                handler: new.handler,
-                flags: new.flags,
-                restorer: new.restorer,
-                mask: new.mask,
-            };
-            if new.is_null() { Ok(None) } else { new.read().map(read).map(Some) }
-        };
-        let SignalAction { handler, flags, restorer, mask } = change_action(number, new, 0)?;
-        old.write_if(KernelSigaction { handler, flags, restorer, mask }).map(|()| 0)
+        let new = || if new.is_null() { Ok(None) } else { new.read().map(Some) };
+        old.write_if(change_action(number, new, 0)?).map(|()| 0)
     }
 }
 
@@ -57,9 +32,9 @@ syscall_define! {
 /// `width` is 0 or [`SA_IA32_ABI`]. Answers the old one.
 pub(super) fn change_action(
     number: i32,
-    new: impl FnOnce() -> Result<Option<SignalAction>, Errno>,
+    new: impl FnOnce() -> Result<Option<Sigaction>, Errno>,
     width: u64,
-) -> Result<SignalAction, Errno> {
+) -> Result<Sigaction, Errno> {
     let signal = signal_number(number)?;
     let new = new()?;
     if new.is_some() && UNBLOCKABLE & bit(signal) != 0 {
@@ -67,23 +42,23 @@ pub(super) fn change_action(
     }
     let before = current().process.actions.get(signal);
     if let Some(new) = new {
-        let handler = new.handler;
+        let handler = new.sa_handler;
         let ignored = default_action(signal) == DefaultAction::Ignore;
         if handler == SIG_IGN || handler == SIG_DFL && ignored {
             current().signals.forget(signal);
         }
         // Unknown flags are cleared, which is how programs ask for them.
-        let flags = new.flags & SA_KNOWN | width;
-        let action = SignalAction { flags, mask: new.mask & !UNBLOCKABLE, ..new };
+        let flags = new.sa_flags & SA_FLAGS | width;
+        let action = Sigaction { sa_flags: flags, sa_mask: new.sa_mask & !UNBLOCKABLE, ..new };
         current().process.actions.set(signal, action);
     }
-    Ok(SignalAction { flags: before.flags & !SA_IA32_ABI, ..before })
+    Ok(Sigaction { sa_flags: before.sa_flags & !SA_IA32_ABI, ..before })
 }
 
 syscall_define! {
     /// rt_sigprocmask(2)
     fn rt_sigprocmask(how: i32, new: UserPtr<u64>, old: UserPtr<u64>, mask_size: u64) {
-        if mask_size != MASK_SIZE {
+        if mask_size != SIGSET_SIZE {
             return Err(Errno::EINVAL);
         }
         let new = if new.is_null() { None } else { Some(new.read()?) };
@@ -98,28 +73,16 @@ syscall_define! {
 
 /// rt_sigpending(2) for either width: a set may be cut short.
 pub(super) fn write_pending(set: UserPtr<u8>, mask_size: u64) -> SysResult {
-    if mask_size > MASK_SIZE {
+    if mask_size > SIGSET_SIZE {
         return Err(Errno::EINVAL);
     }
     let pending = current().signals.pending().to_le_bytes();
     set.write_slice(&pending[..mask_size as usize]).map(|()| 0)
 }
 
-plain_struct! {
-    /// `stack_t` of sigaltstack(2); the upper half of `flags` is padding.
-    pub struct SignalStack {
-        /// Lowest address.
-        pub address: u64,
-        /// `SS_*`.
-        pub flags: u64,
-        /// Bytes.
-        pub size: u64,
-    }
-}
-
 syscall_define! {
     /// sigaltstack(2)
-    fn sigaltstack(new: UserPtr<SignalStack>, old: UserPtr<SignalStack>) {
+    fn sigaltstack(new: UserPtr<Sigaltstack>, old: UserPtr<Sigaltstack>) {
         let new = if new.is_null() { None } else { Some(new.read()?) };
         old.write_if(change_stack(new)?).map(|()| 0)
     }
@@ -127,19 +90,21 @@ syscall_define! {
 
 /// sigaltstack(2) for either width: sets the stack, if there is a new one, and
 /// answers what it was.
-pub(super) fn change_stack(new: Option<SignalStack>) -> Result<SignalStack, Errno> {
-    const DISABLE: u64 = 2;
-    const AUTODISARM: u64 = 1 << 31;
-    const LEAST: u64 = 2048;
+pub(super) fn change_stack(new: Option<Sigaltstack>) -> Result<Sigaltstack, Errno> {
     let mut stack = current().alternate_stack.lock();
-    let [address, flags, size] = *stack;
-    let before = SignalStack { address, flags: if size == 0 { DISABLE } else { flags }, size };
+    let before = match *stack {
+        Sigaltstack { ss_size: 0, .. } => {
+            Sigaltstack { ss_flags: SS_DISABLE, ..Sigaltstack::default() }
+        }
+        stack => stack,
+    };
     if let Some(new) = new {
-        let flags = new.flags & 0xffff_ffff;
-        *stack = match flags & !AUTODISARM {
-            DISABLE => [0; 3],
-            0 | 1 if new.size < LEAST => return Err(Errno::ENOMEM),
-            0 | 1 => [new.address, flags & AUTODISARM, new.size],
+        *stack = match new.ss_flags & !SS_AUTODISARM {
+            SS_DISABLE => Sigaltstack::default(),
+            0 | SS_ONSTACK if new.ss_size < MINSIGSTKSZ => return Err(Errno::ENOMEM),
+            0 | SS_ONSTACK => {
+                Sigaltstack { ss_flags: new.ss_flags & SS_AUTODISARM, __pad: 0, ..new }
+            }
             _ => return Err(Errno::EINVAL),
         };
     }
@@ -158,7 +123,7 @@ fn send_checked(number: i32) -> SysResult {
 syscall_define! {
     /// kill(2): to the one process there is.
     fn kill(pid: i32, number: i32) {
-        if !(0..=SIGNALS).contains(&number) {
+        if !(0..=NSIG).contains(&number) {
             return Err(Errno::EINVAL);
         }
         match pid {
@@ -188,7 +153,7 @@ syscall_define! {
 }
 
 fn send_to_task(tid: i32, number: i32) -> SysResult {
-    if tid <= 0 || !(0..=SIGNALS).contains(&number) {
+    if tid <= 0 || !(0..=NSIG).contains(&number) {
         return Err(Errno::EINVAL);
     }
     if tid as u32 != current().tid {

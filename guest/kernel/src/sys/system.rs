@@ -1,23 +1,30 @@
 //! The machine as the program sees it: uname(2), sysinfo(2), getrandom(2),
 //! scheduling with one CPU, resource usage.
 
-use crate::clock::NSEC_PER_SEC;
 use crate::fs::transfer::MAX_RW_COUNT;
 use crate::host::Call;
 use crate::mm::frames::FRAMES;
 use crate::mm::vma::Prot;
 use crate::process::task::current;
 use crate::sys::define::{SysResult, syscall_define};
-use crate::sys::time::{self, Timespec};
+use crate::sys::time;
 use crate::user::UserPtr;
+use core::slice;
 use trapgate_abi::hypercall::{MAX_RANDOM, Request};
 use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_arch::usercopy::access_ok;
-use trapgate_arch::usercopy::plain_struct;
 use trapgate_uapi::Errno;
-
-/// One field of `struct utsname`.
-pub(super) type Name = [u8; 65];
+use trapgate_uapi::futex::{
+    FUTEX_CLOCK_REALTIME, FUTEX_CMD_MASK, FUTEX_WAIT, FUTEX_WAIT_BITSET, FUTEX_WAKE,
+    FUTEX_WAKE_BITSET,
+};
+use trapgate_uapi::random::{GRND_INSECURE, GRND_NONBLOCK, GRND_RANDOM};
+use trapgate_uapi::resource::{
+    PRIO_PROCESS, PRIO_USER, RUSAGE_CHILDREN, RUSAGE_SELF, RUSAGE_THREAD, Rusage,
+};
+use trapgate_uapi::sysinfo::Sysinfo;
+use trapgate_uapi::time::{NSEC_PER_SEC, Timespec, Timeval};
+use trapgate_uapi::utsname::{Name, NewUtsname};
 
 const fn name(text: &str) -> Name {
     let mut field = [0; 65];
@@ -30,75 +37,46 @@ const fn name(text: &str) -> Name {
 }
 
 /// What the program is told: a Linux whose interface this kernel follows.
-pub(super) static UTSNAME: [Name; 6] = [
-    name("Linux"),
-    name("trapgate"),
-    name("6.12.0-trapgate"),
-    name(concat!("#1 trapgate ", env!("CARGO_PKG_VERSION"))),
-    name("x86_64"),
-    name("(none)"),
-];
+pub(super) static UTSNAME: NewUtsname = NewUtsname {
+    sysname: name("Linux"),
+    nodename: name("trapgate"),
+    release: name("6.12.0-trapgate"),
+    version: name(concat!("#1 trapgate ", env!("CARGO_PKG_VERSION"))),
+    machine: name("x86_64"),
+    domainname: name("(none)"),
+};
 
 syscall_define! {
     /// uname(2)
-    fn newuname(buffer: UserPtr<[Name; 6]>) {
-        buffer.cast::<Name>().write_slice(&UTSNAME).map(|()| 0)
-    }
-}
-
-plain_struct! {
-    /// `struct sysinfo` of sysinfo(2).
-    pub struct SysInfo {
-        /// Seconds since boot.
-        pub uptime: u64,
-        /// Load averages.
-        pub loads: [u64; 3],
-        /// RAM in `unit`s.
-        pub total_ram: u64,
-        /// Free RAM.
-        pub free_ram: u64,
-        /// Shared and buffer memory, total and free swap.
-        pub other_memory: [u64; 4],
-        /// Processes; the rest is padding.
-        pub processes: u64,
-        /// High memory.
-        pub high: [u64; 2],
-        /// Bytes in a unit; the rest is padding.
-        pub unit: u64,
+    fn newuname(buffer: UserPtr<NewUtsname>) {
+        buffer.write_slice(slice::from_ref(&UTSNAME)).map(|()| 0)
     }
 }
 
 syscall_define! {
     /// sysinfo(2)
-    fn sysinfo(buffer: UserPtr<SysInfo>) { buffer.write(system_info()).map(|()| 0) }
+    fn sysinfo(buffer: UserPtr<Sysinfo>) { buffer.write(system_info()).map(|()| 0) }
 }
 
 /// What sysinfo(2) tells.
-pub(super) fn system_info() -> SysInfo {
+pub(super) fn system_info() -> Sysinfo {
     let process = &current().process;
-    let free_ram = FRAMES.lock().available() * PAGE_SIZE;
-    SysInfo {
-        uptime: process.clock.elapsed() / NSEC_PER_SEC,
-        total_ram: process.ram_size,
-        free_ram,
-        processes: 1,
-        unit: 1,
-        ..SysInfo::default()
+    let freeram = FRAMES.lock().available() * PAGE_SIZE;
+    Sysinfo {
+        uptime: (process.clock.elapsed() / NSEC_PER_SEC) as i64,
+        totalram: process.ram_size,
+        freeram,
+        procs: 1,
+        mem_unit: 1,
+        ..Sysinfo::default()
     }
-}
-
-/// `GRND_*` of getrandom(2).
-mod grnd {
-    pub(super) const NONBLOCK: u32 = 1;
-    pub(super) const RANDOM: u32 = 2;
-    pub(super) const INSECURE: u32 = 4;
 }
 
 syscall_define! {
     /// getrandom(2): from the host.
     fn getrandom(buffer: UserPtr<u8>, length: u64, flags: u32) {
-        let both = grnd::RANDOM | grnd::INSECURE;
-        if flags & !(grnd::NONBLOCK | both) != 0 || flags & both == both {
+        let both = GRND_RANDOM | GRND_INSECURE;
+        if flags & !(GRND_NONBLOCK | both) != 0 || flags & both == both {
             return Err(Errno::EINVAL);
         }
         let length = length.min(MAX_RW_COUNT);
@@ -203,9 +181,8 @@ syscall_define! {
 syscall_define! {
     /// getpriority(2): nice value 0, which the system call answers as 20.
     fn getpriority(which: i32, who: i32) {
-        const PRIO_USER: i32 = 2;
         match which {
-            0..PRIO_USER => find_pid(who).map(|()| 20),
+            PRIO_PROCESS..PRIO_USER => find_pid(who).map(|()| 20),
             PRIO_USER if who == 0 => Ok(20),
             PRIO_USER => Err(Errno::ESRCH),
             _ => Err(Errno::EINVAL),
@@ -215,35 +192,19 @@ syscall_define! {
 
 syscall_define! {
     /// getrusage(2): all time is user time.
-    fn getrusage(who: i32, usage: UserPtr<[u64; 18]>) {
+    fn getrusage(who: i32, usage: UserPtr<Rusage>) {
         usage.write(resource_usage(who)?).map(|()| 0)
     }
 }
 
-/// What getrusage(2) tells, word by word.
-pub(super) fn resource_usage(who: i32) -> Result<[u64; 18], Errno> {
-    const CHILDREN: i32 = -1;
-    const THREAD: i32 = 1;
-    if !(CHILDREN..=THREAD).contains(&who) {
-        return Err(Errno::EINVAL);
-    }
-    let mut values = [0; 18];
-    if who != CHILDREN {
-        let elapsed = current().process.clock.elapsed();
-        values[0] = elapsed / NSEC_PER_SEC;
-        values[1] = elapsed % NSEC_PER_SEC / 1000;
-    }
-    Ok(values)
-}
-
-/// `FUTEX_*` of futex(2).
-mod futex_op {
-    pub(super) const WAIT: u32 = 0;
-    pub(super) const WAKE: u32 = 1;
-    pub(super) const WAIT_BITSET: u32 = 9;
-    pub(super) const WAKE_BITSET: u32 = 10;
-    pub(super) const CLOCK_REALTIME: u32 = 256;
-    pub(super) const COMMAND: u32 = 0x7f;
+/// What getrusage(2) tells.
+pub(super) fn resource_usage(who: i32) -> Result<Rusage, Errno> {
+    let ru_utime = match who {
+        RUSAGE_SELF | RUSAGE_THREAD => Timeval::from_ns(current().process.clock.elapsed()),
+        RUSAGE_CHILDREN => Timeval::default(),
+        _ => return Err(Errno::EINVAL),
+    };
+    Ok(Rusage { ru_utime, ..Rusage::default() })
 }
 
 syscall_define! {
@@ -272,13 +233,13 @@ pub(super) fn futex_by(
     timeout: impl FnOnce() -> Result<Option<Timespec>, Errno>,
     bitset: u32,
 ) -> SysResult {
-    let command = operation & futex_op::COMMAND;
-    let with_bitset = matches!(command, futex_op::WAIT_BITSET | futex_op::WAKE_BITSET);
+    let command = operation & FUTEX_CMD_MASK;
+    let with_bitset = matches!(command, FUTEX_WAIT_BITSET | FUTEX_WAKE_BITSET);
     if with_bitset && bitset == 0 {
         return Err(Errno::EINVAL);
     }
     match command {
-        futex_op::WAIT | futex_op::WAIT_BITSET => {
+        FUTEX_WAIT | FUTEX_WAIT_BITSET => {
             let time = timeout()?.map(Timespec::to_ns).transpose()?;
             check_futex(word)?;
             if word.read()? != value {
@@ -286,15 +247,15 @@ pub(super) fn futex_by(
             }
             let time = time.ok_or(Errno::EDEADLK)?;
             let clock = &current().process.clock;
-            let wait = match (command, operation & futex_op::CLOCK_REALTIME != 0) {
-                (futex_op::WAIT, _) => time,
+            let wait = match (command, operation & FUTEX_CLOCK_REALTIME != 0) {
+                (FUTEX_WAIT, _) => time,
                 (_, true) => time.saturating_sub(clock.realtime()),
                 (_, false) => time.saturating_sub(clock.monotonic()),
             };
             time::sleep(wait)?;
             Err(Errno::ETIMEDOUT)
         }
-        futex_op::WAKE | futex_op::WAKE_BITSET => check_futex(word).map(|()| 0),
+        FUTEX_WAKE | FUTEX_WAKE_BITSET => check_futex(word).map(|()| 0),
         _ => Err(Errno::ENOSYS),
     }
 }

@@ -3,44 +3,18 @@
 //! (`crate::clock`); sleeping makes one. There the vDSO (`guest/vdso`) answers
 //! the first four without a call, and the same.
 
-use crate::clock::{Clock, NSEC_PER_SEC};
+use crate::clock::Clock;
 use crate::host;
 use crate::process::task::current;
 use crate::sys::define::{SysResult, syscall_define};
 use crate::user::UserPtr;
-use trapgate_abi::clock::{RESOLUTION_NS, id};
+use trapgate_abi::clock::RESOLUTION_NS;
 use trapgate_abi::hypercall::Request;
-use trapgate_arch::usercopy::plain_struct;
 use trapgate_uapi::Errno;
-
-plain_struct! {
-    /// `struct timespec`.
-    pub struct Timespec {
-        /// Seconds.
-        pub seconds: i64,
-        /// Nanoseconds below a second.
-        pub nanoseconds: i64,
-    }
-}
-
-impl Timespec {
-    /// So many nanoseconds.
-    pub const fn from_ns(ns: u64) -> Self {
-        Timespec { seconds: (ns / NSEC_PER_SEC) as i64, nanoseconds: (ns % NSEC_PER_SEC) as i64 }
-    }
-
-    /// In nanoseconds, the longest time there is for anything longer.
-    ///
-    /// # Errors
-    /// EINVAL for what is no time span.
-    pub fn to_ns(self) -> Result<u64, Errno> {
-        let nanoseconds = u64::try_from(self.nanoseconds).map_err(|_| Errno::EINVAL)?;
-        if self.seconds < 0 || nanoseconds >= NSEC_PER_SEC {
-            return Err(Errno::EINVAL);
-        }
-        Ok((self.seconds as u64).saturating_mul(NSEC_PER_SEC).saturating_add(nanoseconds))
-    }
-}
+use trapgate_uapi::time::{
+    CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID, NSEC_PER_SEC, TIMER_ABSTIME, Timespec,
+    Timeval, Timezone, Tms, USER_HZ,
+};
 
 /// What a clock showed at the start, in nanoseconds. CPU time is the time since
 /// then: the program is the only one in the VM.
@@ -49,7 +23,7 @@ fn base(clocks: &Clock, clock: i32) -> Result<u64, Errno> {
     // What is asked for most, first.
     match (clocks.base(clock), clock) {
         (Some(base), _) => Ok(base),
-        (None, id::PROCESS_CPUTIME | id::THREAD_CPUTIME) => Ok(0),
+        (None, CLOCK_PROCESS_CPUTIME_ID | CLOCK_THREAD_CPUTIME_ID) => Ok(0),
         (None, _) => Err(Errno::EINVAL),
     }
 }
@@ -87,14 +61,11 @@ syscall_define! {
 }
 syscall_define! {
     /// gettimeofday(2): the time zone is UTC.
-    fn gettimeofday(time: UserPtr<Timespec>, zone: UserPtr<[u32; 2]>) {
+    fn gettimeofday(time: UserPtr<Timeval>, zone: UserPtr<Timezone>) {
         if !time.is_null() {
-            let now = current().process.clock.realtime();
-            let mut value = Timespec::from_ns(now);
-            value.nanoseconds /= 1000; // struct timeval has microseconds
-            time.write(value)?;
+            time.write(Timeval::from_ns(current().process.clock.realtime()))?;
         }
-        zone.write_if([0; 2]).map(|()| 0)
+        zone.write_if(Timezone::default()).map(|()| 0)
     }
 }
 syscall_define! {
@@ -106,18 +77,19 @@ syscall_define! {
 }
 syscall_define! {
     /// times(2): all time is user time.
-    fn times(buffer: UserPtr<[u64; 4]>) {
-        let (user, now) = ticks();
-        buffer.write_if([user, 0, 0, 0])?;
+    fn times(buffer: UserPtr<Tms>) {
+        let (times, now) = ticks();
+        buffer.write_if(times)?;
         Ok(now)
     }
 }
 
-/// times(2) in ticks of a hundredth: user time, and what the call returns.
-pub(super) fn ticks() -> (u64, u64) {
-    const TICK: u64 = NSEC_PER_SEC / 100;
+/// times(2): what it tells, and what it returns.
+pub(super) fn ticks() -> (Tms, u64) {
+    const TICK: u64 = NSEC_PER_SEC / USER_HZ;
     let clocks = &current().process.clock;
-    (clocks.elapsed() / TICK, clocks.monotonic() / TICK)
+    let times = Tms { tms_utime: clocks.elapsed() / TICK, ..Tms::default() };
+    (times, clocks.monotonic() / TICK)
 }
 
 /// Waits, on the host.
@@ -149,29 +121,10 @@ pub(super) fn sleep_by(
     flags: i32,
     time: impl FnOnce() -> Result<Timespec, Errno>,
 ) -> SysResult {
-    const ABSOLUTE: i32 = 1;
     check(clock)?;
-    if clock == id::THREAD_CPUTIME {
+    if clock == CLOCK_THREAD_CPUTIME_ID {
         return Err(Errno::EOPNOTSUPP);
     }
     let time = time()?.to_ns()?;
-    sleep(if flags & ABSOLUTE != 0 { time.saturating_sub(now(clock)?) } else { time })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn time_spans_convert_both_ways() {
-        let span = Timespec { seconds: 3, nanoseconds: 5 };
-        assert_eq!(span.to_ns(), Ok(3_000_000_005));
-        let back = Timespec::from_ns(3_000_000_005);
-        assert_eq!((back.seconds, back.nanoseconds), (3, 5));
-        for (seconds, nanoseconds) in [(-1, 0), (0, -1), (0, 1_000_000_000)] {
-            assert_eq!(Timespec { seconds, nanoseconds }.to_ns(), Err(Errno::EINVAL));
-        }
-        let long = Timespec { seconds: i64::MAX, nanoseconds: 999_999_999 };
-        assert_eq!(long.to_ns(), Ok(u64::MAX));
-    }
+    sleep(if flags & TIMER_ABSTIME != 0 { time.saturating_sub(now(clock)?) } else { time })
 }

@@ -17,7 +17,7 @@ use crate::process::task::start_first;
 use crate::sys::table::{SYS_CALL_TABLE_32, SYS_CALL_TABLE_64};
 use trapgate_abi::PtRegs;
 use trapgate_abi::boot_info::{BootInfo, REGION_STACK, Range, Region, StandardFile};
-use trapgate_abi::file::{FileStatus, mode};
+use trapgate_abi::file::FileStatus;
 use trapgate_abi::hypercall::Request;
 use trapgate_abi::layout::{KERNEL_PHYS_END, USER_STACK_SIZE, USER_STACK_TOP};
 use trapgate_abi::x86::selector;
@@ -25,6 +25,7 @@ use trapgate_arch::fake::{self, Halted, Machine};
 use trapgate_arch::paging::PageTables;
 use trapgate_uapi::Errno;
 use trapgate_uapi::errno::from_return;
+use trapgate_uapi::stat::{S_IFIFO, S_IFREG};
 
 /// Read-only memory of the program.
 const TEXT: u64 = 0x40_0000;
@@ -48,11 +49,11 @@ struct Sandbox {
 /// What the VMM says of one with 8 MiB of RAM and two pipes and a file for standard
 /// files.
 fn boot_info() -> BootInfo {
-    let file = |number: u64, flags, kind| StandardFile {
+    let file = |number: u64, flags, kind: u32| StandardFile {
         open: 1,
         flags,
         same_as: number,
-        status: FileStatus { mode: kind, ..FileStatus::ZERO },
+        status: FileStatus { mode: kind.into(), ..FileStatus::ZERO },
         ..StandardFile::CLOSED
     };
     let mut boot = BootInfo {
@@ -60,7 +61,7 @@ fn boot_info() -> BootInfo {
         free: [Range { start: FREE, end: 8 << 20 }, Range::ZERO],
         page_table: PAGE_TABLE,
         brk: HEAP,
-        files: [file(0, 0, mode::FIFO), file(1, 1, mode::FIFO), file(2, 2, mode::REGULAR)],
+        files: [file(0, 0, S_IFIFO), file(1, 1, S_IFIFO), file(2, 2, S_IFREG)],
         region_count: 3,
         ..BootInfo::NONE
     };

@@ -11,11 +11,11 @@
 #![no_std]
 #![no_main]
 
-use trapgate_abi::file::mode;
-use trapgate_abi::file::open_flag::{APPEND, NONBLOCK};
 use trapgate_programs::{Outcome, Pages, Report, address, call, peek_u64, poke_u64};
 use trapgate_rt::{Args, println};
 use trapgate_uapi::Errno;
+use trapgate_uapi::fcntl::{O_APPEND, O_NONBLOCK};
+use trapgate_uapi::stat::{S_IFCHR, S_IFIFO, S_IFMT};
 use trapgate_uapi::syscall::nr64;
 
 trapgate_rt::entry!(main);
@@ -23,7 +23,7 @@ trapgate_rt::entry!(main);
 const IN: u64 = 0;
 /// Where standard output is once reports go to standard error.
 const OUT: u64 = 30;
-const FLAGS: u64 = (APPEND | NONBLOCK) as u64;
+const FLAGS: u64 = (O_APPEND | O_NONBLOCK) as u64;
 const SET: u64 = 0;
 const CURRENT: u64 = 1;
 
@@ -39,14 +39,14 @@ fn main(args: Args) -> i32 {
         _ => {
             let fd = if what.starts_with(b"full") { OUT } else { IN };
             if what.ends_with(b"-setfl") {
-                set(&mut report, fd, NONBLOCK);
+                set(&mut report, fd, O_NONBLOCK);
             } else if what.ends_with(b"-fionbio") {
                 const FIONBIO: u64 = 0x5421;
                 let mut on = 1i32;
                 let ioctl = call(nr64::IOCTL, &[fd, FIONBIO, address(&mut on)]);
                 report.is("ioctl FIONBIO", ioctl, 0);
             }
-            report.equals("flags", flags(fd), NONBLOCK.into());
+            report.equals("flags", flags(fd), O_NONBLOCK.into());
             if fd == OUT { full(&mut report) } else { empty(&mut report) }
         }
     }
@@ -75,7 +75,7 @@ fn append(report: &mut Report) {
     report.is("lseek", seek(2, SET), 2);
     report.is("write", write(b"as opened,"), 10);
     position();
-    set(report, OUT, APPEND);
+    set(report, OUT, O_APPEND);
     report.is("lseek", seek(4, SET), 4);
     report.is("write", write(b"appended,"), 9);
     position();
@@ -106,7 +106,7 @@ fn full(report: &mut Report) {
     let some = report.works("write of much", call(nr64::WRITE, &[OUT, at, PAGES * 4096]));
     report.holds("is cut", 0 < some && some < PAGES * 4096);
     match (kind, device) {
-        (mode::FIFO, _) => println!("to {some}"),
+        (S_IFIFO, _) => println!("to {some}"),
         // It may take a byte at a time.
         (_, MULTIPLEXER) => return,
         // A terminal hands some on to its other end, a little later, and a socket
@@ -117,7 +117,7 @@ fn full(report: &mut Report) {
             }
         }
     }
-    if kind == mode::CHARACTER {
+    if kind == S_IFCHR {
         return;
     }
     report.fails("write of a byte", call(nr64::WRITE, &[OUT, at, 1]), Errno::EAGAIN);
@@ -140,7 +140,7 @@ fn empty(report: &mut Report) {
 
 fn wait(report: &mut Report) {
     const PAGES: u64 = 100;
-    report.equals("flags", flags(OUT), NONBLOCK.into());
+    report.equals("flags", flags(OUT), O_NONBLOCK.into());
     set(report, OUT, 0);
     let write = call(nr64::WRITE, &[OUT, zeroes(PAGES), PAGES * 4096]);
     report.is("write of much", write, PAGES * 4096);
@@ -148,8 +148,8 @@ fn wait(report: &mut Report) {
 
 fn shared(report: &mut Report) {
     report.equals("flags of standard error", flags(2), 0);
-    set(report, OUT, NONBLOCK);
-    report.equals("flags of standard error", flags(2), NONBLOCK.into());
+    set(report, OUT, O_NONBLOCK);
+    report.equals("flags of standard error", flags(2), O_NONBLOCK.into());
     set(report, 2, 0);
     report.equals("flags of standard output", flags(OUT), 0);
 }
@@ -158,10 +158,10 @@ fn shared(report: &mut Report) {
 const MULTIPLEXER: u64 = 0x502;
 
 /// A descriptor's type, of `st_mode`, and its device number.
-fn kind(fd: u64) -> (u64, u64) {
+fn kind(fd: u64) -> (u32, u64) {
     let at = zeroes(1);
     match call(nr64::FSTAT, &[fd, at]) {
-        Ok(_) => (peek_u64(at + 24) & mode::TYPE, peek_u64(at + 40)),
+        Ok(_) => (peek_u64(at + 24) as u32 & S_IFMT, peek_u64(at + 40)),
         Err(_) => (0, 0),
     }
 }

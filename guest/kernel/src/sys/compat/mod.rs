@@ -30,13 +30,6 @@ const fn join(low: u32, high: u32) -> u64 {
     (high as u64) << 32 | low as u64
 }
 
-/// A user or group number for a 16-bit field: `overflowuid` for what does not
-/// fit (Linux: `high2lowuid`).
-const fn low_id(id: u64) -> u16 {
-    const OVERFLOW: u16 = 65534;
-    if id > 0xffff { OVERFLOW } else { id as u16 }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,10 +39,5 @@ mod tests {
         assert_eq!(join(0x8000_0001, 0), 0x8000_0001);
         assert_eq!(join(2, 1), 0x1_0000_0002);
         assert_eq!(join(u32::MAX, u32::MAX) as i64, -1);
-    }
-
-    #[test]
-    fn user_numbers_that_do_not_fit_become_the_overflow_number() {
-        assert_eq!([low_id(0), low_id(0xffff), low_id(0x1_0000)], [0, 0xffff, 65534]);
     }
 }

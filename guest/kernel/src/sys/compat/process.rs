@@ -1,15 +1,17 @@
 //! Who the program is in 16 bits; limits, robust lists and arch_prctl(2) of
 //! i386.
 
-use crate::process::limits::INFINITY;
 use crate::process::task::current;
 use crate::sys::define::{SysResult, compat_define, ia32_define};
 use crate::sys::process::{ROOT, check_tid, groups};
 use crate::user::UserPtr;
 use core::sync::atomic::Ordering;
 use trapgate_uapi::Errno;
+use trapgate_uapi::futex::CompatRobustListHead;
+use trapgate_uapi::highuid::low_id;
+use trapgate_uapi::resource::CompatRlimit;
 
-const ROOT_16: u16 = super::low_id(ROOT);
+const ROOT_16: u16 = low_id(ROOT);
 
 ia32_define! {
     /// getuid(2)
@@ -55,49 +57,27 @@ compat_define! {
     fn arch_prctl(_code: i32, _address: u32) { Err(Errno::EINVAL) }
 }
 
-/// i386's `struct rlimit`: soft, hard.
-type CompatRlimit = [u32; 2];
-const _: () = assert!(size_of::<CompatRlimit>() == 8);
-
-/// i386's `RLIM_INFINITY`.
-const COMPAT_INFINITY: u32 = u32::MAX;
-
-/// A limit in 32 bits; what does not fit is infinite.
-fn narrow_limit(limit: u64) -> u32 {
-    u32::try_from(limit).unwrap_or(COMPAT_INFINITY)
-}
-
-/// The same for programs that take limits for signed.
-fn narrow_old_limit(limit: u64) -> u32 {
-    limit.min(i32::MAX as u64) as u32
-}
-
-/// A limit of 32 bits.
-fn widen_limit(limit: u32) -> u64 {
-    if limit == COMPAT_INFINITY { INFINITY } else { limit.into() }
-}
-
 compat_define! {
     /// getrlimit(2): number 191, `ugetrlimit`.
     fn getrlimit(resource: u32, limits: UserPtr<CompatRlimit>) {
-        limits.write(current().process.limits.get(resource)?.map(narrow_limit)).map(|()| 0)
+        limits.write(current().process.limits.get(resource)?.into()).map(|()| 0)
     }
 }
 compat_define! {
     /// getrlimit(2) as it was first: number 76.
     fn old_getrlimit(resource: u32, limits: UserPtr<CompatRlimit>) {
-        limits.write(current().process.limits.get(resource)?.map(narrow_old_limit)).map(|()| 0)
+        limits.write(CompatRlimit::signed(current().process.limits.get(resource)?)).map(|()| 0)
     }
 }
 compat_define! {
     /// setrlimit(2)
     fn setrlimit(resource: u32, limits: UserPtr<CompatRlimit>) {
-        current().process.limits.set(resource, limits.read()?.map(widen_limit)).map(|()| 0)
+        current().process.limits.set(resource, limits.read()?.into()).map(|()| 0)
     }
 }
 
-/// i386's `struct robust_list_head` in bytes.
-const ROBUST_LIST_HEAD: u32 = 12;
+/// Bytes of [`CompatRobustListHead`].
+const ROBUST_LIST_HEAD: u32 = size_of::<CompatRobustListHead>() as u32;
 
 compat_define! {
     /// set_robust_list(2): a list of its own, beside x86-64's.
@@ -115,24 +95,5 @@ compat_define! {
         check_tid(tid)?;
         length.write(ROBUST_LIST_HEAD)?;
         head.write(current().compat_robust_list.load(Ordering::Relaxed)).map(|()| 0)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn limits_that_do_not_fit_are_infinite() {
-        assert_eq!(narrow_limit(8 << 20), 8 << 20);
-        assert_eq!(narrow_limit(0xffff_fffe), 0xffff_fffe);
-        assert_eq!([narrow_limit(1 << 32), narrow_limit(INFINITY)], [COMPAT_INFINITY; 2]);
-        assert_eq!([widen_limit(COMPAT_INFINITY), widen_limit(5)], [INFINITY, 5]);
-    }
-
-    #[test]
-    fn old_limits_stop_at_the_greatest_signed_number() {
-        assert_eq!(narrow_old_limit(0x7fff_fffe), 0x7fff_fffe);
-        assert_eq!([narrow_old_limit(1 << 31), narrow_old_limit(INFINITY)], [0x7fff_ffff; 2]);
     }
 }

@@ -6,8 +6,9 @@
 
 use crate::sys::define::{SysResult, ia32_define};
 use crate::user::UserPtr;
-use trapgate_arch::tls::{self, UserDesc};
+use trapgate_arch::tls;
 use trapgate_uapi::Errno;
+use trapgate_uapi::ldt::{LDT_READ, LDT_READ_DEFAULT, UserDesc};
 
 /// A number that a program means an entry by.
 fn entry_number(number: u32) -> Result<usize, Errno> {
@@ -19,17 +20,17 @@ ia32_define! {
     /// number back.
     fn set_thread_area(area: UserPtr<UserDesc>) {
         let desc = area.read()?;
-        if tls::descriptor(desc).is_none() {
+        if tls::descriptor(&desc).is_none() {
             return Err(Errno::EINVAL);
         }
-        let number = if desc[0] == u32::MAX {
+        let number = if desc.entry_number == u32::MAX {
             let free = tls::free_entry().ok_or(Errno::ESRCH)?;
             area.cast::<u32>().write(free as u32)?;
             free
         } else {
-            entry_number(desc[0])?
+            entry_number(desc.entry_number)?
         };
-        if tls::set_entry(number, desc) { Ok(0) } else { Err(Errno::EINVAL) }
+        if tls::set_entry(number, &desc) { Ok(0) } else { Err(Errno::EINVAL) }
     }
 }
 ia32_define! {
@@ -41,19 +42,13 @@ ia32_define! {
     }
 }
 
-/// `func` of modify_ldt(2).
-mod func {
-    pub(super) const READ: i32 = 0;
-    pub(super) const READ_DEFAULT: i32 = 2;
-}
-
 /// Bytes of the default table, all zero.
 const DEFAULT_LDT: u64 = 128;
 
 fn read_ldt(function: i32, buffer: UserPtr<u8>, length: u64) -> SysResult {
     match function {
-        func::READ => Ok(0),
-        func::READ_DEFAULT => {
+        LDT_READ => Ok(0),
+        LDT_READ_DEFAULT => {
             let zeros = [0; DEFAULT_LDT as usize];
             let length = length.min(DEFAULT_LDT);
             buffer.write_slice(&zeros[..length as usize]).map(|()| length)
