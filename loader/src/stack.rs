@@ -35,6 +35,11 @@ use alloc::vec::Vec;
 use alloc::{format, vec};
 
 use thiserror::Error;
+use trapgate_uapi::auxvec::{
+    AT_BASE, AT_CLKTCK, AT_EGID, AT_ENTRY, AT_EUID, AT_EXECFN, AT_FLAGS, AT_GID, AT_HWCAP,
+    AT_HWCAP2, AT_MINSIGSTKSZ, AT_NULL, AT_PAGESZ, AT_PHDR, AT_PHENT, AT_PHNUM, AT_PLATFORM,
+    AT_RANDOM, AT_SECURE, AT_SYSINFO, AT_SYSINFO_EHDR, AT_UID,
+};
 
 /// The longest argument or environment string with its NUL, in bytes: Linux's
 /// MAX_ARG_STRLEN, 32 pages.
@@ -42,33 +47,6 @@ pub const MAX_STRING: usize = 32 * 4096;
 /// What Linux lets all strings and their pointers take, in bytes, when the
 /// stack's limit is the usual 8 MiB: a quarter of it.
 pub const DEFAULT_LIMIT: usize = 2 << 20;
-
-/// Numbers of getauxval(3)'s keys, as linux/auxvec.h and asm/auxvec.h have them.
-#[allow(missing_docs, reason = "getauxval(3) explains each")]
-pub mod at {
-    pub const NULL: u64 = 0;
-    pub const PHDR: u64 = 3;
-    pub const PHENT: u64 = 4;
-    pub const PHNUM: u64 = 5;
-    pub const PAGESZ: u64 = 6;
-    pub const BASE: u64 = 7;
-    pub const FLAGS: u64 = 8;
-    pub const ENTRY: u64 = 9;
-    pub const UID: u64 = 11;
-    pub const EUID: u64 = 12;
-    pub const GID: u64 = 13;
-    pub const EGID: u64 = 14;
-    pub const PLATFORM: u64 = 15;
-    pub const HWCAP: u64 = 16;
-    pub const CLKTCK: u64 = 17;
-    pub const SECURE: u64 = 23;
-    pub const RANDOM: u64 = 25;
-    pub const HWCAP2: u64 = 26;
-    pub const EXECFN: u64 = 31;
-    pub const SYSINFO: u64 = 32;
-    pub const SYSINFO_EHDR: u64 = 33;
-    pub const MINSIGSTKSZ: u64 = 51;
-}
 
 /// The size of a pointer in the program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -313,30 +291,30 @@ fn aux_entries(
     let aux = &request.auxv;
     let sysinfo = aux.sysinfo.filter(|_| request.word == WordSize::W32);
     let first = [
-        (at::SYSINFO, sysinfo),
-        (at::SYSINFO_EHDR, aux.sysinfo_ehdr),
-        (at::MINSIGSTKSZ, aux.minsigstksz),
+        (AT_SYSINFO, sysinfo),
+        (AT_SYSINFO_EHDR, aux.sysinfo_ehdr),
+        (AT_MINSIGSTKSZ, aux.minsigstksz),
     ];
     let rest = [
-        (at::HWCAP, aux.hwcap),
-        (at::PAGESZ, aux.pagesz),
-        (at::CLKTCK, aux.clktck),
-        (at::PHDR, aux.phdr),
-        (at::PHENT, aux.phent),
-        (at::PHNUM, aux.phnum),
-        (at::BASE, aux.base),
-        (at::FLAGS, aux.flags),
-        (at::ENTRY, aux.entry),
-        (at::UID, aux.uid.into()),
-        (at::EUID, aux.euid.into()),
-        (at::GID, aux.gid.into()),
-        (at::EGID, aux.egid.into()),
-        (at::SECURE, aux.secure),
-        (at::RANDOM, random),
-        (at::HWCAP2, aux.hwcap2),
-        (at::EXECFN, execfn),
-        (at::PLATFORM, platform),
-        (at::NULL, 0),
+        (AT_HWCAP, aux.hwcap),
+        (AT_PAGESZ, aux.pagesz),
+        (AT_CLKTCK, aux.clktck),
+        (AT_PHDR, aux.phdr),
+        (AT_PHENT, aux.phent),
+        (AT_PHNUM, aux.phnum),
+        (AT_BASE, aux.base),
+        (AT_FLAGS, aux.flags),
+        (AT_ENTRY, aux.entry),
+        (AT_UID, aux.uid.into()),
+        (AT_EUID, aux.euid.into()),
+        (AT_GID, aux.gid.into()),
+        (AT_EGID, aux.egid.into()),
+        (AT_SECURE, aux.secure),
+        (AT_RANDOM, random),
+        (AT_HWCAP2, aux.hwcap2),
+        (AT_EXECFN, execfn),
+        (AT_PLATFORM, platform),
+        (AT_NULL, 0),
     ];
     let present = |(key, value): (u64, Option<u64>)| value.map(|value| (key, value));
     first.into_iter().filter_map(present).chain(rest).collect()

@@ -88,16 +88,16 @@ fn parse(stack: &InitialStack, word: WordSize) -> Parsed {
     assert_eq!(argc, argv.len() as u64);
     let envp = reader.pointers();
     let mut auxv = Vec::new();
-    while auxv.last().is_none_or(|&(key, _)| key != at::NULL) {
+    while auxv.last().is_none_or(|&(key, _)| key != AT_NULL) {
         auxv.push((reader.word(), reader.word()));
     }
     let value = |key| auxv.iter().find(|pair| pair.0 == key).expect("the key").1;
     Parsed {
         words_end: reader.at,
         strings_at: argv[0],
-        random: reader.bytes(value(at::RANDOM))[..16].to_vec(),
-        execfn: reader.string(value(at::EXECFN)),
-        platform: reader.string(value(at::PLATFORM)),
+        random: reader.bytes(value(AT_RANDOM))[..16].to_vec(),
+        execfn: reader.string(value(AT_EXECFN)),
+        platform: reader.string(value(AT_PLATFORM)),
         argv: argv.iter().map(|&p| reader.string(p)).collect(),
         envp: envp.iter().map(|&p| reader.string(p)).collect(),
         auxv,
@@ -115,12 +115,12 @@ fn program_reads_back_what_was_asked_for() {
     assert_eq!(parsed.random, request.random);
     assert_eq!((&parsed.execfn[..], &parsed.platform[..]), (&b"/bin/prog"[..], &b"x86_64"[..]));
     let value = |key| parsed.auxv.iter().find(|pair| pair.0 == key).map(|pair| pair.1);
-    assert_eq!(value(at::PHDR), Some(0x40_0040));
-    assert_eq!(value(at::ENTRY), Some(0x40_1000));
-    assert_eq!(value(at::PAGESZ), Some(4096));
-    assert_eq!(value(at::UID), Some(1000));
-    assert_eq!(value(at::SYSINFO_EHDR), None);
-    assert_eq!(value(at::MINSIGSTKSZ), None);
+    assert_eq!(value(AT_PHDR), Some(0x40_0040));
+    assert_eq!(value(AT_ENTRY), Some(0x40_1000));
+    assert_eq!(value(AT_PAGESZ), Some(4096));
+    assert_eq!(value(AT_UID), Some(1000));
+    assert_eq!(value(AT_SYSINFO_EHDR), None);
+    assert_eq!(value(AT_MINSIGSTKSZ), None);
 }
 
 #[test]
@@ -141,10 +141,10 @@ fn optional_values_come_first_and_sysinfo_only_for_32_bit() {
         let parsed = parse(&build(request).unwrap(), request.word);
         parsed.auxv.iter().take(4).map(|pair| pair.0).collect()
     };
-    assert_eq!(keys(&request), [at::SYSINFO_EHDR, at::MINSIGSTKSZ, at::HWCAP, at::PAGESZ]);
+    assert_eq!(keys(&request), [AT_SYSINFO_EHDR, AT_MINSIGSTKSZ, AT_HWCAP, AT_PAGESZ]);
     request.word = WordSize::W32;
     request.top = 0xffff_e000;
-    assert_eq!(keys(&request), [at::SYSINFO, at::SYSINFO_EHDR, at::MINSIGSTKSZ, at::HWCAP]);
+    assert_eq!(keys(&request), [AT_SYSINFO, AT_SYSINFO_EHDR, AT_MINSIGSTKSZ, AT_HWCAP]);
 }
 
 #[test]
@@ -236,19 +236,19 @@ fn stack_is_what_linux_built_for_this_process() {
         random: linux.random[..].try_into().unwrap(),
         platform: &platform,
         auxv: AuxValues {
-            phdr: known(at::PHDR),
-            phent: known(at::PHENT),
-            phnum: known(at::PHNUM),
-            entry: known(at::ENTRY),
-            base: known(at::BASE),
-            hwcap: known(at::HWCAP),
-            hwcap2: known(at::HWCAP2),
-            uid: known(at::UID) as u32,
-            euid: known(at::EUID) as u32,
-            gid: known(at::GID) as u32,
-            egid: known(at::EGID) as u32,
-            sysinfo_ehdr: value(at::SYSINFO_EHDR),
-            minsigstksz: value(at::MINSIGSTKSZ),
+            phdr: known(AT_PHDR),
+            phent: known(AT_PHENT),
+            phnum: known(AT_PHNUM),
+            entry: known(AT_ENTRY),
+            base: known(AT_BASE),
+            hwcap: known(AT_HWCAP),
+            hwcap2: known(AT_HWCAP2),
+            uid: known(AT_UID) as u32,
+            euid: known(AT_EUID) as u32,
+            gid: known(AT_GID) as u32,
+            egid: known(AT_EGID) as u32,
+            sysinfo_ehdr: value(AT_SYSINFO_EHDR),
+            minsigstksz: value(AT_MINSIGSTKSZ),
             ..AuxValues::default()
         },
     })
@@ -265,7 +265,7 @@ fn stack_is_what_linux_built_for_this_process() {
     // The auxiliary vector: the same order and values, but for what ours does
     // not have, and for what is below Linux's random gap.
     let ours_has = |key| parsed.auxv.iter().any(|pair| pair.0 == key);
-    let moved = [at::RANDOM, at::PLATFORM];
+    let moved = [AT_RANDOM, AT_PLATFORM];
     let compare = |auxv: &[(u64, u64)]| -> Vec<(u64, u64)> {
         let auxv = auxv.iter().filter(|pair| ours_has(pair.0));
         auxv.map(|&(key, v)| (key, if moved.contains(&key) { 0 } else { v })).collect()
@@ -283,9 +283,9 @@ fn stack_is_what_linux_built_for_this_process() {
     // multiple of 16, as little padding as alignment allows.
     for stack in [&parsed, &linux] {
         let value = |key| stack.auxv.iter().find(|pair| pair.0 == key).unwrap().1;
-        assert_eq!(value(at::PLATFORM) - value(at::RANDOM), 16);
-        assert_eq!((value(at::PLATFORM) + platform.len() as u64 + 1) % 16, 0);
-        assert!(value(at::RANDOM) - stack.words_end < 16);
+        assert_eq!(value(AT_PLATFORM) - value(AT_RANDOM), 16);
+        assert_eq!((value(AT_PLATFORM) + platform.len() as u64 + 1) % 16, 0);
+        assert!(value(AT_RANDOM) - stack.words_end < 16);
     }
 }
 
