@@ -47,12 +47,28 @@
 //!
 //! # The way of a run
 //!
-//! For who reads on in the source: `sandbox` says what; `trapgate_loader` reads the program;
-//! `boot` puts kernel, program and page tables into RAM; `machine` has the RAM,
-//! makes the VM, enters it and decodes its exits; a request of the kernel passes
-//! `host::policy` before `host` carries it out. Modules that are public but not
-//! listed here are for trapgate's own program and tests, and may change at any
-//! time.
+//! For who reads on in the source: a sandbox says what; `trapgate_loader` reads the
+//! program; `boot` puts kernel, program and page tables into RAM; the machine is
+//! made, and entered again after each exit; a request of the kernel passes the
+//! host's policy before the host carries it out.
+//!
+//! The rooms, top to bottom. Each uses those below it and none above: the test
+//! `arrows` reads this table and the imports.
+//!
+//! | room | what it is for |
+//! |---|---|
+//! | `sandbox` | what to run, within which limits, and what came of it |
+//! | `doors` | which doors there are, and whose CPUs have them |
+//! | `boot` | what is in RAM before the first instruction: kernel, vDSO, tables, steps |
+//! | `host` | the services, and the policy that decides about them |
+//! | `machine` | RAM, the vCPU and its state, its thread, and the loop that enters it |
+//! | `report` | crashes, of the program and of the kernel, in words |
+//! | `symbols` | addresses as names |
+//! | `size` | sizes of memory as people write them |
+//!
+//! [`error`] is apart: every room may fail with it, and it names what each can come
+//! to. Modules that are public but not listed below are for trapgate's own crates
+//! and tests, and may change at any time.
 
 // For users.
 pub mod error;
@@ -77,6 +93,9 @@ pub mod schemas;
 pub mod size;
 #[doc(hidden)]
 pub mod symbols;
+
+#[cfg(test)]
+mod arrows;
 
 #[doc(inline)]
 pub use boot::mitigation::{self, Mitigations};

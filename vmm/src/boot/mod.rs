@@ -3,6 +3,10 @@
 //!
 //! What a start costs is decided here: what the program will surely touch is
 //! mapped, and all of it lies together at the bottom of RAM.
+//!
+//! Called by whoever has made a machine: [`prepare`] for a program,
+//! [`prepare_job`] for what is measured without one. Uses `machine` (RAM, and what
+//! its CPU can do), and no room above.
 
 mod isolation;
 mod job;

@@ -5,6 +5,8 @@
 //! request is one function: in `transfer` what moves bytes of files, in `files`
 //! what else is done to them, the rest below; `raw` has the system calls that
 //! need unsafe. Everything a guest can make the VMM do is bounded.
+//!
+//! Uses `machine` for its RAM, and no room above; `machine` knows it as [`Serve`].
 
 mod files;
 pub mod policy;

@@ -1,4 +1,15 @@
-//! A sandbox from start to end: the library's front door.
+//! What to run, within which limits, and what came of it: the library's front door.
+//!
+//! ```text
+//! builder, config, recipe   describing a sandbox
+//! program, stdio            its program and its standard files
+//! run                       the run itself, on the vCPU's thread
+//! running, capture          waiting for it, and what it writes
+//! outcome, stats            what came of it, and what it cost
+//! ```
+//!
+//! The top room: it makes a machine, has `boot` fill it, gives it the host's
+//! services, and runs it to its end.
 
 pub(crate) mod builder;
 pub(crate) mod capture;
