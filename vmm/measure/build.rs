@@ -19,5 +19,5 @@ fn main() {
     if let Some(commit) = commit(DEPTH) {
         println!("cargo:rustc-env=TRAPGATE_COMMIT={commit}");
     }
-    embed(&BUILT, &["abi", "guest-rt", "images/src", "images/Cargo.toml"], DEPTH);
+    embed(&BUILT, &["abi", "guest-rt", "images/src", "images/Cargo.toml", "uapi"], DEPTH);
 }

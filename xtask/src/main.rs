@@ -9,6 +9,8 @@ mod bench_self;
 mod builder_paths;
 mod check;
 mod counts;
+#[cfg(test)]
+mod crates;
 mod debian;
 mod demo;
 mod dist;
