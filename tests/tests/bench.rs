@@ -19,12 +19,12 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 use trapgate::machine::kvm::Kind;
-use trapgate_measure::bench::clock::Clock;
-use trapgate_measure::bench::environment::{Cpu, Environment, Kvm};
+use trapgate_measure::bench::record::clock::Clock;
+use trapgate_measure::bench::record::environment::{Cpu, Environment, Kvm};
+use trapgate_measure::bench::record::stats::{Part, Samples, timed};
 use trapgate_measure::bench::record::{
     self, Counted, Delivery, Group, Measurement, Method, Report, Step, Timed,
 };
-use trapgate_measure::bench::stats::{Part, Samples, timed};
 use trapgate_tests::programs::directory;
 use trapgate_tests::{Case, Place, Ran, Started, Stdout, needs_kvm, place, scale, trapgate};
 

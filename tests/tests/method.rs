@@ -4,7 +4,7 @@
 use trapgate::Sandbox;
 use trapgate::machine::affinity;
 use trapgate_abi::bench::{Command, Operation, Reply};
-use trapgate_measure::bench::probe::{Answer, Probe, Width};
+use trapgate_measure::bench::measure::probe::{Answer, Probe, Width};
 use trapgate_tests::{Home, Place, counts_instructions, elsewhere, needs_kvm, place, scale};
 
 const WIDTHS: [Width; 2] = [Width::W64, Width::W32];

@@ -5,6 +5,7 @@
 //! work on records that exist.
 
 mod files;
+mod output;
 mod progress;
 
 use anyhow::Context;
@@ -15,9 +16,11 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use trapgate::error::status;
 use trapgate::mitigation::Mitigations;
-use trapgate_measure::bench::gate::{self, Limit};
+use trapgate_measure::bench::judge::compare;
+use trapgate_measure::bench::judge::gate::{self, Limit};
 use trapgate_measure::bench::record::{Group, Report};
-use trapgate_measure::bench::{self, MOST_SAMPLES, Options, compare, table};
+use trapgate_measure::bench::show::table;
+use trapgate_measure::bench::{self, MOST_SAMPLES, Options};
 
 /// A figure is worse than the baseline allows.
 const REGRESSION: u8 = 3;
@@ -247,7 +250,7 @@ pub(crate) fn main(args: &Args) -> anyhow::Result<u8> {
             compare_records(before, after, *threshold, *json)
         }
         Some(OnRecords::Show { record, output, gate }) => {
-            let report = bench::read(record)?;
+            let report = bench::record::read(record)?;
             finish(&report, Files::open(output)?, baseline(gate)?)
         }
         Some(OnRecords::Schema) => print(bench::SCHEMA_JSON).map(|()| 0),
@@ -276,7 +279,7 @@ fn baseline(gate: &Gate) -> anyhow::Result<Option<(Report, Limit)>> {
     let (Some(path), Some(percent)) = (&gate.baseline, gate.max_regression) else {
         return Ok(None);
     };
-    let baseline = bench::read(path).context("--baseline")?;
+    let baseline = bench::record::read(path).context("--baseline")?;
     Ok(Some((baseline, Limit { percent, timed: gate.gate_times })))
 }
 
@@ -308,7 +311,8 @@ fn finish(report: &Report, files: Files, baseline: Option<(Report, Limit)>) -> a
 }
 
 fn compare_records(before: &Path, after: &Path, threshold: f64, json: bool) -> anyhow::Result<u8> {
-    let comparison = compare::compare(&bench::read(before)?, &bench::read(after)?, threshold);
+    let comparison =
+        compare::compare(&bench::record::read(before)?, &bench::record::read(after)?, threshold);
     if json {
         print(&(serde_json::to_string_pretty(&comparison)? + "\n"))?;
     } else {

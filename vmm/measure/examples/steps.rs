@@ -2,7 +2,7 @@
 //! rig: `steps [SAMPLES]`. It judges nothing.
 
 use anyhow::Result;
-use trapgate_measure::bench::steps::{Options, measure};
+use trapgate_measure::bench::measure::steps::{Options, measure};
 
 fn main() -> Result<()> {
     let samples = std::env::args().nth(1).map_or(Ok(1_000), |word| word.parse())?;

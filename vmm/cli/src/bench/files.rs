@@ -2,12 +2,12 @@
 //! after. One of them may be standard output.
 
 use super::Formats;
+use super::output::{Output, is_stdout};
 use anyhow::bail;
 use std::path::Path;
-use trapgate_measure::bench::gate::Verdict;
-use trapgate_measure::bench::output::{Output, is_stdout};
+use trapgate_measure::bench::judge::gate::Verdict;
 use trapgate_measure::bench::record::Report;
-use trapgate_measure::bench::{csv, html, junit, markdown};
+use trapgate_measure::bench::show::{csv, html, junit, markdown};
 
 /// Open files, by format.
 pub(super) struct Files {

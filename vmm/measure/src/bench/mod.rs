@@ -1,77 +1,39 @@
 //! `trapgate bench`: measuring, and everything that is done with figures.
 //!
-//! [`run`] measures and answers a [`record::Report`]. The rest is pure and
-//! works on such records:
+//! [`run`] measures and answers a [`record::Report`]. The rest works on such
+//! records:
 //!
-//! | file | what it does |
+//! | room | what it does |
 //! |---|---|
-//! | [`record`] | the record's types; docs/bench-schema.json is made of them |
-//! | [`stats`] | samples become figures with confidence intervals |
-//! | [`environment`] | where a run was made, and how two such places differ |
-//! | `view` | what is shown of a record, worked out once; what steps add to doors: `added` |
-//! | [`table`], [`markdown`], [`html`], [`csv`], [`junit`] | a record for people and programs |
-//! | [`compare`], [`gate`] | two records beside each other; passed or not; [`change`] says what a difference is |
-//! | [`output`] | files, checked before and written whole |
-//! | [`probe`] | a program that measures itself on command, in a sandbox or as a process |
-//! | `blocks` | a run: each measurement in several parts, all in turn |
-//! | `probed` | the groups `doors` and `calls`, which the probe measures, in one place by `side`; what there is in them says `items`, how a door arrived `delivery`, what disturbed a sample `explain` |
-//! | [`count`] | what does not depend on time: instructions and exits of a call |
-//! | `jobs` | the group `exits`, and the doors that only a job can measure |
-//! | [`steps`] | the steps of a call, stamped; `where_time_goes` is the group `steps` |
-//! | `start` | the group `start` |
-//! | `notes` | what a reader has to know about a run as a whole |
+//! | [`record`] | the record's types, what figures are made by, and reading a file of them |
+//! | [`measure`] | the groups of a run, and what they are measured with |
+//! | [`show`] | a record for people and programs: table, page, Markdown, CSV, JUnit |
+//! | [`judge`] | two records beside each other; passed or not |
 //!
-//! `cli::bench` is the command line in front of it.
+//! Arrows: `measure -> record`, `judge -> show -> record`. The program `trapgate` is
+//! the command line in front of it.
 
-mod added;
-mod blocks;
-pub mod change;
-pub mod clock;
-pub mod compare;
-pub mod count;
-pub mod csv;
-mod delivery;
-pub mod environment;
-mod explain;
-pub mod gate;
-pub mod html;
-mod interrupts;
-mod items;
-mod jobs;
-pub mod junit;
-pub mod markdown;
-mod notes;
-pub mod output;
-mod plot;
-pub mod probe;
-mod probed;
-mod read;
+pub mod judge;
+pub mod measure;
 pub mod record;
 #[cfg(test)]
 mod sample;
-mod side;
-mod start;
-pub mod stats;
-pub mod steps;
-pub mod table;
-pub mod units;
-mod view;
-mod where_time_goes;
+pub mod show;
 
 use crate::doctor;
-use blocks::Work;
-use clock::Clock;
-use environment::Environment;
-use jobs::Jobs;
-use probed::Probed;
-pub use read::{ReadError, read};
+use measure::blocks::{self, Work};
+use measure::jobs::Jobs;
+use measure::probed::Probed;
+use measure::start::Starts;
+use measure::where_time_goes::Stamped;
+use measure::{notes, steps};
+use record::clock::{self, Clock};
+use record::environment::{self, Environment};
 use record::{Group, Measurement, Method, Report};
-use start::Starts;
 use thiserror::Error;
 use trapgate::machine::kvm::Kind;
 use trapgate::mitigation::linux::Host;
 use trapgate::mitigation::{GuestCpu, Mitigations, Unavailable};
-use where_time_goes::Stamped;
 
 /// The JSON schema of the records that this version writes.
 pub const SCHEMA_JSON: &str = include_str!("../../docs/bench-schema.json");

@@ -1,10 +1,12 @@
 //! A made-up record for the tests of this module: every kind of measurement,
 //! with times from a formula.
 
-use super::clock::Clock;
-use super::environment::{Cpu, Environment, Kvm};
-use super::record::{Counted, Delivery, Group, Measurement, Method, Place, Report, Step, Timed};
-use super::stats::{Cause, Part, Samples, timed};
+use crate::bench::record::clock::Clock;
+use crate::bench::record::environment::{Cpu, Environment, Kvm};
+use crate::bench::record::stats::{Cause, Part, Samples, timed};
+use crate::bench::record::{
+    Counted, Delivery, Group, Measurement, Method, Place, Report, Step, Timed,
+};
 use std::num::NonZeroU64;
 
 /// 3 GHz, in single ticks.

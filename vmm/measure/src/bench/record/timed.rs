@@ -1,8 +1,8 @@
 //! The times of a measurement, as they are in a record.
 
-use super::super::stats::median;
-use super::super::stats::yuen::Spread;
-use super::super::units;
+use crate::bench::record::stats::median;
+use crate::bench::record::stats::yuen::Spread;
+use crate::bench::record::units;
 use serde::{Deserialize, Serialize};
 
 /// Times of one measurement. What is in ticks is exact; nanoseconds are ticks
