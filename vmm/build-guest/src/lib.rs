@@ -5,8 +5,9 @@
 //! [`embed`] is called by vmm/build.rs, with the ring-0 kernel and the vDSOs, and
 //! by vmm/measure/build.rs, with the probes. Each has a table of [`Built`].
 //!
-//! They get a target directory of their own: a build script runs inside a cargo
-//! that holds the lock of the usual one.
+//! They get a target directory of their own, because a build script runs inside a
+//! cargo that holds the lock of the usual one. It is one for all crates and for each
+//! set of their features, so that nothing is built twice.
 //!
 //! A published crate has no guest sources beside it, and whoever installs it need
 //! not have those targets: it comes with what was built when it was made
@@ -86,12 +87,20 @@ pub fn embed(table: &[Built], sources: &[&str], depth: usize) {
             return;
         }
     }
-    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("bare");
+    let out = target_directory();
     for built in table {
         build(built, workspace, &out, flags_32.trim());
         let path = out.join(built.target).join("bare").join(built.binary);
         println!("cargo:rustc-env={}={}", built.variable, path.display());
     }
+}
+
+/// Beside the directory of all build scripts: `PROFILE/guest`; or the script's own
+/// one, should cargo ever put them elsewhere.
+fn target_directory() -> PathBuf {
+    let own = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let all = own.ancestors().find(|directory| directory.ends_with("build"));
+    all.and_then(Path::parent).unwrap_or(&own).join("guest")
 }
 
 /// Hands on what the package has.
