@@ -12,7 +12,7 @@ use crate::sh;
 /// Which crates of the workspace a crate may depend on, from the floor up; a build
 /// script's and a test's dependencies are counted with the others. A new crate has
 /// a row here.
-const MAY_USE: [(&str, &[&str]); 18] = [
+const MAY_USE: [(&str, &[&str]); 19] = [
     ("trapgate-abi", &[]),
     ("trapgate-uapi", &[]),
     ("trapgate-loader", &["trapgate-abi", "trapgate-uapi"]),
@@ -30,6 +30,7 @@ const MAY_USE: [(&str, &[&str]); 18] = [
     ("trapgate-images", &["trapgate-abi", "trapgate-uapi", "trapgate-rt"]),
     ("trapgate-programs", &["trapgate-abi", "trapgate-uapi", "trapgate-rt"]),
     ("trapgate-programs32", &["trapgate-abi", "trapgate-uapi", "trapgate-rt", "trapgate-programs"]),
+    ("trapgate-ops", &["trapgate-abi", "trapgate-uapi", "trapgate-rt"]),
     // The host. The library knows nothing of measuring, and neither of the program.
     ("trapgate-build-guest", &[]),
     ("trapgate", &["trapgate-abi", "trapgate-uapi", "trapgate-loader", "trapgate-build-guest"]),
