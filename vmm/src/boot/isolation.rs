@@ -6,32 +6,34 @@
 
 use super::kernel_flags;
 use super::page_tables::{Frames, PageTables};
+use crate::machine::memory::GuestRam;
 use trapgate_abi::kernel_note::KernelNote;
 use trapgate_abi::layout::{Cpu, KERNEL_BASE, PAGE_SIZE, percpu};
 use trapgate_abi::x86::pte;
 
 /// Empty tables, and a second set if they are to be `isolated`.
-pub(super) fn tables(
+pub(super) fn tables<'a>(
+    ram: &'a GuestRam,
     frames: &mut Frames,
     isolated: bool,
-) -> Option<(PageTables, Option<PageTables>)> {
+) -> Option<(PageTables<'a>, Option<PageTables<'a>>)> {
     if isolated {
-        PageTables::pair(frames).map(|(kernel, user)| (kernel, Some(user)))
+        PageTables::pair(ram, frames).map(|(kernel, user)| (kernel, Some(user)))
     } else {
-        Some((PageTables::new(frames)?, None))
+        Some((PageTables::new(ram, frames)?, None))
     }
 }
 
 /// Fills ring 3's tables; `kernel`'s are done. What is in both is global: it is
 /// the same in both.
 pub(super) fn fill(
-    kernel: &mut PageTables,
-    user: &mut PageTables,
+    kernel: &PageTables<'_>,
+    user: &mut PageTables<'_>,
     note: &KernelNote,
     cpus: u64,
     frames: &mut Frames,
 ) -> Option<()> {
-    kernel.lend_user_half(user);
+    kernel.lend_user_half(user)?;
     let mut map = |start: u64, physical: u64, length, write, exec| {
         let flags = kernel_flags(pte::G, write, exec);
         user.map(start, physical, length, flags, false, frames)

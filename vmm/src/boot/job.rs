@@ -36,7 +36,7 @@ pub fn prepare_job(
         Builder { ram, cpus, frames, regions: vec![], data_page: None, global: pte::G };
     let results = builder.frames.take(request.results_size()).ok_or_else(too_small)?;
     let request = Request { results, ..request };
-    let mut tables = PageTables::new(&mut builder.frames).ok_or_else(too_small)?;
+    let mut tables = PageTables::new(ram, &mut builder.frames).ok_or_else(too_small)?;
     builder
         .kernel(&mut tables, &kernel)
         .and_then(|()| match request.kind {
@@ -45,7 +45,6 @@ pub fn prepare_job(
             _ => Some(()),
         })
         .ok_or_else(too_small)?;
-    tables.write(ram).map_err(|_| too_small())?;
     let used = builder.frames.next();
     let info = BootInfo {
         features,
@@ -71,7 +70,7 @@ pub fn prepare_job(
 impl Builder<'_> {
     /// The kernel's image and the job's page, where their physical addresses
     /// are: paging can only end on such a page.
-    fn identity(&mut self, tables: &mut PageTables, kernel: &Kernel) -> Option<()> {
+    fn identity(&mut self, tables: &mut PageTables<'_>, kernel: &Kernel) -> Option<()> {
         for piece in kernel.image() {
             let flags = kernel_flags(self.global, piece.write, piece.exec);
             let length = piece.end - piece.start;
@@ -82,7 +81,7 @@ impl Builder<'_> {
     }
 
     /// A page of what is no RAM, in the direct map.
-    fn device(&mut self, tables: &mut PageTables) -> Option<()> {
+    fn device(&mut self, tables: &mut PageTables<'_>) -> Option<()> {
         let data = kernel_flags(self.global, true, false);
         tables.map(DIRECT_MAP + DEVICE, DEVICE, PAGE_SIZE, data, false, &mut self.frames)
     }

@@ -188,7 +188,7 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
     let mut builder =
         Builder { ram, cpus: start.cpus, frames, regions: vec![], data_page: None, global };
     let (mut tables, mut user_tables) =
-        isolation::tables(&mut builder.frames, isolated).ok_or_else(too_small)?;
+        isolation::tables(ram, &mut builder.frames, isolated).ok_or_else(too_small)?;
     builder
         .kernel(&mut tables, &kernel)
         .and_then(|()| builder.untrain_alias(&mut tables, &kernel, start.hardening))
@@ -197,7 +197,7 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
         .and_then(|()| builder.stack(&mut tables, image, stack_top, &stack.bytes))
         .and_then(|()| match &mut user_tables {
             Some(user) => {
-                isolation::fill(&mut tables, user, &kernel.note, start.cpus, &mut builder.frames)
+                isolation::fill(&tables, user, &kernel.note, start.cpus, &mut builder.frames)
             }
             None => Some(()),
         })
@@ -210,9 +210,6 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
             Some(stamps.ok_or_else(too_small)?)
         }
     };
-    for tables in std::iter::once(&tables).chain(&user_tables) {
-        tables.write(ram).map_err(|_| too_small())?;
-    }
     if builder.regions.len() > MAX_REGIONS {
         return Err(Error::Kernel(format!("{} segments", builder.regions.len())));
     }
@@ -301,7 +298,7 @@ fn prot_bits(prot: Prot) -> u64 {
 
 impl Builder<'_> {
     /// The kernel's half: image, per-CPU areas, direct map.
-    fn kernel(&mut self, tables: &mut PageTables, kernel: &Kernel) -> Option<()> {
+    fn kernel(&mut self, tables: &mut PageTables<'_>, kernel: &Kernel) -> Option<()> {
         let (frames, global) = (&mut self.frames, self.global);
         for &Piece { start, end, write, exec } in kernel.image() {
             let flags = kernel_flags(global, write, exec);
@@ -333,7 +330,7 @@ impl Builder<'_> {
     /// The second mapping of the page that one form of untraining wants.
     fn untrain_alias(
         &mut self,
-        tables: &mut PageTables,
+        tables: &mut PageTables<'_>,
         kernel: &Kernel,
         hardening: Option<Hardening>,
     ) -> Option<()> {
@@ -346,7 +343,7 @@ impl Builder<'_> {
     }
 
     /// The program's segments, copied.
-    fn program(&mut self, tables: &mut PageTables, image: &Image, bytes: &[u8]) -> Option<()> {
+    fn program(&mut self, tables: &mut PageTables<'_>, image: &Image, bytes: &[u8]) -> Option<()> {
         for segment in &image.segments {
             let length = segment.end - segment.start;
             let physical = self.frames.take(length)?;
@@ -363,7 +360,7 @@ impl Builder<'_> {
     /// The stack: its top mapped and filled.
     fn stack(
         &mut self,
-        tables: &mut PageTables,
+        tables: &mut PageTables<'_>,
         image: &Image,
         top: u64,
         bytes: &[u8],

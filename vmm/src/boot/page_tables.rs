@@ -2,9 +2,10 @@
 //! program's pages, the kernel's with W^X, the per-CPU area with its guard
 //! pages, and the direct map.
 //!
-//! Built in the VMM's own memory and copied out at the end.
+//! Built in RAM, where they stay: it is new, so a frame that was never taken is an
+//! empty table.
 
-use crate::machine::memory::{GuestRam, OutOfRam};
+use crate::machine::memory::GuestRam;
 use trapgate_abi::layout::{LARGE_PAGE_SIZE, PAGE_SIZE};
 use trapgate_abi::mitigation::PTI_USER_TABLE;
 use trapgate_abi::x86::pte;
@@ -39,9 +40,11 @@ impl Frames {
 /// A table as it lies in memory: little-endian words.
 type Table = [[u8; 8]; 512];
 
-/// Tables under construction; the first is the top one.
-pub(super) struct PageTables {
-    tables: Vec<(u64, Box<Table>)>,
+/// Tables in RAM, which nobody reads or writes yet but this.
+pub(super) struct PageTables<'a> {
+    ram: &'a GuestRam,
+    /// Physical address of the top one.
+    root: u64,
 }
 
 /// The bits of entries above the leaves: the leaves decide.
@@ -52,59 +55,63 @@ const fn index(address: u64, level: u32) -> usize {
     (address >> (12 + 9 * level)) as usize % 512
 }
 
-impl PageTables {
+/// Physical address of a table's entry.
+const fn entry(table: u64, slot: usize) -> u64 {
+    table + 8 * slot as u64
+}
+
+impl<'a> PageTables<'a> {
     /// An empty set.
-    pub(super) fn new(frames: &mut Frames) -> Option<Self> {
-        Some(PageTables { tables: vec![(frames.take(PAGE_SIZE)?, Box::new([[0; 8]; 512]))] })
+    pub(super) fn new(ram: &'a GuestRam, frames: &mut Frames) -> Option<Self> {
+        Some(PageTables { ram, root: frames.take(PAGE_SIZE)? })
     }
 
     /// Two empty sets whose top tables are [`PTI_USER_TABLE`] apart: the
     /// kernel's, and ring 3's.
-    pub(super) fn pair(frames: &mut Frames) -> Option<(Self, Self)> {
+    pub(super) fn pair(ram: &'a GuestRam, frames: &mut Frames) -> Option<(Self, Self)> {
         let mut first = frames.take(PAGE_SIZE)?;
         if first & PTI_USER_TABLE != 0 {
             // One frame is left over.
             first = frames.take(PAGE_SIZE)?;
         }
         let second = frames.take(PAGE_SIZE)?;
-        let empty = |root| PageTables { tables: vec![(root, Box::new([[0; 8]; 512]))] };
-        Some((empty(first), empty(second)))
+        Some((PageTables { ram, root: first }, PageTables { ram, root: second }))
     }
 
     /// Lets `user` have the user's half of these, which then is not executable
     /// with these: forgetting to change over does not go unnoticed.
-    pub(super) fn lend_user_half(&mut self, user: &mut PageTables) {
-        let (own, user) = (&mut self.tables[0].1, &mut user.tables[0].1);
-        for (own, user) in own.iter_mut().zip(user.iter_mut()).take(256) {
-            *user = *own;
-            if *own != [0; 8] {
-                *own = (u64::from_le_bytes(*own) | pte::NX).to_le_bytes();
+    pub(super) fn lend_user_half(&self, user: &PageTables<'_>) -> Option<()> {
+        for slot in 0..256 {
+            let (own, user) = (entry(self.root, slot), entry(user.root, slot));
+            let [word] = self.ram.read_words(own).ok()?;
+            self.ram.write_words(user, &[word]).ok()?;
+            if word != 0 {
+                self.ram.write_words(own, &[word | pte::NX]).ok()?;
             }
         }
+        Some(())
     }
 
     /// Physical address of the top table.
     pub(super) fn root(&self) -> u64 {
-        self.tables[0].0
+        self.root
     }
 
     /// The table of `level` that covers `address`.
-    fn table(&mut self, address: u64, level: u32, frames: &mut Frames) -> Option<&mut Table> {
-        let mut table = 0;
+    fn table(&self, address: u64, level: u32, frames: &mut Frames) -> Option<u64> {
+        let mut table = self.root;
         for above in (level + 1..4).rev() {
-            let slot = index(address, above);
-            let physical = u64::from_le_bytes(self.tables[table].1[slot]) & pte::ADDRESS;
-            table = if physical == 0 {
-                let physical = frames.take(PAGE_SIZE)?;
-                self.tables[table].1[slot] = (physical | ABOVE).to_le_bytes();
-                self.tables.push((physical, Box::new([[0; 8]; 512])));
-                self.tables.len() - 1
+            let at = entry(table, index(address, above));
+            let [word] = self.ram.read_words(at).ok()?;
+            table = if word == 0 {
+                let below = frames.take(PAGE_SIZE)?;
+                self.ram.write_words(at, &[below | ABOVE]).ok()?;
+                below
             } else {
-                // Taken in ascending order, so they are sorted.
-                self.tables.binary_search_by_key(&physical, |(at, _)| *at).ok()?
+                word & pte::ADDRESS
             };
         }
-        Some(&mut self.tables[table].1)
+        Some(table)
     }
 
     /// Maps `length` bytes at `address` to `physical`, with large pages where
@@ -129,22 +136,15 @@ impl PageTables {
             let table = self.table(at, level, frames)?;
             let first = index(at, level);
             let count = ((length - done) / page).min(512 - first as u64);
-            for (slot, page_number) in table[first..].iter_mut().zip(0..count) {
+            let mut entries: Table = [[0; 8]; 512];
+            let entries = &mut entries[..count as usize];
+            for (slot, page_number) in entries.iter_mut().zip(0..) {
                 *slot = ((to + page_number * page) | flags).to_le_bytes();
             }
+            self.ram.write(entry(table, first), entries.as_flattened()).ok()?;
             done += count * page;
         }
         Some(())
-    }
-
-    /// Copies the tables into RAM.
-    ///
-    /// # Errors
-    /// If their frames are not RAM.
-    pub(super) fn write(&self, ram: &GuestRam) -> Result<(), OutOfRam> {
-        self.tables
-            .iter()
-            .try_for_each(|(physical, table)| ram.write(*physical, table.as_flattened()))
     }
 }
 
@@ -174,11 +174,10 @@ mod tests {
     fn what_is_mapped_translates_and_nothing_else_does() {
         let ram = GuestRam::new(16 << 20).unwrap();
         let mut frames = Frames::new(0x10_0000, 0x20_0000);
-        let mut tables = PageTables::new(&mut frames).unwrap();
+        let mut tables = PageTables::new(&ram, &mut frames).unwrap();
         tables.map(0x40_0000, 0x5000, 0x3000, pte::P | pte::U, false, &mut frames).unwrap();
         let direct = 0xffff_8880_0000_0000;
         tables.map(direct, 0, 16 << 20, pte::P | pte::W, true, &mut frames).unwrap();
-        tables.write(&ram).unwrap();
         let root = tables.root();
         assert_eq!(translate(&ram, root, 0x40_0123), Some(0x5123));
         assert_eq!(translate(&ram, root, 0x40_2fff), Some(0x7fff));

@@ -77,7 +77,7 @@ impl Builder<'_> {
     /// The vDSO, copied and mapped.
     pub(in crate::boot) fn vdso(
         &mut self,
-        tables: &mut PageTables,
+        tables: &mut PageTables<'_>,
         placed: Option<&Placed>,
     ) -> Option<()> {
         let Some(placed) = placed else { return Some(()) };
