@@ -57,17 +57,23 @@ pub(crate) fn install() -> Result<(), Error> {
     })
 }
 
-/// Changes this thread's signal mask.
-fn set_mask(how: libc::c_int, signals: &[libc::c_int]) {
-    // SAFETY: an all-zero set is valid memory for sigemptyset to fill; the
-    // calls touch only the set and this thread's mask.
+/// Changes this thread's signal mask: blocks the signals of `blocked`, and `open`
+/// not.
+fn change_mask(blocked: &[libc::c_int], open: libc::c_int) {
+    // SAFETY: an all-zero set is valid memory for sigemptyset and pthread_sigmask
+    // to fill; the calls touch only the sets and this thread's mask.
     unsafe {
-        let mut set: libc::sigset_t = mem::zeroed();
+        let (mut set, mut before): (libc::sigset_t, libc::sigset_t) = mem::zeroed();
         libc::sigemptyset(&raw mut set);
-        for signal in signals {
+        for signal in blocked {
             libc::sigaddset(&raw mut set, *signal);
         }
-        libc::pthread_sigmask(how, &raw const set, null_mut());
+        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, &raw mut before);
+        if libc::sigismember(&raw const before, open) == 1 {
+            libc::sigemptyset(&raw mut set);
+            libc::sigaddset(&raw mut set, open);
+            libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, null_mut());
+        }
     }
 }
 
@@ -85,8 +91,7 @@ impl Kickable {
     /// If the handler cannot be installed.
     pub(crate) fn new(run: &mut kvm_run) -> Result<Self, Error> {
         install()?;
-        set_mask(libc::SIG_UNBLOCK, &[signal()]);
-        set_mask(libc::SIG_BLOCK, &[libc::SIGPIPE, libc::SIGXFSZ]);
+        change_mask(&[libc::SIGPIPE, libc::SIGXFSZ], signal());
         IMMEDIATE_EXIT.with(|flag| flag.set(&raw mut run.immediate_exit));
         Ok(Kickable(()))
     }
@@ -95,6 +100,8 @@ impl Kickable {
 impl Drop for Kickable {
     fn drop(&mut self) {
         IMMEDIATE_EXIT.with(|flag| flag.set(null_mut()));
+        // The mask stays: unblocked, a signal that a write was the cause of would
+        // come now.
     }
 }
 

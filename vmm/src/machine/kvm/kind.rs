@@ -3,6 +3,7 @@
 use std::arch::x86_64::__cpuid;
 use std::fmt;
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// Who runs the guest's instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +24,14 @@ impl Kind {
     /// A software KVM's module, if that is the only one; else what this CPU
     /// offers its host: CPUID.1:ECX.VMX (Intel SDM vol. 3,
     /// 24.6), CPUID.8000_0001:ECX.SVM (AMD APM vol. 2, 15.4).
+    ///
+    /// Looked up once a process: in a virtual machine CPUID is an exit.
     pub fn of_this_host() -> Kind {
+        static KIND: OnceLock<Kind> = OnceLock::new();
+        *KIND.get_or_init(Kind::look)
+    }
+
+    fn look() -> Kind {
         let loaded = |module: &str| Path::new("/sys/module").join(module).exists();
         if loaded("kvm_pvm") && !loaded("kvm_intel") && !loaded("kvm_amd") {
             Kind::Software

@@ -2,6 +2,7 @@
 
 use std::arch::x86_64::__cpuid;
 use std::fmt;
+use std::sync::OnceLock;
 
 /// The two families of makers, as far as their doors differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,8 +18,14 @@ pub enum Maker {
 }
 
 impl Maker {
-    /// By CPUID leaf 0.
+    /// By CPUID leaf 0, looked up once a process: in a virtual machine CPUID is an
+    /// exit.
     pub fn of_this_cpu() -> Maker {
+        static MAKER: OnceLock<Maker> = OnceLock::new();
+        *MAKER.get_or_init(Maker::look)
+    }
+
+    fn look() -> Maker {
         let leaf = __cpuid(0);
         let mut name = [0; 12];
         for (part, register) in name.chunks_exact_mut(4).zip([leaf.ebx, leaf.edx, leaf.ecx]) {
