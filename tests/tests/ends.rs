@@ -1,6 +1,7 @@
 //! How runs end: by the program, by a signal, by time, by somebody else.
 
-use nix::sys::signal::Signal;
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, killpg};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio as ProcessStdio;
@@ -315,4 +316,19 @@ fn a_run_leaves_no_process_behind() {
     assert!(started.runs(), "it spins");
     let children = trapgate_tests::children(started.pid());
     assert!(children.is_empty(), "trapgate started processes {children:?}");
+}
+
+#[test]
+fn a_kill_of_trapgate_at_any_moment_leaves_no_process() {
+    needs_kvm!();
+    let program = program("spin");
+    for step in 0..scale(24, 12, 3) {
+        let started = Case::new(&program).start_sandboxed();
+        thread::sleep(Duration::from_micros(scale(500, 2000, 50_000)) * step);
+        let group = started.pid();
+        started.signal(Signal::SIGKILL);
+        // Whoever were left would hold the pipes, which `finish` looks at.
+        started.finish(Duration::from_secs(scale(60, 120, 300))).expect_status(128 + 9);
+        assert_eq!(killpg(group, None), Err(Errno::ESRCH), "killed after {step} steps");
+    }
 }

@@ -3,10 +3,18 @@
 //! Alone in its file: what other tests do in the meantime would count.
 
 use std::fs;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use trapgate::{End, Sandbox, Stdio};
+use trapgate::{End, Sandbox, Stdio, Teardown};
 use trapgate_tests::programs::bytes;
 use trapgate_tests::{needs_kvm, scale, takes_long};
+
+/// The tests of this file are of one process, one after the other.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// What a process has: entries of its lists, and KiB of resident memory.
 #[derive(Clone, Copy, Debug)]
@@ -30,8 +38,19 @@ impl Holdings {
     }
 }
 
-/// How long a thread may take to be gone after it was joined.
+/// How long a thread may take to be gone after its VM.
 const SETTLING: Duration = Duration::from_secs(5);
+
+/// What the process has when its VMs are gone.
+fn settled(before: Holdings) -> Holdings {
+    Teardown::wait_for_all();
+    // A thread is gone from /proc a moment after it let go of its VM.
+    let settled = Instant::now() + SETTLING;
+    while Holdings::now().threads > before.threads && Instant::now() < settled {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Holdings::now()
+}
 
 /// One run of hello, with a pipe for its output.
 fn hello(bytes: &std::sync::Arc<[u8]>) {
@@ -54,6 +73,7 @@ fn hello(bytes: &std::sync::Arc<[u8]>) {
 fn many_runs_in_a_row_leak_no_descriptor_thread_or_memory() {
     needs_kvm!();
     takes_long!();
+    let _alone = alone();
     const MOST_GROWTH_KIB: u64 = 2 << 10;
     let runs = scale(10_000, 20, 5);
     let bytes = bytes("hello-syscall").into();
@@ -61,21 +81,49 @@ fn many_runs_in_a_row_leak_no_descriptor_thread_or_memory() {
     for _ in 0..scale(100, 5, 2) {
         hello(&bytes);
     }
+    Teardown::wait_for_all();
     let before = Holdings::now();
     let start = Instant::now();
     for _ in 0..runs {
         hello(&bytes);
     }
     let each = start.elapsed() / runs;
-    // A thread that was joined is gone from /proc a moment later.
-    let settled = Instant::now() + SETTLING;
-    while Holdings::now().threads > before.threads && Instant::now() < settled {
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    let after = Holdings::now();
+    let after = settled(before);
     println!("{runs} runs, {each:.1?} each: {before:?} before, {after:?} after");
     assert_eq!(before.descriptors, after.descriptors, "descriptors after {runs} runs");
     assert_eq!(before.threads, after.threads, "threads after {runs} runs");
     let grown = after.resident_kib.saturating_sub(before.resident_kib);
     assert!(grown < MOST_GROWTH_KIB, "{runs} runs grew the process by {grown} KiB");
+}
+
+#[test]
+fn whoever_drops_kills_or_does_not_wait_leaves_nothing_either() {
+    needs_kvm!();
+    let _alone = alone();
+    let rounds = scale(50, 5, 2);
+    let bytes: std::sync::Arc<[u8]> = bytes("spin").into();
+    let begin = || {
+        let builder = Sandbox::builder().program_bytes("spin", bytes.clone());
+        let builder = builder.stdin(Stdio::Closed).stdout(Stdio::Closed).stderr(Stdio::Closed);
+        builder.build().expect("a sandbox can be made")
+    };
+    let round = || {
+        drop(begin());
+        drop(begin().start().expect("it starts"));
+        let running = begin().start().expect("it starts");
+        running.kill();
+        let outcome = running.wait().expect("the VM works");
+        assert_eq!(outcome.end, End::Stopped);
+        assert!(outcome.teardown.wait().is_some());
+        assert_eq!(outcome.teardown.took(), outcome.teardown.wait());
+    };
+    round();
+    Teardown::wait_for_all();
+    let before = Holdings::now();
+    for _ in 0..rounds {
+        round();
+    }
+    let after = settled(before);
+    assert_eq!(before.descriptors, after.descriptors, "descriptors after {rounds} rounds");
+    assert_eq!(before.threads, after.threads, "threads after {rounds} rounds");
 }

@@ -106,6 +106,8 @@ pub use host::policy::{Grant, Policy};
 #[doc(inline)]
 pub use machine::kvm::Kind;
 #[doc(inline)]
+pub use machine::teardown::Teardown;
+#[doc(inline)]
 pub use machine::vcpu_thread::KillHandle;
 #[doc(inline)]
 pub use report::Crash;

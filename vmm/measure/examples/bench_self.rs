@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, Subcommand};
 use kvm_bindings::kvm_userspace_memory_region;
 use kvm_ioctls::{Kvm, VcpuExit};
+use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Map, Value, json};
 use std::ffi::OsString;
 use std::fs;
@@ -172,23 +173,34 @@ fn start(program: &Path, count: usize) -> Result<Value> {
         }
     }
     let (bare, sandbox, natively) = (medians(&bare), medians(&sandbox), medians(&natively));
-    let whole = |steps: &Value| steps["whole"].as_f64().unwrap_or(f64::NAN);
+    let of = |steps: &Value, name: &str| steps[name].as_f64().unwrap_or(f64::NAN);
+    let whole = |steps: &Value| of(steps, "whole");
     Ok(json!({
         "bare_us": bare,
         "sandbox_us": sandbox,
         "native_us": natively,
         "to_bare": whole(&sandbox) / whole(&bare),
         "to_native": whole(&sandbox) / whole(&natively),
+        "outcome_to_bare": of(&sandbox, "to the outcome") / whole(&bare),
+        "cpu_to_bare": of(&sandbox, "CPU") / of(&bare, "CPU"),
     }))
+}
+
+/// The CPU time that this process has had, of all its threads.
+fn cpu_us() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 * 1e6 + time.tv_nsec as f64 / 1e3
 }
 
 /// A sandbox from nothing to nothing, by the library.
 fn whole_run(program: &Path) -> Result<Steps> {
-    let start = Instant::now();
+    let (start, cpu) = (Instant::now(), cpu_us());
     let builder = Sandbox::builder().program(program).stdout(Stdio::null());
     let sandbox = builder.build()?;
     let built = start.elapsed().as_secs_f64() * 1e6;
     let outcome = sandbox.run()?;
+    let told = start.elapsed().as_secs_f64() * 1e6;
+    outcome.teardown.wait();
     let whole = start.elapsed().as_secs_f64() * 1e6;
     ensure!(outcome.end == End::Exited(0), "{}: {:?}", program.display(), outcome.end);
     let time = outcome.stats.time;
@@ -199,8 +211,12 @@ fn whole_run(program: &Path) -> Result<Steps> {
     steps.note("create", create);
     steps.note("load", load);
     steps.note("run", run);
-    // Not the guest's: a thread begun and joined, counters read, the VM dropped.
-    steps.note("thread, counters, drop", whole - built - run);
+    // Not the guest's: a thread begun, counters read, memory given back.
+    steps.note("thread, counters", told - built - run);
+    // Behind the outcome.
+    steps.note("drop", whole - told);
+    steps.note("to the outcome", told);
+    steps.note("CPU", cpu_us() - cpu);
     Ok(steps)
 }
 
@@ -223,7 +239,7 @@ const BARE_MEMORY: usize = 64 << 10;
 /// entry in the mode it wakes up in, one exit.
 fn bare_vm() -> Result<Steps> {
     let mut steps = Steps::default();
-    let whole = Instant::now();
+    let (whole, cpu) = (Instant::now(), cpu_us());
     let mut start = Instant::now();
     let memory = Memory::new()?;
     // SAFETY: the mapping begins with this byte. HLT, at address 0.
@@ -261,6 +277,7 @@ fn bare_vm() -> Result<Steps> {
     drop((vcpu, vm, kvm));
     drop(memory);
     steps.lap("drop", &mut start);
+    steps.note("CPU", cpu_us() - cpu);
     steps.0.insert(0, ("whole", whole.elapsed().as_nanos() as f64));
     Ok(steps)
 }

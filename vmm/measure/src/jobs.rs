@@ -141,7 +141,7 @@ pub(crate) fn attempt(
 
     let image = options.kernel.clone();
     let limits = Limits { cpu: options.cpu, timeout: Some(options.timeout) };
-    let thread = machine.spawn(limits, move |mut machine| {
+    let thread = machine.spawn(limits, move |machine| {
         // No file, no clock, no randomness: its end is all that it may ask for,
         // and what does nothing.
         let (ram, stop) = (machine.ram().clone(), machine.stop().clone());

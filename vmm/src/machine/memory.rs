@@ -264,6 +264,14 @@ impl GuestRam {
         unsafe { madvise(start.cast(), length as usize, Advice::LinuxDontNeed) }.map_err(|_| error)
     }
 
+    /// Gives all pages back to the host, of RAM that nobody needs any more.
+    pub fn give_back(&self) {
+        for slot in self.slots() {
+            // It is all RAM, and in whole pages.
+            let _ = self.discard(Segment { address: slot.guest, length: slot.size });
+        }
+    }
+
     /// Bytes of RAM that the host has backed with memory, as mincore(2) says.
     pub fn resident(&self) -> u64 {
         let mut pages = vec![0u8; 1 << 16];

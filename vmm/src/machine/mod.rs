@@ -14,6 +14,7 @@
 //! step/        the same, an instruction at a time
 //! log_ring     what the guest's kernel logs
 //! vcpu_thread  waiting for a vCPU's thread, and ending it; affinity: its host CPU
+//! teardown     taking a machine down behind what came of it
 //! ```
 //!
 //! The lowest room: it uses the library's floor (`error`, `report`, `size`,
@@ -26,6 +27,7 @@ pub(crate) mod log_ring;
 pub mod memory;
 pub mod run;
 pub(crate) mod step;
+pub mod teardown;
 pub mod vcpu_thread;
 
 pub use run::{Ended, GuestEnd, Manner, Serve, Served};
@@ -38,6 +40,7 @@ use kvm::stats_fd::VcpuStats;
 use kvm::{CpuState, Entry, Vcpu, Vm};
 use kvm_ioctls::Kvm;
 use memory::GuestRam;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -141,22 +144,36 @@ impl Machine {
         state.load(&self.vcpu.fd)
     }
 
-    /// Does `run`, which runs it to its end, on a thread of its own. When its
-    /// time is over, whoever waits for the thread stops it.
+    /// Does `run`, which runs it to its end, on a thread of its own, and takes it
+    /// down behind the result. When its time is over, whoever waits for the
+    /// thread stops it.
     ///
     /// # Errors
     /// If there can be no thread.
     pub fn spawn<T: Send + 'static>(
-        self,
+        mut self,
         limits: Limits,
-        run: impl FnOnce(Machine) -> Result<T, Error> + Send + 'static,
+        run: impl FnOnce(&mut Machine) -> Result<T, Error> + Send + 'static,
     ) -> Result<VcpuThread<T>, Error> {
         VcpuThread::spawn(self.stop.clone(), limits.timeout, move || {
-            if let Some(cpu) = limits.cpu {
-                affinity::stay_on(cpu)?;
-            }
-            run(self)
+            let pinned = limits.cpu.map_or(Ok(()), affinity::stay_on);
+            (pinned.and_then(|()| run(&mut self)), self)
         })
+    }
+
+    /// Does `run`, which runs it to its end, on this thread, and leaves it as it
+    /// is then to the end of this process. True if its time was up.
+    ///
+    /// # Errors
+    /// If there can be no thread that looks to the time.
+    pub fn run_and_leave<T>(
+        self,
+        timeout: Option<Duration>,
+        run: impl FnOnce(&mut Machine) -> Result<T, Error>,
+    ) -> Result<(T, bool), Error> {
+        let mut left = ManuallyDrop::new(self);
+        let stop = left.stop.clone();
+        vcpu_thread::on_this_thread(stop, timeout, || run(&mut left))
     }
 
     /// Runs it on this thread, until the guest ends or it is stopped.

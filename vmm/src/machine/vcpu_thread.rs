@@ -5,10 +5,15 @@
 //! (`kvm::kick`). A signal that comes just before a blocking call is lost, so
 //! somebody repeats it until the thread is done: whoever waits for it, or a
 //! thread that was begun for that.
+//!
+//! The thread is done when its result is there. What it ran in it takes down
+//! behind that ([`super::teardown`]), and nobody waits for its own end.
 
+use super::kvm::kick;
+use super::teardown::Teardown;
 use crate::error::Error;
-use crate::machine::kvm::kick;
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -72,6 +77,20 @@ impl State {
 }
 
 impl Shared {
+    fn new(stop: Arc<AtomicBool>, timeout: Option<Duration>) -> Shared {
+        // A time beyond the clock's end is no limit.
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        Shared { stop, deadline, state: Mutex::default(), changed: Condvar::new() }
+    }
+
+    /// Says that the thread is done.
+    fn end(&self) {
+        let mut state = self.state();
+        state.ended = true;
+        state.id = None;
+        self.changed.notify_all();
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // Whoever panicked with it left it whole: every change is one word.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -121,55 +140,68 @@ impl Shared {
     }
 }
 
-/// Says that the thread is done, whatever way it ends.
-struct TellEnd(Arc<Shared>);
+/// Where the thread leaves its result.
+type Slot<T> = Arc<Mutex<Option<Result<T, Error>>>>;
 
-impl Drop for TellEnd {
+/// Says that the thread is done, whatever way it ends: with a result, or by a
+/// panic without one.
+struct TellEnd<T> {
+    shared: Arc<Shared>,
+    result: Slot<T>,
+}
+
+impl<T> TellEnd<T> {
+    fn with(self, result: Result<T, Error>) {
+        *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+    }
+}
+
+impl<T> Drop for TellEnd<T> {
     fn drop(&mut self) {
-        let mut state = self.0.state();
-        state.ended = true;
-        state.id = None;
-        self.0.changed.notify_all();
+        self.shared.end();
     }
 }
 
 /// A vCPU's thread. Dropped, it is stopped.
 #[derive(Debug)]
 pub struct VcpuThread<T: Send + 'static> {
-    /// Until it is joined.
-    thread: Option<JoinHandle<Result<T, Error>>>,
+    /// Until somebody has it.
+    result: Option<Slot<T>>,
     /// Ends it in time although nobody waits.
     watchdog: Option<JoinHandle<()>>,
     shared: Arc<Shared>,
+    teardown: Teardown,
 }
 
 impl<T: Send + 'static> VcpuThread<T> {
     /// Does `run`, which enters a vCPU until `stop` is set, on a thread of its
-    /// own. When `timeout` is over, whoever waits for it sets `stop`.
+    /// own. When `timeout` is over, whoever waits for it sets `stop`. The thread
+    /// drops what `run` leaves, a VM, behind its result.
     ///
     /// # Errors
     /// If there can be no thread.
-    pub fn spawn(
+    pub fn spawn<R>(
         stop: Arc<AtomicBool>,
         timeout: Option<Duration>,
-        run: impl FnOnce() -> Result<T, Error> + Send + 'static,
+        run: impl FnOnce() -> (Result<T, Error>, R) + Send + 'static,
     ) -> Result<VcpuThread<T>, Error> {
         // Before there is a thread that could be kicked.
         kick::install()?;
-        // A time beyond the clock's end is no limit.
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let state = Mutex::default();
-        let shared = Arc::new(Shared { stop, deadline, state, changed: Condvar::new() });
-        let tell_end = TellEnd(shared.clone());
-        let thread = thread::Builder::new()
+        let shared = Arc::new(Shared::new(stop, timeout));
+        let result = Slot::<T>::default();
+        let tell_end = TellEnd { shared: shared.clone(), result: result.clone() };
+        let teardown = Teardown::default();
+        let behind = teardown.clone();
+        thread::Builder::new()
             .name("vcpu0".to_owned())
             .spawn(move || {
                 let tell_end = tell_end;
-                tell_end.0.state().id = Some(kick::this_thread());
-                run()
+                tell_end.shared.state().id = Some(kick::this_thread());
+                let (result, rest) = run();
+                behind.behind(|| tell_end.with(result), rest);
             })
             .map_err(Error::host("creating the vCPU's thread"))?;
-        Ok(VcpuThread { thread: Some(thread), watchdog: None, shared })
+        Ok(VcpuThread { result: Some(result), watchdog: None, shared, teardown })
     }
 
     /// Has its timeout act although nobody waits.
@@ -208,6 +240,11 @@ impl<T: Send + 'static> VcpuThread<T> {
         (result, self.shared.state().timed_out)
     }
 
+    /// What goes on behind its end.
+    pub fn teardown(&self) -> Teardown {
+        self.teardown.clone()
+    }
+
     /// Stops it because its time is up.
     pub(crate) fn time_out(&self) {
         if !self.shared.stop.swap(true, Ordering::AcqRel) {
@@ -217,23 +254,46 @@ impl<T: Send + 'static> VcpuThread<T> {
 
     /// Waits for its end, and for its watchdog's.
     fn end(&mut self) -> Option<Result<T, Error>> {
-        let thread = self.thread.take()?;
+        let result = self.result.take()?;
         self.shared.wait_until(None);
         if let Some(watchdog) = self.watchdog.take() {
             let _ = watchdog.join();
         }
-        thread.join().ok()
+        result.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
 impl<T: Send + 'static> Drop for VcpuThread<T> {
     fn drop(&mut self) {
-        if self.thread.is_some() {
+        if self.result.is_some() {
             self.shared.stop.store(true, Ordering::Release);
             // What it came to, nobody wants to know.
             let _ = self.end();
         }
     }
+}
+
+/// Does `run`, which enters a vCPU until `stop` is set, on this thread. True if it
+/// was stopped because its time was up, to which a thread looks.
+///
+/// # Errors
+/// Those of `run`; and if there can be no thread.
+pub(super) fn on_this_thread<T>(
+    stop: Arc<AtomicBool>,
+    timeout: Option<Duration>,
+    run: impl FnOnce() -> Result<T, Error>,
+) -> Result<(T, bool), Error> {
+    kick::install()?;
+    let shared = Arc::new(Shared::new(stop, timeout));
+    shared.state().id = Some(kick::this_thread());
+    let watchdog = shared.deadline.map(|_| Shared::begin_kicker(&shared)).transpose()?;
+    let result = catch_unwind(AssertUnwindSafe(run));
+    shared.end();
+    if let Some(watchdog) = watchdog {
+        let _ = watchdog.join();
+    }
+    let timed_out = shared.state().timed_out;
+    result.unwrap_or(Err(Error::Defect)).map(|value| (value, timed_out))
 }
 
 #[cfg(test)]
@@ -249,7 +309,7 @@ mod tests {
             while !seen.load(Ordering::Acquire) {
                 thread::sleep(KICK_INTERVAL);
             }
-            Ok(1)
+            (Ok(1), ())
         };
         VcpuThread::spawn(stop, timeout, run).unwrap()
     }
@@ -278,7 +338,7 @@ mod tests {
     #[test]
     fn a_kill_ends_what_blocks_although_nobody_waits() {
         let (mut reader, _writer) = pipe().unwrap();
-        let run = move || Ok(reader.read(&mut [0]).unwrap_err().kind());
+        let run = move || (Ok(reader.read(&mut [0]).unwrap_err().kind()), ());
         let thread = VcpuThread::spawn(Arc::default(), None, run).unwrap();
         let handle = thread.kill_handle();
         thread::sleep(Duration::from_millis(20));
@@ -294,9 +354,46 @@ mod tests {
     }
 
     #[test]
+    fn on_this_thread_time_runs_out_too() {
+        let stop = Arc::<AtomicBool>::default();
+        let seen = stop.clone();
+        let run = || {
+            while !seen.load(Ordering::Acquire) {
+                thread::sleep(KICK_INTERVAL);
+            }
+            Ok(1)
+        };
+        let ran = on_this_thread(stop, Some(Duration::from_millis(10)), run);
+        assert!(matches!(ran, Ok((1, true))));
+        let ran = on_this_thread(Arc::default(), Some(Duration::MAX), || Ok(2));
+        assert!(matches!(ran, Ok((2, false))));
+        let ran = on_this_thread(Arc::default(), None, || -> Result<(), _> { panic!("a test's") });
+        assert!(matches!(ran, Err(Error::Defect)));
+    }
+
+    #[test]
+    fn what_is_left_is_dropped_behind_the_result() {
+        let (ends, end) = std::sync::mpsc::channel::<()>();
+        /// Dropped, it waits.
+        struct Slow(std::sync::mpsc::Receiver<()>);
+        impl Drop for Slow {
+            fn drop(&mut self) {
+                let _ = self.0.recv();
+            }
+        }
+        let thread = VcpuThread::spawn(Arc::default(), None, || (Ok(1), Slow(end))).unwrap();
+        let teardown = thread.teardown();
+        assert!(matches!(thread.join(), (Ok(1), false)));
+        assert_eq!(teardown.took(), None);
+        drop(ends);
+        assert!(teardown.wait().is_some());
+    }
+
+    #[test]
     fn a_panic_is_a_defect_and_no_hang() {
         let stop = Arc::<AtomicBool>::default();
-        let thread = VcpuThread::spawn(stop, None, || -> Result<(), Error> { panic!("a test's") });
+        let thread =
+            VcpuThread::spawn(stop, None, || -> (Result<(), Error>, ()) { panic!("a test's") });
         assert!(matches!(thread.unwrap().join().0, Err(Error::Defect)));
     }
 }

@@ -1,5 +1,6 @@
 //! What came of a run.
 
+use crate::machine::teardown::Teardown;
 use crate::report::{Crash, signal_name};
 use crate::sandbox::stats::Stats;
 use std::fmt;
@@ -86,6 +87,18 @@ pub struct Outcome {
     /// The steps of its calls, if they were stamped ([`crate::Builder::stamps`]):
     /// the guest's claim.
     pub stamps: Vec<Record>,
+    /// The taking down of its VM, which nobody has to wait for.
+    pub teardown: Teardown,
+}
+
+impl Outcome {
+    /// The same, `timed_out` if that is why it was stopped.
+    pub(super) fn at_its_time(self, timed_out: bool) -> Outcome {
+        match self.end {
+            End::Stopped if timed_out => Outcome { end: End::TimedOut, ..self },
+            _ => self,
+        }
+    }
 }
 
 /// A finished run, and what the program wrote: of [`crate::Sandbox::output`].
@@ -114,6 +127,8 @@ pub struct Output {
     pub stderr: Vec<u8>,
     /// What it cost.
     pub stats: Stats,
+    /// The taking down of its VM, which nobody has to wait for.
+    pub teardown: Teardown,
 }
 
 #[cfg(test)]

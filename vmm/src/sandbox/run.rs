@@ -10,6 +10,7 @@ use crate::host::Services;
 use crate::host::policy::{Grant, Policy};
 use crate::machine::kvm::Kind;
 use crate::machine::kvm::stats_fd::VcpuStats;
+use crate::machine::teardown::Teardown;
 use crate::machine::{GuestEnd, Machine, Manner};
 use crate::report::{self, Crash};
 use crate::sandbox::config::{ClockSource, Program};
@@ -42,13 +43,13 @@ impl Run {
     /// Runs the program on this thread, until it ends or is stopped.
     pub(super) fn to_the_end(
         self,
-        mut machine: Machine,
+        machine: &mut Machine,
         files: [Option<File>; 3],
     ) -> Result<Outcome, Error> {
         let Run { prepared, policy, program, kernel, clock_source, mut phases, .. } = self;
         let (load_bias, stamps) = (prepared.load_bias, prepared.stamps);
         let note = prepared.entry().note;
-        let clock = clock(&machine, &policy, clock_source, self.count_instructions)?;
+        let clock = clock(machine, &policy, clock_source, self.count_instructions)?;
         let ram = machine.ram().clone();
         let mut services = Services::new(ram.clone(), policy, files, machine.stop().clone());
         services.begin(clock.began_ns);
@@ -95,7 +96,12 @@ impl Run {
         };
         let stamps = stamps.map(|stamps| stamps.read(&ram)).transpose();
         let stamps = stamps.map_err(|error| Error::Kernel(error.to_string()))?;
-        Ok(Outcome { end, stats, stamps: stamps.unwrap_or_default() })
+        Ok(Outcome {
+            end,
+            stats,
+            stamps: stamps.unwrap_or_default(),
+            teardown: Teardown::default(),
+        })
     }
 }
 

@@ -1,7 +1,9 @@
 //! A program that runs: [`Running`], modelled on [`std::process::Child`].
 //!
 //! The vCPU has a thread of its own (`vcpu_thread`); what is here belongs to the
-//! one that started it: the pipes to the program, and its outcome.
+//! one that started it: the pipes to the program, and its outcome. The outcome is
+//! there when the program has ended; its VM is taken down behind it
+//! ([`crate::Teardown`]).
 
 use crate::error::Error;
 use crate::machine::vcpu_thread::{KillHandle, VcpuThread};
@@ -179,7 +181,13 @@ impl Running {
     pub fn wait_with_output(mut self) -> Result<Output, Error> {
         let (outcome, [stdout, stderr]) = self.read_to_end(Some(self.output_limit))?;
         let end = if stdout.is_cut || stderr.is_cut { End::TooMuchOutput } else { outcome.end };
-        Ok(Output { end, stdout: stdout.bytes, stderr: stderr.bytes, stats: outcome.stats })
+        Ok(Output {
+            end,
+            stdout: stdout.bytes,
+            stderr: stderr.bytes,
+            stats: outcome.stats,
+            teardown: outcome.teardown,
+        })
     }
 
     /// Waits for its end while its pipes are read.
@@ -214,11 +222,9 @@ impl Running {
     fn end(&mut self) -> Result<Outcome, Error> {
         match std::mem::replace(&mut self.progress, Progress::Failed) {
             Progress::Runs(thread) => {
+                let teardown = thread.teardown();
                 let (result, timed_out) = thread.join();
-                result.map(|outcome| match outcome.end {
-                    End::Stopped if timed_out => Outcome { end: End::TimedOut, ..outcome },
-                    _ => outcome,
-                })
+                result.map(|outcome| Outcome { teardown, ..outcome }.at_its_time(timed_out))
             }
             Progress::Ended(outcome) => Ok(*outcome),
             Progress::Failed => Err(Error::Reported),

@@ -107,6 +107,11 @@ impl Wanted {
         Wanted([input.or(Some(Stdio::Null)), piped(output), piped(error)])
     }
 
+    /// Whether one is a pipe, whose other end somebody must see to.
+    pub(crate) fn has_pipe(&self) -> bool {
+        self.0.iter().any(|file| matches!(file, Some(Stdio::Piped)))
+    }
+
     /// Opens them.
     ///
     /// # Errors

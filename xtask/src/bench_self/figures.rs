@@ -111,7 +111,10 @@ fn start(machine: &str, program: &str, data: &Value) -> Option<Parts> {
     let (bare, sandbox, native) = (ms("bare_us")?, ms("sandbox_us")?, ms("native_us")?);
     let to_native = data["to_native"].as_f64()?;
     let beside = format!(
-        "{sandbox:.2} ms, bare VM {bare:.2} ms, natively {native:.2} ms ({to_native:.0} times)"
+        "{sandbox:.2} ms, bare VM {bare:.2} ms, natively {native:.2} ms ({to_native:.0} times); \
+         until the outcome {:.2}, CPU {:.2} times the bare VM's",
+        data["outcome_to_bare"].as_f64()?,
+        data["cpu_to_bare"].as_f64()?,
     );
     // The target is for the rigs. Not where only instructions pass the time: there
     // the kernel's grace periods, in which nobody runs, decide the ratio.

@@ -35,12 +35,13 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 const WARM_UP: u64 = 2;
 
 /// Pieces of a sandbox's start, in order.
-const SANDBOX_STEPS: [&str; 6] = [
+const SANDBOX_STEPS: [&str; 7] = [
     "make the VM",
     "load kernel and program",
     "begin the vCPU's thread",
     "boot to ring 3",
     "program to its end",
+    "to its outcome",
     "take down",
 ];
 /// Pieces of a process's start.
@@ -186,7 +187,7 @@ fn between(earlier: Instant, later: Instant) -> f64 {
 }
 
 /// A sandbox from nothing to nothing.
-fn sandbox(detailed: bool) -> Result<([f64; 6], Stats), Error> {
+fn sandbox(detailed: bool) -> Result<([f64; SANDBOX_STEPS.len()], Stats), Error> {
     let (mut reader, writer) = pipe().map_err(Error::host("a pipe"))?;
     // The same moment on both clocks.
     let (start, start_ns) = (Instant::now(), monotonic_ns());
@@ -201,6 +202,8 @@ fn sandbox(detailed: bool) -> Result<([f64; 6], Stats), Error> {
         .build()?;
     let built = Instant::now();
     let outcome = sandbox.run()?;
+    let told = Instant::now();
+    outcome.teardown.wait();
     let end = Instant::now();
     if outcome.end != End::Exited(0) {
         return Err(Error::Program(format!("did not exit in its sandbox: {:?}", outcome.end)));
@@ -216,7 +219,8 @@ fn sandbox(detailed: bool) -> Result<([f64; 6], Stats), Error> {
         between(built, entered),
         between(entered, first),
         between(first, left),
-        between(left, end),
+        between(left, told),
+        between(told, end),
     ];
     Ok((steps, outcome.stats))
 }
