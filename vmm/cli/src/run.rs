@@ -32,23 +32,23 @@ Examples:
 );
 
 /// Run a program in a sandbox
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Default, ClapArgs)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
     /// Memory of the sandbox; taken from the host only as it is touched
     #[arg(short, long, value_name = "SIZE", help = memory_help())]
-    memory: Option<ByteSize>,
+    pub(crate) memory: Option<ByteSize>,
     /// End the program after this time (status 124): 10s, 1m30s, 500ms
     #[arg(short, long, value_name = "TIME", value_parser = trapgate::sandbox::recipe::parse_time)]
-    timeout: Option<Duration>,
+    pub(crate) timeout: Option<Duration>,
     /// Set a variable of the program's environment, or pass the host's on
     ///
     /// The environment is empty otherwise.
     #[arg(short, long = "env", value_name = "NAME[=VALUE]", value_parser = parse_variable)]
-    env: Vec<OsString>,
+    pub(crate) env: Vec<OsString>,
     /// Pass the host's whole environment on
     #[arg(long)]
-    inherit_env: bool,
+    pub(crate) inherit_env: bool,
     /// Refuse the program something that it may use by default
     #[arg(long, value_name = "GRANT", value_delimiter = ',')]
     deny: Vec<Grant>,
@@ -64,7 +64,7 @@ pub(crate) struct Args {
     clock_source: ClockSource,
     /// Print what the run cost, on standard error
     #[arg(long)]
-    stats: bool,
+    pub(crate) stats: bool,
     /// Write what the run cost into a file, as JSON
     ///
     /// 'trapgate schema stats' prints its schema.
@@ -80,7 +80,7 @@ pub(crate) struct Args {
         value_names = ["PROGRAM", "ARGS"],
         value_hint = ValueHint::CommandWithArguments
     )]
-    command: Vec<OsString>,
+    pub(crate) command: Vec<OsString>,
 }
 
 fn memory_help() -> String {
@@ -90,7 +90,7 @@ fn memory_help() -> String {
 }
 
 /// A variable's name, and its value perhaps: there must be a name.
-fn parse_variable(text: &str) -> Result<OsString, &'static str> {
+pub(crate) fn parse_variable(text: &str) -> Result<OsString, &'static str> {
     if text.is_empty() || text.starts_with('=') { Err("it has no name") } else { Ok(text.into()) }
 }
 
@@ -117,7 +117,8 @@ pub(crate) fn main(args: Args) -> anyhow::Result<u8> {
         Some(path) => Some(create(path)?),
         None => None,
     };
-    let outcome = sandbox.run()?;
+    // This process ends after it.
+    let outcome = sandbox.run_and_leave()?;
     match (&outcome.end, timeout) {
         (End::Killed(crash), _) if crash.is_error() => {
             crate::cli::say(&format!("trapgate: {crash}"))

@@ -2,9 +2,10 @@
 
 use clap::ColorChoice;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use log::LevelFilter;
+use log::{LevelFilter, Log, Metadata, Record};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::sync::OnceLock;
 
 /// Lines are not made longer than this, however wide the terminal is.
 pub(crate) const MOST_COLUMNS: usize = 100;
@@ -36,9 +37,43 @@ pub(crate) fn set_up(log: Option<LevelFilter>, color: ColorChoice) -> Result<(),
         ColorChoice::Never => (anstream::ColorChoice::Never, env_logger::WriteStyle::Never),
     };
     choice.write_global();
-    let mut logger = env_logger::Builder::new();
-    logger.filter_level(level).write_style(style).format_timestamp(None).init();
+    let _ = STYLE.set(style);
+    // There is no other logger yet.
+    let _ = log::set_logger(&LOGGER);
+    log::set_max_level(level);
     Ok(())
+}
+
+/// Logs, and is made when the first line is: most runs have none.
+struct Logger(OnceLock<env_logger::Logger>);
+
+static LOGGER: Logger = Logger(OnceLock::new());
+static STYLE: OnceLock<env_logger::WriteStyle> = OnceLock::new();
+
+impl Logger {
+    fn made(&self) -> &env_logger::Logger {
+        self.0.get_or_init(|| {
+            let style = STYLE.get().copied().unwrap_or_default();
+            let mut builder = env_logger::Builder::new();
+            // What is too much does not come as far as here.
+            builder.filter_level(LevelFilter::Trace).write_style(style).format_timestamp(None);
+            builder.build()
+        })
+    }
+}
+
+impl Log for Logger {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.level() <= log::max_level()
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.enabled(record.metadata()) {
+            self.made().log(record);
+        }
+    }
+
+    fn flush(&self) {}
 }
 
 /// The level that the variable names: without a value, the default.

@@ -6,19 +6,18 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, CommandFactory};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
-use std::process::ExitCode;
 use trapgate::error::status;
 
 /// What clap has to say about `words`: help on standard output, or a mistake in
 /// one line.
-pub(crate) fn answer(error: &clap::Error, words: &[OsString]) -> ExitCode {
+pub(crate) fn answer(error: &clap::Error, words: &[OsString]) -> u8 {
     let help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
     if help || !error.use_stderr() {
         let _ = error.print();
-        return ExitCode::from(if help { status::SETUP } else { 0 });
+        return if help { status::SETUP } else { 0 };
     }
     crate::cli::say(&format!("trapgate: {}", mistake(error, words)));
-    ExitCode::from(status::SETUP)
+    status::SETUP
 }
 
 /// An option of `trapgate run` that it does not have: clap takes it for the
