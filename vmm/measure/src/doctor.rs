@@ -3,6 +3,8 @@
 //! [`examine`] collects facts; `cli::doctor` prints them. Nothing is guessed:
 //! each door is tried with a program that goes through it.
 
+mod cgroup;
+
 use crate::doors::Delivery;
 use crate::{jobs, version};
 use kvm_ioctls::{Cap, Kvm};
@@ -184,6 +186,17 @@ pub fn examine() -> Report {
                 "workloads run, and each look at a clock costs a VM exit; 'dmesg | grep -i tsc' \
                      says why Linux does not trust the CPU's counter"
                     .to_owned(),
+        });
+    }
+    if let Some(wait) = kvm.as_ref().and_then(cgroup::wait)
+        && let Some(command) = cgroup::command(&read("/proc/self/mountinfo"))
+    {
+        problems.push(Problem {
+            fatal: false,
+            what: format!("making a VM waits {} ms for a lock of Linux's", wait.as_millis()),
+            advice: format!(
+                "workloads run, each so much later; as root: '{command}' (from Linux 6.0 on)"
+            ),
         });
     }
     Report {
