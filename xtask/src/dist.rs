@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
-use object::{Object, ObjectSection};
+use object::{Object, ObjectKind, ObjectSection};
 use serde_json::Value;
 
 use crate::{builder_paths, sh};
@@ -80,7 +80,10 @@ fn build(out: &Path) -> Result<std::path::PathBuf> {
     let directory = out.join("build");
     let mut command = sh::cargo(&["build", "--release", "--locked", "-p", "trapgate-cli"]);
     command.args(["--bin", "trapgate", "--target", MUSL, "--target-dir"]).arg(&directory);
-    command.env("CARGO_ENCODED_RUSTFLAGS", builder_paths::remap_flags());
+    // They stand in for those of .cargo/config.toml, of which one is needed.
+    let mut flags = builder_paths::remap_flags();
+    flags.push("\u{1f}-Crelocation-model=static");
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags);
     sh::step("building trapgate, static, without names of this machine's directories");
     sh::run_quietly(&mut command)?;
     Ok(directory.join(MUSL).join("release/trapgate"))
@@ -90,6 +93,7 @@ fn build(out: &Path) -> Result<std::path::PathBuf> {
 fn check(program: &[u8]) -> Result<()> {
     let file = object::File::parse(program)?;
     ensure!(file.section_by_name(".interp").is_none(), "it is not linked statically");
+    ensure!(file.kind() == ObjectKind::Executable, "it is linked to move itself");
     ensure!(file.symbol_table().is_none(), "it is not stripped");
     let debug = |name: object::Result<&str>| name.is_ok_and(|name| name.starts_with(".debug"));
     ensure!(!file.sections().any(|section| debug(section.name())), "it has debug information");
