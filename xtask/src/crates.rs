@@ -13,8 +13,8 @@ use crate::sh;
 /// script's and a test's dependencies are counted with the others. A new crate has
 /// a row here.
 const MAY_USE: [(&str, &[&str]); 19] = [
-    ("trapgate-abi", &[]),
     ("trapgate-uapi", &[]),
+    ("trapgate-abi", &["trapgate-uapi"]),
     ("trapgate-loader", &["trapgate-abi", "trapgate-uapi"]),
     // The guest. The kernel touches the machine only through `arch`.
     ("trapgate-arch", &["trapgate-abi", "trapgate-uapi"]),
