@@ -11,6 +11,8 @@ fn main() {
     let own = std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
     let script = format!("{own}/kernel.ld");
     println!("cargo:rerun-if-changed={script}");
+    let instrumented = std::env::var_os("CARGO_FEATURE_INSTRUMENTED").is_some();
+    let entry_align = if instrumented { layout::PAGE_SIZE } else { 16 };
     for argument in [
         format!("-T{script}"),
         format!("--defsym=KERNEL_BASE={:#x}", layout::KERNEL_BASE),
@@ -18,6 +20,7 @@ fn main() {
         format!("--defsym=KERNEL_PHYS_END={:#x}", layout::KERNEL_PHYS_END),
         format!("--defsym=BLOCK={:#x}", Cpu::FIRST.block()),
         format!("--defsym=BLOCK_PHYS={:#x}", Cpu::FIRST.area_phys() + percpu::BLOCK),
+        format!("--defsym=ENTRY_ALIGN={entry_align}"),
         "-zmax-page-size=4096".to_owned(),
     ] {
         println!("cargo:rustc-link-arg-bins={argument}");

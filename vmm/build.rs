@@ -1,4 +1,5 @@
-//! Builds what this crate embeds: the ring-0 kernel and the vDSOs.
+//! Builds what this crate embeds: the two images of the ring-0 kernel, and the
+//! vDSOs.
 
 use trapgate_build_guest::{BARE, BARE_32, Built, embed};
 
@@ -8,8 +9,11 @@ const FLAGS_VDSO_32: &str = "-Cforce-unwind-tables=yes";
 const FLAGS_VDSO_64: &str = "-Crelocation-model=pic -Cforce-unwind-tables=yes";
 
 /// What is built.
-const BUILT: [Built; 3] = [
-    Built::new("TRAPGATE_KERNEL", "trapgate-guest", "trapgate-kernel", BARE),
+const BUILT: [Built; 4] = [
+    Built::new("TRAPGATE_KERNEL_PLAIN", "trapgate-guest", "trapgate-kernel", BARE).kept("plain"),
+    Built::new("TRAPGATE_KERNEL_INSTRUMENTED", "trapgate-guest", "trapgate-kernel", BARE)
+        .feature("instrumented")
+        .kept("instrumented"),
     Built::new("TRAPGATE_VDSO_64", "trapgate-vdso", "trapgate-vdso", BARE).flags(FLAGS_VDSO_64),
     Built::new("TRAPGATE_VDSO_32", "trapgate-vdso", "trapgate-vdso", BARE_32).flags(FLAGS_VDSO_32),
 ];

@@ -110,9 +110,6 @@ pub mod feature {
     pub const SYSENTER32: u64 = 1 << 3;
     /// The CPU's maker has SYSCALL in compatibility mode (AMD).
     pub const SYSCALL32: u64 = 1 << 4;
-    /// A step of [`crate::mitigation`] is on: the doors are the hardened twins,
-    /// and so is the way out.
-    pub const HARDENED: u64 = 1 << 8;
     /// Ring 3 has a top page table of its own, at `page_table` and
     /// [`crate::mitigation::PTI_USER_TABLE`].
     pub const PTI: u64 = 1 << 9;

@@ -1,17 +1,20 @@
-//! The ELF note by which a kernel image tells the VMM what it must know
-//! (elf(5), "Notes"): its ABI version, and addresses for registers that the
-//! VMM sets before the first instruction.
+//! The ELF notes by which a kernel image tells the VMM what it must know
+//! (elf(5), "Notes"): its ABI version, and addresses for registers that the VMM
+//! sets before the first instruction; of an instrumented image, what can be
+//! changed in it.
 
 use crate::wire::wire_struct;
 
-/// The note's name, padded to a multiple of four bytes.
+/// The notes' name, padded to a multiple of four bytes.
 pub const NAME: &[u8; 12] = b"trapgate\0\0\0\0";
 
-/// Words in the note's description.
-pub const WORDS: usize = KernelNote::WORDS;
+/// The type of the note that is a [`KernelNote`].
+pub const KERNEL: u32 = 1;
+/// The type of the note that is [`Instruments`].
+pub const INSTRUMENTS: u32 = 2;
 
 wire_struct! {
-    /// The note's description.
+    /// The description in the note that each image has.
     pub struct KernelNote {
         /// [`crate::ABI_VERSION`] of the image.
         pub abi_version: u64,
@@ -25,20 +28,17 @@ wire_struct! {
         pub gdt: u64,
         /// The first CPU's task-state segment, for TR.
         pub tss: u64,
-        /// The IDT, for IDTR.
+        /// The IDT, for IDTR: one page.
         pub idt: u64,
-        /// What stands in for `syscall64` if each step of a call is to be
-        /// stamped ([`crate::stamps`]).
+    }
+}
+
+wire_struct! {
+    /// The description in the second note of an instrumented image.
+    pub struct Instruments {
+        /// What stands in for [`KernelNote::syscall64`] if each step of a call is
+        /// to be stamped ([`crate::stamps`]).
         pub stamped_syscall64: u64,
-        /// What stands in for `syscall64` if a step of [`crate::mitigation`] is
-        /// on.
-        pub hardened_syscall64: u64,
-        /// The same for `syscall32`.
-        pub hardened_syscall32: u64,
-        /// The same for `sysenter`.
-        pub hardened_sysenter: u64,
-        /// The same for `idt`: one page.
-        pub hardened_idt: u64,
         /// First byte, on a page, of the code that an entry needs before it
         /// has changed page tables, and an exit after.
         pub entry_start: u64,

@@ -217,8 +217,6 @@ pub mod percpu {
 pub const VECTORS: u64 = KERNEL_BASE + KERNEL_PHYS;
 /// Bytes from one exception stub to the next.
 pub const VECTOR_STRIDE: u64 = 16;
-/// The stubs' hardened twins ([`crate::mitigation`]), right behind them.
-pub const HARDENED_VECTORS: u64 = VECTORS + 256 * VECTOR_STRIDE;
 
 /// The lowest address a program may map: Linux's default
 /// `vm.mmap_min_addr`.

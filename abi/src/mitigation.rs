@@ -1,11 +1,9 @@
 //! The entry path's protections against other people's speculation: steps that
 //! Linux puts on its way into and out of ring 0, each a switch here.
 //!
-//! The kernel has every door twice: plain, and as a *hardened twin* with all
-//! steps in it. Each step's code in a twin is a [`Site`]. The VMM chooses when
-//! it loads the kernel: with no step on, the registers point to the plain doors
-//! and nothing of this is ever executed; with any on, they point to the twins,
-//! and the sites of the others are overwritten with NOPs.
+//! The plain kernel image has nothing of them. The instrumented one has all, each
+//! step's code a [`Site`]; the VMM loads it if a step is on, and overwrites the
+//! sites of the others with NOPs before the first instruction.
 
 use crate::wire::wire_struct;
 

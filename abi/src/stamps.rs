@@ -1,16 +1,17 @@
-//! Stamps: where the time of a call goes. A twin of the SYSCALL door notes the
-//! time-stamp counter at each step of a call, if the VMM points LSTAR to it
-//! ([`crate::kernel_note::KernelNote::stamped_syscall64`]); the plain door knows
-//! nothing of it.
+//! Stamps: where the time of a call goes. In the instrumented image the door of
+//! SYSCALL from 64-bit code is there a second time, with stamps in its text: it
+//! notes the time-stamp counter at each step of a call, if the VMM points LSTAR to
+//! it ([`crate::kernel_note::Instruments::stamped_syscall64`]). Mitigation steps
+//! can be on beside them.
 //!
 //! The VMM reserves a buffer and writes where it is into the door's words in the
-//! per-CPU area. It reads the buffer when the program has ended; what is in it is
-//! the guest's claim.
+//! per-CPU area. It reads both when the program has ended; what is in them is the
+//! guest's claim.
 //!
 //! ```text
-//! +0          Buffer
-//! +RECORDS    Record, one a call, until the buffer is full
-//!             one Record more: every call's after that
+//! record 0               nobody's: before the first call
+//! records 1 to capacity  one a call
+//! record capacity + 1    every call's after that
 //! ```
 
 use crate::wire::wire_struct;
@@ -18,31 +19,19 @@ use crate::wire::wire_struct;
 wire_struct! {
     /// The door's own words, at [`crate::layout::percpu::STAMPING`].
     pub struct Stamping {
-        /// Virtual address of the buffer.
-        pub buffer: u64,
+        /// Virtual address of the record of the call that is being made, or was
+        /// made last.
+        pub record: u64,
+        /// How many records there are beyond it. As a signed number: calls that
+        /// find none left still count down.
+        pub left: u64,
         /// Where the user's RAX is while the counter is read.
         pub rax: u64,
         /// Where the user's RDX is.
         pub rdx: u64,
-        /// The first stamp, until there is a record.
-        pub entered: u64,
-        /// The record of the call that is on its way out.
-        pub record: u64,
     }
 }
 
-wire_struct! {
-    /// The buffer's head.
-    pub struct Buffer {
-        /// Records that are complete.
-        pub count: u64,
-        /// How many there can be.
-        pub capacity: u64,
-    }
-}
-
-/// Where the records begin, in bytes from the buffer's first.
-pub const RECORDS: u64 = 8 * Buffer::WORDS as u64;
 /// Bytes of a record, a power of two.
 pub const RECORD_SIZE: u64 = size_of::<Record>() as u64;
 /// The most records that a buffer can have.
@@ -56,7 +45,7 @@ pub struct Record {
     pub number: u32,
     /// RDI: the time before the call, if the program put it there.
     pub user: u32,
-    /// Ring 0's first instructions.
+    /// Ring 0's first instructions; the kernel's page tables.
     pub entered: u32,
     /// The frame is complete.
     pub framed: u32,
@@ -81,7 +70,7 @@ impl Record {
     }
 }
 
-/// Bytes of a buffer for so many records.
+/// Bytes of a buffer for so many calls.
 pub const fn buffer_size(capacity: u64) -> u64 {
-    RECORDS + (capacity + 1) * RECORD_SIZE
+    (capacity + 2) * RECORD_SIZE
 }

@@ -22,6 +22,8 @@ pub mod dispatch;
 pub mod entry;
 pub mod exception;
 #[cfg(target_os = "none")]
+mod note;
+#[cfg(target_os = "none")]
 mod panic;
 pub mod return_path;
 #[cfg(target_os = "none")]

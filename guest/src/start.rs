@@ -6,16 +6,13 @@
 //! VMM asks for that, does a job and runs no program.
 #![allow(unsafe_code, reason = "the entry point")]
 
-use crate::entry;
+use crate::entry::leave;
 use core::arch::{asm, naked_asm};
 use trapgate_abi::boot_info::{BootInfo, MAGIC, feature};
-use trapgate_abi::kernel_note::{NAME, WORDS as NOTE_WORDS};
 use trapgate_abi::log::{Event, Level};
 use trapgate_abi::x86::{rflags, selector};
 use trapgate_abi::{ABI_VERSION, PtRegs};
-use trapgate_arch::gdt::{Gdt, Tss};
 use trapgate_arch::heap;
-use trapgate_arch::idt::{self, Idt};
 use trapgate_arch::paging::PageTables;
 use trapgate_arch::percpu;
 use trapgate_kernel::log;
@@ -40,16 +37,16 @@ extern "C" fn _start() -> ! {
     naked_asm!(
         "sub rsp, {frame}",
         "mov rsi, rsp",             // rsi = where the program's registers go
-        "call {start}",             // rax = the way out
-        "jmp rax",                  // rsp = PtRegs
+        "call {start}",
+        "jmp {leave}",              // rsp = PtRegs
         frame = const size_of::<PtRegs>() + 8,
         start = sym start,
+        leave = sym leave::return_to_user,
     )
 }
 
 /// Sets the kernel up and fills in the registers that the program starts with.
-/// Answers the way to ring 3.
-extern "C" fn start(boot: &'static BootInfo, regs: &mut PtRegs) -> extern "C" fn() -> ! {
+extern "C" fn start(boot: &'static BootInfo, regs: &mut PtRegs) {
     assert!(boot.magic == MAGIC, "no boot information");
     assert!(boot.abi_version == ABI_VERSION, "the VMM speaks another ABI version");
     percpu::set_smap(boot.features & feature::SMAP != 0);
@@ -78,11 +75,6 @@ extern "C" fn start(boot: &'static BootInfo, regs: &mut PtRegs) -> extern "C" fn
         ..PtRegs::default()
     };
     prepare_return(regs);
-    if boot.features & feature::HARDENED != 0 {
-        entry::leave::hardened_return_to_user
-    } else {
-        entry::leave::return_to_user
-    }
 }
 
 /// Gives DS and ES what a 32-bit program needs in them, as Linux's
@@ -94,71 +86,3 @@ fn load_data_segments() {
              selector = in(reg) u32::from(selector::USER_DS), options(nostack, preserves_flags));
     }
 }
-
-/// The image's ELF note: what the VMM must know of it, in the order of
-/// `trapgate_abi::kernel_note`.
-#[repr(C)]
-struct Note {
-    name_size: u32,
-    desc_size: u32,
-    kind: u32,
-    name: [u8; 12],
-    abi_version: u64,
-    syscall64: unsafe extern "C" fn() -> !,
-    syscall32: unsafe extern "C" fn() -> !,
-    sysenter: unsafe extern "C" fn() -> !,
-    gdt: &'static Gdt,
-    tss: &'static Tss,
-    idt: &'static Idt,
-    stamped_syscall64: unsafe extern "C" fn() -> !,
-    hardened_syscall64: unsafe extern "C" fn() -> !,
-    hardened_syscall32: unsafe extern "C" fn() -> !,
-    hardened_sysenter: unsafe extern "C" fn() -> !,
-    hardened_idt: &'static Idt,
-    entry_start: *const u8,
-    entry_end: *const u8,
-    sites_start: *const u8,
-    sites_end: *const u8,
-    untrain_page: *const u8,
-    untrain_alias: *const u8,
-}
-
-// Where things are: symbols of kernel.ld.
-unsafe extern "C" {
-    static __entry_start: u8;
-    static __entry_end: u8;
-    static __sites_start: u8;
-    static __sites_end: u8;
-    static __untrain_page: u8;
-    static __untrain_alias: u8;
-}
-
-// SAFETY: nobody reads through its pointers: they are for the VMM.
-unsafe impl Sync for Note {}
-
-#[used]
-#[unsafe(link_section = ".note.trapgate")]
-static NOTE: Note = Note {
-    name_size: 9,
-    desc_size: 8 * NOTE_WORDS as u32,
-    kind: 1,
-    name: *NAME,
-    abi_version: ABI_VERSION,
-    syscall64: entry::syscall64::entry_syscall_64,
-    syscall32: entry::syscall32::entry_syscall_32,
-    sysenter: entry::sysenter::entry_sysenter,
-    gdt: &percpu::FIRST.gdt,
-    tss: &percpu::FIRST.tss,
-    idt: &idt::IDT,
-    stamped_syscall64: entry::stamped::entry_syscall_64_stamped,
-    hardened_syscall64: entry::syscall64::hardened_syscall_64,
-    hardened_syscall32: entry::syscall32::hardened_syscall_32,
-    hardened_sysenter: entry::sysenter::hardened_sysenter,
-    hardened_idt: &idt::HARDENED_IDT,
-    entry_start: &raw const __entry_start,
-    entry_end: &raw const __entry_end,
-    sites_start: &raw const __sites_start,
-    sites_end: &raw const __sites_end,
-    untrain_page: &raw const __untrain_page,
-    untrain_alias: &raw const __untrain_alias,
-};

@@ -9,7 +9,7 @@ use object::{Object, ObjectSection, ObjectSymbol};
 /// # Panics
 /// If there is none.
 pub fn kernel_with(function: &str, code: &[u8]) -> Vec<u8> {
-    let mut image = trapgate::boot::kernel::IMAGE.to_vec();
+    let mut image = trapgate::boot::kernel::PLAIN.to_vec();
     let offset = offset_of(&image, function);
     image[offset..offset + code.len()].copy_from_slice(code);
     image
@@ -21,7 +21,7 @@ pub fn kernel_with(function: &str, code: &[u8]) -> Vec<u8> {
 /// If there are no such bytes within 256 of its start.
 pub fn kernel_with_instead(function: &str, old: &[u8], new: &[u8]) -> Vec<u8> {
     assert_eq!(old.len(), new.len());
-    let mut image = trapgate::boot::kernel::IMAGE.to_vec();
+    let mut image = trapgate::boot::kernel::PLAIN.to_vec();
     let start = offset_of(&image, function);
     let found = image[start..start + 256].windows(old.len()).position(|bytes| bytes == old);
     let offset = start + found.unwrap_or_else(|| panic!("no {old:02x?} in {function}"));

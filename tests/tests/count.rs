@@ -248,7 +248,7 @@ fn bench_counts_the_same_twice() {
 }
 
 #[test]
-fn hardened_doors_have_more_instructions_than_plain_ones() {
+fn doors_with_steps_have_more_instructions_than_plain_ones() {
     needs_kvm!();
     let doors = [(Operation::Syscall, Width::W64), (Operation::Int80, Width::W64)];
     for (door, width) in doors {
@@ -260,9 +260,9 @@ fn hardened_doors_have_more_instructions_than_plain_ones() {
         };
         let plain = count("none");
         for steps in ["kstack-offset", "pti,bhi-clear"] {
-            let hardened = count(steps);
-            assert!(hardened > plain, "{door:?} with {steps}: {hardened}, and {plain} without");
-            assert_eq!(count(steps), hardened, "{door:?} with {steps}, another time");
+            let with = count(steps);
+            assert!(with > plain, "{door:?} with {steps}: {with}, and {plain} without");
+            assert_eq!(count(steps), with, "{door:?} with {steps}, another time");
         }
     }
 }

@@ -8,8 +8,9 @@ use std::process::Stdio as ProcessStdio;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
-use trapgate::boot::kernel::{IMAGE, Kernel};
+use trapgate::boot::kernel::{Kernel, PLAIN};
 use trapgate::machine::memory::GuestRam;
+use trapgate::mitigation::Hardening;
 use trapgate::report::signal_name;
 use trapgate::{End, Sandbox, Stdio};
 use trapgate_tests::elf::Elf;
@@ -96,7 +97,7 @@ fn a_jump_to_the_kernels_entry_is_no_system_call() {
     needs_kvm!();
     // Where a KVM traps SYSCALL, it is a fault at this very address.
     let ram = GuestRam::new(4 << 20).expect("there is memory");
-    let kernel = Kernel::load(IMAGE, &ram).expect("the kernel can be loaded");
+    let kernel = Kernel::load(PLAIN, &ram, &Hardening::NONE).expect("the kernel can be loaded");
     let address = format!("{:#x}", kernel.note.syscall64);
     let program = program("crash");
     let ran = Case::new(&program).args(["jump-lstar", &address]).differential();

@@ -6,9 +6,10 @@
 //! elsewhere; a test of its own shows that the program dies by SIGILL there.
 
 use std::fs;
-use trapgate::boot::kernel::{IMAGE, Kernel};
+use trapgate::boot::kernel::{Kernel, PLAIN};
 use trapgate::machine::kvm::Kind;
 use trapgate::machine::memory::GuestRam;
+use trapgate::mitigation::Hardening;
 use trapgate_tests::{Case, Death, Home, Place, elsewhere, needs_kvm, place, program};
 
 const SIGILL: i32 = 4;
@@ -472,7 +473,7 @@ mod entries {
     fn a_jump_to_the_32_bit_doors_entries_is_no_call() {
         needs_kvm!();
         let ram = GuestRam::new(4 << 20).expect("there is memory");
-        let kernel = Kernel::load(IMAGE, &ram).expect("the kernel can be loaded");
+        let kernel = Kernel::load(PLAIN, &ram, &Hardening::NONE).expect("the kernel can be loaded");
         let program = program("crash");
         for entry in [kernel.note.syscall32, kernel.note.sysenter] {
             let case = Case::new(&program).args(["jump-lstar", &format!("{entry:#x}")]);

@@ -1,4 +1,4 @@
-//! The kernel's image: what must not be in it, and where things are; and what
+//! The kernel's two images: what must not be in them, and where things are; and what
 //! must not be in 32-bit programs.
 
 use iced_x86::{Code, Decoder, DecoderOptions, Formatter, GasFormatter, Instruction};
@@ -6,9 +6,9 @@ use iced_x86::{CpuidFeature, InstructionInfoFactory};
 use object::elf::{self, FileHeader32, FileHeader64, ProgramHeader64};
 use object::read::elf::{FileHeader, ProgramHeader};
 use object::{LittleEndian, Object, ObjectSection};
-use trapgate::boot::kernel::IMAGE;
+use trapgate::boot::kernel::{INSTRUMENTED, PLAIN};
 use trapgate::symbols::Symbols;
-use trapgate_abi::layout::{HARDENED_VECTORS, KERNEL_BASE, PAGE_SIZE, VECTOR_STRIDE, VECTORS};
+use trapgate_abi::layout::{KERNEL_BASE, PAGE_SIZE, VECTOR_STRIDE, VECTORS};
 use trapgate_abi::x86::vector;
 use trapgate_tests::programs::{bytes, names_32};
 
@@ -19,22 +19,24 @@ const VECTOR_COUNT: u64 = 256;
 /// touch it.
 const STATE_ROUTINES: &[&str] = &[];
 
+const IMAGES: [(&str, &[u8]); 2] = [("plain", PLAIN), ("instrumented", INSTRUMENTED)];
+
 /// The segments that are loaded.
-fn segments() -> Vec<&'static ProgramHeader64<LittleEndian>> {
-    let header = FileHeader64::<LittleEndian>::parse(IMAGE).expect("the kernel is an ELF file");
-    let headers = header.program_headers(LE, IMAGE).expect("it has program headers");
+fn segments(image: &'static [u8]) -> Vec<&'static ProgramHeader64<LittleEndian>> {
+    let header = FileHeader64::<LittleEndian>::parse(image).expect("the kernel is an ELF file");
+    let headers = header.program_headers(LE, image).expect("it has program headers");
     headers.iter().filter(|segment| segment.p_type(LE) == elf::PT_LOAD).collect()
 }
 
 /// Every instruction that is executable: 64-bit ones, but in the section of
 /// legacy mode, which is the last one.
-fn instructions() -> Vec<Instruction> {
-    let file = object::File::parse(IMAGE).expect("the kernel is an ELF file");
+fn instructions(image: &'static [u8]) -> Vec<Instruction> {
+    let file = object::File::parse(image).expect("the kernel is an ELF file");
     let legacy = file.section_by_name(".legacy").expect("it has legacy mode's code").address();
     let mut all = Vec::new();
-    for segment in segments() {
+    for segment in segments(image) {
         if segment.p_flags(LE).contains(elf::PF_X) {
-            let code = segment.data(LE, IMAGE).expect("the segment is in the file");
+            let code = segment.data(LE, image).expect("the segment is in the file");
             let start = segment.p_vaddr(LE);
             let (long, short) = code.split_at((legacy - start) as usize);
             all.extend(Decoder::with_ip(64, long, start, DecoderOptions::NONE).iter());
@@ -81,33 +83,36 @@ fn touches_fpu_state(info: &mut InstructionInfoFactory, instruction: &Instructio
 
 #[test]
 fn the_kernel_has_no_fpu_or_vector_instruction() {
-    let symbols = Symbols::new(IMAGE);
     let mut info = InstructionInfoFactory::new();
     let mut formatter = GasFormatter::new();
-    let all = instructions();
-    assert!(all.len() > 1000, "only {} instructions found", all.len());
-    let mut found = Vec::new();
-    for instruction in &all {
-        let at = instruction.ip();
-        let symbol = symbols.lookup(at, 0);
-        let name = symbol.map_or_else(|| "?".to_owned(), |symbol| symbol.to_string());
-        let function = name.split('+').next().unwrap_or_default();
-        if STATE_ROUTINES.contains(&function) {
-            continue;
+    for (image_name, image) in IMAGES {
+        let symbols = Symbols::new(image);
+        let all = instructions(image);
+        assert!(all.len() > 1000, "only {} instructions found", all.len());
+        let mut found = Vec::new();
+        for instruction in &all {
+            let at = instruction.ip();
+            let symbol = symbols.lookup(at, 0);
+            let name = symbol.map_or_else(|| "?".to_owned(), |symbol| symbol.to_string());
+            let function = name.split('+').next().unwrap_or_default();
+            if STATE_ROUTINES.contains(&function) {
+                continue;
+            }
+            if instruction.is_invalid() || touches_fpu_state(&mut info, instruction) {
+                let mut text = String::new();
+                formatter.format(instruction, &mut text);
+                found.push(format!("{at:#x} <{name}>: {text}"));
+            }
         }
-        if instruction.is_invalid() || touches_fpu_state(&mut info, instruction) {
-            let mut text = String::new();
-            formatter.format(instruction, &mut text);
-            found.push(format!("{at:#x} <{name}>: {text}"));
-        }
+        assert!(
+            found.is_empty(),
+            "{} of {} instructions of the {image_name} image touch the program's FPU state, or are \
+             none:\n{}",
+            found.len(),
+            all.len(),
+            found.join("\n"),
+        );
     }
-    assert!(
-        found.is_empty(),
-        "{} of {} instructions touch the program's FPU state, or are none:\n{}",
-        found.len(),
-        all.len(),
-        found.join("\n"),
-    );
 }
 
 #[test]
@@ -183,54 +188,61 @@ fn the_check_for_fpu_instructions_finds_them() {
 
 #[test]
 fn no_page_of_the_kernel_is_both_writable_and_executable() {
-    let mut pages: Vec<_> = Vec::new();
-    for segment in segments() {
-        let flags = segment.p_flags(LE);
-        let (start, size) = (segment.p_vaddr(LE), segment.p_memsz(LE));
-        let both = flags.contains(elf::PF_W) && flags.contains(elf::PF_X);
-        assert!(!both, "segment at {start:#x} is writable and executable");
-        let (first, last) = (start / PAGE_SIZE, (start + size - 1) / PAGE_SIZE);
-        pages.push((first, last, start));
-    }
-    pages.sort_unstable();
-    for pair in pages.windows(2) {
-        let shared = pair[0].1 >= pair[1].0;
-        assert!(!shared, "segments at {:#x} and {:#x} share a page", pair[0].2, pair[1].2);
+    for (name, image) in IMAGES {
+        let mut pages: Vec<_> = Vec::new();
+        for segment in segments(image) {
+            let flags = segment.p_flags(LE);
+            let (start, size) = (segment.p_vaddr(LE), segment.p_memsz(LE));
+            let both = flags.contains(elf::PF_W) && flags.contains(elf::PF_X);
+            assert!(!both, "{name}: segment at {start:#x} is writable and executable");
+            let (first, last) = (start / PAGE_SIZE, (start + size - 1) / PAGE_SIZE);
+            pages.push((first, last, start));
+        }
+        pages.sort_unstable();
+        for pair in pages.windows(2) {
+            let shared = pair[0].1 >= pair[1].0;
+            assert!(
+                !shared,
+                "{name}: segments at {:#x} and {:#x} share a page",
+                pair[0].2, pair[1].2
+            );
+        }
     }
 }
 
 #[test]
 fn the_exception_stubs_stand_where_the_layout_says() {
-    let segments = segments();
-    let text = segments.iter().find(|segment| segment.p_flags(LE).contains(elf::PF_X));
-    let text = text.expect("something is executable");
-    assert_eq!(text.p_vaddr(LE), VECTORS, "the stubs are the image's first bytes");
-    let code = text.data(LE, IMAGE).expect("the segment is in the file");
-    let stubs_end = HARDENED_VECTORS + VECTOR_COUNT * VECTOR_STRIDE;
-    // The hardened ones come right behind the plain ones.
-    for (twin, number) in (0..2).flat_map(|twin| (0..VECTOR_COUNT).map(move |n| (twin, n))) {
-        let at = twin * (HARDENED_VECTORS - VECTORS) + number * VECTOR_STRIDE;
-        let stub = &code[at as usize..(at + VECTOR_STRIDE) as usize];
-        let decoder = Decoder::with_ip(64, stub, VECTORS + at, DecoderOptions::NONE);
-        let mut pushed = Vec::new();
-        let mut target = 0;
-        for instruction in decoder {
-            if instruction.is_jmp_short_or_near() {
-                target = instruction.near_branch_target();
-                break;
+    for (name, image) in IMAGES {
+        let segments = segments(image);
+        let text = segments.iter().find(|segment| segment.p_flags(LE).contains(elf::PF_X));
+        let text = text.expect("something is executable");
+        assert_eq!(text.p_vaddr(LE), VECTORS, "{name}: the stubs are the image's first bytes");
+        let code = text.data(LE, image).expect("the segment is in the file");
+        let stubs_end = VECTORS + VECTOR_COUNT * VECTOR_STRIDE;
+        for number in 0..VECTOR_COUNT {
+            let at = number * VECTOR_STRIDE;
+            let stub = &code[at as usize..(at + VECTOR_STRIDE) as usize];
+            let decoder = Decoder::with_ip(64, stub, VECTORS + at, DecoderOptions::NONE);
+            let mut pushed = Vec::new();
+            let mut target = 0;
+            for instruction in decoder {
+                if instruction.is_jmp_short_or_near() {
+                    target = instruction.near_branch_target();
+                    break;
+                }
+                assert!(!instruction.is_invalid(), "{name}, vector {number}: {stub:02x?}");
+                pushed.push(instruction.immediate(0) as i64);
             }
-            assert!(!instruction.is_invalid(), "vector {number}: {stub:02x?}");
-            pushed.push(instruction.immediate(0) as i64);
+            let number_ = number as u8;
+            // The system call gate's stub is the door; the others push an error
+            // code unless the CPU did, and the vector.
+            let expected = match (number_ == vector::SYSCALL, vector::has_error_code(number_)) {
+                (true, _) => vec![],
+                (false, true) => vec![number as i64],
+                (false, false) => vec![-1, number as i64],
+            };
+            assert_eq!(pushed, expected, "{name}, vector {number} pushes other words: {stub:02x?}");
+            assert!(target >= stubs_end, "{name}, vector {number} goes to {target:#x}");
         }
-        let number_ = number as u8;
-        // The system call gate's stub is the door; the others push an error
-        // code unless the CPU did, and the vector.
-        let expected = match (number_ == vector::SYSCALL, vector::has_error_code(number_)) {
-            (true, _) => vec![],
-            (false, true) => vec![number as i64],
-            (false, false) => vec![-1, number as i64],
-        };
-        assert_eq!(pushed, expected, "vector {number} pushes other words: {stub:02x?}");
-        assert!(target >= stubs_end, "vector {number} goes to {target:#x}");
     }
 }

@@ -1,10 +1,13 @@
-//! The hardened doors: whatever steps are on the way, programs notice nothing.
+//! Mitigation steps: whatever of them are on the way, programs notice nothing.
 
+use trapgate::boot::kernel::{INSTRUMENTED, PLAIN};
 use trapgate::mitigation::{GuestCpu, Mitigations, Step};
-use trapgate::{Error, Sandbox};
+use trapgate::{End, Error, Kind, Sandbox, Stdio};
+use trapgate_abi::stamps::Record;
 use trapgate_measure::doctor::try_doors;
 use trapgate_tests::programs::{bytes, compiled};
 use trapgate_tests::{Case, Home, Program, case_elsewhere, needs_kvm, program, scale, takes_long};
+use trapgate_uapi::syscall::nr64;
 
 /// Every step that this guest's CPU can have, alone, and all of them together.
 fn sets() -> Vec<Mitigations> {
@@ -103,16 +106,58 @@ fn with_all_steps_32_bit_and_c_programs_are_as_natively() {
 }
 
 #[test]
-fn stamps_which_have_no_hardened_door_are_refused_beside_any_step() {
+fn with_each_step_calls_are_stamped() {
     needs_kvm!();
-    for step in [Step::Pti, Step::KstackOffset] {
-        let sandbox = || Sandbox::builder().program_bytes("hello", bytes("hello-syscall"));
-        let with = |stamps| {
-            let steps = Mitigations::NONE.with(step);
-            sandbox().stamps(stamps).mitigations(steps).build().err()
-        };
-        assert!(matches!(with(1), Some(Error::StampedHardened)), "{step:?}");
-        assert!(with(0).is_none());
+    for set in sets() {
+        let sandbox = Sandbox::builder().program_bytes("hello", bytes("hello-syscall"));
+        let sandbox = sandbox.stdout(Stdio::Null).stamps(8).mitigations(set);
+        let outcome = sandbox.build().expect("a sandbox").run().expect("an outcome");
+        assert_eq!(outcome.end, End::Exited(0), "{set}");
+        if Kind::of_this_host() == Kind::Software {
+            assert!(outcome.stamps.is_empty(), "the CPU never comes to the door");
+            continue;
+        }
+        // It writes; its second call does not come back.
+        let [write] = outcome.stamps[..] else { panic!("{set}: {:?}", outcome.stamps) };
+        assert_eq!(write.number, nr64::WRITE, "{set}");
+        let Record { entered, framed, found, handled, settled, leaving, .. } = write;
+        let stamps = [entered, framed, found, handled, settled, leaving];
+        let in_order = |pair: &[u32]| pair[1].wrapping_sub(pair[0]) as i32 > 0;
+        assert!(stamps.windows(2).all(in_order), "{set}: {write:?}");
+    }
+}
+
+#[test]
+fn with_stamps_and_all_steps_every_register_and_flag_comes_back() {
+    needs_kvm!();
+    let all = *sets().last().expect("there is one");
+    for name in ["poison-syscall", "flags"] {
+        for steps in [Mitigations::NONE, all] {
+            // More calls than there is room for.
+            let sandbox = Sandbox::builder().program_bytes(name, bytes(name)).stdout(Stdio::Null);
+            let sandbox = sandbox.stamps(3).mitigations(steps).build().expect("a sandbox");
+            let outcome = sandbox.run().expect("an outcome");
+            assert_eq!(outcome.end, End::Exited(0), "{name} with {steps}");
+            if Kind::of_this_host() != Kind::Software && name == "poison-syscall" {
+                assert_eq!(outcome.stamps.len(), 3, "{name} with {steps}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_plain_image_of_somebody_elses_is_refused_where_there_are_steps_or_stamps() {
+    needs_kvm!();
+    let sandbox = || Sandbox::builder().program_bytes("hello", bytes("hello-syscall"));
+    let pti = Mitigations::NONE.with(Step::Pti);
+    for wanted in [sandbox().mitigations(pti), sandbox().stamps(1)] {
+        let refused = wanted.kernel(PLAIN).build().err();
+        assert!(matches!(refused, Some(Error::Uninstrumented)), "{refused:?}");
+    }
+    // The other is good for every run.
+    for wanted in [sandbox().mitigations(pti), sandbox().stamps(1), sandbox()] {
+        let outcome = wanted.kernel(INSTRUMENTED).stdout(Stdio::Null).build().expect("a sandbox");
+        assert_eq!(outcome.run().expect("an outcome").end, End::Exited(0));
     }
 }
 

@@ -14,6 +14,7 @@ use trapgate::host::Services;
 use trapgate::machine::kvm::{CpuState, vm};
 use trapgate::machine::memory::GuestRam;
 use trapgate::machine::{GuestEnd, Limits, Machine, Manner, Serve, Served};
+use trapgate::mitigation::Hardening;
 use trapgate::{Error, Policy};
 use trapgate_abi::hypercall::{Malformed, Message, Request};
 use trapgate_abi::layout::USER_END;
@@ -55,9 +56,9 @@ fn machine_with(program: &str, arguments: &[&str]) -> (Machine, Prepared) {
         log_level: 0,
         ignored_signals: 0,
         stamps: 0,
-        hardening: None,
+        hardening: Hardening::NONE,
     };
-    let prepared = boot::prepare(machine.ram(), kernel::IMAGE, &start).expect("it fits");
+    let prepared = boot::prepare(machine.ram(), kernel::PLAIN, &start).expect("it fits");
     machine.begin(&prepared.entry()).expect("the state is one");
     (machine, prepared)
 }
@@ -97,7 +98,7 @@ impl Serve for Until {
 
 /// Runs it to its end, or until it is stopped.
 fn run(machine: &mut Machine, services: &mut dyn Serve) -> Result<GuestEnd, Error> {
-    let manner = Manner { kernel: kernel::IMAGE, count: None, pass: &mut |_| false };
+    let manner = Manner { kernel: kernel::PLAIN, count: None, pass: &mut |_| false };
     machine.run(services, manner).map(|ended| ended.end)
 }
 

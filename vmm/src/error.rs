@@ -129,9 +129,11 @@ pub enum Error {
     /// A mitigation step was asked for that cannot be on.
     #[error(transparent)]
     Mitigation(#[from] crate::boot::mitigation::Unavailable),
-    /// Stamps were asked for, and mitigation steps.
-    #[error("the steps of a call are stamped at the plain door: no mitigation step can be on")]
-    StampedHardened,
+    /// Mitigation steps or stamps were asked for, of a kernel that has neither.
+    #[error(
+        "the kernel that was given is a plain image: mitigation steps and stamps need an instrumented one"
+    )]
+    Uninstrumented,
     /// An argument, a variable of the environment or a limit that cannot be.
     #[error("{what} {reason}")]
     Input {

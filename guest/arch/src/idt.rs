@@ -76,12 +76,10 @@ impl Idt {
     }
 }
 
-/// The table. The VMM loads IDTR with its address.
-pub static IDT: Idt = table(layout::VECTORS);
-
-/// The hardened doors' table, in a page of its own.
+/// The table, in a page of its own, which ring 3's page tables can have. The VMM
+/// loads IDTR with its address.
 #[cfg_attr(target_os = "none", unsafe(link_section = ".entry.idt"))]
-pub static HARDENED_IDT: Idt = table(layout::HARDENED_VECTORS);
+pub static IDT: Idt = table(layout::VECTORS);
 
 #[cfg(test)]
 mod tests {

@@ -25,5 +25,7 @@ pub mod percpu;
 pub mod phys;
 #[cfg(target_os = "none")]
 pub mod site;
+#[cfg(target_os = "none")]
+pub mod stamp;
 pub mod tls;
 pub mod usercopy;

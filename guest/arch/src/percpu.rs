@@ -32,10 +32,10 @@ pub struct PerCpu {
     pub gdt: Gdt,
     /// Task-state segment.
     pub tss: Tss,
-    /// For hardened doors: the next call's random part of the distance to the
+    /// For the step kstack-offset: the next call's random part of the distance to the
     /// stack's end, in its low bits.
     pub kstack_offset: u64,
-    /// For hardened doors: a selector in memory, which VERW wants.
+    /// For the step verw: a selector in memory, which the instruction wants.
     pub verw_selector: u64,
     /// Where this CPU's page of requests is.
     pub host_page: u64,
@@ -47,6 +47,8 @@ const _: () = assert!(size_of::<PerCpu>() <= layout::PAGE_SIZE as usize);
 
 /// The counters' and the host call page's distance from GS.
 pub const COUNTERS: u64 = layout::percpu::COUNTERS - layout::percpu::BLOCK;
+/// And that of the words for stamps.
+pub const STAMPING: usize = (layout::percpu::STAMPING - layout::percpu::BLOCK) as usize;
 
 /// Reads a word of this CPU's block.
 #[cfg(target_os = "none")]

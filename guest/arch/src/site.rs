@@ -1,8 +1,8 @@
 //! Patch sites: pieces of code that the VMM overwrites with NOPs, before the
 //! first instruction, where they are not wanted (`trapgate_abi::mitigation`).
 //!
-//! `entry::steps` and `dispatch::retpoline` make them; the linker collects their
-//! rows, and the image's note says where they are.
+//! The instrumented image has them: `entry::steps` and `dispatch::row` make them, the
+//! linker collects their rows, and the image's note says where they are.
 
 /// `$code`, with a row in the table of sites. `$keep` is the name of an operand
 /// of the asm block: the bit of `trapgate_abi::mitigation::keep` with which it
@@ -14,7 +14,7 @@ macro_rules! site {
             "771:\n",
             $code,
             "\n772:\n",
-            ".pushsection .mitigations, \"a\"\n",
+            ".pushsection .sites, \"a\"\n",
             ".quad 771b, 772b - 771b, {",
             $keep,
             "}\n",

@@ -10,93 +10,66 @@ use trapgate_abi::PtRegs;
 use trapgate_abi::x86::selector;
 use trapgate_arch::percpu::PerCpu;
 
-/// Both twins' text of the way by IRETQ.
+/// Returns to ring 3.
 ///
 /// On arrival: rsp = a complete PtRegs of ring 3; gs = this CPU's block;
 /// interrupts off.
-macro_rules! to_user {
-    ($twin:ident, $iret:path) => {
-        entry_asm!($twin, [
-            pop_registers!(), // rsp = orig_rax
-            "add rsp, 8",     // rsp = rip, cs, rflags, rsp, ss
-            user_tables!($twin),
-            clear_buffers!($twin),
-            "swapgs",         // gs = user's
-            "jmp {iret}",
-        ],
-            iret = sym $iret,
-        )
-    };
-}
-
-/// Returns to ring 3.
 #[unsafe(naked)]
+#[unsafe(link_section = ".entry.doors")]
 pub extern "C" fn return_to_user() -> ! {
-    to_user!(plain, iret_to_user)
+    entry_asm!([
+        pop_registers!(), // rsp = orig_rax
+        "add rsp, 8",     // rsp = rip, cs, rflags, rsp, ss
+        user_tables!(),
+        clear_buffers!(),
+        "swapgs",         // gs = user's
+        "jmp {iret}",
+    ],
+        iret = sym iret_to_user,
+    )
 }
 
-/// The same if a step is on.
-#[unsafe(naked)]
-#[unsafe(link_section = ".entry.hardened")]
-pub extern "C" fn hardened_return_to_user() -> ! {
-    to_user!(hardened, hardened_iret_to_user)
-}
-
-/// Both twins' text of the way to compatibility mode, by SYSRET without REX.W
-/// if that restores the frame (Linux: `do_fast_syscall_32`): the vDSO's landing
-/// pad expects nothing in ECX, and R11 does not exist there. Also on Intel,
-/// where 64-bit mode has SYSRET to compatibility mode but compatibility mode has
-/// no SYSCALL.
+/// Returns to compatibility mode, by SYSRET without REX.W if that restores the
+/// frame (Linux: `do_fast_syscall_32`): the vDSO's landing pad expects nothing in
+/// ECX, and R11 does not exist there. Also on Intel, where 64-bit mode has SYSRET
+/// to compatibility mode but compatibility mode has no SYSCALL.
 ///
 /// On arrival: rsp = a complete PtRegs of ring 3; gs = this CPU's block;
 /// interrupts off; the CPU's SS is KERNEL_DS.
-macro_rules! to_compat {
-    ($twin:ident, $iret:path) => {
-        entry_asm!($twin, [
-            "mov rax, gs:[{landing_pad}]",
-            "cmp rax, [rsp + {rip}]",
-            "jne {iret}",
-            "cmp dword ptr [rsp + {cs}], {user32_cs}",
-            "jne {iret}",
-            "cmp dword ptr [rsp + {ss}], {user_ds}",
-            "jne {iret}",
-            "test dword ptr [rsp + {rflags}], {single_step}",
-            "jnz {iret}",
-            pop_registers!(),                          // rsp = orig_rax
-            "mov ecx, [rsp + {rip} - {popped}]",
-            "mov r11, [rsp + {rflags} - {popped}]",
-            user_tables!($twin),
-            "mov rsp, [rsp + {rsp_slot} - {popped}]",  // rsp = user's
-            clear_buffers!($twin),
-            "swapgs",                                  // gs = user's
-            "sysret",                                  // EIP = ecx, RFLAGS = r11
-        ],
-            landing_pad = const offset_of!(PerCpu, landing_pad),
-            popped = const offset_of!(PtRegs, orig_rax),
-            rip = const offset_of!(PtRegs, rip),
-            rflags = const offset_of!(PtRegs, rflags),
-            cs = const offset_of!(PtRegs, cs),
-            ss = const offset_of!(PtRegs, ss),
-            rsp_slot = const offset_of!(PtRegs, rsp),
-            single_step = const SINGLE_STEP,
-            user32_cs = const selector::USER32_CS,
-            user_ds = const selector::USER_DS,
-            iret = sym $iret,
-        )
-    };
-}
-
-/// Returns to compatibility mode.
 #[unsafe(naked)]
+#[unsafe(link_section = ".entry.doors")]
 pub extern "C" fn return_to_compat() -> ! {
-    to_compat!(plain, return_to_user)
-}
-
-/// The same if a step is on.
-#[unsafe(naked)]
-#[unsafe(link_section = ".entry.hardened")]
-pub extern "C" fn hardened_return_to_compat() -> ! {
-    to_compat!(hardened, hardened_return_to_user)
+    entry_asm!([
+        "mov rax, gs:[{landing_pad}]",
+        "cmp rax, [rsp + {rip}]",
+        "jne {iret}",
+        "cmp dword ptr [rsp + {cs}], {user32_cs}",
+        "jne {iret}",
+        "cmp dword ptr [rsp + {ss}], {user_ds}",
+        "jne {iret}",
+        "test dword ptr [rsp + {rflags}], {single_step}",
+        "jnz {iret}",                              // else SYSRET is exact
+        pop_registers!(),                          // rsp = orig_rax
+        "mov ecx, [rsp + {rip} - {popped}]",
+        "mov r11, [rsp + {rflags} - {popped}]",
+        user_tables!(),
+        "mov rsp, [rsp + {rsp_slot} - {popped}]",  // rsp = user's
+        clear_buffers!(),
+        "swapgs",                                  // gs = user's
+        "sysret",                                  // EIP = ecx, RFLAGS = r11
+    ],
+        landing_pad = const offset_of!(PerCpu, landing_pad),
+        popped = const offset_of!(PtRegs, orig_rax),
+        rip = const offset_of!(PtRegs, rip),
+        rflags = const offset_of!(PtRegs, rflags),
+        cs = const offset_of!(PtRegs, cs),
+        ss = const offset_of!(PtRegs, ss),
+        rsp_slot = const offset_of!(PtRegs, rsp),
+        single_step = const SINGLE_STEP,
+        user32_cs = const selector::USER32_CS,
+        user_ds = const selector::USER_DS,
+        iret = sym return_to_user,
+    )
 }
 
 /// The only IRETQ to ring 3, because it may fault: a program can make the
@@ -106,13 +79,7 @@ pub extern "C" fn hardened_return_to_compat() -> ! {
 /// On arrival: rsp = rip, cs, rflags, rsp, ss; all other registers, gs
 /// included, the user's.
 #[unsafe(naked)]
+#[unsafe(link_section = ".entry.doors")]
 pub extern "C" fn iret_to_user() -> ! {
-    naked_asm!("iretq")
-}
-
-/// Its hardened twin.
-#[unsafe(naked)]
-#[unsafe(link_section = ".entry.hardened")]
-pub extern "C" fn hardened_iret_to_user() -> ! {
     naked_asm!("iretq")
 }

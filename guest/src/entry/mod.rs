@@ -5,9 +5,10 @@
 //! doors build the same [`trapgate_abi::PtRegs`] and hand it to `syscall` or
 //! `fault`.
 //!
-//! Each is there twice, plain and as a hardened twin with the steps of
-//! `trapgate_abi::mitigation` in it, made of one text (`steps`). The VMM decides
-//! which of the two the CPU's registers point to.
+//! A door's text also names the mitigation steps that Linux has in such places, a
+//! line each (`steps`). In the plain image such a line is nothing; in the
+//! instrumented one it is a patch site, which the VMM keeps or fills with NOPs.
+//! Only the door of 64-bit SYSCALL is there a second time, with `stamps`.
 #![allow(unsafe_code, reason = "the CPU's entry points are assembly")]
 
 #[macro_use]
@@ -15,10 +16,12 @@ mod steps;
 
 pub mod int80;
 pub mod leave;
-pub mod stamped;
+#[cfg(feature = "instrumented")]
+mod stamps;
 pub mod syscall32;
 pub mod syscall64;
 pub mod sysenter;
+#[cfg(feature = "instrumented")]
 mod thunks;
 mod vectors;
 

@@ -1,83 +1,67 @@
-//! The steps of `trapgate_abi::mitigation` as pieces of entry code, each a patch
-//! site, and what makes a door's two twins out of one text.
+//! The steps of `trapgate_abi::mitigation` as pieces of entry code.
 //!
-//! A door's text names the steps where Linux has them (arch/x86/entry). In the
-//! `plain` twin a step is nothing at all. In the `hardened` twin it is its code,
-//! with a row in the image's table of sites: the VMM overwrites it with NOPs if
-//! the step is off. Sites without an instruction between them become one NOP, so
-//! no label stands between two of them.
+//! A door's text names the steps where Linux has them (arch/x86/entry), each by a
+//! macro of this file. In the plain image all of them are empty. In the
+//! instrumented one a step is its code, as a patch site: with a row in the image's
+//! table, by which the VMM overwrites it with NOPs if the step is off. Sites
+//! without an instruction between them become one NOP, so no label stands between
+//! two of them.
 
-/// The operands of the steps.
-pub(super) mod operand {
-    use core::mem::offset_of;
-    use trapgate_abi::mitigation::{PTI_USER_TABLE, Step, keep};
-    use trapgate_abi::x86::{self, msr};
-    use trapgate_arch::percpu::PerCpu;
-
-    pub(in crate::entry) const PTI: u64 = Step::Pti.bit();
-    pub(in crate::entry) const USER_TABLE: u64 = PTI_USER_TABLE;
-    /// As a signed number, which is how the instruction has it.
-    pub(in crate::entry) const KERNEL_TABLE: i64 = !(PTI_USER_TABLE as i64);
-    pub(in crate::entry) const IBRS: u64 = Step::Ibrs.bit();
-    pub(in crate::entry) const SPEC_CTRL: u32 = msr::SPEC_CTRL;
-    pub(in crate::entry) const IBRS_ON: u64 = x86::SPEC_CTRL_IBRS;
-    pub(in crate::entry) const UNTRAIN_ZEN2: u64 = keep::UNTRAIN_ZEN2;
-    pub(in crate::entry) const UNTRAIN_ZEN4: u64 = keep::UNTRAIN_ZEN4;
-    pub(in crate::entry) const BHI: u64 = Step::BhiClear.bit();
-    pub(in crate::entry) const KSTACK: u64 = Step::KstackOffset.bit();
-    pub(in crate::entry) const KSTACK_SLOT: usize = offset_of!(PerCpu, kstack_offset);
-    pub(in crate::entry) const VERW: u64 = Step::Verw.bit();
-    pub(in crate::entry) const VERW_SLOT: usize = offset_of!(PerCpu, verw_selector);
-    pub(in crate::entry) const FENCE: u64 = Step::SwapgsFence.bit();
-}
-
-/// The asm block of a naked function: `entry_asm!(twin, [text], operands)`. The
-/// hardened twin's gets the operands of the steps.
+/// The asm block of a naked function: `entry_asm!([text], operands)`. The
+/// instrumented image's has the operands of the steps besides.
+#[cfg(not(feature = "instrumented"))]
 macro_rules! entry_asm {
-    (plain, [$($line:expr),* $(,)?], $($operands:tt)*) => {
+    ([$($line:expr),* $(,)?], $($operands:tt)*) => {
         core::arch::naked_asm!($($line,)* $($operands)*)
     };
-    (hardened, [$($line:expr),* $(,)?], $($operands:tt)*) => {
+}
+#[cfg(feature = "instrumented")]
+macro_rules! entry_asm {
+    ([$($line:expr),* $(,)?], $($operands:tt)*) => {
         core::arch::naked_asm!(
             $($line,)*
             // Each operand must be named, and no door has all steps.
             "# {pti} {user_table} {kernel_table} {ibrs} {spec_ctrl} {ibrs_on} {untrain2} {untrain4}",
             "# {bhi} {clear_history} {kstack} {kstack_slot} {verw} {verw_slot} {fence}",
             $($operands)*
-            pti = const $crate::entry::steps::operand::PTI,
-            user_table = const $crate::entry::steps::operand::USER_TABLE,
-            kernel_table = const $crate::entry::steps::operand::KERNEL_TABLE,
-            ibrs = const $crate::entry::steps::operand::IBRS,
-            spec_ctrl = const $crate::entry::steps::operand::SPEC_CTRL,
-            ibrs_on = const $crate::entry::steps::operand::IBRS_ON,
-            untrain2 = const $crate::entry::steps::operand::UNTRAIN_ZEN2,
-            untrain4 = const $crate::entry::steps::operand::UNTRAIN_ZEN4,
-            bhi = const $crate::entry::steps::operand::BHI,
+            pti = const ::trapgate_abi::mitigation::Step::Pti.bit(),
+            user_table = const ::trapgate_abi::mitigation::PTI_USER_TABLE,
+            // As a signed number, which is how the instruction has it.
+            kernel_table = const !(::trapgate_abi::mitigation::PTI_USER_TABLE as i64),
+            ibrs = const ::trapgate_abi::mitigation::Step::Ibrs.bit(),
+            spec_ctrl = const ::trapgate_abi::x86::msr::SPEC_CTRL,
+            ibrs_on = const ::trapgate_abi::x86::SPEC_CTRL_IBRS,
+            untrain2 = const ::trapgate_abi::mitigation::keep::UNTRAIN_ZEN2,
+            untrain4 = const ::trapgate_abi::mitigation::keep::UNTRAIN_ZEN4,
+            bhi = const ::trapgate_abi::mitigation::Step::BhiClear.bit(),
             clear_history = sym $crate::entry::thunks::clear_branch_history,
-            kstack = const $crate::entry::steps::operand::KSTACK,
-            kstack_slot = const $crate::entry::steps::operand::KSTACK_SLOT,
-            verw = const $crate::entry::steps::operand::VERW,
-            verw_slot = const $crate::entry::steps::operand::VERW_SLOT,
-            fence = const $crate::entry::steps::operand::FENCE,
+            kstack = const ::trapgate_abi::mitigation::Step::KstackOffset.bit(),
+            kstack_slot = const ::core::mem::offset_of!(::trapgate_arch::percpu::PerCpu, kstack_offset),
+            verw = const ::trapgate_abi::mitigation::Step::Verw.bit(),
+            verw_slot = const ::core::mem::offset_of!(::trapgate_arch::percpu::PerCpu, verw_selector),
+            fence = const ::trapgate_abi::mitigation::Step::SwapgsFence.bit(),
         )
     };
 }
 
-/// Code that is there for one step, and in no plain twin.
+/// Code that the instrumented image has, for one step, and the plain one has not.
+#[cfg(not(feature = "instrumented"))]
 macro_rules! step {
-    (plain, $keep:literal, $code:expr) => {
+    ($keep:literal, $code:expr) => {
         ""
     };
-    (hardened, $keep:literal, $code:expr) => {
-        trapgate_arch::site::site!($keep, $code)
+}
+#[cfg(feature = "instrumented")]
+macro_rules! step {
+    ($keep:literal, $code:expr) => {
+        ::trapgate_arch::site::site!($keep, $code)
     };
 }
 
 /// pti: to the kernel's page tables. Loses `$scratch`.
 macro_rules! kernel_tables {
-    ($twin:ident, $scratch:literal) => {
+    ($scratch:literal) => {
         step!(
-            $twin,
             "pti",
             concat!(
                 concat!("mov ", $scratch, ", cr3\n"),
@@ -91,9 +75,8 @@ macro_rules! kernel_tables {
 /// pti: to ring 3's page tables; all registers are the user's already. rsp =
 /// above what has been popped: there is room below.
 macro_rules! user_tables {
-    ($twin:ident) => {
+    () => {
         step!(
-            $twin,
             "pti",
             "push rax
              mov rax, cr3
@@ -107,9 +90,8 @@ macro_rules! user_tables {
 /// ibrs: the kernel's indirect branches are not steered by ring 3. Loses rax,
 /// rcx, rdx.
 macro_rules! ibrs_on {
-    ($twin:ident) => {
+    () => {
         step!(
-            $twin,
             "ibrs",
             "mov ecx, {spec_ctrl}
              mov eax, {ibrs_on}
@@ -121,9 +103,8 @@ macro_rules! ibrs_on {
 
 /// ibrs: ring 3 need not pay for it. Loses rax, rcx, rdx.
 macro_rules! ibrs_off {
-    ($twin:ident) => {
+    () => {
         step!(
-            $twin,
             "ibrs",
             "mov ecx, {spec_ctrl}
              xor eax, eax
@@ -135,10 +116,10 @@ macro_rules! ibrs_off {
 
 /// untrain: in the form that this CPU's family wants. Loses rax.
 macro_rules! untrain {
-    ($twin:ident) => {
+    () => {
         concat!(
-            step!($twin, "untrain2", "call trapgate_untrain_zen2"),
-            step!($twin, "untrain4", "call __untrain_zen4"),
+            step!("untrain2", "call trapgate_untrain_zen2"),
+            step!("untrain4", "call __untrain_zen4"),
         )
     };
 }
@@ -146,17 +127,16 @@ macro_rules! untrain {
 /// What stands before the kernel's first branch that ring 3 may have prepared.
 /// Loses rax, rcx, rdx.
 macro_rules! guard_branches {
-    ($twin:ident) => {
-        concat!(ibrs_on!($twin), untrain!($twin), step!($twin, "bhi", "call {clear_history}"),)
+    () => {
+        concat!(ibrs_on!(), untrain!(), step!("bhi", "call {clear_history}"),)
     };
 }
 
 /// What stands before the dispatch of a call. Loses rax; rbx, which the callee
 /// keeps, holds the stack pointer.
 macro_rules! before_call {
-    ($twin:ident) => {
+    () => {
         step!(
-            $twin,
             "kstack",
             "mov rbx, rsp
              mov eax, gs:[{kstack_slot}]
@@ -169,10 +149,9 @@ macro_rules! before_call {
 /// And behind it. The time that the call took is hard to know to the cycle: its
 /// low bits are the next call's distance.
 macro_rules! after_call {
-    ($twin:ident) => {
+    () => {
         concat!(
             step!(
-                $twin,
                 "kstack",
                 "mov rsp, rbx
                  rdtsc
@@ -181,7 +160,7 @@ macro_rules! after_call {
                  xor eax, ecx
                  mov gs:[{kstack_slot}], eax"
             ),
-            ibrs_off!($twin),
+            ibrs_off!(),
         )
     };
 }
@@ -189,25 +168,24 @@ macro_rules! after_call {
 /// verw: the last that touches the kernel's memory. gs = this CPU's block;
 /// flags are lost.
 macro_rules! clear_buffers {
-    ($twin:ident) => {
-        step!($twin, "verw", "verw word ptr gs:[{verw_slot}]")
+    () => {
+        step!("verw", "verw word ptr gs:[{verw_slot}]")
     };
 }
 
 /// swapgs-fence: what follows does not run ahead with the wrong gs.
 macro_rules! fence {
-    ($twin:ident) => {
-        step!($twin, "fence", "lfence")
+    () => {
+        step!("fence", "lfence")
     };
 }
 
 /// For vectors that may come anywhere. pti, ibrs: the kernel's, and what there
 /// was into r12 and r13d. Loses rax, rcx, rdx.
 macro_rules! save_and_switch {
-    ($twin:ident) => {
+    () => {
         concat!(
             step!(
-                $twin,
                 "pti",
                 "mov r12, cr3
                  mov rax, r12
@@ -215,7 +193,6 @@ macro_rules! save_and_switch {
                  mov cr3, rax"
             ),
             step!(
-                $twin,
                 "ibrs",
                 "mov ecx, {spec_ctrl}
                  rdmsr
@@ -224,24 +201,23 @@ macro_rules! save_and_switch {
                  xor edx, edx
                  wrmsr"
             ),
-            untrain!($twin),
+            untrain!(),
         )
     };
 }
 
 /// And back.
 macro_rules! restore {
-    ($twin:ident) => {
+    () => {
         concat!(
             step!(
-                $twin,
                 "ibrs",
                 "mov ecx, {spec_ctrl}
                  mov eax, r13d
                  xor edx, edx
                  wrmsr"
             ),
-            step!($twin, "pti", "mov cr3, r12"),
+            step!("pti", "mov cr3, r12"),
         )
     };
 }

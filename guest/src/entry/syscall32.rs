@@ -6,7 +6,7 @@
 //! stack; the call returns to the vDSO's landing pad, whoever made it.
 
 use super::{leave, push_registers, sixth_argument};
-use crate::dispatch as syscall;
+use crate::dispatch;
 use core::mem::offset_of;
 use trapgate_abi::PtRegs;
 use trapgate_abi::counters::Counters;
@@ -14,7 +14,8 @@ use trapgate_abi::x86::selector;
 use trapgate_arch::percpu::{COUNTERS, PerCpu};
 use trapgate_uapi::Errno;
 
-/// Both twins' text.
+/// CSTAR points here, on every maker's CPU: where SYSCALL does not come here,
+/// nothing does.
 ///
 /// On arrival: ring 0, 64-bit mode; ecx = user EIP, r11 = user RFLAGS, eax =
 /// number, ebp = second argument; esp = user's; gs = user's; RFLAGS masked by
@@ -35,70 +36,53 @@ use trapgate_uapi::Errno;
 ///          -136  │ rbx rbp r12 r13 r14 r15      │ ← rsp at the call
 ///                └──────────────────────────────┘
 /// ```
-macro_rules! syscall_32 {
-    ($twin:ident, $dispatch:path, $leave:path) => {
-        entry_asm!($twin, [
-            "swapgs",                                  // gs = this CPU's block
-            "mov r8d, esp",                            // r8 = user's esp
-            kernel_tables!($twin, "rsp"),
-            "mov rsp, gs:[{stack}]",                   // own stack from here on
-            "push {user_ds}",
-            "push r8",
-            "push r11",
-            "push {user32_cs}",
-            "push qword ptr gs:[{landing_pad}]",
-            "mov eax, eax",                            // the number has 32 bits
-            "push rax",
-            "push rdi",
-            "push rsi",
-            "mov ecx, ebp",                            // rcx = second argument
-            push_registers!("{enosys}"),               // the frame is complete
-            "inc qword ptr gs:[{count}]",
-            guard_branches!($twin),
-            sixth_argument!("4f"),                     // the frame's rbp = the sixth
-            "mov rdi, rsp",
-            before_call!($twin),
-            "call {dispatch}",
-            after_call!($twin),
-            "jmp {leave}",
-            "4: mov rdi, rsp",
-            before_call!($twin),
-            "call {bad_stack}",
-            after_call!($twin),
-            "jmp {leave}",
-        ],
-            stack = const offset_of!(PerCpu, syscall_stack),
-            landing_pad = const offset_of!(PerCpu, landing_pad),
-            enosys = const -(Errno::ENOSYS.number() as i64),
-            count = const COUNTERS as usize + offset_of!(Counters, syscall_compat_native),
-            rsp_slot = const offset_of!(PtRegs, rsp),
-            rbp_slot = const offset_of!(PtRegs, rbp),
-            smap = const offset_of!(PerCpu, smap),
-            dispatch = sym $dispatch,
-            bad_stack = sym syscall::bad_stack_32,
-            leave = sym $leave,
-            user_ds = const selector::USER_DS,
-            user32_cs = const selector::USER32_CS,
-        )
-    };
-}
-
-/// CSTAR points here, on every maker's CPU: where SYSCALL does not come here,
-/// nothing does.
 ///
 /// # Safety
 /// Only the CPU may come here.
 #[unsafe(naked)]
+#[unsafe(link_section = ".entry.doors")]
 pub unsafe extern "C" fn entry_syscall_32() -> ! {
-    syscall_32!(plain, syscall::syscall_32, leave::return_to_compat)
-}
-
-/// Or here, if a step is on.
-///
-/// # Safety
-/// Only the CPU may come here.
-#[unsafe(naked)]
-#[unsafe(link_section = ".entry.hardened")]
-pub unsafe extern "C" fn hardened_syscall_32() -> ! {
-    syscall_32!(hardened, syscall::hardened_32, leave::hardened_return_to_compat)
+    entry_asm!([
+        "swapgs",                                  // gs = this CPU's block
+        "mov r8d, esp",                            // r8 = user's esp
+        kernel_tables!("rsp"),
+        "mov rsp, gs:[{stack}]",                   // own stack from here on
+        "push {user_ds}",
+        "push r8",
+        "push r11",
+        "push {user32_cs}",
+        "push qword ptr gs:[{landing_pad}]",
+        "mov eax, eax",                            // the number has 32 bits
+        "push rax",
+        "push rdi",
+        "push rsi",
+        "mov ecx, ebp",                            // rcx = second argument
+        push_registers!("{enosys}"),               // the frame is complete
+        "inc qword ptr gs:[{count}]",
+        guard_branches!(),
+        sixth_argument!("4f"),                     // the frame's rbp = the sixth
+        "mov rdi, rsp",
+        before_call!(),
+        "call {dispatch}",                         // the frame = what the program gets
+        after_call!(),
+        "jmp {leave}",
+        "4: mov rdi, rsp",                         // there is no sixth to be had
+        before_call!(),
+        "call {bad_stack}",
+        after_call!(),
+        "jmp {leave}",
+    ],
+        stack = const offset_of!(PerCpu, syscall_stack),
+        landing_pad = const offset_of!(PerCpu, landing_pad),
+        enosys = const -(Errno::ENOSYS.number() as i64),
+        count = const COUNTERS as usize + offset_of!(Counters, syscall_compat_native),
+        rsp_slot = const offset_of!(PtRegs, rsp),
+        rbp_slot = const offset_of!(PtRegs, rbp),
+        smap = const offset_of!(PerCpu, smap),
+        dispatch = sym dispatch::syscall_32,
+        bad_stack = sym dispatch::bad_stack_32,
+        leave = sym leave::return_to_compat,
+        user_ds = const selector::USER_DS,
+        user32_cs = const selector::USER32_CS,
+    )
 }

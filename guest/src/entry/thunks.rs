@@ -1,4 +1,5 @@
-//! What hardened doors call, beyond the few instructions of a step.
+//! What the doors of the instrumented image call, beyond the few instructions of a
+//! step.
 
 use core::arch::{global_asm, naked_asm};
 

@@ -44,6 +44,10 @@ pub struct Built {
     pub target: &'static str,
     /// Further flags of rustc.
     pub flags: &'static str,
+    /// A feature of the package, or nothing.
+    pub feature: &'static str,
+    /// The file's name, by which the crate gets it.
+    pub file: &'static str,
 }
 
 impl Built {
@@ -54,13 +58,25 @@ impl Built {
         binary: &'static str,
         target: &'static str,
     ) -> Built {
-        Built { variable, package, binary, target, flags: "" }
+        Built { variable, package, binary, target, flags: "", feature: "", file: binary }
     }
 
     /// With these flags of rustc beside those of its target.
     #[must_use]
     pub const fn flags(self, flags: &'static str) -> Built {
         Built { flags, ..self }
+    }
+
+    /// With this feature of its package.
+    #[must_use]
+    pub const fn feature(self, feature: &'static str) -> Built {
+        Built { feature, ..self }
+    }
+
+    /// In a file of this name, because the binary is built more than once.
+    #[must_use]
+    pub const fn kept(self, file: &'static str) -> Built {
+        Built { file, ..self }
     }
 }
 
@@ -90,8 +106,20 @@ pub fn embed(table: &[Built], sources: &[&str], depth: usize) {
     let out = target_directory();
     for built in table {
         build(built, workspace, &out, flags_32.trim());
-        let path = out.join(built.target).join("bare").join(built.binary);
-        println!("cargo:rustc-env={}={}", built.variable, path.display());
+        let place = |file: &str| out.join(built.target).join("bare").join(file);
+        if built.file != built.binary {
+            keep(&place(built.binary), &place(built.file));
+        }
+        println!("cargo:rustc-env={}={}", built.variable, place(built.file).display());
+    }
+}
+
+/// Copies `from`, which is overwritten when the binary is built another time. What
+/// is the same already stays as old as it is: nobody need compile it in again.
+fn keep(from: &Path, to: &Path) {
+    let new = fs::read(from).expect("it was built");
+    if fs::read(to).ok().as_ref() != Some(&new) {
+        fs::write(to, new).expect("the directory is cargo's");
     }
 }
 
@@ -107,7 +135,7 @@ fn target_directory() -> PathBuf {
 fn prebuilt(table: &[Built], directory: &Path) {
     println!("cargo:rerun-if-changed={}", directory.display());
     for built in table {
-        let path = directory.join(built.target).join(built.binary);
+        let path = directory.join(built.target).join(built.file);
         if !path.is_file() {
             println!("cargo::error={} is missing, and so are its sources", path.display());
             println!("cargo::error=build in a clone of trapgate's repository");
@@ -128,6 +156,7 @@ fn build(built: &Built, workspace: &Path, out: &Path, flags_32: &str) {
         .args(["build", "--quiet", "--profile", "bare", "--target", target])
         .args(["--package", package, "--bin", binary, "--target-dir"])
         .arg(out)
+        .args(["--features", built.feature])
         // What the outer build was told about flags is not for ring 0.
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")

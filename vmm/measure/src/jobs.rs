@@ -66,7 +66,7 @@ impl Default for Options {
             calls_per_batch: 1_000,
             timeout: Duration::from_secs(60),
             cpu: None,
-            kernel: Cow::Borrowed(kernel::IMAGE),
+            kernel: Cow::Borrowed(kernel::PLAIN),
         }
     }
 }

@@ -6,8 +6,9 @@
 
 use super::kernel_flags;
 use super::page_tables::{Frames, PageTables};
+use crate::boot::kernel::Kernel;
 use crate::machine::memory::GuestRam;
-use trapgate_abi::kernel_note::KernelNote;
+use trapgate_abi::kernel_note::Instruments;
 use trapgate_abi::layout::{Cpu, KERNEL_BASE, PAGE_SIZE, percpu};
 use trapgate_abi::x86::pte;
 
@@ -24,22 +25,23 @@ pub(super) fn tables<'a>(
     }
 }
 
-/// Fills ring 3's tables; `kernel`'s are done. What is in both is global: it is
+/// Fills ring 3's tables; the kernel's are done. What is in both is global: it is
 /// the same in both.
 pub(super) fn fill(
-    kernel: &PageTables<'_>,
+    kernels: &PageTables<'_>,
     user: &mut PageTables<'_>,
-    note: &KernelNote,
+    kernel: &Kernel,
     cpus: u64,
     frames: &mut Frames,
 ) -> Option<()> {
-    kernel.lend_user_half(user)?;
+    kernels.lend_user_half(user)?;
+    let Instruments { entry_start, entry_end, .. } = kernel.instruments?;
     let mut map = |start: u64, physical: u64, length, write, exec| {
         let flags = kernel_flags(pte::G, write, exec);
         user.map(start, physical, length, flags, false, frames)
     };
-    let (code, idt) = (note.entry_start, note.hardened_idt);
-    map(code, code - KERNEL_BASE, note.entry_end - code, false, true)?;
+    let (code, idt) = (entry_start, kernel.note.idt);
+    map(code, code - KERNEL_BASE, entry_end - code, false, true)?;
     map(idt, idt - KERNEL_BASE, PAGE_SIZE, false, false)?;
     for cpu in Cpu::first(cpus) {
         for (start, end) in percpu::ENTRY {
@@ -51,7 +53,7 @@ pub(super) fn fill(
 
 #[cfg(test)]
 mod tests {
-    use crate::boot::kernel::IMAGE;
+    use crate::boot::kernel::INSTRUMENTED;
     use crate::boot::mitigation::Hardening;
     use crate::boot::vdso::FastDoor;
     use crate::boot::{Prepared, Start, prepare};
@@ -85,11 +87,11 @@ mod tests {
         file
     }
 
-    fn prepared(ram: &GuestRam, hardening: Option<Hardening>) -> Prepared {
+    fn prepared(ram: &GuestRam, hardening: Hardening) -> Prepared {
         prepared_for(ram, hardening, 1)
     }
 
-    fn prepared_for(ram: &GuestRam, hardening: Option<Hardening>, cpus: u64) -> Prepared {
+    fn prepared_for(ram: &GuestRam, hardening: Hardening, cpus: u64) -> Prepared {
         let program = program();
         let image = trapgate_loader::image::parse(&program).unwrap();
         let start = Start {
@@ -112,7 +114,7 @@ mod tests {
             stamps: 0,
             hardening,
         };
-        prepare(ram, IMAGE, &start).unwrap()
+        prepare(ram, INSTRUMENTED, &start).unwrap()
     }
 
     /// The pages of half an address space (0: the user's): address, entry.
@@ -140,15 +142,17 @@ mod tests {
     #[test]
     fn of_the_kernel_ring_3s_tables_have_what_an_entry_needs_and_nothing_else() {
         let ram = GuestRam::new(16 << 20).unwrap();
-        let prepared = prepared(&ram, Some(PTI));
+        let prepared = prepared(&ram, PTI);
         assert_eq!(prepared.page_table & PTI_USER_TABLE, 0);
         let note = &prepared.kernel.note;
+        let instruments = prepared.kernel.instruments.unwrap();
         let (base, cpu) = (KERNEL_BASE, Cpu::FIRST);
-        let mut expected: BTreeMap<u64, (u64, bool, bool)> = (note.entry_start..note.entry_end)
+        let mut expected: BTreeMap<u64, (u64, bool, bool)> = (instruments.entry_start
+            ..instruments.entry_end)
             .step_by(PAGE_SIZE as usize)
             .map(|page| (page, (page - base, false, true)))
             .collect();
-        expected.insert(note.hardened_idt, (note.hardened_idt - base, false, false));
+        expected.insert(note.idt, (note.idt - base, false, false));
         for (start, end) in percpu::ENTRY {
             let pages = (start..end).step_by(PAGE_SIZE as usize);
             expected.extend(
@@ -163,16 +167,16 @@ mod tests {
         let found: BTreeMap<_, _> = found.into_iter().map(|(at, e)| (at, parts(e))).collect();
         assert_eq!(found, expected);
         // And these are what the doors need.
-        for door in [note.syscall64, note.syscall32, note.sysenter] {
+        let doors = [note.syscall64, note.syscall32, note.sysenter, instruments.stamped_syscall64];
+        for door in doors {
             assert!(found.contains_key(&(door & !(PAGE_SIZE - 1))), "{door:#x}");
         }
-        assert_eq!(note.idt, note.hardened_idt);
     }
 
     #[test]
     fn both_have_the_program_and_only_ring_3s_can_execute_it() {
         let ram = GuestRam::new(16 << 20).unwrap();
-        let root = prepared(&ram, Some(PTI)).page_table;
+        let root = prepared(&ram, PTI).page_table;
         let user = pages(&ram, root | PTI_USER_TABLE, 0);
         assert!(!user.is_empty());
         assert_eq!(pages(&ram, root, 0), user);
@@ -188,7 +192,7 @@ mod tests {
     fn each_cpu_that_is_there_has_its_area_and_for_no_other_anything_is_done() {
         for cpus in [1, 2, MAX_CPUS] {
             let ram = GuestRam::new(16 << 20).unwrap();
-            let prepared = prepared_for(&ram, Some(PTI), cpus);
+            let prepared = prepared_for(&ram, PTI, cpus);
             let roots = [prepared.page_table, prepared.page_table | PTI_USER_TABLE];
             for (root, ranges) in roots.into_iter().zip([percpu::MAPPED, percpu::ENTRY]) {
                 let found = pages(&ram, root, 1);
@@ -211,18 +215,18 @@ mod tests {
     #[test]
     fn nothing_of_the_kernel_outlives_a_change_of_tables_but_what_both_have() {
         let ram = GuestRam::new(16 << 20).unwrap();
-        let root = prepared(&ram, Some(PTI)).page_table;
+        let root = prepared(&ram, PTI).page_table;
         assert!(pages(&ram, root, 1).values().all(|entry| entry & pte::G == 0));
         let plain = GuestRam::new(16 << 20).unwrap();
-        let root = prepared(&plain, None).page_table;
+        let root = prepared(&plain, Hardening::NONE).page_table;
         assert!(pages(&plain, root, 1).values().all(|entry| entry & pte::G != 0));
     }
 
     #[test]
     fn the_page_of_untraining_is_there_twice_if_it_is_wanted() {
         let ram = GuestRam::new(16 << 20).unwrap();
-        let prepared_with = prepared(&ram, Some(PTI));
-        let note = &prepared_with.kernel.note;
+        let prepared_with = prepared(&ram, PTI);
+        let note = prepared_with.kernel.instruments.unwrap();
         assert_eq!(note.untrain_alias ^ note.untrain_page, 1 << 14 | 1 << 20);
         assert!(note.untrain_alias >= KERNEL_BASE + KERNEL_PHYS_END);
         let entry = pages(&ram, prepared_with.page_table, 1)[&note.untrain_alias];
@@ -230,7 +234,7 @@ mod tests {
         assert_eq!(entry & (pte::W | pte::NX | pte::U), 0);
         let without = Hardening { keep: keep::ALL & !keep::UNTRAIN_ZEN4, pti: false };
         let ram = GuestRam::new(16 << 20).unwrap();
-        let root = prepared(&ram, Some(without)).page_table;
+        let root = prepared(&ram, without).page_table;
         assert!(!pages(&ram, root, 1).contains_key(&note.untrain_alias));
     }
 }

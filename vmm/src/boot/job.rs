@@ -4,6 +4,7 @@
 use super::page_tables::{Frames, PageTables};
 use super::{Builder, Prepared, kernel_flags};
 use crate::boot::kernel::Kernel;
+use crate::boot::mitigation::Hardening;
 use crate::machine::memory::GuestRam;
 use crate::{ByteSize, Error};
 use trapgate_abi::boot_info::{BootInfo, Range};
@@ -29,7 +30,7 @@ pub fn prepare_job(
         given: ByteSize(ram.size()),
         needed: ByteSize(crate::machine::memory::LEAST + request.results_size()),
     };
-    let kernel = Kernel::load(kernel, ram)?;
+    let kernel = Kernel::load(kernel, ram, &Hardening::NONE)?;
     let (low_end, high_end) = ram.ends();
     let frames = Frames::new(kernel.end().max(cpus_end(cpus)), low_end);
     let mut builder =

@@ -31,6 +31,7 @@ use trapgate_abi::boot_info::{
     BootInfo, ClockInfo, MAX_REGIONS, RANDOM_STOCK, REGION_STACK, Range, Region, StandardFile,
     feature,
 };
+use trapgate_abi::kernel_note::Instruments;
 use trapgate_abi::layout::{
     BOOT_INFO, Cpu, DIRECT_MAP, HIGH_RAM_START, KERNEL_BASE, LARGE_PAGE_SIZE, PAGE_SIZE,
     USER_END32, USER_STACK_SIZE, USER_STACK_TOP, cpus_end, percpu,
@@ -80,8 +81,8 @@ pub struct Start<'a> {
     pub ignored_signals: u64,
     /// How many calls to stamp.
     pub stamps: u64,
-    /// What is on the kernel's way in and out, if anything.
-    pub hardening: Option<Hardening>,
+    /// What is on the kernel's way in and out.
+    pub hardening: Hardening,
 }
 
 /// Memory that is ready but for the clocks and the standard files.
@@ -132,8 +133,8 @@ impl Prepared {
 /// Puts kernel, program, stack and tables into memory.
 ///
 /// # Errors
-/// [`Error::Stack`], [`Error::MemoryTooSmall`], or
-/// [`Error::Kernel`].
+/// [`Error::Stack`], [`Error::MemoryTooSmall`],
+/// [`Error::Uninstrumented`], or [`Error::Kernel`].
 pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepared, Error> {
     let image = start.image;
     let (stack_top, word, platform) = match image.class {
@@ -177,11 +178,11 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
         return Err(too_small());
     }
     ram.advise_large_pages(needed);
-    let mut kernel = Kernel::load(kernel, ram)?;
-    if let Some(hardening) = &start.hardening {
-        kernel.harden(ram, hardening)?;
+    let mut kernel = Kernel::load(kernel, ram, &start.hardening)?;
+    if start.stamps > 0 {
+        kernel.stamp()?;
     }
-    let isolated = start.hardening.is_some_and(|hardening| hardening.pti);
+    let isolated = start.hardening.pti;
     let (low_end, high_end) = ram.ends();
     let frames = Frames::new(kernel.end().max(cpus_end(start.cpus)), low_end);
     let global = if isolated { 0 } else { pte::G };
@@ -196,16 +197,13 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
         .and_then(|()| builder.vdso(&mut tables, vdso.as_ref()))
         .and_then(|()| builder.stack(&mut tables, image, stack_top, &stack.bytes))
         .and_then(|()| match &mut user_tables {
-            Some(user) => {
-                isolation::fill(&tables, user, &kernel.note, start.cpus, &mut builder.frames)
-            }
+            Some(user) => isolation::fill(&tables, user, &kernel, start.cpus, &mut builder.frames),
             None => Some(()),
         })
         .ok_or_else(too_small)?;
     let stamps = match start.stamps {
         0 => None,
         calls => {
-            kernel.note.syscall64 = kernel.note.stamped_syscall64;
             let stamps = Stamps::new(ram, &mut builder.frames, calls);
             Some(stamps.ok_or_else(too_small)?)
         }
@@ -221,9 +219,7 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
     random_stock[..start.random_stock.len()].copy_from_slice(start.random_stock);
     let used = builder.frames.next();
     let info = BootInfo {
-        features: start.features
-            | if start.hardening.is_some() { feature::HARDENED } else { 0 }
-            | if isolated { feature::PTI } else { 0 },
+        features: start.features | if isolated { feature::PTI } else { 0 },
         ram_size: ram.size(),
         free: [Range { start: used, end: low_end }, Range { start: HIGH_RAM_START, end: high_end }],
         page_table: tables.root(),
@@ -332,12 +328,15 @@ impl Builder<'_> {
         &mut self,
         tables: &mut PageTables<'_>,
         kernel: &Kernel,
-        hardening: Option<Hardening>,
+        hardening: Hardening,
     ) -> Option<()> {
-        if hardening.is_none_or(|hardening| hardening.keep & keep::UNTRAIN_ZEN4 == 0) {
+        let Some(Instruments { untrain_page: page, untrain_alias: alias, .. }) = kernel.instruments
+        else {
+            return Some(());
+        };
+        if hardening.keep & keep::UNTRAIN_ZEN4 == 0 {
             return Some(());
         }
-        let (page, alias) = (kernel.note.untrain_page, kernel.note.untrain_alias);
         let flags = kernel_flags(self.global, false, true);
         tables.map(alias, page - KERNEL_BASE, PAGE_SIZE, flags, false, &mut self.frames)
     }

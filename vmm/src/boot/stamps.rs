@@ -4,9 +4,7 @@
 use super::page_tables::Frames;
 use crate::machine::memory::{GuestRam, OutOfRam};
 use trapgate_abi::layout::{Cpu, DIRECT_MAP};
-use trapgate_abi::stamps::{
-    Buffer, MAX_RECORDS, RECORD_SIZE, RECORDS, Record, Stamping, buffer_size,
-};
+use trapgate_abi::stamps::{MAX_RECORDS, RECORD_SIZE, Record, Stamping, buffer_size};
 
 /// A buffer in guest RAM.
 #[derive(Clone, Copy)]
@@ -32,23 +30,26 @@ impl Stamps {
     pub(super) fn new(ram: &GuestRam, frames: &mut Frames, calls: u64) -> Option<Stamps> {
         let capacity = calls.min(MAX_RECORDS);
         let address = frames.take(Stamps::size(capacity))?;
-        let buffer = Buffer { count: 0, capacity };
-        let stamping = Stamping { buffer: DIRECT_MAP + address, ..Stamping::default() };
-        ram.write_words(address, &buffer.to_words()).ok()?;
+        // One for each call, and one for all others.
+        let record = DIRECT_MAP + address;
+        let stamping = Stamping { record, left: capacity + 1, ..Stamping::default() };
         ram.write_words(Cpu::FIRST.stamping_phys(), &stamping.to_words()).ok()?;
         Some(Stamps { address, capacity })
     }
 
-    /// What is in it, copied once: no more than there is room for, whatever the
-    /// guest says.
+    /// What is in it, copied once: the calls that came back, no more than there is
+    /// room for, whatever the guest says.
     ///
     /// # Errors
     /// Never, for RAM that it was made in.
     pub(crate) fn read(self, ram: &GuestRam) -> Result<Vec<Record>, OutOfRam> {
-        let buffer = Buffer::from_words(&ram.read_words(self.address)?);
-        let count = buffer.count.min(self.capacity);
+        let words = ram.read_words(Cpu::FIRST.stamping_phys())?;
+        let last = Stamping::from_words(&words).record;
+        let index = last.wrapping_sub(DIRECT_MAP + self.address) / RECORD_SIZE;
+        // The last call is not back yet.
+        let count = index.saturating_sub(1).min(self.capacity);
         let mut bytes = vec![0; (count * RECORD_SIZE) as usize];
-        ram.read(self.address + RECORDS, &mut bytes)?;
+        ram.read(self.address + RECORD_SIZE, &mut bytes)?;
         let (words, _) = bytes.as_chunks::<4>();
         let (records, _) = words.as_chunks::<8>();
         Ok(records.iter().map(|words| Record::from_words(words.map(u32::from_le_bytes))).collect())
@@ -63,13 +64,22 @@ mod tests {
         Stamps::new(ram, &mut Frames::new(0x10_0000, 0x20_0000), 3).expect("there is room")
     }
 
+    /// Says which record the last call has.
+    fn claim(ram: &GuestRam, record: u64) {
+        ram.write_words(Cpu::FIRST.stamping_phys(), &[record]).unwrap();
+    }
+
     #[test]
     fn records_are_read_as_they_were_written() {
         let ram = GuestRam::new(2 << 20).unwrap();
         let stamps = stamps(&ram);
+        let first = DIRECT_MAP + stamps.address + RECORD_SIZE;
         let words: Vec<u8> = (1u32..=16).flat_map(u32::to_le_bytes).collect();
-        ram.write(stamps.address + RECORDS, &words).unwrap();
-        ram.write_words(stamps.address, &[2]).unwrap();
+        ram.write(first - DIRECT_MAP, &words).unwrap();
+        assert!(stamps.read(&ram).unwrap().is_empty(), "no call was made");
+        claim(&ram, first);
+        assert!(stamps.read(&ram).unwrap().is_empty(), "the first is not back");
+        claim(&ram, first + 2 * RECORD_SIZE);
         let [first, second] = stamps.read(&ram).unwrap()[..] else { panic!("two records") };
         assert_eq!((first.number, first.user, first.leaving), (1, 2, 8));
         assert_eq!((second.number, second.entered, second.leaving), (9, 11, 16));
@@ -79,10 +89,10 @@ mod tests {
     fn a_guest_that_claims_more_than_there_is_room_for_is_not_believed() {
         let ram = GuestRam::new(2 << 20).unwrap();
         let stamps = stamps(&ram);
-        for claim in [4, u64::MAX, 1 << 59] {
-            // Count, and what the guest makes of the capacity.
-            ram.write_words(stamps.address, &[claim, claim]).unwrap();
-            assert_eq!(stamps.read(&ram).unwrap().len(), 3);
+        let full = DIRECT_MAP + stamps.address + 4 * RECORD_SIZE;
+        for record in [full, full + RECORD_SIZE, u64::MAX, 0, DIRECT_MAP + stamps.address - 1] {
+            claim(&ram, record);
+            assert_eq!(stamps.read(&ram).unwrap().len(), 3, "{record:#x}");
         }
     }
 
@@ -91,8 +101,8 @@ mod tests {
         let ram = GuestRam::new(2 << 20).unwrap();
         let stamps = stamps(&ram);
         let words = ram.read_words(Cpu::FIRST.stamping_phys()).unwrap();
-        assert_eq!(Stamping::from_words(&words).buffer, DIRECT_MAP + stamps.address);
-        assert_eq!(ram.read_words(stamps.address).unwrap(), [0, 3]);
+        let Stamping { record, left, .. } = Stamping::from_words(&words);
+        assert_eq!((record, left), (DIRECT_MAP + stamps.address, 4));
         for too_many in [1 << 20, u64::MAX] {
             assert!(Stamps::new(&ram, &mut Frames::new(0x10_0000, 0x20_0000), too_many).is_none());
         }

@@ -7,7 +7,6 @@ use crate::sandbox::Sandbox;
 use crate::sandbox::config::{ClockSource, Config, Program, quoted};
 use crate::sandbox::stdio::Stdio;
 use crate::{ByteSize, Error};
-use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -213,15 +212,15 @@ impl Builder {
         self
     }
 
-    /// Another guest kernel than the embedded one.
+    /// Another guest kernel than the embedded one. Mitigation steps and stamps want
+    /// an instrumented image.
     pub fn kernel(mut self, image: impl Into<Vec<u8>>) -> Self {
-        self.config.kernel = Cow::Owned(image.into());
+        self.config.kernel = Some(image.into());
         self
     }
 
     /// Stamps the first `calls` calls by SYSCALL from 64-bit code, step by step:
-    /// [`crate::Outcome::stamps`]. At most [`trapgate_abi::stamps::MAX_RECORDS`];
-    /// not together with [`Builder::mitigations`], which the stamped door lacks.
+    /// [`crate::Outcome::stamps`]. At most [`trapgate_abi::stamps::MAX_RECORDS`].
     pub fn stamps(mut self, calls: u64) -> Self {
         self.config.stamps = calls;
         self

@@ -2,11 +2,9 @@
 
 pub use crate::sandbox::stdio::Stdio;
 
-use crate::boot::kernel;
 use crate::boot::mitigation::Mitigations;
 use crate::host::policy::Policy;
 use crate::{ByteSize, Error};
-use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,10 +62,10 @@ pub struct Config {
     pub clock_source: ClockSource,
     /// The host CPU that the vCPU stays on.
     pub cpu: Option<usize>,
-    /// The guest kernel: an ELF image of this ABI version.
-    pub kernel: Cow<'static, [u8]>,
+    /// Another guest kernel than the embedded one: an ELF image of this ABI version.
+    pub kernel: Option<Vec<u8>>,
     /// How many calls to stamp, step by step (the crate `trapgate-measure` does), at most
-    /// [`trapgate_abi::stamps::MAX_RECORDS`]; 0 for the plain door.
+    /// [`trapgate_abi::stamps::MAX_RECORDS`]; 0 for none.
     pub stamps: u64,
     /// The steps on the kernel's way in and out.
     pub mitigations: Mitigations,
@@ -101,7 +99,7 @@ impl Default for Config {
             count_instructions: false,
             clock_source: ClockSource::Auto,
             cpu: None,
-            kernel: Cow::Borrowed(kernel::IMAGE),
+            kernel: None,
             stamps: 0,
             mitigations: Mitigations::NONE,
         }

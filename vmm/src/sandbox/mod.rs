@@ -26,6 +26,7 @@ pub(crate) mod stdio;
 pub use outcome::{End, Outcome, Output};
 
 use crate::ByteSize;
+use crate::boot::kernel;
 use crate::boot::mitigation::GuestCpu;
 use crate::boot::vdso::FastDoor;
 use crate::boot::{self, Start};
@@ -40,6 +41,7 @@ use run::Run;
 use running::Running;
 use rustix::rand::{GetRandomFlags, getrandom};
 use stats::Phases;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 use stdio::{Opened, Wanted};
@@ -79,11 +81,10 @@ impl Sandbox {
         let vm = machine.vm();
         let cpu = GuestCpu::new(&vm.features.cpuid, vm.kind);
         let hardening = config.mitigations.hardening(&cpu)?;
-        // The stamped door has no hardened twin: with pti, ring 3's page tables
-        // would not even have its code.
-        if config.stamps > 0 && hardening.is_some() {
-            return Err(Error::StampedHardened);
-        }
+        let kernel = match config.kernel.take() {
+            Some(image) => Cow::Owned(image),
+            None => Cow::Borrowed(kernel::image(config.stamps > 0, &hardening)),
+        };
         let create_us = start.elapsed().as_micros() as u64;
 
         let start = Instant::now();
@@ -110,7 +111,7 @@ impl Sandbox {
             stamps: config.stamps,
             hardening,
         };
-        let prepared = boot::prepare(machine.ram(), &config.kernel, &start_info)?;
+        let prepared = boot::prepare(machine.ram(), &kernel, &start_info)?;
         let kvm_stats = config.detailed_stats.then(|| machine.kvm_stats()).flatten();
         machine.begin(&prepared.entry())?;
         let load_us = start.elapsed().as_micros() as u64;
@@ -123,7 +124,7 @@ impl Sandbox {
                 prepared,
                 policy: config.policy,
                 program,
-                kernel: config.kernel,
+                kernel,
                 detailed: config.detailed_stats,
                 kvm_stats: kvm_stats.map(Arc::new),
                 count_instructions: config.count_instructions,

@@ -22,7 +22,7 @@ pub struct Mitigations {
 }
 
 impl Mitigations {
-    /// No step: the plain doors.
+    /// No step: the plain image.
     pub const NONE: Mitigations = Mitigations { bits: 0 };
 
     /// With this step too.
@@ -58,15 +58,12 @@ impl Mitigations {
         self.iter().filter(|step| cpu.check(*step).is_ok()).collect()
     }
 
-    /// What the kernel image is made into on `cpu`; nothing, if no step is on.
+    /// What an instrumented kernel image is made into on `cpu`.
     ///
     /// # Errors
     /// [`Unavailable`], for the first step that the CPU cannot have.
-    pub fn hardening(self, cpu: &GuestCpu) -> Result<Option<Hardening>, Unavailable> {
+    pub fn hardening(self, cpu: &GuestCpu) -> Result<Hardening, Unavailable> {
         self.iter().try_for_each(|step| cpu.check(step))?;
-        if self.is_empty() {
-            return Ok(None);
-        }
         let mut kept = self.bits;
         if !self.has(Step::Retpoline) {
             kept |= keep::NO_RETPOLINE;
@@ -74,7 +71,7 @@ impl Mitigations {
         if self.has(Step::Untrain) {
             kept |= cpu.untrain().unwrap_or_default();
         }
-        Ok(Some(Hardening { keep: kept, pti: self.has(Step::Pti) }))
+        Ok(Hardening { keep: kept, pti: self.has(Step::Pti) })
     }
 }
 
@@ -85,6 +82,11 @@ pub struct Hardening {
     pub keep: u64,
     /// Whether ring 3 gets page tables of its own.
     pub pti: bool,
+}
+
+impl Hardening {
+    /// No step: all that a plain image can have.
+    pub const NONE: Hardening = Hardening { keep: keep::NO_RETPOLINE, pti: false };
 }
 
 impl FromIterator<Step> for Mitigations {
@@ -175,12 +177,12 @@ mod tests {
         let cpu = cpu::tests::zen2();
         let keep_of = |text: &str| {
             let set: Mitigations = text.parse().unwrap();
-            set.hardening(&cpu).unwrap().map(|hardening| hardening.keep)
+            set.hardening(&cpu).unwrap().keep
         };
-        assert_eq!(keep_of("none"), None);
-        let with = keep_of("retpoline").unwrap();
-        let without = keep_of("pti").unwrap();
-        for (kept, retpoline) in [(with, true), (without, false)] {
+        assert_eq!(Mitigations::NONE.hardening(&cpu), Ok(Hardening::NONE));
+        for (kept, retpoline) in
+            [(keep_of("retpoline"), true), (keep_of("pti"), false), (keep_of("none"), false)]
+        {
             assert_eq!(kept & Step::Retpoline.bit() != 0, retpoline);
             assert_eq!(kept & keep::NO_RETPOLINE != 0, !retpoline);
         }

@@ -38,7 +38,7 @@ use kvm_bindings::{KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP, kvm_guest_debug
 use kvm_ioctls::{SyncReg, VcpuExit};
 use tables::Tables;
 use trapgate_abi::kernel_note::KernelNote;
-use trapgate_abi::layout::{HARDENED_VECTORS, KERNEL_BASE, VECTOR_STRIDE, VECTORS};
+use trapgate_abi::layout::{KERNEL_BASE, VECTOR_STRIDE, VECTORS};
 use trapgate_abi::x86::{rflags, vector};
 use way::{Begun, Placed};
 
@@ -103,9 +103,7 @@ impl Stepper {
         ram: &GuestRam,
         note: &KernelNote,
     ) -> Result<Stepper, Error> {
-        let hardened = note.idt == note.hardened_idt;
-        let stubs = if hardened { HARDENED_VECTORS } else { VECTORS };
-        let stub = |number: u8| stubs + u64::from(number) * VECTOR_STRIDE;
+        let stub = |number: u8| VECTORS + u64::from(number) * VECTOR_STRIDE;
         let mut bytes = [0; VECTOR_STRIDE as usize];
         let page_fault = stub(vector::PF);
         ram.read(page_fault - KERNEL_BASE, &mut bytes).map_err(no_ram)?;

@@ -1,0 +1,92 @@
+//! A row of a table of handlers, and the one indirect call on every call's way.
+//!
+//! In the instrumented image that call is two patch sites, of which one stays: the
+//! call itself, or one that is made without the CPU's prediction of where it goes.
+#![allow(unsafe_code, reason = "a row without a second check of its bound; inline assembly")]
+
+use trapgate_arch::cpu::clamp_index_nospec;
+use trapgate_kernel::sys::table::{Handler, Table};
+
+/// A row of a table for `COUNT` numbers and one row more.
+#[derive(Clone, Copy)]
+pub(super) struct Row<const COUNT: u32>(usize);
+
+impl<const COUNT: u32> Row<COUNT> {
+    /// A number's own, or the last.
+    #[inline(always)]
+    pub(super) fn of(number: u32) -> Row<COUNT> {
+        Row(clamp_index_nospec::<COUNT>(number))
+    }
+
+    /// What stands there.
+    #[cfg(not(feature = "instrumented"))]
+    #[inline(always)]
+    pub(super) fn handler<const N: usize>(self, table: &'static Table<N>) -> Handler {
+        const { assert!(N == COUNT as usize + 1) };
+        // SAFETY: the index is at most COUNT, and there is a row more than that.
+        unsafe { *table.get_unchecked(self.0) }
+    }
+
+    /// Where it is in the table, for [`call`]; the table is of the right length.
+    #[cfg(feature = "instrumented")]
+    #[inline(always)]
+    pub(super) fn index_in<const N: usize>(self, _: &'static Table<N>) -> usize {
+        const { assert!(N == COUNT as usize + 1) };
+        self.0
+    }
+}
+
+/// The handler of `$row` in `$table`, called with `$regs`.
+#[cfg(not(feature = "instrumented"))]
+macro_rules! call {
+    ($table:ident, $row:expr, $regs:expr) => {
+        $row.handler(&$table)($regs)
+    };
+}
+/// The same, in one of two ways.
+#[cfg(feature = "instrumented")]
+macro_rules! call {
+    ($table:ident, $row:expr, $regs:expr) => {{
+        let result: u64;
+        // SAFETY: the call of a function by its own convention; the row is one of
+        // the table's; one of the two sites is NOPs.
+        #[allow(unsafe_code, reason = "the call is inline assembly")]
+        unsafe {
+            core::arch::asm!(
+                trapgate_arch::site::site!("ordinary", "call qword ptr [{table} + rcx * 8]"),
+                trapgate_arch::site::site!(
+                    "retpoline",
+                    "mov rax, [{table} + rcx * 8]
+                     call {thunk}"
+                ),
+                table = sym $table,
+                ordinary = const trapgate_abi::mitigation::keep::NO_RETPOLINE,
+                retpoline = const trapgate_abi::mitigation::Step::Retpoline.bit(),
+                thunk = sym $crate::dispatch::row::jump_to_rax,
+                in("rcx") $row.index_in(&$table),
+                in("rdi") &*$regs,
+                lateout("rax") result,
+                clobber_abi("C"),
+            );
+        }
+        result
+    }};
+}
+pub(super) use call;
+
+/// Goes on at rax, by a RET: what the CPU predicts for that is the address that
+/// the CALL has just pushed, where there is nothing but waiting (Intel,
+/// "Retpoline: A Branch Target Injection Mitigation").
+#[cfg(feature = "instrumented")]
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn jump_to_rax() -> ! {
+    core::arch::naked_asm!(
+        "call 3f",
+        "2: pause", // only ever speculatively
+        "lfence",
+        "jmp 2b",
+        "3: mov [rsp], rax", // where it really goes
+        "ret",
+        "int3",
+    )
+}
