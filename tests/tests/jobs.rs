@@ -307,7 +307,7 @@ fn the_steps_of_a_call_are_counted_as_the_tsc_counts_them() {
     let operation = Operation::SyscallStamped;
     let plain = Call { operation, width: Width::W64, steps: Mitigations::NONE };
     let plain = instructions_of_call(plain).expect("a sandbox").expect("no step is lost");
-    assert_eq!(f64::from(bracket.ticks - bracket.empty_ticks) - plain, 52.0);
+    assert_eq!(f64::from(bracket.ticks - bracket.empty_ticks) - plain, 48.0);
     if counts_instructions() {
         let options = steps::Options { samples: 50, warm_up: 10, cpu: 0, rdtscp: false };
         let timed = steps::measure(&options).expect("a result");
