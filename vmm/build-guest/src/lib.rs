@@ -105,6 +105,9 @@ pub fn embed(table: &[Built], sources: &[&str], depth: usize) {
     }
     let out = target_directory();
     for built in table {
+        // Another build script may be here too: each feature has a place of its
+        // own, so that no binary stands in another's.
+        let out = out.join(built.feature);
         build(built, workspace, &out, flags_32.trim());
         let place = |file: &str| out.join(built.target).join("bare").join(file);
         if built.file != built.binary {
@@ -114,8 +117,8 @@ pub fn embed(table: &[Built], sources: &[&str], depth: usize) {
     }
 }
 
-/// Copies `from`, which is overwritten when the binary is built another time. What
-/// is the same already stays as old as it is: nobody need compile it in again.
+/// Copies `from` to the name by which the crate has it. What is the same already
+/// stays as old as it is: nobody need compile it in again.
 fn keep(from: &Path, to: &Path) {
     let new = fs::read(from).expect("it was built");
     if fs::read(to).ok().as_ref() != Some(&new) {
