@@ -330,6 +330,32 @@ mod tests {
     }
 
     #[test]
+    fn what_was_counted_is_judged_by_name_and_not_run_again() {
+        let row = |name: &str| {
+            format!(
+                "[[operation]]\nname = \"{name}\"\nwhat = \"\"\nprogram = [\"ops\"]\n\
+                 count = 3\nexits = 0\ntarget = {{ count = 3, exits = 0 }}\n"
+            )
+        };
+        let table = Table::parse(&[row("a"), row("b")].concat()).unwrap();
+        let (screen, work) = (Screen::new(false), work("counts", &["a", "b"]));
+        assert!(script(&[work.clone()], &table).unwrap().contains("\nsandbox a /counts/ops\n"));
+        let mut watcher = Watcher::new(Place::AmdCounting, vec![work], &table, &screen, None);
+        let said = "instructions=3 elements=1\n{\"vmm_exits\":2}\nCOUNTS-STATUS 0\n";
+        let text = format!(
+            "TRAPGATE-FILE counts\nCOUNTS sandbox a 20\n{said}COUNTS sandbox a 40\n{said}\
+             COUNTS sandbox b 20\nhalf a line"
+        );
+        watcher.write_all(text.as_bytes()).unwrap();
+        let booted = watcher.finish(&End::CutShort("the rig broke".into()), None);
+        assert!(booted.rest.is_empty() && booted.broken.is_none());
+        let [a, b] = &booted.ran[0].tests[..] else { panic!() };
+        assert_eq!((a.name.as_str(), &a.outcome), ("counts::a", &Outcome::Passed));
+        let Outcome::Failed { output, .. } = &b.outcome else { panic!() };
+        assert_eq!(output, "b: not measured: it did not end: half a line");
+    }
+
+    #[test]
     fn the_script_runs_each_files_tests_between_marks() {
         assert_eq!(
             script(&[work("one", &["a", "b"])], &Table::default()).unwrap(),
