@@ -2,7 +2,7 @@
 //!
 //! Each standard file is asked for once, however many descriptors refer to it.
 
-use super::file::file;
+use super::descriptor::file;
 use crate::fs::table::MAX_DESCRIPTORS;
 use crate::host::Call;
 use crate::sys::define::{SysResult, syscall_define};

@@ -6,7 +6,10 @@
 
 use super::define::encode;
 use crate::log::log;
-use crate::sys::{compat, file, mm, poll, process, signal, system, time};
+use crate::sys::{
+    compat, descriptor, futex, ioctl, mm, path, poll, process, random, read_write, sched, signal,
+    stat, system, time,
+};
 use trapgate_abi::PtRegs;
 use trapgate_abi::log::{Event, Level};
 use trapgate_arch::cpu::clamp_index_nospec;
@@ -73,12 +76,40 @@ const ENTRIES: &[Entry] = entries! {
         x64: clock_nanosleep gettimeofday time times nanosleep;
     }
     system {
-        both: newuname getrandom getcpu sched_yield sched_getscheduler sched_getparam getpriority;
-        x64: futex sysinfo sched_getaffinity sched_setaffinity getrusage;
+        both: newuname;
+        x64: sysinfo getrusage;
     }
-    file {
-        both: read write close dup dup2 dup3 access faccessat readlink readlinkat chdir getcwd;
-        x64: open openat readv writev pread64 preadv fcntl ioctl lseek newfstat newfstatat newstat newlstat;
+    random {
+        both: getrandom;
+        x64: ;
+    }
+    sched {
+        both: getcpu sched_yield sched_getscheduler sched_getparam getpriority;
+        x64: sched_getaffinity sched_setaffinity;
+    }
+    futex {
+        both: ;
+        x64: futex;
+    }
+    read_write {
+        both: read write;
+        x64: readv writev pread64 preadv lseek;
+    }
+    descriptor {
+        both: close dup dup2 dup3;
+        x64: fcntl;
+    }
+    ioctl {
+        both: ;
+        x64: ioctl;
+    }
+    stat {
+        both: ;
+        x64: newfstat newfstatat newstat newlstat;
+    }
+    path {
+        both: access faccessat readlink readlinkat chdir getcwd;
+        x64: open openat;
     }
     poll {
         both: poll;
@@ -136,13 +167,40 @@ const COMPAT_ENTRIES: &[CompatEntry] = compat_entries! {
             nanosleep_time32;
     }
     system {
-        compat: sysinfo sched_getaffinity sched_setaffinity getrusage;
-        native: uname olduname futex_time32 futex;
+        compat: sysinfo getrusage;
+        native: uname olduname;
     }
-    file {
-        compat: open openat lseek ioctl fcntl64 newstat newlstat newfstat ia32_stat64
-            ia32_lstat64 ia32_fstat64 ia32_fstatat64 preadv ppoll_time32 ppoll_time64;
+    sched {
+        compat: sched_getaffinity sched_setaffinity;
+        native: ;
+    }
+    futex {
+        compat: ;
+        native: futex_time32 futex;
+    }
+    read_write {
+        compat: lseek preadv;
         native: readv writev llseek ia32_pread64;
+    }
+    descriptor {
+        compat: fcntl64;
+        native: ;
+    }
+    ioctl {
+        compat: ioctl;
+        native: ;
+    }
+    stat {
+        compat: newstat newlstat newfstat ia32_stat64 ia32_lstat64 ia32_fstat64 ia32_fstatat64;
+        native: ;
+    }
+    path {
+        compat: open openat;
+        native: ;
+    }
+    poll {
+        compat: ppoll_time32 ppoll_time64;
+        native: ;
     }
 };
 
@@ -275,7 +333,7 @@ mod tests {
         let getpid32 = address(process::__ia32_sys_getpid);
         assert_eq!(address(SYS_CALL_TABLE_32[nr32::GETPID as usize]), getpid32);
         // Name and entry point differ.
-        let fstat = address(file::__x64_sys_newfstat);
+        let fstat = address(stat::__x64_sys_newfstat);
         assert_eq!(address(SYS_CALL_TABLE_64[nr64::FSTAT as usize]), fstat);
     }
 
@@ -293,9 +351,9 @@ mod tests {
     #[test]
     fn i386_rows_reach_their_own_form_of_a_call() {
         let expected: [(u32, Handler); 10] = [
-            (nr32::WRITEV, compat::file::__ia32_sys_writev),
-            (nr32::STAT64, compat::file::__ia32_compat_sys_ia32_stat64),
-            (nr32::FCNTL, compat::file::__ia32_compat_sys_fcntl64),
+            (nr32::WRITEV, compat::read_write::__ia32_sys_writev),
+            (nr32::STAT64, compat::stat::__ia32_compat_sys_ia32_stat64),
+            (nr32::FCNTL, compat::descriptor::__ia32_compat_sys_fcntl64),
             (nr32::MMAP, compat::mm::__ia32_compat_sys_ia32_mmap),
             (nr32::MMAP2, compat::mm::__ia32_sys_mmap_pgoff),
             (nr32::MREMAP, compat::mm::__ia32_sys_mremap),

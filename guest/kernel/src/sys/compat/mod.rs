@@ -17,10 +17,17 @@
 //! | `sys_clock_nanosleep`, `sys_futex`, ppoll's | the upper half of `tv_nsec` is padding |
 //! | `sys_modify_ldt` | the result has 32 bits |
 
-pub mod file;
+pub mod descriptor;
+pub mod futex;
+pub mod ioctl;
 pub mod mm;
+pub mod path;
+pub mod poll;
 pub mod process;
+pub mod read_write;
+pub mod sched;
 pub mod signal;
+pub mod stat;
 pub mod system;
 pub mod time;
 pub mod tls;

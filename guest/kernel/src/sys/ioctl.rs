@@ -1,0 +1,59 @@
+//! ioctl(2): what a terminal is asked, and what every file is.
+
+use crate::host::Call;
+use crate::process::task::current;
+use crate::sys::define::{SysResult, syscall_define};
+use crate::sys::descriptor::file;
+use crate::user::UserPtr;
+use trapgate_abi::hypercall::Request;
+use trapgate_uapi::Errno;
+use trapgate_uapi::fcntl::O_NONBLOCK;
+use trapgate_uapi::ioctl::{
+    FIOCLEX, FIONBIO, FIONCLEX, TCGETS, TCSETS, TCSETSF, TIOCGPGRP, TIOCGWINSZ, Termios,
+};
+
+/// Bytes of [`Termios`].
+const TERMIOS: usize = size_of::<Termios>();
+
+/// ioctl(2) for either width: what a terminal is asked, and two flags. Their
+/// structures have no pointers and no `long`.
+pub(super) fn control_device(fd: u32, request: u32, argument: u64) -> SysResult {
+    let file = file(fd)?;
+    match request {
+        FIONBIO => {
+            let on = UserPtr::<i32>::new(argument).read()? != 0;
+            file.set_flags(O_NONBLOCK, if on { O_NONBLOCK } else { 0 });
+            Ok(0)
+        }
+        FIOCLEX | FIONCLEX => {
+            let mut files = current().process.files.lock();
+            files.descriptor(fd)?.close_on_exec = request == FIOCLEX;
+            Ok(0)
+        }
+        _ if !file.is_terminal() => Err(Errno::ENOTTY),
+        TCGETS => {
+            let mut call = Call::new(Request::TerminalAttributes { file: file.host });
+            call.submit()?;
+            let mut bytes = [0; TERMIOS];
+            let words: [u64; TERMIOS.div_ceil(8)] = call.data();
+            for (chunk, word) in bytes.chunks_mut(8).zip(words) {
+                chunk.copy_from_slice(&word.to_le_bytes()[..chunk.len()]);
+            }
+            UserPtr::new(argument).write(bytes).map(|()| 0)
+        }
+        TIOCGWINSZ => {
+            let mut call = Call::new(Request::WindowSize { file: file.host });
+            call.submit()?;
+            let [size]: [u64; 1] = call.data();
+            UserPtr::new(argument).write(size).map(|()| 0)
+        }
+        TIOCGPGRP => UserPtr::new(argument).write(current().process.pid).map(|()| 0),
+        // The terminal is the host's; a sandbox does not change it.
+        TCSETS..=TCSETSF => Err(Errno::EPERM),
+        _ => Err(Errno::ENOTTY),
+    }
+}
+syscall_define! {
+    /// ioctl(2)
+    fn ioctl(fd: u32, request: u32, argument: u64) { control_device(fd, request, argument) }
+}

@@ -1,0 +1,55 @@
+//! getrandom(2).
+
+use crate::fs::transfer::MAX_RW_COUNT;
+use crate::host::Call;
+use crate::mm::vma::Prot;
+use crate::process::task::current;
+use crate::sys::define::syscall_define;
+use crate::user::UserPtr;
+use trapgate_abi::hypercall::{MAX_RANDOM, Request};
+use trapgate_arch::usercopy::access_ok;
+use trapgate_uapi::Errno;
+use trapgate_uapi::random::{GRND_INSECURE, GRND_NONBLOCK, GRND_RANDOM};
+
+syscall_define! {
+    /// getrandom(2): from the host.
+    fn getrandom(buffer: UserPtr<u8>, length: u64, flags: u32) {
+        let both = GRND_RANDOM | GRND_INSECURE;
+        if flags & !(GRND_NONBLOCK | both) != 0 || flags & both == both {
+            return Err(Errno::EINVAL);
+        }
+        let length = length.min(MAX_RW_COUNT);
+        if !access_ok(buffer.address(), length) {
+            return Err(Errno::EFAULT);
+        }
+        if length == 8 || length == 16 {
+            // What a libc wants for its hash seeds: from the stock.
+            let mut stock = current().process.random_stock.lock();
+            if stock.len() as u64 * 8 >= length {
+                let rest = stock.len() - length as usize / 8;
+                let words = stock.split_off(rest);
+                buffer.cast().write_slice(&words)?;
+                return Ok(length);
+            }
+        }
+        // No signal can come, so the call gives all that it is asked for.
+        let mut done = 0;
+        while done < length {
+            let mut call = Call::new(Request::Random);
+            let mut memory = current().process.memory.lock();
+            let at = buffer.address() + done;
+            let part = (length - done).min(MAX_RANDOM);
+            let taken = memory.pieces(at, part, Prot::WRITE, |piece| call.push(piece));
+            drop(memory);
+            if taken == 0 {
+                return if done == 0 { Err(Errno::EFAULT) } else { Ok(done) };
+            }
+            match call.submit() {
+                // What was given is given.
+                Err(_) if done > 0 => return Ok(done),
+                result => done += result?,
+            }
+        }
+        Ok(done)
+    }
+}

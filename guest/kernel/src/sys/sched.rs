@@ -1,0 +1,83 @@
+//! Scheduling with one CPU: sched_yield(2), sched_setaffinity(2), getcpu(2),
+//! getpriority(2).
+
+use crate::process::task::current;
+use crate::sys::define::{SysResult, syscall_define};
+use crate::user::UserPtr;
+use trapgate_uapi::Errno;
+use trapgate_uapi::resource::{PRIO_PROCESS, PRIO_USER};
+
+syscall_define! {
+    /// getcpu(2): there is one.
+    fn getcpu(cpu: UserPtr<u32>, node: UserPtr<u32>) {
+        cpu.write_if(0)?;
+        node.write_if(0).map(|()| 0)
+    }
+}
+syscall_define! {
+    /// sched_yield(2): nobody else waits.
+    fn sched_yield() { Ok(0) }
+}
+
+fn check_pid(pid: i32) -> Result<(), Errno> {
+    let task = current();
+    let own = pid as u32 == task.tid || pid as u32 == task.process.pid;
+    if pid < 0 {
+        Err(Errno::EINVAL)
+    } else if pid == 0 || own {
+        Ok(())
+    } else {
+        Err(Errno::ESRCH)
+    }
+}
+
+/// The same where a negative number is merely nobody's.
+pub(super) fn find_pid(pid: i32) -> Result<(), Errno> {
+    check_pid(pid).map_err(|_| Errno::ESRCH)
+}
+syscall_define! {
+    /// sched_getaffinity(2): CPU 0. Answers the bytes written, as the system
+    /// call does.
+    fn sched_getaffinity(pid: i32, size: u32, mask: UserPtr<u64>) {
+        if size < 8 || !size.is_multiple_of(8) {
+            return Err(Errno::EINVAL);
+        }
+        find_pid(pid)?;
+        mask.write(1).map(|()| 8)
+    }
+}
+syscall_define! {
+    /// sched_setaffinity(2): any set with CPU 0.
+    fn sched_setaffinity(pid: i32, size: u32, mask: UserPtr<u8>) {
+        set_affinity(pid, size, mask)
+    }
+}
+
+/// sched_setaffinity(2) for either width: the first byte decides.
+pub(super) fn set_affinity(pid: i32, size: u32, mask: UserPtr<u8>) -> SysResult {
+    let first = if size == 0 { 0 } else { mask.read()? };
+    find_pid(pid)?;
+    if first & 1 == 0 { Err(Errno::EINVAL) } else { Ok(0) }
+}
+syscall_define! {
+    /// sched_getscheduler(2): `SCHED_OTHER`.
+    fn sched_getscheduler(pid: i32) { check_pid(pid).map(|()| 0) }
+}
+syscall_define! {
+    /// sched_getparam(2): priority 0.
+    fn sched_getparam(pid: i32, parameters: UserPtr<u32>) {
+        check_pid(pid)?;
+        parameters.write(0).map(|()| 0)
+    }
+}
+syscall_define! {
+    /// getpriority(2): nice value 0, which the system call answers as 20.
+    fn getpriority(which: i32, who: i32) {
+        match which {
+            PRIO_PROCESS..PRIO_USER => find_pid(who).map(|()| 20),
+            PRIO_USER if who == 0 => Ok(20),
+            PRIO_USER => Err(Errno::ESRCH),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+}
