@@ -160,7 +160,7 @@ impl Sandbox {
         }
         let Opened { files, .. } = std::mem::take(&mut self.stdio).open()?;
         let Sandbox { machine, limits, run, .. } = self;
-        let run = |machine: &mut Machine| run.to_the_end(machine, files);
+        let run = |machine: &mut Machine| run.until_its_end(machine, files);
         let (outcome, timed_out) = machine.run_and_leave(limits.timeout, run)?;
         outcome.teardown.leave();
         Ok(outcome.at_its_time(timed_out))
@@ -192,7 +192,7 @@ impl Sandbox {
         let Opened { files, stdin, stdout, stderr } = std::mem::take(&mut self.stdio).open()?;
         let Sandbox { machine, limits, output_limit, run, .. } = self;
         let thread = machine.spawn(limits, move |machine| {
-            let outcome = run.to_the_end(machine, files);
+            let outcome = run.until_its_end(machine, files);
             // Its memory is not what is taken down later.
             machine.ram().give_back();
             outcome

@@ -41,7 +41,7 @@ pub(super) struct Run {
 
 impl Run {
     /// Runs the program on this thread, until it ends or is stopped.
-    pub(super) fn to_the_end(
+    pub(super) fn until_its_end(
         self,
         machine: &mut Machine,
         files: [Option<File>; 3],
