@@ -10,8 +10,8 @@ const FLAGS_VDSO_64: &str = "-Crelocation-model=pic -Cforce-unwind-tables=yes";
 
 /// What is built.
 const BUILT: [Built; 4] = [
-    Built::new("TRAPGATE_KERNEL_PLAIN", "trapgate-guest", "trapgate-kernel", BARE).kept("plain"),
-    Built::new("TRAPGATE_KERNEL_INSTRUMENTED", "trapgate-guest", "trapgate-kernel", BARE)
+    Built::new("TRAPGATE_KERNEL_PLAIN", "trapgate-guest", "kernel", BARE).kept("plain"),
+    Built::new("TRAPGATE_KERNEL_INSTRUMENTED", "trapgate-guest", "kernel", BARE)
         .feature("instrumented")
         .kept("instrumented"),
     Built::new("TRAPGATE_VDSO_64", "trapgate-vdso", "trapgate-vdso", BARE).flags(FLAGS_VDSO_64),
@@ -19,5 +19,5 @@ const BUILT: [Built; 4] = [
 ];
 
 fn main() {
-    embed(&BUILT, &["abi", "guest", "guest-rt/i386.flags", "loader", "uapi"], 1);
+    embed(&BUILT, &["abi", "guest", "guest-rt/i386.flags", "uapi"], 1);
 }

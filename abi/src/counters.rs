@@ -1,7 +1,7 @@
 //! What the kernel counts and the VMM shows (`--stats`, `doctor`).
 //!
-//! The counters lie in a page of their own in each CPU's area, so that the
-//! hot path counts with one instruction relative to GS. The VMM reads them
+//! The counters lie in each CPU's area, in a page that the words for stamps
+//! share, so that the hot path counts with one instruction relative to GS. The VMM reads them
 //! after the run; to it they are claims of the guest, good for showing and
 //! for nothing else.
 

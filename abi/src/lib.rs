@@ -4,6 +4,17 @@
 //! selectors and registers, the boot information and the requests of the hypercall
 //! interface. What Linux and its programs agree on is `trapgate_uapi`, on which this
 //! crate stands. It has no other dependencies, no unsafe code and no state.
+//!
+//! | module | what is agreed on |
+//! |---|---|
+//! | [`layout`] | the memory map, drawn; where each CPU's things are |
+//! | [`boot_info`], [`kernel_note`] | what the VMM tells the kernel, and what the image tells the VMM |
+//! | [`hypercall`], [`file`], [`crash`] | requests and replies, and what they carry |
+//! | [`counters`], [`log`] | what the kernel leaves for the VMM to read |
+//! | [`clock`] | what the clocks show: one formula for kernel and vDSO |
+//! | [`mitigation`], [`stamps`] | what the instrumented image has besides |
+//! | [`job`], [`bench`](mod@bench) | what a VM without a program measures; how the probe is talked to |
+//! | [`x86`], [`pt_regs`] | the CPU's numbers; a program's registers in ring 0 |
 #![no_std]
 #![forbid(unsafe_code)]
 

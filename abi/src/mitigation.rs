@@ -75,15 +75,17 @@ impl Step {
 pub mod keep {
     use super::Step;
 
+    /// The first bit that is no step's.
+    const NEXT: u64 = 1 << Step::ALL.len();
     /// The step [`Step::Retpoline`] is off: the ordinary indirect call.
-    pub const NO_RETPOLINE: u64 = 1 << 8;
+    pub const NO_RETPOLINE: u64 = NEXT;
     /// The step [`Step::Untrain`] is on, in the form for AMD families 17h and
     /// 18h.
-    pub const UNTRAIN_ZEN2: u64 = 1 << 9;
+    pub const UNTRAIN_ZEN2: u64 = NEXT << 1;
     /// The same, in the form for family 19h and later.
-    pub const UNTRAIN_ZEN4: u64 = 1 << 10;
+    pub const UNTRAIN_ZEN4: u64 = NEXT << 2;
     /// Every bit that a site can have.
-    pub const ALL: u64 = ((1 << Step::ALL.len()) - 1) | NO_RETPOLINE | UNTRAIN_ZEN2 | UNTRAIN_ZEN4;
+    pub const ALL: u64 = (NEXT - 1) | NO_RETPOLINE | UNTRAIN_ZEN2 | UNTRAIN_ZEN4;
 }
 
 wire_struct! {

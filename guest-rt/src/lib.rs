@@ -1,7 +1,7 @@
 //! What a ring-3 program needs to stand on, without a C library: start code,
 //! raw system calls by door, a few wrappers, printing, a panic handler.
 //!
-//! `images` and `tests/programs` are written on it. A program is an ordinary
+//! `images`, `tests/programs` and `tests/programs32` are written on it. A program is an ordinary
 //! static Linux executable: it runs natively as well as in a sandbox.
 //!
 //! ```ignore

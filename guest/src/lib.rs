@@ -7,6 +7,7 @@
 //! - [`exception`]: whether an exception is a door, the kernel's own mistake, or
 //!   something for the kernel's rooms.
 //! - [`return_path`]: which way back.
+//! - `note`: what the VMM must know of the image.
 //! - `panic`: the end of a kernel that has gone wrong.
 //!
 //! Below are the crates `trapgate-kernel`, without unsafe code, and

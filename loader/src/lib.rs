@@ -1,6 +1,6 @@
 //! What is in a program's memory before its first instruction: its file's
 //! segments ([`image`]) and its first stack ([`stack`]); and who runs a file that
-//! is a script ([`script`]).
+//! is a script ([`script`]). And text that others chose, fit for a terminal ([`text`]).
 //!
 //! Called by the VMM for the program that a sandbox starts with. Pure: no I/O, no
 //! state; bytes go in, a description of memory comes out. Nothing that a file

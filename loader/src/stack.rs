@@ -1,7 +1,7 @@
 //! What is on a program's stack before its first instruction: argc, argv, envp
 //! and the auxiliary vector, as Linux's create_elf_tables leaves them.
 //!
-//! Called by `run`, which copies the bytes to the top of the stack mapping and
+//! Called by the VMM's `boot`, which copies the bytes to the top of the stack mapping and
 //! starts the program with RSP at [`InitialStack::pointer`]; calls nothing.
 //! The layout is the System V ABI's "initial process stack", and in its details
 //! (the order of entries, what is aligned and what is not) Linux's:

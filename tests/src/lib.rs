@@ -1,4 +1,4 @@
-//! The harness of the behaviour tests: what every file in `tests/` stands on.
+//! The harness of the behaviour tests: what every file in `tests/tests` stands on.
 //!
 //! A test describes a run as a [`Case`], makes it natively and in a sandbox,
 //! and compares: natively is how Linux does it, so that nobody has to write

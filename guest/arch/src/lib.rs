@@ -2,7 +2,18 @@
 //!
 //! Nothing here knows a system call, a task or a file. Where the roof's entry
 //! points stand, `trapgate_abi::layout` says. What is unsafe below the entry is
-//! here, behind functions that are not.
+//! here, behind functions that are not (but for `trapgate-job`, a room apart).
+//!
+//! | module | what it has |
+//! |---|---|
+//! | [`cpu`] | single instructions |
+//! | [`percpu`] | a CPU's block, which GS points to; who runs there |
+//! | [`gdt`], [`idt`], [`tls`] | segments and gates; a program's own segments |
+//! | [`paging`], [`phys`] | page tables; memory by its physical address |
+//! | [`usercopy`], [`ex_table`] | a program's memory, and the faults on it |
+//! | [`hostpage`], [`log_ring`] | what is shared with the VMM |
+//! | `heap` | the kernel's own memory |
+//! | `site`, `stamp` | what the instrumented image's assembly is made of |
 //!
 //! On the host, `fake` stands in for what only ring 0 can do: the same
 //! functions, over plain memory. `cfg(target_os)` chooses; whoever is above

@@ -45,7 +45,7 @@ pub struct PerCpu {
 
 const _: () = assert!(size_of::<PerCpu>() <= layout::PAGE_SIZE as usize);
 
-/// The counters' and the host call page's distance from GS.
+/// The counters' distance from GS.
 pub const COUNTERS: u64 = layout::percpu::COUNTERS - layout::percpu::BLOCK;
 /// And that of the words for stamps.
 pub const STAMPING: usize = (layout::percpu::STAMPING - layout::percpu::BLOCK) as usize;

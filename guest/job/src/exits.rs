@@ -1,7 +1,7 @@
 //! Ways out of the VM, measured in ring 0: what an instruction costs that KVM or
 //! the VMM must answer.
 //!
-//! Called by `job`. A bracket is `lfence; rdtsc; lfence` … `rdtscp; lfence`, or
+//! Called by `carry_out`. A bracket is `lfence; rdtsc; lfence` … `rdtscp; lfence`, or
 //! the former twice (Intel SDM vol. 2B, "RDTSC" and "RDTSCP"). Batches come first
 //! and warm up the single calls; a call and its empty bracket take turns.
 #![allow(unsafe_code, reason = "single instructions; results are at an address")]

@@ -1,5 +1,6 @@
 //! The client of the hypercall interface: a request into this CPU's page, one
-//! OUT, the reply out of the same page.
+//! OUT, the reply out of the same page. Who needs something of the host makes the
+//! request (`fs::transfer`, `sys`, `mm`, `clock`); here it is sent.
 
 use trapgate_abi::PtRegs;
 use trapgate_abi::crash::{BACKTRACE_DEPTH, Fault};

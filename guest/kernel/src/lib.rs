@@ -16,7 +16,7 @@
 //! | [`fs`] | descriptors, open files, transfers |
 //! | [`mm`] | frames, mappings, the address space, page faults |
 //! | [`clock`] | time from the counter |
-//! | [`host`] | the typed client of the VMM |
+//! | [`host`] | requests to the VMM, typed: sent, and answered |
 //! | [`log`] | records for the VMM |
 //! | [`user`] | pointers of the program's |
 //!

@@ -1,9 +1,9 @@
-//! The roof: where the CPU enters ring 0, and where it leaves.
+//! The doors: where the CPU enters ring 0, and where it leaves.
 //!
 //! One file a door. Each opens with what is true on arrival and a picture of
 //! the frame that it builds; the comment column says what is now true. All
-//! doors build the same [`trapgate_abi::PtRegs`] and hand it to `syscall` or
-//! `fault`.
+//! doors build the same [`trapgate_abi::PtRegs`] and hand it to `dispatch` or
+//! `exception`.
 //!
 //! A door's text also names the mitigation steps that Linux has in such places, a
 //! line each (`steps`). In the plain image such a line is nothing; in the

@@ -21,7 +21,7 @@ use trapgate_uapi::Errno;
 /// stack; eax = number, ebp = user ESP, gs = user's; interrupts off, VM and RF
 /// clear, but all other flags the user's: direction, alignment check, nested
 /// task, and the trap flag, with which every instruction up to
-/// `sysenter_flags_are_ours` raises #DB. `vectors::exception` lets those go on.
+/// `sysenter_flags_are_ours` raises #DB. `exception` lets those go on.
 ///
 /// ```text
 /// STACK_TOP      ┌──────────────────────────────┐

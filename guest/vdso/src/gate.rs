@@ -25,7 +25,7 @@ use trapgate_uapi::syscall::nr32;
 //
 // The kernel returns to int80_landing_pad, by whatever door it was entered
 // (abi::boot_info::BootInfo::landing_pad). Where neither door is, the slot is
-// four NOPs, and INT 0x80 it is. The VMM writes the slot (trapgate::vdso).
+// four NOPs, and INT 0x80 it is. The VMM writes the slot (trapgate::boot::vdso).
 global_asm!(
     ".text",
     ".balign 16",

@@ -3,8 +3,8 @@
 //! call; for `i686-unknown-linux-musl` it is `linux-gate.so.1`, which also knows
 //! the fastest door. vdso(7) says what is in them.
 //!
-//! vmm/build.rs builds both, `trapgate::vdso` embeds them and `trapgate::boot`
-//! maps one of them into the program, behind its data page. Nothing here may
+//! vmm/build.rs builds both, `trapgate::boot::vdso` embeds them and maps
+//! one of them into the program, behind its data page. Nothing here may
 //! need a relocation: the linker refuses them (`-z text`).
 #![cfg_attr(any(target_os = "none", target_arch = "x86"), no_std, no_main)]
 

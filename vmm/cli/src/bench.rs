@@ -1,8 +1,8 @@
 //! `trapgate bench`: what the doors, calls, exits and starts cost here.
 //!
 //! The measuring and everything done with figures is `trapgate_measure::bench`; this
-//! is its command line. `bench::compare`, `bench::show` and `bench::schema`
-//! work on records that exist.
+//! is its command line. `compare` and `show` work on records that exist;
+//! `schema` prints what a record is like.
 
 mod files;
 mod output;

@@ -11,9 +11,9 @@
 mod isolation;
 mod job;
 pub mod kernel;
+mod minsigstksz;
 pub mod mitigation;
 mod page_tables;
-mod signal_frame;
 mod stamps;
 pub mod vdso;
 
@@ -158,7 +158,7 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
             entry: image.entry,
             hwcap: start.hwcap,
             hwcap2: start.hwcap2,
-            minsigstksz: Some(signal_frame::size(start.xcr0)),
+            minsigstksz: Some(minsigstksz::size(start.xcr0)),
             sysinfo: vdso.as_ref().and_then(vdso::place::Placed::vsyscall),
             sysinfo_ehdr: vdso.as_ref().map(vdso::place::Placed::base),
             ..AuxValues::default()

@@ -17,8 +17,7 @@
 //! teardown     taking a machine down behind what came of it
 //! ```
 //!
-//! The lowest room: it uses the library's floor (`error`, `report`, `size`,
-//! `symbols`) and no other room.
+//! Below it are only `report`, `symbols` and `size`.
 
 pub mod affinity;
 pub mod exit;

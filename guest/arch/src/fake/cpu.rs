@@ -1,4 +1,4 @@
-//! The instructions of ring 0.
+//! What stands in for the instructions of ring 0.
 
 use super::{Halted, floor};
 use trapgate_abi::hypercall::PORT;

@@ -1,6 +1,6 @@
 //! One bare round trip from the VMM's wish to the answer.
 //!
-//! Called by `job`; calls the assembly in `switch`.
+//! Called by `carry_out`; calls the assembly in `switch`.
 #![allow(unsafe_code, reason = "maps pages for ring 3, changes gates and MSRs")]
 
 use super::tables::{CALL_GATE, CODE, PAGE, Page, RESULTS};

@@ -1,6 +1,6 @@
 //! One measurement from the VMM's wish to the answer.
 //!
-//! Called by `job`; calls the assembly in `switch`.
+//! Called by `carry_out`; calls the assembly in `switch`.
 #![allow(unsafe_code, reason = "the page of legacy mode is at a fixed address")]
 
 use super::tables::{self, Page, physical, selector};

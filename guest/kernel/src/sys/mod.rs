@@ -1,9 +1,10 @@
-//! The system calls, by subject. A body reads like its man page: arguments
+//! The system calls, a file a family of man pages. A body reads like its man page: arguments
 //! are checked in order, unknown flag bits refused, user memory read once and
 //! before anything is written.
 //!
-//! A new call is one `syscall_define!` here and one row in `table`.
-//! What i386 passes in another form has its handlers in [`compat`].
+//! A new call is one `syscall_define!` here and one name in [`table`]'s
+//! `ENTRIES`. What i386 passes in another form has its handlers in [`compat`], and
+//! its name in `COMPAT_ENTRIES`.
 
 pub mod args;
 pub mod compat;

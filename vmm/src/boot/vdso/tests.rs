@@ -1,3 +1,5 @@
+//! The embedded vDSOs, read as a dynamic linker and a disassembler read them.
+
 use super::*;
 use iced_x86::{Decoder, DecoderOptions, Mnemonic};
 use object::read::elf::{Dyn, SectionHeader};

@@ -1,5 +1,5 @@
 //! Where the time of a call goes: getpid(2) by SYSCALL from 64-bit code, through
-//! a twin of the kernel's door that stamps each step (guest: `entry::stamped`).
+//! the kernel's door with its stamps in it (guest: `entry::stamps`).
 //!
 //! The probe puts the time before the call into RDI and measures the whole
 //! bracket, so that the first and the last step are known too. The same probe

@@ -4,7 +4,7 @@
 //! fifth of the values on each side was set aside: of five blocks, the slowest
 //! and the quickest, so that one bad moment of the machine decides nothing.
 //!
-//! Called by [`super::lead`] and by `bench::compare`.
+//! Called by [`super::lead`] and by `judge::change`.
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 use statrs::statistics::Statistics;
