@@ -38,7 +38,7 @@ mod trace;
 
 pub use case::{Case, Stdin, Stdout};
 pub use cli::trapgate;
-pub use place::{Place, counts_instructions, kvm, place, scale, tsc_is_a_clock};
+pub use place::{Place, counts_instructions, kvm, place, scale, sysenter_arrives, tsc_is_a_clock};
 pub use process::{Ran, Started, children, shown};
 pub use programs::{Program, busybox, compiled, program};
 pub use skip::{Home, case_elsewhere, elsewhere, missing};

@@ -2,8 +2,12 @@
 
 use crate::skip::missing;
 use std::env;
-use trapgate::machine::kvm::vm;
-use trapgate_measure::doctor::tsc_is_a_clock as tsc_of;
+use std::sync::OnceLock;
+use trapgate::Mitigations;
+use trapgate::doors::{Door, Instruction, Mode};
+use trapgate::machine::kvm::{Kind, Maker, vm};
+use trapgate_measure::doctor::{try_door, tsc_is_a_clock as tsc_of};
+use trapgate_measure::doors::Delivery;
 
 /// Where the tests run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +44,24 @@ pub fn tsc_is_a_clock() -> bool {
         Place::Host => vm::open().ok().and_then(|kvm| tsc_of(&kvm)) != Some(false),
         Place::Amd | Place::Intel => env::var("TRAPGATE_TSC").as_deref() != Ok("unstable"),
     }
+}
+
+/// Whether this KVM lets SYSENTER, which the CPU has, come to the guest's kernel.
+///
+/// A KVM on hardware must, and is not asked. A software one leaves the
+/// instruction to the CPU: some CPUs raise an exception at it, which names the
+/// door; with others it ends in the host's own entry, and the guest sees a jump
+/// to an address of the host's. `trapgate doctor` calls that failed, and no
+/// program comes there: `__kernel_vsyscall` takes INT 0x80.
+pub fn sysenter_arrives() -> bool {
+    static ARRIVES: OnceLock<bool> = OnceLock::new();
+    *ARRIVES.get_or_init(|| {
+        if Kind::of_this_host() != Kind::Software || Maker::of_this_cpu() != Maker::Intel {
+            return true;
+        }
+        let door = Door { instruction: Instruction::Sysenter, mode: Mode::Compat };
+        !matches!(try_door(door, Mitigations::NONE), Delivery::Failed { .. })
+    })
 }
 
 /// The value for this place, such as how often to repeat something.

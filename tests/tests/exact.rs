@@ -10,6 +10,7 @@ use trapgate::boot::kernel::{Kernel, PLAIN};
 use trapgate::machine::kvm::Kind;
 use trapgate::machine::memory::GuestRam;
 use trapgate::mitigation::Hardening;
+use trapgate_tests::sysenter_arrives;
 use trapgate_tests::{Case, Death, Home, Place, elsewhere, needs_kvm, place, program};
 
 const SIGILL: i32 = 4;
@@ -27,6 +28,9 @@ fn is_amd() -> bool {
 fn has(door: &str) -> bool {
     let (home, why) = match door {
         "sysenter" if is_amd() => (Home::IntelRig, "AMD's CPUs have no SYSENTER in long mode"),
+        "sysenter" if !sysenter_arrives() => {
+            (Home::IntelRig, "this software KVM does not let SYSENTER come to its guest")
+        }
         "syscall" if !is_amd() => {
             (Home::AmdRig, "only AMD's CPUs have SYSCALL in compatibility mode")
         }
