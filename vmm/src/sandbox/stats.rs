@@ -51,6 +51,11 @@ impl DoorCalls {
         }
     }
 
+    /// All of them. Either count is the guest's claim, whatever it may be.
+    fn all(&self) -> u64 {
+        self.native.saturating_add(self.trapped)
+    }
+
     /// `native`, `trapped`, both, or not used.
     pub fn delivery(&self) -> &'static str {
         match (self.native, self.trapped) {
@@ -142,7 +147,7 @@ impl Stats {
         let long = DoorCalls::name(long);
         let used = |by_long: bool| {
             let mut doors = self.doors.iter().filter(|door| (door.name == long) == by_long);
-            doors.any(|door| door.native + door.trapped > 0)
+            doors.any(|door| door.all() > 0)
         };
         let x32 = number & X32_BIT != 0;
         let name = match x32 {
@@ -210,6 +215,21 @@ pub(crate) mod tests {
         assert_eq!(with(u64::from(X32_BIT) + 514, long).last_unknown_name(), Some("ioctl"));
         assert_eq!(with(5000, long).last_unknown_name(), None);
         assert_eq!(with(u64::MAX, long).last_unknown_name(), None);
+    }
+
+    #[test]
+    fn counters_that_a_guest_has_made_up_are_told_as_they_are() {
+        let counters = Counters::from_words(&[u64::MAX; Counters::WORDS]);
+        let stats = Stats {
+            doors: DoorCalls::of(&counters),
+            page_faults: counters.page_faults,
+            pages_mapped: counters.pages_mapped,
+            unknown_calls: counters.unknown_calls,
+            last_unknown_call: Some(counters.last_unknown_call),
+            ..sample()
+        };
+        assert_eq!(stats.missing_call(), None);
+        assert!(stats.to_string().contains(&format!("{} calls", u64::MAX)), "{stats}");
     }
 
     #[test]

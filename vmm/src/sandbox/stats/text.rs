@@ -34,8 +34,8 @@ impl fmt::Display for Stats {
             writeln!(f, "  {name:<16}  {text}")
         };
         row(f, "KVM", self.kvm.to_string())?;
-        for door in self.doors.iter().filter(|door| door.native + door.trapped > 0) {
-            let calls = counted(door.native + door.trapped, "call");
+        for door in self.doors.iter().filter(|door| door.all() > 0) {
+            let calls = counted(door.all(), "call");
             row(f, &door.name, format!("{calls}, {}", door.delivery()))?;
         }
         let exits = match self.kvm_exits {
@@ -54,7 +54,7 @@ impl fmt::Display for Stats {
         if requests.refused > 0 {
             row(f, "refused", counted(requests.refused, "request"))?;
         }
-        if self.page_faults + self.pages_mapped > 0 {
+        if self.page_faults > 0 || self.pages_mapped > 0 {
             let mapped = counted(self.pages_mapped, "page");
             row(f, "page faults", format!("{} ({mapped} mapped)", self.page_faults))?;
         }
