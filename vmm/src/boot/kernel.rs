@@ -187,7 +187,9 @@ fn describe(image: &[u8]) -> Result<Described, object::Error> {
         let flags = program_header.p_flags(le);
         if program_header.p_type(le) == elf::PT_LOAD {
             let start = program_header.p_paddr(le);
-            let end = start.checked_add(program_header.p_memsz(le)).and_then(page_up);
+            // What is loaded, too, where that is more than the file says it takes.
+            let size = program_header.p_memsz(le).max(program_header.p_filesz(le));
+            let end = start.checked_add(size).and_then(page_up);
             found.pieces.push(Piece {
                 start: start & !(PAGE_SIZE - 1),
                 end: end.unwrap_or(u64::MAX),

@@ -205,6 +205,22 @@ fn a_kernel_of_another_version_is_refused() {
 }
 
 #[test]
+fn what_is_loaded_of_an_image_stays_below_what_is_built_behind_it() {
+    let mut image = PLAIN.to_vec();
+    let header = FileHeader64::<LittleEndian>::parse(PLAIN).unwrap();
+    let (first, rows) =
+        (header.e_phoff(LittleEndian), header.program_headers(LittleEndian, PLAIN).unwrap());
+    let is_loaded = |row: &elf::ProgramHeader64<_>| row.p_type(LittleEndian) == elf::PT_LOAD;
+    let last = rows.iter().rposition(is_loaded).unwrap();
+    // The last one has a file of 2 MiB for the memory that it has.
+    image.resize(4 << 20, 0xff);
+    let at = first as usize + last * size_of::<elf::ProgramHeader64<LittleEndian>>() + 32;
+    image[at..at + 8].copy_from_slice(&(2u64 << 20).to_le_bytes());
+    let refused = load(&image, keep::NO_RETPOLINE).1.err().unwrap().to_string();
+    assert!(refused.contains("another place"), "{refused}");
+}
+
+#[test]
 fn a_plain_image_is_refused_where_steps_or_stamps_are_wanted() {
     for hardening in [
         Hardening { keep: keep::NO_RETPOLINE | Step::Verw.bit(), ..Hardening::NONE },
