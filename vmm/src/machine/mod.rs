@@ -138,9 +138,10 @@ impl Machine {
     /// Has its vCPU go on from there.
     ///
     /// # Errors
-    /// [`Error::Kvm`], if KVM refuses a call.
+    /// [`Error::Kvm`], if KVM refuses a call; [`Error::Unsupported`], if it does not
+    /// take the state.
     pub fn load(&mut self, state: &CpuState) -> Result<(), Error> {
-        state.load(&self.vcpu.fd)
+        state.load(&self.vcpu.fd, self.vm.xsave_size())
     }
 
     /// Does `run`, which runs it to its end, on a thread of its own, and takes it

@@ -58,12 +58,18 @@ const SAVED: [u32; 9] = [
 const SAVED_IF_THERE: [u32; 2] = [msr::TSC_AUX, msr::SPEC_CTRL];
 
 impl CpuState {
-    /// Loads it into a vCPU that has the CPUID of the one that it is of.
+    /// Loads it into a vCPU that has the CPUID of the one that it is of. KVM's
+    /// states of extended registers have `xsave_size` bytes (`KVM_CAP_XSAVE2`),
+    /// or none is told.
     ///
     /// # Errors
     /// [`Error::Kvm`], if KVM refuses a call; [`Error::Unsupported`], if it does
-    /// not have an MSR.
-    pub fn load(&self, vcpu: &VcpuFd) -> Result<(), Error> {
+    /// not have an MSR, or reads more than there is.
+    pub(crate) fn load(&self, vcpu: &VcpuFd, xsave_size: usize) -> Result<(), Error> {
+        if self.rest.is_some() && xsave_size > size_of::<kvm_xsave>() {
+            let what = format!("wants {xsave_size} bytes of extended state");
+            return Err(Error::Unsupported { what });
+        }
         vcpu.set_sregs(&self.sregs).map_err(Error::kvm("KVM_SET_SREGS"))?;
         vcpu.set_regs(&self.regs).map_err(Error::kvm("KVM_SET_REGS"))?;
         let msrs = msr_list(self.msrs.iter().copied())?;
@@ -77,9 +83,9 @@ impl CpuState {
             vcpu.set_xcrs(&xcrs).map_err(Error::kvm("KVM_SET_XCRS"))?;
         }
         if let Some(rest) = &self.rest {
-            // SAFETY: this process has asked for none of the states that make it
-            // longer than a `kvm_xsave` (AMX: arch_prctl(2),
-            // ARCH_REQ_XCOMP_GUEST_PERM).
+            // SAFETY: KVM reads no more than a `kvm_xsave`: it would where this
+            // process, whoever's it is, has asked for longer states (AMX:
+            // arch_prctl(2), ARCH_REQ_XCOMP_GUEST_PERM), and that was looked at.
             unsafe { vcpu.set_xsave(&rest.xsave) }.map_err(Error::kvm("KVM_SET_XSAVE"))?;
             vcpu.set_debug_regs(&rest.debug).map_err(Error::kvm("KVM_SET_DEBUGREGS"))?;
             vcpu.set_vcpu_events(&rest.events).map_err(Error::kvm("KVM_SET_VCPU_EVENTS"))?;

@@ -7,7 +7,7 @@ use super::{Kind, Vcpu};
 use crate::Error;
 use crate::machine::memory::GuestRam;
 use kvm_bindings::kvm_userspace_memory_region;
-use kvm_ioctls::{Kvm, VmFd};
+use kvm_ioctls::{Cap, Kvm, VmFd};
 use std::io;
 use std::sync::Arc;
 use trapgate_abi::layout::Cpu;
@@ -66,6 +66,12 @@ impl Vm {
         }
         let features = cpuid::features(kvm, kind)?;
         Ok(Vm { features, kind, fd, _ram: ram })
+    }
+
+    /// Bytes that KVM reads for a vCPU's extended registers; 0 before Linux 5.17,
+    /// which reads a `kvm_xsave`.
+    pub(crate) fn xsave_size(&self) -> usize {
+        usize::try_from(self.fd.check_extension_int(Cap::Xsave2)).unwrap_or(0)
     }
 
     /// Makes a vCPU.
