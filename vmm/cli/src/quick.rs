@@ -122,6 +122,7 @@ mod tests {
             ("run -- x", false),
             ("run x -- y", false),
             ("run --help", false),
+            ("run -m64M -eA=1 x -m", false),
             ("--log info run x", false),
             ("doctor", false),
         ] {

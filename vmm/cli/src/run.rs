@@ -76,7 +76,6 @@ pub(crate) struct Args {
         required = true,
         num_args = 1..,
         trailing_var_arg = true,
-        allow_hyphen_values = true,
         value_names = ["PROGRAM", "ARGS"],
         value_hint = ValueHint::CommandWithArguments
     )]
@@ -269,6 +268,18 @@ fn search(program: &Path) -> Result<PathBuf, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::Parser;
+
+    #[test]
+    fn a_short_options_value_may_follow_it_at_once() {
+        let line = ["trapgate", "run", "-m64M", "-t=10s", "-eA=1", "job", "-m1", "--", "-e"];
+        let cli = Cli::try_parse_from(line).expect("it is well formed");
+        let Command::Run(args) = cli.command else { panic!("it is one to run") };
+        assert_eq!(args.memory, Some(ByteSize(64 << 20)));
+        assert_eq!(args.timeout, Some(Duration::from_secs(10)));
+        assert_eq!((args.env, args.command.len()), (vec!["A=1".into()], 4));
+    }
 
     #[test]
     fn a_variable_of_the_hosts_without_a_name_is_left_out() {

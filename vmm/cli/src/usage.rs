@@ -20,13 +20,11 @@ pub(crate) fn answer(error: &clap::Error, words: &[OsString]) -> u8 {
     status::SETUP
 }
 
-/// An option of `trapgate run` that it does not have: clap takes it for the
-/// program's name, as that may be followed by anything.
+/// What looks like an option of `trapgate run` and stands, behind `--`, where the
+/// program's name is to be.
 pub(crate) fn unknown_option(option: &OsStr) -> String {
     let words = ["trapgate".into(), "run".into(), option.to_owned()];
-    let strict = Cli::command()
-        .mut_subcommand("run", |run| run.mut_arg("command", |arg| arg.allow_hyphen_values(false)));
-    match strict.try_get_matches_from(&words) {
+    match Cli::command().try_get_matches_from(&words) {
         Err(error) => mistake(&error, &words),
         // "-" alone.
         Ok(_) => format!("'{}' is no program (see 'trapgate run --help')", option.display()),
