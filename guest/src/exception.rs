@@ -183,26 +183,19 @@ pub extern "C" fn bad_iret(regs: &mut PtRegs, vector: u64) -> ! {
 
 /// #DF, NMI, #MC, and #DB in ring 0. An NMI means nothing here; #DF and #MC end
 /// the sandbox.
-pub extern "C" fn paranoid_exception(regs: &mut PtRegs, vector: u64) {
+///
+/// A #DB comes by the program's trap flag, which is in ring 0 with it. What it
+/// steps is not ours to show: the flag goes, but where SYSENTER's entry has not
+/// saved it yet (`has_users_flags`). The program's #DB comes when it goes on, out
+/// of its saved flags.
+pub fn paranoid_exception(regs: &mut PtRegs, vector: u64, has_users_flags: bool) {
     match vector as u8 {
         vector::NMI => {}
-        vector::DB => users_trap_flag(regs),
+        vector::DB if has_users_flags => {}
+        vector::DB => regs.rflags &= !rflags::TF,
         _ => kernel_fault(regs, vector, cpu::fault_address()),
     }
 }
-
-/// The program's trap flag came into ring 0 with it. What it steps is not ours
-/// to show: the flag goes, but where SYSENTER's entry has not saved it yet. The
-/// program's #DB comes when it goes on, out of its saved flags.
-#[cfg(target_os = "none")]
-fn users_trap_flag(regs: &mut PtRegs) {
-    if !crate::entry::sysenter::has_users_flags(regs.rip) {
-        regs.rflags &= !rflags::TF;
-    }
-}
-
-#[cfg(not(target_os = "none"))]
-fn users_trap_flag(_: &mut PtRegs) {}
 
 /// Ends the sandbox with a report.
 fn kernel_fault(regs: &PtRegs, vector: u64, address: u64) -> ! {

@@ -4,8 +4,8 @@
 //! where the CPU pushed none) and the vector. Stubs stand [`VECTOR_STRIDE`]
 //! bytes apart from the image's first byte on, so that the IDT is a constant.
 
-use super::{int80, leave, pop_registers, push_registers};
-use crate::exception as fault;
+use super::{int80, leave, pop_registers, push_registers, sysenter};
+use crate::exception;
 use core::arch::{global_asm, naked_asm};
 use core::mem::offset_of;
 use trapgate_abi::PtRegs;
@@ -122,9 +122,9 @@ unsafe extern "C" fn exception() -> ! {
         rip = const offset_of!(PtRegs, rip),
         smap = const offset_of!(PerCpu, smap),
         iret = sym leave::iret_to_user,
-        bad_iret = sym fault::bad_iret,
-        from_user = sym fault::exception_from_user,
-        from_kernel = sym fault::exception_from_kernel,
+        bad_iret = sym exception::bad_iret,
+        from_user = sym exception::exception_from_user,
+        from_kernel = sym exception::exception_from_kernel,
         leave = sym leave::return_to_user,
     )
 }
@@ -175,13 +175,19 @@ unsafe extern "C" fn paranoid_exception() -> ! {
         gs_base = const msr::GS_BASE,
         area = const -(PERCPU_STRIDE as i64),
         block = const percpu::BLOCK,
-        paranoid = sym fault::paranoid_exception,
+        paranoid = sym paranoid,
     )
+}
+
+/// Goes on in Rust, and says what only the entries know: whether the program's
+/// trap flag is still to be saved.
+extern "C" fn paranoid(regs: &mut PtRegs, vector: u64) {
+    exception::paranoid_exception(regs, vector, sysenter::has_users_flags(regs.rip));
 }
 
 /// The stub of #DB goes on here, on the vector's own stack.
 ///
-/// On arrival: as for [`exception`]; in ring 0 gs may be anybody's. That
+/// On arrival: as for [`exception()`]; in ring 0 gs may be anybody's. That
 /// happens to a program that enters with its trap flag set: SYSENTER keeps the
 /// flag, and an emulator may look at it before SYSCALL masks it.
 #[unsafe(naked)]
