@@ -4,6 +4,7 @@
 //! `space` asks and changes it; tests hold it against a naive model.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 use trapgate_uapi::Errno;
 
 /// What a mapping may be used for: `PROT_*` of mmap(2).
@@ -154,8 +155,9 @@ impl VmaMap {
         self.areas.try_reserve(1).map_err(|_| Errno::ENOMEM)
     }
 
-    /// Makes sure that no mapping crosses `address`.
-    fn split(&mut self, address: u64) -> Result<(), Errno> {
+    /// Makes sure that no mapping crosses `address`. Answers where the first one
+    /// that ends after it is: it starts there or later.
+    fn split(&mut self, address: u64) -> Result<usize, Errno> {
         let index = self.index(address);
         if let Some(&(start, vma)) = self.areas.get(index)
             && start < address
@@ -163,8 +165,20 @@ impl VmaMap {
             self.make_room()?;
             self.areas[index].0 = address;
             self.areas.insert(index, (start, Vma { end: address, ..vma }));
+            return Ok(index + 1);
         }
-        Ok(())
+        Ok(index)
+    }
+
+    /// Makes sure that no mapping crosses `start` or `end`. Answers where those
+    /// between them are.
+    fn cut(&mut self, start: u64, end: u64) -> Result<Range<usize>, Errno> {
+        let first = self.split(start)?;
+        // What this inserts is not before `first`.
+        self.split(end)?;
+        // Mostly one: cheaper to walk along than to search.
+        let inside = self.areas[first..].iter().take_while(|(start, _)| *start < end);
+        Ok(first..first + inside.count())
     }
 
     /// Removes all mappings from `start..end`.
@@ -172,11 +186,8 @@ impl VmaMap {
     /// # Errors
     /// ENOMEM, if that would split one and there are too many already.
     pub fn remove(&mut self, start: u64, end: u64) -> Result<(), Errno> {
-        self.split(start)?;
-        self.split(end)?;
-        let first = self.index(start);
-        let last = self.areas.partition_point(|(first, _)| *first < end);
-        self.areas.drain(first..last.max(first));
+        let inside = self.cut(start, end)?;
+        self.areas.drain(inside);
         Ok(())
     }
 
@@ -186,14 +197,11 @@ impl VmaMap {
     /// # Errors
     /// As [`Self::remove`].
     pub fn protect(&mut self, start: u64, end: u64, prot: Prot) -> Result<(), Errno> {
-        self.split(start)?;
-        self.split(end)?;
-        let first = self.index(start);
-        let last = self.areas.partition_point(|(first, _)| *first < end);
-        for (_, vma) in &mut self.areas[first..last] {
+        let inside = self.cut(start, end)?;
+        for (_, vma) in &mut self.areas[inside.clone()] {
             vma.prot = prot;
         }
-        self.join(first.saturating_sub(1), last);
+        self.join(inside.start.saturating_sub(1), inside.end);
         Ok(())
     }
 
