@@ -47,7 +47,9 @@ fn steps() -> Vec<Command> {
         // What an editor runs, and a newcomer: all packages, for the host.
         sh::cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
         sh::cargo(&["build", "--workspace"]),
+        // The kernel's two images.
         bare(BARE, &KERNEL, ""),
+        bare(BARE, &KERNEL, "trapgate-guest/instrumented"),
         bare(BARE, &["trapgate-rt", "trapgate-images", "trapgate-programs"], ""),
         bare(BARE_32, &["trapgate-rt", "trapgate-programs32"], "i386"),
         doc,
