@@ -5,7 +5,9 @@
 #![allow(unsafe_code, reason = "a row without a second check of its bound; inline assembly")]
 
 use trapgate_arch::cpu::clamp_index_nospec;
-use trapgate_kernel::sys::table::{Handler, Table};
+#[cfg(not(feature = "instrumented"))]
+use trapgate_kernel::sys::table::Handler;
+use trapgate_kernel::sys::table::Table;
 
 /// A row of a table for `COUNT` numbers and one row more.
 #[derive(Clone, Copy)]
