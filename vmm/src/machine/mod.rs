@@ -127,7 +127,9 @@ impl Machine {
     }
 
     /// The state of its vCPU, once [`Machine::run`] has come back. With a copy of
-    /// the RAM it makes another machine of the same kind go on from here.
+    /// the RAM it makes another machine of the same kind go on from here; but not
+    /// after [`Served::Stopped`], when a request has no reply yet: its kernel would
+    /// take what it asked for an answer.
     ///
     /// # Errors
     /// [`Error::Kvm`], if KVM refuses a call.
