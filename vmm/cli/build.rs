@@ -11,10 +11,15 @@ use std::env;
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=start-order.ld");
+    println!("cargo:rerun-if-env-changed=TRAPGATE_LINK_MAP");
     let is = |variable: &str, value: &str| env::var(variable).is_ok_and(|found| found == value);
     // The program that is handed out. Other linkers may not know the script.
     if is("CARGO_CFG_TARGET_ENV", "musl") && is("CARGO_CFG_TARGET_ARCH", "x86_64") {
         let own = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
         println!("cargo:rustc-link-arg-bins=-Wl,-T,{own}/start-order.ld");
+    }
+    // Asked for by `cargo xtask start-order`.
+    if let Ok(map) = env::var("TRAPGATE_LINK_MAP") {
+        println!("cargo:rustc-link-arg-bins=-Wl,-Map,{map}");
     }
 }

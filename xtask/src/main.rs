@@ -20,6 +20,7 @@ mod package;
 mod rig;
 mod setup;
 mod sh;
+mod start_order;
 mod test;
 #[cfg(test)]
 mod unsafety;
@@ -44,6 +45,7 @@ enum Command {
     Check(check::Args),
     BenchSelf(bench_self::Args),
     Counts(counts::Args),
+    StartOrder(start_order::Args),
     Man(man::Args),
     Rig(rig::cli::Args),
     Package(package::Args),
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         Command::BenchSelf(args) => bench_self::main(&args),
         Command::Package(args) => package::main(&args),
         Command::Dist(args) => dist::main(&args),
+        Command::StartOrder(args) => start_order::main(&args),
         Command::Man(args) => man::main(&args),
         // These statuses have meanings of their own, errors included.
         Command::Counts(args) => return counts::main(&args),
