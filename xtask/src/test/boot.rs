@@ -339,7 +339,11 @@ mod tests {
         };
         let table = Table::parse(&[row("a"), row("b")].concat()).unwrap();
         let (screen, work) = (Screen::new(false), work("counts", &["a", "b"]));
-        assert!(script(&[work.clone()], &table).unwrap().contains("\nsandbox a /counts/ops\n"));
+        assert!(
+            script(std::slice::from_ref(&work), &table)
+                .unwrap()
+                .contains("\nsandbox a /counts/ops\n")
+        );
         let mut watcher = Watcher::new(Place::AmdCounting, vec![work], &table, &screen, None);
         let said = "instructions=3 elements=1\n{\"vmm_exits\":2}\nCOUNTS-STATUS 0\n";
         let text = format!(
