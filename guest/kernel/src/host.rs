@@ -27,7 +27,14 @@ impl Call {
     /// Attaches a segment; false if there is no room.
     #[inline]
     pub fn push(&mut self, segment: Segment) -> bool {
-        hypercall::push_segment(self.page.message(), segment)
+        self.attach()(segment)
+    }
+
+    /// The same for many: what it answers has the page's address at hand.
+    #[inline]
+    pub fn attach(&mut self) -> impl FnMut(Segment) -> bool {
+        let message = self.page.message();
+        move |segment| hypercall::push_segment(message, segment)
     }
 
     /// Attaches a file to poll; false if there is no room.

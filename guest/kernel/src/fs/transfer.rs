@@ -107,7 +107,7 @@ fn gather(
         let skipped = skip.min(range.iov_len);
         skip -= skipped;
         let length = (range.iov_len - skipped).min(limit);
-        let got = memory.pieces(range.iov_base + skipped, length, access, |piece| call.push(piece));
+        let got = memory.pieces(range.iov_base + skipped, length, access, call.attach());
         taken += got;
         limit -= got;
         // A bad address, or the request is full.
