@@ -116,8 +116,8 @@ fn stopped_at(point: Point, ready: Option<Receiver<()>>, output: &File) -> (CpuS
     let (clock, _) = machine.clock().expect("a clock");
     prepared.finish(machine.ram(), clock, services.describe_files()).expect("it is RAM");
     let mut until = Until { services, point, stop: machine.stop().clone() };
-    let thread = machine.spawn(Limits::default(), move |mut machine| {
-        let end = run(&mut machine, &mut until)?;
+    let thread = machine.spawn(Limits::default(), move |machine| {
+        let end = run(machine, &mut until)?;
         assert!(matches!(end, GuestEnd::Stopped), "it was to be stopped");
         Ok((machine.save()?, copy_of(machine.ram())))
     });
