@@ -188,6 +188,7 @@ pub extern "C" fn bad_iret(regs: &mut PtRegs, vector: u64) -> ! {
 /// steps is not ours to show: the flag goes, but where SYSENTER's entry has not
 /// saved it yet (`has_users_flags`). The program's #DB comes when it goes on, out
 /// of its saved flags.
+#[inline(never)] // apart from the entry's own text, which tests look into
 pub fn paranoid_exception(regs: &mut PtRegs, vector: u64, has_users_flags: bool) {
     match vector as u8 {
         vector::NMI => {}

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::symbols::Symbols;
-use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic};
+use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, Register};
 use object::{Object, ObjectSymbol, SymbolKind};
 use std::collections::BTreeMap;
 use trapgate_abi::kernel_note::NAME;
@@ -68,7 +68,7 @@ fn on_the_way(image: &[u8], ram: &GuestRam) -> BTreeMap<String, Vec<Instruction>
 }
 
 fn is_of_tables(instruction: &Instruction) -> bool {
-    instruction.op0_register().is_cr() || instruction.op1_register().is_cr()
+    [instruction.op0_register(), instruction.op1_register()].contains(&Register::CR3)
 }
 
 #[test]
