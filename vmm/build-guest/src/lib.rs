@@ -160,7 +160,9 @@ fn build(built: &Built, workspace: &Path, out: &Path, flags_32: &str) {
         .args(["--package", package, "--bin", binary, "--target-dir"])
         .arg(out)
         .args(["--features", built.feature])
-        // What the outer build was told about flags is not for ring 0.
+        // What the outer build was told about flags is not for ring 0; nor that it
+        // is incremental, which makes other code, and other counts.
+        .env_remove("CARGO_INCREMENTAL")
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env_remove("RUSTC_WORKSPACE_WRAPPER")
