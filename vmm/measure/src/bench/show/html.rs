@@ -1,6 +1,6 @@
 //! A record as one HTML file that needs nothing else: no script, no font, no
 //! picture from elsewhere. The page is `templates/bench.html`; this fills it in,
-//! with what [`super::view`] worked out. Called by `trapgate bench`.
+//! with what `show::view` worked out. Called by `trapgate bench`.
 
 use crate::bench::record::environment::fields;
 use crate::bench::record::units;

@@ -1,7 +1,7 @@
 //! A record as text: what `trapgate bench` prints, the answer first. Called by
 //! `trapgate bench`.
 //!
-//! What there is to say is worked out by [`super::view`]. Colours are in the
+//! What there is to say is worked out by `show::view`. Colours are in the
 //! text as escapes; who prints it takes `anstream`, which leaves them out where
 //! they are of no use.
 
