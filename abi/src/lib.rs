@@ -9,7 +9,7 @@
 //! |---|---|
 //! | [`layout`] | the memory map, drawn; where each CPU's things are |
 //! | [`boot_info`], [`kernel_note`] | what the VMM tells the kernel, and what the image tells the VMM |
-//! | [`hypercall`], [`file`], [`crash`] | requests and replies, and what they carry |
+//! | [`hypercall`], [`file`](mod@file), [`crash`] | requests and replies, and what they carry |
 //! | [`counters`], [`log`] | what the kernel leaves for the VMM to read |
 //! | [`clock`] | what the clocks show: one formula for kernel and vDSO |
 //! | [`mitigation`], [`stamps`] | what the instrumented image has besides |

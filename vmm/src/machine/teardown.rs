@@ -6,7 +6,7 @@
 //! its result over first and takes its VM down afterwards (`vcpu_thread`);
 //! [`Teardown`] is for whoever wants to know when that is over.
 //!
-//! No more than [`MOST`] of a process's VMs are taken down behind their outcomes
+//! No more than `MOST` of a process's VMs are taken down behind their outcomes
 //! at a time: what ends beyond that is taken down before its outcome. What is
 //! pending holds descriptors and what KVM has for a VM; its RAM was given back
 //! before ([`super::memory::GuestRam::give_back`]). When the process ends
@@ -143,7 +143,7 @@ impl Teardown {
     }
 }
 
-/// One of the [`MOST`] that may be pending.
+/// One of the `MOST` that may be pending.
 struct Place<'a>(&'a Watched<usize>);
 
 impl Place<'_> {

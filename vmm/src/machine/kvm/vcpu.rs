@@ -1,4 +1,4 @@
-//! A vCPU: made by [`super::Vm::vcpu`], entered by the loop (`machine::run`).
+//! A vCPU: made by `Vm::vcpu`, entered by the loop (`machine::run`).
 
 use super::CpuState;
 use super::clock::Reading;
