@@ -55,7 +55,7 @@ pub(crate) fn main(_: &Args) -> Result<ExitCode> {
     }
     for entry in fs::read_dir(sh::root().join("docs"))? {
         let path = entry?.path();
-        fs::copy(&path, directory.join("docs").join(path.file_name().unwrap_or_default()))?;
+        copy_all(&path, &directory.join("docs").join(path.file_name().unwrap_or_default()))?;
     }
     fs::write(directory.join("THIRD-PARTY-LICENSES"), third_parties()?)?;
     extras(&program, &directory)?;
@@ -87,6 +87,20 @@ fn build(out: &Path) -> Result<std::path::PathBuf> {
     sh::step("building trapgate, static, without names of this machine's directories");
     sh::run_quietly(&mut command)?;
     Ok(directory.join(MUSL).join("release/trapgate"))
+}
+
+/// Copies a file, or a directory with all that is in it.
+fn copy_all(from: &Path, to: &Path) -> Result<()> {
+    if from.is_dir() {
+        fs::create_dir_all(to)?;
+        for entry in fs::read_dir(from)? {
+            let entry = entry?;
+            copy_all(&entry.path(), &to.join(entry.file_name()))?;
+        }
+    } else {
+        fs::copy(from, to)?;
+    }
+    Ok(())
 }
 
 /// Whether these bytes are a program to hand out.
