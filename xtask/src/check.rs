@@ -88,6 +88,7 @@ pub(crate) fn main(args: &Args) -> Result<ExitCode> {
 mod tests {
     use std::collections::BTreeSet;
     use std::fs;
+    use std::path::PathBuf;
 
     use crate::sh;
     use crate::test::sources;
@@ -137,5 +138,40 @@ mod tests {
         assert!(named.len() > 200, "{} names", named.len());
         let gone: Vec<_> = named.difference(&there).collect();
         assert!(gone.is_empty(), "no such test: {gone:?}");
+    }
+
+    /// Where a crate's sources are, by the name that SPECIFICATION.md has for it.
+    fn crate_sources(name: &str) -> Option<PathBuf> {
+        let directory = match name {
+            "measure" | "cli" => format!("vmm/{name}"),
+            _ => name.to_owned(),
+        };
+        Some(sh::root().join(directory).join("src")).filter(|sources| sources.is_dir())
+    }
+
+    /// The modules that a row says its tests are in, as `crate: a::b::tests::name`.
+    fn modules(row: &str) -> impl Iterator<Item = (&str, &str)> {
+        let tests = row.trim_end_matches('|').rsplit('|').next().unwrap_or_default();
+        tests.split(';').filter_map(|part| part.trim().split_once(": ")).flat_map(
+            |(name, tests)| {
+                let tests = tests.split(',').filter_map(|test| test.trim().split_once("::tests"));
+                tests.map(move |(module, _)| (name, module))
+            },
+        )
+    }
+
+    #[test]
+    fn every_module_that_the_specification_names_is_there() {
+        let specification = fs::read_to_string(sh::root().join("SPECIFICATION.md")).unwrap();
+        let rows = specification.lines().filter(|line| line.starts_with('|'));
+        let mut named = 0;
+        for (name, module) in rows.flat_map(modules) {
+            let Some(sources) = crate_sources(name) else { continue };
+            named += 1;
+            let path = sources.join(module.replace("::", "/"));
+            let there = path.is_dir() || path.with_extension("rs").is_file();
+            assert!(there, "no such module: {name}: {module}");
+        }
+        assert!(named > 80, "{named} modules");
     }
 }
