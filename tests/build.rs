@@ -16,6 +16,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
+use trapgate_build_guest::{clean, target_is_installed};
 
 /// Of the ring-3 programs without a library.
 const BARE: &str = "x86_64-unknown-none";
@@ -242,32 +243,6 @@ fn std(source: &Path, out: &Path, suffix: &str, target: &str) -> Entry {
     let status = rustc.arg(&file).arg(source).status().expect("rustc runs");
     assert!(status.success(), "rustc cannot compile {}", source.display());
     (name, Ok(file))
-}
-
-/// A command without what the outer build was told about flags and places.
-fn clean(program: std::ffi::OsString) -> Command {
-    let mut command = Command::new(program);
-    for variable in [
-        "RUSTFLAGS",
-        "CARGO_ENCODED_RUSTFLAGS",
-        "RUSTC_WORKSPACE_WRAPPER",
-        "CARGO_TARGET_DIR",
-        "CARGO_BUILD_TARGET",
-    ] {
-        command.env_remove(variable);
-    }
-    command
-}
-
-/// Whether rustc finds a library for the target.
-fn target_is_installed(target: &str) -> bool {
-    let rustc = env::var_os("RUSTC").expect("cargo sets RUSTC");
-    let output =
-        Command::new(rustc).args(["--print", "target-libdir", "--target", target]).output();
-    output.is_ok_and(|output| {
-        let directory = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        fs::read_dir(directory).is_ok_and(|entries| entries.count() > 0)
-    })
 }
 
 /// The table as Rust source.

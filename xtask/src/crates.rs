@@ -41,7 +41,14 @@ const MAY_USE: [(&str, &[&str]); 19] = [
     ("trapgate-cli", &["trapgate-abi", "trapgate-loader", "trapgate", "trapgate-measure"]),
     (
         "trapgate-tests",
-        &["trapgate-abi", "trapgate-uapi", "trapgate-loader", "trapgate", "trapgate-measure"],
+        &[
+            "trapgate-abi",
+            "trapgate-uapi",
+            "trapgate-loader",
+            "trapgate-build-guest",
+            "trapgate",
+            "trapgate-measure",
+        ],
     ),
     // Everything around the product, of which it knows the programs only.
     ("xtask", &[]),

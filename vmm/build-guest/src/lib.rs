@@ -19,6 +19,7 @@ mod commit;
 
 pub use commit::commit;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
@@ -150,8 +151,7 @@ fn prebuilt(table: &[Built], directory: &Path) {
 
 fn build(built: &Built, workspace: &Path, out: &Path, flags_32: &str) {
     let Built { package, binary, target, .. } = *built;
-    let cargo = env::var_os("CARGO").expect("cargo sets CARGO");
-    let mut command = Command::new(cargo);
+    let mut command = clean(env::var_os("CARGO").expect("cargo sets CARGO"));
     let flags_64 = format!("{} {}", without_places(workspace), built.flags);
     let flags_32 = format!("{flags_32} {flags_64}");
     let status = command
@@ -160,14 +160,6 @@ fn build(built: &Built, workspace: &Path, out: &Path, flags_32: &str) {
         .args(["--package", package, "--bin", binary, "--target-dir"])
         .arg(out)
         .args(["--features", built.feature])
-        // What the outer build was told about flags is not for ring 0; nor that it
-        // is incremental, which makes other code, and other counts.
-        .env_remove("CARGO_INCREMENTAL")
-        .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .env_remove("RUSTC_WORKSPACE_WRAPPER")
-        .env_remove("CARGO_TARGET_DIR")
-        .env_remove("CARGO_BUILD_TARGET")
         .env("CARGO_TARGET_X86_64_UNKNOWN_NONE_RUSTFLAGS", flags_64)
         .env("CARGO_TARGET_I686_UNKNOWN_LINUX_MUSL_LINKER", "rust-lld")
         .env("CARGO_TARGET_I686_UNKNOWN_LINUX_MUSL_RUSTFLAGS", flags_32)
@@ -189,8 +181,26 @@ fn without_places(workspace: &Path) -> String {
         .collect()
 }
 
-/// Whether rustc finds a core library for the target.
-fn target_is_installed(target: &str) -> bool {
+/// A command without what the outer build was told about flags and places: it is
+/// not for ring 0 and ring 3. Nor that it is incremental, which makes other code,
+/// and other counts.
+pub fn clean(program: OsString) -> Command {
+    let mut command = Command::new(program);
+    for variable in [
+        "CARGO_INCREMENTAL",
+        "RUSTFLAGS",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "RUSTC_WORKSPACE_WRAPPER",
+        "CARGO_TARGET_DIR",
+        "CARGO_BUILD_TARGET",
+    ] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// Whether rustc finds a library for the target.
+pub fn target_is_installed(target: &str) -> bool {
     let rustc = env::var_os("RUSTC").expect("cargo sets RUSTC");
     let output =
         Command::new(rustc).args(["--print", "target-libdir", "--target", target]).output();
