@@ -99,4 +99,24 @@ macro_rules! sixth_argument {
         )
     };
 }
-use {pop_registers, push_registers, sixth_argument};
+
+/// What the fast 32-bit doors do with a complete frame: the call with its sixth
+/// argument, or the answer that there is none to be had; and the way back.
+macro_rules! fast_call_32 {
+    () => {
+        concat!(
+            sixth_argument!("4f"), // the frame's rbp = the sixth
+            "mov rdi, rsp\n",
+            before_call!(),
+            "\ncall {dispatch}\n", // the frame = what the program gets
+            after_call!(),
+            "\njmp {leave}\n",
+            "4: mov rdi, rsp\n", // there is no sixth to be had
+            before_call!(),
+            "\ncall {bad_stack}\n",
+            after_call!(),
+            "\njmp {leave}",
+        )
+    };
+}
+use {fast_call_32, pop_registers, push_registers, sixth_argument};

@@ -5,7 +5,7 @@
 //! moves the second argument to EBP before and puts EBP, the sixth, onto the
 //! stack; the call returns to the vDSO's landing pad, whoever made it.
 
-use super::{leave, push_registers, sixth_argument};
+use super::{fast_call_32, leave, push_registers, sixth_argument};
 use crate::dispatch;
 use core::mem::offset_of;
 use trapgate_abi::PtRegs;
@@ -60,17 +60,7 @@ pub unsafe extern "C" fn entry_syscall_32() -> ! {
         push_registers!("{enosys}"),               // the frame is complete
         "inc qword ptr gs:[{count}]",
         guard_branches!(),
-        sixth_argument!("4f"),                     // the frame's rbp = the sixth
-        "mov rdi, rsp",
-        before_call!(),
-        "call {dispatch}",                         // the frame = what the program gets
-        after_call!(),
-        "jmp {leave}",
-        "4: mov rdi, rsp",                         // there is no sixth to be had
-        before_call!(),
-        "call {bad_stack}",
-        after_call!(),
-        "jmp {leave}",
+        fast_call_32!(),                           // the call, and the way back
     ],
         stack = const offset_of!(PerCpu, syscall_stack),
         landing_pad = const offset_of!(PerCpu, landing_pad),

@@ -6,7 +6,7 @@
 //! place in the vDSO, the landing pad, whoever made it. A 64-bit program gets
 //! there too, in compatibility mode, as in Linux: it does not live on.
 
-use super::{leave, push_registers, sixth_argument};
+use super::{fast_call_32, leave, push_registers, sixth_argument};
 use crate::dispatch;
 use core::mem::offset_of;
 use trapgate_abi::PtRegs;
@@ -68,17 +68,7 @@ pub unsafe extern "C" fn entry_sysenter() -> ! {
         kernel_tables!("rax"),
         "inc qword ptr gs:[{count}]",
         guard_branches!(),
-        sixth_argument!("4f"),                     // the frame's rbp = the sixth
-        "mov rdi, rsp",
-        before_call!(),
-        "call {dispatch}",                         // the frame = what the program gets
-        after_call!(),
-        "jmp {leave}",
-        "4: mov rdi, rsp",                         // there is no sixth to be had
-        before_call!(),
-        "call {bad_stack}",
-        after_call!(),
-        "jmp {leave}",
+        fast_call_32!(),                           // the call, and the way back
     ],
         interrupts = const rflags::IF,
         landing_pad = const offset_of!(PerCpu, landing_pad),
