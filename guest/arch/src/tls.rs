@@ -103,10 +103,10 @@ pub fn set_entry(number: usize, desc: &UserDesc) -> bool {
     unsafe { percpu::set_descriptor(number, descriptor) };
     #[cfg(target_os = "none")]
     let selector = (number as u16) << 3 | 3;
+    #[cfg(target_os = "none")]
     // SAFETY: a ring-3 data segment that is present, or the null selector;
     // ring 0 uses none of these registers' segments. GS is loaded between two
     // SWAPGS with interrupts off: its base is the user's meanwhile.
-    #[cfg(target_os = "none")]
     unsafe {
         reload(selector, if descriptor == 0 { 0 } else { selector });
     }
