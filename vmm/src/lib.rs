@@ -52,8 +52,8 @@
 //! made, and entered again after each exit; a request of the kernel passes the
 //! host's policy before the host carries it out.
 //!
-//! The rooms, top to bottom. Each uses those below it and none above: the test
-//! `arrows` reads this table and the imports.
+//! The rooms, top to bottom. Each uses those below it and none above: a test
+//! (`xtask: arrows`) reads this table and the imports.
 //!
 //! | room | what it is for |
 //! |---|---|
@@ -93,9 +93,6 @@ pub mod schemas;
 pub mod size;
 #[doc(hidden)]
 pub mod symbols;
-
-#[cfg(test)]
-mod arrows;
 
 #[doc(inline)]
 pub use boot::mitigation::{self, Mitigations};

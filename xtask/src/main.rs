@@ -5,6 +5,8 @@
 //! it lacks, `rig` is the throw-away Linux with a real kvm_amd or kvm_intel,
 //! `builder_paths` keeps this machine's directories out of what is handed out.
 
+#[cfg(test)]
+mod arrows;
 mod bench_self;
 mod builder_paths;
 mod check;

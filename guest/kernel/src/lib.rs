@@ -5,8 +5,8 @@
 //! the image, whose doors call the tables of `sys`.
 //!
 //! The rooms, top to bottom. Each uses those below it and none above, and no two
-//! files use each other, by whatever way round: `tests::arrows` reads this table
-//! and the imports.
+//! files use each other, by whatever way round: a test (`xtask: arrows`) reads this
+//! table and the imports.
 //!
 //! | room | what it is for |
 //! |---|---|

@@ -1,7 +1,8 @@
 //! Processes and tasks (threads): who runs, and what is theirs.
 //!
 //! So far one process with one task. What relies on that says so: `sys::futex`,
-//! `sys::signal`, `sys::sched`, `sys::compat::tls`. The running task is found through GS, as everything that belongs to a CPU.
+//! `sys::signal`, `sys::sched`, `sys::compat::tls`. The running task is found
+//! through GS, as everything that belongs to a CPU.
 
 use crate::clock::Clock;
 use crate::fs::table::FileTable;

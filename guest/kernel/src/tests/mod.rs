@@ -3,7 +3,6 @@
 //!
 //! One file a room. What one function alone shows is tested beside it.
 
-mod arrows;
 mod boot;
 mod fs;
 mod mm;
