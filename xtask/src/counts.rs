@@ -24,6 +24,7 @@ pub(crate) use self::file::Table;
 pub(crate) use self::judge::{Judged, judge};
 pub(crate) use self::programs::rig_files;
 pub(crate) use self::script::{Sightings, script};
+use crate::lines::Lines;
 use crate::rig::{self, Config, Cpu, End};
 use crate::{setup, sh};
 
@@ -143,7 +144,7 @@ fn measure(table: &Table) -> Result<Sightings> {
 struct Watcher {
     bar: ProgressBar,
     sightings: Sightings,
-    pending: Vec<u8>,
+    pending: Lines,
 }
 
 impl Watcher {
@@ -155,7 +156,7 @@ impl Watcher {
         }
         bar.set_message("booting");
         bar.enable_steady_tick(Duration::from_millis(250));
-        Self { bar, sightings: Sightings::default(), pending: Vec::new() }
+        Self { bar, sightings: Sightings::default(), pending: Lines::default() }
     }
 
     fn line(&mut self, line: &str) {
@@ -166,8 +167,8 @@ impl Watcher {
     }
 
     fn finish(mut self) -> Sightings {
-        let last = std::mem::take(&mut self.pending);
-        self.line(&String::from_utf8_lossy(&last));
+        let last = self.pending.rest();
+        self.line(&last);
         self.bar.finish_and_clear();
         self.sightings
     }
@@ -175,10 +176,8 @@ impl Watcher {
 
 impl Write for Watcher {
     fn write(&mut self, new: &[u8]) -> io::Result<usize> {
-        self.pending.extend_from_slice(new);
-        while let Some(end) = self.pending.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.pending.drain(..=end).collect();
-            self.line(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']));
+        for line in self.pending.with(new) {
+            self.line(&line);
         }
         Ok(new.len())
     }

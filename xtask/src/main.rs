@@ -16,6 +16,7 @@ mod crates;
 mod debian;
 mod demo;
 mod dist;
+mod lines;
 mod man;
 mod needs;
 mod package;

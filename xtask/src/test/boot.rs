@@ -22,6 +22,7 @@ use super::results::{Ran, Test};
 use super::screen::{Running, Screen};
 use super::settle::{END, End, give_up, settle};
 use crate::counts::{Sightings, Table};
+use crate::lines::Lines;
 use crate::rig::{self, Config, End as RigEnd, RigFile};
 use crate::sh;
 
@@ -107,7 +108,7 @@ struct Watcher<'a> {
     ran: Vec<Ran>,
     rest: Vec<Work>,
     /// A line without an end as yet.
-    pending: Vec<u8>,
+    pending: Lines,
 }
 
 /// The file that runs.
@@ -136,7 +137,7 @@ impl<'a> Watcher<'a> {
             current: None,
             ran: Vec::new(),
             rest: Vec::new(),
-            pending: Vec::new(),
+            pending: Lines::default(),
         }
     }
 
@@ -210,9 +211,9 @@ impl<'a> Watcher<'a> {
 
     /// The boot has ended.
     fn finish(mut self, end: &End, diagnosis: Option<String>) -> Booted {
-        if !self.pending.is_empty() {
-            let line = mem::take(&mut self.pending);
-            self.line(&String::from_utf8_lossy(&line));
+        let last = self.pending.rest();
+        if !last.is_empty() {
+            self.line(&last);
         }
         let broken = match (&self.current, &diagnosis) {
             (None, Some(diagnosis)) => Some(diagnosis.clone()),
@@ -236,10 +237,8 @@ fn blame(tests: &mut [Test], diagnosis: &str) {
 
 impl Write for Watcher<'_> {
     fn write(&mut self, new: &[u8]) -> io::Result<usize> {
-        self.pending.extend_from_slice(new);
-        while let Some(end) = self.pending.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.pending.drain(..=end).collect();
-            self.line(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']));
+        for line in self.pending.with(new) {
+            self.line(&line);
         }
         Ok(new.len())
     }
