@@ -21,6 +21,8 @@
 
 #![cfg_attr(target_os = "none", no_std)]
 
+extern crate alloc;
+
 pub mod cpu;
 pub mod ex_table;
 #[cfg(not(target_os = "none"))]

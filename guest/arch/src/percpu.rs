@@ -7,6 +7,7 @@
 use super::gdt::{self, Gdt, Tss};
 #[cfg(not(target_os = "none"))]
 use crate::fake::block_word;
+use alloc::sync::Arc;
 use core::mem::offset_of;
 use trapgate_abi::counters::Counters;
 use trapgate_abi::layout::{self, Cpu, DIRECT_MAP};
@@ -20,10 +21,13 @@ pub struct PerCpu {
     pub syscall_stack: u64,
     /// Where the SYSCALL door puts the user's RSP for a moment.
     pub user_rsp: u64,
-    /// Not zero: something is to be done before the return to ring 3.
+    /// Not zero: something is to be done before the return to ring 3. Which bit
+    /// means what, the kernel's scheduler says.
     pub work: u64,
     /// The running task.
-    pub current: u64,
+    pub task: u64,
+    /// Its thread, which is what the scheduler knows of it.
+    pub thread: u64,
     /// Not zero: STAC and CLAC bracket user accesses.
     pub smap: u64,
     /// Where the fast 32-bit doors return to.
@@ -118,10 +122,28 @@ pub fn has_work() -> bool {
     is_set!(work)
 }
 
-/// Says whether there is.
+/// Which, as bits.
 #[inline(always)]
-pub fn set_work(there_is: bool) {
-    set!(work, there_is.into());
+pub fn work() -> u64 {
+    get!(work)
+}
+
+/// Says which there is, in the place of what there was.
+#[inline]
+pub fn set_work(bits: u64) {
+    set!(work, bits);
+}
+
+/// Adds to it.
+#[inline]
+pub fn raise_work(bits: u64) {
+    set!(work, get!(work) | bits);
+}
+
+/// Takes some of it away: it is done.
+#[inline]
+pub fn clear_work(bits: u64) {
+    set!(work, get!(work) & !bits);
 }
 
 /// Whether STAC and CLAC must bracket user accesses.
@@ -157,39 +179,96 @@ pub(crate) fn log_ring() -> u64 {
     get!(log_ring)
 }
 
-/// What runs on a CPU.
+/// What runs on a CPU, of which the block has the address: a task, and its thread.
 ///
 /// # Safety
-/// Only one type of a program may be it; [`running!`] sees to that.
-pub unsafe trait Running: 'static {}
+/// Only one type of a program may have a slot; [`running!`] sees to that.
+pub unsafe trait Running: Send + Sync + 'static {
+    /// The slot's distance from GS.
+    const SLOT: usize;
+}
 
-/// Declares the type of what runs on a CPU. A second one does not link.
+/// Declares the type that has a slot of the block, `task` or `thread`. A second one
+/// for the same does not link.
 #[macro_export]
 macro_rules! running {
-    ($type:ty) => {
+    ($type:ty, $slot:ident, $symbol:literal) => {
         const _: () = {
             // SAFETY: the symbol below can be in a program once.
-            unsafe impl $crate::percpu::Running for $type {}
+            unsafe impl $crate::percpu::Running for $type {
+                const SLOT: usize = core::mem::offset_of!($crate::percpu::PerCpu, $slot);
+            }
             #[used]
-            #[unsafe(no_mangle)]
+            #[unsafe(export_name = $symbol)]
             static TRAPGATE_RUNNING: u8 = 0;
         };
     };
 }
-pub use running;
+/// Declares the type of the running task.
+#[macro_export]
+macro_rules! running_task {
+    ($type:ty) => {
+        $crate::running!($type, task, "trapgate_running_task");
+    };
+}
+/// Declares the type of the running thread.
+#[macro_export]
+macro_rules! running_thread {
+    ($type:ty) => {
+        $crate::running!($type, thread, "trapgate_running_thread");
+    };
+}
+pub use {running_task, running_thread};
 
-/// Who runs on this CPU: there is somebody from the first [`set_current`] on.
+/// A word of this CPU's block that has the address of a `T`.
 #[inline(always)]
-pub fn current<T: Running>() -> &'static T {
-    let running = get!(current) as *const T;
-    // SAFETY: `set_current` put it there, which knows no other type, and nothing
-    // runs before that.
-    unsafe { &*running }
+fn slot<T: Running>() -> *const T {
+    #[cfg(not(target_os = "none"))]
+    let value = block_word(T::SLOT).get();
+    #[cfg(target_os = "none")]
+    let value: u64;
+    // SAFETY: GS points to this CPU's block in ring 0, and the slot is a word of it.
+    #[cfg(target_os = "none")]
+    unsafe {
+        core::arch::asm!("mov {}, gs:[{}]", out(reg) value, const T::SLOT,
+            options(nostack, preserves_flags, readonly));
+    }
+    value as *const T
 }
 
-/// Says who runs.
-pub fn set_current<T: Running>(running: &'static T) {
-    set!(current, running as *const T as u64);
+/// Who runs on this CPU: there is somebody from the first [`set_current`] on. Not to
+/// be kept where somebody else would find it: it lives as long as it runs.
+#[inline(always)]
+pub fn current<T: Running>() -> &'static T {
+    // SAFETY: `set_current` put it there, which knows no other type for this slot and
+    // holds an owner of it, and nothing runs before that.
+    unsafe { &*slot::<T>() }
+}
+
+/// The same, as one more owner.
+pub fn current_arc<T: Running>() -> Arc<T> {
+    let running = slot::<T>();
+    // SAFETY: the address came out of an Arc in `set_current`, and the slot owns it.
+    unsafe {
+        Arc::increment_strong_count(running);
+        Arc::from_raw(running)
+    }
+}
+
+/// Says who runs; answers who ran, if anybody did.
+pub fn set_current<T: Running>(running: Arc<T>) -> Option<Arc<T>> {
+    let before = slot::<T>();
+    let value = Arc::into_raw(running) as u64;
+    #[cfg(not(target_os = "none"))]
+    block_word(T::SLOT).set(value);
+    // SAFETY: GS points to this CPU's block in ring 0, and the slot is a word of it.
+    #[cfg(target_os = "none")]
+    unsafe {
+        core::arch::asm!("mov gs:[{}], {}", const T::SLOT, in(reg) value,
+            options(nostack, preserves_flags));
+    }
+    // SAFETY: the address came out of an Arc here, and the slot owned it until now.
+    (!before.is_null()).then(|| unsafe { Arc::from_raw(before) })
 }
 
 /// Adds to the counter of this CPU that is `OFFSET` bytes into `Counters`;
@@ -288,7 +367,8 @@ impl PerCpu {
             syscall_stack: cpu.door_stack(),
             user_rsp: 0,
             work: 0,
-            current: 0,
+            task: 0,
+            thread: 0,
             smap: 0,
             landing_pad: 0,
             gdt: gdt::gdt(cpu.block() + offset_of!(PerCpu, tss) as u64),

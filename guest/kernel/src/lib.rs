@@ -15,6 +15,7 @@
 //! | [`signal`] | what was sent, what is wanted, and what comes of it |
 //! | [`fs`] | descriptors, open files, transfers |
 //! | [`mm`] | frames, mappings, the address space, page faults |
+//! | [`sched`] | threads: which runs, which could, and what each waits for |
 //! | [`clock`] | time from the counter |
 //! | [`host`] | requests to the VMM, typed: sent, and answered |
 //! | [`log`] | records for the VMM |
@@ -33,6 +34,7 @@ pub mod host;
 pub mod log;
 pub mod mm;
 pub mod process;
+pub mod sched;
 pub mod signal;
 pub mod sys;
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use crate::log::log;
 use crate::process::exit;
 use crate::process::task::current;
+use crate::sched::thread::work;
 use crate::signal::decide::{Decision, decide};
 use crate::signal::exception::describe;
 use core::sync::atomic::Ordering;
@@ -16,17 +17,27 @@ use trapgate_arch::percpu;
 #[inline(always)]
 pub fn prepare_return(regs: &mut PtRegs) {
     if percpu::has_work() {
-        work(regs);
+        do_work(regs);
     }
 }
 
 /// What it is.
 #[cold]
 #[inline(never)]
-fn work(regs: &mut PtRegs) {
-    percpu::set_work(false);
-    follow_landing_pad(regs);
-    act_on_signals(regs);
+fn do_work(regs: &mut PtRegs) {
+    loop {
+        let bits = percpu::work();
+        percpu::clear_work(bits);
+        if bits & work::LANDING_PAD != 0 {
+            follow_landing_pad(regs);
+        }
+        if bits & work::SIGNAL != 0 {
+            act_on_signals(regs);
+        }
+        if bits == 0 {
+            return;
+        }
+    }
 }
 
 /// A call through the vDSO that has moved the vDSO comes back where that is now

@@ -8,9 +8,9 @@ use crate::clock::Clock;
 use crate::fs::table::FileTable;
 use crate::mm::space::AddressSpace;
 use crate::process::limits::Limits;
+use crate::sched::thread::Thread;
 use crate::signal::action::Actions;
 use crate::signal::queue::Signals;
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, AtomicU64};
@@ -50,6 +50,8 @@ pub struct Process {
 
 /// A task: one thread of execution.
 pub struct Task {
+    /// What the scheduler knows of it.
+    pub thread: Arc<Thread>,
     /// gettid(2).
     pub tid: u32,
     /// Its process's number, for getpid(2): what is asked for most is closest.
@@ -73,7 +75,7 @@ pub struct Task {
     pub left_landing_pad: AtomicU64,
 }
 
-trapgate_arch::percpu::running!(Task);
+trapgate_arch::percpu::running_task!(Task);
 
 /// The running task.
 #[inline(always)]
@@ -98,7 +100,10 @@ pub fn start_first(boot: &'static BootInfo, tables: PageTables) -> Result<(), Er
         random_stock: Mutex::new(boot.random_stock[..boot.random_count as usize].to_vec()),
         limits: Limits::default(),
     };
+    let thread = Arc::new(Thread::running());
+    percpu::set_current(thread.clone());
     let task = Task {
+        thread,
         tid: FIRST_PID,
         pid: FIRST_PID,
         process: Arc::new(process),
@@ -110,6 +115,6 @@ pub fn start_first(boot: &'static BootInfo, tables: PageTables) -> Result<(), Er
         name: Mutex::default(),
         left_landing_pad: AtomicU64::new(0),
     };
-    percpu::set_current(Box::leak(Box::new(task)));
+    percpu::set_current(Arc::new(task));
     Ok(())
 }

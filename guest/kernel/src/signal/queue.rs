@@ -1,6 +1,7 @@
 //! The signals of one task: which were sent, and which it has blocked.
 
 use super::number::{UNBLOCKABLE, bit};
+use crate::sched::thread::work;
 use core::sync::atomic::{AtomicU64, Ordering};
 use trapgate_arch::percpu;
 use trapgate_uapi::Errno;
@@ -17,7 +18,7 @@ impl Signals {
     /// Sends a signal to the running task; it acts before the return to ring 3.
     pub fn send(&self, signal: u8) {
         self.pending.fetch_or(bit(signal), Ordering::Relaxed);
-        percpu::set_work(true);
+        percpu::raise_work(work::SIGNAL);
     }
 
     /// Those that were sent and have not acted.
@@ -58,7 +59,7 @@ impl Signals {
             };
             self.blocked.store(after, Ordering::Relaxed);
             if self.pending() & !after != 0 {
-                percpu::set_work(true);
+                percpu::raise_work(work::SIGNAL);
             }
         }
         Ok(before)

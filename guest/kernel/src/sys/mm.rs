@@ -5,6 +5,7 @@ use crate::mm::space::map::{Place, Window};
 use crate::mm::space::remap::Move;
 use crate::mm::vma::Prot;
 use crate::process::task::current;
+use crate::sched::thread::work;
 use crate::sys::define::{SysResult, syscall_define};
 use crate::user::UserPtr;
 use core::sync::atomic::Ordering;
@@ -122,7 +123,7 @@ fn move_landing_pad(from: u64, length: u64, to: u64) {
     if from != to && offset < length.next_multiple_of(PAGE_SIZE) {
         percpu::set_landing_pad(to + offset);
         current().left_landing_pad.store(pad, Ordering::Relaxed);
-        percpu::set_work(true);
+        percpu::raise_work(work::LANDING_PAD);
     }
 }
 
