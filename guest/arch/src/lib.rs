@@ -12,7 +12,7 @@
 //! | [`paging`], [`phys`] | page tables; memory by its physical address |
 //! | [`usercopy`], [`ex_table`] | a program's memory, and the faults on it |
 //! | [`hostpage`], [`log_ring`] | what is shared with the VMM |
-//! | `heap` | the kernel's own memory |
+//! | [`heap`] | the kernel's own memory |
 //! | `site`, `stamp` | what the instrumented image's assembly is made of |
 //!
 //! On the host, `fake` stands in for what only ring 0 can do: the same
@@ -28,7 +28,6 @@ pub mod ex_table;
 #[cfg(not(target_os = "none"))]
 pub mod fake;
 pub mod gdt;
-#[cfg(target_os = "none")]
 pub mod heap;
 pub mod hostpage;
 pub mod idt;

@@ -12,6 +12,7 @@
 #![allow(unsafe_code, reason = "stands in for memory and registers")]
 
 pub mod cpu;
+pub mod heap;
 mod machine;
 pub mod user;
 pub mod usercopy;
