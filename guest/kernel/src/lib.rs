@@ -20,11 +20,16 @@
 //! | [`host`] | requests to the VMM, typed: sent, and answered |
 //! | [`log`] | records for the VMM |
 //! | [`user`] | pointers of the program's |
+//! | [`memory`] | memory of the kernel's own, asked for before it is used |
 //!
 //! Where a room needs one above, the one above hands a function in: `mm::frames`
 //! gives the floor's heap its memory, the image gives the kernel its page tables.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "tests have memory")
+)]
 
 extern crate alloc;
 
@@ -32,6 +37,7 @@ pub mod clock;
 pub mod fs;
 pub mod host;
 pub mod log;
+pub mod memory;
 pub mod mm;
 pub mod process;
 pub mod sched;
