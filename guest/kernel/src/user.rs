@@ -3,6 +3,7 @@
 //! Handlers take [`UserPtr`]s as arguments and get values by copying, or
 //! EFAULT. The copies are `arch::usercopy`'s.
 
+use crate::memory::{try_extend, try_push_small};
 use alloc::vec::Vec;
 use core::marker::PhantomData;
 use smallvec::SmallVec;
@@ -101,7 +102,7 @@ pub struct UserString {
 /// Linux's `strncpy_from_user`.
 ///
 /// # Errors
-/// EFAULT.
+/// EFAULT, ENOMEM.
 pub fn read_string(from: UserPtr<u8>, count: usize) -> Result<UserString, Errno> {
     let mut bytes = Vec::new();
     let mut address = from.address;
@@ -113,14 +114,13 @@ pub fn read_string(from: UserPtr<u8>, count: usize) -> Result<UserString, Errno>
         let piece = &mut chunk[..room];
         let got = usercopy::read_prefix(piece, address);
         if let Some(end) = piece[..got].iter().position(|&byte| byte == 0) {
-            bytes.extend_from_slice(&piece[..end]);
+            try_extend(&mut bytes, &piece[..end])?;
             return Ok(UserString { bytes, terminated: true });
         }
         if got < room {
             return Err(Errno::EFAULT);
         }
-        bytes.try_reserve(piece.len()).map_err(|_| Errno::ENOMEM)?;
-        bytes.extend_from_slice(piece);
+        try_extend(&mut bytes, piece)?;
         address += room as u64;
     }
     Ok(UserString { bytes, terminated: false })
@@ -132,7 +132,7 @@ pub type IoVecs = SmallVec<[Iovec; 4]>;
 /// Copies an array of [`Iovec`] in and checks it as readv(2) wants it.
 ///
 /// # Errors
-/// EINVAL for too many elements or too many bytes, EFAULT.
+/// EINVAL for too many elements or too many bytes, EFAULT, ENOMEM.
 pub fn read_iovecs(array: UserPtr<Iovec>, count: u64) -> Result<IoVecs, Errno> {
     collect_iovecs(count, |index| {
         let vector = array.offset(index).read()?;
@@ -166,8 +166,7 @@ fn collect_iovecs(
     for index in 0..count {
         let (vector, length) = read(index)?;
         total = length.and_then(|length| total.checked_add(length)).ok_or(Errno::EINVAL)?;
-        vectors.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-        vectors.push(vector);
+        try_push_small(&mut vectors, vector)?;
     }
     Ok(vectors)
 }

@@ -1,6 +1,7 @@
 //! A process's table of descriptors.
 
 use crate::fs::file::OpenFile;
+use crate::memory::{try_arc, try_push, try_with_capacity};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::AtomicU32;
@@ -27,16 +28,22 @@ pub struct FileTable {
 
 impl FileTable {
     /// Descriptors 0 to 2, as far as the host granted them.
-    pub fn standard(files: &'static [StandardFile; 3]) -> Self {
-        let flags = files.each_ref().map(|file| Arc::new(AtomicU32::new(file.flags as u32)));
-        let slots = files.iter().enumerate().map(|(number, file)| {
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn standard(files: &'static [StandardFile; 3]) -> Result<Self, Errno> {
+        let flags = |number: usize| try_arc(AtomicU32::new(files[number].flags as u32));
+        let flags = [flags(0)?, flags(1)?, flags(2)?];
+        let mut slots = try_with_capacity(files.len())?;
+        for (number, file) in files.iter().enumerate() {
             let flags = flags.get(file.same_as as usize).unwrap_or(&flags[number]).clone();
-            (file.open != 0).then(|| Descriptor {
-                file: Arc::new(OpenFile::standard(number as u32, flags, file)),
-                close_on_exec: false,
-            })
-        });
-        FileTable { slots: slots.collect() }
+            let open = || {
+                let file = try_arc(OpenFile::standard(number as u32, flags, file))?;
+                Ok(Descriptor { file, close_on_exec: false })
+            };
+            try_push(&mut slots, (file.open != 0).then(open).transpose()?)?;
+        }
+        Ok(FileTable { slots })
     }
 
     /// The descriptor's entry.
@@ -60,7 +67,7 @@ impl FileTable {
     /// `limit`: the soft `RLIMIT_NOFILE`.
     ///
     /// # Errors
-    /// EMFILE; EINVAL if `least` is beyond the limit, as fcntl(2) has it.
+    /// EMFILE; ENOMEM; EINVAL if `least` is beyond the limit, as fcntl(2) has it.
     pub fn insert(
         &mut self,
         least: u32,
@@ -80,7 +87,8 @@ impl FileTable {
     /// Puts `descriptor` into slot `fd`, below `limit`, closing what was there.
     ///
     /// # Errors
-    /// EBADF beyond the limit.
+    /// EBADF beyond the limit, ENOMEM.
+    #[expect(clippy::disallowed_methods, reason = "it is reserved")]
     pub fn replace(&mut self, fd: u32, limit: usize, descriptor: Descriptor) -> Result<(), Errno> {
         let slot = fd as usize;
         if slot >= limit.min(MAX_DESCRIPTORS) {
@@ -113,14 +121,14 @@ mod tests {
 
     fn table() -> FileTable {
         let open = StandardFile { open: 1, flags: 2, ..StandardFile::default() };
-        FileTable::standard(Box::leak(Box::new([open, open, StandardFile::default()])))
+        FileTable::standard(Box::leak(Box::new([open, open, StandardFile::default()]))).unwrap()
     }
 
     #[test]
     fn standard_files_share_flags_where_they_are_one_description_on_the_host() {
         let open = StandardFile { open: 1, ..StandardFile::default() };
         let [other, same] = [1, 1].map(|same_as| StandardFile { same_as, ..open });
-        let table = FileTable::standard(Box::leak(Box::new([open, other, same])));
+        let table = FileTable::standard(Box::leak(Box::new([open, other, same]))).unwrap();
         let file = |fd| table.file(fd).unwrap();
         file(1).set_flags(TRANSFER_FLAGS, O_APPEND | O_WRONLY);
         assert_eq!((file(2).transfer_flags(), file(2).host), (O_APPEND, 2));

@@ -1,6 +1,7 @@
 //! Limits of a process: getrlimit(2).
 
 use crate::fs::table::MAX_DESCRIPTORS;
+use crate::memory::try_insert;
 use alloc::collections::BTreeMap;
 use spin::Mutex;
 use trapgate_abi::layout::USER_STACK_SIZE;
@@ -38,7 +39,7 @@ impl Limits {
     /// Sets both.
     ///
     /// # Errors
-    /// EINVAL; EPERM for a hard limit above the one there is.
+    /// EINVAL; EPERM for a hard limit above the one there is; ENOMEM.
     pub fn set(&self, resource: u32, new: Rlimit) -> Result<(), Errno> {
         let old = self.get(resource)?;
         if new.rlim_cur > new.rlim_max {
@@ -47,8 +48,7 @@ impl Limits {
         if new.rlim_max > old.rlim_max {
             return Err(Errno::EPERM);
         }
-        self.0.lock().insert(resource, new);
-        Ok(())
+        try_insert(&mut self.0.lock(), resource, new).map(drop)
     }
 
     /// How many descriptors the process may have: the soft `RLIMIT_NOFILE`.

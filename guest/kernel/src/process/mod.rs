@@ -5,4 +5,5 @@ pub mod exception;
 pub mod exit;
 pub mod limits;
 pub mod prepare_return;
+pub mod random_stock;
 pub mod task;

@@ -6,13 +6,14 @@
 
 use crate::clock::Clock;
 use crate::fs::table::FileTable;
+use crate::memory::try_arc;
 use crate::mm::space::AddressSpace;
 use crate::process::limits::Limits;
+use crate::process::random_stock::RandomStock;
 use crate::sched::thread::Thread;
 use crate::signal::action::Actions;
 use crate::signal::queue::Signals;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 use spin::Mutex;
 use trapgate_abi::boot_info::BootInfo;
@@ -41,9 +42,8 @@ pub struct Process {
     pub clock: Clock,
     /// RAM of the machine in bytes, for sysinfo(2).
     pub ram_size: u64,
-    /// Random numbers of the host's that came with the boot information, for
-    /// small requests of getrandom(2). Each is given out once.
-    pub random_stock: Mutex<Vec<u64>>,
+    /// For small requests of getrandom(2).
+    pub random_stock: Mutex<RandomStock>,
     /// Its limits.
     pub limits: Limits,
 }
@@ -92,21 +92,21 @@ pub fn start_first(boot: &'static BootInfo, tables: PageTables) -> Result<(), Er
     let process = Process {
         pid: FIRST_PID,
         memory: Mutex::new(AddressSpace::from_boot_info(boot, tables)?),
-        files: Mutex::new(FileTable::standard(&boot.files)),
-        actions: Actions::inherited(boot.ignored_signals),
+        files: Mutex::new(FileTable::standard(&boot.files)?),
+        actions: Actions::inherited(boot.ignored_signals)?,
         umask: AtomicU32::new(0o022),
         clock: Clock::new(boot.clock),
         ram_size: boot.ram_size,
-        random_stock: Mutex::new(boot.random_stock[..boot.random_count as usize].to_vec()),
+        random_stock: Mutex::new(RandomStock::new(&boot.random_stock, boot.random_count)),
         limits: Limits::default(),
     };
-    let thread = Arc::new(Thread::running());
+    let thread = try_arc(Thread::running())?;
     percpu::set_current(thread.clone());
     let task = Task {
         thread,
         tid: FIRST_PID,
         pid: FIRST_PID,
-        process: Arc::new(process),
+        process: try_arc(process)?,
         signals: Signals::default(),
         alternate_stack: Mutex::default(),
         clear_child_tid: AtomicU64::new(0),
@@ -115,6 +115,6 @@ pub fn start_first(boot: &'static BootInfo, tables: PageTables) -> Result<(), Er
         name: Mutex::default(),
         left_landing_pad: AtomicU64::new(0),
     };
-    percpu::set_current(Arc::new(task));
+    percpu::set_current(try_arc(task)?);
     Ok(())
 }

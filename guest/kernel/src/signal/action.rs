@@ -2,8 +2,10 @@
 //! nothing.
 
 use super::number::{UNBLOCKABLE, bit};
+use crate::memory::try_insert;
 use alloc::collections::BTreeMap;
 use spin::Mutex;
+use trapgate_uapi::Errno;
 use trapgate_uapi::signal::{
     NSIG, SIG_IGN, SIGCHLD, SIGCONT, SIGSTOP, SIGTTOU, SIGURG, SIGWINCH, Sigaction,
 };
@@ -36,11 +38,17 @@ pub struct Actions(Mutex<BTreeMap<u8, Sigaction>>);
 impl Actions {
     /// Those of a program that starts with these signals ignored, bit `n - 1` for
     /// signal `n`.
-    pub fn inherited(ignored: u64) -> Self {
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn inherited(ignored: u64) -> Result<Self, Errno> {
+        let actions = Actions::default();
         let is_ignored = |signal: &u8| ignored & !UNBLOCKABLE & bit(*signal) != 0;
         let action = Sigaction { sa_handler: SIG_IGN, ..Sigaction::default() };
-        let actions = (1..=NSIG as u8).filter(is_ignored).map(|signal| (signal, action));
-        Actions(Mutex::new(actions.collect()))
+        for signal in (1..=NSIG as u8).filter(is_ignored) {
+            actions.set(signal, action)?;
+        }
+        Ok(actions)
     }
 
     /// The action for a signal.
@@ -49,8 +57,11 @@ impl Actions {
     }
 
     /// Records another.
-    pub fn set(&self, signal: u8, action: Sigaction) {
-        self.0.lock().insert(signal, action);
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn set(&self, signal: u8, action: Sigaction) -> Result<(), Errno> {
+        try_insert(&mut self.0.lock(), signal, action).map(drop)
     }
 }
 

@@ -22,15 +22,14 @@ syscall_define! {
         if !access_ok(buffer.address(), length) {
             return Err(Errno::EFAULT);
         }
-        if length == 8 || length == 16 {
-            // What a libc wants for its hash seeds: from the stock.
-            let mut stock = current().process.random_stock.lock();
-            if stock.len() as u64 * 8 >= length {
-                let rest = stock.len() - length as usize / 8;
-                let words = stock.split_off(rest);
-                buffer.cast().write_slice(&words)?;
-                return Ok(length);
-            }
+        // What a libc wants for its hash seeds.
+        let answer = match length {
+            8 => from_stock::<1>(buffer),
+            16 => from_stock::<2>(buffer),
+            _ => None,
+        };
+        if let Some(answer) = answer {
+            return answer.map(|()| length);
         }
         // No signal can come, so the call gives all that it is asked for.
         let mut done = 0;
@@ -52,4 +51,10 @@ syscall_define! {
         }
         Ok(done)
     }
+}
+
+/// Copies out what came with the start, if there is as much.
+fn from_stock<const COUNT: usize>(buffer: UserPtr<u8>) -> Option<Result<(), Errno>> {
+    let words: [u64; COUNT] = current().process.random_stock.lock().take()?;
+    Some(buffer.cast().write_slice(&words))
 }

@@ -43,14 +43,14 @@ pub(super) fn change_action(
     let before = current().process.actions.get(signal);
     if let Some(new) = new {
         let handler = new.sa_handler;
+        // Unknown flags are cleared, which is how programs ask for them.
+        let flags = new.sa_flags & SA_FLAGS | width;
+        let action = Sigaction { sa_flags: flags, sa_mask: new.sa_mask & !UNBLOCKABLE, ..new };
+        current().process.actions.set(signal, action)?;
         let ignored = default_action(signal) == DefaultAction::Ignore;
         if handler == SIG_IGN || handler == SIG_DFL && ignored {
             current().signals.forget(signal);
         }
-        // Unknown flags are cleared, which is how programs ask for them.
-        let flags = new.sa_flags & SA_FLAGS | width;
-        let action = Sigaction { sa_flags: flags, sa_mask: new.sa_mask & !UNBLOCKABLE, ..new };
-        current().process.actions.set(signal, action);
     }
     Ok(Sigaction { sa_flags: before.sa_flags & !SA_IA32_ABI, ..before })
 }
