@@ -24,6 +24,7 @@
 //! | `TRAPGATE_TSC` | `instructions`: this rig's time-stamp counter counts them |
 //! | `TRAPGATE_NO_KVM` | `skip`: without KVM, skip instead of fail |
 //! | `TRAPGATE_QUICK` | set: tests that [take long](takes_long!) are left to a full run |
+//! | `TRAPGATE_LONG` | set: what repeats itself does so [far more often](rounds) |
 
 mod case;
 mod cli;
@@ -38,7 +39,9 @@ mod trace;
 
 pub use case::{Case, Stdin, Stdout};
 pub use cli::trapgate;
-pub use place::{Place, counts_instructions, kvm, place, scale, sysenter_arrives, tsc_is_a_clock};
+pub use place::{
+    Place, counts_instructions, kvm, place, rounds, scale, sysenter_arrives, tsc_is_a_clock,
+};
 pub use process::{Ran, Started, children, shown};
 pub use programs::{Program, busybox, compiled, program};
 pub use skip::{Home, case_elsewhere, elsewhere, missing};

@@ -73,6 +73,13 @@ pub fn scale<T>(host: T, amd: T, intel: T) -> T {
     }
 }
 
+/// How often to repeat what finds rare mistakes: in every run, and in a long one
+/// (`cargo xtask test --long`). Both shall find the same mistakes, the long one
+/// more surely.
+pub fn rounds<T>(every: T, long: T) -> T {
+    if env::var_os("TRAPGATE_LONG").is_some() { long } else { every }
+}
+
 /// Whether there is a KVM that can be used.
 ///
 /// # Panics

@@ -51,6 +51,7 @@ pub(super) fn run(context: &Context, boot: Boot, files: &[RigFile]) -> Result<Bo
 
     let mut config = Config::new(cpu, ["env"]);
     config.command.push(format!("TRAPGATE_RIG={}", cpu.name()));
+    config.command.extend(context.length().map(|(name, value)| format!("{name}={value}")));
     match place {
         Place::AmdCounting => {
             config.command.push("TRAPGATE_TSC=instructions".to_owned());

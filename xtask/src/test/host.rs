@@ -36,6 +36,8 @@ const PACKAGES: [(&str, &[&str]); 8] = [
 /// Expected of what has no row in the table, for its limit's sake: all unit tests of
 /// a package.
 const UNLISTED: f64 = 30.0;
+/// The same in a long run, in which a model may be tried for ten minutes.
+const UNLISTED_LONG: f64 = 900.0;
 
 /// For cargo to build and run all of those, also on a busy machine.
 const DOCUMENTATION: Duration = Duration::from_secs(1800);
@@ -133,7 +135,8 @@ fn run_one(
 ) -> Result<Ran> {
     let start = Instant::now();
     let stay = context.table.stay(&executable.name, Place::Host).filter(|_| executable.is_file);
-    let expected = stay.map(|stay| stay.seconds);
+    let expected = stay.map(|stay| stay.expected(context.long));
+    let unlisted = if context.long { UNLISTED_LONG } else { UNLISTED };
     let what = format!("{}  {}", Place::Host.name(), executable.name);
     let _running = context.screen.running(&what, expected);
     let prefix = format!("{}::", executable.name);
@@ -151,7 +154,7 @@ fn run_one(
             // Then it can be seen which test is running.
             command.arg("--test-threads=1");
         }
-        let limit = limit(expected.unwrap_or(UNLISTED));
+        let limit = limit(expected.unwrap_or(unlisted));
         let said = |line: &str| context.screen.said(Place::Host, line);
         let (output, how) = executable::run(command, limit, said)?;
         tests.extend(settle::settle(&output, &how, &prefix, &mut planned));

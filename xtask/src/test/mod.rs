@@ -56,6 +56,10 @@ pub(crate) struct Args {
     /// Only on this machine, without tests that take more than ten seconds
     #[arg(long, conflicts_with = "rig")]
     quick: bool,
+    /// At length: what repeats itself to find rare mistakes does so for minutes
+    /// instead of seconds. An hour or more: what a large change passes before it lands
+    #[arg(long, conflicts_with = "quick")]
+    long: bool,
     /// Fail if something is skipped there (repeatable). CI=true in the environment
     /// requires everything that this command line asks for
     #[arg(long, value_name = "PLACE", conflicts_with_all = ["no_rig", "rig", "quick"])]
@@ -114,6 +118,7 @@ struct Context<'a> {
     counts: crate::counts::Table,
     screen: Screen,
     quick: bool,
+    long: bool,
     no_kvm: bool,
 }
 
@@ -121,7 +126,13 @@ impl Context<'_> {
     /// What the tests on this machine are told (`trapgate_tests`).
     fn environment(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         let quick = self.quick.then_some(("TRAPGATE_QUICK", "1"));
-        quick.into_iter().chain(self.no_kvm.then_some(("TRAPGATE_NO_KVM", "skip")))
+        let no_kvm = self.no_kvm.then_some(("TRAPGATE_NO_KVM", "skip"));
+        quick.into_iter().chain(no_kvm).chain(self.length())
+    }
+
+    /// What tests in every place are told of the run's length.
+    fn length(&self) -> Option<(&'static str, &'static str)> {
+        self.long.then_some(("TRAPGATE_LONG", "1"))
     }
 }
 
@@ -141,6 +152,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         counts: crate::counts::Table::read()?,
         screen: Screen::new(args.verbose),
         quick: args.quick,
+        long: args.long,
         no_kvm: no_kvm.is_some(),
     };
     let (asked, not_asked) = Place::ALL.into_iter().partition(|place| args.asks_for(*place));
@@ -232,6 +244,12 @@ mod tests {
         assert!(args(&[]).unwrap().requires(Some("")).is_empty());
         let two = args(&["--require", "amd", "--require", "kvm"]).unwrap();
         assert_eq!(two.requires(None), [Require::Amd, Require::Kvm]);
+    }
+
+    #[test]
+    fn a_run_is_quick_or_long_or_neither() {
+        assert!(args(&["--long", "--rig", "intel"]).unwrap().long);
+        assert!(args(&["--long", "--quick"]).is_err());
     }
 
     #[test]

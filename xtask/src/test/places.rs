@@ -70,6 +70,8 @@ impl Place {
 pub(super) struct Stay {
     /// Expected, on an idle machine.
     pub(super) seconds: f64,
+    /// The same in a long run.
+    pub(super) long: f64,
     /// Parts of the names of those tests that run there; none: all of them.
     pub(super) only: Vec<String>,
 }
@@ -79,19 +81,31 @@ pub(super) struct Stay {
 #[serde(untagged)]
 enum Row {
     Seconds(f64),
-    Part { seconds: f64, only: Vec<String> },
+    Part {
+        seconds: f64,
+        long: Option<f64>,
+        #[serde(default)]
+        only: Vec<String>,
+    },
 }
 
 impl From<Row> for Stay {
     fn from(row: Row) -> Self {
         match row {
-            Row::Seconds(seconds) => Self { seconds, only: Vec::new() },
-            Row::Part { seconds, only } => Self { seconds, only },
+            Row::Seconds(seconds) => Self { seconds, long: seconds, only: Vec::new() },
+            Row::Part { seconds, long, only } => {
+                Self { seconds, long: long.unwrap_or(seconds), only }
+            }
         }
     }
 }
 
 impl Stay {
+    /// Expected of a run that is long or is not.
+    pub(super) fn expected(&self, long: bool) -> f64 {
+        if long { self.long } else { self.seconds }
+    }
+
     /// Whether this test of the file runs there.
     pub(super) fn takes(&self, test: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|part| test.contains(part.as_str()))
@@ -133,11 +147,15 @@ impl Table {
             write!(text, "| `{file}` |").unwrap();
             for place in Place::ALL {
                 match stays.get(&place) {
-                    Some(Stay { seconds, only }) if only.is_empty() => {
-                        write!(text, " {seconds} |").unwrap();
-                    }
-                    Some(Stay { seconds, only }) => {
-                        write!(text, " {seconds}: {} |", only.join(", ")).unwrap();
+                    Some(Stay { seconds, long, only }) => {
+                        write!(text, " {seconds}").unwrap();
+                        if long != seconds {
+                            write!(text, " ({long})").unwrap();
+                        }
+                        if !only.is_empty() {
+                            write!(text, ": {}", only.join(", ")).unwrap();
+                        }
+                        text += " |";
                     }
                     None => text += " |",
                 }
@@ -170,14 +188,24 @@ mod tests {
 
     #[test]
     fn a_stay_is_of_a_whole_file_or_of_named_tests() {
-        let table: Table =
-            toml::from_str("[a]\nhost = 1\nintel = { seconds = 2.5, only = [\"x\", \"y::\"] }\n")
-                .unwrap();
+        let table: Table = toml::from_str(
+            "[a]\nhost = 1\namd = { seconds = 3, long = 60 }\n\
+             intel = { seconds = 2.5, only = [\"x\", \"y::\"] }\n",
+        )
+        .unwrap();
+        let expected = |place| {
+            let stay = table.stay("a", place).unwrap();
+            [stay.expected(false), stay.expected(true)]
+        };
+        assert_eq!(expected(Place::Host), [1.0, 1.0]);
+        assert_eq!(expected(Place::Amd), [3.0, 60.0]);
+        assert_eq!(expected(Place::Intel), [2.5, 2.5]);
         assert!(table.stay("a", Place::Host).unwrap().takes("anything"));
         let part = table.stay("a", Place::Intel).unwrap();
         assert_eq!(part.seconds, 2.5);
         assert!(part.takes("with_x") && part.takes("y::a") && !part.takes("y"));
-        assert!(table.stay("a", Place::Amd).is_none() && table.stay("b", Place::Host).is_none());
+        let none = [("a", Place::AmdCounting), ("b", Place::Host)];
+        assert!(none.iter().all(|(file, place)| table.stay(file, *place).is_none()));
     }
 
     /// A test file without a row would run nowhere but under plain `cargo test`.

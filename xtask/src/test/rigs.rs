@@ -100,7 +100,7 @@ fn work(context: &Context, place: Place, tests: &[String]) -> Vec<Work> {
         let asked_for = here.iter().filter(|test| context.filters.take(test));
         let tests: Vec<_> = asked_for.map(|test| (*test).clone()).collect();
         let is_whole = tests.len() == here.len();
-        let seconds = stay.seconds * tests.len() as f64 / here.len().max(1) as f64;
+        let seconds = stay.expected(context.long) * tests.len() as f64 / here.len().max(1) as f64;
         Work { file: file.to_owned(), tests, seconds, is_whole }
     };
     let files = context.table.files(place).map(of_file).filter(|work| !work.tests.is_empty());
