@@ -193,6 +193,11 @@ impl AddressSpace {
             *entry = 0;
         });
         flush_range(start, end);
+        self.prune(start, end, &mut batch);
+    }
+
+    /// Gives back tables of `start..end` in whose range nothing is mapped.
+    fn prune(&mut self, start: u64, end: u64, batch: &mut Batch) {
         let (vmas, mut pruned) = (&self.vmas, false);
         self.tables.prune(start, end, &|start, end| vmas.is_free(start, end), &mut |table| {
             batch.free(table);
@@ -211,6 +216,20 @@ impl AddressSpace {
         let length = page_up(length).ok_or(beyond)?;
         let end = address.checked_add(length).filter(|&end| end <= self.end).ok_or(beyond)?;
         Ok((address, end))
+    }
+}
+
+#[cfg(test)]
+impl AddressSpace {
+    /// What is mapped, for tests to compare.
+    pub(crate) fn mappings(&self) -> Vec<String> {
+        let mut at = 0;
+        let next = || {
+            let (start, vma) = self.vmas.find_from(at)?;
+            at = vma.end;
+            Some(format!("{start:#x}: {vma:x?}"))
+        };
+        std::iter::from_fn(next).collect()
     }
 }
 

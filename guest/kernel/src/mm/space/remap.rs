@@ -1,6 +1,6 @@
 //! Mappings that grow, shrink and move: mremap(2).
 
-use crate::mm::frames::FRAMES;
+use crate::mm::frames::{Batch, FRAMES};
 use crate::mm::space::map::Window;
 use crate::mm::space::{AddressSpace, flags};
 use crate::mm::vma::{Prot, Vma};
@@ -105,6 +105,7 @@ impl AddressSpace {
             at = ((page & !(LARGE_PAGE_SIZE - 1)) + LARGE_PAGE_SIZE).min(end);
             let (first, last) = (to + (page - from), to + (at - from));
             if !self.tables.prepare(first, last, &mut *FRAMES.lock()) {
+                self.prune(to, to + length, &mut Batch::default());
                 return Err(Errno::ENOMEM);
             }
         }
