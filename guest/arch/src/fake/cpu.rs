@@ -1,6 +1,6 @@
 //! What stands in for the instructions of ring 0.
 
-use super::{Halted, floor};
+use super::{Halted, floor, heap};
 use trapgate_abi::hypercall::PORT;
 use trapgate_abi::layout::USER_END;
 use trapgate_abi::x86::msr;
@@ -46,7 +46,7 @@ pub fn out(port: u16) {
 
 /// Ends this CPU's work: unwinds to [`super::Machine::run`].
 pub fn halt() -> ! {
-    std::panic::resume_unwind(Box::new(Halted))
+    heap::aside(|| std::panic::resume_unwind(Box::new(Halted)))
 }
 
 /// The user's base of FS.

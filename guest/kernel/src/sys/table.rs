@@ -316,6 +316,27 @@ const _: () = {
     }
 };
 
+/// How a handler takes its arguments.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Convention {
+    /// From the registers of SYSCALL.
+    X64,
+    /// From those of INT 0x80.
+    Ia32,
+}
+
+/// All handlers, by their entry points.
+#[cfg(test)]
+pub(crate) fn handlers() -> impl Iterator<Item = (&'static str, Convention, Handler)> {
+    let both = ENTRIES.iter().flat_map(|entry| {
+        let ia32 = entry.ia32.map(|handler| (entry.name, Convention::Ia32, handler));
+        [Some((entry.name, Convention::X64, entry.x64)), ia32].into_iter().flatten()
+    });
+    let compat = COMPAT_ENTRIES.iter();
+    both.chain(compat.map(|entry| (entry.name, Convention::Ia32, entry.handler)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,6 +3,7 @@
 //!
 //! One file a room. What one function alone shows is tested beside it.
 
+mod allocation;
 mod boot;
 mod fs;
 mod mm;

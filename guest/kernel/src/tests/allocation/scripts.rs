@@ -1,0 +1,296 @@
+//! Arguments for each call, by its entry point: such that it does its work, and has
+//! to get memory for it where it ever has. Both conventions take the same: all
+//! addresses are below 4 GiB.
+
+use crate::tests::{DATA, HEAP, SIZE, Sandbox};
+use core::ops::Range;
+use trapgate_abi::layout::PAGE_SIZE;
+use trapgate_uapi::Errno;
+use trapgate_uapi::fcntl::{AT_EMPTY_PATH, F_DUPFD, F_DUPFD_CLOEXEC, F_GETFL};
+use trapgate_uapi::futex::{FUTEX_WAIT, FUTEX_WAKE};
+use trapgate_uapi::ioctl::{FIOCLEX, TCGETS};
+use trapgate_uapi::ldt::LDT_READ_DEFAULT;
+use trapgate_uapi::mman::{
+    MADV_DONTNEED, MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, MREMAP_FIXED, MREMAP_MAYMOVE, MS_SYNC,
+    PROT_NONE, PROT_READ, PROT_WRITE,
+};
+use trapgate_uapi::prctl::{ARCH_GET_FS, PR_GET_NAME, PR_SET_NAME};
+use trapgate_uapi::resource::RLIMIT_CORE;
+use trapgate_uapi::signal::{SIG_BLOCK, SIGCHLD, SIGSET_SIZE, SIGUSR1};
+use trapgate_uapi::uio::UIO_MAXIOV;
+
+/// Zeroes, with room for the longest argument.
+const ZEROES: u64 = DATA + PAGE_SIZE;
+/// One vector, of no bytes; behind it zeroes, and so more such.
+pub(super) const VECTORS: u64 = DATA + 8 * PAGE_SIZE;
+/// A string that has no end in its first page; in the second, a path of the greatest
+/// length.
+pub(super) const ENDLESS: u64 = DATA + 13 * PAGE_SIZE;
+/// A path of the greatest length.
+pub(super) const PATH: u64 = ENDLESS + PAGE_SIZE;
+/// A path of one letter.
+const SHORT: u64 = PATH + PAGE_SIZE - 2;
+/// All that scripts point to.
+pub(super) const TOUCHED: Range<u64> = DATA..DATA + SIZE;
+/// Where nothing is, far from all that is.
+const FAR: u64 = 0x6000_0000;
+/// Memory that a script has mapped: five pages.
+const MAPPED: u64 = 0x7000_0000;
+
+/// One call.
+pub(super) struct Script {
+    pub(super) entry: &'static str,
+    /// What is done first.
+    pub(super) before: fn(&Sandbox),
+    pub(super) arguments: [u64; 6],
+    /// What it answers where there is memory.
+    pub(super) error: Option<Errno>,
+}
+
+const fn call<const N: usize>(entry: &'static str, arguments: [u64; N]) -> Script {
+    let mut all = [0; 6];
+    let mut index = 0;
+    while index < N {
+        all[index] = arguments[index];
+        index += 1;
+    }
+    Script { entry, before: |_| (), arguments: all, error: None }
+}
+
+impl Script {
+    const fn error(self, error: Errno) -> Script {
+        Script { error: Some(error), ..self }
+    }
+
+    const fn after(self, before: fn(&Sandbox)) -> Script {
+        Script { before, ..self }
+    }
+}
+
+/// Maps memory without a neighbour like it.
+fn mapped(sandbox: &Sandbox) {
+    let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+    let arguments = [MAPPED, 5 * PAGE_SIZE, PROT_READ | PROT_WRITE, flags, u64::MAX, 0];
+    sandbox.call(trapgate_uapi::syscall::nr64::MMAP, arguments).unwrap();
+    for page in 0..5 {
+        sandbox.store(MAPPED + page * PAGE_SIZE, &[1]);
+    }
+}
+
+/// What mmap(2) takes, in memory.
+fn arguments_of_mmap(sandbox: &Sandbox) {
+    let arguments = [FAR, PAGE_SIZE, WORK, ANONYMOUS | MAP_FIXED, NO_FD, 0];
+    sandbox.store(ZEROES, arguments.map(|word| (word as u32).to_le_bytes()).as_flattened());
+}
+
+/// An alternate stack.
+fn stack(sandbox: &Sandbox) {
+    sandbox.store(ZEROES + 16, &0x4000u64.to_le_bytes());
+}
+
+/// The same, of i386.
+fn compat_stack(sandbox: &Sandbox) {
+    sandbox.store(ZEROES + 8, &0x4000u32.to_le_bytes());
+}
+
+/// An entry of the GDT that is free, for data.
+fn segment(sandbox: &Sandbox) {
+    sandbox.store(ZEROES, &u32::MAX.to_le_bytes());
+    sandbox.store(ZEROES + 8, &[0xff, 0xff, 0x0f, 0, 0x51, 0, 0, 0]);
+}
+
+/// A set of CPUs with the first.
+fn cpus(sandbox: &Sandbox) {
+    sandbox.store(ZEROES, &[1]);
+}
+
+const WORK: u64 = PROT_READ | PROT_WRITE;
+const ANONYMOUS: u64 = MAP_PRIVATE | MAP_ANONYMOUS;
+const NO_FD: u64 = u32::MAX as u64;
+const ID: u64 = 1;
+const OLD: u64 = ZEROES + PAGE_SIZE;
+const MOVE: u64 = MREMAP_MAYMOVE | MREMAP_FIXED;
+
+pub(super) const SCRIPTS: &[Script] = &[
+    // process
+    call("sys_getpid", []),
+    call("sys_gettid", []),
+    call("sys_getppid", []),
+    call("sys_getuid", []),
+    call("sys_geteuid", []),
+    call("sys_getgid", []),
+    call("sys_getegid", []),
+    call("sys_getresuid", [ZEROES, ZEROES, ZEROES]),
+    call("sys_getresgid", [ZEROES, ZEROES, ZEROES]),
+    call("sys_getgroups", [8, ZEROES]),
+    call("sys_getpgrp", []),
+    call("sys_getpgid", [ID]),
+    call("sys_getsid", [ID]),
+    call("sys_exit", [3]),
+    call("sys_exit_group", [3]),
+    call("sys_umask", [0o77]),
+    call("sys_set_tid_address", [ZEROES]),
+    call("sys_prctl", [PR_SET_NAME as u64, ENDLESS]),
+    call("sys_prctl", [PR_SET_NAME as u64, SHORT]),
+    call("sys_prctl", [PR_GET_NAME as u64, ZEROES]),
+    call("sys_prlimit64", [ID, RLIMIT_CORE as u64, ZEROES, ZEROES + 64]),
+    call("sys_arch_prctl", [ARCH_GET_FS as u64, ZEROES]),
+    call("sys_set_robust_list", [ZEROES, 24]),
+    call("sys_get_robust_list", [0, ZEROES, ZEROES]),
+    call("sys_getrlimit", [RLIMIT_CORE as u64, ZEROES]),
+    call("sys_setrlimit", [RLIMIT_CORE as u64, ZEROES]),
+    call("compat_sys_arch_prctl", [ARCH_GET_FS as u64, ZEROES]).error(Errno::EINVAL),
+    call("compat_sys_getrlimit", [RLIMIT_CORE as u64, ZEROES]),
+    call("compat_sys_setrlimit", [RLIMIT_CORE as u64, ZEROES]),
+    call("compat_sys_old_getrlimit", [RLIMIT_CORE as u64, ZEROES]),
+    call("compat_sys_set_robust_list", [ZEROES, 12]),
+    call("compat_sys_get_robust_list", [0, ZEROES, ZEROES]),
+    call("sys_getuid16", []),
+    call("sys_geteuid16", []),
+    call("sys_getgid16", []),
+    call("sys_getegid16", []),
+    call("sys_getresuid16", [ZEROES, ZEROES, ZEROES]),
+    call("sys_getresgid16", [ZEROES, ZEROES, ZEROES]),
+    call("sys_getgroups16", [8, ZEROES]),
+    // tls
+    call("sys_set_thread_area", [ZEROES]).after(segment),
+    call("sys_get_thread_area", [ZEROES]).after(segment).error(Errno::EINVAL),
+    call("sys_modify_ldt", [LDT_READ_DEFAULT as u64, ZEROES, 4096]),
+    // mm
+    call("sys_mmap", [0, 3 * PAGE_SIZE, WORK, ANONYMOUS, NO_FD, 0]),
+    call("sys_mmap", [FAR, 300 * PAGE_SIZE, WORK, ANONYMOUS | MAP_FIXED, NO_FD, 0]),
+    call("sys_mmap", [MAPPED + PAGE_SIZE, PAGE_SIZE, PROT_READ, ANONYMOUS | MAP_FIXED, NO_FD, 0])
+        .after(mapped),
+    call("sys_mmap", [0, PAGE_SIZE, WORK, MAP_PRIVATE, 1, 0]).error(Errno::ENODEV),
+    call("sys_mmap_pgoff", [FAR, PAGE_SIZE, WORK, ANONYMOUS | MAP_FIXED, NO_FD, 0]),
+    call("compat_sys_ia32_mmap", [ZEROES]).after(arguments_of_mmap),
+    call("sys_munmap", [MAPPED + PAGE_SIZE, PAGE_SIZE]).after(mapped),
+    call("sys_munmap", [MAPPED, 5 * PAGE_SIZE]).after(mapped),
+    call("sys_mprotect", [MAPPED + PAGE_SIZE, PAGE_SIZE, PROT_READ]).after(mapped),
+    call("sys_mprotect", [MAPPED, 5 * PAGE_SIZE, PROT_NONE]).after(mapped),
+    call("sys_brk", [HEAP + 5 * PAGE_SIZE]),
+    call("sys_madvise", [MAPPED, 3 * PAGE_SIZE, MADV_DONTNEED as u64]).after(mapped),
+    call("sys_msync", [MAPPED, 3 * PAGE_SIZE, MS_SYNC as u64]).after(mapped),
+    call("sys_mlock", [MAPPED, 3 * PAGE_SIZE]).after(mapped),
+    call("sys_munlock", [MAPPED, 3 * PAGE_SIZE]).after(mapped),
+    call("sys_mincore", [MAPPED, 3 * PAGE_SIZE, ZEROES]).after(mapped),
+    call("sys_mremap", [MAPPED + 4 * PAGE_SIZE, PAGE_SIZE, 2 * PAGE_SIZE]).after(mapped),
+    call("sys_mremap", [MAPPED + PAGE_SIZE, PAGE_SIZE, 2 * PAGE_SIZE, MREMAP_MAYMOVE])
+        .after(mapped),
+    call("sys_mremap", [MAPPED + PAGE_SIZE, PAGE_SIZE, PAGE_SIZE, MOVE, FAR]).after(mapped),
+    // signal
+    call("sys_kill", [ID, SIGCHLD as u64]),
+    call("sys_tkill", [ID, SIGCHLD as u64]),
+    call("sys_tgkill", [ID, ID, SIGCHLD as u64]),
+    call("sys_rt_sigaction", [SIGUSR1 as u64, ZEROES, OLD, SIGSET_SIZE]),
+    call("sys_rt_sigprocmask", [SIG_BLOCK as u64, ZEROES, OLD, SIGSET_SIZE]),
+    call("sys_rt_sigpending", [ZEROES, SIGSET_SIZE]),
+    call("sys_sigaltstack", [ZEROES, OLD]).after(stack),
+    call("sys_signal", [SIGUSR1 as u64, 1]),
+    call("compat_sys_rt_sigaction", [SIGUSR1 as u64, ZEROES, OLD, SIGSET_SIZE]),
+    call("compat_sys_sigaction", [SIGUSR1 as u64, ZEROES, OLD]),
+    call("compat_sys_rt_sigprocmask", [SIG_BLOCK as u64, ZEROES, OLD, SIGSET_SIZE]),
+    call("compat_sys_sigprocmask", [SIG_BLOCK as u64, ZEROES, OLD]),
+    call("compat_sys_rt_sigpending", [ZEROES, SIGSET_SIZE]),
+    call("compat_sys_sigpending", [ZEROES]),
+    call("compat_sys_sigaltstack", [ZEROES, OLD]).after(compat_stack),
+    // time
+    call("sys_clock_gettime", [1, ZEROES]),
+    call("sys_clock_getres", [1, ZEROES]),
+    call("sys_clock_nanosleep", [1, 0, ZEROES, OLD]),
+    call("sys_gettimeofday", [ZEROES, OLD]),
+    call("sys_time", [ZEROES]),
+    call("sys_times", [ZEROES]),
+    call("sys_nanosleep", [ZEROES, OLD]),
+    call("sys_time32", [ZEROES]),
+    call("sys_clock_gettime32", [1, ZEROES]),
+    call("sys_clock_getres_time32", [1, ZEROES]),
+    call("sys_clock_nanosleep_time32", [1, 0, ZEROES, OLD]),
+    call("sys_nanosleep_time32", [ZEROES, OLD]),
+    call("compat_sys_gettimeofday", [ZEROES, OLD]),
+    call("compat_sys_times", [ZEROES]),
+    // system
+    call("sys_newuname", [ZEROES]),
+    call("sys_sysinfo", [ZEROES]),
+    call("sys_getrusage", [0, ZEROES]),
+    call("sys_uname", [ZEROES]),
+    call("sys_olduname", [ZEROES]),
+    call("compat_sys_sysinfo", [ZEROES]),
+    call("compat_sys_getrusage", [0, ZEROES]),
+    // random
+    call("sys_getrandom", [ZEROES, 8]),
+    call("sys_getrandom", [ZEROES, 16]),
+    call("sys_getrandom", [ZEROES, 6 * PAGE_SIZE]),
+    // sched
+    call("sys_getcpu", [ZEROES, OLD]),
+    call("sys_sched_yield", []),
+    call("sys_sched_getscheduler", [0]),
+    call("sys_sched_getparam", [0, ZEROES]),
+    call("sys_getpriority", [0, 0]),
+    call("sys_sched_getaffinity", [0, 8, ZEROES]),
+    call("sys_sched_setaffinity", [0, 8, ZEROES]).after(cpus),
+    call("compat_sys_sched_getaffinity", [0, 8, ZEROES]),
+    call("compat_sys_sched_setaffinity", [0, 8, ZEROES]).after(cpus),
+    // futex
+    call("sys_futex", [ZEROES, FUTEX_WAKE as u64, 1]),
+    call("sys_futex", [ZEROES, FUTEX_WAIT as u64, 0, ZEROES]).error(Errno::ETIMEDOUT),
+    call("sys_futex_time32", [ZEROES, FUTEX_WAKE as u64, 1]),
+    call("sys_futex_time32", [ZEROES, FUTEX_WAIT as u64, 0, ZEROES]).error(Errno::ETIMEDOUT),
+    // read_write
+    call("sys_read", [0, ZEROES, 6 * PAGE_SIZE]),
+    call("sys_write", [1, ZEROES, 6 * PAGE_SIZE]),
+    call("sys_readv", [0, VECTORS, UIO_MAXIOV]),
+    call("sys_writev", [1, VECTORS, UIO_MAXIOV]),
+    call("sys_writev", [1, VECTORS, 5]),
+    call("sys_pread64", [2, ZEROES, 8, 0]),
+    call("sys_preadv", [2, VECTORS, UIO_MAXIOV, 0]),
+    call("sys_lseek", [2, 0, 0]),
+    call("sys_llseek", [2, 0, 0, ZEROES, 0]),
+    call("sys_ia32_pread64", [2, ZEROES, 8, 0, 0]),
+    call("compat_sys_lseek", [2, 0, 0]),
+    call("compat_sys_preadv", [2, VECTORS, UIO_MAXIOV, 0, 0]),
+    // descriptor
+    call("sys_close", [1]),
+    call("sys_dup", [1]),
+    call("sys_dup2", [1, 1000]),
+    call("sys_dup2", [1, 0]),
+    call("sys_dup3", [1, 1000]),
+    call("sys_fcntl", [1, F_DUPFD as u64, 1000]),
+    call("sys_fcntl", [1, F_GETFL as u64]),
+    call("compat_sys_fcntl64", [1, F_DUPFD_CLOEXEC as u64, 1000]),
+    // ioctl
+    call("sys_ioctl", [1, FIOCLEX as u64]),
+    call("sys_ioctl", [1, TCGETS as u64, ZEROES]).error(Errno::ENOTTY),
+    call("compat_sys_ioctl", [1, FIOCLEX as u64]),
+    // stat
+    call("sys_newfstat", [2, ZEROES]),
+    call("sys_newfstatat", [2, ZEROES + 8, ZEROES, AT_EMPTY_PATH as u64]),
+    call("sys_newfstatat", [2, PATH, ZEROES]).error(Errno::ENOENT),
+    call("sys_newstat", [PATH, ZEROES]).error(Errno::ENOENT),
+    call("sys_newlstat", [PATH, ZEROES]).error(Errno::ENOENT),
+    call("compat_sys_newstat", [PATH, ZEROES]).error(Errno::ENOENT),
+    call("compat_sys_newlstat", [PATH, ZEROES]).error(Errno::ENOENT),
+    call("compat_sys_newfstat", [2, ZEROES]),
+    call("compat_sys_ia32_stat64", [PATH, ZEROES]).error(Errno::ENOENT),
+    call("compat_sys_ia32_lstat64", [PATH, ZEROES]).error(Errno::ENOENT),
+    call("compat_sys_ia32_fstat64", [2, ZEROES]),
+    call("compat_sys_ia32_fstatat64", [2, PATH, ZEROES]).error(Errno::ENOENT),
+    // path
+    call("sys_open", [PATH]).error(Errno::ENOENT),
+    call("sys_open", [SHORT]).error(Errno::ENOENT),
+    call("sys_open", [ENDLESS]).error(Errno::ENAMETOOLONG),
+    call("sys_openat", [0, PATH]).error(Errno::ENOENT),
+    call("sys_access", [PATH]).error(Errno::ENOENT),
+    call("sys_faccessat", [0, PATH]).error(Errno::ENOENT),
+    call("sys_readlink", [PATH, ZEROES, 100]).error(Errno::ENOENT),
+    call("sys_readlinkat", [0, PATH, ZEROES, 100]).error(Errno::ENOENT),
+    call("sys_chdir", [PATH]).error(Errno::ENOENT),
+    call("sys_getcwd", [ZEROES, 100]),
+    call("compat_sys_open", [PATH]).error(Errno::ENOENT),
+    call("compat_sys_openat", [0, PATH]).error(Errno::ENOENT),
+    // poll
+    call("sys_poll", [ZEROES, 512, 0]),
+    call("sys_ppoll", [ZEROES, 512, ZEROES]),
+    call("compat_sys_ppoll_time32", [ZEROES, 512, ZEROES]),
+    call("compat_sys_ppoll_time64", [ZEROES, 512, ZEROES]),
+];
