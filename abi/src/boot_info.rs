@@ -68,6 +68,7 @@ wire_struct! {
 /// One of the program's standard files.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "zerocopy", derive(zerocopy::IntoBytes, zerocopy::Immutable))]
 pub struct StandardFile {
     /// 1 if the host granted this file, 0 if it is closed.
     pub open: u64,
@@ -118,6 +119,7 @@ pub mod feature {
 /// The boot information.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "zerocopy", derive(zerocopy::IntoBytes, zerocopy::Immutable))]
 pub struct BootInfo {
     /// [`MAGIC`].
     pub magic: u64,

@@ -16,6 +16,7 @@ macro_rules! wire_struct {
         $(#[$meta])*
         #[repr(C)]
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[cfg_attr(feature = "zerocopy", derive(zerocopy::IntoBytes, zerocopy::Immutable))]
         pub struct $name {
             $( $(#[$field_meta])* pub $field: u64, )*
         }

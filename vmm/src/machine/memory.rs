@@ -13,9 +13,9 @@ use trapgate_abi::boot_info::BootInfo;
 use trapgate_abi::hypercall::{MAX_TRANSFER, Segment};
 use trapgate_abi::layout::{HIGH_RAM_START, LARGE_PAGE_SIZE, LOW_RAM_END, PAGE_SIZE};
 use vm_memory::{
-    ByteValued, Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestRegionMmap,
-    MmapRegion,
+    Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestRegionMmap, MmapRegion,
 };
+use zerocopy::IntoBytes;
 
 /// The smallest RAM with which the kernel itself starts.
 pub const LEAST: u64 = 2 << 20;
@@ -68,14 +68,6 @@ pub struct Slot {
     /// Host-virtual address.
     pub host: u64,
 }
-
-/// A plain word structure of the ABI, as vm-memory wants to copy it.
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-struct Plain<T: Copy>(T);
-// SAFETY: BootInfo is `repr(C)` of u64 words without padding: any bytes are a
-// value.
-unsafe impl ByteValued for Plain<BootInfo> {}
 
 impl GuestRam {
     /// RAM of `size` bytes, a multiple of the page size.
@@ -211,7 +203,7 @@ impl GuestRam {
     /// If RAM ends before it.
     pub fn write_boot_info(&self, guest: u64, info: &BootInfo) -> Result<(), OutOfRam> {
         self.memory
-            .write_obj(Plain(*info), GuestAddress(guest))
+            .write_slice(info.as_bytes(), GuestAddress(guest))
             .map_err(|_| OutOfRam { address: guest, length: size_of::<BootInfo>() as u64 })
     }
 
