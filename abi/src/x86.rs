@@ -175,12 +175,22 @@ pub mod rflags {
     pub const CF: u64 = 1 << 0;
     /// Always one.
     pub const FIXED: u64 = 1 << 1;
+    /// Parity.
+    pub const PF: u64 = 1 << 2;
+    /// Auxiliary carry.
+    pub const AF: u64 = 1 << 4;
+    /// Zero.
+    pub const ZF: u64 = 1 << 6;
+    /// Sign.
+    pub const SF: u64 = 1 << 7;
     /// Trap after the next instruction.
     pub const TF: u64 = 1 << 8;
     /// Interrupts enabled.
     pub const IF: u64 = 1 << 9;
     /// String instructions count down.
     pub const DF: u64 = 1 << 10;
+    /// Overflow.
+    pub const OF: u64 = 1 << 11;
     /// I/O privilege level, both bits.
     pub const IOPL: u64 = 3 << 12;
     /// Nested task.
@@ -189,6 +199,12 @@ pub mod rflags {
     pub const RF: u64 = 1 << 16;
     /// Alignment check; with SMAP, ring 0's permission to touch user pages.
     pub const AC: u64 = 1 << 18;
+    /// That it can be changed: there is CPUID.
+    pub const ID: u64 = 1 << 21;
+    /// What arithmetic sets.
+    pub const STATUS: u64 = CF | PF | AF | ZF | SF | OF;
+    /// What a program can set by POPF.
+    pub const USER: u64 = STATUS | TF | DF | NT | AC | ID;
 }
 
 /// What SYSCALL clears in RFLAGS before the first instruction of the kernel:
@@ -201,20 +217,16 @@ pub mod rflags {
 ///   access stays harmless;
 /// - IOPL, RF and the arithmetic flags, so that what the kernel starts with
 ///   does not depend on the user. Linux masks the same set.
-pub const SFMASK: u64 = rflags::CF
-    | 1 << 2
-    | 1 << 4
-    | 1 << 6
-    | 1 << 7
+pub const SFMASK: u64 = rflags::STATUS
     | rflags::TF
     | rflags::IF
     | rflags::DF
-    | 1 << 11
     | rflags::IOPL
     | rflags::NT
     | rflags::RF
     | rflags::AC
-    | 1 << 21;
+    | rflags::ID;
+const _: () = assert!(SFMASK == 0x25_7fd5, "Linux's");
 
 /// Page-table entry bits (Intel SDM vol. 3, 4.5.4).
 pub mod pte {

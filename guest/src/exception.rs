@@ -70,9 +70,7 @@ fn trapped_syscall_64(regs: &mut PtRegs) -> bool {
 
 /// The flags that a program may set by POPF, and those that it always has.
 const fn user_rflags(claimed: u64) -> u64 {
-    const ID: u64 = 1 << 21;
-    const USER: u64 = 0xcd5 | rflags::TF | rflags::NT | rflags::AC | ID;
-    claimed & USER | rflags::FIXED | rflags::IF
+    claimed & rflags::USER | rflags::FIXED | rflags::IF
 }
 
 fn carry_out_64(regs: &mut PtRegs) {
