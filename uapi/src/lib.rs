@@ -31,6 +31,7 @@ pub mod poll;
 pub mod prctl;
 pub mod random;
 pub mod resource;
+pub mod sched;
 pub mod signal;
 pub mod stat;
 pub mod syscall;

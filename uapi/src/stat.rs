@@ -5,8 +5,11 @@ use crate::highuid::low_id;
 use crate::macros::{constants, structure};
 
 constants! { "inode(7)", general as u32:
-    S_IFMT S_IFSOCK S_IFLNK S_IFREG S_IFBLK S_IFDIR S_IFCHR S_IFIFO
+    S_IFMT S_IFSOCK S_IFLNK S_IFREG S_IFBLK S_IFDIR S_IFCHR S_IFIFO S_ISUID S_ISGID S_ISVTX
+    S_IRWXU S_IRWXG S_IRWXO S_IWGRP S_IWOTH
 }
+/// All permissions of a file: Linux's `S_IRWXUGO`.
+pub const S_IRWXUGO: u32 = S_IRWXU | S_IRWXG | S_IRWXO;
 
 structure! {
     /// `struct stat` of x86-64.

@@ -26,6 +26,8 @@ mod sh;
 mod start_order;
 mod test;
 #[cfg(test)]
+mod uapi;
+#[cfg(test)]
 mod unsafety;
 
 use std::process::ExitCode;

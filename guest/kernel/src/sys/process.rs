@@ -14,6 +14,7 @@ use trapgate_uapi::prctl::{
     PR_GET_NO_NEW_PRIVS, PR_SET_DUMPABLE, PR_SET_NAME, PR_SET_NO_NEW_PRIVS, TASK_COMM_LEN,
 };
 use trapgate_uapi::resource::Rlimit;
+use trapgate_uapi::stat::S_IRWXUGO;
 
 /// The user and group of every program: root of its own sandbox.
 pub(super) const ROOT: u32 = 0;
@@ -103,7 +104,7 @@ syscall_define! {
 syscall_define! {
     /// umask(2)
     fn umask(mask: u32) {
-        Ok(current().process.umask.swap(mask & 0o777, Ordering::Relaxed).into())
+        Ok(current().process.umask.swap(mask & S_IRWXUGO, Ordering::Relaxed).into())
     }
 }
 syscall_define! {

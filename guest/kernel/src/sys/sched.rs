@@ -6,6 +6,7 @@ use crate::sys::define::{SysResult, syscall_define};
 use crate::user::UserPtr;
 use trapgate_uapi::Errno;
 use trapgate_uapi::resource::{PRIO_PROCESS, PRIO_USER};
+use trapgate_uapi::sched::{SCHED_NORMAL, SchedParam};
 
 syscall_define! {
     /// getcpu(2): there is one.
@@ -60,22 +61,26 @@ pub(super) fn set_affinity(pid: i32, size: u32, mask: UserPtr<u8>) -> SysResult 
     if first & 1 == 0 { Err(Errno::EINVAL) } else { Ok(0) }
 }
 syscall_define! {
-    /// sched_getscheduler(2): `SCHED_OTHER`.
-    fn sched_getscheduler(pid: i32) { check_pid(pid).map(|()| 0) }
+    /// sched_getscheduler(2): `SCHED_NORMAL`, which sched(7) calls
+    /// `SCHED_OTHER`.
+    fn sched_getscheduler(pid: i32) { check_pid(pid).map(|()| SCHED_NORMAL.into()) }
 }
 syscall_define! {
     /// sched_getparam(2): priority 0.
-    fn sched_getparam(pid: i32, parameters: UserPtr<u32>) {
+    fn sched_getparam(pid: i32, parameters: UserPtr<SchedParam>) {
         check_pid(pid)?;
-        parameters.write(0).map(|()| 0)
+        parameters.write(SchedParam::default()).map(|()| 0)
     }
 }
+/// What the system call answers for nice value 0: such that none is negative.
+const NICE_0: u64 = 20;
+
 syscall_define! {
-    /// getpriority(2): nice value 0, which the system call answers as 20.
+    /// getpriority(2): nice value 0.
     fn getpriority(which: i32, who: i32) {
         match which {
-            PRIO_PROCESS..PRIO_USER => find_pid(who).map(|()| 20),
-            PRIO_USER if who == 0 => Ok(20),
+            PRIO_PROCESS..PRIO_USER => find_pid(who).map(|()| NICE_0),
+            PRIO_USER if who == 0 => Ok(NICE_0),
             PRIO_USER => Err(Errno::ESRCH),
             _ => Err(Errno::EINVAL),
         }

@@ -3,6 +3,8 @@
 use super::{DATA, HEAP, Sandbox};
 use trapgate_abi::hypercall::Request;
 use trapgate_uapi::Errno;
+use trapgate_uapi::prctl::{ARCH_GET_FS, ARCH_SET_FS, PR_GET_NAME, PR_SET_NAME};
+use trapgate_uapi::resource::RLIMIT_NOFILE;
 use trapgate_uapi::syscall::nr64;
 
 #[test]
@@ -14,25 +16,22 @@ fn exit_ends_the_sandbox_with_the_low_byte() {
 
 #[test]
 fn prctl_cuts_the_tasks_name_and_tells_it() {
-    const SET_NAME: u64 = 15;
-    const GET_NAME: u64 = 16;
     let sandbox = Sandbox::new();
-    let prctl = |option, first| sandbox.call(nr64::PRCTL, [option, first, 0, 0, 0, 0]);
+    let prctl = |option: i32, first| sandbox.call(nr64::PRCTL, [option as u64, first, 0, 0, 0, 0]);
     sandbox.store(DATA, b"a name of more than fifteen bytes\0");
-    assert_eq!(prctl(SET_NAME, DATA), Ok(0));
-    assert_eq!(prctl(GET_NAME, DATA + 64), Ok(0));
+    assert_eq!(prctl(PR_SET_NAME, DATA), Ok(0));
+    assert_eq!(prctl(PR_GET_NAME, DATA + 64), Ok(0));
     assert_eq!(sandbox.load(DATA + 64), *b"a name of more \0");
-    assert_eq!(prctl(SET_NAME, HEAP), Err(Errno::EFAULT));
-    assert_eq!(prctl(u64::MAX, 0), Err(Errno::EINVAL));
+    assert_eq!(prctl(PR_SET_NAME, HEAP), Err(Errno::EFAULT));
+    assert_eq!(prctl(-1, 0), Err(Errno::EINVAL));
 }
 
 #[test]
 fn limits_can_be_lowered_and_not_raised_again() {
-    const NOFILE: u64 = 7;
     let sandbox = Sandbox::new();
     let set = |soft: u64, hard: u64| {
         sandbox.store(DATA, [soft, hard].map(u64::to_le_bytes).as_flattened());
-        sandbox.call(nr64::PRLIMIT64, [0, NOFILE, DATA, DATA + 16, 0, 0])
+        sandbox.call(nr64::PRLIMIT64, [0, RLIMIT_NOFILE.into(), DATA, DATA + 16, 0, 0])
     };
     assert_eq!(set(4, 8), Ok(0));
     assert_eq!(sandbox.load_word(DATA + 16), 1024);
@@ -44,12 +43,11 @@ fn limits_can_be_lowered_and_not_raised_again() {
 
 #[test]
 fn a_base_of_fs_is_the_users_or_refused() {
-    const SET_FS: u64 = 0x1002;
-    const GET_FS: u64 = 0x1003;
     let sandbox = Sandbox::new();
-    let arch_prctl = |code, address| sandbox.call(nr64::ARCH_PRCTL, [code, address, 0, 0, 0, 0]);
-    assert_eq!(arch_prctl(SET_FS, HEAP), Ok(0));
-    assert_eq!(arch_prctl(GET_FS, DATA), Ok(0));
+    let arch_prctl =
+        |code: i32, address| sandbox.call(nr64::ARCH_PRCTL, [code as u64, address, 0, 0, 0, 0]);
+    assert_eq!(arch_prctl(ARCH_SET_FS, HEAP), Ok(0));
+    assert_eq!(arch_prctl(ARCH_GET_FS, DATA), Ok(0));
     assert_eq!(sandbox.load_word(DATA), HEAP);
-    assert_eq!(arch_prctl(SET_FS, 1 << 47), Err(Errno::EPERM));
+    assert_eq!(arch_prctl(ARCH_SET_FS, 1 << 47), Err(Errno::EPERM));
 }

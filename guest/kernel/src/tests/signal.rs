@@ -6,11 +6,11 @@ use trapgate_abi::boot_info::BootInfo;
 use trapgate_abi::hypercall::Request;
 use trapgate_abi::x86::vector;
 use trapgate_uapi::Errno;
+use trapgate_uapi::signal::{self, SA_RESTORER, SIG_BLOCK, SIG_IGN, SIG_UNBLOCK, SIGCHLD};
 use trapgate_uapi::syscall::{nr32, nr64};
 
-const SIGUSR1: u64 = 10;
-const SIGTERM: u64 = 15;
-const SIG_IGN: u64 = 1;
+const SIGUSR1: u64 = signal::SIGUSR1 as u64;
+const SIGTERM: u64 = signal::SIGTERM as u64;
 
 fn action(sandbox: &Sandbox, signal: u64, new: u64, old: u64) -> Result<u64, Errno> {
     sandbox.call(nr64::RT_SIGACTION, [signal, new, old, 8, 0, 0])
@@ -23,15 +23,14 @@ fn mask(sandbox: &Sandbox, how: u64, set: u64) -> Result<u64, Errno> {
 
 #[test]
 fn an_action_is_recorded_without_what_is_unknown_and_told() {
-    const RESTORER: u64 = 0x400_0000;
     let sandbox = Sandbox::new();
-    let new = [0x40_1000, RESTORER | 1 << 40, 0x40_2000, u64::MAX].map(u64::to_le_bytes);
+    let new = [0x40_1000, SA_RESTORER | 1 << 40, 0x40_2000, u64::MAX].map(u64::to_le_bytes);
     sandbox.store(DATA, new.as_flattened());
     assert_eq!(action(&sandbox, SIGUSR1, DATA, 0), Ok(0));
     assert_eq!(action(&sandbox, SIGUSR1, 0, DATA + 64), Ok(0));
     let told: [u64; 4] = [64, 72, 80, 88].map(|at| sandbox.load_word(DATA + at));
     let unblockable = 1 << 8 | 1 << 18;
-    assert_eq!(told, [0x40_1000, RESTORER, 0x40_2000, !unblockable]);
+    assert_eq!(told, [0x40_1000, SA_RESTORER, 0x40_2000, !unblockable]);
     for signal in [9, 19, 0, 65] {
         assert_eq!(action(&sandbox, signal, DATA, 0), Err(Errno::EINVAL), "{signal}");
     }
@@ -50,24 +49,21 @@ fn both_widths_share_their_actions() {
 
 #[test]
 fn a_blocked_signal_waits_and_acts_when_it_is_let() {
-    const BLOCK: u64 = 0;
-    const UNBLOCK: u64 = 1;
     let sandbox = Sandbox::new();
     let set = 1 << (SIGUSR1 - 1);
-    assert_eq!(mask(&sandbox, BLOCK, set | 1 << 8), Ok(0));
+    assert_eq!(mask(&sandbox, SIG_BLOCK as u64, set | 1 << 8), Ok(0));
     assert_eq!(sandbox.call(nr64::KILL, [1, SIGUSR1, 0, 0, 0, 0]), Ok(0));
     assert_eq!(sandbox.call(nr64::RT_SIGPENDING, [DATA, 8, 0, 0, 0, 0]), Ok(0));
     assert_eq!(sandbox.load_word(DATA), set);
     assert_eq!(mask(&sandbox, 7, 0), Err(Errno::EINVAL));
-    let end = sandbox.end_of(|| assert_eq!(mask(&sandbox, UNBLOCK, set), Ok(set)));
+    let end = sandbox.end_of(|| assert_eq!(mask(&sandbox, SIG_UNBLOCK as u64, set), Ok(set)));
     assert_eq!(end, Request::Killed { signal: SIGUSR1 as u8 });
 }
 
 #[test]
 fn what_nobody_handles_ends_the_program_unless_its_default_is_nothing() {
     let sandbox = Sandbox::new();
-    const SIGCHLD: u64 = 17;
-    assert_eq!(sandbox.call(nr64::KILL, [1, SIGCHLD, 0, 0, 0, 0]), Ok(0));
+    assert_eq!(sandbox.call(nr64::KILL, [1, SIGCHLD.into(), 0, 0, 0, 0]), Ok(0));
     assert_eq!(sandbox.call(nr64::KILL, [2, SIGTERM, 0, 0, 0, 0]), Err(Errno::ESRCH));
     let end = sandbox.last_call(nr64::KILL, [1, SIGTERM, 0, 0, 0, 0]);
     assert_eq!(end, Request::Killed { signal: 15 });
