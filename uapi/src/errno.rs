@@ -45,11 +45,11 @@ macro_rules! errnos {
                 }
             }
 
-            /// What it means, in a few words.
-            const fn text(self) -> &'static str {
+            /// What it means, as perror(3) says it.
+            pub const fn text(self) -> &'static str {
                 match self.0 {
                     $($number => $text,)*
-                    _ => "an error number without a name",
+                    _ => "Unknown error",
                 }
             }
 
@@ -71,137 +71,137 @@ macro_rules! errnos {
 // 41 and 58 are free: their names became the aliases.
 errnos! {
     named {
-        EPERM = 1, "not permitted";
-        ENOENT = 2, "no such file or directory";
-        ESRCH = 3, "no such process";
-        EINTR = 4, "interrupted by a signal";
-        EIO = 5, "input or output failed";
-        ENXIO = 6, "no such device or address";
-        E2BIG = 7, "arguments too long";
-        ENOEXEC = 8, "not a format that can be executed";
-        EBADF = 9, "bad file descriptor";
-        ECHILD = 10, "no child to wait for";
-        EAGAIN = 11, "not now, try again";
-        ENOMEM = 12, "out of memory";
-        EACCES = 13, "access denied";
-        EFAULT = 14, "bad address";
-        ENOTBLK = 15, "not a block device";
-        EBUSY = 16, "busy";
-        EEXIST = 17, "exists already";
-        EXDEV = 18, "on another file system";
-        ENODEV = 19, "no such device";
-        ENOTDIR = 20, "not a directory";
-        EISDIR = 21, "is a directory";
-        EINVAL = 22, "invalid argument";
-        ENFILE = 23, "too many open files in the system";
-        EMFILE = 24, "too many open files in the process";
-        ENOTTY = 25, "not a terminal, or no such control request";
-        ETXTBSY = 26, "program file in use";
-        EFBIG = 27, "file too large";
-        ENOSPC = 28, "no space left";
-        ESPIPE = 29, "cannot seek here";
-        EROFS = 30, "read-only file system";
-        EMLINK = 31, "too many links";
-        EPIPE = 32, "nobody reads the pipe";
-        EDOM = 33, "argument outside the function's domain";
-        ERANGE = 34, "result out of range";
-        EDEADLK = 35, "would deadlock";
-        ENAMETOOLONG = 36, "name too long";
-        ENOLCK = 37, "no locks left";
-        ENOSYS = 38, "no such system call";
-        ENOTEMPTY = 39, "directory not empty";
-        ELOOP = 40, "too many symbolic links";
-        ENOMSG = 42, "no message of that type";
-        EIDRM = 43, "identifier removed";
-        ECHRNG = 44, "channel number out of range";
-        EL2NSYNC = 45, "level 2 out of step";
-        EL3HLT = 46, "level 3 halted";
-        EL3RST = 47, "level 3 reset";
-        ELNRNG = 48, "link number out of range";
-        EUNATCH = 49, "protocol driver not attached";
-        ENOCSI = 50, "no CSI structure";
-        EL2HLT = 51, "level 2 halted";
-        EBADE = 52, "invalid exchange";
-        EBADR = 53, "invalid request descriptor";
-        EXFULL = 54, "exchange full";
-        ENOANO = 55, "no anode";
-        EBADRQC = 56, "invalid request code";
-        EBADSLT = 57, "invalid slot";
-        EBFONT = 59, "bad font file";
-        ENOSTR = 60, "not a stream";
-        ENODATA = 61, "no data";
-        ETIME = 62, "timer expired";
-        ENOSR = 63, "no stream resources left";
-        ENONET = 64, "not on a network";
-        ENOPKG = 65, "package not installed";
-        EREMOTE = 66, "object is remote";
-        ENOLINK = 67, "link severed";
-        EADV = 68, "advertise failed";
-        ESRMNT = 69, "remote mount failed";
-        ECOMM = 70, "sending failed";
-        EPROTO = 71, "protocol broken";
-        EMULTIHOP = 72, "multihop attempted";
-        EDOTDOT = 73, "remote file sharing failed";
-        EBADMSG = 74, "bad message";
-        EOVERFLOW = 75, "value too large for its type";
-        ENOTUNIQ = 76, "name not unique on the network";
-        EBADFD = 77, "file descriptor in a bad state";
-        EREMCHG = 78, "remote address changed";
-        ELIBACC = 79, "shared library out of reach";
-        ELIBBAD = 80, "shared library damaged";
-        ELIBSCN = 81, "bad library section in a program";
-        ELIBMAX = 82, "too many shared libraries";
-        ELIBEXEC = 83, "shared library cannot be executed";
-        EILSEQ = 84, "invalid byte sequence";
-        ERESTART = 85, "call must be restarted";
-        ESTRPIPE = 86, "stream pipe failed";
-        EUSERS = 87, "too many users";
-        ENOTSOCK = 88, "not a socket";
-        EDESTADDRREQ = 89, "destination address missing";
-        EMSGSIZE = 90, "message too long";
-        EPROTOTYPE = 91, "wrong protocol for this socket";
-        ENOPROTOOPT = 92, "no such protocol option";
-        EPROTONOSUPPORT = 93, "protocol not supported";
-        ESOCKTNOSUPPORT = 94, "socket type not supported";
-        EOPNOTSUPP = 95, "operation not supported";
-        EPFNOSUPPORT = 96, "protocol family not supported";
-        EAFNOSUPPORT = 97, "address family not supported";
-        EADDRINUSE = 98, "address in use";
-        EADDRNOTAVAIL = 99, "address not available";
-        ENETDOWN = 100, "network down";
-        ENETUNREACH = 101, "network unreachable";
-        ENETRESET = 102, "connection lost by a network reset";
-        ECONNABORTED = 103, "connection aborted";
-        ECONNRESET = 104, "connection reset by the peer";
-        ENOBUFS = 105, "no buffer space left";
-        EISCONN = 106, "connected already";
-        ENOTCONN = 107, "not connected";
-        ESHUTDOWN = 108, "socket was shut down";
-        ETOOMANYREFS = 109, "too many references";
-        ETIMEDOUT = 110, "timed out";
-        ECONNREFUSED = 111, "connection refused";
-        EHOSTDOWN = 112, "host down";
-        EHOSTUNREACH = 113, "host unreachable";
-        EALREADY = 114, "in progress already";
-        EINPROGRESS = 115, "now in progress";
-        ESTALE = 116, "stale file handle";
-        EUCLEAN = 117, "file system needs cleaning";
-        ENOTNAM = 118, "not a XENIX named file";
-        ENAVAIL = 119, "no XENIX semaphores";
-        EISNAM = 120, "is a XENIX named file";
-        EREMOTEIO = 121, "remote input or output failed";
-        EDQUOT = 122, "quota exceeded";
-        ENOMEDIUM = 123, "no medium";
-        EMEDIUMTYPE = 124, "wrong type of medium";
-        ECANCELED = 125, "cancelled";
-        ENOKEY = 126, "required key missing";
-        EKEYEXPIRED = 127, "key expired";
-        EKEYREVOKED = 128, "key revoked";
-        EKEYREJECTED = 129, "key rejected";
-        EOWNERDEAD = 130, "owner died";
-        ENOTRECOVERABLE = 131, "state cannot be recovered";
-        ERFKILL = 132, "switched off by RF-kill";
-        EHWPOISON = 133, "memory page is broken";
+        EPERM = 1, "Operation not permitted";
+        ENOENT = 2, "No such file or directory";
+        ESRCH = 3, "No such process";
+        EINTR = 4, "Interrupted system call";
+        EIO = 5, "Input/output error";
+        ENXIO = 6, "No such device or address";
+        E2BIG = 7, "Argument list too long";
+        ENOEXEC = 8, "Exec format error";
+        EBADF = 9, "Bad file descriptor";
+        ECHILD = 10, "No child processes";
+        EAGAIN = 11, "Resource temporarily unavailable";
+        ENOMEM = 12, "Cannot allocate memory";
+        EACCES = 13, "Permission denied";
+        EFAULT = 14, "Bad address";
+        ENOTBLK = 15, "Block device required";
+        EBUSY = 16, "Device or resource busy";
+        EEXIST = 17, "File exists";
+        EXDEV = 18, "Invalid cross-device link";
+        ENODEV = 19, "No such device";
+        ENOTDIR = 20, "Not a directory";
+        EISDIR = 21, "Is a directory";
+        EINVAL = 22, "Invalid argument";
+        ENFILE = 23, "Too many open files in system";
+        EMFILE = 24, "Too many open files";
+        ENOTTY = 25, "Inappropriate ioctl for device";
+        ETXTBSY = 26, "Text file busy";
+        EFBIG = 27, "File too large";
+        ENOSPC = 28, "No space left on device";
+        ESPIPE = 29, "Illegal seek";
+        EROFS = 30, "Read-only file system";
+        EMLINK = 31, "Too many links";
+        EPIPE = 32, "Broken pipe";
+        EDOM = 33, "Numerical argument out of domain";
+        ERANGE = 34, "Numerical result out of range";
+        EDEADLK = 35, "Resource deadlock avoided";
+        ENAMETOOLONG = 36, "File name too long";
+        ENOLCK = 37, "No locks available";
+        ENOSYS = 38, "Function not implemented";
+        ENOTEMPTY = 39, "Directory not empty";
+        ELOOP = 40, "Too many levels of symbolic links";
+        ENOMSG = 42, "No message of desired type";
+        EIDRM = 43, "Identifier removed";
+        ECHRNG = 44, "Channel number out of range";
+        EL2NSYNC = 45, "Level 2 not synchronized";
+        EL3HLT = 46, "Level 3 halted";
+        EL3RST = 47, "Level 3 reset";
+        ELNRNG = 48, "Link number out of range";
+        EUNATCH = 49, "Protocol driver not attached";
+        ENOCSI = 50, "No CSI structure available";
+        EL2HLT = 51, "Level 2 halted";
+        EBADE = 52, "Invalid exchange";
+        EBADR = 53, "Invalid request descriptor";
+        EXFULL = 54, "Exchange full";
+        ENOANO = 55, "No anode";
+        EBADRQC = 56, "Invalid request code";
+        EBADSLT = 57, "Invalid slot";
+        EBFONT = 59, "Bad font file format";
+        ENOSTR = 60, "Device not a stream";
+        ENODATA = 61, "No data available";
+        ETIME = 62, "Timer expired";
+        ENOSR = 63, "Out of streams resources";
+        ENONET = 64, "Machine is not on the network";
+        ENOPKG = 65, "Package not installed";
+        EREMOTE = 66, "Object is remote";
+        ENOLINK = 67, "Link has been severed";
+        EADV = 68, "Advertise error";
+        ESRMNT = 69, "Srmount error";
+        ECOMM = 70, "Communication error on send";
+        EPROTO = 71, "Protocol error";
+        EMULTIHOP = 72, "Multihop attempted";
+        EDOTDOT = 73, "RFS specific error";
+        EBADMSG = 74, "Bad message";
+        EOVERFLOW = 75, "Value too large for defined data type";
+        ENOTUNIQ = 76, "Name not unique on network";
+        EBADFD = 77, "File descriptor in bad state";
+        EREMCHG = 78, "Remote address changed";
+        ELIBACC = 79, "Can not access a needed shared library";
+        ELIBBAD = 80, "Accessing a corrupted shared library";
+        ELIBSCN = 81, ".lib section in a.out corrupted";
+        ELIBMAX = 82, "Attempting to link in too many shared libraries";
+        ELIBEXEC = 83, "Cannot exec a shared library directly";
+        EILSEQ = 84, "Invalid or incomplete multibyte or wide character";
+        ERESTART = 85, "Interrupted system call should be restarted";
+        ESTRPIPE = 86, "Streams pipe error";
+        EUSERS = 87, "Too many users";
+        ENOTSOCK = 88, "Socket operation on non-socket";
+        EDESTADDRREQ = 89, "Destination address required";
+        EMSGSIZE = 90, "Message too long";
+        EPROTOTYPE = 91, "Protocol wrong type for socket";
+        ENOPROTOOPT = 92, "Protocol not available";
+        EPROTONOSUPPORT = 93, "Protocol not supported";
+        ESOCKTNOSUPPORT = 94, "Socket type not supported";
+        EOPNOTSUPP = 95, "Operation not supported";
+        EPFNOSUPPORT = 96, "Protocol family not supported";
+        EAFNOSUPPORT = 97, "Address family not supported by protocol";
+        EADDRINUSE = 98, "Address already in use";
+        EADDRNOTAVAIL = 99, "Cannot assign requested address";
+        ENETDOWN = 100, "Network is down";
+        ENETUNREACH = 101, "Network is unreachable";
+        ENETRESET = 102, "Network dropped connection on reset";
+        ECONNABORTED = 103, "Software caused connection abort";
+        ECONNRESET = 104, "Connection reset by peer";
+        ENOBUFS = 105, "No buffer space available";
+        EISCONN = 106, "Transport endpoint is already connected";
+        ENOTCONN = 107, "Transport endpoint is not connected";
+        ESHUTDOWN = 108, "Cannot send after transport endpoint shutdown";
+        ETOOMANYREFS = 109, "Too many references: cannot splice";
+        ETIMEDOUT = 110, "Connection timed out";
+        ECONNREFUSED = 111, "Connection refused";
+        EHOSTDOWN = 112, "Host is down";
+        EHOSTUNREACH = 113, "No route to host";
+        EALREADY = 114, "Operation already in progress";
+        EINPROGRESS = 115, "Operation now in progress";
+        ESTALE = 116, "Stale file handle";
+        EUCLEAN = 117, "Structure needs cleaning";
+        ENOTNAM = 118, "Not a XENIX named type file";
+        ENAVAIL = 119, "No XENIX semaphores available";
+        EISNAM = 120, "Is a named type file";
+        EREMOTEIO = 121, "Remote I/O error";
+        EDQUOT = 122, "Disk quota exceeded";
+        ENOMEDIUM = 123, "No medium found";
+        EMEDIUMTYPE = 124, "Wrong medium type";
+        ECANCELED = 125, "Operation canceled";
+        ENOKEY = 126, "Required key not available";
+        EKEYEXPIRED = 127, "Key has expired";
+        EKEYREVOKED = 128, "Key has been revoked";
+        EKEYREJECTED = 129, "Key was rejected by service";
+        EOWNERDEAD = 130, "Owner died";
+        ENOTRECOVERABLE = 131, "State not recoverable";
+        ERFKILL = 132, "Operation not possible due to RF-kill";
+        EHWPOISON = 133, "Memory page has hardware error";
     }
     aliases {
         EWOULDBLOCK = EAGAIN;
@@ -225,7 +225,7 @@ impl Errno {
     }
 }
 
-/// `EFAULT (bad address)`; an unnamed one shows its number.
+/// `EFAULT (Bad address)`; an unnamed one shows its number.
 impl fmt::Display for Errno {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name() {
@@ -320,10 +320,10 @@ mod tests {
 
     #[test]
     fn shows_name_and_meaning() {
-        assert_eq!(Errno::EFAULT.to_string(), "EFAULT (bad address)");
+        assert_eq!(Errno::EFAULT.to_string(), "EFAULT (Bad address)");
         assert_eq!(
             Errno::new(512).unwrap().to_string(),
-            "errno 512 (an error number without a name)"
+            "errno 512 (Unknown error)"
         );
     }
 
