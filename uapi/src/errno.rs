@@ -321,10 +321,7 @@ mod tests {
     #[test]
     fn shows_name_and_meaning() {
         assert_eq!(Errno::EFAULT.to_string(), "EFAULT (Bad address)");
-        assert_eq!(
-            Errno::new(512).unwrap().to_string(),
-            "errno 512 (Unknown error)"
-        );
+        assert_eq!(Errno::new(512).unwrap().to_string(), "errno 512 (Unknown error)");
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub struct Row {
     /// What a kernel of the ABI's own width would run. Differs from `entry`
     /// where the table has a compat entry.
     pub native_entry: &'static str,
+    /// In how many registers its arguments are, 6 at most.
+    pub arguments: u8,
 }
 
 impl Row {
@@ -301,6 +303,26 @@ mod tests {
             (Abi::X32.row(nrx32::PWRITEV2 & !X32_BIT), "pwritev2"),
         ] {
             assert_eq!(row.unwrap().name, constant);
+        }
+    }
+
+    #[test]
+    fn arguments_are_counted_in_registers() {
+        for (abi, name, count) in [
+            (Abi::X86_64, "getpid", 0),
+            (Abi::X86_64, "exit_group", 1),
+            (Abi::X86_64, "readlink", 3),
+            (Abi::X86_64, "mmap", 6),
+            (Abi::X86_64, "clone3", 2),
+            (Abi::X32, "ioctl", 3),
+            // One pointer, to six words.
+            (Abi::I386, "mmap", 1),
+            (Abi::I386, "mmap2", 6),
+            // The offset is in two registers.
+            (Abi::I386, "pread64", 5),
+        ] {
+            let row = abi.row(abi.number(name).unwrap()).unwrap();
+            assert_eq!(row.arguments, count, "{abi:?} {name}");
         }
     }
 
