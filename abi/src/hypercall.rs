@@ -199,6 +199,9 @@ pub enum Request {
     /// the time-stamp counter is no clock ([`crate::boot_info::ClockInfo`]).
     /// Reply: nanoseconds.
     Elapsed,
+    /// Take what is in the CPU's rings ([`crate::log`], [`crate::trace`]), as at
+    /// each exit: nothing else is wanted.
+    Drain,
 }
 
 /// The operations' numbers.
@@ -218,6 +221,7 @@ mod operation {
     pub(super) const RANDOM: u64 = 13;
     pub(super) const DISCARD: u64 = 14;
     pub(super) const ELAPSED: u64 = 15;
+    pub(super) const DRAIN: u64 = 16;
 }
 
 impl Request {
@@ -239,6 +243,7 @@ impl Request {
             Request::Random => "random",
             Request::Discard => "discard",
             Request::Elapsed => "elapsed",
+            Request::Drain => "drain",
         }
     }
 
@@ -270,6 +275,7 @@ impl Request {
             Request::Random => (RANDOM, [0; 3]),
             Request::Discard => (DISCARD, [0; 3]),
             Request::Elapsed => (ELAPSED, [0; 3]),
+            Request::Drain => (DRAIN, [0; 3]),
         };
         message[0] = number;
         message[1] = a;
@@ -324,6 +330,7 @@ impl Request {
             operation::RANDOM => Request::Random,
             operation::DISCARD => Request::Discard,
             operation::ELAPSED => Request::Elapsed,
+            operation::DRAIN => Request::Drain,
             _ => return Err(Malformed::Operation(operation)),
         })
     }
@@ -421,7 +428,7 @@ mod tests {
     use super::*;
     use trapgate_uapi::fcntl::{O_APPEND, O_NONBLOCK};
 
-    const REQUESTS: [Request; 15] = [
+    const REQUESTS: [Request; 16] = [
         Request::Exit { status: 7 },
         Request::Killed { signal: 11 },
         Request::Failed { kind: FailureKind::Panic, words: Segment { address: 1, length: 2 } },
@@ -437,6 +444,7 @@ mod tests {
         Request::Random,
         Request::Discard,
         Request::Elapsed,
+        Request::Drain,
     ];
 
     #[test]
@@ -451,7 +459,7 @@ mod tests {
 
     #[test]
     fn unknown_operations_are_malformed() {
-        for number in [0, 16, u64::MAX] {
+        for number in [0, 17, u64::MAX] {
             let mut message = [0; MESSAGE_WORDS];
             message[0] = number;
             assert_eq!(Request::decode(&message), Err(Malformed::Operation(number)));

@@ -141,6 +141,11 @@ impl Cpu {
         self.area_phys() + percpu::STAMPING
     }
 
+    /// Physical address of its [`crate::trace::Tracing`].
+    pub const fn tracing_phys(self) -> u64 {
+        self.area_phys() + percpu::TRACING
+    }
+
     /// Physical address of its page of [`crate::hypercall`] requests and replies.
     pub const fn host_call_phys(self) -> u64 {
         self.area_phys() + percpu::HOST_CALL
@@ -186,6 +191,8 @@ pub mod percpu {
     pub const COUNTERS: u64 = 0xe000;
     /// [`crate::stamps::Stamping`], in the counters' page.
     pub const STAMPING: u64 = COUNTERS + 0x800;
+    /// [`crate::trace::Tracing`], in the same page.
+    pub const TRACING: u64 = COUNTERS + 0xc00;
     /// The page of [`crate::hypercall`] requests and replies.
     pub const HOST_CALL: u64 = 0xf000;
 

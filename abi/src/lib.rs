@@ -12,7 +12,7 @@
 //! | [`hypercall`], [`file`](mod@file), [`crash`] | requests and replies, and what they carry |
 //! | [`counters`], [`log`] | what the kernel leaves for the VMM to read |
 //! | [`clock`] | what the clocks show: one formula for kernel and vDSO |
-//! | [`mitigation`], [`stamps`] | what the instrumented image has besides |
+//! | [`mitigation`], [`stamps`], [`trace`] | what the instrumented image has besides |
 //! | [`job`], [`bench`](mod@bench) | what a VM without a program measures; how the probe is talked to |
 //! | [`x86`], [`pt_regs`] | the CPU's numbers; a program's registers in ring 0 |
 #![no_std]
@@ -35,6 +35,7 @@ pub mod log;
 pub mod mitigation;
 pub mod pt_regs;
 pub mod stamps;
+pub mod trace;
 mod wire;
 pub mod x86;
 

@@ -84,8 +84,10 @@ pub mod keep {
     pub const UNTRAIN_ZEN2: u64 = NEXT << 1;
     /// The same, in the form for family 19h and later.
     pub const UNTRAIN_ZEN4: u64 = NEXT << 2;
+    /// Calls are traced ([`crate::trace`]).
+    pub const TRACE: u64 = NEXT << 3;
     /// Every bit that a site can have.
-    pub const ALL: u64 = (NEXT - 1) | NO_RETPOLINE | UNTRAIN_ZEN2 | UNTRAIN_ZEN4;
+    pub const ALL: u64 = (NEXT - 1) | NO_RETPOLINE | UNTRAIN_ZEN2 | UNTRAIN_ZEN4 | TRACE;
 }
 
 wire_struct! {
