@@ -11,7 +11,7 @@
 //! | [`gdt`], [`idt`], [`tls`] | segments and gates; a program's own segments |
 //! | [`paging`], [`phys`] | page tables; memory by its physical address |
 //! | [`usercopy`], [`ex_table`] | a program's memory, and the faults on it |
-//! | [`hostpage`], [`log_ring`] | what is shared with the VMM |
+//! | [`hostpage`], [`log_ring`], [`trace_ring`] | what is shared with the VMM |
 //! | [`heap`] | the kernel's own memory |
 //! | `site`, `stamp` | what the instrumented image's assembly is made of |
 //!
@@ -40,4 +40,5 @@ pub mod site;
 #[cfg(target_os = "none")]
 pub mod stamp;
 pub mod tls;
+pub mod trace_ring;
 pub mod usercopy;

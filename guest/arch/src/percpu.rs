@@ -45,6 +45,8 @@ pub struct PerCpu {
     pub host_page: u64,
     /// Where this CPU's ring of log records is.
     pub log_ring: u64,
+    /// Where this CPU's words about its ring of trace records are.
+    pub tracing: u64,
 }
 
 const _: () = assert!(size_of::<PerCpu>() <= layout::PAGE_SIZE as usize);
@@ -177,6 +179,11 @@ pub(crate) fn host_page() -> u64 {
 /// Where this CPU's ring of log records is.
 pub(crate) fn log_ring() -> u64 {
     get!(log_ring)
+}
+
+/// Where this CPU's words about its ring of trace records are.
+pub(crate) fn tracing() -> u64 {
+    get!(tracing)
 }
 
 /// What runs on a CPU, of which the block has the address: a task, and its thread.
@@ -377,6 +384,7 @@ impl PerCpu {
             verw_selector: selector::KERNEL_DS as u64,
             host_page: area + layout::percpu::HOST_CALL,
             log_ring: DIRECT_MAP + cpu.log_ring_phys(),
+            tracing: area + layout::percpu::TRACING,
         }
     }
 }

@@ -17,6 +17,7 @@
 //! | [`mm`] | frames, mappings, the address space, page faults |
 //! | [`sched`] | threads: which runs, which could, and what each waits for |
 //! | [`clock`] | time from the counter |
+//! | [`trace`] | records of calls, for the VMM |
 //! | [`host`] | requests to the VMM, typed: sent, and answered |
 //! | [`log`] | records for the VMM |
 //! | [`user`] | pointers of the program's |
@@ -45,4 +46,5 @@ pub mod signal;
 pub mod sys;
 #[cfg(test)]
 mod tests;
+pub mod trace;
 pub mod user;

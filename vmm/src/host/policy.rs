@@ -113,7 +113,8 @@ impl Policy {
             | Request::Killed { .. }
             | Request::Failed { .. }
             | Request::Poll { .. }
-            | Request::Discard => Ok(()),
+            | Request::Discard
+            | Request::Drain => Ok(()),
             // The counter, which nobody can take away, says as much.
             Request::Elapsed => Ok(()),
             Request::Read { file, .. } | Request::ReadAt { file, .. } => {

@@ -10,6 +10,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use trapgate_abi::hypercall::{self, Message, Request, Segment};
 use trapgate_abi::layout::{Cpu, DIRECT_MAP, PAGE_SIZE, PERCPU_BASE, percpu};
+use trapgate_abi::trace::{RECORD_WORDS, RING_SIZE, Record, RecordId, Tracing};
 use trapgate_uapi::Errno;
 
 /// A page of RAM.
@@ -97,7 +98,8 @@ impl Machine {
         let cpu = Cpu::FIRST;
         let at = |physical| direct::<u8>(physical) as u64;
         let (host_page, log_ring) = (at(cpu.host_call_phys()), at(cpu.log_ring_phys()));
-        let block = PerCpu { host_page, log_ring, ..PerCpu::new(cpu) };
+        let tracing = at(cpu.tracing_phys());
+        let block = PerCpu { host_page, log_ring, tracing, ..PerCpu::new(cpu) };
         debug_assert!(block.syscall_stack > PERCPU_BASE && PERCPU_BASE > DIRECT_MAP);
         // SAFETY: the block has its place in RAM.
         unsafe { direct::<PerCpu>(cpu.area_phys() + percpu::BLOCK).write(block) };
@@ -133,6 +135,12 @@ impl Machine {
         self.floor.tsc.set(tsc);
     }
 
+    /// Reserves a ring of trace records at a physical address, for [`TraceRing`].
+    pub fn set_trace_ring(&self, physical: u64) {
+        let _ = direct::<u8>(physical + RING_SIZE);
+        TraceRing::set(&Tracing::new(0, direct::<u8>(physical) as u64));
+    }
+
     /// TLB entries forgotten one by one, and how often all were.
     pub fn flushes(&self) -> [u64; 2] {
         self.floor.flushes.get()
@@ -155,6 +163,37 @@ impl Machine {
 impl Drop for Machine {
     fn drop(&mut self) {
         FLOOR.store(null_mut(), Ordering::Release);
+    }
+}
+
+/// The VMM's side of the CPU's ring of trace records.
+pub struct TraceRing;
+
+impl TraceRing {
+    fn words() -> *mut Tracing {
+        direct(Cpu::FIRST.tracing_phys())
+    }
+
+    fn set(tracing: &Tracing) {
+        // SAFETY: the words have their place in RAM, and no kernel code runs now.
+        unsafe { TraceRing::words().write(*tracing) };
+    }
+
+    /// Takes the records that are there, and answers how many were lost so far.
+    pub fn take() -> (Vec<Record>, u64) {
+        // SAFETY: as above.
+        let mut tracing = unsafe { TraceRing::words().read() };
+        let records = (tracing.taken..tracing.next).map(|id| {
+            let slot = RecordId(id).slot() as usize;
+            let ring = tracing.ring as *const [u64; RECORD_WORDS];
+            // SAFETY: `set_trace_ring` has looked that the slots are in RAM.
+            let words = unsafe { ring.wrapping_add(slot).read() };
+            Record::from_words(&words).expect("the kernel writes records")
+        });
+        let records = records.collect();
+        tracing.taken = tracing.next;
+        TraceRing::set(&tracing);
+        (records, tracing.lost)
     }
 }
 

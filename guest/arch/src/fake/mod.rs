@@ -17,7 +17,7 @@ mod machine;
 pub mod user;
 pub mod usercopy;
 
-pub use machine::{Halted, Machine, bytes_of, fill};
+pub use machine::{Halted, Machine, TraceRing, bytes_of, fill};
 
 use crate::paging::PageTables;
 use core::cell::Cell;

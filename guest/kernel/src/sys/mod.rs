@@ -24,3 +24,4 @@ pub mod stat;
 pub mod system;
 pub mod table;
 pub mod time;
+pub mod traced;

@@ -9,6 +9,7 @@ mod fs;
 mod mm;
 mod process;
 mod signal;
+mod trace;
 
 use crate::mm::frames::FRAMES;
 use crate::process::exception;
