@@ -5,6 +5,7 @@
 //! return itself.
 
 mod row;
+mod trace;
 
 use row::{Row, call};
 use trapgate_abi::PtRegs;
@@ -15,25 +16,28 @@ use trapgate_kernel::sys::table::{SYS_CALL_TABLE_32, SYS_CALL_TABLE_64};
 use trapgate_uapi::Errno;
 use trapgate_uapi::syscall::{I386_COUNT, X86_64_COUNT};
 
-/// The door of the x86-64 and x32 ABIs.
-pub extern "C" fn syscall_64(regs: &mut PtRegs) {
-    call_64(regs);
+/// The door of the x86-64 and x32 ABIs. `way`, here and below, is for the trace:
+/// the bits of a [`trapgate_abi::trace::Way`], if the run is traced.
+pub extern "C" fn syscall_64(regs: &mut PtRegs, way: u64) {
+    call_64(regs, way);
     prepare_return(regs);
 }
 
 /// The same door with stamps.
 #[cfg(feature = "instrumented")]
-pub extern "C" fn syscall_64_stamped(regs: &mut PtRegs) {
+pub extern "C" fn syscall_64_stamped(regs: &mut PtRegs, way: u64) {
+    let entered = trace::entered_64(regs, way);
     let row = row_64(regs);
     stamp::found();
     regs.rax = call!(SYS_CALL_TABLE_64, row, regs);
     stamp::handled();
+    trace::left_64(regs, entered);
     prepare_return(regs);
 }
 
 /// The doors of the i386 ABI.
-pub extern "C" fn syscall_32(regs: &mut PtRegs) {
-    call_32(regs);
+pub extern "C" fn syscall_32(regs: &mut PtRegs, way: u64) {
+    call_32(regs, way);
     prepare_return(regs);
 }
 
@@ -48,15 +52,19 @@ pub extern "C" fn bad_stack_32(regs: &mut PtRegs) {
 /// The number is the low 32 bits of RAX, as in Linux, and unsigned: a negative
 /// one is huge.
 #[inline(always)]
-pub fn call_64(regs: &mut PtRegs) {
+pub fn call_64(regs: &mut PtRegs, way: u64) {
+    let entered = trace::entered_64(regs, way);
     regs.rax = call!(SYS_CALL_TABLE_64, row_64(regs), regs);
+    trace::left_64(regs, entered);
 }
 
 /// A call of the i386 ABI.
 #[inline(always)]
-pub fn call_32(regs: &mut PtRegs) {
+pub fn call_32(regs: &mut PtRegs, way: u64) {
+    let entered = trace::entered_32(regs, way);
     let row = Row::<{ I386_COUNT as u32 }>::of(regs.orig_rax as u32);
     regs.rax = call!(SYS_CALL_TABLE_32, row, regs);
+    trace::left_32(regs, entered);
 }
 
 /// A call by SYSENTER or by SYSCALL from compatibility mode, which leave the

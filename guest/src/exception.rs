@@ -11,6 +11,7 @@ use trapgate_abi::boot_info::feature;
 use trapgate_abi::crash::{BACKTRACE_DEPTH, Fault};
 use trapgate_abi::hypercall::{FailureKind, Segment};
 use trapgate_abi::layout::USER_END;
+use trapgate_abi::trace::{Door, Way};
 use trapgate_abi::x86::{msr, page_fault, rflags, selector, vector};
 use trapgate_arch::{cpu, ex_table, percpu};
 use trapgate_kernel::host;
@@ -77,7 +78,7 @@ fn carry_out_64(regs: &mut PtRegs) {
     regs.orig_rax = regs.rax;
     regs.rax = Errno::ENOSYS.number().wrapping_neg();
     percpu::count!(syscall64_trapped, 1);
-    dispatch::call_64(regs);
+    dispatch::call_64(regs, Way::trapped(Door::Syscall64).bits());
 }
 
 /// #UD at the instruction of a door that the architecture has and this KVM
@@ -98,12 +99,12 @@ fn trapped_door(regs: &mut PtRegs) -> bool {
         regs.r11 = regs.rflags & !rflags::RF;
         regs.rcx = u64::from(regs.rbp as u32);
         regs.rsp = u64::from(regs.rsp as u32);
-        fast_call(regs);
+        fast_call(regs, Door::Syscall32);
     } else if has(feature::SYSENTER32) && code_is(regs.rip, [0x0f, 0x34]) {
         // As entry::sysenter builds it.
         percpu::count!(sysenter_trapped, 1);
         regs.rsp = regs.rbp;
-        fast_call(regs);
+        fast_call(regs, Door::Sysenter);
     } else {
         return false;
     }
@@ -121,11 +122,11 @@ fn trapped_int80(regs: &mut PtRegs, long: bool) {
     }
     regs.orig_rax = u64::from(regs.rax as u32);
     regs.rax = Errno::ENOSYS.number().wrapping_neg();
-    dispatch::call_32(regs);
+    dispatch::call_32(regs, Way::trapped(Door::Int80).bits());
 }
 
 /// What SYSENTER and SYSCALL from compatibility mode have in common.
-fn fast_call(regs: &mut PtRegs) {
+fn fast_call(regs: &mut PtRegs, door: Door) {
     regs.cs = selector::USER32_CS.into();
     regs.ss = selector::USER_DS.into();
     regs.rip = percpu::landing_pad();
@@ -135,7 +136,7 @@ fn fast_call(regs: &mut PtRegs) {
     match UserPtr::<u32>::new(u64::from(regs.rsp as u32)).read() {
         Ok(sixth) => {
             regs.rbp = sixth.into();
-            dispatch::call_32(regs);
+            dispatch::call_32(regs, Way::trapped(door).bits());
         }
         Err(_) => dispatch::refuse_32(regs),
     }

@@ -6,6 +6,7 @@ use crate::dispatch;
 use core::mem::offset_of;
 use trapgate_abi::PtRegs;
 use trapgate_abi::counters::Counters;
+use trapgate_abi::trace::{Door, Way};
 use trapgate_abi::x86::selector;
 use trapgate_arch::percpu::{COUNTERS, PerCpu};
 use trapgate_uapi::Errno;
@@ -61,6 +62,7 @@ pub(super) unsafe extern "C" fn entry_int80() -> ! {
         count_compat = const COUNTERS as usize + offset_of!(Counters, int80_compat_native),
         cs = const offset_of!(PtRegs, cs),
         user_cs = const selector::USER_CS,
+        way = const Way::native(Door::Int80).bits(),
         dispatch = sym dispatch::syscall_32,
         leave = sym leave::return_to_user,
     )

@@ -22,7 +22,7 @@ macro_rules! entry_asm {
             $($line,)*
             // Each operand must be named, and no door has all steps.
             "# {pti} {user_table} {kernel_table} {ibrs} {spec_ctrl} {ibrs_on} {untrain2} {untrain4}",
-            "# {bhi} {clear_history} {kstack} {kstack_slot} {verw} {verw_slot} {fence}",
+            "# {bhi} {clear_history} {kstack} {kstack_slot} {verw} {verw_slot} {fence} {trace}",
             $($operands)*
             pti = const ::trapgate_abi::mitigation::Step::Pti.bit(),
             user_table = const ::trapgate_abi::mitigation::PTI_USER_TABLE,
@@ -40,6 +40,7 @@ macro_rules! entry_asm {
             verw = const ::trapgate_abi::mitigation::Step::Verw.bit(),
             verw_slot = const ::core::mem::offset_of!(::trapgate_arch::percpu::PerCpu, verw_selector),
             fence = const ::trapgate_abi::mitigation::Step::SwapgsFence.bit(),
+            trace = const ::trapgate_abi::mitigation::keep::TRACE,
         )
     };
 }
@@ -133,15 +134,19 @@ macro_rules! guard_branches {
 }
 
 /// What stands before the dispatch of a call. Loses rax; rbx, which the callee
-/// keeps, holds the stack pointer.
+/// keeps, holds the stack pointer. For the trace, esi is the door's `{way}`.
 macro_rules! before_call {
     () => {
-        step!(
-            "kstack",
-            "mov rbx, rsp
-             mov eax, gs:[{kstack_slot}]
-             and eax, 0x3f0 # 6 random bits; calls stay aligned
-             sub rsp, rax"
+        concat!(
+            "# {way}\n", // also where the line below is nothing
+            step!("trace", "mov esi, {way}"),
+            step!(
+                "kstack",
+                "mov rbx, rsp
+                 mov eax, gs:[{kstack_slot}]
+                 and eax, 0x3f0 # 6 random bits; calls stay aligned
+                 sub rsp, rax"
+            ),
         )
     };
 }

@@ -10,6 +10,7 @@ use crate::dispatch;
 use core::mem::offset_of;
 use trapgate_abi::PtRegs;
 use trapgate_abi::counters::Counters;
+use trapgate_abi::trace::{Door, Way};
 use trapgate_abi::x86::selector;
 use trapgate_arch::percpu::{COUNTERS, PerCpu};
 use trapgate_uapi::Errno;
@@ -69,6 +70,7 @@ pub unsafe extern "C" fn entry_syscall_32() -> ! {
         rsp_slot = const offset_of!(PtRegs, rsp),
         rbp_slot = const offset_of!(PtRegs, rbp),
         smap = const offset_of!(PerCpu, smap),
+        way = const Way::native(Door::Syscall32).bits(),
         dispatch = sym dispatch::syscall_32,
         bad_stack = sym dispatch::bad_stack_32,
         leave = sym leave::return_to_compat,

@@ -11,6 +11,7 @@ use trapgate_abi::PtRegs;
 use trapgate_abi::counters::Counters;
 #[cfg(feature = "instrumented")]
 use trapgate_abi::stamps::{RECORD_SIZE, Record, Stamping};
+use trapgate_abi::trace::{Door, Way};
 use trapgate_abi::x86::selector;
 #[cfg(feature = "instrumented")]
 use trapgate_arch::percpu::STAMPING;
@@ -82,6 +83,7 @@ macro_rules! syscall_64 {
             stack = const offset_of!(PerCpu, syscall_stack),
             enosys = const -(Errno::ENOSYS.number() as i64),
             count = const COUNTERS as usize + offset_of!(Counters, syscall64_native),
+            way = const Way::native(Door::Syscall64).bits(),
             dispatch = sym $dispatch,
             iret = sym leave::iret_to_user,
             popped = const offset_of!(PtRegs, orig_rax),

@@ -11,6 +11,7 @@ use crate::dispatch;
 use core::mem::offset_of;
 use trapgate_abi::PtRegs;
 use trapgate_abi::counters::Counters;
+use trapgate_abi::trace::{Door, Way};
 use trapgate_abi::x86::{rflags, selector};
 use trapgate_arch::percpu::{COUNTERS, PerCpu};
 use trapgate_uapi::Errno;
@@ -80,6 +81,7 @@ pub unsafe extern "C" fn entry_sysenter() -> ! {
         rsp_slot = const offset_of!(PtRegs, rsp),
         rbp_slot = const offset_of!(PtRegs, rbp),
         smap = const offset_of!(PerCpu, smap),
+        way = const Way::native(Door::Sysenter).bits(),
         dispatch = sym dispatch::syscall_32,
         bad_stack = sym dispatch::bad_stack_32,
         leave = sym leave::return_to_compat,
