@@ -56,6 +56,7 @@ fn machine_with(program: &str, arguments: &[&str]) -> (Machine, Prepared) {
         log_level: 0,
         ignored_signals: 0,
         stamps: 0,
+        traced: false,
         hardening: Hardening::NONE,
     };
     let prepared = boot::prepare(machine.ram(), kernel::PLAIN, &start).expect("it fits");
@@ -98,7 +99,8 @@ impl Serve for Until {
 
 /// Runs it to its end, or until it is stopped.
 fn run(machine: &mut Machine, services: &mut dyn Serve) -> Result<GuestEnd, Error> {
-    let manner = Manner { kernel: kernel::PLAIN, count: None, pass: &mut |_| false };
+    let manner =
+        Manner { kernel: kernel::PLAIN, count: None, pass: &mut |_| false, look: &mut |_| {} };
     machine.run(services, manner).map(|ended| ended.end)
 }
 

@@ -129,9 +129,10 @@ pub enum Error {
     /// A mitigation step was asked for that cannot be on.
     #[error(transparent)]
     Mitigation(#[from] crate::boot::mitigation::Unavailable),
-    /// Mitigation steps or stamps were asked for, of a kernel that has neither.
+    /// Mitigation steps, stamps or a trace were asked for, of a kernel that has none of
+    /// them.
     #[error(
-        "the kernel that was given is a plain image: mitigation steps and stamps need an instrumented one"
+        "the kernel that was given is a plain image: mitigation steps, stamps and traces need an instrumented one"
     )]
     Uninstrumented,
     /// An argument, a variable of the environment or a limit that cannot be.

@@ -61,6 +61,7 @@
 //! | `doors` | which doors there are, and whose CPUs have them |
 //! | `boot` | what is in RAM before the first instruction: kernel, vDSO, tables, steps |
 //! | `host` | the services, and the policy that decides about them |
+//! | `trace` | the program's calls, out of the guest's rings, as lines |
 //! | `machine` | RAM, the vCPU and its state, its thread, and the loop that enters it |
 //! | `report` | crashes, of the program and of the kernel, in words |
 //! | `symbols` | addresses as names |
@@ -93,6 +94,7 @@ pub mod schemas;
 pub mod size;
 #[doc(hidden)]
 pub mod symbols;
+pub(crate) mod trace;
 
 #[doc(inline)]
 pub use boot::mitigation::{self, Mitigations};
@@ -127,3 +129,5 @@ pub use sandbox::stats::{self, Stats};
 pub use sandbox::stdio::Stdio;
 #[doc(inline)]
 pub use size::ByteSize;
+#[doc(inline)]
+pub use trace::Traced;

@@ -152,7 +152,7 @@ pub(crate) fn attempt(
             passed += u64::from(pass);
             pass
         };
-        let manner = Manner { kernel: &image, count: None, pass: &mut pass };
+        let manner = Manner { kernel: &image, count: None, pass: &mut pass, look: &mut |_| {} };
         match machine.run(&mut services, manner)?.end {
             GuestEnd::Request(HostRequest::Exit { status: 0 }, _) => {
                 let nulls = services.stats.by_operation.get(HostRequest::Discard.name());

@@ -112,6 +112,7 @@ mod tests {
             log_level: 0,
             ignored_signals: 0,
             stamps: 0,
+            traced: false,
             hardening,
         };
         prepare(ram, INSTRUMENTED, &start).unwrap()

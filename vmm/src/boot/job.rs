@@ -62,6 +62,7 @@ pub fn prepare_job(
         load_bias: 0,
         used,
         stamps: None,
+        trace_rings: None,
         data_page: None,
         info,
     };

@@ -15,6 +15,7 @@ mod minsigstksz;
 pub mod mitigation;
 mod page_tables;
 mod stamps;
+mod trace_rings;
 pub mod vdso;
 
 pub use job::prepare_job;
@@ -81,6 +82,9 @@ pub struct Start<'a> {
     pub ignored_signals: u64,
     /// How many calls to stamp.
     pub stamps: u64,
+    /// Whether its calls are traced: then the steps that are kept have
+    /// [`keep::TRACE`].
+    pub traced: bool,
     /// What is on the kernel's way in and out.
     pub hardening: Hardening,
 }
@@ -97,6 +101,8 @@ pub struct Prepared {
     pub used: u64,
     /// Where the stamps go.
     pub(crate) stamps: Option<Stamps>,
+    /// Physical address of the CPUs' rings of trace records, if there are any.
+    pub(crate) trace_rings: Option<u64>,
     /// Physical address of the vDSO's data page.
     data_page: Option<u64>,
     info: BootInfo,
@@ -167,8 +173,10 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
 
     let lent = vdso.as_ref().map_or(0, vdso::place::Placed::size);
     let stamped = Stamps::size(start.stamps);
+    let traced = if start.traced { trace_rings::size(start.cpus) } else { 0 };
     let stack_size = stack.bytes.len() as u64 + STACK_AHEAD;
-    let needed = LEAST + cpus_end(start.cpus) + image.memory_size() + lent + stack_size + stamped;
+    let needed =
+        LEAST + cpus_end(start.cpus) + image.memory_size() + lent + stack_size + stamped + traced;
     let too_small = || Error::MemoryTooSmall {
         name: start.name.to_owned(),
         given: ByteSize(ram.size()),
@@ -208,6 +216,13 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
             Some(stamps.ok_or_else(too_small)?)
         }
     };
+    let trace_rings = match start.traced {
+        false => None,
+        true => {
+            let rings = trace_rings::reserve(ram, &mut builder.frames, start.cpus);
+            Some(rings.ok_or_else(too_small)?)
+        }
+    };
     if builder.regions.len() > MAX_REGIONS {
         return Err(Error::Kernel(format!("{} segments", builder.regions.len())));
     }
@@ -242,6 +257,7 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
         load_bias: image.load_bias,
         used,
         stamps,
+        trace_rings,
         data_page: builder.data_page,
         info,
     })

@@ -46,6 +46,8 @@ pub struct Manner<'a> {
     /// The exits after which a guest that measures them goes on, as if nothing
     /// had been there.
     pub pass: &'a mut dyn FnMut(&Reason) -> bool,
+    /// Looks into RAM at each exit, before a request is served: what is traced.
+    pub look: &'a mut dyn FnMut(&GuestRam),
 }
 
 /// How the guest ended.
@@ -93,6 +95,7 @@ pub(super) fn run(
         };
         exits += 1;
         log_ring.drain(ram);
+        (manner.look)(ram);
         match exit {
             Exit::Interrupted => vcpu.fd.set_kvm_immediate_exit(0),
             Exit::HostCall => {

@@ -4,10 +4,11 @@
 use crate::boot::mitigation::Mitigations;
 use crate::host::policy::Policy;
 use crate::sandbox::Sandbox;
-use crate::sandbox::config::{ClockSource, Config, Program, quoted};
+use crate::sandbox::config::{ClockSource, Config, Program, TraceTo, quoted};
 use crate::sandbox::stdio::Stdio;
 use crate::{ByteSize, Error};
 use std::ffi::OsStr;
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -212,8 +213,8 @@ impl Builder {
         self
     }
 
-    /// Another guest kernel than the embedded one. Mitigation steps and stamps want
-    /// an instrumented image.
+    /// Another guest kernel than the embedded one. Mitigation steps, stamps and a
+    /// trace want an instrumented image.
     pub fn kernel(mut self, image: impl Into<Vec<u8>>) -> Self {
         self.config.kernel = Some(image.into());
         self
@@ -232,6 +233,28 @@ impl Builder {
     /// (docs/mitigations.md).
     pub fn mitigations(mut self, steps: Mitigations) -> Self {
         self.config.mitigations = steps;
+        self
+    }
+
+    /// Writes the program's calls there, a line each, as strace(1) does: the name, the
+    /// arguments as numbers, the result. [`crate::Outcome::trace`] says whether
+    /// something is missing.
+    ///
+    /// It is written to on the vCPU's thread, some hundred calls at a time or
+    /// whenever the program leaves the VM, and the program waits for it. It takes an
+    /// instrumented kernel image, which the embedded one is for such a run.
+    ///
+    /// ```no_run
+    /// use std::fs::File;
+    /// use trapgate::Sandbox;
+    ///
+    /// let calls = File::create("calls").expect("a file can be made here");
+    /// let outcome = Sandbox::builder().program("./prog").trace(calls).build()?.run()?;
+    /// assert_eq!(outcome.trace.expect("it was traced").lost, 0);
+    /// # Ok::<(), trapgate::Error>(())
+    /// ```
+    pub fn trace(mut self, to: impl Write + Send + 'static) -> Self {
+        self.config.trace = Some(TraceTo::new(to));
         self
     }
 

@@ -5,6 +5,8 @@ pub use crate::sandbox::stdio::Stdio;
 use crate::boot::mitigation::Mitigations;
 use crate::host::policy::Policy;
 use crate::{ByteSize, Error};
+use std::fmt;
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,6 +71,25 @@ pub struct Config {
     pub stamps: u64,
     /// The steps on the kernel's way in and out.
     pub mitigations: Mitigations,
+    /// Where its calls are written, as strace(1) writes them.
+    pub trace: Option<TraceTo>,
+}
+
+/// Where a trace is written: [`Config::trace`].
+pub struct TraceTo(pub(crate) Box<dyn Write + Send>);
+
+impl TraceTo {
+    /// There. It is written to on the vCPU's thread, some hundred calls at a time or
+    /// whenever the program leaves the VM, and the program waits for it.
+    pub fn new(writer: impl Write + Send + 'static) -> TraceTo {
+        TraceTo(Box::new(writer))
+    }
+}
+
+impl fmt::Debug for TraceTo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TraceTo(..)")
+    }
 }
 
 /// What clocks follow.
@@ -102,6 +123,7 @@ impl Default for Config {
             kernel: None,
             stamps: 0,
             mitigations: Mitigations::NONE,
+            trace: None,
         }
     }
 }

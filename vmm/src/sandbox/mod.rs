@@ -47,6 +47,7 @@ use std::time::Instant;
 use stdio::{Opened, Wanted};
 use trapgate_abi::boot_info::RANDOM_STOCK;
 use trapgate_abi::layout::PAGE_SIZE;
+use trapgate_abi::mitigation::keep;
 use trapgate_abi::x86::cr4;
 
 /// A VM with a program in it that has not run yet.
@@ -80,7 +81,10 @@ impl Sandbox {
         let mut machine = Machine::new(&vm::open()?, memory)?;
         let vm = machine.vm();
         let cpu = GuestCpu::new(&vm.features.cpuid, vm.kind);
-        let hardening = config.mitigations.hardening(&cpu)?;
+        let mut hardening = config.mitigations.hardening(&cpu)?;
+        if config.trace.is_some() {
+            hardening.keep |= keep::TRACE;
+        }
         let kernel = match config.kernel.take() {
             Some(image) => Cow::Owned(image),
             None => Cow::Borrowed(kernel::image(config.stamps > 0, &hardening)),
@@ -109,6 +113,7 @@ impl Sandbox {
             log_level: log::max_level() as u64,
             ignored_signals: config.ignored_signals,
             stamps: config.stamps,
+            traced: config.trace.is_some(),
             hardening,
         };
         let prepared = boot::prepare(machine.ram(), &kernel, &start_info)?;
@@ -129,6 +134,7 @@ impl Sandbox {
                 kvm_stats: kvm_stats.map(Arc::new),
                 count_instructions: config.count_instructions,
                 clock_source: config.clock_source,
+                trace: config.trace,
                 phases: Phases { create_us, load_us, ..Phases::default() },
             },
         })

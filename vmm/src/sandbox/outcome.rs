@@ -3,6 +3,7 @@
 use crate::machine::teardown::Teardown;
 use crate::report::{Crash, signal_name};
 use crate::sandbox::stats::Stats;
+use crate::trace::Traced;
 use std::fmt;
 use trapgate_abi::stamps::Record;
 
@@ -87,6 +88,8 @@ pub struct Outcome {
     /// The steps of its calls, if they were stamped ([`crate::Builder::stamps`]):
     /// the guest's claim.
     pub stamps: Vec<Record>,
+    /// What came of its trace, if it was traced ([`crate::Builder::trace`]).
+    pub trace: Option<Traced>,
     /// The taking down of its VM, which nobody has to wait for.
     pub teardown: Teardown,
 }

@@ -13,14 +13,16 @@ use crate::machine::kvm::stats_fd::VcpuStats;
 use crate::machine::teardown::Teardown;
 use crate::machine::{GuestEnd, Machine, Manner};
 use crate::report::{self, Crash};
-use crate::sandbox::config::{ClockSource, Program};
+use crate::sandbox::config::{ClockSource, Program, TraceTo};
 use crate::symbols::Symbols;
+use crate::trace::Tracer;
 use std::borrow::Cow;
 use std::fs::File;
 use std::sync::Arc;
 use std::time::Instant;
 use trapgate_abi::boot_info::ClockInfo;
 use trapgate_abi::hypercall::{self, Message, Request};
+use trapgate_abi::layout::Cpu;
 use trapgate_abi::x86::vector;
 
 /// What is run in a machine, and what its user wants to know of it.
@@ -36,6 +38,8 @@ pub(super) struct Run {
     pub(super) kvm_stats: Option<Arc<VcpuStats>>,
     pub(super) count_instructions: bool,
     pub(super) clock_source: ClockSource,
+    /// Where its calls are written.
+    pub(super) trace: Option<TraceTo>,
     pub(super) phases: Phases,
 }
 
@@ -46,11 +50,14 @@ impl Run {
         machine: &mut Machine,
         files: [Option<File>; 3],
     ) -> Result<Outcome, Error> {
-        let Run { prepared, policy, program, kernel, clock_source, mut phases, .. } = self;
+        let Run { prepared, policy, program, kernel, clock_source, trace, mut phases, .. } = self;
         let (load_bias, stamps) = (prepared.load_bias, prepared.stamps);
         let note = prepared.entry().note;
         let clock = clock(machine, &policy, clock_source, self.count_instructions)?;
         let ram = machine.ram().clone();
+        let mut tracer = prepared.trace_rings.zip(trace).map(|(rings, TraceTo(to))| {
+            Tracer::new(rings, Cpu::first(machine.cpus()), to, machine.stop().clone())
+        });
         let mut services = Services::new(ram.clone(), policy, files, machine.stop().clone());
         services.begin(clock.began_ns);
         prepared
@@ -62,8 +69,15 @@ impl Run {
             kernel: &kernel,
             count: self.count_instructions.then_some(&note),
             pass: &mut |_| false,
+            look: &mut |ram| {
+                if let Some(tracer) = &mut tracer {
+                    tracer.look(ram);
+                }
+            },
         };
-        let ended = machine.run(&mut services, manner)?;
+        let ended = machine.run(&mut services, manner);
+        let trace = tracer.map(|tracer| tracer.end(ended.as_ref().ok().map(|ended| &ended.end)));
+        let ended = ended?;
         phases.run_us = start.elapsed().as_micros() as u64;
         let kind = machine.vm().kind;
         let end = match ended.end {
@@ -100,6 +114,7 @@ impl Run {
             end,
             stats,
             stamps: stamps.unwrap_or_default(),
+            trace,
             teardown: Teardown::default(),
         })
     }

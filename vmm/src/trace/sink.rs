@@ -1,0 +1,124 @@
+//! Where lines go. A writer may block, and the sandbox must end nevertheless when
+//! it is told to: then a signal interrupts the write (`machine::vcpu_thread`).
+
+use std::io::{ErrorKind, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+/// How long to wait for a writer that has no room and does not block.
+const PAUSE: Duration = Duration::from_millis(1);
+
+pub(super) struct Sink {
+    /// `None` from its first error on.
+    to: Option<Box<dyn Write + Send>>,
+    stop: Arc<AtomicBool>,
+    error: Option<String>,
+}
+
+impl Sink {
+    pub(super) fn new(to: Box<dyn Write + Send>, stop: Arc<AtomicBool>) -> Sink {
+        Sink { to: Some(to), stop, error: None }
+    }
+
+    /// Writes all of it, unless that fails, or failed before.
+    pub(super) fn write(&mut self, mut bytes: &[u8]) {
+        while let Some(to) = &mut self.to
+            && !bytes.is_empty()
+        {
+            let error = match to.write(bytes) {
+                Ok(0) => "it takes no more".to_owned(),
+                Ok(written) => {
+                    bytes = &bytes[written..];
+                    continue;
+                }
+                Err(error) => match error.kind() {
+                    ErrorKind::Interrupted | ErrorKind::WouldBlock
+                        if self.stop.load(Ordering::Acquire) =>
+                    {
+                        "it took no more when the sandbox was stopped".to_owned()
+                    }
+                    ErrorKind::Interrupted => continue,
+                    ErrorKind::WouldBlock => {
+                        thread::sleep(PAUSE);
+                        continue;
+                    }
+                    _ => error.to_string(),
+                },
+            };
+            self.error = Some(error);
+            self.to = None;
+        }
+    }
+
+    /// What kept it from being written, if something did.
+    pub(super) fn error(mut self) -> Option<String> {
+        if let Some(mut to) = self.to.take()
+            && let Err(error) = to.flush()
+        {
+            return Some(error.to_string());
+        }
+        self.error
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+    use std::sync::Mutex;
+
+    /// A writer with a script: how many bytes it takes each time, or why none.
+    struct Scripted(Vec<Result<usize, ErrorKind>>, Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Scripted {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let count = self.0.remove(0)?.min(bytes.len());
+            self.1.lock().unwrap().extend_from_slice(&bytes[..count]);
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is written of "abcdef", and what is wrong.
+    fn written(script: &[Result<usize, ErrorKind>], stop: bool) -> (String, Option<String>) {
+        let bytes = Arc::<Mutex<Vec<u8>>>::default();
+        let writer = Scripted(script.to_vec(), bytes.clone());
+        let mut sink = Sink::new(Box::new(writer), Arc::new(AtomicBool::new(stop)));
+        sink.write(b"abc");
+        sink.write(b"def");
+        let error = sink.error();
+        let bytes = bytes.lock().unwrap().clone();
+        (String::from_utf8(bytes).unwrap(), error)
+    }
+
+    #[test]
+    fn pieces_interruptions_and_a_writer_without_room_are_gone_on_after() {
+        use ErrorKind::{Interrupted, WouldBlock};
+        let script = [Ok(1), Err(Interrupted), Ok(9), Err(WouldBlock), Ok(2), Ok(1)];
+        assert_eq!(written(&script, false), ("abcdef".to_owned(), None));
+    }
+
+    #[test]
+    fn an_error_is_the_end_of_it_and_is_told() {
+        let (text, error) = written(&[Ok(2), Err(ErrorKind::BrokenPipe)], false);
+        assert_eq!(text, "ab");
+        assert_eq!(error.as_deref(), Some("broken pipe"));
+        assert_eq!(written(&[Ok(0)], false), (String::new(), Some("it takes no more".to_owned())));
+    }
+
+    #[test]
+    fn a_sandbox_that_shall_stop_does_not_wait_for_the_writer() {
+        for kind in [ErrorKind::Interrupted, ErrorKind::WouldBlock] {
+            let (text, error) = written(&[Ok(1), Err(kind)], true);
+            assert_eq!(text, "a");
+            assert!(error.is_some_and(|error| error.contains("stopped")));
+        }
+        // One that takes it gets it.
+        assert_eq!(written(&[Ok(3), Ok(3)], true), ("abcdef".to_owned(), None));
+    }
+}
