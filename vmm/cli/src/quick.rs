@@ -115,6 +115,8 @@ mod tests {
             ("run", false),
             ("run --stats", false),
             ("run --stats --stats x", false),
+            ("run --strace x", false),
+            ("run --strace=file x", false),
             ("run -m 1M -m 2M x", false),
             ("run -m 0 x", false),
             ("run -t -1s x", false),

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use trapgate::error::{explain_missing, shown, status};
 use trapgate::host::policy::Grant;
-use trapgate::sandbox::config::{Config, DEFAULT_MEMORY, Program};
+use trapgate::sandbox::config::{Config, DEFAULT_MEMORY, Program, TraceTo};
 use trapgate::stats::record::Record;
 use trapgate::{ByteSize, ClockSource, End, Error, Mitigations, Outcome, Sandbox, recipe};
 
@@ -25,6 +25,7 @@ Examples:
   trapgate run --stats ./hello                what the run cost
   trapgate run --deny clock,random ./hello    no time, no randomness
   trapgate --log info run ./job               which calls it misses
+  trapgate run --strace ./job                 every call it makes, as strace
   trapgate run images/hello-syscall.toml      a recipe: program and limits
 
 ",
@@ -70,6 +71,18 @@ pub(crate) struct Args {
     /// 'trapgate schema stats' prints its schema.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     stats_json: Option<PathBuf>,
+    /// Write the program's calls on standard error, or into a file, as strace does
+    ///
+    /// Each is a line: its name, its arguments as numbers, its result.
+    #[arg(
+        long,
+        value_name = "FILE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = STANDARD_ERROR,
+        value_hint = ValueHint::FilePath
+    )]
+    strace: Option<PathBuf>,
     /// The program, a static Linux executable or a recipe (.toml), and
     /// its arguments
     #[arg(
@@ -99,6 +112,7 @@ pub(crate) fn parse_variable(text: &str) -> Result<OsString, &'static str> {
 /// Whatever keeps it from running.
 pub(crate) fn main(args: Args) -> anyhow::Result<u8> {
     let (show_stats, stats_path) = (args.stats, args.stats_json.clone());
+    let strace = args.strace.clone();
     if let Some(option) = args.command.first().filter(|word| word.as_bytes().starts_with(b"-")) {
         anyhow::bail!(crate::usage::unknown_option(option));
     }
@@ -110,10 +124,13 @@ pub(crate) fn main(args: Args) -> anyhow::Result<u8> {
     let name = config.argv.first().map(|name| shown(Path::new(OsStr::from_bytes(name))));
     let name = name.unwrap_or_default();
     let timeout = config.timeout;
+    if let Some(path) = strace {
+        config.trace = Some(trace_to(&path)?);
+    }
     let sandbox = Sandbox::new(config)?;
     // Before the run, so that nothing is lost after it.
     let stats_file = match &stats_path {
-        Some(path) => Some(create(path)?),
+        Some(path) => Some(create("--stats-json", path)?),
         None => None,
     };
     // This process ends after it.
@@ -128,6 +145,10 @@ pub(crate) fn main(args: Args) -> anyhow::Result<u8> {
             crate::cli::say(&format!("trapgate: {name}: ended after {timeout} ({by})"));
         }
         _ => {}
+    }
+    if let Some(error) = outcome.trace.as_ref().and_then(|trace| trace.error.as_ref()) {
+        // The program has run: its status is the answer.
+        crate::cli::say(&format!("trapgate: --strace: {error}"));
     }
     if let Some(hint) = hint(&name, &outcome) {
         crate::cli::say(&hint);
@@ -144,10 +165,21 @@ pub(crate) fn main(args: Args) -> anyhow::Result<u8> {
     Ok(exit_status(&outcome.end))
 }
 
-/// Makes the file for statistics.
-fn create(path: &Path) -> anyhow::Result<File> {
+/// What stands for standard error where a file may be named.
+const STANDARD_ERROR: &str = "-";
+
+/// Where the trace goes.
+fn trace_to(path: &Path) -> anyhow::Result<TraceTo> {
+    Ok(match path.as_os_str() == STANDARD_ERROR {
+        true => TraceTo::new(std::io::stderr()),
+        false => TraceTo::new(create("--strace", path)?),
+    })
+}
+
+/// Makes the file that an option names.
+fn create(option: &str, path: &Path) -> anyhow::Result<File> {
     let made = File::create(path).map_err(|error| explain_missing(path, error));
-    made.with_context(|| format!("--stats-json: {}: cannot be written", shown(path)))
+    made.with_context(|| format!("{option}: {}: cannot be written", shown(path)))
 }
 
 fn write_stats(mut file: File, name: &str, outcome: &Outcome) -> anyhow::Result<()> {
