@@ -1,8 +1,15 @@
 //! Which handler answers which number: made at build from the two tables in
 //! `uapi/tables` and the lists of handlers below, by entry point.
 //!
-//! A row of a table whose entry point has no handler answers ENOSYS.
+//! A row of a table whose entry point has no handler answers ENOSYS. What a call lacks
+//! stands in parentheses behind it: docs/supported.md is made of that.
 #![allow(long_running_const_eval, reason = "a few hundred rows by a hundred handlers")]
+
+mod build;
+#[cfg(test)]
+mod support;
+
+pub use build::{Handler, Table};
 
 use super::define::encode;
 use crate::log::log;
@@ -10,74 +17,71 @@ use crate::sys::{
     compat, descriptor, futex, ioctl, mm, path, poll, process, random, read_write, sched, signal,
     stat, system, time,
 };
+use build::{CompatEntry, Entry, compat_entries, entries, ia32, is_named, note, x64};
 use trapgate_abi::PtRegs;
 use trapgate_abi::log::{Event, Level};
 use trapgate_arch::cpu::clamp_index_nospec;
 use trapgate_arch::percpu;
 use trapgate_uapi::Errno;
-use trapgate_uapi::syscall::{
-    I386, I386_COUNT, Row, X32, X32_BIT, X32_COUNT, X86_64, X86_64_COUNT,
-};
+use trapgate_uapi::syscall::{I386, I386_COUNT, X32, X32_BIT, X32_COUNT, X86_64, X86_64_COUNT};
 
-/// What stands in a table: the outermost layer of a definition. The result is
-/// what the program finds in RAX. (Nothing unwinds in ring 0; on the host, the end
-/// of the program does, up to the test.)
-pub type Handler = extern "C-unwind" fn(&PtRegs) -> u64;
-
-/// A table for numbers below `N - 1`. The last row is for all others, so that
-/// the index needs no branch.
-pub type Table<const N: usize> = [Handler; N];
-
-/// The handlers of one entry point.
-struct Entry {
-    name: &'static str,
-    x64: Handler,
-    /// `None`: structures or arguments have another form for i386, whose
-    /// handler is in [`COMPAT_ENTRIES`].
-    ia32: Option<Handler>,
-}
-
-/// The list of entries: `both` serve i386 callers as they are, `x64` do not.
-macro_rules! entries {
-    ($($module:ident { both: $($both:ident)*; x64: $($x64:ident)*; })*) => {
-        pastey::paste! {
-            &[$(
-                $(Entry {
-                    name: concat!("sys_", stringify!($both)),
-                    x64: $module::[<__x64_sys_ $both>],
-                    ia32: Some($module::[<__ia32_sys_ $both>]),
-                },)*
-                $(Entry {
-                    name: concat!("sys_", stringify!($x64)),
-                    x64: $module::[<__x64_sys_ $x64>],
-                    ia32: None,
-                },)*
-            )*]
-        }
-    };
-}
+/// What a call with a path has.
+const NO_FILES: &str = "the path is read; no path names anything, so it is ENOENT";
+/// What sending a signal has.
+const ONE_PROCESS: &str = "to the program itself, nobody else is there; one that stops is ignored";
+/// What a limit has.
+const LIMITS: &str = "recorded and told; `RLIMIT_NOFILE` alone is enforced";
+/// What a list of robust futexes has.
+const ROBUST: &str = "recorded; nobody walks it";
+/// What mapping has.
+const MAPPING: &str = "anonymous memory: a file is ENODEV, `MAP_HUGETLB` ENOMEM; `MAP_POPULATE`, \
+    `MAP_LOCKED` and `MAP_GROWSDOWN` have no effect";
+/// What fcntl(2) has.
+const FCNTL: &str = "`F_DUPFD`, `F_DUPFD_CLOEXEC`, `F_GETFD`, `F_SETFD`, `F_GETFL`, `F_SETFL`; \
+    others are EINVAL";
+/// What futex(2) has.
+const FUTEX: &str = "one thread: `FUTEX_WAKE` wakes nobody, `FUTEX_WAIT` needs a timeout, else \
+    EDEADLK; both with `_BITSET`; others are ENOSYS";
+/// What an action has.
+const ACTION: &str = "recorded; no handler is called: its signal ends the program";
+/// What waiting with a mask has.
+const MASK: &str = "the mask of signals is not looked at";
+/// What the status of a path has.
+const STATUS_AT: &str = "of a descriptor, with `AT_EMPTY_PATH`; no path names anything";
 
 const ENTRIES: &[Entry] = entries! {
     process {
         both: getpid gettid getppid getuid geteuid getgid getegid getresuid getresgid getgroups
-            getpgrp getpgid getsid exit exit_group umask set_tid_address prctl prlimit64;
-        x64: arch_prctl set_robust_list get_robust_list getrlimit setrlimit;
+            getpgrp getpgid getsid exit exit_group umask set_tid_address
+            prctl ("`PR_SET_NAME`, `PR_GET_NAME`; `PR_GET_DUMPABLE` and `PR_GET_NO_NEW_PRIVS` are 1 \
+                whatever was set; others are EINVAL")
+            prlimit64 (LIMITS);
+        x64: arch_prctl ("bases of FS and GS; others are EINVAL")
+            set_robust_list (ROBUST) get_robust_list (ROBUST)
+            getrlimit (LIMITS) setrlimit (LIMITS);
     }
     mm {
-        both: munmap mprotect brk madvise msync mlock munlock mincore;
-        x64: mmap mremap;
+        both: munmap mprotect brk
+            madvise ("`MADV_DONTNEED` and `MADV_FREE` give memory back at once, but not of the \
+                program's own segments; other advice has no effect")
+            msync mlock munlock mincore ("what is mapped counts as resident");
+        x64: mmap (MAPPING)
+            mremap ("`MREMAP_DONTUNMAP` is EINVAL");
     }
     signal {
-        both: kill tkill tgkill;
-        x64: rt_sigaction rt_sigprocmask rt_sigpending sigaltstack;
+        both: kill (ONE_PROCESS) tkill (ONE_PROCESS) tgkill (ONE_PROCESS);
+        x64: rt_sigaction (ACTION)
+            rt_sigprocmask rt_sigpending sigaltstack ("recorded; nothing runs there");
     }
     time {
-        both: clock_gettime clock_getres;
-        x64: clock_nanosleep gettimeofday time times nanosleep;
+        both: clock_gettime ("CPU time is the time since the start") clock_getres;
+        x64: clock_nanosleep gettimeofday time
+            times ("all time since the start is user time") nanosleep;
     }
     system {
         both: newuname;
-        x64: sysinfo getrusage;
+        x64: sysinfo ("uptime, memory, one process; loads are 0")
+            getrusage ("the time since the start as user time; all else is 0");
     }
     random {
         both: getrandom;
@@ -89,77 +93,56 @@ const ENTRIES: &[Entry] = entries! {
     }
     futex {
         both: ;
-        x64: futex;
+        x64: futex (FUTEX);
     }
     read_write {
         both: read write;
-        x64: readv writev pread64 preadv lseek;
+        x64: readv writev ("more than 24 pieces that do not touch are several writes")
+            pread64 preadv lseek;
     }
     descriptor {
         both: close dup dup2 dup3;
-        x64: fcntl;
+        x64: fcntl (FCNTL);
     }
     ioctl {
         both: ;
-        x64: ioctl;
+        x64: ioctl ("`FIONBIO`, `FIOCLEX`, `FIONCLEX`; of a terminal `TCGETS`, `TIOCGWINSZ` and \
+            `TIOCGPGRP`, and `TCSETS` is EPERM");
     }
     stat {
         both: ;
-        x64: newfstat newfstatat newstat newlstat;
+        x64: newfstat newfstatat (STATUS_AT)
+            newstat (NO_FILES) newlstat (NO_FILES);
     }
     path {
-        both: access faccessat readlink readlinkat chdir getcwd;
-        x64: open openat;
+        both: access (NO_FILES) faccessat (NO_FILES) readlink (NO_FILES) readlinkat (NO_FILES)
+            chdir (NO_FILES) getcwd ("always `/`");
+        x64: open (NO_FILES) openat (NO_FILES);
     }
     poll {
         both: poll;
-        x64: ppoll;
+        x64: ppoll (MASK);
     }
 };
 
-/// A handler of i386 alone, by its entry point.
-struct CompatEntry {
-    name: &'static str,
-    handler: Handler,
-}
-
-/// The list of i386's own entries: `compat` have a compat entry in Linux too,
-/// `native` have not, but mean something else to a 32-bit caller or have none
-/// but such.
-macro_rules! compat_entries {
-    ($($module:ident { compat: $($compat:ident)*; native: $($native:ident)*; })*) => {
-        pastey::paste! {
-            &[$(
-                $(CompatEntry {
-                    name: concat!("compat_sys_", stringify!($compat)),
-                    handler: compat::$module::[<__ia32_compat_sys_ $compat>],
-                },)*
-                $(CompatEntry {
-                    name: concat!("sys_", stringify!($native)),
-                    handler: compat::$module::[<__ia32_sys_ $native>],
-                },)*
-            )*]
-        }
-    };
-}
-
 const COMPAT_ENTRIES: &[CompatEntry] = compat_entries! {
     process {
-        compat: arch_prctl getrlimit setrlimit old_getrlimit set_robust_list get_robust_list;
+        compat: arch_prctl getrlimit (LIMITS) setrlimit old_getrlimit set_robust_list get_robust_list;
         native: getuid16 geteuid16 getgid16 getegid16 getresuid16 getresgid16 getgroups16;
     }
     tls {
         compat: ;
-        native: set_thread_area get_thread_area modify_ldt;
+        native: set_thread_area get_thread_area
+            modify_ldt ("the table is empty and stays so: writing it is ENOSYS");
     }
     mm {
         compat: ia32_mmap;
-        native: mmap_pgoff mremap;
+        native: mmap_pgoff (MAPPING) mremap;
     }
     signal {
-        compat: rt_sigaction sigaction rt_sigprocmask sigprocmask rt_sigpending sigpending
+        compat: rt_sigaction sigaction (ACTION) rt_sigprocmask sigprocmask rt_sigpending sigpending
             sigaltstack;
-        native: signal;
+        native: signal (ACTION);
     }
     time {
         compat: gettimeofday times;
@@ -176,14 +159,14 @@ const COMPAT_ENTRIES: &[CompatEntry] = compat_entries! {
     }
     futex {
         compat: ;
-        native: futex_time32 futex;
+        native: futex_time32 futex (FUTEX);
     }
     read_write {
         compat: lseek preadv;
         native: readv writev llseek ia32_pread64;
     }
     descriptor {
-        compat: fcntl64;
+        compat: fcntl64 (FCNTL);
         native: ;
     }
     ioctl {
@@ -191,7 +174,8 @@ const COMPAT_ENTRIES: &[CompatEntry] = compat_entries! {
         native: ;
     }
     stat {
-        compat: newstat newlstat newfstat ia32_stat64 ia32_lstat64 ia32_fstat64 ia32_fstatat64;
+        compat: newstat newlstat newfstat ia32_stat64 (NO_FILES) ia32_lstat64 (NO_FILES)
+            ia32_fstat64 ia32_fstatat64 (STATUS_AT);
         native: ;
     }
     path {
@@ -199,7 +183,7 @@ const COMPAT_ENTRIES: &[CompatEntry] = compat_entries! {
         native: ;
     }
     poll {
-        compat: ppoll_time32 ppoll_time64;
+        compat: ppoll_time32 ppoll_time64 (MASK);
         native: ;
     }
 };
@@ -231,72 +215,15 @@ fn unknown(regs: &PtRegs, abi: u64) {
 }
 
 /// x86-64's table.
-pub static SYS_CALL_TABLE_64: Table<{ X86_64_COUNT + 1 }> = x64(X86_64, beyond_x86_64);
+pub static SYS_CALL_TABLE_64: Table<{ X86_64_COUNT + 1 }> =
+    x64(X86_64, ENTRIES, __x64_sys_ni_syscall, beyond_x86_64);
 /// x32's table. x32 programs pass 32-bit structures in many calls; only those
 /// rows that Linux shares with x86-64 have handlers.
-pub static SYS_CALL_TABLE_X32: Table<{ X32_COUNT + 1 }> = x64(X32, __x64_sys_ni_syscall);
+pub static SYS_CALL_TABLE_X32: Table<{ X32_COUNT + 1 }> =
+    x64(X32, ENTRIES, __x64_sys_ni_syscall, __x64_sys_ni_syscall);
 /// i386's table.
-pub static SYS_CALL_TABLE_32: Table<{ I386_COUNT + 1 }> = ia32(I386);
-
-const fn find(row: &Row) -> Option<&'static Entry> {
-    let mut index = 0;
-    while index < ENTRIES.len() {
-        if row.has_entry(ENTRIES[index].name) {
-            return Some(&ENTRIES[index]);
-        }
-        index += 1;
-    }
-    None
-}
-
-const fn find_compat(row: &Row) -> Option<&'static CompatEntry> {
-    let mut index = 0;
-    while index < COMPAT_ENTRIES.len() {
-        if row.has_entry(COMPAT_ENTRIES[index].name) {
-            return Some(&COMPAT_ENTRIES[index]);
-        }
-        index += 1;
-    }
-    None
-}
-
-const fn x64<const N: usize>(rows: &[Row], beyond: Handler) -> Table<N> {
-    let mut table: Table<N> = [__x64_sys_ni_syscall; N];
-    table[N - 1] = beyond;
-    let mut index = 0;
-    while index < rows.len() {
-        if let Some(entry) = find(&rows[index]) {
-            table[rows[index].number as usize] = entry.x64;
-        }
-        index += 1;
-    }
-    table
-}
-
-const fn ia32<const N: usize>(rows: &[Row]) -> Table<N> {
-    let mut table: Table<N> = [__ia32_sys_ni_syscall; N];
-    let mut index = 0;
-    while index < rows.len() {
-        if let Some(entry) = find_compat(&rows[index]) {
-            table[rows[index].number as usize] = entry.handler;
-        } else if let Some(Entry { ia32: Some(handler), .. }) = find(&rows[index]) {
-            table[rows[index].number as usize] = *handler;
-        }
-        index += 1;
-    }
-    table
-}
-
-const fn is_named(rows: &[Row], entry: &str) -> bool {
-    let mut index = 0;
-    while index < rows.len() {
-        if rows[index].has_entry(entry) {
-            return true;
-        }
-        index += 1;
-    }
-    false
-}
+pub static SYS_CALL_TABLE_32: Table<{ I386_COUNT + 1 }> =
+    ia32(I386, COMPAT_ENTRIES, ENTRIES, __ia32_sys_ni_syscall);
 
 /// Every handler has a row: a misspelt name does not build.
 const _: () = {
