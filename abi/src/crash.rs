@@ -11,7 +11,8 @@ wire_struct! {
         /// The exception's vector ([`crate::x86::vector`]), or
         /// [`NO_VECTOR`] where a call and no exception was the cause.
         pub vector: u64,
-        /// The exception's error code, 0 where the vector has none.
+        /// The exception's error code, 0 where the vector has none; for
+        /// [`NO_VECTOR`] one of [`call`].
         pub error_code: u64,
         /// CR2 for a page fault, else 0.
         pub address: u64,
@@ -26,6 +27,16 @@ wire_struct! {
 
 /// [`Fault::vector`] when no exception was the cause.
 pub const NO_VECTOR: u64 = u64::MAX;
+/// What a program did that no exception has ended.
+pub mod call {
+    /// It ran.
+    pub const NONE: u64 = 0;
+    /// It was in a call of the x86-64 ABI, whose number is in `orig_rax`.
+    pub const X86_64: u64 = 1;
+    /// It was in one of the i386 ABI.
+    pub const I386: u64 = 2;
+}
+
 /// [`Fault::vector`] when memory ran out.
 pub const OUT_OF_MEMORY: u64 = u64::MAX - 1;
 

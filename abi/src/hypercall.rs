@@ -12,15 +12,19 @@
 //!           word 1…3      arguments
 //!           word 4        number of attachments
 //!           word 5…       attachments: segments (address, length), files to
-//!                         poll, or a crash record
+//!                         watch, or a crash record
 //! reply     word 0        result, or an error as system calls return it
 //!           word 1…       data
 //! ```
+//!
+//! [`Request::Wait`] is the only one that the VMM answers late. Each other is
+//! answered at once, with EAGAIN where the host would make its caller wait.
 //!
 //! A request is small on purpose: where ring 0 is interpreted, each word that
 //! is moved costs a microsecond.
 
 use crate::crash::{BACKTRACE_DEPTH, FAULT_WORDS, Fault};
+use crate::event::{EVENT_WORDS, Event, MAX_EVENTS, MAX_WATCH, WatchEntry};
 use crate::file::TRANSFER_FLAGS;
 use crate::pt_regs::PtRegs;
 
@@ -35,15 +39,16 @@ pub const MAX_SEGMENTS: usize = 24;
 pub const MAX_TRANSFER: u64 = 1 << 20;
 /// Random bytes that one request gives at most, for the same reason.
 pub const MAX_RANDOM: u64 = 64 << 10;
-/// Files that [`Request::Poll`] can wait for at once.
-pub const MAX_POLL: usize = 8;
+/// [`Request::Wait`] and [`Request::Tick`]: for ever, or never.
+pub const NEVER: u64 = u64::MAX;
 
 const COUNT: usize = 4;
 const ATTACHMENTS: usize = 5;
 const BACKTRACE: usize = ATTACHMENTS + FAULT_WORDS;
 const _: () = assert!(BACKTRACE + BACKTRACE_DEPTH <= MESSAGE_WORDS);
 const _: () = assert!(ATTACHMENTS + 2 * MAX_SEGMENTS <= MESSAGE_WORDS);
-const _: () = assert!(ATTACHMENTS + MAX_POLL <= MESSAGE_WORDS);
+const _: () = assert!(ATTACHMENTS + EVENT_WORDS * MAX_WATCH <= MESSAGE_WORDS);
+const _: () = assert!(EVENT_WORDS * MAX_EVENTS < MESSAGE_WORDS);
 
 /// A request or a reply as it lies in memory.
 pub type Message = [u64; MESSAGE_WORDS];
@@ -55,15 +60,6 @@ pub struct Segment {
     pub address: u64,
     /// Bytes.
     pub length: u64,
-}
-
-/// One file of a [`Request::Poll`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PollEntry {
-    /// Which standard file.
-    pub file: u32,
-    /// `POLL*` bits wanted (poll(2)).
-    pub events: u16,
 }
 
 /// Why a message is no request.
@@ -179,16 +175,30 @@ pub enum Request {
         /// The file.
         file: u32,
     },
-    /// poll(2) of the attached [`PollEntry`]s. Reply: files ready; data: a
-    /// word of `revents` for each entry.
-    Poll {
-        /// Nanoseconds to wait at most, negative for ever.
-        timeout_ns: i64,
+    /// What of the attached [`WatchEntry`]s is ready now. Reply: files ready; data:
+    /// a word of `POLL*` bits for each entry, 0 if it is not. To those that are
+    /// not, if they are to be watched, comes one [`Event::Ready`] as soon as they
+    /// are, and then none before they are watched again.
+    Watch {
+        /// Whether to watch them: else this only looks.
+        arm: bool,
     },
-    /// Wait for so many nanoseconds, nanosleep(2).
-    Sleep {
-        /// Nanoseconds.
-        duration_ns: u64,
+    /// Wait until something happens. Reply: how many events there are, at most
+    /// [`MAX_EVENTS`]; data: two words of each ([`Event`]). None, if the time is
+    /// over.
+    Wait {
+        /// Nanoseconds to wait at most: 0 to look only, [`NEVER`] for ever.
+        /// Relative, because the guest's counter and the host's clock drift
+        /// apart.
+        timeout_ns: u64,
+    },
+    /// Interrupt the program: [`crate::x86::vector::EVENT`] comes when it is in
+    /// ring 3. Takes the place of what was asked for before.
+    Tick {
+        /// Nanoseconds from now, or [`NEVER`].
+        after_ns: u64,
+        /// Nanoseconds between further ones; 0 for no further one.
+        period_ns: u64,
     },
     /// getrandom(2) into the attached segments. Reply: bytes, at most
     /// [`MAX_RANDOM`].
@@ -216,12 +226,13 @@ mod operation {
     pub(super) const STATUS: u64 = 8;
     pub(super) const TERMINAL_ATTRIBUTES: u64 = 9;
     pub(super) const WINDOW_SIZE: u64 = 10;
-    pub(super) const POLL: u64 = 11;
-    pub(super) const SLEEP: u64 = 12;
+    pub(super) const WATCH: u64 = 11;
+    pub(super) const WAIT: u64 = 12;
     pub(super) const RANDOM: u64 = 13;
     pub(super) const DISCARD: u64 = 14;
     pub(super) const ELAPSED: u64 = 15;
     pub(super) const DRAIN: u64 = 16;
+    pub(super) const TICK: u64 = 17;
 }
 
 impl Request {
@@ -238,8 +249,9 @@ impl Request {
             Request::Status { .. } => "status",
             Request::TerminalAttributes { .. } => "terminal_attributes",
             Request::WindowSize { .. } => "window_size",
-            Request::Poll { .. } => "poll",
-            Request::Sleep { .. } => "sleep",
+            Request::Watch { .. } => "watch",
+            Request::Wait { .. } => "wait",
+            Request::Tick { .. } => "tick",
             Request::Random => "random",
             Request::Discard => "discard",
             Request::Elapsed => "elapsed",
@@ -270,8 +282,9 @@ impl Request {
             Request::Status { file } => (STATUS, [file.into(), 0, 0]),
             Request::TerminalAttributes { file } => (TERMINAL_ATTRIBUTES, [file.into(), 0, 0]),
             Request::WindowSize { file } => (WINDOW_SIZE, [file.into(), 0, 0]),
-            Request::Poll { timeout_ns } => (POLL, [timeout_ns as u64, 0, 0]),
-            Request::Sleep { duration_ns } => (SLEEP, [duration_ns, 0, 0]),
+            Request::Watch { arm } => (WATCH, [arm.into(), 0, 0]),
+            Request::Wait { timeout_ns } => (WAIT, [timeout_ns, 0, 0]),
+            Request::Tick { after_ns, period_ns } => (TICK, [after_ns, period_ns, 0]),
             Request::Random => (RANDOM, [0; 3]),
             Request::Discard => (DISCARD, [0; 3]),
             Request::Elapsed => (ELAPSED, [0; 3]),
@@ -325,8 +338,12 @@ impl Request {
             operation::STATUS => Request::Status { file: file()? },
             operation::TERMINAL_ATTRIBUTES => Request::TerminalAttributes { file: file()? },
             operation::WINDOW_SIZE => Request::WindowSize { file: file()? },
-            operation::POLL => Request::Poll { timeout_ns: message[1] as i64 },
-            operation::SLEEP => Request::Sleep { duration_ns: message[1] },
+            operation::WATCH => match message[1] {
+                arm @ 0..=1 => Request::Watch { arm: arm == 1 },
+                _ => return Err(out_of_range(0)),
+            },
+            operation::WAIT => Request::Wait { timeout_ns: message[1] },
+            operation::TICK => Request::Tick { after_ns: message[1], period_ns: message[2] },
             operation::RANDOM => Request::Random,
             operation::DISCARD => Request::Discard,
             operation::ELAPSED => Request::Elapsed,
@@ -365,28 +382,38 @@ pub fn segments(message: &Message) -> Result<impl Iterator<Item = Segment> + Clo
     Ok(words.map(|pair| Segment { address: pair[0], length: pair[1] }))
 }
 
-/// Attaches a file to poll. False if there is no room.
-pub fn push_poll(message: &mut Message, entry: PollEntry) -> bool {
+/// Attaches a file to watch. False if there is no room.
+pub fn push_watch(message: &mut Message, entry: WatchEntry) -> bool {
     let count = message[COUNT] as usize;
-    if count >= MAX_POLL {
+    if count >= MAX_WATCH {
         return false;
     }
-    message[ATTACHMENTS + count] = u64::from(entry.file) | u64::from(entry.events) << 32;
+    let at = ATTACHMENTS + EVENT_WORDS * count;
+    message[at..at + EVENT_WORDS].copy_from_slice(&entry.to_words());
     message[COUNT] += 1;
     true
 }
 
-/// The attached files to poll.
+/// The attached files to watch.
 ///
 /// # Errors
 /// [`Malformed::Count`], if there are more than fit.
-pub fn poll_entries(
+pub fn watch_entries(
     message: &Message,
-) -> Result<impl ExactSizeIterator<Item = PollEntry>, Malformed> {
-    let count = attachments(message, MAX_POLL)?;
-    Ok(message[ATTACHMENTS..ATTACHMENTS + count]
-        .iter()
-        .map(|&word| PollEntry { file: word as u32, events: (word >> 32) as u16 }))
+) -> Result<impl ExactSizeIterator<Item = WatchEntry>, Malformed> {
+    let count = attachments(message, MAX_WATCH)?;
+    let (words, _) = message[ATTACHMENTS..].as_chunks::<EVENT_WORDS>();
+    Ok(words[..count].iter().map(|&words| WatchEntry::from_words(words)))
+}
+
+/// Writes an event into a reply, which has `index` already. False if there is no
+/// room.
+pub fn put_event(reply: &mut Message, index: usize, event: Event) -> bool {
+    let at = 1 + EVENT_WORDS * index;
+    if index < MAX_EVENTS {
+        reply[at..at + EVENT_WORDS].copy_from_slice(&event.to_words());
+    }
+    index < MAX_EVENTS
 }
 
 fn attachments(message: &Message, most: usize) -> Result<usize, Malformed> {
@@ -428,7 +455,7 @@ mod tests {
     use super::*;
     use trapgate_uapi::fcntl::{O_APPEND, O_NONBLOCK};
 
-    const REQUESTS: [Request; 16] = [
+    const REQUESTS: [Request; 17] = [
         Request::Exit { status: 7 },
         Request::Killed { signal: 11 },
         Request::Failed { kind: FailureKind::Panic, words: Segment { address: 1, length: 2 } },
@@ -439,8 +466,9 @@ mod tests {
         Request::Status { file: 2 },
         Request::TerminalAttributes { file: 1 },
         Request::WindowSize { file: 1 },
-        Request::Poll { timeout_ns: -1 },
-        Request::Sleep { duration_ns: 5 },
+        Request::Watch { arm: true },
+        Request::Wait { timeout_ns: NEVER },
+        Request::Tick { after_ns: 5, period_ns: NEVER },
         Request::Random,
         Request::Discard,
         Request::Elapsed,
@@ -459,7 +487,7 @@ mod tests {
 
     #[test]
     fn unknown_operations_are_malformed() {
-        for number in [0, 17, u64::MAX] {
+        for number in [0, 18, u64::MAX] {
             let mut message = [0; MESSAGE_WORDS];
             message[0] = number;
             assert_eq!(Request::decode(&message), Err(Malformed::Operation(number)));
@@ -471,10 +499,10 @@ mod tests {
         let mut message = [0; MESSAGE_WORDS];
         message[COUNT] = MAX_SEGMENTS as u64 + 1;
         assert!(matches!(segments(&message), Err(Malformed::Count(_))));
-        message[COUNT] = MAX_POLL as u64 + 1;
-        assert!(matches!(poll_entries(&message), Err(Malformed::Count(_))));
+        message[COUNT] = MAX_WATCH as u64 + 1;
+        assert!(matches!(watch_entries(&message), Err(Malformed::Count(_))));
         message[COUNT] = u64::MAX;
-        assert!(segments(&message).is_err() && poll_entries(&message).is_err());
+        assert!(segments(&message).is_err() && watch_entries(&message).is_err());
     }
 
     #[test]
@@ -482,7 +510,7 @@ mod tests {
         for request in REQUESTS {
             let mut message = [0; MESSAGE_WORDS];
             request.encode(&mut message);
-            let narrow = message[0] <= operation::WINDOW_SIZE;
+            let narrow = message[0] <= operation::WATCH;
             message[1] = u64::MAX;
             assert_eq!(Request::decode(&message).is_err(), narrow, "{}", request.name());
         }
@@ -515,6 +543,34 @@ mod tests {
         }
         assert!(!push_segment(&mut message, Segment { address: 1, length: 1 }));
         assert_eq!(segments(&message).unwrap().count(), MAX_SEGMENTS);
+    }
+
+    #[test]
+    fn files_to_watch_survive_the_crossing_and_the_list_is_bounded() {
+        let mut message = [0xdead_beef; MESSAGE_WORDS];
+        Request::Watch { arm: false }.encode(&mut message);
+        let entry = |index: usize| WatchEntry {
+            file: index as u32,
+            mask: u16::MAX - index as u16,
+            generation: u32::MAX,
+        };
+        for index in 0..MAX_WATCH {
+            assert!(push_watch(&mut message, entry(index)));
+        }
+        assert!(!push_watch(&mut message, entry(0)));
+        assert!(watch_entries(&message).unwrap().eq((0..MAX_WATCH).map(entry)));
+    }
+
+    #[test]
+    fn a_reply_holds_so_many_events_and_no_more() {
+        let mut reply = [0; MESSAGE_WORDS];
+        let event = Event::Signal { number: 2 };
+        assert!((0..MAX_EVENTS).all(|index| put_event(&mut reply, index, event)));
+        let full = reply;
+        assert!(!put_event(&mut reply, MAX_EVENTS, event));
+        assert_eq!(reply, full);
+        let (words, _) = reply[1..].as_chunks::<EVENT_WORDS>();
+        assert_eq!(words[MAX_EVENTS - 1], event.to_words());
     }
 
     #[test]

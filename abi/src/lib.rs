@@ -9,7 +9,7 @@
 //! |---|---|
 //! | [`layout`] | the memory map, drawn; where each CPU's things are |
 //! | [`boot_info`], [`kernel_note`] | what the VMM tells the kernel, and what the image tells the VMM |
-//! | [`hypercall`], [`file`](mod@file), [`crash`] | requests and replies, and what they carry |
+//! | [`hypercall`], [`file`](mod@file), [`event`], [`crash`] | requests and replies, and what they carry |
 //! | [`counters`], [`log`] | what the kernel leaves for the VMM to read |
 //! | [`clock`] | what the clocks show: one formula for kernel and vDSO |
 //! | [`mitigation`], [`stamps`], [`trace`] | what the instrumented image has besides |
@@ -26,6 +26,7 @@ pub mod boot_info;
 pub mod clock;
 pub mod counters;
 pub mod crash;
+pub mod event;
 pub mod file;
 pub mod hypercall;
 pub mod job;
@@ -44,4 +45,4 @@ pub use pt_regs::PtRegs;
 /// The version of everything in this crate. The kernel's image carries it in
 /// an ELF note, the VMM refuses an image with another one, and the kernel
 /// compares it with [`boot_info::BootInfo::abi_version`] once more.
-pub const ABI_VERSION: u64 = 8;
+pub const ABI_VERSION: u64 = 9;

@@ -296,6 +296,9 @@ pub mod vector {
     pub const SX: u8 = 30;
     /// The door of `int 0x80`.
     pub const SYSCALL: u8 = 0x80;
+    /// The interrupt that says that there are events, or that a tick is due
+    /// (where Linux has LOCAL_TIMER_VECTOR).
+    pub const EVENT: u8 = 0xec;
 
     /// Whether the CPU pushes an error code for this vector.
     pub const fn has_error_code(vector: u8) -> bool {

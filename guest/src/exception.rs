@@ -17,6 +17,7 @@ use trapgate_arch::{cpu, ex_table, percpu};
 use trapgate_kernel::host;
 use trapgate_kernel::process::exception;
 use trapgate_kernel::process::prepare_return::prepare_return;
+use trapgate_kernel::sched::tick;
 use trapgate_kernel::signal::exception::error_code;
 use trapgate_kernel::user::UserPtr;
 use trapgate_uapi::Errno;
@@ -29,11 +30,14 @@ pub fn init(features: u64) {
     FEATURES.store(features, Ordering::Relaxed);
 }
 
+/// In `orig_rax`: what was interrupted was no call.
+const NO_CALL: u64 = u64::MAX;
+
 fn has(feature: u64) -> bool {
     FEATURES.load(Ordering::Relaxed) & feature != 0
 }
 
-/// An exception in ring 3.
+/// An exception in ring 3, or the one interrupt.
 pub extern "C" fn exception_from_user(regs: &mut PtRegs, vector: u64) {
     if vector == u64::from(vector::PF) {
         // Before anything that could fault again.
@@ -46,7 +50,10 @@ pub extern "C" fn exception_from_user(regs: &mut PtRegs, vector: u64) {
             && trapped_syscall_64(regs);
         if !is_door {
             exception::page_fault(regs, address);
+            regs.orig_rax = NO_CALL;
         }
+    } else if vector == u64::from(vector::EVENT) {
+        tick::interrupt();
     } else if !(vector == u64::from(vector::UD) && trapped_door(regs)) {
         let vector = if is_forbidden_int(regs, vector) { vector::GP.into() } else { vector };
         exception::caused(regs, vector, 0);

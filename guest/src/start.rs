@@ -15,10 +15,12 @@ use trapgate_abi::{ABI_VERSION, PtRegs};
 use trapgate_arch::heap;
 use trapgate_arch::paging::PageTables;
 use trapgate_arch::percpu;
+use trapgate_kernel::clock::Clock;
 use trapgate_kernel::log;
 use trapgate_kernel::mm::frames::{self, FRAMES};
 use trapgate_kernel::process::prepare_return::prepare_return;
-use trapgate_kernel::process::task;
+use trapgate_kernel::process::{from_host, task};
+use trapgate_kernel::sched::idle;
 
 /// The entry point of the image.
 ///
@@ -60,6 +62,7 @@ extern "C" fn start(boot: &'static BootInfo, regs: &mut PtRegs) {
     }
     // SAFETY: the VMM has built these tables, and hands them over once.
     let tables = unsafe { PageTables::new(boot.page_table, boot.features & feature::PTI != 0) };
+    idle::init(Clock::new(boot.clock), from_host::signal);
     task::start_first(boot, tables).expect("no memory for the first task");
     log::log(Level::Debug, Event::Booted, [boot.ram_size, boot.entry, boot.stack_pointer, 0]);
     if boot.compat != 0 {

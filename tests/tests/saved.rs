@@ -4,7 +4,6 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::sleep;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use trapgate::boot::{self, Prepared, Start, kernel};
 use trapgate::host::Services;
 use trapgate::machine::kvm::{CpuState, vm};
 use trapgate::machine::memory::GuestRam;
-use trapgate::machine::{GuestEnd, Limits, Machine, Manner, Serve, Served};
+use trapgate::machine::{Control, GuestEnd, Limits, Machine, Manner, Serve, Served};
 use trapgate::mitigation::Hardening;
 use trapgate::{Error, Policy};
 use trapgate_abi::hypercall::{Malformed, Message, Request};
@@ -67,7 +66,7 @@ fn machine_with(program: &str, arguments: &[&str]) -> (Machine, Prepared) {
 fn services(machine: &Machine, output: &File) -> Services {
     let output = output.try_clone().expect("a descriptor");
     let files = [None, Some(output), None];
-    Services::new(machine.ram().clone(), Policy::default(), files, machine.stop().clone())
+    Services::new(machine.ram().clone(), Policy::default(), files, machine.control().clone())
 }
 
 /// Where the program is stopped.
@@ -81,7 +80,7 @@ enum Point {
 struct Until {
     services: Services,
     point: Point,
-    stop: Arc<AtomicBool>,
+    control: Arc<Control>,
 }
 
 impl Serve for Until {
@@ -89,7 +88,7 @@ impl Serve for Until {
         let served = self.services.serve(message)?;
         if let Request::Write { .. } = Request::decode(message)? {
             match &self.point {
-                Point::Request => self.stop.store(true, Ordering::Release),
+                Point::Request => _ = self.control.stop(),
                 Point::Later(ready) => _ = ready.send(()),
             }
         }
@@ -117,7 +116,7 @@ fn stopped_at(point: Point, ready: Option<Receiver<()>>, output: &File) -> (CpuS
     let services = services(&machine, output);
     let (clock, _) = machine.clock().expect("a clock");
     prepared.finish(machine.ram(), clock, services.describe_files()).expect("it is RAM");
-    let mut until = Until { services, point, stop: machine.stop().clone() };
+    let mut until = Until { services, point, control: machine.control().clone() };
     let thread = machine.spawn(Limits::default(), move |machine| {
         let end = run(machine, &mut until)?;
         assert!(matches!(end, GuestEnd::Stopped), "it was to be stopped");

@@ -2,8 +2,10 @@
 //! out; symbols and instructions are named.
 
 mod interpreted;
+mod place;
 
 pub(crate) use interpreted::is_uninterpreted;
+pub use place::{Doing, Place};
 
 use crate::symbols::Symbols;
 use iced_x86::{Decoder, DecoderOptions, Formatter, GasFormatter, Instruction};
@@ -285,7 +287,23 @@ impl fmt::Display for KernelReport {
 /// A vCPU's state in a few lines, for exits that nobody expected; `symbols`
 /// are the kernel's.
 pub(crate) fn cpu_state(regs: &kvm_regs, sregs: &kvm_sregs, symbols: &Symbols<'_>) -> String {
-    let shown = PtRegs {
+    let shown = pt_regs(regs, sregs);
+    let location = symbols.lookup(regs.rip, 0);
+    let location = location.map_or(String::new(), |symbol| format!(" <{symbol}>"));
+    format!(
+        "{}{location}\n  cr0 {:x}  cr2 {:x}  cr3 {:x}  cr4 {:x}  efer {:x}",
+        Registers(&shown),
+        sregs.cr0,
+        sregs.cr2,
+        sregs.cr3,
+        sregs.cr4,
+        sregs.efer
+    )
+}
+
+/// A vCPU's registers as the kernel saves a program's.
+pub(crate) fn pt_regs(regs: &kvm_regs, sregs: &kvm_sregs) -> PtRegs {
+    PtRegs {
         r15: regs.r15,
         r14: regs.r14,
         r13: regs.r13,
@@ -307,18 +325,7 @@ pub(crate) fn cpu_state(regs: &kvm_regs, sregs: &kvm_sregs, symbols: &Symbols<'_
         rflags: regs.rflags,
         rsp: regs.rsp,
         ss: sregs.ss.selector.into(),
-    };
-    let location = symbols.lookup(regs.rip, 0);
-    let location = location.map_or(String::new(), |symbol| format!(" <{symbol}>"));
-    format!(
-        "{}{location}\n  cr0 {:x}  cr2 {:x}  cr3 {:x}  cr4 {:x}  efer {:x}",
-        Registers(&shown),
-        sregs.cr0,
-        sregs.cr2,
-        sregs.cr3,
-        sregs.cr4,
-        sregs.efer
-    )
+    }
 }
 
 #[cfg(test)]

@@ -11,11 +11,15 @@ use trapgate_abi::hypercall::Request;
 use trapgate_arch::cpu;
 
 /// The program's clocks.
+#[derive(Clone, Copy)]
 pub struct Clock {
     info: ClockInfo,
 }
 
 impl Clock {
+    /// Clocks before there are any.
+    pub const NONE: Clock = Clock::new(ClockInfo::ZERO);
+
     /// Clocks that run from what the VMM read.
     pub const fn new(info: ClockInfo) -> Self {
         Clock { info }

@@ -4,7 +4,8 @@
 
 use trapgate_abi::PtRegs;
 use trapgate_abi::crash::{BACKTRACE_DEPTH, Fault};
-use trapgate_abi::hypercall::{self, FailureKind, PollEntry, Request, Segment};
+use trapgate_abi::event::{EVENT_WORDS, WatchEntry};
+use trapgate_abi::hypercall::{self, FailureKind, Request, Segment};
 use trapgate_arch::cpu;
 use trapgate_arch::hostpage::HostPage;
 use trapgate_uapi::Errno;
@@ -37,9 +38,9 @@ impl Call {
         move |segment| hypercall::push_segment(message, segment)
     }
 
-    /// Attaches a file to poll; false if there is no room.
-    pub fn push_poll(&mut self, entry: PollEntry) -> bool {
-        hypercall::push_poll(self.page.message(), entry)
+    /// Attaches a file to watch; false if there is no room.
+    pub fn push_watch(&mut self, entry: WatchEntry) -> bool {
+        hypercall::push_watch(self.page.message(), entry)
     }
 
     /// Sends the request and waits for the reply.
@@ -49,6 +50,11 @@ impl Call {
     #[inline]
     pub fn submit(&mut self) -> Result<u64, Errno> {
         from_return(self.page.submit())
+    }
+
+    /// The words of the reply's event `index`.
+    pub fn event(&self, index: usize) -> [u64; EVENT_WORDS] {
+        core::array::from_fn(|word| self.page.word(1 + EVENT_WORDS * index + word))
     }
 
     /// The reply's data: `N` words.

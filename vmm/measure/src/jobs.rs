@@ -144,8 +144,8 @@ pub(crate) fn attempt(
     let thread = machine.spawn(limits, move |machine| {
         // No file, no clock, no randomness: its end is all that it may ask for,
         // and what does nothing.
-        let (ram, stop) = (machine.ram().clone(), machine.stop().clone());
-        let mut services = Services::new(ram, Policy::only([]), [None, None, None], stop);
+        let (ram, control) = (machine.ram().clone(), machine.control().clone());
+        let mut services = Services::new(ram, Policy::only([]), [None, None, None], control);
         let mut passed = 0;
         let mut pass = |reason: &Reason| {
             let pass = passed < request.all_calls() && expected.is_some_and(|is| is(reason));

@@ -1,18 +1,15 @@
 //! The services on standard files, besides reading and writing (`transfer`).
 
-use super::raw::{Vectors, Way, is_same_description, terminal_attributes};
+use super::raw::{is_same_description, terminal_attributes};
 use super::transfer::HostFile;
-use super::{Reply, Services, timespec};
-use rustix::event::{PollFd, PollFlags, poll};
+use super::{Reply, Services};
 use rustix::fs::{SeekFrom, fstat, seek};
 use rustix::io;
 use rustix::termios::tcgetwinsize;
 use std::fs::File;
 use std::io::IsTerminal;
-use std::time::{Duration, Instant};
 use trapgate_abi::boot_info::StandardFile;
 use trapgate_abi::file::FileStatus;
-use trapgate_abi::hypercall::{PollEntry, Segment};
 use trapgate_uapi::Errno;
 
 /// What the kernel is told of standard file `number` at the start; `earlier` are
@@ -58,19 +55,6 @@ fn status(file: &File) -> io::Result<FileStatus> {
 }
 
 impl Services {
-    /// pread(2).
-    pub(super) fn read_at(
-        &self,
-        file: u32,
-        offset: u64,
-        buffer: impl Iterator<Item = Segment>,
-    ) -> Reply {
-        let file = self.file(file)?;
-        let vectors = Vectors::new(&self.ram, buffer)?;
-        let offset = i64::try_from(offset).map_err(|_| Errno::EINVAL)?;
-        self.interruptible(|| vectors.transfer_at(&file.file, Way::In, offset))
-    }
-
     pub(super) fn seek(&self, file: u32, offset: i64, whence: u32) -> Reply {
         let file = self.file(file)?;
         // SEEK_SET and what follows. Linux refuses what is negative where it must
@@ -104,24 +88,5 @@ impl Services {
         let fields = [size.ws_row, size.ws_col, size.ws_xpixel, size.ws_ypixel];
         data[0] = fields.iter().rev().fold(0, |word, field| word << 16 | u64::from(*field));
         Ok(0)
-    }
-
-    pub(super) fn poll(&self, entries: &[PollEntry], timeout_ns: i64, data: &mut [u64]) -> Reply {
-        let mut list = Vec::with_capacity(entries.len());
-        for entry in entries {
-            let events = PollFlags::from_bits_retain(entry.events);
-            list.push(PollFd::new(&self.file(entry.file)?.file, events));
-        }
-        let deadline = u64::try_from(timeout_ns)
-            .ok()
-            .map(|timeout| Instant::now() + Duration::from_nanos(timeout));
-        let ready = self.interruptible(|| {
-            let left = deadline.map(|end| end.saturating_duration_since(Instant::now()));
-            poll(&mut list, left.map(timespec).as_ref())
-        })?;
-        for (word, entry) in data.iter_mut().zip(&list) {
-            *word = u64::from(entry.revents().bits());
-        }
-        Ok(ready)
     }
 }

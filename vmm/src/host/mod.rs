@@ -3,8 +3,9 @@
 //! The machine's loop calls [`Services::serve`] with a message that was copied out
 //! of guest memory once. Here it is decoded and put before the policy; after that each
 //! request is one function: in `transfer` what moves bytes of files, in `files`
-//! what else is done to them, the rest below; `raw` has the system calls that
-//! need unsafe. Everything a guest can make the VMM do is bounded.
+//! what else is done to them, in `wait` what waits, the rest below; `raw` has the
+//! system calls that need unsafe. Everything a guest can make the VMM do is bounded,
+//! and but for `wait` is answered at once.
 //!
 //! Uses `machine` for its RAM, and no room above; `machine` knows it as [`Serve`].
 
@@ -13,19 +14,20 @@ pub mod policy;
 mod raw;
 mod stats;
 mod transfer;
+mod wait;
+mod worker;
 
 pub use stats::HostCallStats;
 
 use crate::host::policy::{Grant, Policy};
 use crate::machine::kvm::clock::monotonic_ns;
 use crate::machine::memory::{GuestRam, OutOfRam};
-use crate::machine::{Serve, Served};
+use crate::machine::{Control, Serve, Served};
 use rustix::io;
 use rustix::rand::{GetRandomFlags, getrandom};
-use rustix::thread::{Timespec, nanosleep};
+use rustix::time::Timespec;
 use std::fs::File;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use transfer::HostFile;
 use trapgate_abi::boot_info::StandardFile;
@@ -34,16 +36,20 @@ use trapgate_abi::hypercall::{
 };
 use trapgate_uapi::Errno;
 use trapgate_uapi::errno::to_return;
+use wait::Watched;
 
 /// What the services need of a sandbox.
 pub struct Services {
     ram: Arc<GuestRam>,
     policy: Policy,
     files: [Option<HostFile>; 3],
-    /// Set when the sandbox was told to stop.
-    stop: Arc<AtomicBool>,
+    watched: Watched,
+    /// What the sandbox is told from outside.
+    control: Arc<Control>,
     /// When the guest's clocks were read, by CLOCK_MONOTONIC.
     began_ns: u64,
+    /// Whether to time services.
+    timed: bool,
     /// What was asked for.
     pub stats: HostCallStats,
 }
@@ -83,8 +89,10 @@ impl Serve for Services {
         let request = Request::decode(message)?;
         self.stats.count(&request);
         if let Request::Exit { .. } | Request::Killed { .. } | Request::Failed { .. } = request {
+            self.finish_writing();
             return Ok(Served::End(request));
         }
+        let began = self.timed.then(Instant::now);
         let mut reply = Box::new([0; MESSAGE_WORDS]);
         let result = match self.policy.check(&request) {
             Ok(()) => self.carry_out(&request, message, &mut reply)?,
@@ -93,6 +101,9 @@ impl Serve for Services {
                 Err(errno.into())
             }
         };
+        if let Some(began) = began {
+            self.stats.took(&request, began.elapsed());
+        }
         reply[0] = to_return(match result {
             Ok(value) => Ok(value),
             Err(Failure::Errno(errno)) => Err(errno),
@@ -108,11 +119,17 @@ impl Services {
         ram: Arc<GuestRam>,
         policy: Policy,
         files: [Option<File>; 3],
-        stop: Arc<AtomicBool>,
+        control: Arc<Control>,
     ) -> Self {
         let stats = HostCallStats::default();
         let files = files.map(|file| file.map(HostFile::new));
-        Services { ram, policy, files, stop, began_ns: monotonic_ns(), stats }
+        let (watched, began_ns) = (Watched::default(), monotonic_ns());
+        Services { ram, policy, files, watched, control, began_ns, timed: false, stats }
+    }
+
+    /// Has services timed: [`HostCallStats::longest_us`].
+    pub fn time_services(&mut self) {
+        self.timed = true;
     }
 
     /// [`Request::Elapsed`] counts from this CLOCK_MONOTONIC on.
@@ -141,12 +158,16 @@ impl Services {
         message: &Message,
         reply: &mut Message,
     ) -> Result<Reply, Malformed> {
+        if let Request::Wait { timeout_ns } = *request {
+            return Ok(self.wait(timeout_ns, reply));
+        }
         let data = &mut reply[1..];
         Ok(match *request {
             Request::Write { file, flags } => {
                 self.write(file, flags, hypercall::segments(message)?)
             }
-            Request::Read { file, flags } => self.read(file, flags, hypercall::segments(message)?),
+            // That it shall not wait goes without saying, and nothing is appended.
+            Request::Read { file, flags: _ } => self.read(file, hypercall::segments(message)?),
             Request::ReadAt { file, offset } => {
                 self.read_at(file, offset, hypercall::segments(message)?)
             }
@@ -154,26 +175,20 @@ impl Services {
             Request::Status { file } => self.status(file, data),
             Request::TerminalAttributes { file } => self.terminal_attributes(file, data),
             Request::WindowSize { file } => self.window_size(file, data),
-            Request::Poll { timeout_ns } => {
-                let entries: Vec<_> = hypercall::poll_entries(message)?.collect();
-                let refused =
-                    self.policy.check_poll(entries.len(), timeout_ns).err().or_else(|| {
-                        entries.iter().find_map(|entry| self.policy.check_file(entry.file).err())
-                    });
-                match refused {
-                    Some(errno) => Err(errno.into()),
-                    None => self.poll(&entries, timeout_ns, data),
-                }
+            Request::Watch { arm } => {
+                let entries: Vec<_> = hypercall::watch_entries(message)?.collect();
+                self.watch(arm, &entries, data)
             }
-            Request::Sleep { duration_ns } => self.sleep(duration_ns),
+            Request::Tick { after_ns, period_ns } => self.tick(after_ns, period_ns),
             Request::Random => self.random(hypercall::segments(message)?),
             Request::Discard => self.discard(hypercall::segments(message)?),
             Request::Elapsed => Ok(monotonic_ns().saturating_sub(self.began_ns)),
             // The machine's loop has done it, as at each exit.
             Request::Drain => Ok(0),
-            Request::Exit { .. } | Request::Killed { .. } | Request::Failed { .. } => {
-                unreachable!("these end the run before they get here")
-            }
+            Request::Wait { .. }
+            | Request::Exit { .. }
+            | Request::Killed { .. }
+            | Request::Failed { .. } => unreachable!("these do not get here"),
         })
     }
 
@@ -181,7 +196,7 @@ impl Services {
     /// sandbox is told to stop.
     fn interruptible(&self, mut call: impl FnMut() -> io::Result<usize>) -> Reply {
         loop {
-            if self.stop.load(Ordering::Acquire) {
+            if self.control.is_stopped() {
                 return Err(Failure::Stopped);
             }
             match call() {
@@ -194,22 +209,6 @@ impl Services {
     /// A standard file.
     fn file(&self, number: u32) -> Result<&HostFile, Errno> {
         self.files.get(number as usize).and_then(Option::as_ref).ok_or(Errno::EBADF)
-    }
-
-    fn sleep(&self, duration_ns: u64) -> Reply {
-        let start = Instant::now();
-        let duration = Duration::from_nanos(duration_ns);
-        loop {
-            if self.stop.load(Ordering::Acquire) {
-                return Err(Failure::Stopped);
-            }
-            let Some(left) = duration.checked_sub(start.elapsed()).filter(|left| !left.is_zero())
-            else {
-                return Ok(0);
-            };
-            // A kick ends it early, and then the loop looks at the flag.
-            let _ = nanosleep(&timespec(left));
-        }
     }
 
     /// Checks all segments before any is touched.

@@ -2,7 +2,7 @@
 //! counted.
 
 use std::fmt;
-use trapgate_abi::hypercall::Request;
+use trapgate_abi::hypercall::{NEVER, Request};
 use trapgate_uapi::Errno;
 
 /// Something that a sandbox can be granted.
@@ -85,13 +85,13 @@ impl Policy {
         self.require(Grant::of_file(number).ok_or(Errno::EBADF)?)
     }
 
-    /// Whether waiting for `entries` files is granted: without a file it is
-    /// sleeping. (The files are checked one by one.)
+    /// Whether waiting for so long is granted: while no file is `watched` it is
+    /// sleeping. To wait for ever tells nobody the time.
     ///
     /// # Errors
     /// EPERM.
-    pub fn check_poll(&self, entries: usize, timeout_ns: i64) -> Result<(), Errno> {
-        if entries == 0 && timeout_ns != 0 { self.require(Grant::Clock) } else { Ok(()) }
+    pub fn check_wait(&self, watched: bool, timeout_ns: u64) -> Result<(), Errno> {
+        if watched || matches!(timeout_ns, 0 | NEVER) { Ok(()) } else { self.require(Grant::Clock) }
     }
 
     fn require(&self, grant: Grant) -> Result<(), Errno> {
@@ -112,9 +112,12 @@ impl Policy {
             Request::Exit { .. }
             | Request::Killed { .. }
             | Request::Failed { .. }
-            | Request::Poll { .. }
             | Request::Discard
             | Request::Drain => Ok(()),
+            // What is attached, and whether that is sleeping, `wait` looks at.
+            Request::Watch { .. } | Request::Wait { .. } => Ok(()),
+            // Its own time on the CPU, which the counter tells it of anyway.
+            Request::Tick { .. } => Ok(()),
             // The counter, which nobody can take away, says as much.
             Request::Elapsed => Ok(()),
             Request::Read { file, .. } | Request::ReadAt { file, .. } => {
@@ -130,7 +133,6 @@ impl Policy {
             | Request::Status { file }
             | Request::TerminalAttributes { file }
             | Request::WindowSize { file } => self.check_file(file),
-            Request::Sleep { .. } => self.require(Grant::Clock),
             Request::Random => self.require(Grant::Random),
         }
     }
@@ -150,9 +152,7 @@ mod tests {
             Err(Errno::EBADF)
         );
         let none = Policy::only([]);
-        for refused in [Request::Random, Request::Sleep { duration_ns: 1 }] {
-            assert_eq!(none.check(&refused), Err(Errno::EPERM));
-        }
+        assert_eq!(none.check(&Request::Random), Err(Errno::EPERM));
         assert_eq!(none.check(&Request::Exit { status: 0 }), Ok(()));
     }
 
@@ -171,8 +171,11 @@ mod tests {
     #[test]
     fn waiting_for_nothing_needs_the_clock() {
         let none = Policy::only([]);
-        assert_eq!(none.check_poll(0, 1), Err(Errno::EPERM));
-        assert_eq!(none.check_poll(0, 0), Ok(()));
+        assert_eq!(none.check_wait(false, 1), Err(Errno::EPERM));
+        for (watched, timeout_ns) in [(false, 0), (false, NEVER), (true, 1)] {
+            assert_eq!(none.check_wait(watched, timeout_ns), Ok(()));
+        }
+        assert_eq!(Policy::default().check_wait(false, 1), Ok(()));
         assert_eq!(none.check_file(0), Err(Errno::EPERM));
     }
 

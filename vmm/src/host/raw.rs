@@ -34,7 +34,7 @@ impl How {
 }
 
 /// Which way bytes go.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
     /// To the program.
     In,
@@ -60,14 +60,6 @@ impl<'ram> Vectors<'ram> {
     ) -> Result<Self, OutOfRam> {
         let list = ram.io_vectors(segments)?;
         Ok(Vectors { list, ram: PhantomData })
-    }
-
-    /// Cuts what goes beyond so many bytes.
-    pub(super) fn shorten(&mut self, mut room: usize) {
-        for vector in &mut self.list {
-            vector.iov_len = vector.iov_len.min(room);
-            room -= vector.iov_len;
-        }
     }
 
     /// readv(2) or writev(2), with flags preadv2(2) or pwritev2(2): at the file's

@@ -1,11 +1,13 @@
 //! The services, fed with messages directly: no VM.
 
+mod wait;
+
 use super::*;
 use std::io::{Read, Write, pipe};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
-use trapgate_abi::hypercall::{PollEntry, push_poll, push_segment};
-use trapgate_uapi::fcntl::{O_APPEND, O_NONBLOCK};
+use trapgate_abi::hypercall::push_segment;
+use trapgate_uapi::fcntl::O_APPEND;
 
 const RAM: u64 = 4 << 20;
 
@@ -58,12 +60,12 @@ fn writes_gather_and_reads_scatter() {
 }
 
 #[test]
-fn a_full_pipe_is_eagain_for_who_must_not_wait() {
+fn a_full_pipe_is_eagain_and_so_is_an_empty_one() {
     let (_out, output) = pipe().unwrap();
     let (input, _inp) = pipe().unwrap();
     let files = [Some(OwnedFd::from(input).into()), Some(OwnedFd::from(output).into()), None];
     let mut services = services(files);
-    let flags = O_NONBLOCK;
+    let flags = 0;
     let write = message(Request::Write { file: 1, flags }, &[(0, 1 << 20)]);
     let some = reply(&mut services, &write)[0];
     assert!((1..1 << 20).contains(&some), "{some:#x}");
@@ -196,27 +198,6 @@ fn random_fills_what_it_says() {
 }
 
 #[test]
-fn a_stopped_sandbox_does_not_begin_to_wait() {
-    let mut services = services([None, None, None]);
-    services.stop.store(true, Ordering::Release);
-    let forever = message(Request::Sleep { duration_ns: u64::MAX }, &[]);
-    assert!(matches!(services.serve(&forever), Ok(Served::Stopped)));
-    let forever = message(Request::Poll { timeout_ns: -1 }, &[]);
-    assert!(matches!(services.serve(&forever), Ok(Served::Stopped)));
-}
-
-#[test]
-fn poll_answers_for_each_file() {
-    let (input, mut inp) = pipe().unwrap();
-    let mut services = services([Some(OwnedFd::from(input).into()), None, None]);
-    let mut request = message(Request::Poll { timeout_ns: 0 }, &[]);
-    push_poll(&mut request, PollEntry { file: 0, events: libc::POLLIN as u16 });
-    assert_eq!(reply(&mut services, &request)[..2], [0, 0]);
-    inp.write_all(b"x").unwrap();
-    assert_eq!(reply(&mut services, &request)[..2], [1, libc::POLLIN as u64]);
-}
-
-#[test]
 fn any_message_is_served_or_refused_without_a_panic() {
     use proptest::prelude::*;
     let mut services = services([None, None, None]);
@@ -228,7 +209,8 @@ fn any_message_is_served_or_refused_without_a_panic() {
     proptest!(|(words in words)| {
         let mut message = [0; MESSAGE_WORDS];
         message.copy_from_slice(&words);
-        if let Ok(Request::Poll { .. }) = Request::decode(&message) {
+        // Waiting is not what this is about.
+        if let Ok(Request::Wait { .. }) = Request::decode(&message) {
             message[1] = 0;
         }
         let _ = services.borrow_mut().serve(&message);

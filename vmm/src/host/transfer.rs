@@ -1,39 +1,52 @@
-//! Reading and writing as the program's own `O_APPEND` and `O_NONBLOCK` have it.
+//! Reading and writing as the program's own `O_APPEND` has it, and without waiting.
 //!
 //! Other processes may share the host's description of a standard file: a shell
-//! shares its terminal. So its flags stay as they are, and each call is told
-//! what the program wants:
+//! shares its terminal. So its flags stay as they are, and each call is told what is
+//! wanted. What would wait is EAGAIN, whatever the program's `O_NONBLOCK` says: its
+//! kernel then waits for the file, or tells the program.
 //!
-//! | the program's flag | how, in this order |
+//! | of | how, in this order |
 //! |---|---|
-//! | `O_APPEND` | `RWF_APPEND` |
-//! | none, where the host's has it | at its position, by a description of our own |
-//! | `O_NONBLOCK` | `MSG_DONTWAIT` for a socket; `RWF_NOWAIT`; a description of our own; when poll(2) says that it is ready, and then no more than surely fits |
-//! | none, where the host's has it | again, after poll(2) |
+//! | regular files, block devices, directories | in place: they have no readiness |
+//! | the same, with `O_APPEND` | `RWF_APPEND` |
+//! | the same, without it where the host's has it | at its position, by a description of our own |
+//! | sockets | `MSG_DONTWAIT` |
+//! | everything else | `RWF_NOWAIT`; a description of our own; in place, if it has no readiness; a worker's transfer (`worker`) |
 //!
 //! A description of our own is the same file opened through /proc/self/fd. A
 //! regular file, and a block device, is always ready, and other processes see its
-//! position move.
+//! position move. On a network such a file may keep its reader: that is the one thing
+//! here that a sandbox waits for outside `wait`, and a kill ends it.
 
 use super::raw::{How, Vectors, Way};
+use super::wait::{has_readiness, polled};
+use super::worker::Worker;
 use super::{Failure, Reply, Services};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use crate::machine::memory::OutOfRam;
+use rustix::event::PollFlags;
 use rustix::fs::{OFlags, SeekFrom, fcntl_getfl, makedev, seek};
 use rustix::io;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::fs::{File, OpenOptions};
 use std::io::IsTerminal;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use trapgate_abi::hypercall::Segment;
 use trapgate_uapi::Errno;
-use trapgate_uapi::fcntl::{O_APPEND, O_NONBLOCK};
-use trapgate_uapi::stat::{S_IFBLK, S_IFCHR, S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK};
+use trapgate_uapi::fcntl::O_APPEND;
+use trapgate_uapi::stat::{S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK};
 
-/// What poll(2) promises of a file that can be written, in bytes: a pipe has room
-/// for a page, a terminal for one character.
-const fn surely_fits(kind: u32) -> usize {
-    if kind == S_IFIFO { 4096 } else { 1 }
+/// What a worker reads at once, in bytes, and what it is given to write, which a
+/// file that is ready mostly takes: a pipe has room for a page.
+const WORK: usize = 4096;
+
+/// How a file is told that a transfer shall not wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Means {
+    NoWait,
+    Own,
+    InPlace,
+    Worker,
 }
 
 /// A standard file of the program's, as the host has it.
@@ -41,14 +54,19 @@ pub(crate) struct HostFile {
     pub(super) file: File,
     /// Its type: `st_mode` and [`S_IFMT`].
     kind: u32,
+    /// How transfers do not wait, once there was one; as yet, `RWF_NOWAIT`.
+    means: Cell<Means>,
     /// A description of our own, once it was needed; none, if there can be none.
     own: OnceCell<Option<File>>,
+    /// For reading and for writing, if that is what it takes.
+    workers: [OnceCell<Worker>; 2],
 }
 
 impl HostFile {
     pub(super) fn new(file: File) -> Self {
         let kind = file.metadata().map_or(0, |data| data.mode() & S_IFMT);
-        HostFile { file, kind, own: OnceCell::new() }
+        let (own, workers) = (OnceCell::new(), Default::default());
+        HostFile { file, kind, means: Cell::new(Means::NoWait), own, workers }
     }
 
     /// The `O_*` flags of the host's description, as they are now.
@@ -59,7 +77,7 @@ impl HostFile {
     /// Whether it has positions and is always ready: Linux ignores `O_NONBLOCK`
     /// of these.
     fn never_waits(&self) -> bool {
-        matches!(self.kind, S_IFREG | S_IFBLK)
+        matches!(self.kind, S_IFREG | S_IFBLK | S_IFDIR)
     }
 
     /// The same file, opened once more: with its access, without `O_APPEND`, and
@@ -86,6 +104,25 @@ impl HostFile {
         let device = self.file.metadata().map_or(0, |data| data.rdev());
         device == makedev(5, 2)
     }
+
+    /// The worker for this way, if there is one.
+    pub(super) fn worker(&self, way: Way) -> Option<&Worker> {
+        self.workers[way as usize].get()
+    }
+
+    /// As if it were of a kind for which there is no other means.
+    #[cfg(test)]
+    pub(super) fn only_by_worker(&mut self) {
+        self.means.set(Means::Worker);
+    }
+
+    pub(super) fn begun_worker(&self, way: Way) -> io::Result<&Worker> {
+        let cell = &self.workers[way as usize];
+        if cell.get().is_none() {
+            let _ = cell.set(Worker::begin(&self.file)?);
+        }
+        cell.get().ok_or(io::Errno::AGAIN)
+    }
 }
 
 impl Services {
@@ -94,10 +131,10 @@ impl Services {
         &self,
         number: u32,
         flags: u32,
-        data: impl Iterator<Item = Segment>,
+        data: impl Iterator<Item = Segment> + Clone,
     ) -> Reply {
         let file = self.file(number)?;
-        let vectors = Vectors::new(&self.ram, data)?;
+        let vectors = Vectors::new(&self.ram, data.clone())?;
         if file.never_waits() {
             return if flags & O_APPEND != 0 {
                 self.append(file, &vectors)
@@ -107,22 +144,33 @@ impl Services {
                 self.interruptible(|| vectors.transfer(&file.file, Way::Out, How::Plain))
             };
         }
-        self.stream(file, Way::Out, flags, vectors)
+        self.stream(file, Way::Out, vectors, data)
     }
 
-    /// read(2), with the program's flags.
-    pub(super) fn read(
+    /// read(2).
+    pub(super) fn read(&self, number: u32, buffer: impl Iterator<Item = Segment> + Clone) -> Reply {
+        let file = self.file(number)?;
+        let vectors = Vectors::new(&self.ram, buffer.clone())?;
+        if file.never_waits() {
+            return self.interruptible(|| vectors.transfer(&file.file, Way::In, How::Plain));
+        }
+        self.stream(file, Way::In, vectors, buffer)
+    }
+
+    /// pread(2): of what has positions, and so never waits.
+    pub(super) fn read_at(
         &self,
         number: u32,
-        flags: u32,
+        offset: u64,
         buffer: impl Iterator<Item = Segment>,
     ) -> Reply {
         let file = self.file(number)?;
         let vectors = Vectors::new(&self.ram, buffer)?;
-        if file.never_waits() {
-            return self.interruptible(|| vectors.transfer(&file.file, Way::In, How::Plain));
+        let offset = i64::try_from(offset).map_err(|_| Errno::EINVAL)?;
+        if !file.never_waits() && has_readiness(file.file.as_fd())? {
+            return Err(Errno::ESPIPE.into());
         }
-        self.stream(file, Way::In, flags, vectors)
+        self.interruptible(|| vectors.transfer_at(&file.file, Way::In, offset))
     }
 
     /// Writes at the end of a file, and leaves its position there.
@@ -146,48 +194,107 @@ impl Services {
         Ok(written)
     }
 
-    /// A transfer that may have to wait.
-    fn stream(&self, file: &HostFile, way: Way, flags: u32, vectors: Vectors<'_>) -> Reply {
-        if flags & O_NONBLOCK != 0 {
-            return self.at_once(file, way, vectors);
+    /// A transfer that does not wait: EAGAIN, if nothing can be moved.
+    fn stream(
+        &self,
+        file: &HostFile,
+        way: Way,
+        mut vectors: Vectors<'_>,
+        segments: impl Iterator<Item = Segment>,
+    ) -> Reply {
+        if file.kind == S_IFSOCK {
+            return self.interruptible(|| vectors.transfer_of_socket(&file.file, way));
         }
-        loop {
-            match self.interruptible(|| vectors.transfer(&file.file, way, How::Plain)) {
-                // Somebody made the host's description non-blocking; the program
-                // did not.
-                Err(Failure::Errno(Errno::EAGAIN)) => self.ready(file, way, None).map(drop)?,
-                result => return result,
+        if file.means.get() == Means::NoWait {
+            let result = self.interruptible(|| vectors.transfer(&file.file, way, How::NoWait));
+            // Pipes have it from Linux 6.4 on, terminals not at all.
+            if !matches!(result, Err(Failure::Errno(Errno::EOPNOTSUPP))) {
+                return result;
+            }
+            file.means.set(match file.own() {
+                Some(_) => Means::Own,
+                None if has_readiness(file.file.as_fd())? => Means::Worker,
+                None => Means::InPlace,
+            });
+        }
+        let at_once = match file.means.get() {
+            Means::Worker => return self.by_worker(file, way, segments),
+            Means::Own => file.own().unwrap_or(&file.file),
+            Means::NoWait | Means::InPlace => &file.file,
+        };
+        self.interruptible(|| vectors.transfer(at_once, way, How::Plain))
+    }
+
+    /// The same by a thread that may wait.
+    fn by_worker(
+        &self,
+        file: &HostFile,
+        way: Way,
+        segments: impl Iterator<Item = Segment>,
+    ) -> Reply {
+        let wanted = if way == Way::In { PollFlags::IN } else { PollFlags::OUT };
+        let is_idle = file.worker(way).is_none_or(Worker::is_idle);
+        if is_idle {
+            let ready = polled(file.file.as_fd(), wanted)?;
+            if ready.is_empty() {
+                return Err(Errno::EAGAIN.into());
+            }
+            // Nobody reads the pipe: pipe(7). To be told so, one need not write.
+            if way == Way::Out && file.kind == S_IFIFO && ready.contains(PollFlags::ERR) {
+                return Err(Errno::EPIPE.into());
+            }
+        }
+        let worker = file.begun_worker(way)?;
+        let segments: Vec<_> = segments.collect();
+        let room = segments.iter().fold(0u64, |sum, segment| sum.saturating_add(segment.length));
+        let room = room.min(WORK as u64) as usize;
+        match way {
+            Way::In => {
+                let bytes = worker.read(room)?;
+                self.scatter(&segments, &bytes)?;
+                Ok(bytes.len() as u64)
+            }
+            Way::Out => {
+                let bytes = self.gather(&segments, room)?;
+                Ok(worker.write(bytes)? as u64)
             }
         }
     }
 
-    /// A transfer that does not wait: EAGAIN, if nothing can be moved.
-    fn at_once(&self, file: &HostFile, way: Way, mut vectors: Vectors<'_>) -> Reply {
-        if file.kind == S_IFSOCK {
-            return self.interruptible(|| vectors.transfer_of_socket(&file.file, way));
+    /// Copies bytes into pieces of RAM, which have room for them.
+    fn scatter(&self, segments: &[Segment], mut bytes: &[u8]) -> Result<(), OutOfRam> {
+        for segment in segments {
+            let length = bytes.len().min(segment.length as usize);
+            let (now, later) = bytes.split_at(length);
+            self.ram.write(segment.address, now)?;
+            bytes = later;
         }
-        let result = self.interruptible(|| vectors.transfer(&file.file, way, How::NoWait));
-        // Pipes have it from Linux 6.4 on, terminals not at all.
-        if !matches!(result, Err(Failure::Errno(Errno::EOPNOTSUPP))) {
-            return result;
-        }
-        if let Some(own) = file.own() {
-            return self.interruptible(|| vectors.transfer(own, way, How::Plain));
-        }
-        if self.ready(file, way, Some(&Timespec::default()))? == 0 {
-            return Err(Errno::EAGAIN.into());
-        }
-        if way == Way::Out {
-            vectors.shorten(surely_fits(file.kind));
-        }
-        self.interruptible(|| vectors.transfer(&file.file, way, How::Plain))
+        Ok(())
     }
 
-    /// Waits for a file, at most so long, or for ever. Answers 0 if it is not
-    /// ready then.
-    fn ready(&self, file: &HostFile, way: Way, timeout: Option<&Timespec>) -> Reply {
-        let events = if way == Way::In { PollFlags::IN } else { PollFlags::OUT };
-        let mut entry = [PollFd::new(&file.file, events)];
-        self.interruptible(|| poll(&mut entry, timeout))
+    /// Copies the first `room` bytes out of pieces of RAM, which have as many.
+    fn gather(&self, segments: &[Segment], room: usize) -> Result<Vec<u8>, OutOfRam> {
+        let mut bytes = vec![0; room];
+        let mut rest = &mut bytes[..];
+        for segment in segments {
+            let length = rest.len().min(segment.length as usize);
+            let (now, later) = rest.split_at_mut(length);
+            self.ram.read(segment.address, now)?;
+            rest = later;
+        }
+        Ok(bytes)
+    }
+
+    /// Waits until what the program has written is where it was to go, or the
+    /// sandbox shall stop: at its end.
+    pub(super) fn finish_writing(&self) {
+        for file in self.files.iter().flatten() {
+            while let Some(worker) = file.worker(Way::Out).filter(|worker| worker.is_busy()) {
+                if self.control.is_stopped() {
+                    return;
+                }
+                worker.wait_a_moment();
+            }
+        }
     }
 }

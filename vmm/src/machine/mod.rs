@@ -13,6 +13,8 @@
 //! run          the loop: enter, exit, service, again; exit: what KVM came back for
 //! step/        the same, an instruction at a time
 //! log_ring     what the guest's kernel logs
+//! control      what it is told while it runs; forward: by this process's signals
+//! watcher      what is due at a time: timeouts, ticks
 //! vcpu_thread  waiting for a vCPU's thread, and ending it; affinity: its host CPU
 //! teardown     taking a machine down behind what came of it
 //! ```
@@ -20,7 +22,9 @@
 //! Below it are only `report`, `symbols` and `size`.
 
 pub mod affinity;
+pub mod control;
 pub mod exit;
+pub mod forward;
 pub mod kvm;
 pub(crate) mod log_ring;
 pub mod memory;
@@ -28,7 +32,9 @@ pub mod run;
 pub(crate) mod step;
 pub mod teardown;
 pub mod vcpu_thread;
+pub(crate) mod watcher;
 
+pub use control::Control;
 pub use run::{Ended, GuestEnd, Manner, Serve, Served};
 pub use step::Instructions;
 
@@ -41,8 +47,8 @@ use kvm_ioctls::Kvm;
 use memory::GuestRam;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
+use trapgate_abi::PtRegs;
 use trapgate_abi::boot_info::ClockInfo;
 use trapgate_abi::counters::Counters;
 use trapgate_abi::hypercall::{Message, Request};
@@ -54,7 +60,7 @@ pub struct Machine {
     vcpu: Vcpu,
     vm: Vm,
     ram: Arc<GuestRam>,
-    stop: Arc<AtomicBool>,
+    control: Arc<Control>,
 }
 
 /// Within which limits a machine's thread runs.
@@ -75,7 +81,7 @@ impl Machine {
         let ram = Arc::new(GuestRam::new(memory)?);
         let vm = Vm::new(kvm, ram.clone())?;
         let vcpu = vm.vcpu(Cpu::FIRST)?;
-        Ok(Machine { vcpu, vm, ram, stop: Arc::default() })
+        Ok(Machine { vcpu, vm, ram, control: Arc::default() })
     }
 
     /// Its RAM.
@@ -99,9 +105,14 @@ impl Machine {
         &self.vm
     }
 
-    /// Set, it ends: it looks whenever it leaves the guest.
-    pub fn stop(&self) -> &Arc<AtomicBool> {
-        &self.stop
+    /// What it is told while it runs.
+    pub fn control(&self) -> &Arc<Control> {
+        &self.control
+    }
+
+    /// The program's registers, if it is in ring 3: of a vCPU that has been left.
+    pub(crate) fn program_registers(&self) -> Option<PtRegs> {
+        self.vcpu.program_registers()
     }
 
     /// The host's clocks and the guest's time-stamp counter at one moment; and
@@ -147,8 +158,7 @@ impl Machine {
     }
 
     /// Does `run`, which runs it to its end, on a thread of its own, and takes it
-    /// down behind the result. When its time is over, whoever waits for the
-    /// thread stops it.
+    /// down behind the result. When its time is over, it is stopped.
     ///
     /// # Errors
     /// If there can be no thread.
@@ -157,25 +167,28 @@ impl Machine {
         limits: Limits,
         run: impl FnOnce(&mut Machine) -> Result<T, Error> + Send + 'static,
     ) -> Result<VcpuThread<T>, Error> {
-        VcpuThread::spawn(self.stop.clone(), limits.timeout, move || {
+        VcpuThread::spawn(self.control.clone(), limits.timeout, move || {
             let pinned = limits.cpu.map_or(Ok(()), affinity::stay_on);
             (pinned.and_then(|()| run(&mut self)), self)
         })
     }
 
     /// Does `run`, which runs it to its end, on this thread, and leaves it as it
-    /// is then to the end of this process. True if its time was up.
+    /// is then to the end of this process. Signals of `forwarded`, bit `n - 1` for
+    /// signal `n`, that the process gets are passed on to its program. True if its
+    /// time was up.
     ///
     /// # Errors
-    /// If there can be no thread that looks to the time.
+    /// If there can be no thread that looks to the time, or no handler of signals.
     pub fn run_and_leave<T>(
         self,
         timeout: Option<Duration>,
+        forwarded: u64,
         run: impl FnOnce(&mut Machine) -> Result<T, Error>,
     ) -> Result<(T, bool), Error> {
         let mut left = ManuallyDrop::new(self);
-        let stop = left.stop.clone();
-        vcpu_thread::on_this_thread(stop, timeout, || run(&mut left))
+        let control = left.control.clone();
+        vcpu_thread::on_this_thread(&control, timeout, forwarded, || run(&mut left))
     }
 
     /// Runs it on this thread, until the guest ends or it is stopped.
@@ -184,7 +197,7 @@ impl Machine {
     /// [`Error::Stopped`], if KVM leaves the guest for a reason that no guest of
     /// ours has; [`Error::Malformed`]; [`Error::Kvm`].
     pub fn run(&mut self, services: &mut dyn Serve, manner: Manner<'_>) -> Result<Ended, Error> {
-        run::run(&mut self.vcpu, &self.vm, &self.ram, &self.stop, services, manner)
+        run::run(&mut self.vcpu, &self.vm, &self.ram, &self.control, services, manner)
     }
 
     /// The error that a kernel's last request is which is no end of a program:

@@ -4,15 +4,17 @@
 //! says; a request of the kernel goes to whoever serves it ([`Serve`]), as words
 //! that were copied out of guest memory once.
 
+use super::control::Control;
 use super::exit::{self, Exit, Internal, Reason};
 use super::kvm::kick::Kickable;
 use super::kvm::{Vcpu, Vm};
 use super::log_ring::LogRing;
 use super::memory::GuestRam;
 use super::step::{Instructions, Stepper};
+use super::{forward, watcher};
 use crate::symbols::Symbols;
 use crate::{Error, report};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 use trapgate_abi::hypercall::{Malformed, Message, Request};
 use trapgate_abi::kernel_note::KernelNote;
 
@@ -73,7 +75,7 @@ pub(super) fn run(
     vcpu: &mut Vcpu,
     vm: &Vm,
     ram: &GuestRam,
-    stop: &AtomicBool,
+    control: &Arc<Control>,
     services: &mut dyn Serve,
     manner: Manner<'_>,
 ) -> Result<Ended, Error> {
@@ -86,8 +88,12 @@ pub(super) fn run(
     let host_call = vcpu.cpu.host_call_phys();
     let mut exits = 0;
     let end = loop {
-        if stop.load(Ordering::Acquire) {
+        if control.is_stopped() {
             break GuestEnd::Stopped;
+        }
+        // A guest that is stepped is left alone: what it does is being counted.
+        if control.is_interrupted() && stepper.is_none() {
+            interrupt(vcpu, control)?;
         }
         let exit = match &mut stepper {
             Some(stepper) => stepper.run(vcpu, ram)?,
@@ -97,7 +103,10 @@ pub(super) fn run(
         log_ring.drain(ram);
         (manner.look)(ram);
         match exit {
-            Exit::Interrupted => vcpu.fd.set_kvm_immediate_exit(0),
+            Exit::Interrupted => {
+                vcpu.fd.set_kvm_immediate_exit(0);
+                vcpu.close_window();
+            }
             Exit::HostCall => {
                 let out_of_ram = |_| Error::Kernel("RAM ends before its pages".to_owned());
                 let message: Message = ram.read_words(host_call).map_err(out_of_ram)?;
@@ -114,6 +123,18 @@ pub(super) fn run(
         }
     };
     Ok(Ended { end, exits, instructions: stepper.and_then(|stepper| stepper.counted()) })
+}
+
+/// Interrupts the guest, or has KVM say when it can be.
+fn interrupt(vcpu: &mut Vcpu, control: &Arc<Control>) -> Result<(), Error> {
+    if vcpu.interrupt()? {
+        control.take_interrupt();
+    }
+    if control.has_signals() && forward::is_to(control) {
+        let watched = watcher::see_that_it_is_taken(control);
+        watched.map_err(Error::host("creating a thread"))?;
+    }
+    Ok(())
 }
 
 /// An error that says all there is to say about an unexpected exit.

@@ -1,143 +1,88 @@
 //! The thread that runs a vCPU: waiting for it, and ending it.
 //!
-//! It looks at `stop` whenever it leaves the guest, and between two services of
-//! the host. A signal makes it leave, or ends the system call that it blocks in
-//! (`kvm::kick`). A signal that comes just before a blocking call is lost, so
-//! somebody repeats it until the thread is done: whoever waits for it, or a
-//! thread that was begun for that.
+//! It looks at what it is told ([`super::control`]) whenever it leaves the guest,
+//! and when it waits. A signal makes it leave, or ends the system call that it
+//! blocks in (`kvm::kick`). A signal that comes just before a blocking call is
+//! lost, so the watcher repeats it until the thread is done.
 //!
 //! The thread is done when its result is there. What it ran in it takes down
 //! behind that ([`super::teardown`]), and nobody waits for its own end.
 
+use super::control::Control;
 use super::kvm::kick;
 use super::teardown::Teardown;
+use super::{forward, watcher};
 use crate::error::Error;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often a thread that shall stop is kicked.
+/// How often a thread that shall stop is kicked where there can be no watcher.
 const KICK_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Stops a running sandbox, from any thread.
+/// Stops a running sandbox, or sends its program a signal, from any thread.
 #[derive(Clone, Debug)]
-pub struct KillHandle(Arc<Shared>);
+pub struct KillHandle(Arc<Control>);
 
 impl KillHandle {
-    /// Stops it: at once, also while it waits for a service of the host, and
+    /// Stops it: at once, also while it waits for something of the host's, and
     /// whether or not somebody waits for its end. Does not wait for that end
     /// itself; one that has ended stays as it is.
     pub fn kill(&self) {
-        let is_first = !self.0.stop.swap(true, Ordering::AcqRel);
-        let state = self.0.state();
-        state.kick();
-        self.0.changed.notify_all();
-        if is_first && state.kickers == 0 && !state.ended {
-            // Where there is no thread left, this one signal is mostly enough;
-            // whoever waits sends more.
-            let _ = Shared::begin_kicker(&self.0);
+        stop(&self.0);
+    }
+
+    /// Sends its program a signal: kill(2) from outside. Without an action of the
+    /// program's own it does what it does by default, mostly end it
+    /// ([`crate::End::Killed`]). To a sandbox that has ended, nothing.
+    ///
+    /// ```no_run
+    /// use trapgate::{End, Sandbox};
+    ///
+    /// let running = Sandbox::builder().program("./prog").build()?.start()?;
+    /// assert!(running.kill_handle().signal(15));
+    /// let outcome = running.wait()?;
+    /// assert_eq!(outcome.end.signal(), Some(15));
+    /// println!("{}", outcome.place.expect("it was ended from outside"));
+    /// # Ok::<(), trapgate::Error>(())
+    /// ```
+    ///
+    /// False, if `signal` is no signal's number: those are 1 to 64.
+    pub fn signal(&self, signal: u8) -> bool {
+        let is_one = (1..=64).contains(&signal);
+        if is_one {
+            self.0.send(signal);
         }
+        is_one
     }
 }
 
-/// What the vCPU's thread shares with those who wait for it and end it.
-#[derive(Debug)]
-struct Shared {
-    /// Set when it shall end.
-    stop: Arc<AtomicBool>,
-    /// When it ends by itself.
-    deadline: Option<Instant>,
-    state: Mutex<State>,
-    /// It ended, or shall end.
-    changed: Condvar,
+/// Has a machine stop, and sees to it that it does, whoever waits for that.
+fn stop(control: &Arc<Control>) {
+    if control.stop() && !control.has_ended() {
+        // Where there can be no thread, whoever waits kicks.
+        let _ = watcher::see_to_the_end(control);
+    }
+    if control.has_ended() {
+        // It ended meanwhile, and is not to be kicked any more.
+        watcher::forget(control);
+    }
 }
 
-#[derive(Debug, Default)]
-struct State {
-    /// The thread's number, gettid(2), from its start until it ended.
-    id: Option<i32>,
-    /// It is done.
-    ended: bool,
-    /// It was stopped because its time was up.
-    timed_out: bool,
-    /// How many see to it that it ends when it shall, however long that takes.
-    kickers: usize,
-}
-
-impl State {
-    /// The thread cannot end meanwhile: it needs this state for that.
-    fn kick(&self) {
-        if let Some(id) = self.id {
-            kick::kick(id);
+/// Waits until a machine is done, at most until `limit`. Whether it is.
+fn wait_until(control: &Arc<Control>, limit: Option<Instant>) -> bool {
+    while control.is_stopped() {
+        // The watcher kicks as well; so does this, where there can be none.
+        let soon = Instant::now() + KICK_INTERVAL;
+        let until = limit.map_or(soon, |limit| limit.min(soon));
+        if control.wait_until(Some(until), false) || limit.is_some_and(|limit| limit <= until) {
+            return control.has_ended();
         }
+        control.kick();
     }
-}
-
-impl Shared {
-    fn new(stop: Arc<AtomicBool>, timeout: Option<Duration>) -> Shared {
-        // A time beyond the clock's end is no limit.
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        Shared { stop, deadline, state: Mutex::default(), changed: Condvar::new() }
-    }
-
-    /// Says that the thread is done.
-    fn end(&self) {
-        let mut state = self.state();
-        state.ended = true;
-        state.id = None;
-        self.changed.notify_all();
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Whoever panicked with it left it whole: every change is one word.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits until the thread is done, at most until `limit`, and makes it end
-    /// when it shall. Whether it is done.
-    fn wait_until(&self, limit: Option<Instant>) -> bool {
-        let mut state = self.state();
-        let patient = usize::from(limit.is_none());
-        state.kickers += patient;
-        while !state.ended {
-            let now = Instant::now();
-            if self.deadline.is_some_and(|end| end <= now)
-                && !self.stop.swap(true, Ordering::AcqRel)
-            {
-                state.timed_out = true;
-            }
-            let wake = if self.stop.load(Ordering::Acquire) {
-                state.kick();
-                Some(now + KICK_INTERVAL)
-            } else {
-                self.deadline
-            };
-            if limit.is_some_and(|limit| limit <= now) {
-                break;
-            }
-            let wake = [wake, limit].into_iter().flatten().min();
-            state = match wake {
-                Some(wake) => {
-                    let waited = self.changed.wait_timeout(state, wake - now);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-            };
-        }
-        state.kickers -= patient;
-        state.ended
-    }
-
-    /// Begins a thread that sees to the end, for as long as it takes.
-    fn begin_kicker(this: &Arc<Shared>) -> Result<JoinHandle<()>, Error> {
-        let shared = this.clone();
-        let builder = thread::Builder::new().name("vcpu0-end".to_owned());
-        let begun = builder.spawn(move || _ = shared.wait_until(None));
-        begun.map_err(Error::host("creating a thread"))
-    }
+    control.wait_until(limit, true) || control.is_stopped() && wait_until(control, limit)
 }
 
 /// Where the thread leaves its result.
@@ -146,7 +91,7 @@ type Slot<T> = Arc<Mutex<Option<Result<T, Error>>>>;
 /// Says that the thread is done, whatever way it ends: with a result, or by a
 /// panic without one.
 struct TellEnd<T> {
-    shared: Arc<Shared>,
+    control: Arc<Control>,
     result: Slot<T>,
 }
 
@@ -158,7 +103,8 @@ impl<T> TellEnd<T> {
 
 impl<T> Drop for TellEnd<T> {
     fn drop(&mut self) {
-        self.shared.end();
+        self.control.end();
+        watcher::forget(&self.control);
     }
 }
 
@@ -167,63 +113,54 @@ impl<T> Drop for TellEnd<T> {
 pub struct VcpuThread<T: Send + 'static> {
     /// Until somebody has it.
     result: Option<Slot<T>>,
-    /// Ends it in time although nobody waits.
-    watchdog: Option<JoinHandle<()>>,
-    shared: Arc<Shared>,
+    control: Arc<Control>,
     teardown: Teardown,
 }
 
 impl<T: Send + 'static> VcpuThread<T> {
-    /// Does `run`, which enters a vCPU until `stop` is set, on a thread of its
-    /// own. When `timeout` is over, whoever waits for it sets `stop`. The thread
-    /// drops what `run` leaves, a VM, behind its result.
+    /// Does `run`, which enters a vCPU until `control` says to stop, on a thread of
+    /// its own; `timeout` after now that is said. The thread drops what `run`
+    /// leaves, a VM, behind its result.
     ///
     /// # Errors
     /// If there can be no thread.
-    pub fn spawn<R>(
-        stop: Arc<AtomicBool>,
+    pub(super) fn spawn<R>(
+        control: Arc<Control>,
         timeout: Option<Duration>,
         run: impl FnOnce() -> (Result<T, Error>, R) + Send + 'static,
     ) -> Result<VcpuThread<T>, Error> {
         // Before there is a thread that could be kicked.
         kick::install()?;
-        let shared = Arc::new(Shared::new(stop, timeout));
+        if let Some(timeout) = timeout {
+            let watched = watcher::time_out_after(&control, timeout);
+            watched.map_err(Error::host("creating a thread"))?;
+        }
         let result = Slot::<T>::default();
-        let tell_end = TellEnd { shared: shared.clone(), result: result.clone() };
+        // From here on, also if there can be no thread: the watcher forgets it.
+        let tell_end = TellEnd { control: control.clone(), result: result.clone() };
         let teardown = Teardown::default();
         let behind = teardown.clone();
         thread::Builder::new()
             .name("vcpu0".to_owned())
             .spawn(move || {
                 let tell_end = tell_end;
-                tell_end.shared.state().id = Some(kick::this_thread());
+                tell_end.control.begin();
                 let (result, rest) = run();
                 behind.behind(|| tell_end.with(result), rest);
             })
             .map_err(Error::host("creating the vCPU's thread"))?;
-        Ok(VcpuThread { result: Some(result), watchdog: None, shared, teardown })
-    }
-
-    /// Has its timeout act although nobody waits.
-    ///
-    /// # Errors
-    /// If there can be no further thread.
-    pub(crate) fn watch(&mut self) -> Result<(), Error> {
-        if self.shared.deadline.is_some() {
-            self.watchdog = Some(Shared::begin_kicker(&self.shared)?);
-        }
-        Ok(())
+        Ok(VcpuThread { result: Some(result), control, teardown })
     }
 
     /// A handle to stop it with.
     pub fn kill_handle(&self) -> KillHandle {
-        KillHandle(self.shared.clone())
+        KillHandle(self.control.clone())
     }
 
     /// Whether it sleeps: in a system call that the program waits for. In the
     /// guest, a thread runs.
     pub(crate) fn sleeps(&self) -> bool {
-        let Some(id) = self.shared.state().id else { return false };
+        let Some(id) = self.control.thread() else { return false };
         let stat = fs::read_to_string(format!("/proc/self/task/{id}/stat")).unwrap_or_default();
         // proc_pid_stat(5): number, name in parentheses, state.
         stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S'))
@@ -231,13 +168,13 @@ impl<T: Send + 'static> VcpuThread<T> {
 
     /// Waits for its end, but no longer than `limit`. Whether it ended.
     pub(crate) fn ends_within(&self, limit: Duration) -> bool {
-        self.shared.wait_until(Instant::now().checked_add(limit))
+        wait_until(&self.control, Instant::now().checked_add(limit))
     }
 
     /// Waits for its end. True if its time was up.
     pub fn join(mut self) -> (Result<T, Error>, bool) {
         let result = self.end().unwrap_or(Err(Error::Defect));
-        (result, self.shared.state().timed_out)
+        (result, self.control.has_timed_out())
     }
 
     /// What goes on behind its end.
@@ -246,19 +183,18 @@ impl<T: Send + 'static> VcpuThread<T> {
     }
 
     /// Stops it because its time is up.
-    pub(crate) fn time_out(&self) {
-        if !self.shared.stop.swap(true, Ordering::AcqRel) {
-            self.shared.state().timed_out = true;
-        }
+    ///
+    /// # Errors
+    /// If there can be no thread that sees to it.
+    pub(crate) fn time_out(&self) -> Result<(), Error> {
+        let watched = watcher::time_out_after(&self.control, Duration::ZERO);
+        watched.map_err(Error::host("creating a thread"))
     }
 
-    /// Waits for its end, and for its watchdog's.
+    /// Waits for its end.
     fn end(&mut self) -> Option<Result<T, Error>> {
         let result = self.result.take()?;
-        self.shared.wait_until(None);
-        if let Some(watchdog) = self.watchdog.take() {
-            let _ = watchdog.join();
-        }
+        wait_until(&self.control, None);
         result.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -266,33 +202,39 @@ impl<T: Send + 'static> VcpuThread<T> {
 impl<T: Send + 'static> Drop for VcpuThread<T> {
     fn drop(&mut self) {
         if self.result.is_some() {
-            self.shared.stop.store(true, Ordering::Release);
+            self.control.stop();
             // What it came to, nobody wants to know.
             let _ = self.end();
         }
     }
 }
 
-/// Does `run`, which enters a vCPU until `stop` is set, on this thread. True if it
-/// was stopped because its time was up, to which a thread looks.
+/// Does `run`, which enters a vCPU until `control` says to stop, on this thread.
+/// The signals of `forwarded`, bit `n - 1` for signal `n`, are passed on to its
+/// program. True if it was stopped because its time was up.
 ///
 /// # Errors
-/// Those of `run`; and if there can be no thread.
+/// Those of `run`; and if there can be no thread that looks to the time, or no
+/// handler.
 pub(super) fn on_this_thread<T>(
-    stop: Arc<AtomicBool>,
+    control: &Arc<Control>,
     timeout: Option<Duration>,
+    forwarded: u64,
     run: impl FnOnce() -> Result<T, Error>,
 ) -> Result<(T, bool), Error> {
     kick::install()?;
-    let shared = Arc::new(Shared::new(stop, timeout));
-    shared.state().id = Some(kick::this_thread());
-    let watchdog = shared.deadline.map(|_| Shared::begin_kicker(&shared)).transpose()?;
-    let result = catch_unwind(AssertUnwindSafe(run));
-    shared.end();
-    if let Some(watchdog) = watchdog {
-        let _ = watchdog.join();
+    control.begin();
+    if let Some(timeout) = timeout {
+        let watched = watcher::time_out_after(control, timeout);
+        watched.map_err(Error::host("creating a thread"))?;
     }
-    let timed_out = shared.state().timed_out;
+    if forwarded != 0 {
+        forward::install(control, forwarded)?;
+    }
+    let result = catch_unwind(AssertUnwindSafe(run));
+    control.end();
+    watcher::forget(control);
+    let timed_out = control.has_timed_out();
     result.unwrap_or(Err(Error::Defect)).map(|value| (value, timed_out))
 }
 
@@ -301,35 +243,39 @@ mod tests {
     use super::*;
     use std::io::{ErrorKind, Read, pipe};
 
-    /// A "vCPU" that needs no KVM: it looks at the flag.
+    /// A "vCPU" that needs no KVM: it looks.
     fn looping(timeout: Option<Duration>) -> VcpuThread<u32> {
-        let stop = Arc::<AtomicBool>::default();
-        let seen = stop.clone();
+        let control = Arc::<Control>::default();
+        let seen = control.clone();
         let run = move || {
-            while !seen.load(Ordering::Acquire) {
+            while !seen.is_stopped() {
                 thread::sleep(KICK_INTERVAL);
             }
             (Ok(1), ())
         };
-        VcpuThread::spawn(stop, timeout, run).unwrap()
+        VcpuThread::spawn(control, timeout, run).unwrap()
+    }
+
+    /// Waits, without waiting for the thread, until it has ended.
+    #[track_caller]
+    fn ends(control: &Control) {
+        let start = Instant::now();
+        while !control.has_ended() {
+            assert!(start.elapsed() < Duration::from_secs(10), "it does not end");
+            thread::sleep(KICK_INTERVAL);
+        }
     }
 
     #[test]
-    fn a_watched_thread_times_out_although_nobody_waits() {
-        let mut thread = looping(Some(Duration::from_millis(10)));
-        thread.watch().unwrap();
-        let start = Instant::now();
-        while !thread.shared.state().ended && start.elapsed() < Duration::from_secs(10) {
-            thread::sleep(KICK_INTERVAL);
-        }
-        assert!(thread.shared.state().ended);
+    fn a_thread_times_out_although_nobody_waits() {
+        let thread = looping(Some(Duration::from_millis(10)));
+        ends(&thread.control);
         assert!(matches!(thread.join(), (Ok(1), true)));
     }
 
     #[test]
     fn a_kill_before_the_timeout_is_none() {
-        let mut thread = looping(Some(Duration::from_secs(3600)));
-        thread.watch().unwrap();
+        let thread = looping(Some(Duration::from_secs(3600)));
         assert!(!thread.ends_within(KICK_INTERVAL));
         thread.kill_handle().kill();
         assert!(matches!(thread.join(), (Ok(1), false)));
@@ -343,31 +289,28 @@ mod tests {
         let handle = thread.kill_handle();
         thread::sleep(Duration::from_millis(20));
         handle.kill();
-        let start = Instant::now();
-        while !handle.0.state().ended && start.elapsed() < Duration::from_secs(10) {
-            thread::sleep(KICK_INTERVAL);
-        }
-        assert!(handle.0.state().ended);
+        ends(&handle.0);
         assert!(matches!(thread.join(), (Ok(ErrorKind::Interrupted), false)));
         // One that has ended is let alone.
         handle.kill();
+        assert!(handle.signal(15) && !handle.signal(0) && !handle.signal(65));
     }
 
     #[test]
     fn on_this_thread_time_runs_out_too() {
-        let stop = Arc::<AtomicBool>::default();
-        let seen = stop.clone();
+        let control = Arc::<Control>::default();
         let run = || {
-            while !seen.load(Ordering::Acquire) {
+            while !control.is_stopped() {
                 thread::sleep(KICK_INTERVAL);
             }
             Ok(1)
         };
-        let ran = on_this_thread(stop, Some(Duration::from_millis(10)), run);
+        let ran = on_this_thread(&control, Some(Duration::from_millis(10)), 0, run);
         assert!(matches!(ran, Ok((1, true))));
-        let ran = on_this_thread(Arc::default(), Some(Duration::MAX), || Ok(2));
+        let ran = on_this_thread(&Arc::default(), Some(Duration::MAX), 0, || Ok(2));
         assert!(matches!(ran, Ok((2, false))));
-        let ran = on_this_thread(Arc::default(), None, || -> Result<(), _> { panic!("a test's") });
+        let panics = || -> Result<(), _> { panic!("a test's") };
+        let ran = on_this_thread(&Arc::default(), None, 0, panics);
         assert!(matches!(ran, Err(Error::Defect)));
     }
 
@@ -391,9 +334,8 @@ mod tests {
 
     #[test]
     fn a_panic_is_a_defect_and_no_hang() {
-        let stop = Arc::<AtomicBool>::default();
-        let thread =
-            VcpuThread::spawn(stop, None, || -> (Result<(), Error>, ()) { panic!("a test's") });
+        let panics = || -> (Result<(), Error>, ()) { panic!("a test's") };
+        let thread = VcpuThread::spawn(Arc::default(), None, panics);
         assert!(matches!(thread.unwrap().join().0, Err(Error::Defect)));
     }
 }

@@ -55,6 +55,9 @@ pub struct Config {
     /// Signals that it ignores from its start, bit `n - 1` for signal `n`, as
     /// execve(2) passes them on: none by default.
     pub ignored_signals: u64,
+    /// Signals to this process that are meant for the program, bit `n - 1` for
+    /// signal `n`: only of [`crate::Sandbox::run_and_leave`], none by default.
+    pub forwarded_signals: u64,
     /// Whether to count what costs time to count: KVM's own statistics, and
     /// how much RAM was touched.
     pub detailed_stats: bool,
@@ -116,6 +119,7 @@ impl Default for Config {
             stdio: Default::default(),
             output_limit: DEFAULT_OUTPUT_LIMIT,
             ignored_signals: 0,
+            forwarded_signals: 0,
             detailed_stats: false,
             count_instructions: false,
             clock_source: ClockSource::Auto,

@@ -56,6 +56,7 @@ pub struct Sandbox {
     limits: Limits,
     stdio: Wanted,
     output_limit: ByteSize,
+    forwarded_signals: u64,
     run: Run,
 }
 
@@ -125,6 +126,7 @@ impl Sandbox {
             limits: Limits { cpu: config.cpu, timeout: config.timeout },
             stdio: Wanted(config.stdio),
             output_limit: config.output_limit,
+            forwarded_signals: config.forwarded_signals,
             run: Run {
                 prepared,
                 policy: config.policy,
@@ -146,7 +148,7 @@ impl Sandbox {
     /// # Errors
     /// [`Error`], if the VM fails. A program that fails is an [`Outcome`].
     pub fn run(self) -> Result<Outcome, Error> {
-        self.begin()?.wait()
+        self.start()?.wait()
     }
 
     /// Runs the program to its end, on this thread, and leaves the VM as it is
@@ -154,7 +156,10 @@ impl Sandbox {
     /// had then, and does not do so any faster for being asked.
     ///
     /// What it writes into [`crate::Stdio::piped`] files is lost, as for
-    /// [`Sandbox::run`].
+    /// [`Sandbox::run`]. Signals that this process gets go to the program, if
+    /// [`Config::forwarded_signals`] has them: one that the program's kernel does not
+    /// take within a second, or that comes before the one before was taken, ends this
+    /// process as it would without that.
     ///
     /// # Errors
     /// As [`Sandbox::run`].
@@ -165,9 +170,9 @@ impl Sandbox {
             return self.run();
         }
         let Opened { files, .. } = std::mem::take(&mut self.stdio).open()?;
-        let Sandbox { machine, limits, run, .. } = self;
+        let Sandbox { machine, limits, forwarded_signals: forwarded, run, .. } = self;
         let run = |machine: &mut Machine| run.until_its_end(machine, files);
-        let (outcome, timed_out) = machine.run_and_leave(limits.timeout, run)?;
+        let (outcome, timed_out) = machine.run_and_leave(limits.timeout, forwarded, run)?;
         outcome.teardown.leave();
         Ok(outcome.at_its_time(timed_out))
     }
@@ -180,21 +185,14 @@ impl Sandbox {
     /// As [`Sandbox::run`].
     pub fn output(mut self) -> Result<Output, Error> {
         self.stdio = self.stdio.captured();
-        self.begin()?.wait_with_output()
+        self.start()?.wait_with_output()
     }
 
     /// Starts the program on a thread of its own.
     ///
     /// # Errors
     /// If there can be no thread, or its standard files cannot be had.
-    pub fn start(self) -> Result<Running, Error> {
-        let mut running = self.begin()?;
-        running.watch()?;
-        Ok(running)
-    }
-
-    /// The same, for one who waits at once, and so sees to its timeout.
-    fn begin(mut self) -> Result<Running, Error> {
+    pub fn start(mut self) -> Result<Running, Error> {
         let Opened { files, stdin, stdout, stderr } = std::mem::take(&mut self.stdio).open()?;
         let Sandbox { machine, limits, output_limit, run, .. } = self;
         let thread = machine.spawn(limits, move |machine| {

@@ -1,7 +1,7 @@
 //! What came of a run.
 
 use crate::machine::teardown::Teardown;
-use crate::report::{Crash, signal_name};
+use crate::report::{Crash, Place, signal_name};
 use crate::sandbox::stats::Stats;
 use crate::trace::Traced;
 use std::fmt;
@@ -83,6 +83,10 @@ impl fmt::Display for End {
 pub struct Outcome {
     /// How it ended.
     pub end: End,
+    /// Where it was, if it was ended from outside and said so in time: by its
+    /// timeout, or by a signal or a kill of a [`crate::KillHandle`]. The guest's
+    /// claim.
+    pub place: Option<Place>,
     /// What it cost.
     pub stats: Stats,
     /// The steps of its calls, if they were stamped ([`crate::Builder::stamps`]):
@@ -128,6 +132,8 @@ pub struct Output {
     pub stdout: Vec<u8>,
     /// The same of standard error.
     pub stderr: Vec<u8>,
+    /// Where it was, as [`Outcome::place`].
+    pub place: Option<Place>,
     /// What it cost.
     pub stats: Stats,
     /// The taking down of its VM, which nobody has to wait for.

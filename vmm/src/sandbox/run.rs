@@ -8,11 +8,12 @@ use crate::boot::Prepared;
 use crate::error::Error;
 use crate::host::Services;
 use crate::host::policy::{Grant, Policy};
+use crate::machine::control::SIGKILL;
 use crate::machine::kvm::Kind;
 use crate::machine::kvm::stats_fd::VcpuStats;
 use crate::machine::teardown::Teardown;
 use crate::machine::{GuestEnd, Machine, Manner};
-use crate::report::{self, Crash};
+use crate::report::{self, Crash, Place};
 use crate::sandbox::config::{ClockSource, Program, TraceTo};
 use crate::symbols::Symbols;
 use crate::trace::Tracer;
@@ -21,6 +22,7 @@ use std::fs::File;
 use std::sync::Arc;
 use std::time::Instant;
 use trapgate_abi::boot_info::ClockInfo;
+use trapgate_abi::crash::NO_VECTOR;
 use trapgate_abi::hypercall::{self, Message, Request};
 use trapgate_abi::layout::Cpu;
 use trapgate_abi::x86::vector;
@@ -55,11 +57,15 @@ impl Run {
         let note = prepared.entry().note;
         let clock = clock(machine, &policy, clock_source, self.count_instructions)?;
         let ram = machine.ram().clone();
+        let control = machine.control().clone();
         let mut tracer = prepared.trace_rings.zip(trace).map(|(rings, TraceTo(to))| {
-            Tracer::new(rings, Cpu::first(machine.cpus()), to, machine.stop().clone())
+            Tracer::new(rings, Cpu::first(machine.cpus()), to, control.clone())
         });
-        let mut services = Services::new(ram.clone(), policy, files, machine.stop().clone());
+        let mut services = Services::new(ram.clone(), policy, files, control.clone());
         services.begin(clock.began_ns);
+        if self.detailed {
+            services.time_services();
+        }
         prepared
             .finish(&ram, clock.info, services.describe_files())
             .map_err(|error| Error::Kernel(error.to_string()))?;
@@ -75,16 +81,32 @@ impl Run {
                 }
             },
         };
+        if !self.count_instructions {
+            control.take_events();
+        }
         let ended = machine.run(&mut services, manner);
         let trace = tracer.map(|tracer| tracer.end(ended.as_ref().ok().map(|ended| &ended.end)));
         let ended = ended?;
         phases.run_us = start.elapsed().as_micros() as u64;
         let kind = machine.vm().kind;
+        let mut place = None;
         let end = match ended.end {
-            GuestEnd::Stopped => End::Stopped,
+            GuestEnd::Stopped => {
+                place = machine
+                    .program_registers()
+                    .map(|regs| Place::computing(&regs, symbol(&program, regs.rip, load_bias)));
+                End::Stopped
+            }
             GuestEnd::Request(Request::Exit { status }, _) => End::Exited(status),
             GuestEnd::Request(Request::Killed { signal }, message) => {
-                End::Killed(Box::new(crash(&program, signal, &message, load_bias, kind)))
+                let crash = crash(&program, signal, &message, load_bias, kind);
+                if crash.fault.vector == NO_VECTOR && control.has_sent(signal) {
+                    place = Some(Place::of(&crash));
+                }
+                match signal {
+                    SIGKILL if control.has_timed_out() => End::TimedOut,
+                    _ => End::Killed(Box::new(crash)),
+                }
             }
             GuestEnd::Request(request, message) => {
                 return Err(machine.kernel_failed(&request, &message, &kernel));
@@ -112,6 +134,7 @@ impl Run {
         let stamps = stamps.map_err(|error| Error::Kernel(error.to_string()))?;
         Ok(Outcome {
             end,
+            place,
             stats,
             stamps: stamps.unwrap_or_default(),
             trace,
@@ -151,12 +174,16 @@ fn clock(
     Ok(Clock { info, began_ns })
 }
 
+/// The function of the program's at an address.
+fn symbol(program: &Program, address: u64, load_bias: u64) -> Option<String> {
+    let bytes = program::read(program).map(|(_, bytes)| bytes).unwrap_or_default();
+    Symbols::new(&bytes).lookup(address, load_bias).map(|symbol| symbol.to_string())
+}
+
 /// What killed the program, as the kernel's last message has it.
 fn crash(program: &Program, signal: u8, message: &Message, load_bias: u64, kind: Kind) -> Crash {
     let (fault, regs) = hypercall::crash(message);
-    let bytes = program::read(program).map(|(_, bytes)| bytes).unwrap_or_default();
-    let symbol = Symbols::new(&bytes).lookup(regs.rip, load_bias);
-    let location = symbol.map(|symbol| symbol.to_string());
+    let location = symbol(program, regs.rip, load_bias);
     let uninterpreted = report::is_uninterpreted(kind == Kind::Software, &fault, &regs);
     Crash { name: program::name(program), signal, fault, regs, location, uninterpreted }
 }

@@ -73,14 +73,6 @@ impl Running {
         Running { stdin, stdout, stderr, progress: Progress::Runs(thread), kill, output_limit }
     }
 
-    /// Has its timeout act although nobody waits.
-    pub(crate) fn watch(&mut self) -> Result<(), Error> {
-        match &mut self.progress {
-            Progress::Runs(thread) => thread.watch(),
-            Progress::Ended(_) | Progress::Failed => Ok(()),
-        }
-    }
-
     /// Stops it: [`KillHandle::kill`].
     pub fn kill(&self) {
         self.kill.kill();
@@ -185,6 +177,7 @@ impl Running {
             end,
             stdout: stdout.bytes,
             stderr: stderr.bytes,
+            place: outcome.place,
             stats: outcome.stats,
             teardown: outcome.teardown,
         })
@@ -207,7 +200,7 @@ impl Running {
         if let Progress::Runs(thread) = &self.progress
             && !thread.ends_within(limit)
         {
-            thread.time_out();
+            thread.time_out()?;
         }
         self.wait()
     }

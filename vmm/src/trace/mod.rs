@@ -22,14 +22,13 @@ mod ring;
 mod sink;
 mod text;
 
-use crate::machine::GuestEnd;
 use crate::machine::memory::GuestRam;
+use crate::machine::{Control, GuestEnd};
 use lines::Lines;
 use ring::{Found, Ring};
 use sink::Sink;
 use std::io::Write;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use trapgate_abi::layout::Cpu;
 
 /// What came of a trace.
@@ -56,17 +55,17 @@ pub(crate) struct Tracer {
 
 impl Tracer {
     /// Of a guest whose rings are at this physical address, one a CPU. Writing ends
-    /// when `stop` is set and the writer does not go on.
+    /// when `control` says to stop and the writer does not go on.
     pub(crate) fn new(
         rings: u64,
         cpus: impl Iterator<Item = Cpu>,
         to: Box<dyn Write + Send>,
-        stop: Arc<AtomicBool>,
+        control: Arc<Control>,
     ) -> Tracer {
         Tracer {
             rings: cpus.map(|cpu| Ring::of(cpu, rings)).collect(),
             lines: Lines::default(),
-            sink: Sink::new(to, stop),
+            sink: Sink::new(to, control),
             text: String::new(),
             traced: Traced::default(),
         }

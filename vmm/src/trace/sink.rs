@@ -1,9 +1,9 @@
 //! Where lines go. A writer may block, and the sandbox must end nevertheless when
 //! it is told to: then a signal interrupts the write (`machine::vcpu_thread`).
 
+use crate::machine::Control;
 use std::io::{ErrorKind, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ const PAUSE: Duration = Duration::from_millis(1);
 pub(super) struct Sink {
     /// `None` from its first error on.
     to: Option<Box<dyn Write + Send>>,
-    stop: Arc<AtomicBool>,
+    control: Arc<Control>,
     error: Option<String>,
 }
 
 impl Sink {
-    pub(super) fn new(to: Box<dyn Write + Send>, stop: Arc<AtomicBool>) -> Sink {
-        Sink { to: Some(to), stop, error: None }
+    pub(super) fn new(to: Box<dyn Write + Send>, control: Arc<Control>) -> Sink {
+        Sink { to: Some(to), control, error: None }
     }
 
     /// Writes all of it, unless that fails, or failed before.
@@ -34,9 +34,7 @@ impl Sink {
                     continue;
                 }
                 Err(error) => match error.kind() {
-                    ErrorKind::Interrupted | ErrorKind::WouldBlock
-                        if self.stop.load(Ordering::Acquire) =>
-                    {
+                    ErrorKind::Interrupted | ErrorKind::WouldBlock if self.control.is_stopped() => {
                         "it took no more when the sandbox was stopped".to_owned()
                     }
                     ErrorKind::Interrupted => continue,
@@ -88,7 +86,11 @@ mod tests {
     fn written(script: &[Result<usize, ErrorKind>], stop: bool) -> (String, Option<String>) {
         let bytes = Arc::<Mutex<Vec<u8>>>::default();
         let writer = Scripted(script.to_vec(), bytes.clone());
-        let mut sink = Sink::new(Box::new(writer), Arc::new(AtomicBool::new(stop)));
+        let control = Arc::<Control>::default();
+        if stop {
+            control.stop();
+        }
+        let mut sink = Sink::new(Box::new(writer), control);
         sink.write(b"abc");
         sink.write(b"def");
         let error = sink.error();

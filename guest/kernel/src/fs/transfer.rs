@@ -6,6 +6,7 @@
 use crate::host::Call;
 use crate::mm::space::AddressSpace;
 use crate::mm::vma::Prot;
+use crate::sched::wait::wait_for;
 use spin::Mutex;
 use trapgate_abi::hypercall::{MAX_TRANSFER, Request};
 use trapgate_arch::usercopy::access_ok;
@@ -47,15 +48,21 @@ impl Moved {
     }
 }
 
+/// What a transfer waits for when the host has no bytes or no room: the file and
+/// its `POLL*` bits. `None`: it does not wait.
+pub type WaitFor = Option<(u32, u16)>;
+
 /// Moves bytes between the host and user memory, request by request.
 ///
 /// A request takes as many pages as fit; `request` is told how many bytes were
-/// moved before it. A bad address ends the transfer with EFAULT.
+/// moved before it. A bad address ends the transfer with EFAULT, and so does EAGAIN
+/// if it does not wait.
 pub fn transfer(
     memory: &Mutex<AddressSpace>,
     ranges: &[Iovec],
     access: Prot,
     until: Until,
+    wait: WaitFor,
     request: &mut dyn FnMut(u64) -> Request,
 ) -> Moved {
     let ended = |bytes, error| Moved { bytes, error };
@@ -76,7 +83,13 @@ pub fn transfer(
         }
         let moved = match call.submit() {
             Ok(moved) => moved,
-            Err(error) => return ended(bytes, Some(error)),
+            Err(error) => match wait {
+                Some((file, mask)) if error == Errno::EAGAIN => match wait_for(file, mask) {
+                    Ok(()) => continue,
+                    Err(error) => return ended(bytes, Some(error)),
+                },
+                _ => return ended(bytes, Some(error)),
+            },
         };
         bytes += moved;
         let on = match until {

@@ -3,6 +3,7 @@
 
 pub mod exception;
 pub mod exit;
+pub mod from_host;
 pub mod limits;
 pub mod prepare_return;
 pub mod random_stock;

@@ -4,4 +4,19 @@
 //! kernel is not preempted, and has interrupts off: between two calls of this room
 //! nobody else runs.
 
+//!
+//! | file | what it has |
+//! |---|---|
+//! | [`thread`] | a thread, and what it does |
+//! | [`wait`], [`wait_queue`] | waiting, of which every call that blocks is made |
+//! | [`idle`] | the loop that waits for the host, and where its events come in |
+//! | [`watch`], [`timers`] | what is waited for: files of the host's, times |
+//! | [`tick`] | the interrupt |
+
+pub mod idle;
 pub mod thread;
+pub mod tick;
+pub mod timers;
+pub mod wait;
+pub mod wait_queue;
+pub mod watch;

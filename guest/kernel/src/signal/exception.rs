@@ -1,8 +1,8 @@
 //! Which signal an exception is, and what is told of it.
 
 use trapgate_abi::PtRegs;
-use trapgate_abi::crash::Fault;
-use trapgate_abi::x86::vector;
+use trapgate_abi::crash::{Fault, NO_VECTOR, call};
+use trapgate_abi::x86::{selector, vector};
 use trapgate_arch::usercopy::read_prefix;
 use trapgate_uapi::signal::{SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP};
 
@@ -23,11 +23,28 @@ pub fn describe(regs: &PtRegs, vector: u64, address: u64) -> Fault {
     let word = |bytes: &[u8]| bytes.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte));
     Fault {
         vector,
-        error_code: error_code(regs),
+        error_code: if vector == NO_VECTOR { call_of(regs) } else { error_code(regs) },
         address,
         code_low: word(low),
         code_high: word(high),
         code_len: code_len as u64,
+    }
+}
+
+/// Which table's call the task is in, or none: [`call`]. Where it goes on is behind
+/// the instruction that made it.
+fn call_of(regs: &PtRegs) -> u64 {
+    const SYSCALL: [u8; 2] = [0x0f, 0x05];
+    let mut code = [0; 2];
+    if regs.orig_rax == u64::MAX {
+        call::NONE
+    } else if regs.cs == u64::from(selector::USER_CS)
+        && read_prefix(&mut code, regs.rip.wrapping_sub(2)) == code.len()
+        && code == SYSCALL
+    {
+        call::X86_64
+    } else {
+        call::I386
     }
 }
 

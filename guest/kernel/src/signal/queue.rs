@@ -15,10 +15,18 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Sends a signal to the running task; it acts before the return to ring 3.
+    /// Sends a signal to the running task; it acts before the return to ring 3. One
+    /// that is blocked does nothing yet.
     pub fn send(&self, signal: u8) {
         self.pending.fetch_or(bit(signal), Ordering::Relaxed);
-        percpu::raise_work(work::SIGNAL);
+        if !self.blocks(signal) {
+            percpu::raise_work(work::SIGNAL);
+        }
+    }
+
+    /// Whether it is blocked.
+    pub fn blocks(&self, signal: u8) -> bool {
+        self.blocked.load(Ordering::Relaxed) & bit(signal) != 0
     }
 
     /// Those that were sent and have not acted.

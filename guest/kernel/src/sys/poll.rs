@@ -1,30 +1,27 @@
-//! Waiting for files: poll(2).
+//! Waiting for files: poll(2), pause(2).
 //!
 //! Each standard file is asked for once, however many descriptors refer to it.
 
 use super::descriptor::file;
 use crate::fs::table::MAX_DESCRIPTORS;
-use crate::host::Call;
+use crate::memory::{try_push, try_with_capacity};
+use crate::process::task::current;
+use crate::sched::wait::wait;
+use crate::sched::watch::{self, HOST_FILES, Masks};
 use crate::sys::define::{SysResult, syscall_define};
 use crate::user::UserPtr;
-use alloc::vec::Vec;
-use trapgate_abi::hypercall::{PollEntry, Request};
 use trapgate_uapi::Errno;
 use trapgate_uapi::poll::{POLLERR, POLLHUP, POLLNVAL, Pollfd};
 use trapgate_uapi::time::Timespec;
-
-/// Standard files on the host: each is asked for once.
-const HOST_FILES: usize = 3;
 
 /// poll(2) with the time in nanoseconds, negative for ever.
 fn poll_for(entries: UserPtr<Pollfd>, count: u32, timeout_ns: i64) -> SysResult {
     if count as usize > MAX_DESCRIPTORS {
         return Err(Errno::EINVAL);
     }
-    let mut wanted = [None::<u16>; HOST_FILES];
+    let mut wanted: Masks = [None; HOST_FILES];
     let mut invalid = 0;
-    let mut list = Vec::new();
-    list.try_reserve_exact(count as usize).map_err(|_| Errno::ENOMEM)?;
+    let mut list = try_with_capacity(count as usize)?;
     for index in 0..count.into() {
         let entry = entries.offset(index).read()?;
         let host = match entry.fd {
@@ -40,22 +37,11 @@ fn poll_for(entries: UserPtr<Pollfd>, count: u32, timeout_ns: i64) -> SysResult 
         if let Some(slot) = host.and_then(|host| wanted.get_mut(host)) {
             *slot = Some(slot.unwrap_or(0) | entry.events);
         }
-        list.push((entry, host));
+        try_push(&mut list, (entry, host))?;
     }
     // With an answer at hand there is nothing to wait for.
     let timeout_ns = if invalid > 0 { 0 } else { timeout_ns };
-    let mut call = Call::new(Request::Poll { timeout_ns });
-    for (host, events) in wanted.iter().enumerate() {
-        if let Some(events) = *events {
-            call.push_poll(PollEntry { file: host as u32, events });
-        }
-    }
-    call.submit()?;
-    let mut answers = [0u16; HOST_FILES];
-    let asked = wanted.iter().enumerate().filter(|(_, events)| events.is_some());
-    for ((host, _), word) in asked.zip(call.data::<HOST_FILES>()) {
-        answers[host] = word as u16;
-    }
+    let answers = ready_within(&wanted, timeout_ns)?.map(Option::unwrap_or_default);
     let mut ready = 0;
     for (index, (entry, host)) in list.into_iter().enumerate() {
         let revents = match host {
@@ -71,6 +57,42 @@ fn poll_for(entries: UserPtr<Pollfd>, count: u32, timeout_ns: i64) -> SysResult 
     Ok(ready)
 }
 
+/// Waits until something of what is wanted is ready, at most so long, negative for
+/// ever, and answers what is. Nothing of it: the time is over.
+///
+/// # Errors
+/// EINTR, ENOMEM; what the VMM answered.
+pub(super) fn ready_within(wanted: &Masks, timeout_ns: i64) -> Result<Masks, Errno> {
+    const NOTHING: Masks = [None; HOST_FILES];
+    let is_any_wanted = wanted.iter().any(Option::is_some);
+    let look = |arm| {
+        let ready = if is_any_wanted { watch::look(wanted, arm)? } else { NOTHING };
+        Ok(ready.iter().flatten().any(|mask| *mask != 0).then_some(ready))
+    };
+    // What is ready costs no place in a queue.
+    if let Some(ready) = look(timeout_ns != 0)? {
+        return Ok(ready);
+    }
+    let elapsed = || current().process.clock.elapsed();
+    let deadline = match u64::try_from(timeout_ns) {
+        Ok(0) => return Ok(NOTHING),
+        Ok(timeout) => Some(elapsed().saturating_add(timeout)),
+        Err(_) => None,
+    };
+    let mut queues = [watch::queue(0)?; HOST_FILES];
+    let mut count = 0;
+    for (file, _) in (0..).zip(wanted).filter(|(_, mask)| mask.is_some()) {
+        queues[count] = watch::queue(file)?;
+        count += 1;
+    }
+    // It has just been looked at, and nobody has run since.
+    let mut looked = true;
+    let ready = wait(&queues[..count], deadline, || {
+        if core::mem::take(&mut looked) { Ok(None) } else { look(true) }
+    })?;
+    Ok(ready.unwrap_or(NOTHING))
+}
+
 syscall_define! {
     /// poll(2)
     fn poll(entries: UserPtr<Pollfd>, count: u32, timeout_ms: i32) {
@@ -83,6 +105,11 @@ syscall_define! {
         let timeout = if timeout.is_null() { None } else { Some(timeout.read()?) };
         poll_within(entries, count, timeout)
     }
+}
+
+syscall_define! {
+    /// pause(2)
+    fn pause() { wait(&[], None, || Ok(None)).map(|_: Option<()>| 0) }
 }
 
 /// ppoll(2) for either width; without a time, for ever.

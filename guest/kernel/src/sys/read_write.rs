@@ -12,6 +12,7 @@ use trapgate_abi::hypercall::Request;
 use trapgate_uapi::Errno;
 use trapgate_uapi::fcntl::O_NONBLOCK;
 use trapgate_uapi::fs::SEEK_HOLE;
+use trapgate_uapi::poll::{POLLIN, POLLOUT};
 use trapgate_uapi::signal::{SIGPIPE, SIGXFSZ};
 use trapgate_uapi::stat::{S_IFIFO, S_IFREG};
 use trapgate_uapi::uio::Iovec;
@@ -21,8 +22,11 @@ pub(super) fn input(file: &OpenFile, ranges: &[Iovec]) -> SysResult {
         return Err(Errno::EBADF);
     }
     let until = if file.is(S_IFREG) { Until::Short } else { Until::Once };
-    let request = Request::Read { file: file.host, flags: file.transfer_flags() };
-    transfer(&current().process.memory, ranges, Prot::WRITE, until, &mut |_| request).result()
+    let flags = file.transfer_flags();
+    let request = Request::Read { file: file.host, flags };
+    let wait = (flags & O_NONBLOCK == 0).then_some((file.host, POLLIN));
+    let memory = &current().process.memory;
+    transfer(memory, ranges, Prot::WRITE, until, wait, &mut |_| request).result()
 }
 
 pub(super) fn output(file: &OpenFile, ranges: &[Iovec]) -> SysResult {
@@ -30,12 +34,13 @@ pub(super) fn output(file: &OpenFile, ranges: &[Iovec]) -> SysResult {
         return Err(Errno::EBADF);
     }
     let flags = file.transfer_flags();
-    // A pipe takes all, if its writer may wait: also where the host's own
-    // description does not wait and has taken a part.
+    // A pipe takes all, if its writer may wait: the host takes a part at a time.
     let waits = !file.is(S_IFREG) && flags & O_NONBLOCK == 0;
     let until = if waits { Until::Done } else { Until::Short };
     let request = Request::Write { file: file.host, flags };
-    let moved = transfer(&current().process.memory, ranges, Prot::READ, until, &mut |_| request);
+    let wait = waits.then_some((file.host, POLLOUT));
+    let memory = &current().process.memory;
+    let moved = transfer(memory, ranges, Prot::READ, until, wait, &mut |_| request);
     match moved.error {
         // A pipe without readers kills also after a part; a socket then does not.
         Some(Errno::EPIPE) if moved.bytes == 0 || file.is(S_IFIFO) => {
@@ -61,7 +66,7 @@ pub(super) fn input_at(file: &OpenFile, ranges: &[Iovec], offset: u64) -> SysRes
     if !file.readable() {
         return Err(Errno::EBADF);
     }
-    transfer(&current().process.memory, ranges, Prot::WRITE, Until::Short, &mut |done| {
+    transfer(&current().process.memory, ranges, Prot::WRITE, Until::Short, None, &mut |done| {
         Request::ReadAt { file: file.host, offset: offset.saturating_add(done) }
     })
     .result()

@@ -120,7 +120,7 @@ const ENTRIES: &[Entry] = entries! {
         x64: open (NO_FILES) openat (NO_FILES);
     }
     poll {
-        both: poll;
+        both: poll pause;
         x64: ppoll (MASK);
     }
 };

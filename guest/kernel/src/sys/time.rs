@@ -1,15 +1,14 @@
 //! Time: clock_gettime(2), gettimeofday(2), time(2), clock_getres(2),
 //! nanosleep(2). Reading a clock makes no request where the TSC is a clock
-//! (`crate::clock`); sleeping makes one. There the vDSO (`guest/vdso`) answers
+//! (`crate::clock`); sleeping makes one, to wait. There the vDSO (`guest/vdso`) answers
 //! the first four without a call, and the same.
 
 use crate::clock::Clock;
-use crate::host;
 use crate::process::task::current;
+use crate::sched::wait::wait;
 use crate::sys::define::{SysResult, syscall_define};
 use crate::user::UserPtr;
 use trapgate_abi::clock::RESOLUTION_NS;
-use trapgate_abi::hypercall::Request;
 use trapgate_uapi::Errno;
 use trapgate_uapi::time::{
     CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID, NSEC_PER_SEC, TIMER_ABSTIME, Timespec,
@@ -92,9 +91,14 @@ pub(super) fn ticks() -> (Tms, u64) {
     (times, clocks.monotonic() / TICK)
 }
 
-/// Waits, on the host.
+/// Waits for so long.
 pub(super) fn sleep(duration_ns: u64) -> SysResult {
-    host::call(Request::Sleep { duration_ns }).map(|_| 0)
+    sleep_until(current().process.clock.elapsed().saturating_add(duration_ns))
+}
+
+/// Waits until then, in nanoseconds since the start.
+fn sleep_until(deadline: u64) -> SysResult {
+    wait(&[], Some(deadline), || Ok(None::<()>)).map(|_| 0)
 }
 
 syscall_define! {
@@ -126,5 +130,9 @@ pub(super) fn sleep_by(
         return Err(Errno::EOPNOTSUPP);
     }
     let time = time()?.to_ns()?;
-    sleep(if flags & TIMER_ABSTIME != 0 { time.saturating_sub(now(clock)?) } else { time })
+    if flags & TIMER_ABSTIME == 0 {
+        return sleep(time);
+    }
+    // No clock is ever set, so a time of any of them is one since the start.
+    sleep_until(time.saturating_sub(base(&current().process.clock, clock)?))
 }

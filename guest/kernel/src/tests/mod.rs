@@ -11,10 +11,12 @@ mod process;
 mod signal;
 mod trace;
 
+use crate::clock::Clock;
 use crate::mm::frames::FRAMES;
-use crate::process::exception;
 use crate::process::prepare_return::prepare_return;
 use crate::process::task::start_first;
+use crate::process::{exception, from_host};
+use crate::sched::idle;
 use crate::sys::table::{SYS_CALL_TABLE_32, SYS_CALL_TABLE_64};
 use trapgate_abi::PtRegs;
 use trapgate_abi::boot_info::{BootInfo, REGION_STACK, Range, Region, StandardFile};
@@ -86,6 +88,7 @@ impl Sandbox {
         });
         let boot = Box::leak(Box::new(boot));
         FRAMES.lock().init(boot.free, false);
+        idle::init(Clock::new(boot.clock), from_host::signal);
         start_first(boot, tables()).expect("memory for the first task");
         Sandbox { machine }
     }

@@ -62,7 +62,7 @@ fn dispatch(image: &[u8], ram: &GuestRam) -> BTreeMap<String, Vec<Instruction>> 
 
 /// The functions that are on each call's way.
 fn on_the_way(image: &[u8], ram: &GuestRam) -> BTreeMap<String, Vec<Instruction>> {
-    let mut all = functions(image, ram, "::entry::");
+    let mut all = functions(image, ram, "trapgate_guest::entry::");
     all.append(&mut dispatch(image, ram));
     all
 }

@@ -2,8 +2,8 @@
 //!
 //! The handler, on the vCPU's own thread, sets `immediate_exit`, so that a
 //! signal which comes just before KVM_RUN is not lost. A signal that comes
-//! just before a blocking call is; so it is repeated until the thread has ended
-//! (`vcpu_thread`).
+//! just before a blocking call is; so it is repeated until a thread that shall stop
+//! has ended (`watcher`).
 #![allow(unsafe_code, reason = "signal handlers")]
 
 use crate::Error;
@@ -77,21 +77,35 @@ fn change_mask(blocked: &[libc::c_int], open: libc::c_int) {
     }
 }
 
+/// Has kicks end the system calls of this thread. It may have inherited a mask that
+/// blocks them. And what a guest writes must not kill the process: EPIPE and EFBIG
+/// are answers, SIGPIPE and SIGXFSZ are not.
+pub(crate) fn take_kicks() {
+    change_mask(&[libc::SIGPIPE, libc::SIGXFSZ], signal());
+}
+
+/// Blocks all signals for this thread: they are for others.
+pub(crate) fn block_all() {
+    // SAFETY: an all-zero set is valid memory for sigfillset to fill; the calls
+    // touch only the set and this thread's mask.
+    unsafe {
+        let mut set: libc::sigset_t = mem::zeroed();
+        libc::sigfillset(&raw mut set);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, null_mut());
+    }
+}
+
 /// While it lives, kicks of this thread make KVM_RUN return.
 pub(crate) struct Kickable(());
 
 impl Kickable {
     /// For the vCPU whose `kvm_run` this is, on the thread that runs it.
     ///
-    /// The thread may have inherited a mask that blocks the kick. And what a
-    /// guest writes must not kill the process: EPIPE and EFBIG are answers,
-    /// SIGPIPE and SIGXFSZ are not.
-    ///
     /// # Errors
     /// If the handler cannot be installed.
     pub(crate) fn new(run: &mut kvm_run) -> Result<Self, Error> {
         install()?;
-        change_mask(&[libc::SIGPIPE, libc::SIGXFSZ], signal());
+        take_kicks();
         IMMEDIATE_EXIT.with(|flag| flag.set(&raw mut run.immediate_exit));
         Ok(Kickable(()))
     }

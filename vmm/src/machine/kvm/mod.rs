@@ -5,6 +5,7 @@ pub(crate) mod access;
 pub mod clock;
 pub mod cpuid;
 pub mod initial;
+mod interrupt;
 pub(crate) mod kick;
 pub mod kind;
 pub mod maker;

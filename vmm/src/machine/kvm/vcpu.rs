@@ -4,7 +4,9 @@ use super::CpuState;
 use super::clock::Reading;
 use crate::Error;
 use crate::machine::exit::{self, Exit};
+use crate::report;
 use kvm_ioctls::VcpuFd;
+use trapgate_abi::PtRegs;
 use trapgate_abi::boot_info::ClockInfo;
 use trapgate_abi::layout::Cpu;
 
@@ -39,6 +41,12 @@ impl Vcpu {
             Exit::Interrupted => CpuState::save(&self.fd),
             _ => Err(Error::Unsupported { what: "ignores immediate_exit".to_owned() }),
         }
+    }
+
+    /// The program's registers, if it is in ring 3 and KVM tells.
+    pub(crate) fn program_registers(&self) -> Option<PtRegs> {
+        let (regs, sregs) = (self.fd.get_regs().ok()?, self.fd.get_sregs().ok()?);
+        (sregs.cs.dpl == 3).then(|| report::pt_regs(&regs, &sregs))
     }
 
     /// The host's clocks and the guest's time-stamp counter at one moment; and

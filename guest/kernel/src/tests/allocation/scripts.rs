@@ -291,6 +291,7 @@ pub(super) const SCRIPTS: &[Script] = &[
     // poll
     call("sys_poll", [ZEROES, 512, 0]),
     call("sys_ppoll", [ZEROES, 512, ZEROES]),
+    call("sys_pause", []).error(Errno::EPERM),
     call("compat_sys_ppoll_time32", [ZEROES, 512, ZEROES]),
     call("compat_sys_ppoll_time64", [ZEROES, 512, ZEROES]),
 ];

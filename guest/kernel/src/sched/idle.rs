@@ -1,0 +1,59 @@
+//! The idle loop: the only place that waits for the host, and where what happens
+//! there comes in.
+
+use super::{timers, watch};
+use crate::clock::Clock;
+use crate::host::Call;
+use spin::Mutex;
+use trapgate_abi::event::{Event, MAX_EVENTS};
+use trapgate_abi::hypercall::{NEVER, Request};
+use trapgate_uapi::Errno;
+
+/// Who hears of a signal from outside: the room of processes, above.
+type OnSignal = fn(u8);
+
+static ON_SIGNAL: Mutex<OnSignal> = Mutex::new(|_| {});
+
+/// Begins: with these clocks, and who hears of signals.
+pub fn init(clock: Clock, on_signal: OnSignal) {
+    timers::init(clock);
+    watch::init();
+    *ON_SIGNAL.lock() = on_signal;
+}
+
+/// Waits until something happens or is due, and sees to it.
+///
+/// # Errors
+/// What the VMM answered, if it does not let the program wait.
+pub fn wait() -> Result<(), Errno> {
+    see(timers::left().unwrap_or(NEVER))
+}
+
+/// Sees to what has happened or is due.
+pub fn look() {
+    // To look is never refused.
+    let _ = see(0);
+}
+
+fn see(timeout_ns: u64) -> Result<(), Errno> {
+    let mut call = Call::new(Request::Wait { timeout_ns });
+    let count = call.submit()? as usize;
+    // The page is the next request's as soon as somebody makes one.
+    let mut events = [None; MAX_EVENTS];
+    for (index, event) in events.iter_mut().enumerate().take(count) {
+        *event = Event::decode(call.event(index));
+    }
+    events.into_iter().flatten().for_each(dispatch);
+    timers::expire();
+    Ok(())
+}
+
+fn dispatch(event: Event) {
+    match event {
+        Event::Ready { file, generation, .. } => watch::ready(file, generation),
+        Event::Signal { number } => {
+            let on_signal = *ON_SIGNAL.lock();
+            on_signal(number);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What is due at a time: threads to be woken. Times are nanoseconds of
+//! [`Clock::elapsed`].
+
+use super::thread::Thread;
+use crate::clock::Clock;
+use crate::memory::try_insert;
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use spin::Mutex;
+use trapgate_uapi::Errno;
+
+/// What is due, by its time and a number of its own.
+struct Timers {
+    clock: Clock,
+    due: BTreeMap<(u64, u64), Arc<Thread>>,
+    next: u64,
+}
+
+static TIMERS: Mutex<Timers> =
+    Mutex::new(Timers { clock: Clock::NONE, due: BTreeMap::new(), next: 0 });
+
+/// Begins: with these clocks, and nothing due.
+pub fn init(clock: Clock) {
+    *TIMERS.lock() = Timers { clock, due: BTreeMap::new(), next: 0 };
+}
+
+/// The time.
+pub fn now() -> u64 {
+    // Not under the lock: it may be a request.
+    let clock = TIMERS.lock().clock;
+    clock.elapsed()
+}
+
+/// How long it is until something is due: 0, if something is; `None`, if nothing
+/// ever is.
+pub fn left() -> Option<u64> {
+    let first = TIMERS.lock().due.first_key_value().map(|(&(at, _), _)| at)?;
+    Some(first.saturating_sub(now()))
+}
+
+/// Wakes those whose time has come.
+pub fn expire() {
+    if TIMERS.lock().due.is_empty() {
+        return;
+    }
+    let now = now();
+    while let Some(thread) = TIMERS.lock().take(now) {
+        thread.wake();
+    }
+}
+
+impl Timers {
+    /// Takes one that is due.
+    fn take(&mut self, now: u64) -> Option<Arc<Thread>> {
+        let first = self.due.first_entry()?;
+        (first.key().0 <= now).then(|| first.remove())
+    }
+}
+
+/// A thread's wake-up at a time. Dropped, it is off.
+pub struct Alarm {
+    key: (u64, u64),
+}
+
+impl Alarm {
+    /// Wakes this thread then.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn set(at: u64, thread: &Arc<Thread>) -> Result<Alarm, Errno> {
+        let mut timers = TIMERS.lock();
+        let key = (at, timers.next);
+        try_insert(&mut timers.due, key, thread.clone())?;
+        timers.next += 1;
+        Ok(Alarm { key })
+    }
+
+    /// Whether its time has come.
+    pub fn is_over(&self) -> bool {
+        let is_due = TIMERS.lock().due.contains_key(&self.key);
+        !is_due || self.key.0 <= now()
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        TIMERS.lock().due.remove(&self.key);
+    }
+}

@@ -1,0 +1,260 @@
+//! A thread that waits in a transfer so that nobody else has to: for files of which
+//! Linux cannot be asked for a transfer that does not wait (`transfer` has the
+//! others).
+//!
+//! It moves bytes between the file and a copy of the VMM's own: none of the guest's
+//! memory is touched once the request has been answered. It begins only when
+//! poll(2) has said that the file is ready, so mostly it is done at once, and whoever
+//! gave it the transfer waits [`AT_ONCE`] for that. Otherwise somebody else was
+//! faster, or the file takes less than was thought; then
+//!
+//! - what it reads is there for the next read: no more than was asked for;
+//! - what it writes counts as written, as if the file had so much more room; an
+//!   error is the next write's. The end of the program waits for it.
+
+use crate::machine::kvm::kick;
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::io;
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a transfer of a file that is ready may take to count as one that does
+/// not wait.
+const AT_ONCE: Duration = Duration::from_millis(10);
+/// How often a thread that is to end is kicked, and how long it has.
+const KICK_INTERVAL: Duration = Duration::from_millis(1);
+const END: Duration = Duration::from_secs(1);
+
+/// A worker: of one file, for one way.
+pub(super) struct Worker {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    file: File,
+    state: Mutex<State>,
+    changed: Condvar,
+    /// Readable when a transfer is over.
+    done: OwnedFd,
+}
+
+#[derive(Default)]
+struct State {
+    progress: Progress,
+    /// The thread's number, once it runs, until it ends.
+    thread: Option<i32>,
+    /// It is to end.
+    end: bool,
+    ended: bool,
+}
+
+#[derive(Default)]
+enum Progress {
+    /// There is nothing to do.
+    #[default]
+    Idle,
+    /// To read so many bytes.
+    Read(usize),
+    /// To write these.
+    Write(Vec<u8>),
+    /// On its way.
+    Busy,
+    /// It is over: what was read, nothing of a write.
+    Done(io::Result<Vec<u8>>),
+}
+
+impl Worker {
+    /// For this file.
+    ///
+    /// # Errors
+    /// If there can be no thread or no descriptor.
+    pub(super) fn begin(file: &File) -> io::Result<Worker> {
+        let error =
+            |error: std::io::Error| io::Errno::from_io_error(&error).unwrap_or(io::Errno::IO);
+        kick::install().map_err(|_| io::Errno::AGAIN)?;
+        let shared = Arc::new(Shared {
+            file: file.try_clone().map_err(error)?,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            done: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+        });
+        let works = shared.clone();
+        let name = "transfer".to_owned();
+        thread::Builder::new().name(name).spawn(move || works.work()).map_err(error)?;
+        Ok(Worker { shared })
+    }
+
+    /// Whether its transfer is over, and nobody has asked since.
+    pub(super) fn is_done(&self) -> bool {
+        matches!(self.shared.lock().progress, Progress::Done(_))
+    }
+
+    /// Whether its transfer is not over.
+    pub(super) fn is_busy(&self) -> bool {
+        !matches!(self.shared.lock().progress, Progress::Idle | Progress::Done(_))
+    }
+
+    /// Waits for its end, but not long.
+    pub(super) fn wait_a_moment(&self) {
+        let state = self.shared.lock();
+        drop(self.shared.changed.wait_timeout(state, AT_ONCE));
+    }
+
+    /// Whether it has nothing to do and nothing to tell.
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self.shared.lock().progress, Progress::Idle)
+    }
+
+    /// What is readable when it is done.
+    pub(super) fn done_fd(&self) -> BorrowedFd<'_> {
+        self.shared.done.as_fd()
+    }
+
+    /// Reads at most so many bytes.
+    ///
+    /// # Errors
+    /// EAGAIN, if that takes longer: then ask again, once it is done. Those of
+    /// read(2).
+    pub(super) fn read(&self, most: usize) -> io::Result<Vec<u8>> {
+        if self.is_idle() {
+            self.give(Progress::Read(most));
+        }
+        let bytes = self.take().ok_or(io::Errno::AGAIN)??;
+        let (now, later) = bytes.split_at(bytes.len().min(most));
+        if !later.is_empty() {
+            self.shared.lock().progress = Progress::Done(Ok(later.to_vec()));
+        }
+        Ok(now.to_vec())
+    }
+
+    /// Writes these bytes, or takes them to be written.
+    ///
+    /// # Errors
+    /// EAGAIN, if there are some from before. Those of write(2), of these bytes or
+    /// of earlier ones.
+    pub(super) fn write(&self, bytes: Vec<u8>) -> io::Result<usize> {
+        let length = bytes.len();
+        if !self.is_idle() {
+            self.take().ok_or(io::Errno::AGAIN)??;
+        }
+        self.give(Progress::Write(bytes));
+        match self.take() {
+            Some(done) => done.map(|_| length),
+            None => Ok(length),
+        }
+    }
+
+    /// Gives it something to do, and waits a little for its end.
+    fn give(&self, work: Progress) {
+        let _ = io::read(&self.shared.done, &mut [0; 8]);
+        let mut state = self.shared.lock();
+        state.progress = work;
+        self.shared.changed.notify_all();
+        let until = Instant::now() + AT_ONCE;
+        while !matches!(state.progress, Progress::Done(_)) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let waited = self.shared.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// What came of its work, if it is done.
+    fn take(&self) -> Option<io::Result<Vec<u8>>> {
+        let mut state = self.shared.lock();
+        match std::mem::take(&mut state.progress) {
+            Progress::Done(result) => Some(result),
+            other => {
+                state.progress = other;
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Worker {
+    /// Ends the thread, whatever it waits for. One that Linux does not let go of
+    /// is left to itself: nothing that it has is anybody else's.
+    fn drop(&mut self) {
+        let start = Instant::now();
+        let mut state = self.shared.lock();
+        state.end = true;
+        self.shared.changed.notify_all();
+        while !state.ended && start.elapsed() < END {
+            if let Some(thread) = state.thread {
+                kick::kick(thread);
+            }
+            let waited = self.shared.changed.wait_timeout(state, KICK_INTERVAL);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Whoever panicked with it left it whole: every change is one word.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the thread does.
+    fn work(&self) {
+        kick::take_kicks();
+        let mut state = self.lock();
+        state.thread = Some(kick::this_thread());
+        while !state.end {
+            let work = match std::mem::replace(&mut state.progress, Progress::Busy) {
+                work @ (Progress::Read(_) | Progress::Write(_)) => work,
+                other => {
+                    state.progress = other;
+                    state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    continue;
+                }
+            };
+            drop(state);
+            let result = self.transfer(work);
+            state = self.lock();
+            state.progress = Progress::Done(result);
+            let _ = io::write(&self.done, &1u64.to_ne_bytes());
+            self.changed.notify_all();
+        }
+        state.thread = None;
+        state.ended = true;
+        self.changed.notify_all();
+    }
+
+    fn transfer(&self, work: Progress) -> io::Result<Vec<u8>> {
+        match work {
+            Progress::Read(most) => {
+                let mut bytes = vec![0; most];
+                let read = self.unless_it_ends(|| io::read(&self.file, &mut bytes[..]))?;
+                bytes.truncate(read);
+                Ok(bytes)
+            }
+            Progress::Write(bytes) => {
+                let mut rest = &bytes[..];
+                while !rest.is_empty() {
+                    let written = self.unless_it_ends(|| io::write(&self.file, rest))?;
+                    rest = &rest[written..];
+                }
+                Ok(Vec::new())
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Repeats `call` while signals interrupt it, until it answers or the thread is
+    /// to end.
+    fn unless_it_ends(&self, mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+        loop {
+            match call() {
+                Err(io::Errno::INTR) if !self.lock().end => {}
+                answer => return answer,
+            }
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! The watcher: one thread a process that does what is due at a time to machines
+//! that run: ends those whose time is up, interrupts for ticks, and makes a thread
+//! that shall stop look again until it has.
+//!
+//! It is begun when something is to be done at a time, and ends when there is
+//! nothing any more: a plain run has none. It waits for nobody and holds no lock
+//! while it acts.
+
+use super::control::Control;
+use super::forward;
+use super::kvm::kick;
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How often a thread that shall stop is kicked: a signal that comes just before a
+/// system call that waits is lost, so one may not be enough.
+const KICK_INTERVAL: Duration = Duration::from_millis(1);
+/// How long a kernel whose program's time is up has to say where that is.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+/// How long a kernel has to take a signal that this process got for its program.
+const TAKES_SIGNAL: Duration = Duration::from_secs(1);
+/// Ticks of one machine come no faster.
+pub(crate) const LEAST_PERIOD: Duration = Duration::from_millis(1);
+
+/// What is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Action {
+    /// The program's time is up.
+    TimeOut,
+    /// It had time for its last words.
+    Stop,
+    /// It shall stop: kick it, again and again.
+    Kick,
+    /// An interrupt, and others after it, with so much time between them.
+    Tick(Option<Duration>),
+    /// A signal should have been taken.
+    GiveUp,
+}
+
+impl Action {
+    /// Of each there is one a machine.
+    fn kind(self) -> u8 {
+        match self {
+            Action::TimeOut => 0,
+            Action::Stop => 1,
+            Action::Kick => 2,
+            Action::Tick(_) => 3,
+            Action::GiveUp => 4,
+        }
+    }
+}
+
+/// When, for which machine (the address of its [`Control`]), what.
+type Key = (Instant, usize, u8);
+
+#[derive(Default)]
+struct Due {
+    list: BTreeMap<Key, (Arc<Control>, Action)>,
+    /// When the last tick of each machine that has one is or was due.
+    ticks: BTreeMap<usize, Instant>,
+    has_thread: bool,
+}
+
+static DUE: Mutex<Option<Due>> = Mutex::new(None);
+static CHANGED: Condvar = Condvar::new();
+
+fn due() -> MutexGuard<'static, Option<Due>> {
+    // Whoever panicked with it left it whole: every change is one call of a map's.
+    DUE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn name(control: &Arc<Control>) -> usize {
+    Arc::as_ptr(control).addr()
+}
+
+impl Due {
+    /// Takes what is due first, if it is due now; else says when.
+    fn take(&mut self, now: Instant) -> Result<(Arc<Control>, Action), Option<Instant>> {
+        match self.list.first_key_value() {
+            Some((key, _)) if key.0 > now => Err(Some(key.0)),
+            Some(_) => self.list.pop_first().map(|(_, what)| what).ok_or(None),
+            None => Err(None),
+        }
+    }
+
+    /// Forgets what a machine has of this kind.
+    fn forget(&mut self, machine: usize, kind: u8) {
+        self.list.retain(|key, _| (key.1, key.2) != (machine, kind));
+    }
+
+    fn add(&mut self, at: Instant, control: &Arc<Control>, action: Action) {
+        let machine = name(control);
+        self.forget(machine, action.kind());
+        self.list.insert((at, machine, action.kind()), (control.clone(), action));
+    }
+}
+
+/// Has something done at a time.
+///
+/// # Errors
+/// If there can be no thread for it.
+fn add(at: Instant, control: &Arc<Control>, action: Action) -> io::Result<()> {
+    let mut due = due();
+    let due = due.get_or_insert_default();
+    due.add(at, control, action);
+    begin(due).inspect_err(|_| due.forget(name(control), action.kind()))
+}
+
+/// Begins the thread, if there is none.
+fn begin(due: &mut Due) -> io::Result<()> {
+    if !due.has_thread {
+        thread::Builder::new().name("watcher".to_owned()).spawn(watch)?;
+        due.has_thread = true;
+    }
+    CHANGED.notify_one();
+    Ok(())
+}
+
+/// Ends a machine's program when this is over.
+///
+/// # Errors
+/// If there can be no thread for it.
+pub(super) fn time_out_after(control: &Arc<Control>, timeout: Duration) -> io::Result<()> {
+    match Instant::now().checked_add(timeout) {
+        Some(at) => add(at, control, Action::TimeOut),
+        // A time beyond the clock's end is no limit.
+        None => Ok(()),
+    }
+}
+
+/// Kicks the thread of a machine that was told to stop, until it has.
+///
+/// # Errors
+/// If there can be no thread for it.
+pub(super) fn see_to_the_end(control: &Arc<Control>) -> io::Result<()> {
+    add(Instant::now() + KICK_INTERVAL, control, Action::Kick)
+}
+
+/// Ends this process if a signal that it got for a machine's program is not taken
+/// in time.
+///
+/// # Errors
+/// If there can be no thread for it.
+pub(super) fn see_that_it_is_taken(control: &Arc<Control>) -> io::Result<()> {
+    add(Instant::now() + TAKES_SIGNAL, control, Action::GiveUp)
+}
+
+/// Interrupts a machine after `after`, if that is not `None`, and every `period`
+/// from then on; instead of what it was to be interrupted for before. Not faster
+/// than every [`LEAST_PERIOD`].
+///
+/// # Errors
+/// If there can be no thread for it.
+pub(crate) fn tick(
+    control: &Arc<Control>,
+    after: Option<Duration>,
+    period: Option<Duration>,
+) -> io::Result<()> {
+    let machine = name(control);
+    let mut due = due();
+    let due = due.get_or_insert_default();
+    let now = Instant::now();
+    let Some(at) = after.and_then(|after| now.checked_add(after)) else {
+        due.forget(machine, Action::Tick(None).kind());
+        return Ok(());
+    };
+    let earliest = due.ticks.get(&machine).map(|last| *last + LEAST_PERIOD);
+    let at = earliest.map_or(at, |earliest| at.max(earliest));
+    let action = Action::Tick(period.map(|period| period.max(LEAST_PERIOD)));
+    due.add(at, control, action);
+    begin(due).inspect_err(|_| due.forget(machine, action.kind()))
+}
+
+/// Forgets a machine: it has ended.
+pub(super) fn forget(control: &Arc<Control>) {
+    if let Some(due) = due().as_mut() {
+        let machine = name(control);
+        due.ticks.remove(&machine);
+        due.list.retain(|key, _| key.1 != machine);
+        CHANGED.notify_one();
+    }
+}
+
+/// What the thread does.
+fn watch() {
+    kick::block_all();
+    let mut guard = due();
+    while let Some(due) = guard.as_mut() {
+        let now = Instant::now();
+        match due.take(now) {
+            Ok((control, action)) => {
+                if let Some((at, action)) = next(now, due, &control, action) {
+                    due.add(at, &control, action);
+                }
+                drop(guard);
+                act(&control, action);
+                guard = self::due();
+            }
+            Err(Some(at)) => {
+                let waited = CHANGED.wait_timeout(guard, at - now);
+                guard = waited.unwrap_or_else(PoisonError::into_inner).0;
+            }
+            Err(None) => {
+                due.has_thread = false;
+                break;
+            }
+        }
+    }
+}
+
+/// What comes after that.
+fn next(
+    now: Instant,
+    due: &mut Due,
+    control: &Arc<Control>,
+    action: Action,
+) -> Option<(Instant, Action)> {
+    match action {
+        Action::TimeOut if control.takes_events() => Some((now + LAST_WORDS, Action::Stop)),
+        Action::TimeOut => Some((now + KICK_INTERVAL, Action::Stop)),
+        Action::Stop | Action::Kick => Some((now + KICK_INTERVAL, Action::Kick)),
+        Action::Tick(period) => {
+            due.ticks.insert(name(control), now);
+            period.map(|period| (now + period, action))
+        }
+        Action::GiveUp => None,
+    }
+}
+
+fn act(control: &Control, action: Action) {
+    match action {
+        Action::TimeOut => control.time_out(),
+        Action::Stop => _ = control.stop(),
+        Action::Kick => control.kick(),
+        Action::Tick(_) => control.interrupt(),
+        Action::GiveUp if control.has_signals() => forward::give_up(),
+        Action::GiveUp => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Waits until it is so.
+    #[track_caller]
+    fn becomes(so: impl Fn() -> bool) {
+        let start = Instant::now();
+        while !so() {
+            assert!(start.elapsed() < Duration::from_secs(10), "it never is");
+            thread::sleep(KICK_INTERVAL);
+        }
+    }
+
+    #[test]
+    fn who_says_nothing_at_its_time_is_stopped_a_little_later() {
+        let control = Arc::new(Control::default());
+        control.take_events();
+        time_out_after(&control, Duration::from_millis(5)).unwrap();
+        becomes(|| control.has_timed_out());
+        assert!(control.has_signals());
+        becomes(|| control.is_stopped());
+        forget(&control);
+    }
+
+    #[test]
+    fn ticks_come_until_there_are_others_and_not_too_fast() {
+        let control = Arc::new(Control::default());
+        let start = Instant::now();
+        tick(&control, Some(Duration::ZERO), Some(Duration::ZERO)).unwrap();
+        for _ in 0..10 {
+            becomes(|| control.take_interrupt());
+        }
+        assert!(start.elapsed() >= 9 * LEAST_PERIOD, "{:?}", start.elapsed());
+        tick(&control, None, None).unwrap();
+        thread::sleep(LEAST_PERIOD);
+        control.take_interrupt();
+        thread::sleep(10 * LEAST_PERIOD);
+        assert!(!control.is_interrupted());
+        // Asking anew is no way around the limit.
+        let start = Instant::now();
+        for _ in 0..10 {
+            tick(&control, Some(Duration::ZERO), None).unwrap();
+            becomes(|| control.take_interrupt());
+        }
+        assert!(start.elapsed() >= 9 * LEAST_PERIOD, "{:?}", start.elapsed());
+        forget(&control);
+    }
+
+    #[test]
+    fn many_requests_of_a_machine_are_one_thing_to_do() {
+        let mut due = Due::default();
+        let control = Arc::new(Control::default());
+        let now = Instant::now();
+        for after in 1..1000 {
+            due.add(now + Duration::from_secs(after), &control, Action::Tick(None));
+        }
+        assert_eq!(due.list.len(), 1);
+        assert!(due.take(now).is_err());
+    }
+}
