@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use trapgate::error::{explain_missing, shown, status};
 use trapgate::host::policy::Grant;
+use trapgate::machine::forward;
 use trapgate::sandbox::config::{Config, DEFAULT_MEMORY, Program, TraceTo};
 use trapgate::stats::record::Record;
 use trapgate::{ByteSize, ClockSource, End, Error, Mitigations, Outcome, Sandbox, recipe};
@@ -120,6 +121,7 @@ pub(crate) fn main(args: Args) -> anyhow::Result<u8> {
     let mut config = config(args)?;
     config.stdio = crate::inherited::standard_files().map(Some);
     config.ignored_signals = crate::inherited::ignored_signals();
+    config.forwarded_signals = FORWARDED & !config.ignored_signals;
     config.detailed_stats = show_stats || stats_path.is_some();
     let name = config.argv.first().map(|name| shown(Path::new(OsStr::from_bytes(name))));
     let name = name.unwrap_or_default();
@@ -139,10 +141,14 @@ pub(crate) fn main(args: Args) -> anyhow::Result<u8> {
         (End::Killed(crash), _) if crash.is_error() => {
             crate::cli::say(&format!("trapgate: {crash}"))
         }
+        (End::Killed(_), _) if outcome.place.is_some() => {
+            crate::cli::say(&format!("trapgate: {name}: {}{}", outcome.end, at(&outcome)));
+        }
         (End::TimedOut, Some(timeout)) => {
             let timeout = humantime::format_duration(timeout);
             let by = if by_option { "--timeout" } else { "the recipe's timeout" };
-            crate::cli::say(&format!("trapgate: {name}: ended after {timeout} ({by})"));
+            let at = at(&outcome);
+            crate::cli::say(&format!("trapgate: {name}: ended after {timeout} ({by}){at}"));
         }
         _ => {}
     }
@@ -162,7 +168,21 @@ pub(crate) fn main(args: Args) -> anyhow::Result<u8> {
         // The program has run: its status is the answer.
         crate::cli::say(&format!("trapgate: --stats-json: {error:#}"));
     }
+    if let (End::Killed(crash), true) = (&outcome.end, outcome.place.is_some()) {
+        // This process got the signal: whoever sent it sees that it acted.
+        let _ = std::io::stderr().flush();
+        forward::die_by(crash.signal.into());
+    }
     Ok(exit_status(&outcome.end))
+}
+
+/// Signals that are meant for the program as much as for this process: SIGHUP,
+/// SIGINT, SIGQUIT, SIGTERM.
+const FORWARDED: u64 = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 14;
+
+/// Where a program that was ended from outside was, on a line of its own.
+fn at(outcome: &Outcome) -> String {
+    outcome.place.as_ref().map_or(String::new(), |place| format!("\n  {place}"))
 }
 
 /// What stands for standard error where a file may be named.

@@ -5,14 +5,14 @@
 //! has none is a count. Who changes a type raises [`VERSION`].
 
 use super::Stats;
-use crate::report::signal_name;
+use crate::report::{Doing, Place, signal_name};
 use crate::sandbox::{End, Outcome};
 use serde::Serialize;
 
 /// What the first field of every record says.
 pub const SCHEMA: &str = "trapgate-stats";
 /// The version of the types in this file and in [`super`].
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The JSON schema of the records that this version writes.
 pub const SCHEMA_JSON: &str = include_str!("../../../docs/stats-schema.json");
@@ -33,6 +33,8 @@ pub struct Record<'a> {
     pub end: Ended,
     /// The exit status that trapgate makes of it.
     pub exit_status: u8,
+    /// Where it was, if it was ended from outside and said so in time.
+    pub place: Option<At>,
     /// The name of the last call that was answered with ENOSYS, where it has
     /// one.
     pub last_unknown_name: Option<&'static str>,
@@ -66,6 +68,34 @@ pub enum Ended {
     TooMuchOutput,
 }
 
+/// Where a program was when it was ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct At {
+    /// The address of its next instruction, in hexadecimal with 0x.
+    pub rip: String,
+    /// The function there, if it has symbols.
+    pub function: Option<String>,
+    /// The number of the system call that it waited in; without one it computed.
+    pub call: Option<u32>,
+    /// The call's name.
+    pub call_name: Option<&'static str>,
+}
+
+impl From<&Place> for At {
+    fn from(place: &Place) -> At {
+        At {
+            rip: format!("{:#x}", place.rip),
+            function: place.location.clone(),
+            call: match place.doing {
+                Doing::Waiting { number, .. } => Some(number),
+                Doing::Computing => None,
+            },
+            call_name: place.doing.call(),
+        }
+    }
+}
+
 impl From<&End> for Ended {
     fn from(end: &End) -> Ended {
         match end {
@@ -90,6 +120,7 @@ impl<'a> Record<'a> {
             program,
             end: (&outcome.end).into(),
             exit_status,
+            place: outcome.place.as_ref().map(At::from),
             last_unknown_name: outcome.stats.last_unknown_name(),
             stats: &outcome.stats,
         }
