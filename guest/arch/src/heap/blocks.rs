@@ -45,6 +45,7 @@ impl Blocks {
     }
 
     /// Makes sure that `count` blocks of a class are on its list.
+    #[inline]
     pub(super) fn reserve(&mut self, class: u32, count: usize, source: Source) -> bool {
         let mut block = self.lists[index(class)];
         let mut missing = count;

@@ -30,7 +30,12 @@ pub fn init(source: Source) {
 /// stays for others. False if there is no memory for it.
 pub fn reserve(needs: &[Need]) -> bool {
     let Heap { blocks, source } = &mut *HEAP.0.lock();
-    each_class(needs, |class, count| blocks.reserve(class, count, *source))
+    let mut ready = |class, count| blocks.reserve(class, count, *source);
+    match needs {
+        // Most need no order.
+        [need] => class(need.layout).is_some_and(|class| ready(class, need.count)),
+        _ => each_class(needs, ready),
+    }
 }
 
 // SAFETY: blocks are disjoint and as large and aligned as their class; the
