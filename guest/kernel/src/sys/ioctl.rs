@@ -9,8 +9,9 @@ use trapgate_abi::hypercall::Request;
 use trapgate_uapi::Errno;
 use trapgate_uapi::fcntl::O_NONBLOCK;
 use trapgate_uapi::ioctl::{
-    FIOCLEX, FIONBIO, FIONCLEX, TCGETS, TCSETS, TCSETSF, TIOCGPGRP, TIOCGWINSZ, Termios,
+    FIOCLEX, FIONBIO, FIONCLEX, TCGETS, TCSETS, TCSETSF, TIOCGPGRP, TIOCGWINSZ, Termios, Winsize,
 };
+use zerocopy::{IntoBytes, transmute};
 
 /// Bytes of [`Termios`].
 const TERMIOS: usize = size_of::<Termios>();
@@ -34,17 +35,13 @@ pub(super) fn control_device(fd: u32, request: u32, argument: u64) -> SysResult 
         TCGETS => {
             let mut call = Call::new(Request::TerminalAttributes { file: file.host });
             call.submit()?;
-            let mut bytes = [0; TERMIOS];
             let words: [u64; TERMIOS.div_ceil(8)] = call.data();
-            for (chunk, word) in bytes.chunks_mut(8).zip(words) {
-                chunk.copy_from_slice(&word.to_le_bytes()[..chunk.len()]);
-            }
-            UserPtr::new(argument).write(bytes).map(|()| 0)
+            UserPtr::new(argument).write_slice(&words.as_bytes()[..TERMIOS]).map(|()| 0)
         }
         TIOCGWINSZ => {
             let mut call = Call::new(Request::WindowSize { file: file.host });
             call.submit()?;
-            let [size]: [u64; 1] = call.data();
+            let size: Winsize = transmute!(call.data::<1>());
             UserPtr::new(argument).write(size).map(|()| 0)
         }
         TIOCGPGRP => UserPtr::new(argument).write(current().process.pid).map(|()| 0),
