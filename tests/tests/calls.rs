@@ -131,7 +131,7 @@ fn memory_costs_no_request() {
 fn identity_time_and_memory_calls_make_no_request_of_their_own() {
     needs_kvm!();
     for (name, allowed) in [
-        ("identity", &["exit", "write", "random", "sleep"][..]),
+        ("identity", &["exit", "write", "random", "wait"][..]),
         ("memory", &["exit", "write", "discard"]),
         ("auxv", &["exit", "write"]),
     ] {
