@@ -7,6 +7,7 @@ use core::ptr::null_mut;
 use core::sync::atomic::Ordering;
 use std::collections::BTreeMap;
 use std::panic::{self, AssertUnwindSafe};
+use std::rc::Rc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use trapgate_abi::hypercall::{self, Message, Request, Segment};
 use trapgate_abi::layout::{Cpu, DIRECT_MAP, PAGE_SIZE, PERCPU_BASE, percpu};
@@ -29,7 +30,7 @@ pub(super) struct Floor {
     pub(super) root: Cell<u64>,
     /// CR2
     pub(super) fault_address: Cell<u64>,
-    pub(super) tsc: Cell<u64>,
+    pub(super) tsc: Rc<Cell<u64>>,
     /// Pages forgotten one by one, and how often all were.
     pub(super) flushes: Cell<[u64; 2]>,
     /// The kernel's answer to a page fault of its own.
@@ -86,7 +87,7 @@ impl Machine {
             msrs: RefCell::default(),
             root: Cell::new(0),
             fault_address: Cell::new(0),
-            tsc: Cell::new(0),
+            tsc: Rc::default(),
             flushes: Cell::new([0; 2]),
             page_fault: Cell::new(|_, _| false),
             vmm: RefCell::new(Box::new(|_, _, _| Err(Errno::ENOSYS))),
@@ -139,6 +140,11 @@ impl Machine {
     pub fn set_trace_ring(&self, physical: u64) {
         let _ = direct::<u8>(physical + RING_SIZE);
         TraceRing::set(&Tracing::new(0, direct::<u8>(physical) as u64));
+    }
+
+    /// The time-stamp counter, for a VMM that sets it.
+    pub fn tsc(&self) -> Rc<Cell<u64>> {
+        self.floor.tsc.clone()
     }
 
     /// TLB entries forgotten one by one, and how often all were.

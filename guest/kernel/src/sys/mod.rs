@@ -19,6 +19,7 @@ pub mod process;
 pub mod random;
 pub mod read_write;
 pub mod sched;
+pub mod select;
 pub mod signal;
 pub mod stat;
 pub mod system;

@@ -14,8 +14,8 @@ pub use build::{Handler, Table};
 use super::define::encode;
 use crate::log::log;
 use crate::sys::{
-    compat, descriptor, futex, ioctl, mm, path, poll, process, random, read_write, sched, signal,
-    stat, system, time,
+    compat, descriptor, futex, ioctl, mm, path, poll, process, random, read_write, sched, select,
+    signal, stat, system, time,
 };
 use build::{CompatEntry, Entry, compat_entries, entries, ia32, is_named, note, x64};
 use trapgate_abi::PtRegs;
@@ -123,6 +123,10 @@ const ENTRIES: &[Entry] = entries! {
         both: poll pause;
         x64: ppoll (MASK);
     }
+    select {
+        both: ;
+        x64: select pselect6 (MASK);
+    }
 };
 
 const COMPAT_ENTRIES: &[CompatEntry] = compat_entries! {
@@ -183,7 +187,7 @@ const COMPAT_ENTRIES: &[CompatEntry] = compat_entries! {
         native: ;
     }
     poll {
-        compat: ppoll_time32 ppoll_time64 (MASK);
+        compat: select old_select pselect6_time32 (MASK) pselect6_time64 (MASK) ppoll_time32 ppoll_time64 (MASK);
         native: ;
     }
 };

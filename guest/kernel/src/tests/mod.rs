@@ -8,6 +8,7 @@ mod boot;
 mod fs;
 mod mm;
 mod process;
+mod sched;
 mod signal;
 mod trace;
 

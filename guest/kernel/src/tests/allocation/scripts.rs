@@ -292,6 +292,12 @@ pub(super) const SCRIPTS: &[Script] = &[
     call("sys_poll", [ZEROES, 512, 0]),
     call("sys_ppoll", [ZEROES, 512, ZEROES]),
     call("sys_pause", []).error(Errno::EPERM),
+    call("sys_select", [3, ZEROES, OLD, 0, ZEROES]),
+    call("sys_pselect6", [3, ZEROES, OLD, 0, ZEROES]),
+    call("compat_sys_select", [3, ZEROES, OLD, 0, ZEROES]),
+    call("compat_sys_old_select", [ZEROES]).error(Errno::EPERM),
+    call("compat_sys_pselect6_time32", [3, ZEROES, OLD, 0, ZEROES]),
+    call("compat_sys_pselect6_time64", [3, ZEROES, OLD, 0, ZEROES]),
     call("compat_sys_ppoll_time32", [ZEROES, 512, ZEROES]),
     call("compat_sys_ppoll_time64", [ZEROES, 512, ZEROES]),
 ];

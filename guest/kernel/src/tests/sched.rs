@@ -1,0 +1,196 @@
+//! Waiting: what the VMM is asked, and who goes on when.
+
+use super::{DATA, Sandbox, boot_info};
+use crate::sched::tick;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use trapgate_abi::boot_info::{BootInfo, ClockInfo};
+use trapgate_abi::event::{Event, WatchEntry};
+use trapgate_abi::hypercall::{Message, NEVER, Request, put_event, watch_entries};
+use trapgate_arch::fake::{bytes_of, fill};
+use trapgate_uapi::Errno;
+use trapgate_uapi::fcntl::O_NONBLOCK;
+use trapgate_uapi::syscall::nr64;
+
+const IN: u16 = 1;
+const OUT: u16 = 4;
+const NONE: [u64; 6] = [0; 6];
+
+/// One whose counter ticks once a nanosecond, with these signals ignored.
+fn sandbox(ignored_signals: u64) -> Sandbox {
+    let clock = ClockInfo { multiplier: 1 << 32, ..ClockInfo::ZERO };
+    Sandbox::boot(BootInfo { clock, ignored_signals, ..boot_info() })
+}
+
+/// Answers to waits, one after the other: how far the time has gone on then, and
+/// what has happened.
+type Script = Rc<RefCell<VecDeque<(u64, Vec<Event>)>>>;
+
+/// A VMM in which a transfer is EAGAIN until the file was told of.
+struct Host {
+    script: Script,
+    /// What was asked to be watched.
+    watched: Rc<RefCell<Vec<WatchEntry>>>,
+    ready: Rc<Cell<bool>>,
+}
+
+fn host(sandbox: &Sandbox, script: Vec<(u64, Vec<Event>)>) -> Host {
+    let script: Script = Rc::new(RefCell::new(script.into()));
+    let (watched, ready) = (Rc::<RefCell<Vec<_>>>::default(), Rc::new(Cell::new(false)));
+    let host = Host { script: script.clone(), watched: watched.clone(), ready: ready.clone() };
+    let machine = sandbox.machine.tsc();
+    let mut now = 0;
+    sandbox.machine.set_vmm(move |request, segments, message| match request {
+        Request::Wait { timeout_ns } => {
+            let next = script.borrow_mut().pop_front();
+            let (after, events) = next.unwrap_or_else(|| match timeout_ns {
+                0 => (0, vec![]),
+                _ => panic!("it waits for ever"),
+            });
+            now += after.min(timeout_ns);
+            machine.set(now);
+            ready.set(
+                ready.get() || events.iter().any(|event| matches!(event, Event::Ready { .. })),
+            );
+            Ok(put(message, &events))
+        }
+        Request::Watch { .. } => {
+            let entries: Vec<_> = watch_entries(message).unwrap().collect();
+            let count = entries.len();
+            watched.borrow_mut().extend(entries.iter().copied());
+            for (word, entry) in message[1..].iter_mut().zip(entries) {
+                *word = if ready.get() { entry.mask.into() } else { 0 };
+            }
+            Ok(if ready.get() { count as u64 } else { 0 })
+        }
+        Request::Read { .. } | Request::Write { .. } if !ready.replace(false) => Err(Errno::EAGAIN),
+        Request::Read { .. } => Ok(fill(&segments[0], b"input")),
+        // A few bytes at a time.
+        Request::Write { .. } => Ok(bytes_of(&segments[0]).len().min(3) as u64),
+        _ => Ok(0),
+    });
+    host
+}
+
+fn put(message: &mut Message, events: &[Event]) -> u64 {
+    for (index, event) in events.iter().enumerate() {
+        assert!(put_event(message, index, *event));
+    }
+    events.len() as u64
+}
+
+fn ready(file: u32, generation: u32) -> Event {
+    Event::Ready { file, mask: IN | OUT, generation }
+}
+
+#[test]
+fn a_read_of_an_empty_file_watches_it_and_waits() {
+    let sandbox = sandbox(0);
+    // An event of another generation is of another time.
+    let host = host(&sandbox, vec![(1, vec![ready(0, 77)]), (1, vec![ready(0, 1)])]);
+    host.ready.set(false);
+    let script = host.script.clone();
+    assert_eq!(sandbox.call(nr64::READ, [0, DATA, 100, 0, 0, 0]), Ok(5));
+    assert!(script.borrow().is_empty());
+    assert_eq!(sandbox.load(DATA), *b"input");
+    let watch = WatchEntry { file: 0, mask: IN, generation: 1 };
+    assert_eq!(host.watched.borrow()[0], watch);
+    let read = Request::Read { file: 0, flags: 0 };
+    let wait = Request::Wait { timeout_ns: NEVER };
+    let look = Request::Watch { arm: true };
+    assert_eq!(sandbox.machine.requests(), [read, look, wait, wait, look, read]);
+}
+
+#[test]
+fn a_write_that_may_wait_writes_all() {
+    let sandbox = sandbox(0);
+    let told = (1..=3).map(|generation| (1, vec![ready(1, generation)])).collect();
+    let host = host(&sandbox, told);
+    assert_eq!(sandbox.call(nr64::WRITE, [1, DATA, 9, 0, 0, 0]), Ok(9));
+    assert!(host.script.borrow().is_empty());
+    assert!(host.watched.borrow().iter().all(|entry| entry.mask == OUT));
+}
+
+#[test]
+fn who_must_not_wait_does_not() {
+    let sandbox = sandbox(0);
+    let _host = host(&sandbox, vec![]);
+    const SETFL: u64 = 4;
+    for (fd, number) in [(0, nr64::READ), (1, nr64::WRITE)] {
+        assert_eq!(sandbox.call(nr64::FCNTL, [fd, SETFL, O_NONBLOCK.into(), 0, 0, 0]), Ok(0));
+        assert_eq!(sandbox.call(number, [fd, DATA, 1, 0, 0, 0]), Err(Errno::EAGAIN));
+    }
+    assert_eq!(sandbox.machine.requests().len(), 2);
+}
+
+#[test]
+fn a_sleep_is_one_request_and_one_that_was_too_short_goes_on() {
+    let sandbox = sandbox(0);
+    let _host = host(&sandbox, vec![(NEVER, vec![]), (600, vec![]), (NEVER, vec![])]);
+    sandbox.store(DATA, [0u64, 1000].map(u64::to_le_bytes).as_flattened());
+    let sleep = || {
+        assert_eq!(sandbox.call(nr64::NANOSLEEP, [DATA, 0, 0, 0, 0, 0]), Ok(0));
+        sandbox.machine.requests()
+    };
+    assert_eq!(sleep(), [Request::Wait { timeout_ns: 1000 }]);
+    assert_eq!(sleep(), [1000, 400].map(|timeout_ns| Request::Wait { timeout_ns }));
+    // A time that is over is none to wait for.
+    const ABSTIME: u64 = 1;
+    let until = [1, ABSTIME, DATA, 0, 0, 0];
+    assert_eq!(sandbox.call(nr64::CLOCK_NANOSLEEP, until), Ok(0));
+    assert_eq!(sandbox.machine.requests(), []);
+}
+
+#[test]
+fn a_signal_ends_a_wait_and_an_ignored_one_does_not() {
+    let sandbox = sandbox(1 << 1);
+    let signals = [2, 17, 15].map(|number| (1, vec![Event::Signal { number }]));
+    let _host = host(&sandbox, signals.into());
+    assert_eq!(sandbox.last_call(nr64::PAUSE, NONE), Request::Killed { signal: 15 });
+}
+
+#[test]
+fn a_blocked_signal_waits_until_it_is_unblocked() {
+    let sandbox = sandbox(0);
+    let _host = host(&sandbox, vec![(1, vec![Event::Signal { number: 15 }]), (NEVER, vec![])]);
+    let mask = |how, set: u64| {
+        sandbox.store(DATA, &set.to_le_bytes());
+        [how, DATA, 0, 8, 0, 0]
+    };
+    assert_eq!(sandbox.call(nr64::RT_SIGPROCMASK, mask(0, 1 << 14)), Ok(0));
+    assert_eq!(sandbox.call(nr64::POLL, [0, 0, 1, 0, 0, 0]), Ok(0));
+    let unblock = mask(1, 1 << 14);
+    assert_eq!(sandbox.last_call(nr64::RT_SIGPROCMASK, unblock), Request::Killed { signal: 15 });
+}
+
+#[test]
+fn the_interrupt_looks_at_what_has_happened() {
+    let sandbox = sandbox(0);
+    let _host = host(&sandbox, vec![(0, vec![Event::Signal { number: 2 }])]);
+    let end = sandbox.end_of(|| {
+        tick::interrupt();
+        sandbox.call(nr64::GETPID, NONE).unwrap();
+    });
+    assert_eq!(end, Request::Killed { signal: 2 });
+}
+
+#[test]
+fn poll_answers_at_once_what_is_ready_and_else_waits_for_any_of_it() {
+    let sandbox = sandbox(0);
+    let host = host(&sandbox, vec![(NEVER, vec![]), (1, vec![ready(1, 3)])]);
+    let entry = |fd: u32, events: u16| (u64::from(fd) | u64::from(events) << 32).to_le_bytes();
+    sandbox.store(DATA, [entry(0, IN), entry(1, OUT), entry(0, OUT)].as_flattened());
+    let poll = |timeout: u64| sandbox.call(nr64::POLL, [DATA, 3, timeout, 0, 0, 0]);
+    // One request for each file, and none is watched for who does not wait.
+    assert_eq!(poll(0), Ok(0));
+    assert_eq!(sandbox.machine.requests(), [Request::Watch { arm: false }]);
+    let asked = host.watched.take();
+    assert_eq!(asked.iter().map(|entry| entry.mask).collect::<Vec<_>>(), [IN | OUT, OUT]);
+    assert_eq!(poll(1), Ok(0), "the time is over");
+    assert_eq!(poll(u64::MAX), Ok(3));
+    host.ready.set(true);
+    sandbox.machine.requests();
+    assert_eq!(poll(u64::MAX), Ok(3));
+    assert_eq!(sandbox.machine.requests(), [Request::Watch { arm: true }]);
+}
