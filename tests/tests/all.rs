@@ -26,3 +26,4 @@ mod programs32;
 mod saved;
 mod standard_files;
 mod vdso;
+mod waiting;

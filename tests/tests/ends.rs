@@ -1,10 +1,13 @@
 //! How runs end: by the program, by a signal, by time, by somebody else.
 
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+use std::env;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
-use std::process::Stdio as ProcessStdio;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio as ProcessStdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,11 +15,13 @@ use trapgate::boot::kernel::{Kernel, PLAIN};
 use trapgate::machine::memory::GuestRam;
 use trapgate::mitigation::Hardening;
 use trapgate::report::signal_name;
+use trapgate::sandbox::config::{Config, Program as Image};
 use trapgate::{End, Sandbox, Stdio};
 use trapgate_tests::elf::Elf;
+use trapgate_tests::patch::kernel_with;
 use trapgate_tests::programs::bytes;
 use trapgate_tests::{Case, Place, Program, Stdin, Stdout};
-use trapgate_tests::{Home, busybox, case_elsewhere, needs_kvm, place, program, scale};
+use trapgate_tests::{Home, busybox, case_elsewhere, elsewhere, needs_kvm, place, program, scale};
 
 /// How late an end may come.
 fn slack() -> Duration {
@@ -104,13 +109,21 @@ fn a_jump_to_the_kernels_entry_is_no_system_call() {
     ran.expect_status(139).expect_in_stderr("SIGSEGV");
 }
 
-/// Runs a case with a timeout and expects that it ends by it, in time.
+/// Runs a case with a timeout and expects that it ends by it, in time, and that it
+/// is said where it `was`, in words and in JSON: computing, or waiting in a call.
 #[track_caller]
-fn times_out(case: Case) {
+fn times_out(case: Case, was: Option<&str>) {
     let timeout = Duration::from_millis(scale(300, 1000, 5000));
     let option = format!("{}ms", timeout.as_millis());
-    let ran = case.options(["--timeout", &option]).sandboxed();
+    let (ran, stats) = case.options(["--timeout", &option]).sandboxed_with_stats();
     ran.expect_status(124);
+    let words = was.map_or("computing".to_owned(), |call| format!("waiting in {call}(2)"));
+    ran.expect_in_stderr("(--timeout)\n  at 0x").expect_in_stderr(&words);
+    let place = &stats["place"];
+    ran.expect(place["call_name"].as_str() == was, &format!("that place in {place}"));
+    let rip = place["rip"].as_str().unwrap_or_default();
+    ran.expect(rip.starts_with("0x"), &format!("an address in {place}"));
+    ran.expect(place["function"].is_string(), &format!("a function in {place}"));
     ran.expect(ran.time >= timeout, "the program had its time");
     let limit = timeout + slack();
     ran.expect(ran.time < limit, &format!("an end within {limit:?}"));
@@ -120,28 +133,28 @@ fn times_out(case: Case) {
 fn timeout_ends_a_program_that_computes_for_ever() {
     needs_kvm!();
     let program = program("spin");
-    times_out(Case::new(&program));
+    times_out(Case::new(&program), None);
 }
 
 #[test]
 fn timeout_ends_a_program_that_sleeps_for_ever() {
     needs_kvm!();
     let program = program("sleep-forever");
-    times_out(Case::new(&program));
+    times_out(Case::new(&program), Some("nanosleep"));
 }
 
 #[test]
 fn timeout_ends_a_program_that_reads_where_nothing_comes() {
     needs_kvm!();
     let program = program("read-stdin");
-    times_out(Case::new(&program).stdin(Stdin::Open));
+    times_out(Case::new(&program).stdin(Stdin::Open), Some("read"));
 }
 
 #[test]
 fn timeout_ends_a_program_that_writes_where_nobody_reads() {
     needs_kvm!();
     let program = program("write-forever");
-    times_out(Case::new(&program).stdout(Stdout::Full));
+    times_out(Case::new(&program).stdout(Stdout::Full), Some("write"));
 }
 
 #[test]
@@ -226,34 +239,111 @@ fn a_kill_before_the_first_instruction_counts() {
     }
 }
 
-/// A signal to trapgate ends it, and by that signal.
+/// A signal to trapgate ends it, and by that signal, and it says where the program
+/// `was`.
 #[track_caller]
-fn signal_ends(name: &str, stdin: Stdin, signal: Signal) {
+fn signal_ends(name: &str, stdin: Stdin, signal: Signal, was: &str) {
     let program = program(name);
     let case = Case::new(&program).stdin(stdin);
     let started = case.start_sandboxed();
     thread::sleep(Duration::from_millis(scale(300, 1500, 8000)));
     started.signal(signal);
     let limit = Duration::from_millis(scale(300, 1500, 8000)) + slack();
-    started.finish(limit).expect_status(128 + signal as i32);
+    let ran = started.finish(limit);
+    ran.expect_status(128 + signal as i32).expect_in_stderr(signal.as_str());
+    ran.expect_in_stderr("\n  at 0x").expect_in_stderr(was);
 }
 
 #[test]
 fn ctrl_c_ends_a_program_that_computes() {
     needs_kvm!();
-    signal_ends("spin", Stdin::Null, Signal::SIGINT);
+    signal_ends("spin", Stdin::Null, Signal::SIGINT, "computing");
 }
 
 #[test]
 fn ctrl_c_ends_a_program_that_reads_where_nothing_comes() {
     needs_kvm!();
-    signal_ends("read-stdin", Stdin::Open, Signal::SIGINT);
+    signal_ends("read-stdin", Stdin::Open, Signal::SIGINT, "waiting in read(2)");
 }
 
 #[test]
 fn sigterm_ends_a_program_that_sleeps() {
     needs_kvm!();
-    signal_ends("sleep-forever", Stdin::Null, Signal::SIGTERM);
+    signal_ends("sleep-forever", Stdin::Null, Signal::SIGTERM, "waiting in nanosleep(2)");
+}
+
+#[test]
+fn a_signal_that_trapgate_was_started_to_ignore_ends_nothing() {
+    needs_kvm!();
+    let (program, start) = (program("sleep-forever"), program("start-with"));
+    let case = Case::new(&program);
+    let mut command = Command::new(start.path());
+    let inner = case.sandbox_command();
+    command.args(["-", "2", "-"]).arg(inner.get_program()).args(inner.get_args());
+    let mut started = case.start(command);
+    let moment = || thread::sleep(Duration::from_millis(scale(300, 1500, 8000)));
+    moment();
+    started.signal(Signal::SIGINT);
+    moment();
+    assert!(started.runs(), "SIGINT is ignored");
+    started.signal(Signal::SIGTERM);
+    started.finish(slack()).expect_status(128 + 15);
+}
+
+/// Runs a program on a kernel that never returns from getpid(2), in this process,
+/// which is a copy of this executable; its signals are the program's.
+#[test]
+#[ignore = "the test below runs it as a process of its own"]
+fn a_kernel_that_takes_no_signal() {
+    let loops = [0xeb, 0xfe];
+    let config = Config {
+        program: Some(Image::Bytes {
+            name: "door-probe".to_owned(),
+            bytes: bytes("door-probe").into(),
+        }),
+        argv: vec![b"door-probe".to_vec(), b"syscall64".to_vec()],
+        kernel: Some(kernel_with("__x64_sys_getpid", &loops)),
+        forwarded_signals: 1 << 1 | 1 << 14,
+        ..Config::default()
+    };
+    let sandbox = Sandbox::new(config).expect("a sandbox");
+    println!("\nready");
+    let outcome = sandbox.run_and_leave();
+    panic!("it ended as if nothing had been: {outcome:?}");
+}
+
+#[test]
+fn a_signal_that_the_guest_does_not_take_ends_trapgate_in_a_second_or_the_second_one_at_once() {
+    needs_kvm!();
+    if matches!(place(), Place::Intel) {
+        let why = "with interrupts off Bochs holds back the host's signals too";
+        return elsewhere(Home::AmdRig, why);
+    }
+    let (_, name) = concat!(module_path!(), "::a_kernel_that_takes_no_signal")
+        .split_once("::")
+        .unwrap_or_default();
+    for twice in [false, true] {
+        let mut command = Command::new(env::current_exe().expect("it knows itself"));
+        command.args(["--ignored", "--exact", "--nocapture", name]);
+        let mut child = command.stdout(ProcessStdio::piped()).spawn().expect("it is executable");
+        let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        assert!(lines.any(|line| line.is_ok_and(|line| line == "ready")), "{name} runs");
+        let moment = Duration::from_millis(scale(200, 1000, 5000));
+        thread::sleep(moment);
+        let id = Pid::from_raw(child.id() as i32);
+        let start = Instant::now();
+        kill(id, Signal::SIGINT).expect("it is ours");
+        if twice {
+            thread::sleep(moment / 4);
+            kill(id, Signal::SIGTERM).expect("it is ours");
+        }
+        let status = child.wait().expect("it is ours");
+        let (signal, least) = if twice { (15, 0) } else { (2, 900) };
+        assert_eq!(status.signal(), Some(signal), "{status}");
+        let took = start.elapsed();
+        assert!(took >= Duration::from_millis(least), "{took:?}");
+        assert!(took < Duration::from_secs(1) + slack(), "{took:?}");
+    }
 }
 
 #[test]

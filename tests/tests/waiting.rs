@@ -1,0 +1,392 @@
+//! Waiting: nothing but the one request that is for it waits for the host, and
+//! whatever a program waits for, its end does not.
+
+use nix::pty::openpty;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::Mode;
+use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
+use nix::unistd::{Gid, Pid, Uid, fchown, mkfifo, write};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write, pipe};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Command, Stdio as ProcessStdio};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+use trapgate::report::Doing;
+use trapgate::{Builder, End, Sandbox, Stdio};
+use trapgate_abi::hypercall::PORT;
+use trapgate_abi::layout::{Cpu, percpu};
+use trapgate_tests::patch::kernel_with;
+use trapgate_tests::programs::{bytes, directory};
+use trapgate_tests::{Case, Stdin, Stdout, missing, needs_kvm, program, scale};
+
+/// How late an end may come.
+fn slack() -> Duration {
+    Duration::from_millis(scale(2000, 10_000, 40_000))
+}
+
+/// Until a program surely waits.
+fn a_while() -> Duration {
+    Duration::from_millis(scale(300, 1500, 8000))
+}
+
+/// What a program can wait for.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Pipe,
+    NamedPipe,
+    Socket,
+    Terminal,
+    TerminalsOtherEnd,
+}
+
+const KINDS: [Kind; 5] =
+    [Kind::Pipe, Kind::NamedPipe, Kind::Socket, Kind::Terminal, Kind::TerminalsOtherEnd];
+
+impl Kind {
+    /// What is read from, and what is written to.
+    fn ends(self) -> (OwnedFd, OwnedFd) {
+        let terminal = || {
+            let pair = openpty(None, None).expect("there are pseudo-terminals");
+            let mut mode = tcgetattr(&pair.slave).expect("it is a terminal");
+            cfmakeraw(&mut mode);
+            tcsetattr(&pair.slave, SetArg::TCSANOW, &mode).expect("it is a terminal");
+            (pair.master, pair.slave)
+        };
+        match self {
+            Kind::Pipe => {
+                let (reader, writer) = pipe().expect("there are pipes");
+                (reader.into(), writer.into())
+            }
+            Kind::NamedPipe => named_pipe(),
+            Kind::Socket => {
+                let (one, other) = UnixStream::pair().expect("there are sockets");
+                (one.into(), other.into())
+            }
+            Kind::Terminal => terminal(),
+            Kind::TerminalsOtherEnd => {
+                let (master, slave) = terminal();
+                (slave, master)
+            }
+        }
+    }
+}
+
+fn named_pipe() -> (OwnedFd, OwnedFd) {
+    let directory = directory();
+    let path = directory.path().join("pipe");
+    mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).expect("there are named pipes");
+    // Opening one end waits for the other.
+    let both = File::options().read(true).write(true).open(&path);
+    let (reader, writer) = (File::open(&path), File::options().write(true).open(&path));
+    assert!(both.is_ok(), "it can be opened");
+    let opened = "the other end is open";
+    (reader.expect(opened).into(), writer.expect(opened).into())
+}
+
+/// Ends programs that wait, by `end`, while nobody waits for them; `builder` is
+/// given what each is to be ended by.
+fn ends_while_nobody_waits(builder: impl Fn(Builder) -> Builder, kills: bool, expected: &End) {
+    for kind in KINDS {
+        for reads in [true, false] {
+            let (reader, writer) = kind.ends();
+            let what = format!("{kind:?}, {}", if reads { "reading" } else { "writing" });
+            let name = if reads { "read-stdin" } else { "write-forever" };
+            let program = Sandbox::builder().program_bytes(name, bytes(name)).detailed_stats(true);
+            let (program, _other) = match reads {
+                true => (program.stdin(Stdio::Fd(reader)).stdout(Stdio::null()), writer),
+                false => (program.stdin(Stdio::null()).stdout(Stdio::Fd(writer)), reader),
+            };
+            let sandbox = builder(program.stderr(Stdio::piped())).build().expect("a sandbox");
+            let mut running = sandbox.start().expect("it starts");
+            let mut stderr = running.stderr.take().expect("it was asked for");
+            if kills {
+                thread::sleep(a_while());
+                running.kill();
+            }
+            let start = Instant::now();
+            // Its end, when all that it held is closed.
+            stderr.read_to_end(&mut Vec::new()).expect("a pipe");
+            assert!(start.elapsed() < slack() + a_while(), "{what}: {:?}", start.elapsed());
+            let outcome = running.wait().expect("the VM works");
+            assert_eq!(outcome.end, *expected, "{what}");
+            let requests = &outcome.stats.host_calls;
+            assert!(requests.by_operation.contains_key("wait"), "{what}: {requests:?}");
+            assert!(requests.longest_us < a_while().as_micros() as u64 / 2, "{what}: {requests:?}");
+            if !kills {
+                let place = outcome.place.expect("it says where it was");
+                let call = place.doing.call();
+                assert_eq!(call, Some(if reads { "read" } else { "write" }), "{what}: {place}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_kill_ends_whatever_a_program_waits_for_while_nobody_waits_for_the_program() {
+    needs_kvm!();
+    ends_while_nobody_waits(|builder| builder, true, &End::Stopped);
+}
+
+#[test]
+fn a_timeout_ends_whatever_a_program_waits_for_and_says_where_that_was() {
+    needs_kvm!();
+    ends_while_nobody_waits(|builder| builder.timeout(a_while()), false, &End::TimedOut);
+}
+
+#[test]
+fn a_signal_from_outside_ends_a_program_and_says_where_it_was() {
+    needs_kvm!();
+    for (name, call) in [("spin", None), ("sleep-forever", Some("nanosleep"))] {
+        let builder = Sandbox::builder().program_bytes(name, bytes(name)).stdout(Stdio::null());
+        let running = builder.build().expect("a sandbox").start().expect("it starts");
+        thread::sleep(a_while());
+        assert!(running.kill_handle().signal(15));
+        let outcome = running.wait().expect("the VM works");
+        assert_eq!(outcome.end.signal(), Some(15), "{name}");
+        let place = outcome.place.expect("it was ended from outside");
+        assert_eq!(place.doing.call(), call, "{name}: {place}");
+        assert_eq!(matches!(place.doing, Doing::Computing), call.is_none(), "{name}: {place}");
+        assert!(place.location.is_some(), "{name}: {place}");
+    }
+}
+
+#[test]
+fn a_slow_reader_keeps_nothing_but_the_request_that_waits() {
+    needs_kvm!();
+    const LINES: usize = 10_000;
+    let program = Sandbox::builder().program_bytes("write-forever", bytes("write-forever"));
+    let builder = program.arg(LINES.to_string()).stdout(Stdio::piped()).detailed_stats(true);
+    let mut running = builder.build().expect("a sandbox").start().expect("it starts");
+    let mut stdout = running.stdout.take().expect("it was asked for");
+    let reader = thread::spawn(move || {
+        thread::sleep(2 * a_while());
+        let mut all = Vec::new();
+        stdout.read_to_end(&mut all).map(|_| all)
+    });
+    let outcome = running.wait().expect("the VM works");
+    assert_eq!(outcome.end, End::Exited(0));
+    let all = reader.join().expect("no panic").expect("a pipe");
+    let lines = all.split(|byte| *byte == b'\n').count() - 1;
+    assert_eq!(lines, LINES);
+    let requests = outcome.stats.host_calls;
+    assert!(requests.by_operation.contains_key("wait"), "{requests:?}");
+    assert!(requests.longest_us < a_while().as_micros() as u64, "{requests:?}");
+}
+
+#[test]
+fn a_stopped_process_on_the_other_side_keeps_nobody_and_goes_on() {
+    needs_kvm!();
+    const LINES: usize = 5000;
+    let other = program("read-stdin");
+    let mut command = Command::new(other.path());
+    command.stdin(ProcessStdio::piped()).stdout(ProcessStdio::null()).stderr(ProcessStdio::piped());
+    let mut reader = command.spawn().expect("it can be executed");
+    let id = Pid::from_raw(reader.id() as i32);
+    kill(id, Signal::SIGSTOP).expect("it is ours");
+    let writer = OwnedFd::from(reader.stdin.take().expect("a pipe"));
+    let program = Sandbox::builder().program_bytes("write-forever", bytes("write-forever"));
+    let program = program.arg(LINES.to_string()).stdout(Stdio::Fd(writer)).detailed_stats(true);
+    let running = program.build().expect("a sandbox").start().expect("it starts");
+    thread::sleep(2 * a_while());
+    kill(id, Signal::SIGCONT).expect("it is ours");
+    let outcome = running.wait().expect("the VM works");
+    let ended = reader.wait_with_output().expect("it ends");
+    assert_eq!(outcome.end, End::Exited(0));
+    let expected = format!("{} bytes\n", LINES * 62);
+    assert_eq!(String::from_utf8_lossy(&ended.stderr), expected);
+    let requests = outcome.stats.host_calls;
+    assert!(requests.by_operation.contains_key("wait"), "{requests:?}");
+    assert!(requests.longest_us < a_while().as_micros() as u64, "{requests:?}");
+}
+
+#[test]
+fn sleeps_are_as_long_as_natively() {
+    needs_kvm!();
+    let program = program("waits");
+    Case::new(&program).args(["time"]).differential().expect_status(0);
+}
+
+#[test]
+fn poll_and_read_wait_for_what_comes() {
+    needs_kvm!();
+    let program = program("waits");
+    let case = Case::new(&program).args(["files"]);
+    let run = |mut command: Command| {
+        command.stdin(ProcessStdio::piped()).stdout(ProcessStdio::piped());
+        let mut child = command.spawn().expect("it can be executed");
+        let mut stdin = child.stdin.take().expect("a pipe");
+        let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let mut come = [&b"x"[..], b"yz"].into_iter();
+        let mut said = String::new();
+        for line in lines.map_while(Result::ok) {
+            if line == "waiting" {
+                thread::sleep(a_while() / 4);
+                stdin.write_all(come.next().expect("it waits twice")).expect("it reads");
+            }
+            said += &format!("{line}\n");
+        }
+        assert!(child.wait().expect("it is ours").success(), "{command:?}:\n{said}");
+        said
+    };
+    assert_eq!(run(case.sandbox_command()), run(case.native_command()));
+}
+
+#[test]
+fn a_sleep_is_one_exit() {
+    needs_kvm!();
+    let busy = |args: &[&str]| {
+        let program = program("waits");
+        let (ran, stats) = Case::new(&program).args(args).sandboxed_with_stats();
+        ran.expect_status(0);
+        stats["host_calls"]["by_operation"].clone()
+    };
+    // Eight of its calls wait for time alone.
+    let requests = busy(&["time"]);
+    let of = |name: &str| requests[name].as_u64().unwrap_or(0);
+    // A wait that the host ended a little early is one more.
+    assert!((8..=16).contains(&of("wait")), "{requests}");
+    assert_eq!((of("watch"), of("tick")), (0, 0), "{requests}");
+}
+
+/// A kernel whose sysinfo(2) asks for a tick instead.
+fn ticking(after_ns: u64, period_ns: u64) -> Vec<u8> {
+    const TICK: u32 = 17;
+    let page = (Cpu::FIRST.area() + percpu::HOST_CALL).to_le_bytes();
+    let mut code = vec![0x48, 0xb8]; // mov rax, page
+    code.extend(page);
+    code.extend([0x48, 0xc7, 0x00]); // mov qword ptr [rax], TICK
+    code.extend(TICK.to_le_bytes());
+    for (offset, word) in [(8, after_ns), (16, period_ns), (32, 0)] {
+        code.extend([0x48, 0xc7, 0x40, offset]); // mov qword ptr [rax + offset], word
+        code.extend((word as u32).to_le_bytes());
+    }
+    code.push(0xba); // mov edx, PORT
+    code.extend(u32::from(PORT).to_le_bytes());
+    code.push(0xef); // out dx, eax
+    code.extend([0x31, 0xc0, 0xc3]); // xor eax, eax; ret
+    kernel_with("__x64_sys_sysinfo", &code)
+}
+
+#[test]
+fn ticks_interrupt_a_program_that_computes_and_change_nothing_of_it() {
+    needs_kvm!();
+    let run = |kernel: Option<Vec<u8>>| {
+        let mut builder = Sandbox::builder().program_bytes("waits", bytes("waits")).arg("ticks");
+        if let Some(kernel) = kernel {
+            builder = builder.kernel(kernel);
+        }
+        let output = builder.build().expect("a sandbox").output().expect("the VM works");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.end, End::Exited(0), "{said}");
+        output.stats.host_calls.by_operation.get("wait").copied().unwrap_or(0)
+    };
+    // One in 4 ms of 200 ms, of which a busy host may miss some; the handler of each
+    // looks.
+    let looks = run(Some(ticking(1_000_000, 4_000_000)));
+    assert!((5..=60).contains(&looks), "{looks} interrupts");
+    // Without, none.
+    assert_eq!(run(None), 0);
+}
+
+#[test]
+fn ticks_come_no_faster_than_every_millisecond() {
+    needs_kvm!();
+    let start = Instant::now();
+    let builder = Sandbox::builder().program_bytes("waits", bytes("waits")).arg("ticks");
+    let output = builder.kernel(ticking(0, 1)).build().expect("a sandbox").output();
+    let output = output.expect("the VM works");
+    assert_eq!(output.end, End::Exited(0));
+    let looks = output.stats.host_calls.by_operation["wait"];
+    let most = start.elapsed().as_millis() as u64 + 1;
+    assert!((5..=most).contains(&looks), "{looks} interrupts in {most} ms");
+}
+
+/// Where another user's files cannot be opened again, as root without the right to.
+fn as_nobody_special(command: &Command) -> Option<Command> {
+    let setpriv =
+        ["/usr/bin/setpriv", "/bin/setpriv"].into_iter().find(|at| Path::new(at).exists());
+    let Some(setpriv) = setpriv.filter(|_| Uid::effective().is_root()) else {
+        missing("setpriv, as root");
+        return None;
+    };
+    let mut outer = Command::new(setpriv);
+    outer.args(["--bounding-set", "-dac_override,-dac_read_search", "--"]);
+    outer.arg(command.get_program()).args(command.get_args());
+    Some(outer)
+}
+
+#[test]
+fn another_users_pipe_is_read_and_written_without_keeping_anybody() {
+    needs_kvm!();
+    let program = program("read-stdin");
+    let (input, from) = named_pipe();
+    let (to, output) = named_pipe();
+    for end in [&input, &output] {
+        fchown(end, Some(Uid::from_raw(65534)), Some(Gid::from_raw(65534))).expect("root may");
+    }
+    let stdin = Stdin::Shared(Arc::new(input));
+    let case = Case::new(&program).stdin(stdin).stdout(Stdout::Shared(Arc::new(output)));
+    let Some(command) = as_nobody_special(&case.sandbox_command()) else { return };
+    passes_through(&case, command, from, to);
+}
+
+/// Sends a mebibyte through `read-stdin`, slowly at first.
+fn passes_through(case: &Case, command: Command, from: OwnedFd, to: OwnedFd) {
+    let sent: Vec<u8> = (0..1u32 << 20).map(|index| (index * 7 >> 3) as u8).collect();
+    let started = case.start(command);
+    let copy = sent.clone();
+    let writer = thread::spawn(move || {
+        let mut from = File::from(from);
+        let (first, rest) = copy.split_at(3);
+        from.write_all(first).and_then(|()| {
+            thread::sleep(a_while());
+            from.write_all(rest)
+        })
+    });
+    let reader = thread::spawn(move || {
+        thread::sleep(2 * a_while());
+        let mut to = File::from(to);
+        let mut got = vec![0; 1 << 20];
+        to.read_exact(&mut got).map(|()| got)
+    });
+    let ran = started.finish(Duration::from_secs(300));
+    ran.expect_status(0).expect_in_stderr("1048576 bytes");
+    writer.join().expect("no panic").expect("all of it was read");
+    let got = reader.join().expect("no panic").expect("all of it was written");
+    ran.expect(got == sent, "the same bytes");
+}
+
+#[test]
+fn without_proc_a_terminal_is_read_and_keeps_nobody() {
+    needs_kvm!();
+    let unshare =
+        ["/usr/bin/unshare", "/bin/unshare"].into_iter().find(|at| Path::new(at).exists());
+    let Some(unshare) = unshare.filter(|_| Uid::effective().is_root()) else {
+        return missing("unshare, as root");
+    };
+    let program = program("read-stdin");
+    for kind in [Kind::Terminal, Kind::TerminalsOtherEnd] {
+        let inner = Case::new(&program).options(["--timeout", "3s"]).sandbox_command();
+        let mut command = Command::new(unshare);
+        let hide = "mount -t tmpfs none /proc && exec \"$@\"";
+        command.args(["-m", "sh", "-c", hide, "sh"]);
+        command.arg(inner.get_program()).args(inner.get_args());
+        let (reader, writer) = kind.ends();
+        command.stdin(reader).stdout(ProcessStdio::piped()).stderr(ProcessStdio::piped());
+        let child = command.spawn().expect("it can be executed");
+        thread::sleep(a_while());
+        write(&writer, b"abc").expect("there is room");
+        let ended = child.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        if said.contains("mount:") {
+            return missing("a mount namespace of one's own");
+        }
+        assert_eq!(ended.stdout, b"abc", "{kind:?}: {said}");
+        assert_eq!(ended.status.code(), Some(124), "{kind:?}: {said}");
+        assert!(said.contains("waiting in read(2)"), "{kind:?}: {said}");
+    }
+}
