@@ -129,14 +129,16 @@ pub enum Request {
         /// The panic's words.
         words: Segment,
     },
-    /// write(2) of the attached segments in order. Reply: bytes written.
+    /// write(2) of the attached segments in order. Reply: bytes written; EAGAIN, if
+    /// that would wait, whatever the flags say.
     Write {
         /// The file.
         file: u32,
         /// The program's, of [`TRANSFER_FLAGS`].
         flags: u32,
     },
-    /// read(2) into the attached segments in order. Reply: bytes read.
+    /// read(2) into the attached segments in order. Reply: bytes read; EAGAIN, as for
+    /// writing.
     Read {
         /// The file.
         file: u32,

@@ -153,8 +153,8 @@ fn timeout_ends_a_program_that_reads_where_nothing_comes() {
 #[test]
 fn timeout_ends_a_program_that_writes_where_nobody_reads() {
     needs_kvm!();
-    let program = program("write-forever");
-    times_out(Case::new(&program).stdout(Stdout::Full), Some("write"));
+    let program = program("waits");
+    times_out(Case::new(&program).args(["much", "9"]).stdout(Stdout::Full), Some("write"));
 }
 
 #[test]

@@ -87,15 +87,26 @@ fn named_pipe() -> (OwnedFd, OwnedFd) {
     (reader.expect(opened).into(), writer.expect(opened).into())
 }
 
-/// Ends programs that wait, by `end`, while nobody waits for them; `builder` is
-/// given what each is to be ended by.
+/// A program that reads its input to its end.
+fn reading() -> Builder {
+    let name = "read-stdin";
+    Sandbox::builder().program_bytes(name, bytes(name)).detailed_stats(true)
+}
+
+/// One that writes as many mebibytes.
+fn writing(count: usize) -> Builder {
+    let program = Sandbox::builder().program_bytes("waits", bytes("waits")).detailed_stats(true);
+    program.args(["much", &count.to_string()])
+}
+
+/// Ends programs that wait while nobody waits for them: with what `builder` adds, or
+/// by a kill.
 fn ends_while_nobody_waits(builder: impl Fn(Builder) -> Builder, kills: bool, expected: &End) {
     for kind in KINDS {
         for reads in [true, false] {
             let (reader, writer) = kind.ends();
             let what = format!("{kind:?}, {}", if reads { "reading" } else { "writing" });
-            let name = if reads { "read-stdin" } else { "write-forever" };
-            let program = Sandbox::builder().program_bytes(name, bytes(name)).detailed_stats(true);
+            let program = if reads { reading() } else { writing(9) };
             let (program, _other) = match reads {
                 true => (program.stdin(Stdio::Fd(reader)).stdout(Stdio::null()), writer),
                 false => (program.stdin(Stdio::null()).stdout(Stdio::Fd(writer)), reader),
@@ -157,9 +168,8 @@ fn a_signal_from_outside_ends_a_program_and_says_where_it_was() {
 #[test]
 fn a_slow_reader_keeps_nothing_but_the_request_that_waits() {
     needs_kvm!();
-    const LINES: usize = 10_000;
-    let program = Sandbox::builder().program_bytes("write-forever", bytes("write-forever"));
-    let builder = program.arg(LINES.to_string()).stdout(Stdio::piped()).detailed_stats(true);
+    const COUNT: usize = 3;
+    let builder = writing(COUNT).stdout(Stdio::piped());
     let mut running = builder.build().expect("a sandbox").start().expect("it starts");
     let mut stdout = running.stdout.take().expect("it was asked for");
     let reader = thread::spawn(move || {
@@ -170,8 +180,7 @@ fn a_slow_reader_keeps_nothing_but_the_request_that_waits() {
     let outcome = running.wait().expect("the VM works");
     assert_eq!(outcome.end, End::Exited(0));
     let all = reader.join().expect("no panic").expect("a pipe");
-    let lines = all.split(|byte| *byte == b'\n').count() - 1;
-    assert_eq!(lines, LINES);
+    assert_eq!(all.len(), COUNT << 20);
     let requests = outcome.stats.host_calls;
     assert!(requests.by_operation.contains_key("wait"), "{requests:?}");
     assert!(requests.longest_us < a_while().as_micros() as u64, "{requests:?}");
@@ -180,7 +189,7 @@ fn a_slow_reader_keeps_nothing_but_the_request_that_waits() {
 #[test]
 fn a_stopped_process_on_the_other_side_keeps_nobody_and_goes_on() {
     needs_kvm!();
-    const LINES: usize = 5000;
+    const COUNT: usize = 3;
     let other = program("read-stdin");
     let mut command = Command::new(other.path());
     command.stdin(ProcessStdio::piped()).stdout(ProcessStdio::null()).stderr(ProcessStdio::piped());
@@ -188,15 +197,18 @@ fn a_stopped_process_on_the_other_side_keeps_nobody_and_goes_on() {
     let id = Pid::from_raw(reader.id() as i32);
     kill(id, Signal::SIGSTOP).expect("it is ours");
     let writer = OwnedFd::from(reader.stdin.take().expect("a pipe"));
-    let program = Sandbox::builder().program_bytes("write-forever", bytes("write-forever"));
-    let program = program.arg(LINES.to_string()).stdout(Stdio::Fd(writer)).detailed_stats(true);
-    let running = program.build().expect("a sandbox").start().expect("it starts");
+    let running = writing(COUNT)
+        .stdout(Stdio::Fd(writer))
+        .build()
+        .expect("a sandbox")
+        .start()
+        .expect("it starts");
     thread::sleep(2 * a_while());
     kill(id, Signal::SIGCONT).expect("it is ours");
     let outcome = running.wait().expect("the VM works");
     let ended = reader.wait_with_output().expect("it ends");
     assert_eq!(outcome.end, End::Exited(0));
-    let expected = format!("{} bytes\n", LINES * 62);
+    let expected = format!("{} bytes\n", COUNT << 20);
     assert_eq!(String::from_utf8_lossy(&ended.stderr), expected);
     let requests = outcome.stats.host_calls;
     assert!(requests.by_operation.contains_key("wait"), "{requests:?}");

@@ -108,6 +108,10 @@ impl Run {
                     _ => End::Killed(Box::new(crash)),
                 }
             }
+            // A kernel that cannot take the interrupt has had its time, too.
+            GuestEnd::Request(Request::Failed { .. }, _) if control.has_timed_out() => {
+                End::TimedOut
+            }
             GuestEnd::Request(request, message) => {
                 return Err(machine.kernel_failed(&request, &message, &kernel));
             }

@@ -102,8 +102,8 @@ syscall_define! {
 syscall_define! {
     /// ppoll(2); no signal can come meanwhile, so the mask does not matter.
     fn ppoll(entries: UserPtr<Pollfd>, count: u32, timeout: UserPtr<Timespec>) {
-        let timeout = if timeout.is_null() { None } else { Some(timeout.read()?) };
-        poll_within(entries, count, timeout)
+        let time = if timeout.is_null() { None } else { Some(timeout.read()?) };
+        poll_within(entries, count, time, |left| timeout.write(left))
     }
 }
 
@@ -117,10 +117,28 @@ pub(super) fn poll_within(
     entries: UserPtr<Pollfd>,
     count: u32,
     timeout: Option<Timespec>,
+    tell: impl FnOnce(Timespec) -> Result<(), Errno>,
 ) -> SysResult {
-    let timeout_ns = match timeout {
-        Some(time) => i64::try_from(time.to_ns()?).unwrap_or(-1),
-        None => -1,
-    };
-    poll_for(entries, count, timeout_ns)
+    let timeout = timeout.map(Timespec::to_ns).transpose()?;
+    let tell = |left| tell(Timespec::from_ns(left));
+    within(timeout, tell, |timeout_ns| poll_for(entries, count, timeout_ns))
+}
+
+/// Waits, for at most so many nanoseconds: `wait` is told them, negative without a
+/// time. `tell` writes what is left of them where the caller had them, as Linux does
+/// (`poll_select_finish`).
+pub(super) fn within(
+    timeout_ns: Option<u64>,
+    tell: impl FnOnce(u64) -> Result<(), Errno>,
+    wait: impl FnOnce(i64) -> SysResult,
+) -> SysResult {
+    let Some(timeout) = timeout_ns else { return wait(-1) };
+    let elapsed = || current().process.clock.elapsed();
+    let began = elapsed();
+    let result = wait(i64::try_from(timeout).unwrap_or(-1));
+    if timeout != 0 {
+        // Where it cannot be told, the result stands.
+        let _ = tell(timeout.saturating_sub(elapsed() - began));
+    }
+    result
 }

@@ -1,9 +1,8 @@
 //! Waiting for files, by sets of descriptors: select(2), pselect6(2).
 
 use super::descriptor::file;
-use super::poll::ready_within;
+use super::poll::{ready_within, within};
 use crate::fs::table::MAX_DESCRIPTORS;
-use crate::process::task::current;
 use crate::sched::watch::{HOST_FILES, Masks};
 use crate::sys::define::{SysResult, syscall_define};
 use crate::user::UserPtr;
@@ -78,7 +77,7 @@ fn members(
 }
 
 /// select(2) for either width: negative nanoseconds for ever.
-pub(super) fn select_for(sets: &Sets, timeout_ns: i64) -> SysResult {
+fn select_for(sets: &Sets, timeout_ns: i64) -> SysResult {
     let wanted_sets = sets.read()?;
     let mut wanted: Masks = [None; HOST_FILES];
     for (set, mask) in wanted_sets.iter().zip(WANTED) {
@@ -107,20 +106,14 @@ pub(super) fn select_for(sets: &Sets, timeout_ns: i64) -> SysResult {
     Ok(count)
 }
 
-/// The same within a time, of which `tell` is told what is left, as Linux does.
-/// Without one, for ever.
+/// The same within a time, of which `tell` is told what is left. Without one, for
+/// ever.
 pub(super) fn select_within(
     sets: &Sets,
     timeout_ns: Option<u64>,
     tell: impl FnOnce(u64) -> Result<(), Errno>,
 ) -> SysResult {
-    let Some(timeout) = timeout_ns else { return select_for(sets, -1) };
-    let elapsed = || current().process.clock.elapsed();
-    let began = elapsed();
-    let result = select_for(sets, i64::try_from(timeout).unwrap_or(-1));
-    // Where it cannot be told, the result stands.
-    let _ = tell(timeout.saturating_sub(elapsed() - began));
-    result
+    within(timeout_ns, tell, |timeout_ns| select_for(sets, timeout_ns))
 }
 
 /// A `struct timeval`'s time: more than a second of microseconds is taken, too.

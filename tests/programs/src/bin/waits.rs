@@ -4,13 +4,14 @@
 //! |---|---|
 //! | `time` | nanosleep(2), clock_nanosleep(2), poll(2) and ppoll(2) without files |
 //! | `files` | poll(2) of standard input, an empty pipe into which a byte comes, and of standard output |
+//! | `much COUNT` | write(2) of so many mebibytes, one a call, to standard output |
 //! | `ticks` | after sysinfo(2), which a test's kernel makes something else of: computes for 200 ms, and says whether its registers are as they were |
 #![no_std]
 #![no_main]
 #![allow(unsafe_code, reason = "keeps registers through interrupts")]
 
 use core::arch::asm;
-use trapgate_programs::{Report, address, call};
+use trapgate_programs::{PAGE, Pages, Report, address, call};
 use trapgate_rt::{Args, println};
 use trapgate_uapi::Errno;
 use trapgate_uapi::poll::{POLLIN, POLLNVAL, POLLOUT, Pollfd};
@@ -29,6 +30,7 @@ fn main(args: Args) -> i32 {
     match args.arg(1).unwrap_or(b"") {
         b"time" => time(&mut report),
         b"files" => files(&mut report),
+        b"much" => much(&mut report, args.arg(2).unwrap_or(b"")),
         b"ticks" => ticks(&mut report),
         _ => report.holds("a known WHAT", false),
     }
@@ -81,6 +83,9 @@ fn time(report: &mut Report) {
     let list = nobody.as_mut_ptr() as u64;
     takes(report, "poll of nobody", SPAN, || call(nr64::POLL, &[list, 1, SPAN / MS]));
     report.equals("revents", nobody[0].revents.into(), 0);
+    report.equals("seconds left", span[0], 0);
+    report.equals("nanoseconds left", span[1], 0);
+    span = timespec(SPAN);
     let mut left = [0, SPAN / 1000];
     let timeval = address(&mut left);
     takes(report, "select", SPAN, || call(nr64::SELECT, &[0, 0, 0, 0, timeval]));
@@ -122,6 +127,20 @@ fn files(report: &mut Report) {
     report.is("read", read(), 1);
     println!("waiting");
     report.is("read that waits", read(), 2);
+}
+
+/// Writes as many mebibytes, and says nothing: whoever reads counts.
+fn much(report: &mut Report, count: &[u8]) {
+    const MIB: u64 = 1 << 20;
+    let count = count.iter().fold(0, |count, digit| count * 10 + u64::from(digit - b'0'));
+    let Ok(pages) = Pages::map(MIB / PAGE) else {
+        return report.holds("memory", false);
+    };
+    for _ in 0..count {
+        if call(nr64::WRITE, &[1, pages.page(0), MIB]) != Ok(MIB) {
+            return report.holds("a whole mebibyte", false);
+        }
+    }
 }
 
 /// That of standard input and output these are ready.

@@ -11,13 +11,15 @@ use trapgate_uapi::time::{OldTimespec32, OldTimeval32, Timespec, Timeval};
 compat_define! {
     /// ppoll(2) with a 32-bit time.
     fn ppoll_time32(entries: UserPtr<Pollfd>, count: u32, timeout: UserPtr<OldTimespec32>) {
-        poll_within(entries, count, read_if(timeout, read_time32)?)
+        let time = read_if(timeout, read_time32)?;
+        poll_within(entries, count, time, |left| timeout.write(left.into()))
     }
 }
 compat_define! {
     /// ppoll(2) with a 64-bit time.
     fn ppoll_time64(entries: UserPtr<Pollfd>, count: u32, timeout: UserPtr<Timespec>) {
-        poll_within(entries, count, read_if(timeout, read_time64)?)
+        let time = read_if(timeout, read_time64)?;
+        poll_within(entries, count, time, |left| timeout.write(left))
     }
 }
 compat_define! {
