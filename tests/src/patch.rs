@@ -2,6 +2,8 @@
 //! fails, or has been taken over.
 
 use object::{Object, ObjectSection, ObjectSymbol};
+use trapgate_abi::hypercall::{self, MESSAGE_WORDS, Request};
+use trapgate_abi::layout::{Cpu, percpu};
 
 /// The kernel's image with `code` in the place of the first bytes of `function`:
 /// of the first symbol that has this in its name.
@@ -13,6 +15,35 @@ pub fn kernel_with(function: &str, code: &[u8]) -> Vec<u8> {
     let offset = offset_of(&image, function);
     image[offset..offset + code.len()].copy_from_slice(code);
     image
+}
+
+/// Code that makes a request without attachments: once, and then returns 0 from the
+/// function that it stands in; or again and again.
+///
+/// # Panics
+/// If an argument does not fit into 31 bits, and is not -1.
+pub fn asking(request: Request, for_ever: bool) -> Vec<u8> {
+    let mut message = [0; MESSAGE_WORDS];
+    request.encode(&mut message);
+    let page = (Cpu::FIRST.area() + percpu::HOST_CALL).to_le_bytes();
+    let mut code = vec![0x48, 0xb8]; // mov rax, page
+    code.extend(page);
+    // What comes before the attachments.
+    for (word, offset) in message.into_iter().zip([0u8, 8, 16, 24, 32]) {
+        let word = i32::try_from(word.cast_signed()).expect("a small argument");
+        code.extend([0x48, 0xc7, 0x40, offset]); // mov qword ptr [rax + offset], word
+        code.extend(word.to_le_bytes());
+    }
+    code.push(0xba); // mov edx, PORT
+    code.extend(u32::from(hypercall::PORT).to_le_bytes());
+    code.push(0xef); // out dx, eax
+    if for_ever {
+        let back = -(code.len() as i8 + 2);
+        code.extend([0xeb, back.cast_unsigned()]); // jmp to the first instruction
+    } else {
+        code.extend([0x31, 0xc0, 0xc3]); // xor eax, eax; ret
+    }
+    code
 }
 
 /// The kernel's image with `new` in the place of the first `old` in `function`.

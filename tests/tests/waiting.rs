@@ -17,9 +17,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 use trapgate::report::Doing;
 use trapgate::{Builder, End, Sandbox, Stdio};
-use trapgate_abi::hypercall::PORT;
-use trapgate_abi::layout::{Cpu, percpu};
-use trapgate_tests::patch::kernel_with;
+use trapgate_abi::hypercall::{NEVER, Request};
+use trapgate_tests::patch::{asking, kernel_with};
 use trapgate_tests::programs::{bytes, directory};
 use trapgate_tests::{Case, Stdin, Stdout, missing, needs_kvm, program, scale};
 
@@ -97,6 +96,11 @@ fn reading() -> Builder {
 fn writing(count: usize) -> Builder {
     let program = Sandbox::builder().program_bytes("waits", bytes("waits")).detailed_stats(true);
     program.args(["much", &count.to_string()])
+}
+
+/// How many bytes that one writes: its last words, too.
+fn bytes_of(count: usize) -> usize {
+    (count << 20) + "all as expected\n".len()
 }
 
 /// Ends programs that wait while nobody waits for them: with what `builder` adds, or
@@ -180,7 +184,7 @@ fn a_slow_reader_keeps_nothing_but_the_request_that_waits() {
     let outcome = running.wait().expect("the VM works");
     assert_eq!(outcome.end, End::Exited(0));
     let all = reader.join().expect("no panic").expect("a pipe");
-    assert_eq!(all.len(), COUNT << 20);
+    assert_eq!(all.len(), bytes_of(COUNT));
     let requests = outcome.stats.host_calls;
     assert!(requests.by_operation.contains_key("wait"), "{requests:?}");
     assert!(requests.longest_us < a_while().as_micros() as u64, "{requests:?}");
@@ -208,7 +212,7 @@ fn a_stopped_process_on_the_other_side_keeps_nobody_and_goes_on() {
     let outcome = running.wait().expect("the VM works");
     let ended = reader.wait_with_output().expect("it ends");
     assert_eq!(outcome.end, End::Exited(0));
-    let expected = format!("{} bytes\n", COUNT << 20);
+    let expected = format!("{} bytes\n", bytes_of(COUNT));
     assert_eq!(String::from_utf8_lossy(&ended.stderr), expected);
     let requests = outcome.stats.host_calls;
     assert!(requests.by_operation.contains_key("wait"), "{requests:?}");
@@ -264,23 +268,33 @@ fn a_sleep_is_one_exit() {
     assert_eq!((of("watch"), of("tick")), (0, 0), "{requests}");
 }
 
-/// A kernel whose sysinfo(2) asks for a tick instead.
+/// A kernel whose sysinfo(2) asks for this instead.
+fn asking_kernel(request: Request, for_ever: bool) -> Vec<u8> {
+    kernel_with("__x64_sys_sysinfo", &asking(request, for_ever))
+}
+
 fn ticking(after_ns: u64, period_ns: u64) -> Vec<u8> {
-    const TICK: u32 = 17;
-    let page = (Cpu::FIRST.area() + percpu::HOST_CALL).to_le_bytes();
-    let mut code = vec![0x48, 0xb8]; // mov rax, page
-    code.extend(page);
-    code.extend([0x48, 0xc7, 0x00]); // mov qword ptr [rax], TICK
-    code.extend(TICK.to_le_bytes());
-    for (offset, word) in [(8, after_ns), (16, period_ns), (32, 0)] {
-        code.extend([0x48, 0xc7, 0x40, offset]); // mov qword ptr [rax + offset], word
-        code.extend((word as u32).to_le_bytes());
+    asking_kernel(Request::Tick { after_ns, period_ns }, false)
+}
+
+#[test]
+fn a_kernel_that_asks_for_ever_or_hears_no_event_is_ended_by_the_timeout() {
+    needs_kvm!();
+    for request in [
+        Request::Wait { timeout_ns: NEVER },
+        Request::Wait { timeout_ns: 0 },
+        Request::Watch { arm: true },
+        Request::Tick { after_ns: 0, period_ns: 1 },
+        Request::Tick { after_ns: 1_000_000_000, period_ns: NEVER },
+    ] {
+        let builder = Sandbox::builder().program_bytes("waits", bytes("waits")).arg("ticks");
+        let builder = builder.kernel(asking_kernel(request, true)).timeout(a_while());
+        let running = builder.build().expect("a sandbox").start().expect("it starts");
+        let start = Instant::now();
+        let outcome = running.wait().expect("the VM works");
+        assert_eq!(outcome.end, End::TimedOut, "{request:?}");
+        assert!(start.elapsed() < a_while() + slack(), "{request:?}: {:?}", start.elapsed());
     }
-    code.push(0xba); // mov edx, PORT
-    code.extend(u32::from(PORT).to_le_bytes());
-    code.push(0xef); // out dx, eax
-    code.extend([0x31, 0xc0, 0xc3]); // xor eax, eax; ret
-    kernel_with("__x64_sys_sysinfo", &code)
 }
 
 #[test]

@@ -285,12 +285,12 @@ impl Services {
         Ok(bytes)
     }
 
-    /// Waits until what the program has written is where it was to go, or the
-    /// sandbox shall stop: at its end.
+    /// Waits until what the program has written is where it was to go, or somebody
+    /// wants the sandbox's end: at the program's.
     pub(super) fn finish_writing(&self) {
         for file in self.files.iter().flatten() {
             while let Some(worker) = file.worker(Way::Out).filter(|worker| worker.is_busy()) {
-                if self.control.is_stopped() {
+                if self.control.is_stopped() || self.control.has_signals() {
                     return;
                 }
                 worker.wait_a_moment();

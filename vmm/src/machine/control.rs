@@ -109,7 +109,7 @@ impl Control {
     }
 
     /// Whether it has not been told of some.
-    pub(super) fn has_signals(&self) -> bool {
+    pub(crate) fn has_signals(&self) -> bool {
         self.signals.load(Ordering::Acquire) != 0
     }
 
