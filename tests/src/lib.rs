@@ -26,6 +26,7 @@
 //! | `TRAPGATE_QUICK` | set: tests that [take long](takes_long!) are left to a full run |
 //! | `TRAPGATE_LONG` | set: what repeats itself does so [far more often](rounds) |
 
+pub mod calls;
 mod case;
 mod cli;
 pub mod elf;

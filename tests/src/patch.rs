@@ -11,7 +11,19 @@ use trapgate_abi::layout::{Cpu, percpu};
 /// # Panics
 /// If there is none.
 pub fn kernel_with(function: &str, code: &[u8]) -> Vec<u8> {
-    let mut image = trapgate::boot::kernel::PLAIN.to_vec();
+    image_with(trapgate::boot::kernel::PLAIN, function, code)
+}
+
+/// The same of the instrumented image.
+///
+/// # Panics
+/// If there is no such function.
+pub fn instrumented_with(function: &str, code: &[u8]) -> Vec<u8> {
+    image_with(trapgate::boot::kernel::INSTRUMENTED, function, code)
+}
+
+fn image_with(image: &[u8], function: &str, code: &[u8]) -> Vec<u8> {
+    let mut image = image.to_vec();
     let offset = offset_of(&image, function);
     image[offset..offset + code.len()].copy_from_slice(code);
     image

@@ -67,7 +67,7 @@ impl Case {
     /// If it does not die by a signal, in time.
     #[track_caller]
     pub fn native_death(&self) -> Death {
-        let mut child = self.traced();
+        let mut child = self.traced(Stdio::null());
         let pid = Pid::from_raw(child.id().cast_signed());
         let start = Instant::now();
         let mut is_program = false;
@@ -94,9 +94,9 @@ impl Case {
     }
 
     /// A process that stops when it becomes the program.
-    fn traced(&self) -> Child {
+    pub(crate) fn traced(&self, stderr: Stdio) -> Child {
         let mut command = self.native_command();
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
         // SAFETY: one system call, which is safe in a child.
         unsafe { command.pre_exec(|| ptrace::traceme().map_err(io::Error::from)) };
         let _lock = SPAWNING.read().unwrap_or_else(PoisonError::into_inner);

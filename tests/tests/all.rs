@@ -25,5 +25,6 @@ mod programs;
 mod programs32;
 mod saved;
 mod standard_files;
+mod strace;
 mod vdso;
 mod waiting;

@@ -5,7 +5,7 @@ use iced_x86::{Code, Decoder, DecoderOptions, Formatter, GasFormatter, Instructi
 use iced_x86::{CpuidFeature, InstructionInfoFactory};
 use object::elf::{self, FileHeader32, FileHeader64, ProgramHeader64};
 use object::read::elf::{FileHeader, ProgramHeader};
-use object::{LittleEndian, Object, ObjectSection};
+use object::{LittleEndian, Object, ObjectSection, ObjectSymbol};
 use trapgate::boot::kernel::{INSTRUMENTED, PLAIN};
 use trapgate::symbols::Symbols;
 use trapgate_abi::layout::{KERNEL_BASE, PAGE_SIZE, VECTOR_STRIDE, VECTORS};
@@ -208,6 +208,21 @@ fn no_page_of_the_kernel_is_both_writable_and_executable() {
             );
         }
     }
+}
+
+#[test]
+fn the_plain_image_has_nothing_of_the_trace() {
+    let count = |image: &'static [u8]| {
+        let file = object::File::parse(image).expect("the kernel is an ELF file");
+        let names = file.symbols().filter_map(|symbol| symbol.name().ok().map(str::to_owned));
+        names
+            .filter(|name| {
+                ["trace_ring", "traced", "8dispatch5trace"].iter().any(|part| name.contains(part))
+            })
+            .count()
+    };
+    assert_eq!(count(PLAIN), 0);
+    assert!(count(INSTRUMENTED) >= 4, "the names are looked for as they are");
 }
 
 #[test]
