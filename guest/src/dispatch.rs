@@ -5,6 +5,7 @@
 //! return itself.
 
 mod row;
+#[cfg(feature = "instrumented")]
 mod trace;
 
 use row::{Row, call};
@@ -26,12 +27,10 @@ pub extern "C" fn syscall_64(regs: &mut PtRegs, way: u64) {
 /// The same door with stamps.
 #[cfg(feature = "instrumented")]
 pub extern "C" fn syscall_64_stamped(regs: &mut PtRegs, way: u64) {
-    let entered = trace::entered_64(regs, way);
     let row = row_64(regs);
     stamp::found();
-    regs.rax = call!(SYS_CALL_TABLE_64, row, regs);
+    regs.rax = call!(SYS_CALL_TABLE_64, row, regs, way, [entered_64, left_64]);
     stamp::handled();
-    trace::left_64(regs, entered);
     prepare_return(regs);
 }
 
@@ -53,18 +52,14 @@ pub extern "C" fn bad_stack_32(regs: &mut PtRegs) {
 /// one is huge.
 #[inline(always)]
 pub fn call_64(regs: &mut PtRegs, way: u64) {
-    let entered = trace::entered_64(regs, way);
-    regs.rax = call!(SYS_CALL_TABLE_64, row_64(regs), regs);
-    trace::left_64(regs, entered);
+    regs.rax = call!(SYS_CALL_TABLE_64, row_64(regs), regs, way, [entered_64, left_64]);
 }
 
 /// A call of the i386 ABI.
 #[inline(always)]
 pub fn call_32(regs: &mut PtRegs, way: u64) {
-    let entered = trace::entered_32(regs, way);
     let row = Row::<{ I386_COUNT as u32 }>::of(regs.orig_rax as u32);
-    regs.rax = call!(SYS_CALL_TABLE_32, row, regs);
-    trace::left_32(regs, entered);
+    regs.rax = call!(SYS_CALL_TABLE_32, row, regs, way, [entered_32, left_32]);
 }
 
 /// A call by SYSENTER or by SYSCALL from compatibility mode, which leave the

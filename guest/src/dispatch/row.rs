@@ -2,6 +2,8 @@
 //!
 //! In the instrumented image that call is two patch sites, of which one stays: the
 //! call itself, or one that is made without the CPU's prediction of where it goes.
+//! Around them are two of the trace (`trace`). Off, these cost no more than a NOP:
+//! that is why they are here, and not around the call in Rust.
 #![allow(unsafe_code, reason = "a row without a second check of its bound; inline assembly")]
 
 use trapgate_arch::cpu::clamp_index_nospec;
@@ -38,35 +40,64 @@ impl<const COUNT: u32> Row<COUNT> {
     }
 }
 
-/// The handler of `$row` in `$table`, called with `$regs`.
+/// The handler of `$row` in `$table`, called with `$regs`. The rest is the trace's.
 #[cfg(not(feature = "instrumented"))]
 macro_rules! call {
-    ($table:ident, $row:expr, $regs:expr) => {
+    ($table:ident, $row:expr, $regs:expr, $way:expr, [$entered:ident, $left:ident]) => {{
+        let _ = $way;
         $row.handler(&$table)($regs)
-    };
+    }};
 }
-/// The same, in one of two ways.
+/// The same, in one of two ways; between `$entered` and `$left`, if the run is
+/// traced.
 #[cfg(feature = "instrumented")]
 macro_rules! call {
-    ($table:ident, $row:expr, $regs:expr) => {{
+    ($table:ident, $row:expr, $regs:expr, $way:expr, [$entered:ident, $left:ident]) => {{
         let result: u64;
-        // SAFETY: the call of a function by its own convention; the row is one of
-        // the table's; one of the two sites is NOPs.
+        // SAFETY: calls of functions by their own convention, the stack aligned at
+        // each; the row is one of the table's; of the two sites in the middle one is
+        // NOPs, and either both of the others are or none.
         #[allow(unsafe_code, reason = "the call is inline assembly")]
         unsafe {
             core::arch::asm!(
+                trapgate_arch::site::site!(
+                    "trace",
+                    "push rdi
+                     push rcx
+                     call {entered}
+                     pop rcx
+                     pop rdi
+                     push rax # the record
+                     push rdi # the frame"
+                ),
                 trapgate_arch::site::site!("ordinary", "call qword ptr [{table} + rcx * 8]"),
                 trapgate_arch::site::site!(
                     "retpoline",
                     "mov rax, [{table} + rcx * 8]
                      call {thunk}"
                 ),
+                trapgate_arch::site::site!(
+                    "trace",
+                    "pop rdi
+                     pop rsi
+                     mov [rdi + {rax_slot}], rax
+                     push rax
+                     push rax # keeps the call aligned
+                     call {left}
+                     pop rax
+                     pop rax"
+                ),
                 table = sym $table,
                 ordinary = const trapgate_abi::mitigation::keep::NO_RETPOLINE,
                 retpoline = const trapgate_abi::mitigation::Step::Retpoline.bit(),
+                trace = const trapgate_abi::mitigation::keep::TRACE,
                 thunk = sym $crate::dispatch::row::jump_to_rax,
+                entered = sym $crate::dispatch::trace::$entered,
+                left = sym $crate::dispatch::trace::$left,
+                rax_slot = const core::mem::offset_of!(trapgate_abi::PtRegs, rax),
                 in("rcx") $row.index_in(&$table),
                 in("rdi") &*$regs,
+                in("rsi") $way,
                 lateout("rax") result,
                 clobber_abi("C"),
             );
