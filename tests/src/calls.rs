@@ -1,5 +1,5 @@
 //! The calls of a program: natively by ptrace(2), in a sandbox by `run --strace`.
-#![allow(unsafe_code, reason = "ptrace(2) answers with a union")]
+#![allow(unsafe_code, reason = "ptrace(2) with a request that nix does not have everywhere")]
 
 use crate::case::Case;
 use crate::process::{Ran, default_limit};
@@ -159,44 +159,42 @@ fn read(mut pipe: impl Read + Send + 'static) -> JoinHandle<()> {
     thread::spawn(move || _ = pipe.read_to_end(&mut Vec::new()))
 }
 
-/// What a stopped process is about to ask, or was answered.
+/// What a stopped process is about to ask, or was answered (`struct
+/// ptrace_syscall_info`, as words: not every C library has it).
 fn step(pid: Pid, calls: &mut Vec<Call>) {
-    let info = ptrace::syscall_info(pid).expect("it is stopped at a call");
-    let abi = match info.arch {
+    const GET_SYSCALL_INFO: libc::c_long = 0x420e;
+    const ENTRY: u8 = 1;
+    const EXIT: u8 = 2;
+    let mut words = [0u64; 11];
+    let (size, at) = (size_of_val(&words), words.as_mut_ptr());
+    // SAFETY: the kernel writes no more than so many bytes.
+    let written =
+        unsafe { libc::syscall(libc::SYS_ptrace, GET_SYSCALL_INFO, pid.as_raw(), size, at) };
+    assert!(written > 0, "it is stopped at a call");
+    let [head, _, _, first, arguments @ ..] = words;
+    let abi = match head >> 32 {
         0x4000_0003 => Abi::I386,
         _ => Abi::X86_64,
     };
-    match info.op {
-        libc::PTRACE_SYSCALL_INFO_ENTRY => {
-            // SAFETY: the member that this operation has.
-            let entry = unsafe { info.u.entry };
-            let number = entry.nr as u32;
-            let (abi, number) = match number & X32_BIT {
-                0 => (abi, number),
-                _ => (Abi::X32, number & !X32_BIT),
-            };
-            let row = abi.row(number);
-            let name = row.map_or_else(
-                || format!("syscall_{:#x}", entry.nr as u32),
-                |row| row.name.to_owned(),
-            );
-            let count = row.map_or(6, |row| row.arguments.into());
-            let arguments = entry.args[..count].to_vec();
-            calls.push(Call { name, arguments, result: None });
-        }
-        libc::PTRACE_SYSCALL_INFO_EXIT => {
-            // SAFETY: as above.
-            let value = unsafe { info.u.exit.sval };
-            let result = match from_return(value.cast_unsigned()) {
-                Ok(_) if abi == Abi::I386 => Ok(value as i32 as i64),
-                Ok(_) => Ok(value),
-                Err(errno) => Err(errno.name().to_owned()),
-            };
-            // Of the execve(2) there is only the end.
-            if let Some(call) = calls.last_mut() {
-                call.result = Some(result);
-            }
-        }
-        _ => {}
+    if head as u8 == ENTRY {
+        let number = first as u32;
+        let (abi, number) = match number & X32_BIT {
+            0 => (abi, number),
+            _ => (Abi::X32, number & !X32_BIT),
+        };
+        let row = abi.row(number);
+        let unknown = || format!("syscall_{:#x}", first as u32);
+        let name = row.map_or_else(unknown, |row| row.name.to_owned());
+        let count = row.map_or(6, |row| row.arguments.into());
+        calls.push(Call { name, arguments: arguments[..count].to_vec(), result: None });
+    } else if head as u8 == EXIT
+        && let Some(call) = calls.last_mut()
+    {
+        // Of the execve(2) there is only the end, before any call.
+        call.result = Some(match from_return(first) {
+            Ok(_) if abi == Abi::I386 => Ok(i64::from(first as i32)),
+            Ok(_) => Ok(first.cast_signed()),
+            Err(errno) => Err(errno.name().to_owned()),
+        });
     }
 }
