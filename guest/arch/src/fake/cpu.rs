@@ -2,7 +2,7 @@
 
 use super::{Halted, floor, heap};
 use trapgate_abi::hypercall::PORT;
-use trapgate_abi::layout::USER_END;
+use trapgate_abi::layout::{PAGE_SIZE, USER_END};
 use trapgate_abi::x86::msr;
 
 /// CR2.
@@ -10,13 +10,20 @@ pub fn fault_address() -> u64 {
     floor().fault_address.get()
 }
 
-/// Counts it.
-pub fn invalidate_page(_address: u64) {
+/// CR3.
+pub fn page_table() -> u64 {
+    floor().root.get()
+}
+
+/// Forgets the page, and counts it.
+pub fn invalidate_page(address: u64) {
+    floor().tlb.borrow_mut().remove(&(address / PAGE_SIZE));
     floor().flushes.update(|[pages, all]| [pages + 1, all]);
 }
 
-/// Counts it.
+/// Forgets all pages, and counts it.
 pub fn flush_tlb() {
+    floor().tlb.borrow_mut().clear();
     floor().flushes.update(|[pages, all]| [pages, all + 1]);
 }
 

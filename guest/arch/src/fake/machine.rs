@@ -31,6 +31,8 @@ pub(super) struct Floor {
     /// CR2
     pub(super) fault_address: Cell<u64>,
     pub(super) tsc: Rc<Cell<u64>>,
+    /// Leaf entries that the CPU has walked to, by page.
+    pub(super) tlb: RefCell<BTreeMap<u64, u64>>,
     /// Pages forgotten one by one, and how often all were.
     pub(super) flushes: Cell<[u64; 2]>,
     /// The kernel's answer to a page fault of its own.
@@ -88,6 +90,7 @@ impl Machine {
             root: Cell::new(0),
             fault_address: Cell::new(0),
             tsc: Rc::default(),
+            tlb: RefCell::default(),
             flushes: Cell::new([0; 2]),
             page_fault: Cell::new(|_, _| false),
             vmm: RefCell::new(Box::new(|_, _, _| Err(Errno::ENOSYS))),
@@ -110,6 +113,7 @@ impl Machine {
     /// Loads CR3.
     pub fn set_page_table(&self, root: u64) {
         self.floor.root.set(root);
+        self.floor.tlb.borrow_mut().clear();
     }
 
     /// Says who serves page faults of the kernel's own, by address and error
@@ -217,8 +221,8 @@ pub fn fill(segment: &Segment, bytes: &[u8]) -> u64 {
 pub fn bytes_of(segment: &Segment) -> Vec<u8> {
     let first: *const u8 = direct(segment.address);
     let _ = direct::<u8>(segment.address + segment.length);
-    (0..segment.length as usize)
-        // SAFETY: both ends are in RAM.
-        .map(|index| unsafe { first.add(index).read() })
-        .collect()
+    let mut bytes = vec![0; segment.length as usize];
+    // SAFETY: both ends are in RAM.
+    unsafe { bytes.as_mut_ptr().copy_from_nonoverlapping(first, bytes.len()) };
+    bytes
 }

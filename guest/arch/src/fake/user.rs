@@ -13,18 +13,33 @@ pub struct PageFault {
     pub error_code: u64,
 }
 
-/// Where a user address is, if the tables allow the access.
+/// Where a user address is, if the tables allow the access, or did when they were
+/// walked last: what the kernel changes and does not have forgotten stays as it was.
 pub(super) fn walk(address: u64, write: bool) -> Result<*mut u8, PageFault> {
+    let (page, offset) = (address / PAGE_SIZE, address % PAGE_SIZE);
+    let known = floor().tlb.borrow().get(&page).copied();
+    if let Some(entry) = known.filter(|entry| !write || entry & pte::W != 0) {
+        return Ok(direct((entry & pte::ADDRESS) + offset));
+    }
+    // A page that faults is forgotten, too.
+    floor().tlb.borrow_mut().remove(&page);
+    let entry = walk_tables(address, write)?;
+    floor().tlb.borrow_mut().insert(page, entry);
+    Ok(direct((entry & pte::ADDRESS) + offset))
+}
+
+/// The leaf entry for a user address, if the tables allow the access.
+fn walk_tables(address: u64, write: bool) -> Result<u64, PageFault> {
     let access = if write { page_fault::W } else { 0 };
     let fault = |present: u64| PageFault { address, error_code: access | present };
     if address >= USER_END {
         return Err(fault(0));
     }
-    let mut table = floor().root.get();
+    let (mut table, mut entry) = (floor().root.get(), 0);
     for level in [3, 2, 1, 0] {
         let slot = address >> (12 + 9 * level) & 511;
         // SAFETY: the kernel has made the tables; `direct` holds them to RAM.
-        let entry = unsafe { direct::<u64>(table + 8 * slot).read() };
+        entry = unsafe { direct::<u64>(table + 8 * slot).read() };
         if entry & pte::P == 0 {
             return Err(fault(0));
         }
@@ -33,7 +48,7 @@ pub(super) fn walk(address: u64, write: bool) -> Result<*mut u8, PageFault> {
         }
         table = entry & pte::ADDRESS;
     }
-    Ok(direct(table + address % PAGE_SIZE))
+    Ok(entry)
 }
 
 /// Loads a byte.
@@ -44,6 +59,16 @@ pub fn load(address: u64) -> Result<u8, PageFault> {
     let byte = walk(address, false).map_err(from_ring_3)?;
     // SAFETY: it is in RAM.
     Ok(unsafe { byte.read() })
+}
+
+/// Loads all of the page that has this address.
+///
+/// # Errors
+/// [`PageFault`].
+pub fn load_page(address: u64) -> Result<[u8; PAGE_SIZE as usize], PageFault> {
+    let page = walk(address & !(PAGE_SIZE - 1), false).map_err(from_ring_3)?;
+    // SAFETY: the page is in RAM.
+    Ok(unsafe { page.cast::<[u8; PAGE_SIZE as usize]>().read() })
 }
 
 /// Stores a byte.
