@@ -62,7 +62,7 @@ extern "C" fn start(boot: &'static BootInfo, regs: &mut PtRegs) {
     }
     // SAFETY: the VMM has built these tables, and hands them over once.
     let tables = unsafe { PageTables::new(boot.page_table, boot.features & feature::PTI != 0) };
-    idle::init(Clock::new(boot.clock), from_host::signal);
+    idle::init(Clock::new(boot.clock), from_host::signal, frames::tidy);
     task::start_first(boot, tables).expect("no memory for the first task");
     log::log(Level::Debug, Event::Booted, [boot.ram_size, boot.entry, boot.stack_pointer, 0]);
     if boot.compat != 0 {

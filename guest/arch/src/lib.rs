@@ -9,7 +9,7 @@
 //! | [`cpu`] | single instructions |
 //! | [`percpu`] | a CPU's block, which GS points to; who runs there |
 //! | [`gdt`], [`idt`], [`tls`] | segments and gates; a program's own segments |
-//! | [`paging`], [`phys`] | page tables; memory by its physical address |
+//! | [`paging`], [`page_map`], [`phys`] | page tables; an object's pages; memory by its physical address |
 //! | [`usercopy`], [`ex_table`] | a program's memory, and the faults on it |
 //! | [`hostpage`], [`log_ring`], [`trace_ring`] | what is shared with the VMM |
 //! | [`heap`] | the kernel's own memory |
@@ -32,6 +32,7 @@ pub mod heap;
 pub mod hostpage;
 pub mod idt;
 pub mod log_ring;
+pub mod page_map;
 pub mod paging;
 pub mod percpu;
 pub mod phys;

@@ -2,7 +2,8 @@
 //! map.
 //!
 //! The VMM builds the first tables; the kernel's `mm::space` changes the user's half
-//! here. All work is on ranges, so that a run of pages costs one walk.
+//! here. All work is on ranges, so that a run of pages costs one walk, and what
+//! is done to an entry is the caller's, compiled into the walk.
 #![allow(unsafe_code, reason = "tables are reached by physical address")]
 
 use super::cpu;
@@ -13,14 +14,24 @@ use trapgate_abi::mitigation::PTI_USER_TABLE;
 use trapgate_abi::x86::pte;
 
 const ENTRIES: usize = 512;
+/// The first entry of the top table that is the kernel's half.
+const KERNEL_HALF: usize = 256;
 
 /// Software bit: the page is there, but no access is allowed (`PROT_NONE`).
 pub const NO_ACCESS: u64 = 1 << 9;
+/// Software bit: the frame may have other owners than this entry.
+pub const COUNTED: u64 = 1 << 10;
+/// Software bit: whoever may write the page gets a copy first.
+pub const COPY_ON_WRITE: u64 = 1 << 11;
+
+/// Where the addresses of the user's half end.
+pub const USER_HALF_END: u64 = 1 << 47;
 
 /// The flags of page-table entries above the leaves, user's half.
 const TABLE: u64 = pte::P | pte::W | pte::U | pte::A;
 
-type Table = [u64; ENTRIES];
+/// A table: what [`PageTables::leaf`] answers, the last level.
+pub type Table = [u64; ENTRIES];
 
 /// Where zeroed frames come from.
 pub trait FrameSource {
@@ -47,6 +58,21 @@ const fn index(address: u64, level: u32) -> usize {
     (address >> (12 + 9 * level)) as usize % ENTRIES
 }
 
+/// The end of the piece of `level` that holds `address`.
+const fn piece_end(address: u64, level: u32) -> u64 {
+    (address & !(span(level) - 1)) + span(level)
+}
+
+/// The table at a physical address.
+///
+/// # Safety
+/// It must be a table, and nobody else's for as long as the reference lives.
+#[inline(always)]
+unsafe fn table_at<'a>(physical: u64) -> &'a mut Table {
+    // SAFETY: all of RAM is in the direct map; the caller vouches for the rest.
+    unsafe { &mut *direct(physical) }
+}
+
 impl PageTables {
     /// The tables whose top one is at physical address `root`. `isolated`: there
     /// is a second one, for ring 3, at [`PTI_USER_TABLE`].
@@ -56,6 +82,43 @@ impl PageTables {
     /// nobody else may change them while this value exists.
     pub const unsafe fn new(root: u64, isolated: bool) -> Self {
         PageTables { root, user_root: if isolated { Some(root | PTI_USER_TABLE) } else { None } }
+    }
+
+    /// The physical address of the top table: CR3's.
+    pub const fn root(&self) -> u64 {
+        self.root
+    }
+
+    /// The frames of the top table, or of both.
+    pub const fn top(&self) -> Range {
+        let end = if let Some(user_root) = self.user_root { user_root } else { self.root };
+        Range { start: self.root, end: end + PAGE_SIZE }
+    }
+
+    /// Whether ring 3 has a top table of its own, behind the other.
+    pub const fn is_isolated(&self) -> bool {
+        self.user_root.is_some()
+    }
+
+    /// Whether they are those that this CPU uses now.
+    pub fn is_loaded(&self) -> bool {
+        let loaded = cpu::page_table() & pte::ADDRESS;
+        loaded == self.root || Some(loaded) == self.user_root
+    }
+
+    /// Tables with the same kernel's half and nothing in the user's, whose top
+    /// tables are in `frames`: zeroed, nobody else's, as many as these have, and
+    /// aligned as these are.
+    pub fn sibling(&self, frames: Range) -> PageTables {
+        let user_root = self.user_root.map(|_| frames.start | PTI_USER_TABLE);
+        let both = [(self.root, frames.start)].into_iter().chain(self.user_root.zip(user_root));
+        for (from, to) in both {
+            // SAFETY: top tables of ours; the kernel's half of them never changes
+            // after the VMM has made it.
+            let (from, to) = unsafe { (table_at(from), table_at(to)) };
+            to[KERNEL_HALF..].copy_from_slice(&from[KERNEL_HALF..]);
+        }
+        PageTables { root: frames.start, user_root }
     }
 
     /// Sets an entry of the user's half in `table`, which is of `level`; at the
@@ -71,26 +134,36 @@ impl PageTables {
         self.table(table)[slot] = entry | no_execute;
     }
 
+    #[inline(always)]
     fn table(&mut self, physical: u64) -> &mut Table {
         // SAFETY: `physical` comes from an entry of these tables (or is their
-        // root), all of RAM is in the direct map, and `self` is borrowed
-        // mutably for as long as the reference lives.
-        unsafe { &mut *direct(physical) }
+        // root), and `self` is borrowed mutably for as long as the reference lives.
+        unsafe { table_at(physical) }
     }
 
-    /// The leaf table that covers `address`; missing tables are made from
-    /// `frames`, if there are any.
-    fn leaf_table(
-        &mut self,
-        address: u64,
-        mut frames: Option<&mut (dyn FrameSource + '_)>,
-    ) -> Option<&mut Table> {
+    /// The leaf table that covers `address`; without one, where the piece ends that
+    /// has no table.
+    #[inline(always)]
+    fn leaf(&mut self, address: u64) -> Result<&mut Table, u64> {
+        let mut physical = self.root;
+        for level in [3, 2, 1] {
+            let entry = self.table(physical)[index(address, level)];
+            if entry & pte::P == 0 {
+                return Err(piece_end(address, level));
+            }
+            physical = entry & pte::ADDRESS;
+        }
+        Ok(self.table(physical))
+    }
+
+    /// The same; missing tables are made from `frames`, as long as there are any.
+    fn leaf_or_new(&mut self, address: u64, frames: &mut impl FrameSource) -> Option<&mut Table> {
         let mut physical = self.root;
         for level in [3, 2, 1] {
             let slot = index(address, level);
             let mut entry = self.table(physical)[slot];
             if entry & pte::P == 0 {
-                entry = frames.as_mut()?.take(1)?.start | TABLE;
+                entry = frames.take(1)?.start | TABLE;
                 self.set(physical, level, slot, entry);
             }
             physical = entry & pte::ADDRESS;
@@ -99,102 +172,157 @@ impl PageTables {
     }
 
     /// The leaf entry for `address`, 0 if there is none.
+    #[inline]
     pub fn entry(&mut self, address: u64) -> u64 {
-        match self.leaf_table(address, None) {
-            Some(table) => table[index(address, 0)],
-            None => 0,
+        self.leaf(address).map_or(0, |table| table[index(address, 0)])
+    }
+
+    /// Puts `entry` in the place of the entry for `address`, whose tables
+    /// exist, and answers the old one. Without tables: nothing, and 0.
+    #[inline]
+    pub fn replace(&mut self, address: u64, entry: u64) -> u64 {
+        match self.leaf(address) {
+            Ok(table) => core::mem::replace(&mut table[index(address, 0)], entry),
+            Err(_) => 0,
         }
     }
 
-    /// Maps the pages of `start..end` that have no entry yet, each to a frame
-    /// of its own. Returns how many were mapped; fewer than all if frames ran
-    /// out.
-    pub fn map_missing(
+    /// Calls `visit` with the address of, and the entry for, each page of
+    /// `start..end` that has one; the entry may be changed. Skips what has no
+    /// tables at the cost of one look a table.
+    #[inline]
+    pub fn for_each(&mut self, start: u64, end: u64, mut visit: impl FnMut(u64, &mut u64)) {
+        let mut address = start;
+        while address < end {
+            let table = match self.leaf(address) {
+                Ok(table) => table,
+                Err(next) => {
+                    address = next;
+                    continue;
+                }
+            };
+            for entry in entries(table, address, end) {
+                if *entry != 0 {
+                    visit(address, entry);
+                }
+                address += PAGE_SIZE;
+            }
+        }
+    }
+
+    /// Calls `visit` with each page of `start..end`, its entry, which may be 0, and
+    /// `frames`, until that answers false. Missing tables are made first. False, if
+    /// that was the end of it, or frames for tables ran out.
+    #[inline]
+    pub fn for_each_slot<F: FrameSource>(
         &mut self,
         start: u64,
         end: u64,
-        flags: u64,
-        frames: &mut dyn FrameSource,
-    ) -> u64 {
-        let mut mapped = 0;
+        frames: &mut F,
+        mut visit: impl FnMut(u64, &mut u64, &mut F) -> bool,
+    ) -> bool {
         let mut address = start;
-        let mut run = Range::default();
         while address < end {
-            let Some(table) = self.leaf_table(address, Some(frames)) else { break };
-            let first = index(address, 0);
-            let count = (ENTRIES - first).min(((end - address) / PAGE_SIZE) as usize);
-            let entries = &mut table[first..first + count];
-            for (done, entry) in entries.iter_mut().enumerate() {
-                if *entry != 0 {
-                    continue;
+            let Some(table) = self.leaf_or_new(address, frames) else { return false };
+            for entry in entries(table, address, end) {
+                if !visit(address, entry, frames) {
+                    return false;
                 }
-                if run.is_empty() {
-                    // In runs: one question for many pages.
-                    let Some(next) = frames.take((count - done) as u64) else { return mapped };
-                    run = next;
-                }
-                *entry = run.start | flags;
-                run.start += PAGE_SIZE;
-                mapped += 1;
+                address += PAGE_SIZE;
             }
-            address += count as u64 * PAGE_SIZE;
         }
-        frames.give_back(run);
-        mapped
+        true
     }
 
     /// Makes the tables for `start..end`; false if frames ran out.
-    pub fn prepare(&mut self, start: u64, end: u64, frames: &mut dyn FrameSource) -> bool {
+    pub fn prepare(&mut self, start: u64, end: u64, frames: &mut impl FrameSource) -> bool {
         (start..end)
             .step_by(span(1) as usize)
             .chain([end - 1])
-            .all(|address| self.leaf_table(address, Some(frames)).is_some())
+            .all(|address| self.leaf_or_new(address, frames).is_some())
     }
 
     /// The first page of `start..end` that has an entry, and the entry.
     pub fn first_entry(&mut self, start: u64, end: u64) -> Option<(u64, u64)> {
-        self.first_in(self.root, 3, start, end)
-    }
-
-    fn first_in(&mut self, physical: u64, level: u32, start: u64, end: u64) -> Option<(u64, u64)> {
         let mut address = start;
         while address < end {
-            let next = ((address & !(span(level) - 1)) + span(level)).min(end);
-            let entry = self.table(physical)[index(address, level)];
-            if level == 0 && entry != 0 {
-                return Some((address, entry));
-            }
-            if level > 0 && entry & pte::P != 0 {
-                let found = self.first_in(entry & pte::ADDRESS, level - 1, address, next);
-                if found.is_some() {
-                    return found;
+            let table = match self.leaf(address) {
+                Ok(table) => table,
+                Err(next) => {
+                    address = next;
+                    continue;
                 }
+            };
+            for entry in entries(table, address, end) {
+                if *entry != 0 {
+                    return Some((address, *entry));
+                }
+                address += PAGE_SIZE;
             }
-            address = next;
         }
         None
     }
 
-    /// Gives up the tables that only covered parts of `start..end`: those whose
-    /// whole range `is_free` says nobody maps. Calls `freed` with each one's
-    /// frame. Whoever calls this flushes the TLB.
-    pub fn prune(
+    /// Gives `to`, which has nothing there, a copy of each entry of `start..end`:
+    /// what `share` answers when it has changed the original as it must. False, if
+    /// frames for tables ran out; then part of it is copied.
+    #[inline]
+    pub fn copy<F: FrameSource>(
         &mut self,
+        to: &mut PageTables,
         start: u64,
         end: u64,
-        is_free: &dyn Fn(u64, u64) -> bool,
+        frames: &mut F,
+        mut share: impl FnMut(&mut u64, &mut F) -> u64,
+    ) -> bool {
+        let mut address = start;
+        while address < end {
+            let table = match self.leaf(address) {
+                Ok(table) => table,
+                Err(next) => {
+                    address = next;
+                    continue;
+                }
+            };
+            let next = piece_end(address, 1).min(end);
+            let from = entries(table, address, end);
+            if from.iter().any(|&entry| entry != 0) {
+                let Some(copies) = to.leaf_or_new(address, frames) else { return false };
+                for (entry, copy) in from.iter_mut().zip(entries(copies, address, end)) {
+                    if *entry != 0 {
+                        *copy = share(entry, frames);
+                    }
+                }
+            }
+            address = next;
+        }
+        true
+    }
+
+    /// Gives up the tables that cover nothing but `low..high` and have a part in
+    /// `start..end`: what they mapped is gone, so they hold zeroes. Calls `freed`
+    /// with each one's frame. Whoever calls this flushes the TLB.
+    pub fn prune(
+        &mut self,
+        [start, end]: [u64; 2],
+        [low, high]: [u64; 2],
         freed: &mut dyn FnMut(u64),
     ) {
-        self.prune_in(self.root, 3, start, end, is_free, freed);
+        let block = start & !(span(1) - 1);
+        // Often none: a table is far larger than most mappings.
+        if (block >= low && block + span(1) <= high)
+            || (piece_end(block, 1) < end && piece_end(block, 1) + span(1) <= high)
+        {
+            self.prune_in(self.root, 3, [start, end], [low, high], freed);
+        }
     }
 
     fn prune_in(
         &mut self,
         physical: u64,
         level: u32,
-        start: u64,
-        end: u64,
-        is_free: &dyn Fn(u64, u64) -> bool,
+        [start, end]: [u64; 2],
+        [low, high]: [u64; 2],
         freed: &mut dyn FnMut(u64),
     ) {
         let mut address = start;
@@ -204,12 +332,12 @@ impl PageTables {
             let entry = self.table(physical)[slot];
             if entry & pte::P != 0 {
                 let below = entry & pte::ADDRESS;
-                let free = is_free(block, block_end);
+                let free = block >= low && block_end <= high;
                 if level > 1 {
                     // All of it, if all of it is free.
-                    let (start, end) =
-                        if free { (block, block_end) } else { (address, end.min(block_end)) };
-                    self.prune_in(below, level - 1, start, end, is_free, freed);
+                    let part =
+                        if free { [block, block_end] } else { [address, end.min(block_end)] };
+                    self.prune_in(below, level - 1, part, [low, high], freed);
                 }
                 if free {
                     self.set(physical, level, slot, 0);
@@ -219,46 +347,15 @@ impl PageTables {
             address = block_end;
         }
     }
+}
 
-    /// Puts `entry` in the place of the entry for `address`, whose tables
-    /// exist, and answers the old one. Without tables: nothing, and 0.
-    pub fn replace(&mut self, address: u64, entry: u64) -> u64 {
-        match self.leaf_table(address, None) {
-            Some(table) => core::mem::replace(&mut table[index(address, 0)], entry),
-            None => 0,
-        }
-    }
-
-    /// Calls `visit` with the address of, and the entry for, each page of
-    /// `start..end` that has one; the entry may be changed. Skips what has no
-    /// tables at the cost of one look a table.
-    pub fn for_each(&mut self, start: u64, end: u64, visit: &mut dyn FnMut(u64, &mut u64)) {
-        self.visit_level(self.root, 3, start, end, visit);
-    }
-
-    fn visit_level(
-        &mut self,
-        physical: u64,
-        level: u32,
-        start: u64,
-        end: u64,
-        visit: &mut dyn FnMut(u64, &mut u64),
-    ) {
-        let mut address = start;
-        while address < end {
-            let next = ((address & !(span(level) - 1)) + span(level)).min(end);
-            let entry = &mut self.table(physical)[index(address, level)];
-            if level == 0 {
-                if *entry != 0 {
-                    visit(address, entry);
-                }
-            } else if *entry & pte::P != 0 {
-                let below = *entry & pte::ADDRESS;
-                self.visit_level(below, level - 1, address, next, visit);
-            }
-            address = next;
-        }
-    }
+/// The entries of a leaf table for the pages from `address` on that it covers, up to
+/// `end`.
+#[inline(always)]
+fn entries(table: &mut Table, address: u64, end: u64) -> &mut [u64] {
+    let first = index(address, 0);
+    let count = (ENTRIES - first).min(((end - address) / PAGE_SIZE) as usize);
+    &mut table[first..first + count]
 }
 
 /// Forgets the TLB's entries for `start..end`: page by page while that is
@@ -267,6 +364,10 @@ pub fn flush_range(start: u64, end: u64) {
     if end - start > 33 * PAGE_SIZE {
         cpu::flush_tlb();
     } else {
-        (start..end).step_by(PAGE_SIZE as usize).for_each(cpu::invalidate_page);
+        let mut page = start;
+        while page < end {
+            cpu::invalidate_page(page);
+            page += PAGE_SIZE;
+        }
     }
 }

@@ -6,6 +6,7 @@
 
 use super::cpu;
 use trapgate_abi::boot_info::Range;
+use trapgate_abi::layout::PAGE_SIZE;
 
 /// Where the kernel sees physical address `physical`.
 #[cfg(target_os = "none")]
@@ -23,54 +24,53 @@ pub fn clear(run: Range) {
     unsafe { cpu::zero_words(direct(run.start), run.len() as usize / 8) };
 }
 
-/// Frames that hold zeroes, but for the first word of each: the address of the
-/// next one.
-pub struct FreeList {
-    first: u64,
+/// Copies a frame, which is not written in the meantime, to one that nobody has.
+pub fn copy_frame(from: u64, to: u64) {
+    // SAFETY: all RAM is in the direct map, and `to` is nobody's, so it is
+    // another frame than `from`.
+    unsafe { cpu::copy_words(direct(to), direct(from), PAGE_SIZE as usize / 8) };
+}
+
+/// A word for each frame of RAM, found by the frame's number: its address in
+/// pages. What the words mean, `mm::frames` says.
+pub struct FrameTable {
+    /// Physical address.
+    words: u64,
+    /// How many words.
     count: u64,
 }
 
-impl FreeList {
-    /// A list without frames.
-    pub const fn new() -> Self {
-        FreeList { first: 0, count: 0 }
+impl FrameTable {
+    /// A table of no frame.
+    pub const EMPTY: FrameTable = FrameTable { words: 0, count: 0 };
+
+    /// Bytes that a table takes for all frames below `end`.
+    pub const fn bytes(end: u64) -> u64 {
+        end.div_ceil(PAGE_SIZE) * size_of::<u32>() as u64
     }
 
-    /// How many there are.
-    pub const fn len(&self) -> u64 {
-        self.count
+    /// The table that lies in these frames, which hold zeroes and become the
+    /// table's: all words are 0.
+    pub const fn new(place: Range) -> FrameTable {
+        FrameTable { words: place.start, count: place.len() / size_of::<u32>() as u64 }
     }
 
-    /// Whether there is none.
-    pub const fn is_empty(&self) -> bool {
-        self.count == 0
+    fn at(&self, frame: u64) -> *mut u32 {
+        assert!(frame < self.count, "a frame that is not in RAM");
+        direct(self.words + frame * size_of::<u32>() as u64)
     }
 
-    /// Puts a frame that holds zeroes and is nobody's first.
-    pub fn push(&mut self, frame: u64) {
-        let link: *mut u64 = direct(frame);
-        // SAFETY: all RAM is in the direct map, and the caller gave the frame up.
-        unsafe { link.write(self.first) };
-        self.first = frame;
-        self.count += 1;
+    /// The word of frame number `frame`.
+    #[inline]
+    pub fn get(&self, frame: u64) -> u32 {
+        // SAFETY: the word is in the table, which is in the direct map.
+        unsafe { self.at(frame).read() }
     }
 
-    /// Takes the first frame; it holds zeroes.
-    pub fn pop(&mut self) -> Option<u64> {
-        if self.first == 0 {
-            return None;
-        }
-        let frame = self.first;
-        let link: *mut u64 = direct(frame);
-        // SAFETY: the frame is on the list, so it is the list's, and holds a link.
-        self.first = unsafe { link.replace(0) };
-        self.count -= 1;
-        Some(frame)
-    }
-}
-
-impl Default for FreeList {
-    fn default() -> Self {
-        FreeList::new()
+    /// Sets it.
+    #[inline]
+    pub fn set(&mut self, frame: u64, word: u32) {
+        // SAFETY: as for `get`; the table is nobody else's.
+        unsafe { self.at(frame).write(word) };
     }
 }

@@ -13,6 +13,14 @@ pub fn fault_address() -> u64 {
     address
 }
 
+/// CR3: the physical address of the top page table, with flags below it.
+pub fn page_table() -> u64 {
+    let root;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {}, cr3", out(reg) root, options(nomem, nostack, preserves_flags)) };
+    root
+}
+
 /// Forgets the TLB's entry for the page of `address`.
 #[inline(always)]
 pub fn invalidate_page(address: u64) {

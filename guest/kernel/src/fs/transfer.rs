@@ -4,7 +4,8 @@
 //! memory they are.
 
 use crate::host::Call;
-use crate::mm::space::AddressSpace;
+use crate::mm::frames;
+use crate::mm::space::{AddressSpace, FRAMES_AT_ONCE};
 use crate::mm::vma::Prot;
 use crate::sched::wait::wait_for;
 use spin::Mutex;
@@ -76,6 +77,8 @@ pub fn transfer(
     let all = all.min(MAX_RW_COUNT);
     let mut bytes = 0;
     while bytes < all {
+        // What is gathered may need frames, for which nobody asks in the meantime.
+        frames::stock(FRAMES_AT_ONCE);
         let mut call = Call::new(request(bytes));
         let taken = gather(memory, &mut call, ranges, bytes, access);
         if taken == 0 {

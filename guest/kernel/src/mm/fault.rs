@@ -3,7 +3,8 @@
 //!
 //! `process::exception` calls it, and knows what to do if there is none.
 
-use super::space::{AddressSpace, FaultError};
+use super::frames;
+use super::space::{AddressSpace, FRAMES_AT_ONCE, FaultError};
 use super::vma::Prot;
 use spin::Mutex;
 use trapgate_abi::layout::USER_END;
@@ -34,6 +35,7 @@ pub fn serve(
     if address >= USER_END {
         return Err(FaultError::NotMapped);
     }
+    frames::stock(FRAMES_AT_ONCE);
     memory.lock().fault(address, access_of(error_code)).map(drop)
 }
 

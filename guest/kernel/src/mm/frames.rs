@@ -1,68 +1,100 @@
 //! Physical frames: who has which, and where the next one comes from.
 //!
-//! Every free frame is known to be zero, so an allocation clears nothing:
-//! frames never used are zero because guest RAM is fresh anonymous memory,
-//! and frames that come back are cleared when they come back (by the VMM,
-//! which also returns their memory to the host, or here).
+//! RAM is one table with a word a frame. A frame that somebody has: how many
+//! owners it has besides that one, so 0 says that it is exclusive, and all words
+//! are 0 at the start. A free frame was never used (`fresh`), or is on one of two
+//! lists of runs: known to be zero, or dirty. Giving frames up touches their words
+//! and never their memory, and asks the VMM nothing.
+//!
+//! Whoever takes frames gets zeroes. Dirty ones are cleared when they are taken,
+//! here; where ring 0 is interpreted, that takes half a millisecond a frame, so
+//! [`stock`] has the VMM clear many in one request, before anybody takes a lock.
 
 use crate::host;
+use core::sync::atomic::{AtomicBool, Ordering};
+use runs::Runs;
 use spin::Mutex;
 use trapgate_abi::boot_info::Range;
 use trapgate_abi::hypercall::{MAX_SEGMENTS, Request, Segment};
 use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_arch::paging::FrameSource;
-use trapgate_arch::phys::{self, FreeList};
+use trapgate_arch::phys::{self, FrameTable};
 
-/// Runs of at least this many bytes go back to the host; below, clearing here
-/// is cheaper than leaving the VM.
-const DISCARD_LEAST: u64 = 64 << 10;
+mod runs;
 
 /// Bounds of the kernel's reserve, in frames.
 const RESERVE_LEAST: u64 = 16;
 const RESERVE_MOST: u64 = 256;
 
-/// The free frames.
+/// Dirty frames that [`tidy`] leaves: to clear them here is cheaper than to have
+/// the host find memory for them again.
+const KEPT_DIRTY: u64 = 256;
+
+/// A frame with so many owners keeps them for ever: nobody counts further.
+const SATURATED: u32 = u32::MAX;
+
+/// Whether the VMM clears frames, because ring 0 is interpreted.
+static CLEARED_BY_HOST: AtomicBool = AtomicBool::new(false);
+
+/// All frames of this VM.
+pub static FRAMES: Mutex<Frames> = Mutex::new(Frames::NONE);
+
+/// The table, and the free frames.
 pub struct Frames {
+    table: FrameTable,
     /// Never used, in ascending order.
     fresh: [Range; 2],
+    /// Used before, and zeroes now.
+    zero: Runs,
     /// Used before.
-    free: FreeList,
+    dirty: Runs,
+    /// Free frames of all three kinds.
+    free: u64,
     total: u64,
     /// Frames that are left for the kernel itself when a program has taken all
     /// others.
     reserve: u64,
-    /// Where ring 0 is interpreted, the VMM clears even single frames.
-    discard_always: bool,
+    zero_page: u64,
 }
 
-/// All frames of this VM.
-pub static FRAMES: Mutex<Frames> = Mutex::new(Frames::empty());
+const fn number(address: u64) -> u64 {
+    address / PAGE_SIZE
+}
 
 impl Frames {
-    const fn empty() -> Self {
-        let none = Range { start: 0, end: 0 };
-        Frames {
-            fresh: [none; 2],
-            free: FreeList::new(),
-            total: 0,
-            reserve: 0,
-            discard_always: false,
-        }
-    }
+    const NONE: Frames = Frames {
+        table: FrameTable::EMPTY,
+        fresh: [Range::ZERO; 2],
+        zero: Runs::NONE,
+        dirty: Runs::NONE,
+        free: 0,
+        total: 0,
+        reserve: 0,
+        zero_page: 0,
+    };
 
-    /// Starts with these ranges of frames that hold zeroes.
-    pub fn init(&mut self, fresh: [Range; 2], discard_always: bool) {
-        self.fresh = fresh;
-        self.free = FreeList::new();
-        self.discard_always = discard_always;
-        self.total = self.available();
-        self.reserve = (self.total / 64).clamp(RESERVE_LEAST, RESERVE_MOST);
+    /// Starts with these ranges of frames that hold zeroes. The page of zeroes is the
+    /// first one: what a start touches stays together at the beginning. The table is at
+    /// the first range's end, and costs no memory before it is used.
+    pub fn init(&mut self, mut fresh: [Range; 2], interpreted: bool) {
+        CLEARED_BY_HOST.store(interpreted, Ordering::Relaxed);
+        let ends = fresh.iter().filter(|range| !range.is_empty()).map(|range| range.end);
+        let end = ends.max().unwrap_or(0);
+        let table_bytes = FrameTable::bytes(end).next_multiple_of(PAGE_SIZE);
+        let [low, _] = &mut fresh;
+        assert!(low.len() > table_bytes + PAGE_SIZE, "no memory for the table of frames");
+        low.end -= table_bytes;
+        let table = FrameTable::new(Range { start: low.end, end: low.end + table_bytes });
+        let zero_page = low.start;
+        low.start += PAGE_SIZE;
+        let total: u64 = fresh.iter().map(|range| number(range.len())).sum();
+        let reserve = (total / 64).clamp(RESERVE_LEAST, RESERVE_MOST);
+        *self = Frames { table, fresh, free: total, total, reserve, zero_page, ..Frames::NONE };
     }
 
     /// Frames that are free now.
     pub fn available(&self) -> u64 {
-        let fresh: u64 = self.fresh.iter().map(|range| range.len() / PAGE_SIZE).sum();
-        fresh + self.free.len()
+        self.free
     }
 
     /// Frames that were free at the start.
@@ -70,23 +102,68 @@ impl Frames {
         self.total
     }
 
+    /// The frame of zeroes that nobody writes: it is nobody's, and not counted.
+    pub fn zero_page(&self) -> u64 {
+        self.zero_page
+    }
+
     /// How many of `most` pages should be mapped at once: fewer as memory runs
     /// out, so that a program which touches little of much still fits.
     pub fn ahead(&self, most: u64) -> u64 {
-        match self.available() {
+        match self.free {
             free if free > self.total / 4 => most,
             free if free > self.total / 16 => (most / 8).max(1),
             _ => 1,
         }
     }
 
-    /// `count` zeroed frames in a row, from those that were never used.
+    /// One more owner for a frame that somebody has.
+    #[inline]
+    pub fn own(&mut self, frame: u64) {
+        let owners = self.table.get(number(frame));
+        self.table.set(number(frame), owners.saturating_add(1));
+    }
+
+    /// One owner fewer; true, if that was the last one: the frame is the caller's
+    /// alone, to be given up.
+    #[inline]
+    pub fn disown(&mut self, frame: u64) -> bool {
+        match self.table.get(number(frame)) {
+            0 => return true,
+            SATURATED => {}
+            owners => self.table.set(number(frame), owners - 1),
+        }
+        false
+    }
+
+    /// Whether a frame has one owner.
+    pub fn is_exclusive(&self, frame: u64) -> bool {
+        self.table.get(number(frame)) == 0
+    }
+
+    /// `count` zeroed frames in a row, of those that are not the kernel's reserve.
     pub fn allocate_run(&mut self, count: u64) -> Option<u64> {
+        if self.free < self.reserve + count {
+            return None;
+        }
         let length = count * PAGE_SIZE;
-        let range = self.fresh.iter_mut().find(|range| range.len() >= length)?;
-        let start = range.start;
-        range.start += length;
-        Some(start)
+        let run = match self.fresh.iter_mut().find(|range| range.len() >= length) {
+            Some(range) => take_from(range, count),
+            None => self.used_run(count)?,
+        };
+        self.free -= count;
+        Some(run.start)
+    }
+
+    /// So many frames in a row of those that were used before, if a short look
+    /// finds them.
+    fn used_run(&mut self, count: u64) -> Option<Range> {
+        if let Some(run) = self.zero.pop_run(&mut self.table, count) {
+            return Some(run);
+        }
+        let run = self.dirty.pop_run(&mut self.table, count)?;
+        phys::clear(run);
+        Some(run)
     }
 
     /// One frame, of the kernel's reserve too.
@@ -96,108 +173,175 @@ impl Frames {
         self.reserve = reserve;
         frame
     }
+
+    /// A frame that holds anything: what was used last first.
+    pub fn take_unclean(&mut self) -> Option<u64> {
+        if self.free <= self.reserve {
+            return None;
+        }
+        match self.dirty.pop(&mut self.table, 1) {
+            Some(run) => {
+                self.free -= 1;
+                Some(run.start)
+            }
+            None => Some(self.take(1)?.start),
+        }
+    }
+
+    /// Takes back frames that nobody has and that hold anything.
+    #[inline]
+    pub fn give_up(&mut self, run: Range) {
+        self.free += number(run.len());
+        self.dirty.push(&mut self.table, run);
+    }
+
+    /// The next free frames, as they are, and whether they are to be cleared.
+    fn next_free(&mut self, most: u64) -> Option<(Range, bool)> {
+        if let Some(run) = self.zero.pop(&mut self.table, most) {
+            return Some((run, false));
+        }
+        // Where ring 0 is interpreted, clearing here is the last resort.
+        let dirty_last = CLEARED_BY_HOST.load(Ordering::Relaxed);
+        if !dirty_last && let Some(run) = self.dirty.pop(&mut self.table, most) {
+            return Some((run, true));
+        }
+        if let Some(range) = self.fresh.iter_mut().find(|range| !range.is_empty()) {
+            return Some((take_from(range, most), false));
+        }
+        self.dirty.pop(&mut self.table, most).map(|run| (run, true))
+    }
+}
+
+/// The first `most` frames of a range, or all.
+fn take_from(range: &mut Range, most: u64) -> Range {
+    let start = range.start;
+    range.start = range.end.min(start + most * PAGE_SIZE);
+    Range { start, end: range.start }
+}
+
+impl FrameSource for Frames {
+    fn take(&mut self, most: u64) -> Option<Range> {
+        let spare = self.free.checked_sub(self.reserve).filter(|&spare| spare > 0)?;
+        let (run, dirty) = self.next_free(most.min(spare))?;
+        self.free -= number(run.len());
+        if dirty {
+            phys::clear(run);
+        }
+        Some(run)
+    }
+
+    fn give_back(&mut self, run: Range) {
+        if !run.is_empty() {
+            self.free += number(run.len());
+            self.zero.push(&mut self.table, run);
+        }
+    }
 }
 
 /// Where the kernel's heap gets its memory: `length` bytes in a row, or a page of
 /// the reserve where that is enough and no run is left.
 pub fn for_heap(length: u64, page_is_enough: bool) -> Option<Range> {
     let mut frames = FRAMES.lock();
-    match frames.allocate_run(length / PAGE_SIZE) {
+    match frames.allocate_run(number(length)) {
         Some(start) => Some(Range { start, end: start + length }),
         None if page_is_enough => frames.take_reserved(),
         None => None,
     }
 }
 
-impl FrameSource for Frames {
-    fn take(&mut self, most: u64) -> Option<Range> {
-        if self.available() <= self.reserve {
-            return None;
-        }
-        let most = most.min(self.available() - self.reserve);
-        if let Some(start) = self.free.pop() {
-            return Some(Range { start, end: start + PAGE_SIZE });
-        }
-        let range = self.fresh.iter_mut().find(|range| !range.is_empty())?;
-        let start = range.start;
-        range.start = range.end.min(start + most * PAGE_SIZE);
-        Some(Range { start, end: range.start })
-    }
-
-    fn give_back(&mut self, run: Range) {
-        for frame in (run.start..run.end).step_by(PAGE_SIZE as usize) {
-            self.free.push(frame);
+/// Makes sure that the next `pages` frames can be had without clearing them here, if
+/// that would be slow: called before a lock is taken and before a request is
+/// gathered, where frames may be needed.
+#[inline]
+pub fn stock(pages: u64) {
+    if CLEARED_BY_HOST.load(Ordering::Relaxed) {
+        let frames = FRAMES.lock();
+        let wanted = frames.zero.frames() < pages && frames.dirty.frames() > 0;
+        drop(frames);
+        if wanted {
+            clear_by_host(u64::MAX);
         }
     }
 }
 
-/// Collects frames that are given up, clears them, and frees them when it is
-/// dropped or full.
+/// Gives memory of dirty frames back to the host, of up to `budget` frames: for when
+/// there is nothing else to do, without locks. True: there is more to do.
+pub fn tidy(budget: u64) -> bool {
+    let spare = |dirty: u64| dirty.saturating_sub(KEPT_DIRTY);
+    let dirty = FRAMES.lock().dirty.frames();
+    if spare(dirty) == 0 {
+        return false;
+    }
+    clear_by_host(budget.min(spare(dirty)));
+    let left = FRAMES.lock().dirty.frames();
+    left < dirty && spare(left) > 0
+}
+
+/// Has the VMM clear dirty frames, up to `most`, as many runs as a request holds.
+/// They are on neither list meanwhile, and no lock is held.
+fn clear_by_host(most: u64) {
+    let mut runs = [Range::ZERO; MAX_SEGMENTS];
+    let (mut count, mut taken) = (0, 0);
+    let mut frames = FRAMES.lock();
+    while count < runs.len()
+        && taken < most
+        && let Some(run) = frames.next_dirty(most - taken)
+    {
+        runs[count] = run;
+        count += 1;
+        taken += number(run.len());
+    }
+    drop(frames);
+    let runs = &runs[..count];
+    let mut call = host::Call::new(Request::Discard);
+    for run in runs {
+        call.push(Segment { address: run.start, length: run.len() });
+    }
+    let cleared = call.submit().is_ok();
+    let mut frames = FRAMES.lock();
+    for &run in runs.iter().rev() {
+        if cleared { frames.give_back(run) } else { frames.give_up(run) }
+    }
+}
+
+impl Frames {
+    /// Takes dirty frames off their list as they are.
+    fn next_dirty(&mut self, most: u64) -> Option<Range> {
+        let run = self.dirty.pop(&mut self.table, most)?;
+        self.free -= number(run.len());
+        Some(run)
+    }
+}
+
+/// Collects frames that are given up into runs, and frees them at the latest when it
+/// is dropped.
 #[derive(Default)]
 pub struct Batch {
     /// The run that grows.
     run: Range,
-    /// Runs that are complete; `count` of them count.
-    pending: [Range; MAX_SEGMENTS],
-    count: usize,
 }
 
 impl Batch {
     /// Gives `frame` up: no table has it any more, and the caller flushes the
     /// TLB before ring 3 runs again.
-    pub fn free(&mut self, frame: u64) {
+    #[inline(always)]
+    pub fn free(&mut self, frame: u64, frames: &mut Frames) {
         if self.run.end == frame {
             self.run.end += PAGE_SIZE;
-            return;
+        } else {
+            self.end_run(frames);
+            self.run = Range { start: frame, end: frame + PAGE_SIZE };
         }
-        self.end_run();
-        self.run = Range { start: frame, end: frame + PAGE_SIZE };
     }
 
-    fn end_run(&mut self) {
+    /// Frees what it has.
+    pub fn end_run(&mut self, frames: &mut Frames) {
         let run = core::mem::take(&mut self.run);
-        if run.is_empty() {
-            return;
-        }
-        if self.count == self.pending.len() {
-            self.flush();
-        }
-        self.pending[self.count] = run;
-        self.count += 1;
-    }
-
-    fn flush(&mut self) {
-        let mut frames = FRAMES.lock();
-        let runs = &self.pending[..core::mem::take(&mut self.count)];
-        let by_host = |run: &Range| frames.discard_always || run.len() >= DISCARD_LEAST;
-        let mut cleared_by_host = false;
-        if runs.iter().any(by_host) {
-            let mut call = host::Call::new(Request::Discard);
-            for run in runs.iter().filter(|run| by_host(run)) {
-                call.push(Segment { address: run.start, length: run.len() });
-            }
-            cleared_by_host = call.submit().is_ok();
-        }
-        for run in runs {
-            if !(cleared_by_host && by_host(run)) {
-                phys::clear(*run);
-            }
-        }
-        for run in runs {
-            // Highest first, so that the lowest is allocated first.
-            for index in (0..(run.len() / PAGE_SIZE) as usize).rev() {
-                let frame = run.start + index as u64 * PAGE_SIZE;
-                frames.free.push(frame);
-            }
+        if !run.is_empty() {
+            frames.give_up(run);
         }
     }
 }
 
-impl Drop for Batch {
-    fn drop(&mut self) {
-        self.end_run();
-        if self.count > 0 {
-            self.flush();
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -2,5 +2,6 @@
 
 pub mod fault;
 pub mod frames;
+pub mod object;
 pub mod space;
 pub mod vma;

@@ -13,13 +13,14 @@ use trapgate_abi::PtRegs;
 use trapgate_abi::crash::Fault;
 use trapgate_abi::log::{Event, Level};
 use trapgate_abi::x86::vector;
-use trapgate_uapi::signal::{SIG_IGN, SIGSEGV};
+use trapgate_uapi::signal::{SIG_IGN, SIGBUS, SIGSEGV};
 
 /// A page fault in ring 3.
 pub fn page_fault(regs: &PtRegs, address: u64) {
     match fault::serve(&current().process.memory, address, regs.orig_rax) {
         Ok(()) => log(Level::Trace, Event::PageIn, [address, 1, regs.rip, 0]),
         Err(FaultError::OutOfMemory) => exit::out_of_memory(regs),
+        Err(FaultError::Beyond) => force(SIGBUS, &describe(regs, vector::PF.into(), address), regs),
         Err(FaultError::NotMapped | FaultError::Access) => {
             caused(regs, vector::PF.into(), address);
         }
@@ -32,7 +33,7 @@ pub fn page_fault_of_kernel(regs: &PtRegs, address: u64, error_code: u64) -> boo
     match fault::serve(&current().process.memory, address, error_code) {
         Ok(()) => true,
         Err(FaultError::OutOfMemory) => exit::out_of_memory(regs),
-        Err(FaultError::NotMapped | FaultError::Access) => false,
+        Err(FaultError::NotMapped | FaultError::Access | FaultError::Beyond) => false,
     }
 }
 

@@ -14,11 +14,21 @@ type OnSignal = fn(u8);
 
 static ON_SIGNAL: Mutex<OnSignal> = Mutex::new(|_| {});
 
-/// Begins: with these clocks, and who hears of signals.
-pub fn init(clock: Clock, on_signal: OnSignal) {
+/// Who gives memory back to the host, of so many frames at most: the room of memory,
+/// above.
+type Tidy = fn(u64) -> bool;
+
+static TIDY: Mutex<Tidy> = Mutex::new(|_| false);
+
+/// Frames given back at once: one request, after which there may be something to do.
+const TIDY_AT_ONCE: u64 = 4096;
+
+/// Begins: with these clocks, who hears of signals, and who tidies up.
+pub fn init(clock: Clock, on_signal: OnSignal, tidy: Tidy) {
     timers::init(clock);
     watch::init();
     *ON_SIGNAL.lock() = on_signal;
+    *TIDY.lock() = tidy;
 }
 
 /// Waits until something happens or is due, and sees to it.
@@ -26,6 +36,8 @@ pub fn init(clock: Clock, on_signal: OnSignal) {
 /// # Errors
 /// What the VMM answered, if it does not let the program wait.
 pub fn wait() -> Result<(), Errno> {
+    let tidy = *TIDY.lock();
+    tidy(TIDY_AT_ONCE);
     see(timers::left().unwrap_or(NEVER))
 }
 

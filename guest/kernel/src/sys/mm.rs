@@ -1,8 +1,9 @@
 //! Memory: mmap(2), munmap(2), mprotect(2), mremap(2), madvise(2), brk(2).
 
-use crate::mm::space::AddressSpace;
+use crate::mm::frames;
 use crate::mm::space::map::{Place, Window};
 use crate::mm::space::remap::Move;
+use crate::mm::space::{AddressSpace, FRAMES_AT_ONCE};
 use crate::mm::vma::Prot;
 use crate::process::task::current;
 use crate::sched::thread::work;
@@ -23,6 +24,12 @@ use trapgate_uapi::mman::{
 
 fn memory() -> MutexGuard<'static, AddressSpace> {
     current().process.memory.lock()
+}
+
+/// The same for what may need frames.
+fn memory_with_frames() -> MutexGuard<'static, AddressSpace> {
+    frames::stock(FRAMES_AT_ONCE);
+    memory()
 }
 
 /// `PROT_*` without the bits that mean nothing on x86: `PROT_SEM`, and the two
@@ -66,7 +73,7 @@ pub(super) fn map_memory(
     let reserve = flags & MAP_NORESERVE == 0;
     let shared = flags & MAP_TYPE == MAP_SHARED;
     let place = Place { fixed, replace: !noreplace, window, shared };
-    memory().map(
+    memory_with_frames().map(
         address,
         length,
         prot(bits & (PROT_READ | PROT_WRITE | PROT_EXEC))?,
@@ -110,7 +117,7 @@ pub(super) fn remap_memory(
         (false, true) => Move::Within(window),
         (false, false) => Move::Never,
     };
-    let moved = memory().remap(address, old_length, new_length, to)?;
+    let moved = memory_with_frames().remap(address, old_length, new_length, to)?;
     move_landing_pad(address, old_length, moved);
     Ok(moved)
 }
@@ -129,7 +136,7 @@ fn move_landing_pad(from: u64, length: u64, to: u64) {
 
 syscall_define! {
     /// brk(2): the system call, which answers where the heap ends.
-    fn brk(address: u64) { Ok(memory().set_brk(address)) }
+    fn brk(address: u64) { Ok(memory_with_frames().set_brk(address)) }
 }
 
 syscall_define! {
@@ -137,7 +144,9 @@ syscall_define! {
     /// accepted and has no effect.
     fn madvise(address: u64, length: u64, advice: u32) {
         match advice {
-            MADV_DONTNEED | MADV_FREE => memory().discard(address, length)?,
+            MADV_DONTNEED | MADV_FREE => {
+                memory().discard(address, length, advice == MADV_FREE)?;
+            }
             MADV_NORMAL..=MADV_WILLNEED
             | MADV_DONTFORK
             | MADV_DOFORK

@@ -2,6 +2,8 @@
 
 use crate::fs::transfer::MAX_RW_COUNT;
 use crate::host::Call;
+use crate::mm::frames;
+use crate::mm::space::FRAMES_AT_ONCE;
 use crate::mm::vma::Prot;
 use crate::process::task::current;
 use crate::sys::define::syscall_define;
@@ -34,6 +36,8 @@ syscall_define! {
         // No signal can come, so the call gives all that it is asked for.
         let mut done = 0;
         while done < length {
+            // What is gathered may need frames.
+            frames::stock(FRAMES_AT_ONCE);
             let mut call = Call::new(Request::Random);
             let mut memory = current().process.memory.lock();
             let at = buffer.address() + done;

@@ -1,6 +1,8 @@
 //! Memory: the calls, page faults, and what is done when frames run out.
 
-use super::{DATA, HEAP, SIZE, Sandbox, TEXT, free_frames};
+use super::{DATA, HEAP, SIZE, Sandbox, TEXT, boot_info, free_frames};
+use crate::sched::idle;
+use trapgate_abi::boot_info::{BootInfo, feature};
 use trapgate_abi::hypercall::Request;
 use trapgate_abi::layout::{MMAP_BASE, PAGE_SIZE, USER_STACK_TOP};
 use trapgate_arch::fake::user;
@@ -23,8 +25,44 @@ fn a_page_fault_finds_a_page_of_zeroes_and_serves_those_around_it() {
     let sandbox = Sandbox::new();
     assert!(user::load(DATA + 5).is_err(), "nothing was touched");
     assert_eq!(sandbox.load(DATA + 5), [0]);
+    assert!(user::load(DATA + SIZE - 1).is_ok(), "the last of 16 pages");
+    assert!(user::store(DATA + SIZE - 1, 1).is_err(), "there is nothing to write to");
+    let before = free_frames();
+    sandbox.store(DATA + 5, b"x");
     assert!(user::store(DATA + SIZE - 1, 1).is_ok(), "the last of 16 pages");
+    assert_eq!(before - free_frames(), 16);
     assert!(user::load(DATA + SIZE).is_err(), "not of the mapping");
+}
+
+#[test]
+fn a_page_that_is_only_read_costs_no_frame() {
+    let sandbox = Sandbox::new();
+    // From the first piece of 16 pages on.
+    let at = mmap(&sandbox, 80 * PAGE_SIZE).unwrap().next_multiple_of(16 * PAGE_SIZE);
+    sandbox.store(at, b"x");
+    let before = free_frames();
+    for page in 0..64 {
+        assert_eq!(sandbox.load(at + page * PAGE_SIZE + 1), [0; 8]);
+    }
+    assert_eq!(free_frames(), before);
+    // The kernel reads and writes for the program as the program does.
+    let uname = |address| sandbox.call(nr64::UNAME, [address, 0, 0, 0, 0, 0]);
+    assert_eq!(uname(at + 40 * PAGE_SIZE), Ok(0));
+    assert_eq!(sandbox.load(at + 40 * PAGE_SIZE), *b"Linux\0");
+    assert_eq!(sandbox.load(at + 56 * PAGE_SIZE), [0; 8], "the page of zeroes is as it was");
+    sandbox.call(nr64::MUNMAP, [at, 64 * PAGE_SIZE, 0, 0, 0, 0]).unwrap();
+    assert!(free_frames() >= before + 16);
+}
+
+#[test]
+fn where_ring_0_is_interpreted_pages_come_before_they_are_touched_and_can_be_written() {
+    let sandbox = Sandbox::boot(BootInfo { features: feature::INTERPRETED, ..boot_info() });
+    let at = mmap(&sandbox, 192 * PAGE_SIZE).unwrap();
+    assert!(user::store(at + 63 * PAGE_SIZE, 1).is_ok());
+    assert!(user::load(at + 64 * PAGE_SIZE).is_err());
+    let piece = (at + 64 * PAGE_SIZE).next_multiple_of(64 * PAGE_SIZE);
+    assert_eq!(sandbox.load(piece), [0]);
+    assert!(user::store(piece + 63 * PAGE_SIZE, 1).is_ok(), "without a fault of its own");
 }
 
 #[test]
@@ -33,6 +71,7 @@ fn mmap_gives_memory_and_munmap_takes_it_back() {
     // A neighbour, with which it shares its tables.
     let neighbour = mmap(&sandbox, PAGE_SIZE).unwrap();
     assert_eq!(neighbour, MMAP_BASE - PAGE_SIZE);
+    sandbox.store(neighbour, b"x");
     let before = free_frames();
     let at = mmap(&sandbox, 5 * PAGE_SIZE).unwrap();
     assert_eq!(at, neighbour - 5 * PAGE_SIZE);
@@ -128,4 +167,19 @@ fn when_frames_run_out_a_call_is_enomem_and_a_touch_kills() {
     let arguments = [moved, PAGE_SIZE, PAGE_SIZE, fixed, 0x10_0000_0000, 0];
     assert_eq!(sandbox.call(nr64::MREMAP, arguments), Err(Errno::ENOMEM));
     assert_eq!(sandbox.load(moved), *b"moved", "nothing was changed");
+}
+
+#[test]
+fn who_waits_gives_much_memory_back_first() {
+    let sandbox = Sandbox::new();
+    sandbox.machine.set_vmm(|_, _, _| Ok(0));
+    let at = mmap(&sandbox, 400 * PAGE_SIZE).unwrap();
+    (0..400).for_each(|page| sandbox.store(at + page * PAGE_SIZE, b"x"));
+    sandbox.call(nr64::MUNMAP, [at, 400 * PAGE_SIZE, 0, 0, 0, 0]).unwrap();
+    assert_eq!(sandbox.machine.requests(), [], "munmap asks nobody");
+    idle::wait().unwrap();
+    let requests = sandbox.machine.requests();
+    assert!(matches!(requests[..], [Request::Discard, Request::Wait { .. }]), "{requests:?}");
+    idle::wait().unwrap();
+    assert_eq!(sandbox.machine.requests().len(), 1, "there is no more");
 }

@@ -3,6 +3,7 @@
 //!
 //! One file a room. What one function alone shows is tested beside it.
 
+mod address_space;
 mod allocation;
 mod boot;
 mod fs;
@@ -13,14 +14,14 @@ mod signal;
 mod trace;
 
 use crate::clock::Clock;
-use crate::mm::frames::FRAMES;
+use crate::mm::frames::{self, FRAMES};
 use crate::process::prepare_return::prepare_return;
 use crate::process::task::start_first;
 use crate::process::{exception, from_host};
 use crate::sched::idle;
 use crate::sys::table::{SYS_CALL_TABLE_32, SYS_CALL_TABLE_64};
 use trapgate_abi::PtRegs;
-use trapgate_abi::boot_info::{BootInfo, REGION_STACK, Range, Region, StandardFile};
+use trapgate_abi::boot_info::{BootInfo, REGION_STACK, Range, Region, StandardFile, feature};
 use trapgate_abi::file::FileStatus;
 use trapgate_abi::hypercall::Request;
 use trapgate_abi::layout::{KERNEL_PHYS_END, USER_STACK_SIZE, USER_STACK_TOP};
@@ -88,8 +89,8 @@ impl Sandbox {
             exception::page_fault_of_kernel(&PtRegs::default(), address, error_code)
         });
         let boot = Box::leak(Box::new(boot));
-        FRAMES.lock().init(boot.free, false);
-        idle::init(Clock::new(boot.clock), from_host::signal);
+        FRAMES.lock().init(boot.free, boot.features & feature::INTERPRETED != 0);
+        idle::init(Clock::new(boot.clock), from_host::signal, frames::tidy);
         start_first(boot, tables()).expect("memory for the first task");
         Sandbox { machine }
     }

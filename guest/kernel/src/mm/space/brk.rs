@@ -1,7 +1,8 @@
 //! The program's heap: brk(2).
 
+use crate::mm::object::Backing;
 use crate::mm::space::AddressSpace;
-use crate::mm::vma::{Kind, Prot, Vma};
+use crate::mm::vma::{Prot, Vma};
 use trapgate_abi::layout::page_up;
 
 impl AddressSpace {
@@ -24,12 +25,13 @@ impl AddressSpace {
             return None;
         }
         if new_end > old_end {
-            let vma = Vma { end: new_end, prot: Prot::READ.with(Prot::WRITE), kind: Kind::Heap };
             if new_end - old_end > self.ram || !self.vmas.is_free(old_end, new_end) {
                 return None;
             }
-            self.vmas.insert(old_end, vma).ok()?;
-            self.populate_ahead(old_end, new_end, vma.prot);
+            let prot = Prot::READ.with(Prot::WRITE);
+            let (start, end) = (old_end, new_end);
+            self.vmas.insert(Vma { start, end, prot, backing: Backing::Heap }).ok()?;
+            self.populate_ahead(start, end);
         } else if new_end < old_end {
             self.vmas.remove(new_end, old_end).ok()?;
             self.release(new_end, old_end);

@@ -1,7 +1,9 @@
 //! Mappings that come, go and change: mmap(2), munmap(2), mprotect(2), madvise(2).
 
-use crate::mm::space::{AddressSpace, flags};
-use crate::mm::vma::{Kind, Prot, Vma};
+use crate::memory::try_arc;
+use crate::mm::object::{Backing, Object, Part};
+use crate::mm::space::{AddressSpace, with_access};
+use crate::mm::vma::{Prot, Vma};
 use trapgate_abi::layout::{MMAP_BASE, PAGE_SIZE, USER_MIN, page_down, page_up};
 use trapgate_abi::x86::pte;
 use trapgate_arch::paging::flush_range;
@@ -59,6 +61,8 @@ impl AddressSpace {
         if reserve && prot.allows(Prot::WRITE) && length > self.ram {
             return Err(Errno::ENOMEM);
         }
+        let backing = if place.shared { shared_memory(length)? } else { Backing::Anonymous };
+        let mut taken = false;
         let start = if place.fixed {
             if !address.is_multiple_of(PAGE_SIZE) {
                 return Err(Errno::EINVAL);
@@ -68,24 +72,29 @@ impl AddressSpace {
             if address < USER_MIN {
                 return Err(Errno::EPERM);
             }
-            if !self.vmas.is_free(address, end) {
-                if !place.replace {
-                    return Err(Errno::EEXIST);
-                }
-                self.unmap(address, length)?;
+            taken = !self.vmas.is_free(address, end);
+            if taken && !place.replace {
+                return Err(Errno::EEXIST);
             }
             address
         } else {
             self.place(address, length, place.window)?
         };
-        let kind = if place.shared { Kind::Shared } else { Kind::Anonymous };
-        self.vmas.insert(start, Vma { end: start + length, prot, kind })?;
-        self.populate_ahead(start, start + length, prot);
+        let end = start + length;
+        let vma = Vma { start, end, prot, backing };
+        if !taken {
+            self.vmas.insert(vma)?;
+        } else {
+            let room = self.vmas.prepare_put(start, end)?;
+            self.vmas.put(room, vma)?;
+            self.release_pages(start, end);
+        }
+        self.populate_ahead(start, end);
         Ok(start)
     }
 
     /// Where a mapping of `length` bytes goes: at the hint, if that is free.
-    fn place(&self, hint: u64, length: u64, window: Window) -> Result<u64, Errno> {
+    fn place(&mut self, hint: u64, length: u64, window: Window) -> Result<u64, Errno> {
         let hint = page_down(hint);
         let end = hint.checked_add(length).filter(|&end| end <= self.end);
         if let Some(end) = end
@@ -123,29 +132,42 @@ impl AddressSpace {
         }
         // Linux: VM_MAYWRITE and VM_MAYEXEC are clear there.
         let more_than_read = prot.allows(Prot::WRITE) || prot.allows(Prot::EXEC);
-        if more_than_read && self.vmas.any(start, end, Kind::Vvar) {
+        let is_vvar = |vma: &Vma| matches!(vma.backing, Backing::Vvar);
+        if more_than_read && self.vmas.any(start, end, is_vvar) {
             return Err(Errno::EACCES);
         }
         self.vmas.protect(start, end, prot)?;
-        self.tables.for_each(start, end, &mut |_, entry| {
-            *entry = *entry & pte::ADDRESS | flags(prot);
+        let mut present = 0;
+        self.tables.for_each(start, end, |_, entry| {
+            present |= *entry & pte::P;
+            *entry = with_access(*entry, prot);
         });
-        flush_range(start, end);
+        if present != 0 {
+            flush_range(start, end);
+        }
         Ok(())
     }
 
-    /// madvise(2) `MADV_DONTNEED`: the pages read as zeroes next time.
+    /// madvise(2) `MADV_DONTNEED`, and `MADV_FREE`, which only private memory may be:
+    /// the pages read as zeroes next time. What has an object, or would have come
+    /// from a file, comes back as it was.
     ///
     /// # Errors
-    /// ENOMEM, if part of the range is not mapped; the rest is done.
-    pub fn discard(&mut self, address: u64, length: u64) -> Result<(), Errno> {
+    /// ENOMEM, if part of the range is not mapped; the rest is done. EINVAL, if it is
+    /// to be freed and may not be; what comes before is done.
+    pub fn discard(&mut self, address: u64, length: u64, free: bool) -> Result<(), Errno> {
         let (start, end) = self.user_range(address, length, Errno::ENOMEM)?;
         let mut at = start;
-        while let Some((first, vma)) = self.vmas.find_from(at).filter(|(first, _)| *first < end) {
-            if !matches!(vma.kind, Kind::Shared | Kind::Image | Kind::Vvar) {
-                self.release(first.max(start), vma.end.min(end));
-            }
+        while let Some(vma) = self.vmas.find_from(at).filter(|vma| vma.start < end) {
+            let (first, last) = (vma.start.max(start), vma.end.min(end));
             at = vma.end;
+            match vma.backing {
+                Backing::Anonymous | Backing::Heap | Backing::Stack => {
+                    self.release_pages(first, last);
+                }
+                _ if free => return Err(Errno::EINVAL),
+                Backing::Shared(_) | Backing::Image | Backing::Vvar => {}
+            }
         }
         if self.vmas.is_covered(start, end) { Ok(()) } else { Err(Errno::ENOMEM) }
     }
@@ -158,4 +180,10 @@ impl AddressSpace {
         let (start, end) = self.user_range(address, length, Errno::ENOMEM)?;
         if self.vmas.is_covered(start, end) { Ok(()) } else { Err(Errno::ENOMEM) }
     }
+}
+
+/// Shared memory of so many bytes, which nobody else has yet.
+fn shared_memory(length: u64) -> Result<Backing, Errno> {
+    let object = Object::new(length / PAGE_SIZE).ok_or(Errno::ENOMEM)?;
+    Ok(Backing::Shared(Part { object: try_arc(object)?, first: 0 }))
 }

@@ -5,17 +5,22 @@
 //! `fs::transfer` to find the frames behind user addresses.
 
 mod brk;
+mod cow;
+mod fork;
 pub mod map;
+mod populate;
 pub mod remap;
 
 use crate::mm::frames::{Batch, FRAMES};
-use crate::mm::vma::{Kind, Prot, Vma, VmaMap};
-use trapgate_abi::boot_info::{BootInfo, REGION_STACK, REGION_VVAR, feature};
+use crate::mm::object::{Backing, Part};
+use crate::mm::vma::{Prot, Vma, VmaMap};
+use trapgate_abi::boot_info::{BootInfo, REGION_STACK, REGION_VVAR, Range, feature};
 use trapgate_abi::hypercall::Segment;
 use trapgate_abi::layout::{PAGE_SIZE, USER_END, USER_END32, page_down, page_up};
 use trapgate_abi::x86::pte;
-use trapgate_arch::paging::{NO_ACCESS, PageTables, flush_range};
-use trapgate_arch::{cpu, percpu};
+use trapgate_arch::cpu;
+use trapgate_arch::paging::{COPY_ON_WRITE, COUNTED, FrameSource, NO_ACCESS, PageTables};
+use trapgate_arch::paging::{USER_HALF_END, flush_range};
 use trapgate_uapi::Errno;
 
 /// Pages mapped at once on a fault, a power of two, where memory is plenty: a
@@ -24,8 +29,9 @@ const FAULT_AROUND: u64 = 16;
 /// The same where ring 0 is interpreted, and a fault costs 0.2 ms.
 const FAULT_AROUND_INTERPRETED: u64 = 64;
 
-/// Room for mappings at the start: what a simple program has in the end.
-const USUAL_MAPPINGS: usize = 16;
+/// Frames that a fault, or a new mapping, may take at most: its pages, and their
+/// tables.
+pub const FRAMES_AT_ONCE: u64 = FAULT_AROUND_INTERPRETED + 6;
 
 /// Why an access has no page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +40,8 @@ pub enum FaultError {
     NotMapped,
     /// It is mapped, but not for this access: `SEGV_ACCERR`.
     Access,
+    /// It is mapped, but the object has no such page: SIGBUS.
+    Beyond,
     /// There is no frame left.
     OutOfMemory,
 }
@@ -47,6 +55,9 @@ pub struct AddressSpace {
     /// The end of its addresses, which depends on the width of the program.
     end: u64,
     ahead: u64,
+    /// Ring 0 is interpreted: a fault is so dear that pages are mapped before they
+    /// are touched, and for writing when they are only read.
+    eager: bool,
     ram: u64,
 }
 
@@ -67,6 +78,16 @@ const fn no_execute(prot: Prot) -> u64 {
     if prot.allows(Prot::EXEC) { 0 } else { pte::NX }
 }
 
+/// An entry for the same page with another access.
+const fn with_access(entry: u64, prot: Prot) -> u64 {
+    let page = entry & (pte::ADDRESS | COUNTED | COPY_ON_WRITE);
+    if entry & COPY_ON_WRITE != 0 {
+        page | flags(prot) & !(pte::W | pte::D)
+    } else {
+        page | flags(prot)
+    }
+}
+
 /// Whether a page with these flags allows the access.
 const fn permits(entry: u64, access: Prot) -> bool {
     entry & pte::P != 0
@@ -85,41 +106,34 @@ impl AddressSpace {
     /// # Errors
     /// ENOMEM, if the regions do not fit: never, with what the VMM sends.
     pub fn from_boot_info(boot: &BootInfo, tables: PageTables) -> Result<Self, Errno> {
-        let mut vmas = VmaMap::with_capacity(USUAL_MAPPINGS);
+        let mut vmas = VmaMap::default();
         for region in &boot.regions[..boot.region_count as usize] {
-            let kind = match region.flags & (REGION_STACK | REGION_VVAR) {
-                REGION_STACK => Kind::Stack,
-                REGION_VVAR => Kind::Vvar,
-                _ => Kind::Image,
+            let backing = match region.flags & (REGION_STACK | REGION_VVAR) {
+                REGION_STACK => Backing::Stack,
+                REGION_VVAR => Backing::Vvar,
+                _ => Backing::Image,
             };
-            assert!(vmas.is_free(region.start, region.end), "the VMM's regions overlap");
+            let Range { start, end } = Range { start: region.start, end: region.end };
+            assert!(vmas.is_free(start, end), "the VMM's regions overlap");
             let prot = Prot::from_bits(region.flags & 7).unwrap_or(Prot::NONE);
-            vmas.insert(region.start, Vma { end: region.end, prot, kind })?;
+            vmas.insert(Vma { start, end, prot, backing })?;
         }
-        let interpreted = boot.features & feature::INTERPRETED != 0;
+        let eager = boot.features & feature::INTERPRETED != 0;
         Ok(AddressSpace {
             vmas,
             tables,
             brk_start: boot.brk,
             brk: boot.brk,
             end: if boot.compat != 0 { USER_END32 } else { USER_END },
-            ahead: if interpreted { FAULT_AROUND_INTERPRETED } else { FAULT_AROUND },
+            ahead: if eager { FAULT_AROUND_INTERPRETED } else { FAULT_AROUND },
+            eager,
             ram: boot.ram_size,
         })
     }
 
-    /// Maps the missing pages of `start..end`, as far as there are frames.
-    fn populate(&mut self, start: u64, end: u64, prot: Prot) {
-        let mapped = self.tables.map_missing(start, end, flags(prot), &mut *FRAMES.lock());
-        percpu::count!(pages_mapped, mapped);
-    }
-
-    /// Maps the first pages of a new mapping, which will surely be touched.
-    fn populate_ahead(&mut self, start: u64, end: u64, prot: Prot) {
-        let ahead = FRAMES.lock().ahead(self.ahead);
-        if prot_permits(prot, Prot::READ) && ahead > 1 {
-            self.populate(start, end.min(start + ahead * PAGE_SIZE), prot);
-        }
+    /// The physical address of its top page table, for CR3.
+    pub const fn page_table(&self) -> u64 {
+        self.tables.root()
     }
 
     /// Makes the page of `address` accessible, if its mapping allows that.
@@ -127,8 +141,9 @@ impl AddressSpace {
     /// # Errors
     /// [`FaultError`], if there is no such page.
     pub fn fault(&mut self, address: u64, access: Prot) -> Result<u64, FaultError> {
-        let (start, vma) = self.vmas.find(address).ok_or(FaultError::NotMapped)?;
-        if !prot_permits(vma.prot, access) {
+        let vma = self.vmas.find(address).ok_or(FaultError::NotMapped)?;
+        let prot = vma.prot;
+        if !prot_permits(prot, access) {
             return Err(FaultError::Access);
         }
         let page = page_down(address);
@@ -138,20 +153,25 @@ impl AddressSpace {
             flush_range(page, page + PAGE_SIZE);
             return Ok(entry);
         }
+        if entry != 0 && entry & pte::ADDRESS != FRAMES.lock().zero_page() {
+            return self.open_up(page, entry, prot);
+        }
         let window = FRAMES.lock().ahead(self.ahead) * PAGE_SIZE;
-        let first = (page & !(window - 1)).max(start);
-        let last = ((page & !(window - 1)) + window).min(vma.end);
-        self.populate(first, last, vma.prot);
+        let block = page & !(window - 1);
+        let (first, last) = (block.max(vma.start), (block + window).min(vma.end));
+        if let Some(Part { object, first: index }) = vma.backing.shared() {
+            let (object, index) = (object.clone(), index + (first - vma.start) / PAGE_SIZE);
+            self.populate_shared(first, last, prot, &object, index);
+            if index + (page - first) / PAGE_SIZE >= object.pages() {
+                return Err(FaultError::Beyond);
+            }
+        } else if access == Prot::WRITE || self.eager {
+            self.populate(first, last, prot);
+        } else {
+            self.populate_zero(first, last, prot);
+        }
         let entry = self.tables.entry(page);
-        if entry == 0 {
-            return Err(FaultError::OutOfMemory);
-        }
-        if !permits(entry, access) {
-            // The tables were behind the mapping: better late than for ever.
-            self.tables.replace(page, entry & pte::ADDRESS | flags(vma.prot));
-            flush_range(page, page + PAGE_SIZE);
-        }
-        Ok(self.tables.entry(page))
+        if permits(entry, access) { Ok(entry) } else { Err(FaultError::OutOfMemory) }
     }
 
     /// The memory behind user addresses, page by page, as far as it allows
@@ -184,23 +204,38 @@ impl AddressSpace {
         done
     }
 
-    /// Gives back the frames behind `start..end`, and tables that are not
-    /// needed any more.
-    fn release(&mut self, start: u64, end: u64) {
-        let mut batch = Batch::default();
-        self.tables.for_each(start, end, &mut |_, entry| {
-            batch.free(*entry & pte::ADDRESS);
+    /// Gives back the pages of `start..end`.
+    fn release_pages(&mut self, start: u64, end: u64) {
+        let frames = &mut *FRAMES.lock();
+        let (mut batch, zero_page, mut present) = (Batch::default(), frames.zero_page(), 0);
+        self.tables.for_each(start, end, |_, entry| {
+            let (old, frame) = (*entry, *entry & pte::ADDRESS);
             *entry = 0;
+            present |= old & pte::P;
+            if old & COUNTED == 0 || frame != zero_page && frames.disown(frame) {
+                batch.free(frame, frames);
+            }
         });
-        flush_range(start, end);
-        self.prune(start, end, &mut batch);
+        batch.end_run(frames);
+        if present != 0 {
+            flush_range(start, end);
+        }
     }
 
-    /// Gives back tables of `start..end` in whose range nothing is mapped.
-    fn prune(&mut self, start: u64, end: u64, batch: &mut Batch) {
-        let (vmas, mut pruned) = (&self.vmas, false);
-        self.tables.prune(start, end, &|start, end| vmas.is_free(start, end), &mut |table| {
-            batch.free(table);
+    /// Gives back what is behind `start..end`, where nothing is mapped any more: the
+    /// pages, and tables that are not needed now.
+    fn release(&mut self, start: u64, end: u64) {
+        self.release_pages(start, end);
+        self.prune(start, end);
+    }
+
+    /// Gives back tables of `start..end`, where nothing is mapped.
+    fn prune(&mut self, start: u64, end: u64) {
+        let around = self.vmas.free_around(start);
+        let mut pruned = false;
+        self.tables.prune([start, end], around, &mut |table| {
+            // All of its entries are gone.
+            FRAMES.lock().give_back(Range { start: table, end: table + PAGE_SIZE });
             pruned = true;
         });
         if pruned {
@@ -219,17 +254,24 @@ impl AddressSpace {
     }
 }
 
+impl Drop for AddressSpace {
+    fn drop(&mut self) {
+        assert!(!self.tables.is_loaded(), "an address space ends while the CPU uses it");
+        self.release_pages(0, USER_HALF_END);
+        let frames = &mut *FRAMES.lock();
+        let whole = [0, USER_HALF_END];
+        self.tables.prune(whole, whole, &mut |table| {
+            frames.give_back(Range { start: table, end: table + PAGE_SIZE });
+        });
+        frames.give_up(self.tables.top());
+    }
+}
+
 #[cfg(test)]
 impl AddressSpace {
     /// What is mapped, for tests to compare.
     pub(crate) fn mappings(&self) -> Vec<String> {
-        let mut at = 0;
-        let next = || {
-            let (start, vma) = self.vmas.find_from(at)?;
-            at = vma.end;
-            Some(format!("{start:#x}: {vma:x?}"))
-        };
-        std::iter::from_fn(next).collect()
+        self.vmas.within(0, u64::MAX).map(|vma| format!("{vma:x?}")).collect()
     }
 }
 

@@ -1,11 +1,10 @@
 //! Mappings that grow, shrink and move: mremap(2).
 
-use crate::mm::frames::{Batch, FRAMES};
+use crate::mm::frames::FRAMES;
 use crate::mm::space::map::Window;
-use crate::mm::space::{AddressSpace, flags};
+use crate::mm::space::{AddressSpace, with_access};
 use crate::mm::vma::{Prot, Vma};
 use trapgate_abi::layout::{LARGE_PAGE_SIZE, PAGE_SIZE, USER_MIN, page_up};
-use trapgate_abi::x86::pte;
 use trapgate_arch::paging::flush_range;
 use trapgate_uapi::Errno;
 
@@ -38,10 +37,10 @@ impl AddressSpace {
         let old_length = page_up(old_length).ok_or(Errno::EINVAL)?;
         let new_length =
             page_up(new_length).filter(|&length| length <= self.end).ok_or(Errno::EINVAL)?;
-        let (_, vma) = self.vmas.find(address).ok_or(Errno::EFAULT)?;
+        let vma = self.vmas.find(address).ok_or(Errno::EFAULT)?.clone();
         let old_end = address.checked_add(old_length).ok_or(Errno::EINVAL)?;
-        if old_length == 0 {
-            // A second mapping of the same pages: only for shared memory.
+        // A second mapping of the same pages: only for shared memory.
+        if old_length == 0 && vma.backing.shared().is_none() {
             return Err(Errno::EINVAL);
         }
         if let Move::To(to) = to {
@@ -66,10 +65,12 @@ impl AddressSpace {
         let wanted = address.checked_add(new_length).filter(|&end| end <= self.end);
         if !matches!(to, Move::To(_))
             && let Some(end) = wanted
+            && old_length > 0
             && self.vmas.is_free(old_end, end)
         {
-            self.vmas.insert(old_end, Vma { end, ..vma })?;
-            self.populate_ahead(old_end, end, vma.prot);
+            let backing = vma.backing.after(old_end - vma.start);
+            self.vmas.insert(Vma { start: old_end, end, prot: vma.prot, backing })?;
+            self.populate_ahead(old_end, end);
             return Ok(address);
         }
         let target = match to {
@@ -85,13 +86,21 @@ impl AddressSpace {
             }
         };
         let kept = old_length.min(new_length);
-        self.prepare_move(address, target, kept)?;
-        self.vmas.insert(target, Vma { end: target + new_length, ..vma })?;
-        self.vmas.remove(address, old_end)?;
-        self.move_pages(address, target, kept, vma.prot);
-        if kept < old_length {
-            self.release(address + kept, old_end);
+        let backing = vma.backing.after(address - vma.start);
+        let (start, end) = (target, target + new_length);
+        let moved = Vma { start, end, prot: vma.prot, backing };
+        if old_length == 0 {
+            return self.vmas.insert(moved).map(|()| target);
         }
+        let room = self.vmas.prepare_put(address, old_end)?;
+        if let Err(error) = self.prepare_move(address, target, kept) {
+            self.vmas.rejoin(room);
+            self.prune(start, end);
+            return Err(error);
+        }
+        self.vmas.put(room, moved)?;
+        self.move_pages(address, target, kept, vma.prot);
+        self.release(address, old_end);
         Ok(target)
     }
 
@@ -105,7 +114,6 @@ impl AddressSpace {
             at = ((page & !(LARGE_PAGE_SIZE - 1)) + LARGE_PAGE_SIZE).min(end);
             let (first, last) = (to + (page - from), to + (at - from));
             if !self.tables.prepare(first, last, &mut *FRAMES.lock()) {
-                self.prune(to, to + length, &mut Batch::default());
                 return Err(Errno::ENOMEM);
             }
         }
@@ -118,7 +126,7 @@ impl AddressSpace {
         let mut at = from;
         while let Some((page, entry)) = self.tables.first_entry(at, from + length) {
             self.tables.replace(page, 0);
-            self.tables.replace(to + (page - from), entry & pte::ADDRESS | flags(prot));
+            self.tables.replace(to + (page - from), with_access(entry, prot));
             at = page + PAGE_SIZE;
         }
         flush_range(from, from + length);

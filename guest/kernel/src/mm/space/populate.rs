@@ -1,0 +1,96 @@
+//! Missing pages get frames: of their own, the page of zeroes, or an object's.
+
+use super::{AddressSpace, flags, prot_permits, with_access};
+use crate::mm::frames::FRAMES;
+use crate::mm::object::Object;
+use crate::mm::vma::Prot;
+use trapgate_abi::boot_info::Range;
+use trapgate_abi::layout::PAGE_SIZE;
+use trapgate_abi::x86::pte;
+use trapgate_arch::paging::{COPY_ON_WRITE, COUNTED, FrameSource, flush_range};
+use trapgate_arch::percpu;
+
+impl AddressSpace {
+    /// Gives each page of `start..end` that has none, or only the page of zeroes, a
+    /// frame of its own, as far as there are frames.
+    pub(super) fn populate(&mut self, start: u64, end: u64, prot: Prot) {
+        let frames = &mut *FRAMES.lock();
+        let (flags, zero_page) = (flags(prot), frames.zero_page());
+        let (mut run, mut mapped, mut replaced) = (Range::default(), 0, false);
+        self.tables.for_each_slot(start, end, frames, |address, entry, frames| {
+            if *entry != 0 {
+                if *entry & pte::ADDRESS != zero_page {
+                    return true;
+                }
+                replaced = true;
+            }
+            if run.is_empty() {
+                // In runs: one question for many pages.
+                let Some(next) = frames.take((end - address) / PAGE_SIZE) else { return false };
+                run = next;
+            }
+            *entry = run.start | flags;
+            run.start += PAGE_SIZE;
+            mapped += 1;
+            true
+        });
+        frames.give_back(run);
+        percpu::count!(pages_mapped, mapped);
+        if replaced {
+            flush_range(start, end);
+        }
+    }
+
+    /// Maps the page of zeroes wherever `start..end` has no page: to be read, and to
+    /// be replaced by the first write.
+    pub(super) fn populate_zero(&mut self, start: u64, end: u64, prot: Prot) {
+        let frames = &mut *FRAMES.lock();
+        let page = with_access(frames.zero_page() | COUNTED | COPY_ON_WRITE, prot);
+        let mut mapped = 0;
+        self.tables.for_each_slot(start, end, frames, |_, entry, _| {
+            if *entry == 0 {
+                *entry = page;
+                mapped += 1;
+            }
+            true
+        });
+        percpu::count!(pages_mapped, mapped);
+    }
+
+    /// Maps the object's pages, from page `index` on, wherever `start..end` has none,
+    /// as far as the object and the frames reach.
+    pub(super) fn populate_shared(
+        &mut self,
+        start: u64,
+        end: u64,
+        prot: Prot,
+        object: &Object,
+        index: u64,
+    ) {
+        let flags = flags(prot) | COUNTED;
+        let pages = object.pages().saturating_sub(index);
+        let end = end.min(start + pages * PAGE_SIZE);
+        let mut mapped = 0;
+        self.tables.for_each_slot(start, end, &mut *FRAMES.lock(), |address, entry, frames| {
+            if *entry == 0 {
+                let page = index + (address - start) / PAGE_SIZE;
+                let Some(frame) = object.share(page, frames) else { return false };
+                *entry = frame | flags;
+                mapped += 1;
+            }
+            true
+        });
+        percpu::count!(pages_mapped, mapped);
+    }
+
+    /// Maps the first pages of what was just mapped at `start`, which will surely be
+    /// touched, where a fault would cost more than that.
+    pub(super) fn populate_ahead(&mut self, start: u64, end: u64) {
+        let ahead = if self.eager { FRAMES.lock().ahead(self.ahead) } else { 0 };
+        let Some(vma) = self.vmas.find(start).filter(|_| ahead > 1) else { return };
+        let (prot, private) = (vma.prot, vma.backing.shared().is_none());
+        if private && prot_permits(prot, Prot::READ) {
+            self.populate(start, end.min(start + ahead * PAGE_SIZE), prot);
+        }
+    }
+}

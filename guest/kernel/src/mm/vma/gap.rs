@@ -1,0 +1,58 @@
+//! Room for a new mapping: the highest gap that is large enough, as in Linux.
+//!
+//! Each chunk knows a bound of the gaps below its mappings, so most chunks are
+//! passed by with one look: for the most mappings that a program may have, some
+//! 3,000 looks. A bound that has become too large, because its gap was filled,
+//! costs a look at each mapping of its chunk, and is right then: that comes once for
+//! each mapping that came or went there.
+
+use super::map::{At, VmaMap};
+
+impl VmaMap {
+    /// The highest free range of `length` bytes within `low..high`: where
+    /// Linux puts a mapping without a hint.
+    pub fn find_gap(&mut self, low: u64, high: u64, length: u64) -> Option<u64> {
+        let start = self.end_of_gap(high, length)?.checked_sub(length)?;
+        (start >= low).then_some(start)
+    }
+
+    /// The end of the highest gap of `length` bytes below `high`.
+    fn end_of_gap(&mut self, high: u64, length: u64) -> Option<u64> {
+        let mut at = self.seek(high - 1);
+        if self.at(at).is_none_or(|vma| vma.start >= high) {
+            if high - self.end_below(at) >= length {
+                return Some(high);
+            }
+            at = self.before(at)?;
+        }
+        loop {
+            if self.chunks[at.chunk].gap >= length
+                && let Some(end) = self.end_of_gap_in_chunk(at, length)
+            {
+                return Some(end);
+            }
+            at = self.before(At { index: 0, ..at })?;
+        }
+    }
+
+    /// The same of the gaps directly below the mapping at `at` and those before it in
+    /// its chunk.
+    fn end_of_gap_in_chunk(&mut self, at: At, length: u64) -> Option<u64> {
+        let below_all = self.end_below(At { index: 0, ..at });
+        let areas = &self.chunks[at.chunk].areas;
+        let mut largest = 0;
+        for index in (0..=at.index).rev() {
+            let below = if index > 0 { areas[index - 1].end } else { below_all };
+            let gap = areas[index].start - below;
+            if gap >= length {
+                self.found(At { index, ..at });
+                return Some(areas[index].start);
+            }
+            largest = largest.max(gap);
+        }
+        if at.index + 1 == areas.len() {
+            self.chunks[at.chunk].gap = largest;
+        }
+        None
+    }
+}
