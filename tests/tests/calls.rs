@@ -3,6 +3,7 @@
 //! things.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 use trapgate_tests::{Case, Stdin, Stdout, needs_kvm, program, scale, takes_long};
 
 /// Runs a program both ways; what it checks must hold. `variation` says how.
@@ -22,6 +23,17 @@ fn pointers_that_are_no_use_are_answered_as_linux_answers_them() {
 fn brk_mmap_mprotect_mremap_and_munmap_do_as_in_linux() {
     needs_kvm!();
     holds("memory", |case| case);
+}
+
+#[test]
+fn thousands_of_mappings_do_not_make_the_next_one_slow() {
+    needs_kvm!();
+    /// Where ring 0 is interpreted it takes some 10 seconds; where each mapping looked
+    /// at all the others, it took more than 100.
+    const MOST: Duration = Duration::from_secs(60);
+    let start = Instant::now();
+    holds("many-mappings", |case| case.limit(2 * MOST));
+    assert!(start.elapsed() < MOST, "{:?}", start.elapsed());
 }
 
 #[test]

@@ -15,6 +15,7 @@ const READ: u64 = 1;
 const READ_WRITE: u64 = 3;
 
 const PRIVATE: u64 = 0x02;
+const SHARED: u64 = 0x01;
 const FIXED: u64 = 0x10;
 const ANONYMOUS: u64 = 0x20;
 const NORESERVE: u64 = 0x4000;
@@ -72,8 +73,10 @@ type Step = fn(&mut Report) -> Result<(), Errno>;
 
 fn main(_: Args) -> i32 {
     let mut report = Report::new();
-    let steps: [Step; 8] = [
+    let steps: [Step; 10] = [
         fresh_memory,
+        read_before_written,
+        shared_memory,
         mmap_refusals,
         fixed_mappings,
         unmapping,
@@ -123,6 +126,52 @@ fn fresh_memory(report: &mut Report) -> Result<(), Errno> {
     mprotect(large + (32 << 30), PAGE, READ_WRITE)?;
     report.equals("a page in their middle, made usable, allows", access(large + (32 << 30)), 3);
     report.is("all of it can be unmapped", munmap(large, 64 << 30), 0);
+    Ok(())
+}
+
+fn read_before_written(report: &mut Report) -> Result<(), Errno> {
+    let pages = Pages::map(64)?;
+    report.holds("all is zero", (0..64).all(|page| pages.is_all(page, 0)));
+    (0..64).step_by(3).for_each(|page| pages.fill(page, page as u8 + 1));
+    let kept =
+        (0..64).all(|page| pages.is_all(page, if page % 3 == 0 { page as u8 + 1 } else { 0 }));
+    report.holds("what is written then is on its own page", kept);
+    // Read first, and writable only later.
+    let later = mmap(0, 2 * PAGE, READ, PRIVATE_ANONYMOUS)?;
+    report.equals("a read-only page reads", peek(later).into(), 0);
+    mprotect(later, 2 * PAGE, READ_WRITE)?;
+    poke(later, 7);
+    report.equals("made writable, it keeps what is written", peek(later).into(), 7);
+    report.equals("and its neighbour is zero", peek(later + PAGE).into(), 0);
+    report.equals("the kernel can write to the neighbour", access(later + PAGE), 3);
+    munmap(later, 2 * PAGE)?;
+    munmap(pages.page(0), 64 * PAGE)?;
+    Ok(())
+}
+
+fn shared_memory(report: &mut Report) -> Result<(), Errno> {
+    let at = mmap(0, 4 * PAGE, READ_WRITE, SHARED | ANONYMOUS)?;
+    report.equals("shared memory is zero", peek(at).into(), 0);
+    (0..4).for_each(|page| poke(at + page * PAGE, page as u8 + 1));
+    let second = mremap(at + PAGE, 0, 2 * PAGE, MAYMOVE, 0)?;
+    report.holds("mremap from nothing maps it once more", second != at + PAGE);
+    let same = peek(second) == 2 && peek(second + PAGE) == 3;
+    report.holds("the same pages", same);
+    poke(second, 0x22);
+    report.equals("written here, read there", peek(at + PAGE).into(), 0x22);
+    report.is("madvise DONTNEED of shared memory", madvise(at, 4 * PAGE, MADV_DONTNEED), 0);
+    report.equals("leaves it as it was", peek(at + PAGE).into(), 0x22);
+    report.fails("madvise FREE of it", madvise(at, PAGE, MADV_FREE), Errno::EINVAL);
+    report.is("its first mapping can go", munmap(at, 4 * PAGE), 0);
+    report.equals("the other stays", peek(second).into(), 0x22);
+    let moved = mremap(second, 2 * PAGE, 2 * PAGE, MAYMOVE | REMAP_FIXED, at)?;
+    report.holds("and moves with its pages", peek(moved) == 0x22 && peek(moved + PAGE) == 3);
+    munmap(moved, 2 * PAGE)?;
+    let read_only = mmap(0, PAGE, READ, SHARED | ANONYMOUS)?;
+    report.equals("read-only shared memory allows", access(read_only), 1);
+    mprotect(read_only, PAGE, READ_WRITE)?;
+    report.equals("and made writable", access(read_only), 3);
+    munmap(read_only, PAGE)?;
     Ok(())
 }
 
