@@ -84,6 +84,15 @@ fn descriptors_do_as_in_linux_whatever_is_behind_them() {
     holds("files", |case| case.stdout(Stdout::WithStderr));
 }
 
+/// With so little that the kernel's own share is small, too.
+#[test]
+fn without_memory_calls_are_enomem_and_the_kernel_lives() {
+    needs_kvm!();
+    let program = program("memory-full");
+    let ran = Case::new(&program).options(["--memory", "4M"]).sandboxed();
+    ran.expect_status(0).expect(ran.stderr.is_empty(), "nothing on stderr");
+}
+
 #[test]
 fn fresh_pages_are_zero_and_keep_what_is_written() {
     needs_kvm!();
