@@ -111,6 +111,8 @@ pub mod feature {
     pub const SYSENTER32: u64 = 1 << 3;
     /// The CPU's maker has SYSCALL in compatibility mode (AMD).
     pub const SYSCALL32: u64 = 1 << 4;
+    /// The CPU has XSAVEOPT, for ring 0 too.
+    pub const XSAVEOPT: u64 = 1 << 5;
     /// Ring 3 has a top page table of its own, at `page_table` and
     /// [`crate::mitigation::PTI_USER_TABLE`].
     pub const PTI: u64 = 1 << 9;
@@ -129,6 +131,10 @@ pub struct BootInfo {
     pub features: u64,
     /// RAM in bytes.
     pub ram_size: u64,
+    /// XCR0: the states that ring 3 can use; 0 on a CPU without XSAVE.
+    pub xcr0: u64,
+    /// Bytes that hold these states, in XSAVE's standard format.
+    pub fpu_size: u64,
     /// Frames that nothing has touched, so that they hold zeroes: below 4 GiB
     /// and above.
     pub free: [Range; 2],
@@ -176,6 +182,8 @@ impl BootInfo {
         abi_version: crate::ABI_VERSION,
         features: 0,
         ram_size: 0,
+        xcr0: 0,
+        fpu_size: 0,
         free: [Range::ZERO; 2],
         page_table: 0,
         compat: 0,

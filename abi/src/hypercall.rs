@@ -207,6 +207,16 @@ pub enum Request {
     Random,
     /// Give the attached frames back: they read as zeroes afterwards.
     Discard,
+    /// Exchange x87 and vector registers, where ring 0 is interpreted and cannot: save
+    /// those of ring 3 in one area of guest memory, and load them from another. Areas
+    /// are as XSAVE writes them, [`crate::boot_info::BootInfo::fpu_size`] bytes. Both are
+    /// checked before anything is done; EINVAL for a state that the CPU would refuse.
+    SwapFpu {
+        /// Physical address of the area to save into; 0 to save nothing.
+        from: u64,
+        /// Physical address of the area to load.
+        to: u64,
+    },
     /// How long it is since the clocks were read: what the kernel asks where
     /// the time-stamp counter is no clock ([`crate::boot_info::ClockInfo`]).
     /// Reply: nanoseconds.
@@ -235,6 +245,7 @@ mod operation {
     pub(super) const ELAPSED: u64 = 15;
     pub(super) const DRAIN: u64 = 16;
     pub(super) const TICK: u64 = 17;
+    pub(super) const SWAP_FPU: u64 = 18;
 }
 
 impl Request {
@@ -258,6 +269,7 @@ impl Request {
             Request::Discard => "discard",
             Request::Elapsed => "elapsed",
             Request::Drain => "drain",
+            Request::SwapFpu { .. } => "swap_fpu",
         }
     }
 
@@ -291,6 +303,7 @@ impl Request {
             Request::Discard => (DISCARD, [0; 3]),
             Request::Elapsed => (ELAPSED, [0; 3]),
             Request::Drain => (DRAIN, [0; 3]),
+            Request::SwapFpu { from, to } => (SWAP_FPU, [from, to, 0]),
         };
         message[0] = number;
         message[1] = a;
@@ -350,6 +363,7 @@ impl Request {
             operation::DISCARD => Request::Discard,
             operation::ELAPSED => Request::Elapsed,
             operation::DRAIN => Request::Drain,
+            operation::SWAP_FPU => Request::SwapFpu { from: message[1], to: message[2] },
             _ => return Err(Malformed::Operation(operation)),
         })
     }
@@ -457,7 +471,7 @@ mod tests {
     use super::*;
     use trapgate_uapi::fcntl::{O_APPEND, O_NONBLOCK};
 
-    const REQUESTS: [Request; 17] = [
+    const REQUESTS: [Request; 18] = [
         Request::Exit { status: 7 },
         Request::Killed { signal: 11 },
         Request::Failed { kind: FailureKind::Panic, words: Segment { address: 1, length: 2 } },
@@ -475,6 +489,7 @@ mod tests {
         Request::Discard,
         Request::Elapsed,
         Request::Drain,
+        Request::SwapFpu { from: 0x1000, to: u64::MAX },
     ];
 
     #[test]
@@ -489,7 +504,7 @@ mod tests {
 
     #[test]
     fn unknown_operations_are_malformed() {
-        for number in [0, 18, u64::MAX] {
+        for number in [0, 19, u64::MAX] {
             let mut message = [0; MESSAGE_WORDS];
             message[0] = number;
             assert_eq!(Request::decode(&message), Err(Malformed::Operation(number)));

@@ -14,12 +14,10 @@
 //!
 //! [`super::prepare`] calls it with the XCR0 that the program will have.
 
-use std::arch::x86_64::__cpuid_count;
+use crate::machine::kvm::fpu::area_size;
 
 /// What FXSAVE writes, in bytes: the state of a CPU without XSAVE.
 const FXSAVE_AREA: u64 = 512;
-/// XSAVE's header behind that.
-const XSAVE_HEADER: u64 = 64;
 /// The magic word behind an XSAVE area.
 const MAGIC: u64 = 4;
 /// The rest of a frame, padding included.
@@ -30,57 +28,14 @@ const REST: u64 = 63 + 112 + 15 + 736;
 pub(super) fn size(xcr0: u64) -> u64 {
     let state = match xcr0 {
         0 => FXSAVE_AREA,
-        _ => xsave_area(xcr0, state_component) + MAGIC,
+        _ => area_size(xcr0) + MAGIC,
     };
     (state + REST).next_multiple_of(16)
-}
-
-/// The XSAVE area in the standard format: up to the end of its last component.
-/// `component` tells the size and the offset of each from number 2 on.
-fn xsave_area(xcr0: u64, component: impl Fn(u32) -> (u64, u64)) -> u64 {
-    let ends = (2..63).filter(|number| xcr0 & 1 << number != 0).map(|number| {
-        let (size, offset) = component(number);
-        offset + size
-    });
-    ends.fold(FXSAVE_AREA + XSAVE_HEADER, u64::max)
-}
-
-/// CPUID leaf 0xD: the same for every guest on this CPU.
-fn state_component(number: u32) -> (u64, u64) {
-    let leaf = __cpuid_count(0xd, number);
-    (leaf.eax.into(), leaf.ebx.into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Of an AMD CPU with AVX-512, and of Intel's, where MPX left a gap.
-    fn amd(number: u32) -> (u64, u64) {
-        match number {
-            2 => (256, 576),
-            5 => (64, 832),
-            6 => (512, 896),
-            _ => (1024, 1408),
-        }
-    }
-
-    fn intel(number: u32) -> (u64, u64) {
-        match number {
-            2 => (256, 576),
-            5 => (64, 1088),
-            6 => (512, 1152),
-            _ => (1024, 1664),
-        }
-    }
-
-    #[test]
-    fn the_area_ends_with_the_last_component_that_is_on() {
-        assert_eq!(xsave_area(0x3, amd), 576);
-        assert_eq!(xsave_area(0x7, amd), 832);
-        assert_eq!(xsave_area(0xe7, amd), 2432);
-        assert_eq!(xsave_area(0xe7, intel), 2688);
-    }
 
     #[test]
     fn it_is_what_linux_says_on_a_cpu_without_xsave() {

@@ -24,7 +24,7 @@ pub(crate) use stamps::Stamps;
 use crate::boot::kernel::{Kernel, Piece};
 use crate::boot::mitigation::Hardening;
 use crate::boot::vdso::{FastDoor, Vdso};
-use crate::machine::kvm::{Entry, Kind, Maker, Vm};
+use crate::machine::kvm::{Entry, Kind, Maker, Vm, cpuid, fpu};
 use crate::machine::memory::{GuestRam, LEAST, OutOfRam};
 use crate::{ByteSize, Error};
 use page_tables::{Frames, PageTables};
@@ -236,6 +236,8 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
     let info = BootInfo {
         features: start.features | if isolated { feature::PTI } else { 0 },
         ram_size: ram.size(),
+        xcr0: start.xcr0,
+        fpu_size: fpu::area_size(start.xcr0),
         free: [Range { start: used, end: low_end }, Range { start: HIGH_RAM_START, end: high_end }],
         page_table: tables.root(),
         compat: (image.class == Class::Elf32).into(),
@@ -269,6 +271,7 @@ pub fn features(vm: &Vm) -> u64 {
     let mut set = |bit, on: bool| features |= if on { bit } else { 0 };
     set(feature::SMAP, vm.features.cr4 & cr4::SMAP != 0);
     set(feature::INTERPRETED, vm.kind == Kind::Software);
+    set(feature::XSAVEOPT, cpuid::ring0_has_xsaveopt(vm));
     set(feature::SYSCALL_TRAPS, vm.kind == Kind::Software);
     set(feature::SYSENTER32, Maker::of_this_cpu() == Maker::Intel);
     set(feature::SYSCALL32, Maker::of_this_cpu() == Maker::Amd);

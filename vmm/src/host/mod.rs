@@ -92,6 +92,10 @@ impl Serve for Services {
             self.finish_writing();
             return Ok(Served::End(request));
         }
+        if let Request::SwapFpu { from, to } = request {
+            // Its own registers, which are the machine's to exchange.
+            return Ok(Served::SwapFpu([from, to]));
+        }
         let began = self.timed.then(Instant::now);
         let mut reply = Box::new([0; MESSAGE_WORDS]);
         let result = match self.policy.check(&request) {
@@ -186,6 +190,7 @@ impl Services {
             // The machine's loop has done it, as at each exit.
             Request::Drain => Ok(0),
             Request::Wait { .. }
+            | Request::SwapFpu { .. }
             | Request::Exit { .. }
             | Request::Killed { .. }
             | Request::Failed { .. } => unreachable!("these do not get here"),

@@ -112,6 +112,7 @@ impl Policy {
             Request::Exit { .. }
             | Request::Killed { .. }
             | Request::Failed { .. }
+            | Request::SwapFpu { .. }
             | Request::Discard
             | Request::Drain => Ok(()),
             // What is attached, and whether that is sleeping, `wait` looks at.

@@ -7,7 +7,7 @@
 use super::control::Control;
 use super::exit::{self, Exit, Internal, Reason};
 use super::kvm::kick::Kickable;
-use super::kvm::{Vcpu, Vm};
+use super::kvm::{Vcpu, Vm, fpu};
 use super::log_ring::LogRing;
 use super::memory::GuestRam;
 use super::step::{Instructions, Stepper};
@@ -17,6 +17,7 @@ use crate::{Error, report};
 use std::sync::Arc;
 use trapgate_abi::hypercall::{Malformed, Message, Request};
 use trapgate_abi::kernel_note::KernelNote;
+use trapgate_uapi::errno::to_return;
 
 /// Who carries out what the kernel asks for.
 pub trait Serve {
@@ -34,6 +35,9 @@ pub enum Served {
     Reply(Box<Message>),
     /// The guest is done, in the way that this request says.
     End(Request),
+    /// Its registers are to be exchanged: saved in the first area, unless that is 0, and
+    /// loaded from the second ([`Request::SwapFpu`]).
+    SwapFpu([u64; 2]),
     /// The machine was told to stop while the request waited.
     Stopped,
 }
@@ -113,6 +117,10 @@ pub(super) fn run(
                 match services.serve(&message).map_err(Error::Malformed)? {
                     Served::Reply(reply) => {
                         ram.write_words(host_call, &reply[..]).map_err(out_of_ram)?;
+                    }
+                    Served::SwapFpu(areas) => {
+                        let result = to_return(fpu::swap(&vcpu.fd, vm, ram, areas));
+                        ram.write_words(host_call, &[result]).map_err(out_of_ram)?;
                     }
                     Served::End(request) => break GuestEnd::Request(request, Box::new(message)),
                     Served::Stopped => break GuestEnd::Stopped,

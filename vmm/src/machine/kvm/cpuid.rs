@@ -126,6 +126,15 @@ pub fn ring0_has_rdtscp(vm: &Vm) -> bool {
     vm.kind != Kind::Software && leaf.is_some_and(|leaf| leaf.edx & RDTSCP != 0)
 }
 
+/// Whether the guest's ring 0 can use XSAVEOPT: CPUID.(EAX=0DH,ECX=1):EAX, and no
+/// interpreter.
+pub fn ring0_has_xsaveopt(vm: &Vm) -> bool {
+    const XSAVEOPT: u32 = 1 << 0;
+    let mut leaves = vm.features.cpuid.as_slice().iter();
+    let leaf = leaves.find(|entry| (entry.function, entry.index) == (0xd, 1));
+    vm.kind != Kind::Software && leaf.is_some_and(|leaf| leaf.eax & XSAVEOPT != 0)
+}
+
 /// XCR0 as the host's kernel has set it; 0 without XSAVE.
 pub(crate) fn host_xcr0() -> u64 {
     #[target_feature(enable = "xsave")]

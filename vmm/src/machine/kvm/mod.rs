@@ -4,6 +4,7 @@
 pub(crate) mod access;
 pub mod clock;
 pub mod cpuid;
+pub mod fpu;
 pub mod initial;
 mod interrupt;
 pub(crate) mod kick;
