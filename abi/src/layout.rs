@@ -8,7 +8,7 @@
 //!          │ free frames          │          │ kernel image (W^X)           │
 //!          │ (never touched yet,  │          │ = physical + KERNEL_BASE     │
 //!          │  so known to be zero)│          ├ ffff_ffff_8000_0000 ─────────┤
-//!          ├──────────────────────┤          │ per-CPU areas, guard pages   │
+//!          ├──────────────────────┤          │ per-CPU areas, kernel stacks │
 //!          │ user stack           │          ├ ffff_fe00_0000_0000 ─────────┤
 //!          │ program's segments   │          │ direct map of all RAM, no    │
 //!          │ page tables          │          │ execute; kernel text and     │
@@ -75,6 +75,33 @@ pub const PERCPU_BASE: u64 = 0xffff_fe00_0000_0000;
 /// Bytes from one CPU's area to the next; areas are aligned to it, so that
 /// code with nothing but a stack pointer finds its own.
 pub const PERCPU_STRIDE: u64 = 0x1_0000;
+
+/// Kernel stacks of threads, one every [`THREAD_STACK_STRIDE`] bytes, each at the end
+/// of its place: below it nothing is mapped. Under the same entry of the top page
+/// table as the CPUs' areas, so that every address space has them.
+pub const THREAD_STACKS: u64 = PERCPU_BASE + (1 << 30);
+/// Bytes of a thread's kernel stack.
+pub const THREAD_STACK_SIZE: u64 = 16 << 10;
+/// Bytes from one to the next; places are aligned to it, so that code with nothing
+/// but a stack pointer finds its stack's end.
+pub const THREAD_STACK_STRIDE: u64 = 32 << 10;
+/// The most threads that there is room for.
+pub const MAX_THREADS: u64 = 16 << 10;
+
+/// The stack that an address is in or has just left: its range. `None` for what is no
+/// stack of a thread, which those of vectors are not.
+pub const fn stack_of(address: u64) -> Option<(u64, u64)> {
+    if address >= THREAD_STACKS && address < THREAD_STACKS + MAX_THREADS * THREAD_STACK_STRIDE {
+        let end = (address & !(THREAD_STACK_STRIDE - 1)) + THREAD_STACK_STRIDE;
+        Some((end - THREAD_STACK_SIZE, end))
+    } else if address >= PERCPU_BASE && address < PERCPU_BASE + MAX_CPUS * PERCPU_STRIDE {
+        let area = address & !(PERCPU_STRIDE - 1);
+        let near = address < area + percpu::STACK_TOP;
+        if near { Some((area + percpu::STACK, area + percpu::STACK_TOP)) } else { None }
+    } else {
+        None
+    }
+}
 
 /// The most CPUs that there is room for.
 pub const MAX_CPUS: u64 = 8;
@@ -206,11 +233,9 @@ pub mod percpu {
         (BLOCK, HOST_CALL + 0x1000),
     ];
 
-    /// What of it an entry needs before it has changed page tables: the end of
-    /// the kernel stack, which takes the frame, the other stacks, and the block
-    /// with GDT and TSS.
-    pub const ENTRY: [(u64, u64); 6] = [
-        (STACK_TOP - 0x1000, STACK_TOP),
+    /// What of it an entry needs before it has changed page tables: the stacks of
+    /// some vectors, and the block with GDT, TSS and the entry stack.
+    pub const ENTRY: [(u64, u64); 5] = [
         (DOUBLE_FAULT_STACK, DOUBLE_FAULT_STACK + 0x1000),
         (NMI_STACK, NMI_STACK + 0x1000),
         (MACHINE_CHECK_STACK, MACHINE_CHECK_STACK + 0x1000),
@@ -260,6 +285,9 @@ pub const fn page_up(addr: u64) -> Option<u64> {
 const _: () = assert!(FIRST_AREA + PERCPU_STRIDE <= KERNEL_PHYS);
 const _: () = assert!(FIRST_LOG_RING + LOG_RING_SIZE <= JOB);
 const _: () = assert!(JOB + PAGE_SIZE <= FIRST_AREA);
+const _: () = assert!(PERCPU_BASE + MAX_CPUS * PERCPU_STRIDE <= THREAD_STACKS);
+const _: () =
+    assert!(PERCPU_BASE >> 39 == (THREAD_STACKS + MAX_THREADS * THREAD_STACK_STRIDE) >> 39);
 const _: () = assert!(percpu::HOST_CALL + PAGE_SIZE <= PERCPU_STRIDE);
 
 #[cfg(test)]
@@ -300,6 +328,22 @@ mod tests {
             let parts = percpu::MAPPED.map(|(start, end)| (cpu.area() + start, cpu.area() + end));
             assert_apart(parts.to_vec());
             assert!(parts.iter().all(|part| part.1 <= cpu.area() + PERCPU_STRIDE));
+        }
+    }
+
+    #[test]
+    fn a_stack_pointer_finds_its_stack_and_just_below_its_end_too() {
+        let second = THREAD_STACKS + 2 * THREAD_STACK_STRIDE;
+        let whole = Some((second - THREAD_STACK_SIZE, second));
+        for address in [second - 8, second - THREAD_STACK_SIZE, second - THREAD_STACK_SIZE - 8] {
+            assert_eq!(stack_of(address), whole, "{address:#x}");
+        }
+        let cpu = Cpu::FIRST;
+        let first = Some((cpu.area() + percpu::STACK, cpu.stack_top()));
+        assert_eq!(stack_of(cpu.stack_top() - 8), first);
+        assert_eq!(stack_of(cpu.area() + percpu::STACK - 8), first);
+        for nobodys in [0, PERCPU_BASE - 8, cpu.area() + percpu::NMI_STACK, KERNEL_BASE] {
+            assert_eq!(stack_of(nobodys), None, "{nobodys:#x}");
         }
     }
 

@@ -17,7 +17,7 @@ use trapgate_arch::{cpu, ex_table, percpu};
 use trapgate_kernel::host;
 use trapgate_kernel::process::exception;
 use trapgate_kernel::process::prepare_return::prepare_return;
-use trapgate_kernel::sched::tick;
+use trapgate_kernel::sched::preempt;
 use trapgate_kernel::signal::exception::error_code;
 use trapgate_kernel::user::UserPtr;
 use trapgate_uapi::Errno;
@@ -37,28 +37,36 @@ fn has(feature: u64) -> bool {
     FEATURES.load(Ordering::Relaxed) & feature != 0
 }
 
-/// An exception in ring 3, or the one interrupt.
+/// An exception or an interrupt in ring 3.
 pub extern "C" fn exception_from_user(regs: &mut PtRegs, vector: u64) {
-    if vector == u64::from(vector::PF) {
-        // Before anything that could fault again.
-        let address = cpu::fault_address();
-        // Where this KVM delivers SYSCALL as a page fault at LSTAR, and only
-        // there, such a fault is a call and not a jump of the program's.
-        let is_door = has(feature::SYSCALL_TRAPS)
-            && address == regs.rip
-            && address >= USER_END
-            && trapped_syscall_64(regs);
-        if !is_door {
-            exception::page_fault(regs, address);
-            regs.orig_rax = NO_CALL;
+    match vector as u8 {
+        vector::PF => page_fault(regs),
+        vector::UD if trapped_door(regs) => {}
+        vector::EVENT => preempt::interrupt(),
+        vector::NMI => {}
+        vector::MC => kernel_fault(regs, vector, 0),
+        _ => {
+            let vector = if is_forbidden_int(regs, vector) { vector::GP.into() } else { vector };
+            exception::caused(regs, vector, 0);
         }
-    } else if vector == u64::from(vector::EVENT) {
-        tick::interrupt();
-    } else if !(vector == u64::from(vector::UD) && trapped_door(regs)) {
-        let vector = if is_forbidden_int(regs, vector) { vector::GP.into() } else { vector };
-        exception::caused(regs, vector, 0);
     }
     prepare_return(regs);
+}
+
+/// A page fault in ring 3.
+fn page_fault(regs: &mut PtRegs) {
+    // Before anything that could fault again.
+    let address = cpu::fault_address();
+    // Where this KVM delivers SYSCALL as a page fault at LSTAR, and only
+    // there, such a fault is a call and not a jump of the program's.
+    let is_door = has(feature::SYSCALL_TRAPS)
+        && address == regs.rip
+        && address >= USER_END
+        && trapped_syscall_64(regs);
+    if !is_door {
+        exception::page_fault(regs, address);
+        regs.orig_rax = NO_CALL;
+    }
 }
 
 /// SYSCALL, delivered as a fault at its entry point with everything else done:
@@ -175,16 +183,11 @@ pub extern "C" fn exception_from_kernel(regs: &mut PtRegs, vector: u64) {
     }
 }
 
-/// The IRETQ to ring 3 faulted: the frame it was to load, which is where `regs`
-/// has its stack pointer, is the program's own doing. Its end is SIGSEGV, as in
-/// Linux (`bad_iret`).
-#[cfg(target_os = "none")]
-#[allow(unsafe_code, reason = "reads the frame that IRETQ did not load")]
-pub extern "C" fn bad_iret(regs: &mut PtRegs, vector: u64) -> ! {
-    // SAFETY: RSP pointed to the five words of the frame on this kernel stack.
-    let [rip, cs, rflags, rsp, ss] = unsafe { *(regs.rsp as *const [u64; 5]) };
-    let user = PtRegs { rip, cs, rflags, rsp, ss, ..*regs };
-    exception::bad_iret(&user, vector)
+/// The IRETQ to ring 3 faulted: what it was to load, which is in the frame now, is the
+/// program's own doing. It gets SIGSEGV, as in Linux (`bad_iret`).
+pub extern "C" fn bad_iret(regs: &mut PtRegs, vector: u64) {
+    exception::bad_iret(regs, vector);
+    prepare_return(regs);
 }
 
 /// #DF, NMI, #MC, and #DB in ring 0. An NMI means nothing here; #DF and #MC end

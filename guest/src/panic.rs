@@ -6,7 +6,7 @@ use core::panic::PanicInfo;
 use trapgate_abi::PtRegs;
 use trapgate_abi::crash::{BACKTRACE_DEPTH, Fault, NO_VECTOR};
 use trapgate_abi::hypercall::{FailureKind, Segment};
-use trapgate_abi::layout::{KERNEL_BASE, PERCPU_BASE, PERCPU_STRIDE, percpu};
+use trapgate_abi::layout::{KERNEL_BASE, stack_of};
 use trapgate_kernel::host;
 
 /// The panic's words, in static memory whose physical address is known.
@@ -58,15 +58,12 @@ pub(crate) fn backtrace(rsp: u64) -> [u64; BACKTRACE_DEPTH] {
     let text = &raw const __text_start as u64..&raw const __text_end as u64;
     let mut found = [0; BACKTRACE_DEPTH];
     let mut slots = found.iter_mut();
-    if rsp < PERCPU_BASE {
-        // Whatever went wrong, this is no stack of ours.
+    let Some((bottom, end)) = stack_of(rsp) else {
+        // Another stack (#DF, NMI), or, whatever went wrong, none of ours.
         return found;
-    }
-    let area = rsp & !(PERCPU_STRIDE - 1);
-    let bottom = (rsp & !7).max(area + percpu::STACK);
-    for address in (bottom..area + percpu::STACK_TOP).step_by(8) {
-        // SAFETY: inside the kernel stack of the area that RSP is in or has
-        // just left; on another stack (#DF, NMI) the range is empty.
+    };
+    for address in ((rsp & !7).max(bottom)..end).step_by(8) {
+        // SAFETY: inside the kernel stack that RSP is in or has just left.
         let word = unsafe { (address as *const u64).read() };
         if text.contains(&word) {
             match slots.next() {

@@ -6,7 +6,7 @@
 //! VMM asks for that, does a job and runs no program.
 #![allow(unsafe_code, reason = "the entry point")]
 
-use crate::entry::leave;
+use crate::entry::{leave, thread};
 use core::arch::{asm, naked_asm};
 use trapgate_abi::boot_info::{BootInfo, MAGIC, feature};
 use trapgate_abi::log::{Event, Level};
@@ -14,7 +14,7 @@ use trapgate_abi::x86::{rflags, selector};
 use trapgate_abi::{ABI_VERSION, PtRegs};
 use trapgate_arch::heap;
 use trapgate_arch::paging::PageTables;
-use trapgate_arch::percpu;
+use trapgate_arch::{fpu, percpu, stack, switch};
 use trapgate_kernel::clock::Clock;
 use trapgate_kernel::log;
 use trapgate_kernel::mm::frames::{self, FRAMES};
@@ -53,9 +53,16 @@ extern "C" fn start(boot: &'static BootInfo, regs: &mut PtRegs) {
     assert!(boot.abi_version == ABI_VERSION, "the VMM speaks another ABI version");
     percpu::set_smap(boot.features & feature::SMAP != 0);
     percpu::set_landing_pad(boot.landing_pad);
+    if boot.features & feature::PTI != 0 {
+        percpu::use_entry_stack();
+    }
     log::init(boot.log_level);
     FRAMES.lock().init(boot.free, boot.features & feature::INTERPRETED != 0);
     heap::init(frames::for_heap);
+    stack::init(stack::Source { take: frames::take_one, give: frames::give_back });
+    fpu::init(boot.features, boot.xcr0, boot.fpu_size);
+    // SAFETY: it is what a new thread of ring 3 finds there.
+    unsafe { switch::init(thread::first_return) };
     crate::exception::init(boot.features);
     if boot.job.kind != 0 {
         trapgate_job::carry_out(boot);

@@ -45,8 +45,11 @@ pub struct Tss {
     io_map_base: u16,
 }
 
+/// Where in it the stack for ring 0 is: not aligned to 8.
+pub const RSP0: usize = core::mem::offset_of!(Tss, rsp);
+
 const _: () = assert!(size_of::<Tss>() == TSS_SIZE as usize);
-const _: () = assert!(core::mem::offset_of!(Tss, rsp) == 4);
+const _: () = assert!(RSP0 == 4);
 const _: () = assert!(core::mem::offset_of!(Tss, ist) == 36);
 const _: () = assert!(core::mem::offset_of!(Tss, io_map_base) == 102);
 

@@ -10,6 +10,8 @@
 //! | [`percpu`] | a CPU's block, which GS points to; who runs there |
 //! | [`gdt`], [`idt`], [`tls`] | segments and gates; a program's own segments |
 //! | [`paging`], [`page_map`], [`phys`] | page tables; an object's pages; memory by its physical address |
+//! | [`stack`], [`switch`] | threads' kernel stacks, and from one to another |
+//! | [`user_state`], [`fpu`] | what a CPU holds for a thread in ring 3 |
 //! | [`usercopy`], [`ex_table`] | a program's memory, and the faults on it |
 //! | [`hostpage`], [`log_ring`], [`trace_ring`] | what is shared with the VMM |
 //! | [`heap`] | the kernel's own memory |
@@ -27,6 +29,7 @@ pub mod cpu;
 pub mod ex_table;
 #[cfg(not(target_os = "none"))]
 pub mod fake;
+pub mod fpu;
 pub mod gdt;
 pub mod heap;
 pub mod hostpage;
@@ -39,7 +42,15 @@ pub mod phys;
 #[cfg(target_os = "none")]
 pub mod site;
 #[cfg(target_os = "none")]
+pub mod stack;
+#[cfg(target_os = "none")]
 pub mod stamp;
+#[cfg(target_os = "none")]
+pub mod switch;
 pub mod tls;
 pub mod trace_ring;
+pub mod user_state;
 pub mod usercopy;
+
+#[cfg(not(target_os = "none"))]
+pub use fake::{stack, switch};

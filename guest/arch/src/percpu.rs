@@ -9,6 +9,7 @@ use super::gdt::{self, Gdt, Tss};
 use crate::fake::block_word;
 use alloc::sync::Arc;
 use core::mem::offset_of;
+use trapgate_abi::PtRegs;
 use trapgate_abi::counters::Counters;
 use trapgate_abi::layout::{self, Cpu, DIRECT_MAP};
 use trapgate_abi::x86::{GDT_ENTRIES, selector};
@@ -41,6 +42,13 @@ pub struct PerCpu {
     pub kstack_offset: u64,
     /// For the step verw: a selector in memory, which the instruction wants.
     pub verw_selector: u64,
+    /// Not zero: TSS.RSP0 is the entry stack's end, whatever runs.
+    pub has_entry_stack: u64,
+    /// Where a complete frame on the entry stack begins.
+    pub entry_frame: u64,
+    /// What the CPU pushes onto where ring 3's page tables have no thread's stack: a
+    /// frame's worth, and one of ring 0's below it.
+    pub entry_stack: EntryStack,
     /// Where this CPU's page of requests is.
     pub host_page: u64,
     /// Where this CPU's ring of log records is.
@@ -49,6 +57,15 @@ pub struct PerCpu {
     pub tracing: u64,
 }
 
+/// Words of the entry stack: two frames, that of an IRETQ which faults below the one
+/// that it was to load, and room to align them.
+const ENTRY_STACK_WORDS: usize = 2 * PtRegs::WORDS + 6;
+
+/// The entry stack.
+#[repr(C, align(16))]
+pub struct EntryStack([u64; ENTRY_STACK_WORDS]);
+
+const _: () = assert!(size_of::<EntryStack>().is_multiple_of(16));
 const _: () = assert!(size_of::<PerCpu>() <= layout::PAGE_SIZE as usize);
 
 /// The counters' distance from GS.
@@ -227,6 +244,49 @@ macro_rules! running_thread {
 }
 pub use {running_task, running_thread};
 
+/// One owner of what may run, for who does not know its type: the scheduler, of a task.
+pub struct Owner {
+    address: *const (),
+    slot: usize,
+    drop: unsafe fn(*const ()),
+}
+
+// SAFETY: it is an Arc of what is Send and Sync.
+unsafe impl Send for Owner {}
+// SAFETY: as above.
+unsafe impl Sync for Owner {}
+
+impl Owner {
+    /// Of this.
+    pub fn new<T: Running>(owned: Arc<T>) -> Owner {
+        /// # Safety
+        /// An address that came out of an Arc of a `T`, which is owned.
+        unsafe fn drop<T>(address: *const ()) {
+            // SAFETY: the caller vouches for the address.
+            core::mem::drop(unsafe { Arc::from_raw(address.cast::<T>()) });
+        }
+        let address = Arc::into_raw(owned).cast();
+        Owner { address, slot: T::SLOT, drop: drop::<T> }
+    }
+
+    /// Says that this runs; answers who ran, if anybody did.
+    pub fn exchange(self) -> Option<Owner> {
+        let before = slot_word(self.slot) as *const ();
+        set_slot(self.slot, self.address as u64);
+        let Owner { slot, drop, .. } = self;
+        core::mem::forget(self);
+        // It owned what it has the address of, and is for one type.
+        (!before.is_null()).then(|| Owner { address: before, slot, drop })
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        // SAFETY: the address came out of an Arc of this type in `new`, and is owned.
+        unsafe { (self.drop)(self.address) };
+    }
+}
+
 /// A word of this CPU's block that has the address of a `T`.
 #[inline(always)]
 fn slot<T: Running>() -> *const T {
@@ -243,19 +303,19 @@ fn slot<T: Running>() -> *const T {
     value as *const T
 }
 
-/// Who runs on this CPU: there is somebody from the first [`set_current`] on. Not to
-/// be kept where somebody else would find it: it lives as long as it runs.
+/// Who runs on this CPU: there is somebody from the start on. Not to be kept where
+/// somebody else would find it: it lives as long as it runs.
 #[inline(always)]
 pub fn current<T: Running>() -> &'static T {
-    // SAFETY: `set_current` put it there, which knows no other type for this slot and
-    // holds an owner of it, and nothing runs before that.
+    // SAFETY: `exchange` put it there, which knows no other type for this slot and owns
+    // what it puts there, and nothing runs before that.
     unsafe { &*slot::<T>() }
 }
 
 /// The same, as one more owner.
 pub fn current_arc<T: Running>() -> Arc<T> {
     let running = slot::<T>();
-    // SAFETY: the address came out of an Arc in `set_current`, and the slot owns it.
+    // SAFETY: the address came out of an Arc, and the slot owns it.
     unsafe {
         Arc::increment_strong_count(running);
         Arc::from_raw(running)
@@ -263,19 +323,38 @@ pub fn current_arc<T: Running>() -> Arc<T> {
 }
 
 /// Says who runs; answers who ran, if anybody did.
-pub fn set_current<T: Running>(running: Arc<T>) -> Option<Arc<T>> {
+pub fn exchange<T: Running>(running: Arc<T>) -> Option<Arc<T>> {
     let before = slot::<T>();
-    let value = Arc::into_raw(running) as u64;
-    #[cfg(not(target_os = "none"))]
-    block_word(T::SLOT).set(value);
-    // SAFETY: GS points to this CPU's block in ring 0, and the slot is a word of it.
-    #[cfg(target_os = "none")]
-    unsafe {
-        core::arch::asm!("mov gs:[{}], {}", const T::SLOT, in(reg) value,
-            options(nostack, preserves_flags));
-    }
+    set_slot(T::SLOT, Arc::into_raw(running) as u64);
     // SAFETY: the address came out of an Arc here, and the slot owned it until now.
     (!before.is_null()).then(|| unsafe { Arc::from_raw(before) })
+}
+
+/// A slot by its distance from GS.
+fn slot_word(slot: usize) -> u64 {
+    #[cfg(not(target_os = "none"))]
+    let value = block_word(slot).get();
+    #[cfg(target_os = "none")]
+    let value: u64;
+    // SAFETY: GS points to this CPU's block in ring 0, and slots are words of it.
+    #[cfg(target_os = "none")]
+    unsafe {
+        core::arch::asm!("mov {}, gs:[{}]", out(reg) value, in(reg) slot,
+            options(nostack, preserves_flags, readonly));
+    }
+    value
+}
+
+/// Sets it.
+fn set_slot(slot: usize, value: u64) {
+    #[cfg(not(target_os = "none"))]
+    block_word(slot).set(value);
+    // SAFETY: GS points to this CPU's block in ring 0, and slots are words of it.
+    #[cfg(target_os = "none")]
+    unsafe {
+        core::arch::asm!("mov gs:[{}], {}", in(reg) slot, in(reg) value,
+            options(nostack, preserves_flags));
+    }
 }
 
 /// Adds to the counter of this CPU that is `OFFSET` bytes into `Counters`;
@@ -366,10 +445,54 @@ pub unsafe fn set_descriptor(index: usize, value: u64) {
     }
 }
 
+/// The end of a thread's kernel stack, from now on: what the doors load, and, but where
+/// ring 3's page tables do not have it, where the CPU itself begins.
+///
+/// # Safety
+/// It must be the end of a stack that is mapped, 16-byte aligned, and on which nothing
+/// is when ring 3 runs next.
+pub unsafe fn set_stack(top: u64) {
+    set!(syscall_stack, top - 8);
+    if !has_entry_stack() {
+        // SAFETY: the caller vouches for the stack.
+        unsafe { set_ring0_stack(top) };
+    }
+}
+
+/// Whether the CPU pushes onto its entry stack.
+fn has_entry_stack() -> bool {
+    is_set!(has_entry_stack)
+}
+
+/// Has the CPU push onto its entry stack when it leaves ring 3, from now on.
+pub fn use_entry_stack() {
+    let frame = get!(entry_frame);
+    set!(has_entry_stack, 1);
+    // SAFETY: the entry stack is this CPU's own, and mapped.
+    unsafe { set_ring0_stack(frame + size_of::<PtRegs>() as u64) };
+}
+
+/// Sets TSS.RSP0.
+///
+/// # Safety
+/// As for [`set_stack`].
+unsafe fn set_ring0_stack(top: u64) {
+    #[cfg(not(target_os = "none"))]
+    let _ = top;
+    // SAFETY: GS points to this CPU's block in ring 0; the CPU reads the word when it
+    // leaves ring 3, and the caller vouches for the stack.
+    #[cfg(target_os = "none")]
+    unsafe {
+        core::arch::asm!("mov gs:[{}], {}", const offset_of!(PerCpu, tss) + gdt::RSP0,
+            in(reg) top, options(nostack, preserves_flags));
+    }
+}
+
 impl PerCpu {
     /// The block of a CPU before anything ran there.
     pub const fn new(cpu: Cpu) -> Self {
         let area = cpu.area();
+        let entry_stack = cpu.block() + offset_of!(PerCpu, entry_stack) as u64;
         PerCpu {
             syscall_stack: cpu.door_stack(),
             user_rsp: 0,
@@ -382,6 +505,9 @@ impl PerCpu {
             tss: gdt::tss(area),
             kstack_offset: 0,
             verw_selector: selector::KERNEL_DS as u64,
+            has_entry_stack: 0,
+            entry_frame: entry_stack + (size_of::<EntryStack>() - size_of::<PtRegs>()) as u64,
+            entry_stack: EntryStack([0; ENTRY_STACK_WORDS]),
             host_page: area + layout::percpu::HOST_CALL,
             log_ring: DIRECT_MAP + cpu.log_ring_phys(),
             tracing: area + layout::percpu::TRACING,

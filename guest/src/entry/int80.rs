@@ -41,6 +41,7 @@ pub(super) unsafe extern "C" fn entry_int80() -> ! {
         "push rsi",
         push_registers!("{enosys}"),               // the frame is complete
         kernel_tables!("rax"),
+        to_thread_stack!(),
         "cmp byte ptr [rsp + {cs}], {user_cs}",
         "jne 3f",
         "inc qword ptr gs:[{count}]",              // from 64-bit code

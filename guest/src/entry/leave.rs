@@ -18,6 +18,7 @@ use trapgate_arch::percpu::PerCpu;
 #[unsafe(link_section = ".entry.doors")]
 pub extern "C" fn return_to_user() -> ! {
     entry_asm!([
+        to_entry_stack!(),
         pop_registers!(), // rsp = orig_rax
         "add rsp, 8",     // rsp = rip, cs, rflags, rsp, ss
         user_tables!(),
@@ -52,8 +53,8 @@ pub extern "C" fn return_to_compat() -> ! {
         pop_registers!(),                          // rsp = orig_rax
         "mov ecx, [rsp + {rip} - {popped}]",
         "mov r11, [rsp + {rflags} - {popped}]",
-        user_tables!(),
         "mov rsp, [rsp + {rsp_slot} - {popped}]",  // rsp = user's
+        user_tables!(),
         clear_buffers!(),
         "swapgs",                                  // gs = user's
         "sysret",                                  // EIP = ecx, RFLAGS = r11

@@ -21,9 +21,15 @@ mod stamps;
 pub mod syscall32;
 pub mod syscall64;
 pub mod sysenter;
+pub mod thread;
 #[cfg(feature = "instrumented")]
 mod thunks;
 mod vectors;
+
+/// Bytes of a frame that the CPU has begun, from the stack's end, that lie above what
+/// a door loads into RSP: where such a frame has its place on a thread's stack is this
+/// much below that.
+const FRAME_ABOVE: usize = size_of::<trapgate_abi::PtRegs>() - 8;
 
 /// Pushes the general registers below `orig_rax` as PtRegs wants them; RDI and
 /// RSI have been pushed by the caller. `$rax` is what stands in for RAX.

@@ -23,6 +23,7 @@ macro_rules! entry_asm {
             // Each operand must be named, and no door has all steps.
             "# {pti} {user_table} {kernel_table} {ibrs} {spec_ctrl} {ibrs_on} {untrain2} {untrain4}",
             "# {bhi} {clear_history} {kstack} {kstack_slot} {verw} {verw_slot} {fence} {trace}",
+            "# {scratch} {entry_frame} {thread_stack} {frame_words} {frame_above}",
             $($operands)*
             pti = const ::trapgate_abi::mitigation::Step::Pti.bit(),
             user_table = const ::trapgate_abi::mitigation::PTI_USER_TABLE,
@@ -41,6 +42,13 @@ macro_rules! entry_asm {
             verw_slot = const ::core::mem::offset_of!(::trapgate_arch::percpu::PerCpu, verw_selector),
             fence = const ::trapgate_abi::mitigation::Step::SwapgsFence.bit(),
             trace = const ::trapgate_abi::mitigation::keep::TRACE,
+            scratch = const ::core::mem::offset_of!(::trapgate_arch::percpu::PerCpu, user_rsp),
+            entry_frame = const
+                ::core::mem::offset_of!(::trapgate_arch::percpu::PerCpu, entry_frame),
+            thread_stack = const
+                ::core::mem::offset_of!(::trapgate_arch::percpu::PerCpu, syscall_stack),
+            frame_words = const ::trapgate_abi::PtRegs::WORDS,
+            frame_above = const $crate::entry::FRAME_ABOVE,
         )
     };
 }
@@ -73,17 +81,84 @@ macro_rules! kernel_tables {
     };
 }
 
-/// pti: to ring 3's page tables; all registers are the user's already. rsp =
-/// above what has been popped: there is room below.
+/// The same where the flags are still to be saved; ring 3 was on its own tables.
+/// Loses rsp.
+macro_rules! kernel_tables_keep_flags {
+    () => {
+        step!(
+            "pti",
+            "mov rsp, cr3
+             lea rsp, [rsp - {user_table}]
+             mov cr3, rsp"
+        )
+    };
+}
+
+/// pti: to ring 3's page tables; all registers are the user's already, or rsp
+/// points to the entry stack.
 macro_rules! user_tables {
     () => {
         step!(
             "pti",
-            "push rax
+            "mov gs:[{scratch}], rax
              mov rax, cr3
              or rax, {user_table}
              mov cr3, rax
-             pop rax"
+             mov rax, gs:[{scratch}]"
+        )
+    };
+}
+
+/// Moves the frame that rsp points to, which is complete, to the running thread's
+/// stack. The names are those of the operands. Loses rbx, rcx, rdi; rsi stays.
+macro_rules! move_to_thread_stack {
+    ($stack:literal, $above:literal, $words:literal) => {
+        concat!(
+            "mov rbx, rsi
+             mov rsi, rsp\n",
+            concat!("mov rdi, gs:[", $stack, "]\n"),
+            concat!("sub rdi, ", $above, "\n"),
+            "mov rsp, rdi\n",
+            concat!("mov ecx, ", $words, "\n"),
+            "rep movsq
+             mov rsi, rbx",
+        )
+    };
+}
+
+/// pti: ring 3's tables have no thread's stack, so the CPU has pushed onto the
+/// entry stack. The complete frame moves to the thread's stack (Linux:
+/// `sync_regs`). Loses rbx, rcx, rdi; rsi stays.
+macro_rules! to_thread_stack {
+    () => {
+        step!("pti", move_to_thread_stack!("{thread_stack}", "{frame_above}", "{frame_words}"))
+    };
+}
+
+/// pti: the frame moves to the entry stack, from which IRETQ can load it. rsp = a
+/// complete frame, before and after. Loses rcx, rsi, rdi.
+macro_rules! to_entry_stack {
+    () => {
+        step!(
+            "pti",
+            "mov rsi, rsp
+             mov rdi, gs:[{entry_frame}]
+             mov ecx, {frame_words}
+             rep movsq
+             mov rsp, gs:[{entry_frame}]"
+        )
+    };
+}
+
+/// pti: a door that has popped all registers, and cannot leave by SYSRET, goes
+/// `return_to_user`'s way, which is by the entry stack. rsp = `orig_rax`, with what
+/// was popped still below.
+macro_rules! leave_by_entry_stack {
+    () => {
+        step!(
+            "pti",
+            "lea rsp, [rsp - {popped}]
+             jmp {leave}"
         )
     };
 }

@@ -68,13 +68,14 @@ macro_rules! syscall_64 {
             pop_registers!(),                          // rcx, r11 and rax as they shall be
             sysret_checks!("rsp - {popped}", "2f"),    // SYSRET is exact
             $stamped!(leaving),
-            user_tables!(),
             "mov rsp, [rsp - {popped} + {rsp_slot}]",  // rsp = user's
+            user_tables!(),
             clear_buffers!(),
             "swapgs",                                  // gs = user's
             "sysretq",                                 // RIP = rcx, RFLAGS = r11
-            "2: add rsp, 8",                           // rsp = rip, cs, rflags, rsp, ss
-            user_tables!(),
+            "2: # or by {leave}",
+            leave_by_entry_stack!(),
+            "add rsp, 8",                              // rsp = rip, cs, rflags, rsp, ss
             clear_buffers!(),
             "swapgs",                                  // gs = user's
             "jmp {iret}",
@@ -86,6 +87,7 @@ macro_rules! syscall_64 {
             way = const Way::native(Door::Syscall64).bits(),
             dispatch = sym $dispatch,
             iret = sym leave::iret_to_user,
+            leave = sym leave::return_to_user,
             popped = const offset_of!(PtRegs, orig_rax),
             rip = const offset_of!(PtRegs, rip),
             rflags = const offset_of!(PtRegs, rflags),

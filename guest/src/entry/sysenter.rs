@@ -18,15 +18,15 @@ use trapgate_uapi::Errno;
 
 /// SYSENTER_EIP points here.
 ///
-/// On arrival: ring 0, 64-bit mode; rsp = SYSENTER_ESP, this CPU's kernel
-/// stack; eax = number, ebp = user ESP, gs = user's; interrupts off, VM and RF
+/// On arrival: ring 0, 64-bit mode; rsp = SYSENTER_ESP, no thread's stack; eax =
+/// number, ebp = user ESP, gs = user's; interrupts off, VM and RF
 /// clear, but all other flags the user's: direction, alignment check, nested
 /// task, and the trap flag, with which every instruction up to
 /// `sysenter_flags_are_ours` raises #DB. `exception` lets those go on.
 ///
 /// ```text
 /// STACK_TOP      ┌──────────────────────────────┐
-///            -8  │ (keeps calls aligned)        │ ← SYSENTER_ESP
+///            -8  │ (keeps calls aligned)        │
 ///           -16  │ ss      = USER_DS            │
 ///           -24  │ rsp     = rbp                │
 ///           -32  │ rflags  = user's, IF set     │
@@ -47,6 +47,8 @@ use trapgate_uapi::Errno;
 pub unsafe extern "C" fn entry_sysenter() -> ! {
     entry_asm!([
         "swapgs",                                  // gs = this CPU's block
+        kernel_tables_keep_flags!(),
+        "mov rsp, gs:[{stack}]",                   // own stack from here on
         "push {user_ds}",
         "push rbp",                                // the vDSO's copy of ESP
         "pushfq",
@@ -58,24 +60,23 @@ pub unsafe extern "C" fn entry_sysenter() -> ! {
         "push rdi",
         "push rsi",
         push_registers!("{enosys}"),               // the frame is complete
-        "cld",                                     // the ABI's direction
         "test dword ptr [rsp + {rflags}], {not_ours}",
         "jz 2f",
         "push {fixed}",
         "popfq",
-        "2:",                                      // TF, NT and AC clear
+        "2:",                                      // TF, DF, NT and AC clear
         ".globl sysenter_flags_are_ours",
         "sysenter_flags_are_ours:",
-        kernel_tables!("rax"),
         "inc qword ptr gs:[{count}]",
         guard_branches!(),
         fast_call_32!(),                           // the call, and the way back
     ],
+        stack = const offset_of!(PerCpu, syscall_stack),
         interrupts = const rflags::IF,
         landing_pad = const offset_of!(PerCpu, landing_pad),
         enosys = const -(Errno::ENOSYS.number() as i64),
         rflags = const offset_of!(PtRegs, rflags),
-        not_ours = const rflags::TF | rflags::NT | rflags::AC,
+        not_ours = const rflags::TF | rflags::DF | rflags::NT | rflags::AC,
         fixed = const rflags::FIXED,
         count = const COUNTERS as usize + offset_of!(Counters, sysenter_native),
         rsp_slot = const offset_of!(PtRegs, rsp),

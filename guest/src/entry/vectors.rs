@@ -6,7 +6,7 @@
 
 use super::{int80, leave, pop_registers, push_registers, sysenter};
 use crate::exception;
-use core::arch::{global_asm, naked_asm};
+use core::arch::global_asm;
 use core::mem::offset_of;
 use trapgate_abi::PtRegs;
 use trapgate_abi::layout::{PERCPU_STRIDE, VECTOR_STRIDE, percpu};
@@ -26,10 +26,10 @@ global_asm!(
     "    push -1",
     "  .endif",
     "  push vec",
-    "  .if (vec == {df}) || (vec == {nmi}) || (vec == {mc})",
+    "  .if vec == {df}",
     "    jmp {paranoid}",
-    "  .elseif vec == {db}",
-    "    jmp {debug}",
+    "  .elseif (vec == {db}) || (vec == {nmi}) || (vec == {mc})",
+    "    jmp {own_stack}",
     "  .else",
     "    jmp {common}",
     "  .endif",
@@ -48,8 +48,30 @@ global_asm!(
     int80 = sym int80::entry_int80,
     common = sym exception,
     paranoid = sym paranoid_exception,
-    debug = sym debug_exception,
+    own_stack = sym exception_on_own_stack,
 );
+
+/// Serves an exception in ring 3, whose complete frame rsp points to, on the thread's
+/// stack, with the vector in rsi; and goes back.
+macro_rules! serve_user {
+    ($serve:literal) => {
+        concat!(
+            "cmp qword ptr gs:[{smap}], 0
+             je 2f
+             clac                             # user pages out of reach
+             2:\n",
+            ibrs_on!(),
+            untrain!(),
+            "\nmov rdi, rsp
+             sub rsp, 8\n",
+            "call ",
+            $serve,
+            "\nadd rsp, 8\n",
+            ibrs_off!(),
+            "\njmp {leave}",
+        )
+    };
+}
 
 /// The stubs of all vectors that found a usable stack go on here.
 ///
@@ -76,23 +98,13 @@ unsafe extern "C" fn exception() -> ! {
         "swapgs",                             // gs = this CPU's block
         fence!(),
         kernel_tables!("rax"),
-        "cmp qword ptr gs:[{smap}], 0",
-        "je 2f",
-        "clac",                               // user pages out of reach
-        "2:",
-        ibrs_on!(),
-        untrain!(),
-        "mov rdi, rsp",
-        "sub rsp, 8",
-        "call {from_user}",
-        "add rsp, 8",
-        ibrs_off!(),
-        "jmp {leave}",
+        to_thread_stack!(),
+        serve_user!("{from_user}"),
         "3:",                                 // from ring 0
         fence!(),
         "lea rax, [rip + {iret}]",
         "cmp rax, [rsp + {rip}]",
-        "je 5f",
+        "je {refused}",
         "cmp qword ptr gs:[{smap}], 0",
         "je 4f",
         "clac",                               // IRETQ brings AC back
@@ -104,32 +116,83 @@ unsafe extern "C" fn exception() -> ! {
         pop_registers!(),
         "add rsp, 8",
         "iretq",
-        "5:",                                 // at IRETQ to ring 3: gs = user's
-        "swapgs",                             // gs = this CPU's block
-        fence!(),
-        kernel_tables!("rax"),
-        "cmp qword ptr gs:[{smap}], 0",
-        "je 6f",
-        "clac",
-        "6:",
-        ibrs_on!(),
-        untrain!(),
-        "mov rdi, rsp",
-        "sub rsp, 8",
-        "call {bad_iret}",                    // does not return
     ],
         cs = const offset_of!(PtRegs, cs),
         rip = const offset_of!(PtRegs, rip),
         smap = const offset_of!(PerCpu, smap),
         iret = sym leave::iret_to_user,
-        bad_iret = sym exception::bad_iret,
+        refused = sym iret_refused,
         from_user = sym exception::exception_from_user,
         from_kernel = sym exception::exception_from_kernel,
         leave = sym leave::return_to_user,
     )
 }
 
-/// The stubs of #DF, NMI and #MC go on here, and #DB in ring 0: they may come at any
+/// The IRETQ to ring 3 faulted: what it was to load is still there, where the frame
+/// of ring 0 has its stack pointer. With that the frame is one of ring 3, in which
+/// the exception might have been (Linux: `fixup_bad_iret`).
+///
+/// On arrival: rsp = a complete frame of ring 0, below what IRETQ was to load; rsi =
+/// vector; gs = user's; general registers in the frame are the user's.
+#[unsafe(naked)]
+#[unsafe(link_section = ".entry.doors")]
+unsafe extern "C" fn iret_refused() -> ! {
+    entry_asm!([
+        "swapgs",                             // gs = this CPU's block
+        fence!(),
+        kernel_tables!("rax"),
+        "mov rbx, rsi",
+        "mov rsi, [rsp + {rsp_slot}]",
+        "lea rdi, [rsp + {rip}]",
+        "mov ecx, 5",
+        "rep movsq",                          // rip, cs, rflags, rsp, ss
+        "mov rsi, rbx",                       // rsi = vector
+        to_thread_stack!(),
+        serve_user!("{bad_iret}"),
+    ],
+        rip = const offset_of!(PtRegs, rip),
+        rsp_slot = const offset_of!(PtRegs, rsp),
+        smap = const offset_of!(PerCpu, smap),
+        bad_iret = sym exception::bad_iret,
+        leave = sym leave::return_to_user,
+    )
+}
+
+/// The stubs of #DB, NMI and #MC go on here, which have stacks of their own. From
+/// ring 3 nothing is odd but that stack, which the next one of its kind would
+/// overwrite: the frame moves to the thread's. In ring 0 gs may be anybody's; and #DB
+/// happens to a program that enters with its trap flag set: SYSENTER keeps the flag,
+/// and an emulator may look at it before SYSCALL masks it.
+///
+/// On arrival: as for [`exception()`], on the vector's stack.
+#[unsafe(naked)]
+#[unsafe(link_section = ".entry.doors")]
+unsafe extern "C" fn exception_on_own_stack() -> ! {
+    entry_asm!([
+        "test byte ptr [rsp + 24], 3",        // cs: vector, error code, rip are before it
+        "jz {from_kernel}",
+        "push rsi",
+        "mov rsi, [rsp + 8]",                 // rsi = vector
+        "mov [rsp + 8], rdi",
+        push_registers!("rax"),               // the frame is complete
+        "cld",
+        "swapgs",                             // gs = this CPU's block
+        fence!(),
+        kernel_tables!("rax"),
+        move_to_thread_stack!("{stack}", "{above}", "{words}"),
+        serve_user!("{from_user}"),
+    ],
+        stack = const offset_of!(PerCpu, syscall_stack),
+        above = const super::FRAME_ABOVE,
+        words = const PtRegs::WORDS,
+        smap = const offset_of!(PerCpu, smap),
+        from_user = sym exception::exception_from_user,
+        from_kernel = sym paranoid_exception,
+        leave = sym leave::return_to_user,
+    )
+}
+
+/// The stub of #DF goes on here, and those of NMI, #MC and #DB in ring 0: they may come at any
 /// instruction, also between SYSCALL and SWAPGS: ring 0 does not mean that gs is
 /// the kernel's.
 ///
@@ -183,21 +246,4 @@ unsafe extern "C" fn paranoid_exception() -> ! {
 /// trap flag is still to be saved.
 extern "C" fn paranoid(regs: &mut PtRegs, vector: u64) {
     exception::paranoid_exception(regs, vector, sysenter::has_users_flags(regs.rip));
-}
-
-/// The stub of #DB goes on here, on the vector's own stack.
-///
-/// On arrival: as for [`exception()`]; in ring 0 gs may be anybody's. That
-/// happens to a program that enters with its trap flag set: SYSENTER keeps the
-/// flag, and an emulator may look at it before SYSCALL masks it.
-#[unsafe(naked)]
-#[unsafe(link_section = ".entry.doors")]
-unsafe extern "C" fn debug_exception() -> ! {
-    naked_asm!(
-        "test byte ptr [rsp + 24], 3",        // cs: vector, error code, rip are before it
-        "jnz {from_user}",
-        "jmp {from_kernel}",
-        from_user = sym exception,
-        from_kernel = sym paranoid_exception,
-    )
 }

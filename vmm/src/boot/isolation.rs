@@ -195,11 +195,10 @@ mod tests {
             let ram = GuestRam::new(16 << 20).unwrap();
             let prepared = prepared_for(&ram, PTI, cpus);
             let roots = [prepared.page_table, prepared.page_table | PTI_USER_TABLE];
-            for (root, ranges) in roots.into_iter().zip([percpu::MAPPED, percpu::ENTRY]) {
+            for (root, ranges) in roots.into_iter().zip([&percpu::MAPPED[..], &percpu::ENTRY]) {
                 let found = pages(&ram, root, 1);
-                let starts = ranges.map(|(start, _)| start);
-                for (cpu, start) in Cpu::first(MAX_CPUS).zip(std::iter::repeat(starts)) {
-                    for start in start {
+                for cpu in Cpu::first(MAX_CPUS) {
+                    for (start, _) in ranges {
                         let entry = found.get(&(cpu.area() + start));
                         let expected = (cpu.number() < cpus).then(|| cpu.area_phys() + start);
                         assert_eq!(entry.map(|entry| entry & pte::ADDRESS), expected, "{cpu:?}");

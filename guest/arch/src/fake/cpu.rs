@@ -56,6 +56,16 @@ pub fn halt() -> ! {
     heap::aside(|| std::panic::resume_unwind(Box::new(Halted)))
 }
 
+/// DS, ES, FS and GS.
+pub fn selectors() -> [u16; 4] {
+    floor().selectors.get()
+}
+
+/// Loads them.
+pub fn set_selectors(selectors: [u16; 4]) {
+    floor().selectors.set(selectors);
+}
+
 /// The user's base of FS.
 pub fn fs_base() -> u64 {
     read_msr(msr::FS_BASE)

@@ -1,6 +1,7 @@
 //! What a test makes, sets and asks: the machine under the kernel.
 
-use super::{FLOOR, direct, heap};
+use super::switch::Baton;
+use super::{FLOOR, direct, floor, heap};
 use crate::percpu::PerCpu;
 use core::cell::{Cell, RefCell, UnsafeCell};
 use core::ptr::null_mut;
@@ -8,7 +9,7 @@ use core::sync::atomic::Ordering;
 use std::collections::BTreeMap;
 use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use trapgate_abi::hypercall::{self, Message, Request, Segment};
 use trapgate_abi::layout::{Cpu, DIRECT_MAP, PAGE_SIZE, PERCPU_BASE, percpu};
 use trapgate_abi::trace::{RECORD_WORDS, RING_SIZE, Record, RecordId, Tracing};
@@ -37,6 +38,14 @@ pub(super) struct Floor {
     pub(super) flushes: Cell<[u64; 2]>,
     /// The kernel's answer to a page fault of its own.
     pub(super) page_fault: Cell<fn(u64, u64) -> bool>,
+    /// XMM0
+    pub(super) fpu: Cell<u64>,
+    /// How often the registers were saved, and loaded.
+    pub(super) fpu_moves: Cell<[u64; 2]>,
+    /// DS, ES, FS and GS.
+    pub(super) selectors: Cell<[u16; 4]>,
+    /// The first thread's baton.
+    pub(super) first: Mutex<Option<Arc<Baton>>>,
     vmm: RefCell<Vmm>,
     requests: RefCell<Vec<Request>>,
 }
@@ -93,6 +102,10 @@ impl Machine {
             tlb: RefCell::default(),
             flushes: Cell::new([0; 2]),
             page_fault: Cell::new(|_, _| false),
+            fpu: Cell::new(0),
+            fpu_moves: Cell::new([0; 2]),
+            selectors: Cell::new([0; 4]),
+            first: Mutex::new(None),
             vmm: RefCell::new(Box::new(|_, _, _| Err(Errno::ENOSYS))),
             requests: RefCell::default(),
         });
@@ -151,6 +164,11 @@ impl Machine {
         self.floor.tsc.clone()
     }
 
+    /// How often such registers were saved, and how often loaded.
+    pub fn fpu_moves(&self) -> [u64; 2] {
+        self.floor.fpu_moves.get()
+    }
+
     /// TLB entries forgotten one by one, and how often all were.
     pub fn flushes(&self) -> [u64; 2] {
         self.floor.flushes.get()
@@ -205,6 +223,16 @@ impl TraceRing {
         TraceRing::set(&tracing);
         (records, tracing.lost)
     }
+}
+
+/// XMM0, which stands for all such registers.
+pub fn xmm0() -> u64 {
+    floor().fpu.get()
+}
+
+/// Sets it.
+pub fn set_xmm0(value: u64) {
+    floor().fpu.set(value);
 }
 
 /// Fills a piece of RAM, as the VMM does: as many bytes as there are, at most.

@@ -12,12 +12,15 @@
 #![allow(unsafe_code, reason = "stands in for memory and registers")]
 
 pub mod cpu;
+pub(crate) mod fpu;
 pub mod heap;
 mod machine;
+pub mod stack;
+pub mod switch;
 pub mod user;
 pub mod usercopy;
 
-pub use machine::{Halted, Machine, TraceRing, bytes_of, fill};
+pub use machine::{Halted, Machine, TraceRing, bytes_of, fill, set_xmm0, xmm0};
 
 use crate::paging::PageTables;
 use core::cell::Cell;

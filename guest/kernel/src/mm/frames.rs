@@ -249,6 +249,19 @@ pub fn for_heap(length: u64, page_is_enough: bool) -> Option<Range> {
     }
 }
 
+/// One frame for a thread's kernel stack; it holds zeroes.
+pub fn take_one() -> Option<u64> {
+    FRAMES.lock().take(1).map(|frame| frame.start)
+}
+
+/// Takes such frames back: nobody maps them any more.
+pub fn give_back(used: &[u64]) {
+    let mut frames = FRAMES.lock();
+    for &start in used {
+        frames.give_up(Range { start, end: start + PAGE_SIZE });
+    }
+}
+
 /// Makes sure that the next `pages` frames can be had without clearing them here, if
 /// that would be slow: called before a lock is taken and before a request is
 /// gathered, where frames may be needed.

@@ -1,5 +1,5 @@
 //! What exceptions do to the running task: a missing page is put there, anything
-//! else is a signal that it caused itself.
+//! else is a signal that it caused itself, and that acts before it goes on.
 //!
 //! The roof calls this when it has found that the exception is no door.
 
@@ -10,17 +10,18 @@ use crate::process::exit;
 use crate::process::task::current;
 use crate::signal::exception::{describe, signal_of};
 use trapgate_abi::PtRegs;
-use trapgate_abi::crash::Fault;
 use trapgate_abi::log::{Event, Level};
 use trapgate_abi::x86::vector;
-use trapgate_uapi::signal::{SIG_IGN, SIGBUS, SIGSEGV};
+use trapgate_uapi::signal::{SIGBUS, SIGSEGV};
 
 /// A page fault in ring 3.
 pub fn page_fault(regs: &PtRegs, address: u64) {
     match fault::serve(&current().process.memory, address, regs.orig_rax) {
         Ok(()) => log(Level::Trace, Event::PageIn, [address, 1, regs.rip, 0]),
         Err(FaultError::OutOfMemory) => exit::out_of_memory(regs),
-        Err(FaultError::Beyond) => force(SIGBUS, &describe(regs, vector::PF.into(), address), regs),
+        Err(FaultError::Beyond) => {
+            current().signals.force(SIGBUS, describe(regs, vector::PF.into(), address));
+        }
         Err(FaultError::NotMapped | FaultError::Access) => {
             caused(regs, vector::PF.into(), address);
         }
@@ -38,21 +39,12 @@ pub fn page_fault_of_kernel(regs: &PtRegs, address: u64, error_code: u64) -> boo
 }
 
 /// Any other exception, which the task caused itself.
-pub fn caused(regs: &PtRegs, vector: u64, address: u64) -> ! {
-    force(signal_of(vector), &describe(regs, vector, address), regs)
+pub fn caused(regs: &PtRegs, vector: u64, address: u64) {
+    current().signals.force(signal_of(vector), describe(regs, vector, address));
 }
 
 /// A frame that the CPU refused to return by is the program's own doing, whatever
 /// the vector (Linux: `bad_iret`).
-pub fn bad_iret(regs: &PtRegs, vector: u64) -> ! {
-    force(SIGSEGV, &describe(regs, vector, 0), regs)
-}
-
-/// A signal that cannot be ignored or blocked (Linux: `force_sig`).
-fn force(signal: u8, fault: &Fault, regs: &PtRegs) -> ! {
-    let handler = current().process.actions.get(signal).sa_handler;
-    if handler > SIG_IGN {
-        log(Level::Warn, Event::HandlerNotCalled, [signal.into(), handler, 0, 0]);
-    }
-    exit::killed(signal, fault, regs)
+pub fn bad_iret(regs: &PtRegs, vector: u64) {
+    current().signals.force(SIGSEGV, describe(regs, vector, 0));
 }

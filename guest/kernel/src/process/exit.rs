@@ -3,10 +3,21 @@
 use crate::host;
 use crate::log::log;
 use crate::mm::frames::FRAMES;
+use crate::process::task::current;
+use crate::sched::switch;
+use core::sync::atomic::Ordering;
 use trapgate_abi::PtRegs;
 use trapgate_abi::crash::{Fault, OUT_OF_MEMORY};
 use trapgate_abi::log::{Event, Level};
 use trapgate_uapi::signal::SIGKILL;
+
+/// exit(2): the running task ends, and with its last one the process.
+pub fn exit_task(status: u8) -> ! {
+    if current().process.tasks.fetch_sub(1, Ordering::Relaxed) > 1 {
+        switch::exit()
+    }
+    exit(status)
+}
 
 /// exit_group(2).
 pub fn exit(status: u8) -> ! {

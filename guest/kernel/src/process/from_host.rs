@@ -1,6 +1,7 @@
 //! Signals from outside: somebody on the host sent them, to the process.
 
 use crate::process::task::current;
+use crate::sched::queue;
 use crate::signal::decide::{Decision, decide};
 use crate::signal::number::signal_number;
 
@@ -15,6 +16,6 @@ pub fn signal(number: u8) {
     }
     task.signals.send(signal);
     if !is_blocked {
-        task.thread.wake();
+        queue::wake(&task.thread);
     }
 }

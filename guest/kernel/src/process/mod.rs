@@ -8,3 +8,5 @@ pub mod limits;
 pub mod prepare_return;
 pub mod random_stock;
 pub mod task;
+#[cfg(feature = "test-hook")]
+pub mod test_hook;

@@ -1,17 +1,21 @@
 //! What is done before ring 3 goes on. Every way there ends in [`prepare_return`]:
-//! from the doors, from exceptions, from the start.
+//! from the doors, from exceptions and interrupts, from the start of a thread. A test
+//! looks at the image for another.
 
 use crate::log::log;
 use crate::process::exit;
 use crate::process::task::current;
 use crate::sched::thread::work;
+use crate::sched::{preempt, switch};
 use crate::signal::decide::{Decision, decide};
 use crate::signal::exception::describe;
+use crate::signal::queue::Forced;
 use core::sync::atomic::Ordering;
 use trapgate_abi::PtRegs;
 use trapgate_abi::crash::NO_VECTOR;
 use trapgate_abi::log::{Event, Level};
 use trapgate_arch::percpu;
+use trapgate_uapi::signal::SIG_IGN;
 
 /// Does it; nothing, nearly always.
 #[inline(always)]
@@ -27,6 +31,9 @@ pub fn prepare_return(regs: &mut PtRegs) {
 fn do_work(regs: &mut PtRegs) {
     loop {
         let bits = percpu::work();
+        if bits == 0 {
+            return;
+        }
         percpu::clear_work(bits);
         if bits & work::LANDING_PAD != 0 {
             follow_landing_pad(regs);
@@ -34,8 +41,15 @@ fn do_work(regs: &mut PtRegs) {
         if bits & work::SIGNAL != 0 {
             act_on_signals(regs);
         }
-        if bits == 0 {
-            return;
+        if bits & work::TICK != 0 {
+            preempt::before_ring_3();
+        }
+        if bits & work::RESCHEDULE != 0 {
+            percpu::raise_work(bits & work::USER_STATE);
+            switch::yield_now();
+        } else if bits & work::USER_STATE != 0 && switch::claim_user_state() {
+            let landing_pad = &current().process.landing_pad;
+            percpu::set_landing_pad(landing_pad.load(Ordering::Relaxed));
         }
     }
 }
@@ -49,9 +63,16 @@ fn follow_landing_pad(regs: &mut PtRegs) {
     }
 }
 
-/// Acts on pending signals that are not blocked.
+/// Acts on what the task caused itself, then on pending signals that are not blocked.
 fn act_on_signals(regs: &PtRegs) {
     let task = current();
+    if let Some(Forced { signal, fault }) = task.signals.take_forced() {
+        let handler = task.process.actions.get(signal).sa_handler;
+        if handler > SIG_IGN {
+            log(Level::Warn, Event::HandlerNotCalled, [signal.into(), handler, 0, 0]);
+        }
+        exit::killed(signal, &fault, regs);
+    }
     while let Some(signal) = task.signals.take() {
         match decide(signal, &task.process.actions.get(signal)) {
             Decision::Ignore => continue,

@@ -10,15 +10,19 @@ use crate::memory::try_arc;
 use crate::mm::space::AddressSpace;
 use crate::process::limits::Limits;
 use crate::process::random_stock::RandomStock;
+use crate::sched::switch;
 use crate::sched::thread::Thread;
 use crate::signal::action::Actions;
 use crate::signal::queue::Signals;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU32, AtomicU64};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use spin::Mutex;
+use trapgate_abi::PtRegs;
 use trapgate_abi::boot_info::BootInfo;
 use trapgate_arch::paging::PageTables;
-use trapgate_arch::percpu;
+use trapgate_arch::percpu::{self, Owner};
+use trapgate_arch::stack::KernelStack;
+use trapgate_arch::user_state::UserState;
 use trapgate_uapi::Errno;
 use trapgate_uapi::prctl::TASK_COMM_LEN;
 use trapgate_uapi::signal::Sigaltstack;
@@ -46,6 +50,18 @@ pub struct Process {
     pub random_stock: Mutex<RandomStock>,
     /// Its limits.
     pub limits: Limits,
+    /// Where its fast 32-bit calls return to.
+    pub landing_pad: AtomicU64,
+    /// How many tasks it has.
+    pub tasks: AtomicU32,
+}
+
+impl Process {
+    /// Its vDSO has moved: where its fast 32-bit calls return to is here.
+    pub fn move_landing_pad(&self, to: u64) {
+        self.landing_pad.store(to, Ordering::Relaxed);
+        percpu::set_landing_pad(to);
+    }
 }
 
 /// A task: one thread of execution.
@@ -77,6 +93,46 @@ pub struct Task {
 
 trapgate_arch::percpu::running_task!(Task);
 
+/// The next task's number.
+static NEXT_TID: AtomicU32 = AtomicU32::new(FIRST_PID + 1);
+
+impl Task {
+    fn new(thread: Arc<Thread>, tid: u32, process: Arc<Process>) -> Task {
+        Task {
+            thread,
+            tid,
+            pid: process.pid,
+            process,
+            signals: Signals::default(),
+            alternate_stack: Mutex::default(),
+            clear_child_tid: AtomicU64::new(0),
+            robust_list: Mutex::new([0; 2]),
+            compat_robust_list: AtomicU32::new(0),
+            name: Mutex::default(),
+            left_landing_pad: AtomicU64::new(0),
+        }
+    }
+
+    /// One more task of this one's process, which is the running one: with its segments,
+    /// and these registers. It is in no queue yet.
+    ///
+    /// # Errors
+    /// ENOMEM, EAGAIN for too many.
+    pub fn beside(&self, regs: PtRegs) -> Result<Arc<Task>, Errno> {
+        if !self.thread.make_room() {
+            return Err(Errno::ENOMEM);
+        }
+        let state = UserState::beside_this_one().ok_or(Errno::ENOMEM)?;
+        let stack = KernelStack::new().ok_or(Errno::EAGAIN)?;
+        let thread = try_arc(Thread::in_ring_3(stack, state, regs))?;
+        let tid = NEXT_TID.fetch_add(1, Ordering::Relaxed);
+        let task = try_arc(Task::new(thread.clone(), tid, self.process.clone()))?;
+        thread.belongs_to(Owner::new(task.clone()));
+        self.process.tasks.fetch_add(1, Ordering::Relaxed);
+        Ok(task)
+    }
+}
+
 /// The running task.
 #[inline(always)]
 pub fn current() -> &'static Task {
@@ -99,22 +155,12 @@ pub fn start_first(boot: &'static BootInfo, tables: PageTables) -> Result<(), Er
         ram_size: boot.ram_size,
         random_stock: Mutex::new(RandomStock::new(&boot.random_stock, boot.random_count)),
         limits: Limits::default(),
+        landing_pad: AtomicU64::new(boot.landing_pad),
+        tasks: AtomicU32::new(1),
     };
     let thread = try_arc(Thread::running())?;
-    percpu::set_current(thread.clone());
-    let task = Task {
-        thread,
-        tid: FIRST_PID,
-        pid: FIRST_PID,
-        process: try_arc(process)?,
-        signals: Signals::default(),
-        alternate_stack: Mutex::default(),
-        clear_child_tid: AtomicU64::new(0),
-        robust_list: Mutex::new([0; 2]),
-        compat_robust_list: AtomicU32::new(0),
-        name: Mutex::default(),
-        left_landing_pad: AtomicU64::new(0),
-    };
-    percpu::set_current(try_arc(task)?);
+    let task = Task::new(thread.clone(), FIRST_PID, try_arc(process)?);
+    NEXT_TID.store(FIRST_PID + 1, Ordering::Relaxed);
+    switch::start(thread, Owner::new(try_arc(task)?));
     Ok(())
 }

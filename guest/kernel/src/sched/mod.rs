@@ -8,12 +8,17 @@
 //! | file | what it has |
 //! |---|---|
 //! | [`thread`] | a thread, and what it does |
+//! | [`queue`], [`switch`] | who is ready; from one to another |
+//! | [`preempt`] | that one who computes does not keep the CPU |
 //! | [`wait`], [`wait_queue`] | waiting, of which every call that blocks is made |
 //! | [`idle`] | the loop that waits for the host, and where its events come in |
 //! | [`watch`], [`timers`] | what is waited for: files of the host's, times |
 //! | [`tick`] | the interrupt |
 
 pub mod idle;
+pub mod preempt;
+pub mod queue;
+pub mod switch;
 pub mod thread;
 pub mod tick;
 pub mod timers;

@@ -1,9 +1,15 @@
-//! A thread, as the scheduler knows it: its state, and what is to be done before it
-//! goes back to ring 3.
+//! A thread, as the scheduler knows it: its kernel stack and where it stopped there,
+//! what a CPU holds for it in ring 3, its state, and what is to be done before it goes
+//! back to ring 3.
 
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use trapgate_arch::percpu;
+use spin::Mutex;
+use trapgate_abi::PtRegs;
+use trapgate_arch::percpu::{self, Owner};
+use trapgate_arch::stack::KernelStack;
+use trapgate_arch::switch::{Context, Start};
+use trapgate_arch::user_state::UserState;
 
 /// What is to be done before a thread goes back to ring 3, as bits.
 ///
@@ -16,6 +22,10 @@ pub mod work {
     pub const RESCHEDULE: u64 = 1 << 1;
     /// The call was made at a landing pad that has moved.
     pub const LANDING_PAD: u64 = 1 << 2;
+    /// What the CPU holds for ring 3 is another thread's: segments, x87, SSE, AVX.
+    pub const USER_STATE: u64 = 1 << 3;
+    /// Others are ready: the thread is not to compute for ever.
+    pub const TICK: u64 = 1 << 4;
 }
 
 /// What a thread does.
@@ -32,20 +42,83 @@ pub enum State {
     Dead,
 }
 
+/// How many levels of urgency there are: nice -20 to 19.
+pub const LEVELS: u8 = 40;
+/// The level of nice 0.
+pub const NORMAL: u8 = 20;
+
 /// A thread.
 pub struct Thread {
     /// A [`State`].
     state: AtomicU8,
+    /// Its level; 0 runs first.
+    level: AtomicU8,
     /// Its work while no CPU has it.
-    work: AtomicU64,
+    pub(super) work: AtomicU64,
+    /// Where it stopped.
+    pub(super) context: Context,
+    /// What a CPU held for it in ring 3; none of a thread of the kernel's.
+    pub(super) user: Option<Mutex<UserState>>,
+    /// Its task, while no CPU has it.
+    pub(super) task: Mutex<Option<Owner>>,
+    /// Who stands behind it in its level's queue.
+    pub(super) next: Mutex<Option<Arc<Thread>>>,
+    /// What it is there for, if it never goes to ring 3.
+    pub(super) job: Option<Job>,
 }
+
+/// A function of the kernel's, and its argument.
+pub type Job = (fn(usize), usize);
 
 trapgate_arch::percpu::running_thread!(Thread);
 
 impl Thread {
-    /// The thread that the CPU has from the start.
-    pub const fn running() -> Thread {
-        Thread { state: AtomicU8::new(State::Running as u8), work: AtomicU64::new(0) }
+    /// The thread that the CPU has from the start, on the CPU's own stack.
+    pub fn running() -> Thread {
+        Thread {
+            state: AtomicU8::new(State::Running as u8),
+            level: AtomicU8::new(NORMAL),
+            work: AtomicU64::new(0),
+            context: Context::first(),
+            user: Some(Mutex::new(UserState::in_cpu())),
+            task: Mutex::new(None),
+            next: Mutex::new(None),
+            job: None,
+        }
+    }
+
+    /// Makes sure that it has room for its registers when it is another's turn. False
+    /// if there is no memory.
+    pub fn make_room(&self) -> bool {
+        self.user.as_ref().is_none_or(|user| user.lock().make_room())
+    }
+
+    /// One that goes to ring 3 with these registers when it is first its turn.
+    pub fn in_ring_3(stack: KernelStack, user: UserState, regs: PtRegs) -> Thread {
+        Thread::new(stack, Start::User(regs), Some(Mutex::new(user)))
+    }
+
+    /// One that runs in the kernel only: `begin` is where, and `job` what it finds there.
+    pub(super) fn in_ring_0(stack: KernelStack, begin: fn() -> !, job: Job) -> Thread {
+        Thread { job: Some(job), ..Thread::new(stack, Start::Kernel(begin), None) }
+    }
+
+    fn new(stack: KernelStack, start: Start, user: Option<Mutex<UserState>>) -> Thread {
+        Thread {
+            state: AtomicU8::new(State::Blocked as u8),
+            level: AtomicU8::new(NORMAL),
+            work: AtomicU64::new(0),
+            context: Context::new(stack, start),
+            user,
+            task: Mutex::new(None),
+            next: Mutex::new(None),
+            job: None,
+        }
+    }
+
+    /// Says whose thread it is, before it runs.
+    pub fn belongs_to(&self, task: Owner) {
+        *self.task.lock() = Some(task);
     }
 
     /// What it does.
@@ -63,6 +136,16 @@ impl Thread {
         self.state.store(state as u8, Ordering::Relaxed);
     }
 
+    /// Its level: 0 runs first, [`LEVELS`] are there.
+    pub fn level(&self) -> u8 {
+        self.level.load(Ordering::Relaxed)
+    }
+
+    /// Sets it, for the next time that it is queued.
+    pub fn set_level(&self, level: u8) {
+        self.level.store(level.min(LEVELS - 1), Ordering::Relaxed);
+    }
+
     /// Whether the CPU has it.
     pub fn is_current(&self) -> bool {
         core::ptr::eq(self, current())
@@ -75,15 +158,6 @@ impl Thread {
         } else {
             self.work.fetch_or(bits, Ordering::Relaxed);
         }
-    }
-
-    /// If it waits, it could go on now. False: it does not wait.
-    pub fn wake(&self) -> bool {
-        let waits = self.state() == State::Blocked;
-        if waits {
-            self.set_state(State::Ready);
-        }
-        waits
     }
 }
 

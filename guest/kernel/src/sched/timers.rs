@@ -1,6 +1,7 @@
 //! What is due at a time: threads to be woken. Times are nanoseconds of
 //! [`Clock::elapsed`].
 
+use super::queue;
 use super::thread::Thread;
 use crate::clock::Clock;
 use crate::memory::try_insert;
@@ -45,7 +46,7 @@ pub fn expire() {
     }
     let now = now();
     while let Some(thread) = TIMERS.lock().take(now) {
-        thread.wake();
+        queue::wake(&thread);
     }
 }
 

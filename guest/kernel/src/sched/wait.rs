@@ -1,7 +1,7 @@
 //! Waiting: [`wait`], of which every call that blocks is made.
 
-use super::idle;
-use super::thread::{State, Thread, current, current_arc, work};
+use super::switch;
+use super::thread::{State, Thread, current_arc, work};
 use super::timers::Alarm;
 use super::wait_queue::WaitQueue;
 use super::watch::{self, HOST_FILES};
@@ -58,20 +58,8 @@ pub fn wait<T>(
         if alarm.as_ref().is_some_and(Alarm::is_over) {
             return Ok(None);
         }
-        block()?;
+        switch::block()?;
     }
-}
-
-/// Gives the CPU up until the running thread is woken.
-///
-/// # Errors
-/// What the VMM answered, if there is nobody else to run and it does not let the
-/// program wait.
-fn block() -> Result<(), Errno> {
-    while current().state() == State::Blocked {
-        idle::wait()?;
-    }
-    Ok(())
 }
 
 /// Waits until a file has something of this.

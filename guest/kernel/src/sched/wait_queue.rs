@@ -1,5 +1,6 @@
 //! Queues of those who wait for something.
 
+use super::queue;
 use super::thread::Thread;
 use crate::memory::try_push;
 use alloc::sync::Arc;
@@ -21,7 +22,7 @@ enum Waiter {
 impl Waiter {
     fn wake(&self) {
         match self {
-            Waiter::Thread(thread) => _ = thread.wake(),
+            Waiter::Thread(thread) => _ = queue::wake(thread),
         }
     }
 

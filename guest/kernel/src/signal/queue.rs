@@ -3,6 +3,8 @@
 use super::number::{UNBLOCKABLE, bit};
 use crate::sched::thread::work;
 use core::sync::atomic::{AtomicU64, Ordering};
+use spin::Mutex;
+use trapgate_abi::crash::Fault;
 use trapgate_arch::percpu;
 use trapgate_uapi::Errno;
 use trapgate_uapi::signal::{SIG_BLOCK, SIG_SETMASK, SIG_UNBLOCK};
@@ -12,9 +14,31 @@ use trapgate_uapi::signal::{SIG_BLOCK, SIG_SETMASK, SIG_UNBLOCK};
 pub struct Signals {
     blocked: AtomicU64,
     pending: AtomicU64,
+    forced: Mutex<Option<Forced>>,
+}
+
+/// A signal that a task caused itself by an exception: it is neither blocked nor
+/// ignored (Linux: `force_sig_fault`).
+#[derive(Clone, Copy, Debug)]
+pub struct Forced {
+    /// Its number.
+    pub signal: u8,
+    /// The exception.
+    pub fault: Fault,
 }
 
 impl Signals {
+    /// The running task has caused this signal; it acts before the return to ring 3.
+    pub fn force(&self, signal: u8, fault: Fault) {
+        *self.forced.lock() = Some(Forced { signal, fault });
+        percpu::raise_work(work::SIGNAL);
+    }
+
+    /// Takes it, if there is one.
+    pub fn take_forced(&self) -> Option<Forced> {
+        self.forced.lock().take()
+    }
+
     /// Sends a signal to the running task; it acts before the return to ring 3. One
     /// that is blocked does nothing yet.
     pub fn send(&self, signal: u8) {

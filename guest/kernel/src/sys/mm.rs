@@ -128,7 +128,7 @@ fn move_landing_pad(from: u64, length: u64, to: u64) {
     let pad = percpu::landing_pad();
     let offset = pad.wrapping_sub(from);
     if from != to && offset < length.next_multiple_of(PAGE_SIZE) {
-        percpu::set_landing_pad(to + offset);
+        current().process.move_landing_pad(to + offset);
         current().left_landing_pad.store(pad, Ordering::Relaxed);
         percpu::raise_work(work::LANDING_PAD);
     }

@@ -95,7 +95,7 @@ fn of_this_process(pid: i32) -> Result<u64, Errno> {
 
 syscall_define! {
     /// exit(2): ends the task. The last one ends the process.
-    fn exit(status: i32) { exit::exit(status as u8) }
+    fn exit(status: i32) { exit::exit_task(status as u8) }
 }
 syscall_define! {
     /// exit_group(2)

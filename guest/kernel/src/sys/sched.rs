@@ -2,6 +2,7 @@
 //! getpriority(2).
 
 use crate::process::task::current;
+use crate::sched::switch;
 use crate::sys::define::{SysResult, syscall_define};
 use crate::user::UserPtr;
 use trapgate_uapi::Errno;
@@ -16,8 +17,11 @@ syscall_define! {
     }
 }
 syscall_define! {
-    /// sched_yield(2): nobody else waits.
-    fn sched_yield() { Ok(0) }
+    /// sched_yield(2)
+    fn sched_yield() {
+        switch::yield_now();
+        Ok(0)
+    }
 }
 
 fn check_pid(pid: i32) -> Result<(), Errno> {

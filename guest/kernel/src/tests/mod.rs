@@ -11,6 +11,7 @@ mod mm;
 mod process;
 mod sched;
 mod signal;
+mod threads;
 mod trace;
 
 use crate::clock::Clock;
@@ -169,8 +170,9 @@ impl Sandbox {
     }
 
     fn page_fault(&self, fault: fake::user::PageFault) {
-        let regs = PtRegs { orig_rax: fault.error_code, ..self.registers(0) };
+        let mut regs = PtRegs { orig_rax: fault.error_code, ..self.registers(0) };
         exception::page_fault(&regs, fault.address);
+        prepare_return(&mut regs);
     }
 }
 

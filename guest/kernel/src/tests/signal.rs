@@ -83,6 +83,10 @@ fn an_exception_is_a_signal_that_cannot_be_ignored() {
     sandbox.store(DATA, new.as_flattened());
     action(&sandbox, 8, DATA, 0).unwrap();
     let regs = PtRegs { orig_rax: u64::MAX, rip: DATA, ..PtRegs::default() };
-    let end = sandbox.end_of(|| crate::process::exception::caused(&regs, vector::DE.into(), 0));
+    let end = sandbox.end_of(|| {
+        let mut regs = regs;
+        crate::process::exception::caused(&regs, vector::DE.into(), 0);
+        crate::process::prepare_return::prepare_return(&mut regs);
+    });
     assert_eq!(end, Request::Killed { signal: 8 });
 }

@@ -1,0 +1,139 @@
+//! What a CPU holds for a thread in ring 3 besides the frame on its stack: selectors,
+//! the bases of FS and GS, its segments in the GDT, and x87 and vector registers.
+//!
+//! Ring 3 changes most of it without a call (WRFSBASE, a segment's load), so it is
+//! read back when the CPU is given to another thread.
+#![allow(unsafe_code, reason = "reads and loads segment registers")]
+
+use crate::{cpu, fpu, percpu, tls};
+use trapgate_abi::layout::USER_END;
+use trapgate_abi::x86::{TLS_ENTRIES, TLS_FIRST, msr};
+
+/// It, of a thread that no CPU has.
+pub struct UserState {
+    /// x87 and vector registers; none as long as the CPU has had no other thread's.
+    fpu: Option<fpu::Area>,
+    selectors: [u16; 4],
+    fs_base: u64,
+    gs_base: u64,
+    segments: [u64; TLS_ENTRIES],
+}
+
+impl UserState {
+    /// That of the thread which the CPU has: nothing is in it, and no room for x87 and
+    /// vector registers.
+    pub const fn in_cpu() -> UserState {
+        UserState {
+            fpu: None,
+            selectors: [0; 4],
+            fs_base: 0,
+            gs_base: 0,
+            segments: [0; TLS_ENTRIES],
+        }
+    }
+
+    /// A new thread's, which begins with the segments that the CPU has now, and
+    /// registers as after a reset. `None` if there is no memory.
+    pub fn beside_this_one() -> Option<UserState> {
+        let mut state = UserState { fpu: Some(fpu::Area::new()?), ..UserState::in_cpu() };
+        state.save_segments();
+        Some(state)
+    }
+
+    /// Makes room for x87 and vector registers, if there is none: before there is a
+    /// second thread that could use them. False if there is no memory.
+    pub fn make_room(&mut self) -> bool {
+        if self.fpu.is_none() {
+            self.fpu = fpu::Area::new();
+        }
+        self.fpu.is_some()
+    }
+
+    /// The room for x87 and vector registers.
+    ///
+    /// # Panics
+    /// If nobody has made it.
+    pub fn fpu(&mut self) -> &mut fpu::Area {
+        self.fpu.as_mut().expect("there is room before there is a second thread")
+    }
+
+    /// Sets the base of FS that it is loaded with; false for an address that is not the
+    /// user's.
+    pub fn set_fs_base(&mut self, base: u64) -> bool {
+        let is_users = base < USER_END;
+        if is_users {
+            self.fs_base = base;
+        }
+        is_users
+    }
+
+    /// Takes all from the CPU but x87 and vector registers.
+    pub fn save_segments(&mut self) {
+        self.selectors = registers::selectors();
+        self.fs_base = cpu::fs_base();
+        self.gs_base = cpu::user_gs_base();
+        for (index, segment) in self.segments.iter_mut().enumerate() {
+            *segment = tls::entry(TLS_FIRST + index);
+        }
+    }
+
+    /// Gives all to the CPU but x87 and vector registers.
+    pub fn load_segments(&self) {
+        for (index, &segment) in self.segments.iter().enumerate() {
+            // SAFETY: it was one of these entries.
+            unsafe { percpu::set_descriptor(TLS_FIRST + index, segment) };
+        }
+        if self.selectors != [0; 4] || registers::selectors() != [0; 4] {
+            // Selectors before bases, which they load too.
+            registers::load_selectors(self.selectors);
+        }
+        // SAFETY: both were bases of ring 3's. WRFSBASE and its kin let them be any
+        // canonical address.
+        unsafe {
+            cpu::write_msr(msr::FS_BASE, self.fs_base);
+            cpu::write_msr(msr::KERNEL_GS_BASE, self.gs_base);
+        }
+    }
+}
+
+#[cfg(target_os = "none")]
+mod registers {
+    use core::arch::asm;
+
+    /// DS, ES, FS and GS.
+    pub(super) fn selectors() -> [u16; 4] {
+        let [ds, es, fs, gs]: [u16; 4];
+        // SAFETY: reads registers.
+        unsafe {
+            asm!("mov {:x}, ds", "mov {:x}, es", "mov {:x}, fs", "mov {:x}, gs",
+                out(reg) ds, out(reg) es, out(reg) fs, out(reg) gs,
+                options(nomem, nostack, preserves_flags));
+        }
+        [ds, es, fs, gs]
+    }
+
+    /// Loads them.
+    pub(super) fn load_selectors([ds, es, fs, gs]: [u16; 4]) {
+        // SAFETY: ring 3 had them loaded, with the segments that the GDT has again, so
+        // ring 0 can load them; ring 0 uses none of these segments. GS is loaded between
+        // two SWAPGS with interrupts off: its base is the user's meanwhile.
+        unsafe {
+            asm!("mov ds, {:x}", "mov es, {:x}", "mov fs, {:x}",
+                "swapgs", "mov gs, {:x}", "swapgs",
+                in(reg) ds, in(reg) es, in(reg) fs, in(reg) gs,
+                options(nostack, preserves_flags));
+        }
+    }
+}
+
+/// The host's are not the program's.
+#[cfg(not(target_os = "none"))]
+mod registers {
+    pub(super) fn selectors() -> [u16; 4] {
+        crate::fake::cpu::selectors()
+    }
+
+    pub(super) fn load_selectors(selectors: [u16; 4]) {
+        crate::fake::cpu::set_selectors(selectors);
+    }
+}

@@ -1,0 +1,170 @@
+//! From one thread to another: [`block`], [`yield_now`], [`exit`].
+//!
+//! A switch exchanges the kernel stack, the work bits and the task. What the CPU holds
+//! for ring 3 stays until a thread that goes there finds it to be another's
+//! ([`claim_user_state`]): a thread that only runs in the kernel costs nothing of it.
+
+use crate::host;
+use crate::sched::thread::{Job, State, Thread, current, current_arc, work};
+use crate::sched::{idle, preempt, queue};
+use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
+use spin::Mutex;
+use trapgate_abi::hypercall::Request;
+use trapgate_arch::fpu;
+use trapgate_arch::percpu::{self, Owner};
+use trapgate_arch::stack::KernelStack;
+use trapgate_uapi::Errno;
+
+/// Who ran before, until the one that runs now has looked: it may have ended.
+static BEFORE: Mutex<Option<Arc<Thread>>> = Mutex::new(None);
+
+/// Whose segments and registers the CPU holds.
+static IN_CPU: Mutex<Option<Arc<Thread>>> = Mutex::new(None);
+
+/// The first thread runs; there is no other. It belongs to `task`.
+pub fn start(first: Arc<Thread>, task: Owner) {
+    queue::clear();
+    preempt::init();
+    percpu::set_work(0);
+    *BEFORE.lock() = None;
+    *IN_CPU.lock() = Some(first.clone());
+    drop(task.exchange());
+    drop(percpu::exchange(first));
+}
+
+/// Whoever is ready at the same level, or at one before it, runs first.
+pub fn yield_now() {
+    queue::push(current_arc());
+    run_next();
+}
+
+/// The running thread has said that it waits ([`State::Blocked`]), and somebody knows
+/// it who can wake it: others run until then. While nobody is ready, the thread is idle
+/// on its own stack: a program with one thread never switches.
+///
+/// # Errors
+/// What the VMM answered, if there is nobody to run and it does not let the program
+/// wait.
+pub fn block() -> Result<(), Errno> {
+    while current().state() == State::Blocked {
+        if !run_next() {
+            idle::wait()?;
+        }
+    }
+    Ok(())
+}
+
+/// The running thread ends. Its stack and its registers are given up by who runs next.
+///
+/// # Panics
+/// If everybody waits for what cannot come, because the VMM does not let them.
+pub fn exit() -> ! {
+    current().set_state(State::Dead);
+    loop {
+        if !run_next() {
+            idle::wait().expect("somebody is left to run");
+        }
+    }
+}
+
+/// Whoever is first in the queue runs; false, if nobody is.
+fn run_next() -> bool {
+    let next = queue::pop();
+    let is_somebody = next.is_some();
+    if let Some(next) = next {
+        switch_to(next);
+    }
+    is_somebody
+}
+
+/// `next`, which is in no queue, runs; comes back when it is this one's turn again.
+fn switch_to(next: Arc<Thread>) {
+    let this = current();
+    next.set_state(State::Running);
+    if core::ptr::eq(this, &raw const *next) {
+        return;
+    }
+    this.work.store(percpu::work(), Ordering::Relaxed);
+    let mut bits = next.work.swap(0, Ordering::Relaxed);
+    if next.user.is_some() && !is_in_cpu(&next) {
+        bits |= work::USER_STATE;
+    }
+    if !queue::is_empty() {
+        bits |= work::TICK;
+    }
+    percpu::set_work(bits);
+    let task = next.task.lock().take().expect("a thread belongs to a task");
+    *this.task.lock() = task.exchange();
+    *BEFORE.lock() = percpu::exchange(next);
+    this.context.switch(&current().context);
+    finish();
+}
+
+/// What a thread does first when it is its turn: whoever ran before may have ended,
+/// and could not give up the stack that it stood on.
+pub fn finish() {
+    let Some(before) = BEFORE.lock().take() else { return };
+    if before.state() == State::Dead {
+        let mut in_cpu = IN_CPU.lock();
+        if in_cpu.as_ref().is_some_and(|thread| Arc::ptr_eq(thread, &before)) {
+            *in_cpu = None;
+        }
+        drop(in_cpu);
+        // The task has the thread, too.
+        drop(before.task.lock().take());
+    }
+}
+
+fn is_in_cpu(thread: &Arc<Thread>) -> bool {
+    IN_CPU.lock().as_ref().is_some_and(|owner| Arc::ptr_eq(owner, thread))
+}
+
+/// Gives the CPU what the running thread has in ring 3, if that is not what it holds.
+/// True: it was not.
+///
+/// # Panics
+/// If the VMM does not take its registers: they are as the CPU or this kernel has left
+/// them.
+pub fn claim_user_state() -> bool {
+    let this = current_arc();
+    let Some(user) = &this.user else { return false };
+    let mut in_cpu = IN_CPU.lock();
+    if in_cpu.as_ref().is_some_and(|owner| Arc::ptr_eq(owner, &this)) {
+        return false;
+    }
+    let before = in_cpu.replace(this.clone());
+    let mut user = user.lock();
+    let mut saved = before.as_ref().and_then(|before| before.user.as_ref()).map(Mutex::lock);
+    if let Some(saved) = &mut saved {
+        saved.save_segments();
+    }
+    if fpu::by_host() {
+        let from = saved.as_mut().map_or(0, |saved| saved.fpu().physical());
+        let swap = Request::SwapFpu { from, to: user.fpu().physical() };
+        host::call(swap).expect("the VMM takes registers as they are kept");
+    } else {
+        if let Some(saved) = &mut saved {
+            saved.fpu().save();
+        }
+        user.fpu().load();
+    }
+    user.load_segments();
+    true
+}
+
+/// A thread of the kernel's that does `job` and ends, on a stack of its own. It acts
+/// for `task`.
+pub fn kernel_thread(stack: KernelStack, task: Owner, job: Job) -> Thread {
+    let thread = Thread::in_ring_0(stack, begin, job);
+    thread.belongs_to(task);
+    thread
+}
+
+fn begin() -> ! {
+    finish();
+    if let Some((function, argument)) = current().job {
+        function(argument);
+    }
+    exit()
+}

@@ -1,0 +1,295 @@
+//! Threads on the fake, where each is one of the host's and exactly one runs.
+
+use super::Sandbox;
+use crate::process::prepare_return::prepare_return;
+use crate::process::task::{Task, current};
+use crate::sched::queue::{push, wake};
+use crate::sched::switch::{block, finish, kernel_thread, yield_now};
+use crate::sched::thread::{NORMAL, State, Thread, current as running, current_arc, work};
+use crate::sched::{preempt, queue};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use trapgate_abi::PtRegs;
+use trapgate_abi::hypercall::Request;
+use trapgate_arch::fake;
+use trapgate_arch::percpu::{self, Owner};
+use trapgate_arch::stack::{KernelStack, in_use};
+use trapgate_arch::switch;
+use trapgate_arch::user_state::UserState;
+use trapgate_uapi::Errno;
+
+fn task() -> Owner {
+    Owner::new(percpu::current_arc::<Task>())
+}
+
+/// A thread of the kernel's, in no queue yet.
+fn thread(run: fn(usize), argument: usize) -> Arc<Thread> {
+    let stack = KernelStack::new().expect("a stack");
+    Arc::new(kernel_thread(stack, task(), (run, argument)))
+}
+
+/// Lets the others run until none is ready.
+fn let_all_run() {
+    while !queue::is_empty() {
+        yield_now();
+    }
+}
+
+/// Waits for what must come without the host: there, whoever is idle asks the test's
+/// VMM, and that knows no answer.
+fn wait_for_others() {
+    block().expect("everybody waits: a wake-up was lost");
+}
+
+/// What the threads of a test do: one test runs at a time.
+static DONE: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+
+#[test]
+fn threads_of_a_level_take_turns_in_the_order_of_their_coming() {
+    fn turns(own: usize) {
+        for _ in 0..50 {
+            DONE.lock().unwrap().push(own);
+            yield_now();
+        }
+    }
+    let _sandbox = Sandbox::new();
+    DONE.lock().unwrap().clear();
+    (0..5).for_each(|own| push(thread(turns, own)));
+    let_all_run();
+    let done = std::mem::take(&mut *DONE.lock().unwrap());
+    assert_eq!(done, (0..250).map(|turn| turn % 5).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_level_runs_before_those_behind_it() {
+    fn turns(own: usize) {
+        for _ in 0..3 {
+            DONE.lock().unwrap().push(own);
+            yield_now();
+        }
+    }
+    let _sandbox = Sandbox::new();
+    DONE.lock().unwrap().clear();
+    for (own, level) in [(2, NORMAL + 1), (1, NORMAL), (0, NORMAL - 1)] {
+        let thread = thread(turns, own);
+        thread.set_level(level);
+        push(thread);
+    }
+    running().set_level(NORMAL + 2);
+    yield_now();
+    assert_eq!(*DONE.lock().unwrap(), [0, 0, 0, 1, 1, 1, 2, 2, 2]);
+}
+
+/// Threads that hand tokens on.
+static RING: Mutex<Vec<Arc<Thread>>> = Mutex::new(Vec::new());
+static TOKENS: Mutex<Vec<u64>> = Mutex::new(Vec::new());
+static PASSED: AtomicU64 = AtomicU64::new(0);
+static RANDOM: AtomicU64 = AtomicU64::new(0);
+const PASSES: u64 = 20_000;
+
+/// Numbers that are the same in every run (xorshift).
+fn random(below: u64) -> u64 {
+    let mut value = RANDOM.load(Ordering::Relaxed);
+    value ^= value << 13;
+    value ^= value >> 7;
+    value ^= value << 17;
+    RANDOM.store(value, Ordering::Relaxed);
+    value % below
+}
+
+/// Takes a token that somebody has for this thread.
+fn take_token(own: usize) {
+    loop {
+        // First it says that it waits, then it looks: what comes between wakes it.
+        running().set_state(State::Blocked);
+        if TOKENS.lock().unwrap()[own] > 0 {
+            running().set_state(State::Running);
+            TOKENS.lock().unwrap()[own] -= 1;
+            return;
+        }
+        wait_for_others();
+    }
+}
+
+fn give_token(to: usize) {
+    TOKENS.lock().unwrap()[to] += 1;
+    let thread = RING.lock().unwrap()[to].clone();
+    wake(&thread);
+}
+
+fn hand_tokens_on(own: usize) {
+    loop {
+        take_token(own);
+        if random(3) == 0 {
+            yield_now();
+        }
+        if PASSED.fetch_add(1, Ordering::Relaxed) >= PASSES {
+            return;
+        }
+        let others = RING.lock().unwrap().len() as u64;
+        give_token(random(others) as usize);
+        if random(4) == 0 {
+            yield_now();
+        }
+    }
+}
+
+#[test]
+fn no_wake_up_is_lost_whatever_the_order_of_waiting_waking_and_yielding() {
+    for seed in 1..=4 {
+        let _sandbox = Sandbox::new();
+        let threads = 3 + 4 * seed as usize;
+        RANDOM.store(0x9e37_79b9_7f4a_7c15 ^ seed, Ordering::Relaxed);
+        PASSED.store(0, Ordering::Relaxed);
+        *TOKENS.lock().unwrap() = vec![0; threads];
+        *RING.lock().unwrap() = (0..threads).map(|own| thread(hand_tokens_on, own)).collect();
+        let ring = RING.lock().unwrap().clone();
+        ring.iter().for_each(|thread| push(thread.clone()));
+        (0..1 + threads / 3).for_each(give_token);
+        while PASSED.load(Ordering::Relaxed) < PASSES {
+            assert!(!queue::is_empty(), "everybody waits: a wake-up was lost");
+            yield_now();
+        }
+        // Those that wait still have one each, and end.
+        (0..threads).for_each(give_token);
+        let_all_run();
+        assert!(ring.iter().all(|thread| thread.state() == State::Dead));
+        RING.lock().unwrap().clear();
+        drop(ring);
+    }
+}
+
+#[test]
+fn whoever_runs_next_gives_up_the_stack_of_a_thread_that_has_ended() {
+    let _sandbox = Sandbox::new();
+    let before = in_use();
+    for _ in 0..20 {
+        push(thread(|_| yield_now(), 0));
+    }
+    assert_eq!(in_use(), before + 20);
+    let_all_run();
+    yield_now();
+    assert_eq!(in_use(), before);
+}
+
+#[test]
+fn a_thread_that_is_woken_before_it_gives_the_cpu_up_goes_on() {
+    let _sandbox = Sandbox::new();
+    let this = current_arc();
+    running().set_state(State::Blocked);
+    assert!(wake(&this));
+    wait_for_others();
+    assert_eq!(this.state(), State::Running);
+    assert!(!wake(&this), "it does not wait");
+    assert!(queue::is_empty(), "whoever runs is in no queue");
+}
+
+#[test]
+fn a_thread_that_nobody_else_can_run_for_is_idle_until_it_is_woken() {
+    let sandbox = Sandbox::new();
+    let (this, mut rounds) = (current_arc(), 0);
+    let sleeper = this.clone();
+    sandbox.machine.set_vmm(move |request, _, _| {
+        assert!(matches!(request, Request::Wait { .. }), "{request:?}");
+        rounds += 1;
+        if rounds == 3 {
+            wake(&sleeper);
+        }
+        Ok(0)
+    });
+    this.set_state(State::Blocked);
+    assert_eq!((block(), this.state()), (Ok(()), State::Running));
+    assert_eq!(sandbox.machine.requests().len(), 3);
+    sandbox.machine.set_vmm(|_, _, _| Err(Errno::EPERM));
+    this.set_state(State::Blocked);
+    assert_eq!(block(), Err(Errno::EPERM));
+    this.set_state(State::Running);
+}
+
+#[test]
+fn ticks_come_while_somebody_else_is_ready_and_no_longer() {
+    let sandbox = Sandbox::new();
+    sandbox.machine.set_vmm(|_, _, _| Ok(0));
+    let ticks = |sandbox: &Sandbox| {
+        let requests = sandbox.machine.requests();
+        requests.iter().filter(|request| matches!(request, Request::Tick { .. })).count()
+    };
+    let mut regs = PtRegs::default();
+    prepare_return(&mut regs);
+    assert_eq!(ticks(&sandbox), 0, "nobody else is ready");
+    push(thread(|_| (0..3).for_each(|_| yield_now()), 0));
+    prepare_return(&mut regs);
+    assert_eq!(ticks(&sandbox), 1);
+    for _ in 0..4 {
+        preempt::interrupt();
+        prepare_return(&mut regs);
+        assert_eq!(ticks(&sandbox), 0, "they come already");
+    }
+    assert!(queue::is_empty(), "the other has had its turns");
+    preempt::interrupt();
+    prepare_return(&mut regs);
+    assert_eq!(ticks(&sandbox), 1, "the last one finds nobody");
+}
+
+#[test]
+fn work_is_the_threads_own_wherever_it_is() {
+    fn look(_: usize) {
+        // Somebody else is ready besides.
+        assert_eq!(percpu::work(), work::SIGNAL | work::TICK);
+        percpu::set_work(0);
+    }
+    let _sandbox = Sandbox::new();
+    let other = thread(look, 0);
+    running().raise(work::LANDING_PAD);
+    other.raise(work::SIGNAL);
+    assert_eq!(percpu::work(), work::LANDING_PAD);
+    push(other);
+    yield_now();
+    assert_eq!(percpu::work() & !work::TICK, work::LANDING_PAD);
+}
+
+/// How often the program in ring 3 was there.
+static IN_RING_3: AtomicUsize = AtomicUsize::new(0);
+
+#[test]
+fn registers_of_ring_3_are_exchanged_when_another_thread_goes_there_and_else_never() {
+    /// The second thread's program: 2 in XMM0 where the first has 1.
+    fn ring_3(mut regs: PtRegs) -> ! {
+        finish();
+        loop {
+            prepare_return(&mut regs);
+            let turn = IN_RING_3.fetch_add(1, Ordering::Relaxed);
+            assert_eq!(fake::xmm0(), if turn == 0 { 0 } else { 2 });
+            fake::set_xmm0(2);
+            yield_now();
+        }
+    }
+    let sandbox = Sandbox::new();
+    switch::init(ring_3);
+    IN_RING_3.store(0, Ordering::Relaxed);
+    let mut regs = PtRegs::default();
+    fake::set_xmm0(1);
+    // Threads of the kernel's leave them alone.
+    push(thread(|_| yield_now(), 0));
+    let_all_run();
+    prepare_return(&mut regs);
+    assert_eq!(sandbox.machine.fpu_moves(), [0, 0]);
+    assert!(running().make_room());
+    let state = UserState::beside_this_one().expect("memory");
+    let stack = KernelStack::new().expect("a stack");
+    let second = Arc::new(Thread::in_ring_3(stack, state, PtRegs::default()));
+    second.belongs_to(task());
+    push(second);
+    for turn in 1..=10 {
+        yield_now();
+        prepare_return(&mut regs);
+        assert_eq!(fake::xmm0(), 1);
+        assert_eq!(IN_RING_3.load(Ordering::Relaxed), turn);
+        assert_eq!(sandbox.machine.fpu_moves(), [2 * turn as u64; 2]);
+    }
+    // A reschedule before the return lets the other go there first.
+    running().raise(work::RESCHEDULE);
+    prepare_return(&mut regs);
+    assert_eq!((fake::xmm0(), IN_RING_3.load(Ordering::Relaxed)), (1, 11));
+    assert_eq!(current().pid, 1);
+}
