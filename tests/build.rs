@@ -120,6 +120,7 @@ fn main() {
     println!("cargo:rustc-env=TRAPGATE_TESTS_TARGET={target}");
     for watched in [
         "abi",
+        "guest",
         "guest-rt",
         "images/Cargo.toml",
         "images/src",
@@ -132,6 +133,7 @@ fn main() {
         println!("cargo:rerun-if-changed={}", watched.display());
     }
     let mut entries = bare(workspace, &out);
+    entries.extend(kernels(workspace, &out));
     let programs = tests.join("programs");
     let (musl, gcc, gcc_32) = (Compiler::musl(&out), Compiler::gcc(), Compiler::gcc_32(&out));
     for compiler in [&musl, &gcc, &gcc_32] {
@@ -198,6 +200,21 @@ fn bare(workspace: &Path, out: &Path) -> Vec<Entry> {
     let probe = out.join("bare").join(MUSL_32).join("bare/door-probe");
     entries.push(("door-probe.32".to_owned(), Ok(probe)));
     entries
+}
+
+/// The ring-0 kernel with what only tests call (`trapgate_abi::test_hook`), as its two
+/// images.
+fn kernels(workspace: &Path, out: &Path) -> Vec<Entry> {
+    let images = [("test-hook.plain", "test-hook"), ("test-hook", "test-hook,instrumented")];
+    let images = images.map(|(name, features)| {
+        let features = format!("--features={features}");
+        let what = ["--package=trapgate-guest", "--bin=kernel", &features];
+        let built = build(workspace, out, BARE, &what)?;
+        let file = out.join(name);
+        fs::copy(built.join("kernel"), &file).expect("it was built");
+        Some((name.to_owned(), Ok(file)))
+    });
+    images.into_iter().flatten().collect()
 }
 
 /// Builds for a target, and says where the programs are. They get a target

@@ -36,6 +36,7 @@ pub mod log;
 pub mod mitigation;
 pub mod pt_regs;
 pub mod stamps;
+pub mod test_hook;
 pub mod trace;
 mod wire;
 pub mod x86;

@@ -13,6 +13,8 @@ use trapgate_abi::PtRegs;
 #[cfg(feature = "instrumented")]
 use trapgate_arch::stamp;
 use trapgate_kernel::process::prepare_return::prepare_return;
+#[cfg(feature = "test-hook")]
+use trapgate_kernel::process::test_hook;
 use trapgate_kernel::sys::table::{SYS_CALL_TABLE_32, SYS_CALL_TABLE_64};
 use trapgate_uapi::Errno;
 use trapgate_uapi::syscall::{I386_COUNT, X86_64_COUNT};
@@ -52,12 +54,22 @@ pub extern "C" fn bad_stack_32(regs: &mut PtRegs) {
 /// one is huge.
 #[inline(always)]
 pub fn call_64(regs: &mut PtRegs, way: u64) {
+    #[cfg(feature = "test-hook")]
+    if let Some(result) = test_hook::call(regs, regs.orig_rax, [regs.rdi, regs.rsi, regs.rdx]) {
+        regs.rax = result;
+        return;
+    }
     regs.rax = call!(SYS_CALL_TABLE_64, row_64(regs), regs, way, [entered_64, left_64]);
 }
 
 /// A call of the i386 ABI.
 #[inline(always)]
 pub fn call_32(regs: &mut PtRegs, way: u64) {
+    #[cfg(feature = "test-hook")]
+    if let Some(result) = test_hook::call(regs, regs.orig_rax, [regs.rbx, regs.rcx, regs.rdx]) {
+        regs.rax = result;
+        return;
+    }
     let row = Row::<{ I386_COUNT as u32 }>::of(regs.orig_rax as u32);
     regs.rax = call!(SYS_CALL_TABLE_32, row, regs, way, [entered_32, left_32]);
 }

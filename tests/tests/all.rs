@@ -26,5 +26,6 @@ mod programs32;
 mod saved;
 mod standard_files;
 mod strace;
+mod threads;
 mod vdso;
 mod waiting;

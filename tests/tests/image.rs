@@ -17,7 +17,13 @@ const LE: LittleEndian = LittleEndian;
 const VECTOR_COUNT: u64 = 256;
 /// Kernel functions that save and restore the program's state, and so may
 /// touch it.
-const STATE_ROUTINES: &[&str] = &[];
+const STATE_ROUTINES: &[&str] = &[
+    "trapgate_arch::fpu::registers::save_xsaveopt",
+    "trapgate_arch::fpu::registers::save_xsave",
+    "trapgate_arch::fpu::registers::save_fxsave",
+    "trapgate_arch::fpu::registers::load_xrstor",
+    "trapgate_arch::fpu::registers::load_fxrstor",
+];
 
 const IMAGES: [(&str, &[u8]); 2] = [("plain", PLAIN), ("instrumented", INSTRUMENTED)];
 
@@ -112,6 +118,95 @@ fn the_kernel_has_no_fpu_or_vector_instruction() {
             all.len(),
             found.join("\n"),
         );
+    }
+}
+
+/// The name of the function that an instruction is in.
+fn function_at(symbols: &Symbols, at: u64) -> String {
+    let symbol = symbols.lookup(at, 0).map_or_else(|| "?".to_owned(), |symbol| symbol.to_string());
+    symbol.split('+').next().unwrap_or_default().to_owned()
+}
+
+/// What leaves ring 0 for ring 3, by the function that it is in: the entry's, not the
+/// jobs', which run no program.
+fn ways_out(all: &[Instruction], symbols: &Symbols) -> Vec<(String, Code)> {
+    let leaves = |code| {
+        matches!(code, Code::Iretq | Code::Iretd | Code::Sysretq | Code::Sysretd)
+            || matches!(code, Code::Sysexitq | Code::Sysexitd | Code::Retfq | Code::Retfd)
+    };
+    let mut found: Vec<_> = all
+        .iter()
+        .filter(|instruction| leaves(instruction.code()))
+        // Legacy mode's are at physical addresses, and run no program either.
+        .filter(|instruction| instruction.ip() >= KERNEL_BASE)
+        .map(|instruction| (function_at(symbols, instruction.ip()), instruction.code()))
+        .filter(|(function, _)| !function.starts_with("trapgate_job::"))
+        .collect();
+    found.sort_by_key(|(function, code)| (function.clone(), *code as u32));
+    found.dedup();
+    found
+}
+
+#[test]
+fn ring_3_is_reached_by_prepare_return_and_by_nothing_else() {
+    const LEAVE: &str = "trapgate_guest::entry::leave::return_to_user";
+    const COMPAT: &str = "trapgate_guest::entry::leave::return_to_compat";
+    const IRET: &str = "trapgate_guest::entry::leave::iret_to_user";
+    const DOOR: &str = "trapgate_guest::entry::syscall64::entry_syscall_64";
+    const STAMPED: &str = "trapgate_guest::entry::syscall64::entry_syscall_64_stamped";
+    for (image_name, image) in IMAGES {
+        let symbols = Symbols::new(image);
+        let all = instructions(image);
+        let instrumented = image_name == "instrumented";
+        // The instructions: the first two go back to ring 0 only.
+        let mut expected = vec![
+            ("trapgate_guest::entry::vectors::exception", Code::Iretq),
+            ("trapgate_guest::entry::vectors::paranoid_exception", Code::Iretq),
+            (IRET, Code::Iretq),
+            (COMPAT, Code::Sysretd),
+            (DOOR, Code::Sysretq),
+        ];
+        expected.extend(instrumented.then_some((STAMPED, Code::Sysretq)));
+        expected.sort_by_key(|&(function, code)| (function.to_owned(), code as u32));
+        let found = ways_out(&all, &symbols);
+        let found: Vec<_> = found.iter().map(|(name, code)| (name.as_str(), *code)).collect();
+        assert_eq!(found, expected, "{image_name}");
+        // Who jumps to the ways out: each has called somebody before who ends in
+        // prepare_return.
+        let at = |index: usize| function_at(&symbols, all[index].ip());
+        let mut called = Vec::new();
+        for (index, instruction) in all.iter().enumerate() {
+            let leaves = instruction.is_jmp_short_or_near() || instruction.is_jcc_short_or_near();
+            let target = instruction.near_branch_target();
+            let to = if leaves { function_at(&symbols, target) } else { String::new() };
+            let own = at(index);
+            let within = [LEAVE, COMPAT, IRET].contains(&own.as_str());
+            if !within && [LEAVE, COMPAT, IRET].contains(&to.as_str()) {
+                let before = all[..index]
+                    .iter()
+                    .rev()
+                    .take_while(|earlier| function_at(&symbols, earlier.ip()) == own);
+                let call = before.into_iter().find(|earlier| earlier.is_call_near());
+                let call = call.unwrap_or_else(|| panic!("{image_name}: {own} calls nobody"));
+                called.push(function_at(&symbols, call.near_branch_target()));
+            }
+        }
+        called.sort();
+        called.dedup();
+        let calls_work = |name: &str| {
+            all.iter().any(|instruction| {
+                function_at(&symbols, instruction.ip()) == name
+                    && (instruction.is_call_near() || instruction.is_jmp_near())
+                    && function_at(&symbols, instruction.near_branch_target())
+                        .ends_with("prepare_return::do_work")
+            })
+        };
+        for name in &called {
+            // Steps of the instrumented image that stand between the call and the jump
+            // call thunks, not Rust.
+            assert!(calls_work(name), "{image_name}: {name} does not end in prepare_return");
+        }
+        assert!(called.len() >= 6, "{image_name}: only {called:?}");
     }
 }
 
