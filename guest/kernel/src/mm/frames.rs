@@ -231,9 +231,14 @@ impl FrameSource for Frames {
     }
 
     fn give_back(&mut self, run: Range) {
-        if !run.is_empty() {
-            self.free += number(run.len());
-            self.zero.push(&mut self.table, run);
+        if run.is_empty() {
+            return;
+        }
+        self.free += number(run.len());
+        // What was taken last and not used: no word of the table is touched for it.
+        match self.fresh.iter_mut().find(|range| range.start == run.end) {
+            Some(range) => range.start = run.start,
+            None => self.zero.push(&mut self.table, run),
         }
     }
 }

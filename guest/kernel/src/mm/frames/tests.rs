@@ -67,6 +67,19 @@ fn giving_frames_up_touches_neither_them_nor_the_host() {
 }
 
 #[test]
+fn what_was_taken_and_not_used_goes_back_without_a_note() {
+    let _machine = frames(false);
+    let frames = &mut *FRAMES.lock();
+    let mut run = frames.take(16).unwrap();
+    let all = run;
+    run.start += 4 * PAGE_SIZE;
+    frames.give_back(run);
+    assert_eq!((frames.zero.frames(), frames.fresh[0].start), (0, run.start));
+    assert!((number(all.start)..number(all.end)).all(|frame| frames.table.get(frame) == 0));
+    assert_eq!(frames.take(1).unwrap().start, run.start);
+}
+
+#[test]
 fn a_frame_is_free_when_its_last_owner_has_gone() {
     let _machine = frames(false);
     let frames = &mut *FRAMES.lock();
