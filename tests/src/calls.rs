@@ -119,6 +119,7 @@ impl Case {
     /// # Panics
     /// If it cannot be traced.
     #[track_caller]
+    #[expect(clippy::zombie_processes, reason = "waitpid(2) has seen its end")]
     pub fn native_calls(&self) -> Vec<Call> {
         let mut child = self.traced(Stdio::piped());
         let stdout = read(child.stdout.take().expect("a pipe"));

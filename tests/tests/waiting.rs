@@ -366,7 +366,7 @@ fn another_users_pipe_is_read_and_written_without_keeping_anybody() {
 
 /// Sends a mebibyte through `read-stdin`, slowly at first.
 fn passes_through(case: &Case, command: Command, from: OwnedFd, to: OwnedFd) {
-    let sent: Vec<u8> = (0..1u32 << 20).map(|index| (index * 7 >> 3) as u8).collect();
+    let sent: Vec<u8> = (0..1u32 << 20).map(|index| ((index * 7) >> 3) as u8).collect();
     let started = case.start(command);
     let copy = sent.clone();
     let writer = thread::spawn(move || {

@@ -95,7 +95,7 @@ fn time(report: &mut Report) {
     let mut negative = [0, u64::MAX];
     let wrong = [0, 0, 0, 0, address(&mut negative)];
     report.fails("select for a wrong time", call(nr64::SELECT, &wrong), Errno::EINVAL);
-    takes(report, "pselect6", SPAN, || call(nr64::PSELECT6, &[0, 0, 0, 0, at, 0]));
+    takes(report, "pselect6", SPAN, || call(nr64::PSELECT6, &[0, 0, 0, 0, address(&mut span), 0]));
 }
 
 fn files(report: &mut Report) {
