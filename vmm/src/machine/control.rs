@@ -113,6 +113,11 @@ impl Control {
         self.signals.load(Ordering::Acquire) != 0
     }
 
+    /// Whether it has not been told of this one.
+    pub(super) fn has_untaken(&self, signal: u8) -> bool {
+        (1..=64).contains(&signal) && self.signals.load(Ordering::Acquire) & 1 << (signal - 1) != 0
+    }
+
     /// Whether somebody sent it this signal.
     pub(crate) fn has_sent(&self, signal: u8) -> bool {
         (1..=64).contains(&signal) && self.sent.load(Ordering::Acquire) & 1 << (signal - 1) != 0

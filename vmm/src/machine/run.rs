@@ -11,10 +11,8 @@ use super::kvm::{Vcpu, Vm, fpu};
 use super::log_ring::LogRing;
 use super::memory::GuestRam;
 use super::step::{Instructions, Stepper};
-use super::{forward, watcher};
 use crate::symbols::Symbols;
 use crate::{Error, report};
-use std::sync::Arc;
 use trapgate_abi::hypercall::{Malformed, Message, Request};
 use trapgate_abi::kernel_note::KernelNote;
 use trapgate_uapi::errno::to_return;
@@ -79,7 +77,7 @@ pub(super) fn run(
     vcpu: &mut Vcpu,
     vm: &Vm,
     ram: &GuestRam,
-    control: &Arc<Control>,
+    control: &Control,
     services: &mut dyn Serve,
     manner: Manner<'_>,
 ) -> Result<Ended, Error> {
@@ -134,13 +132,9 @@ pub(super) fn run(
 }
 
 /// Interrupts the guest, or has KVM say when it can be.
-fn interrupt(vcpu: &mut Vcpu, control: &Arc<Control>) -> Result<(), Error> {
+fn interrupt(vcpu: &mut Vcpu, control: &Control) -> Result<(), Error> {
     if vcpu.interrupt()? {
         control.take_interrupt();
-    }
-    if control.has_signals() && forward::is_to(control) {
-        let watched = watcher::see_that_it_is_taken(control);
-        watched.map_err(Error::host("creating a thread"))?;
     }
     Ok(())
 }

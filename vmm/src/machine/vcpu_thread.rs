@@ -9,9 +9,10 @@
 //! behind that ([`super::teardown`]), and nobody waits for its own end.
 
 use super::control::Control;
+use super::forward::Forwarding;
 use super::kvm::kick;
 use super::teardown::Teardown;
-use super::{forward, watcher};
+use super::watcher;
 use crate::error::Error;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -228,10 +229,10 @@ pub(super) fn on_this_thread<T>(
         let watched = watcher::time_out_after(control, timeout);
         watched.map_err(Error::host("creating a thread"))?;
     }
-    if forwarded != 0 {
-        forward::install(control, forwarded)?;
-    }
+    let forwarding = Forwarding::begin(control, forwarded)?;
     let result = catch_unwind(AssertUnwindSafe(run));
+    // From here on it is this process that a signal is for.
+    drop(forwarding);
     control.end();
     watcher::forget(control);
     let timed_out = control.has_timed_out();

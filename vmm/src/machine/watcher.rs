@@ -7,7 +7,6 @@
 //! while it acts.
 
 use super::control::Control;
-use super::forward;
 use super::kvm::kick;
 use std::collections::BTreeMap;
 use std::io;
@@ -20,8 +19,6 @@ use std::time::{Duration, Instant};
 const KICK_INTERVAL: Duration = Duration::from_millis(1);
 /// How long a kernel whose program's time is up has to say where that is.
 const LAST_WORDS: Duration = Duration::from_millis(100);
-/// How long a kernel has to take a signal that this process got for its program.
-const TAKES_SIGNAL: Duration = Duration::from_secs(1);
 /// Ticks of one machine come no faster.
 pub(crate) const LEAST_PERIOD: Duration = Duration::from_millis(1);
 
@@ -36,8 +33,6 @@ enum Action {
     Kick,
     /// An interrupt, and others after it, with so much time between them.
     Tick(Option<Duration>),
-    /// A signal should have been taken.
-    GiveUp,
 }
 
 impl Action {
@@ -48,7 +43,6 @@ impl Action {
             Action::Stop => 1,
             Action::Kick => 2,
             Action::Tick(_) => 3,
-            Action::GiveUp => 4,
         }
     }
 }
@@ -139,15 +133,6 @@ pub(super) fn see_to_the_end(control: &Arc<Control>) -> io::Result<()> {
     add(Instant::now() + KICK_INTERVAL, control, Action::Kick)
 }
 
-/// Ends this process if a signal that it got for a machine's program is not taken
-/// in time.
-///
-/// # Errors
-/// If there can be no thread for it.
-pub(super) fn see_that_it_is_taken(control: &Arc<Control>) -> io::Result<()> {
-    add(Instant::now() + TAKES_SIGNAL, control, Action::GiveUp)
-}
-
 /// Interrupts a machine after `after`, if that is not `None`, and every `period`
 /// from then on; instead of what it was to be interrupted for before. Not faster
 /// than every [`LEAST_PERIOD`].
@@ -226,7 +211,6 @@ fn next(
             due.ticks.insert(name(control), now);
             period.map(|period| (now + period, action))
         }
-        Action::GiveUp => None,
     }
 }
 
@@ -236,8 +220,6 @@ fn act(control: &Control, action: Action) {
         Action::Stop => _ = control.stop(),
         Action::Kick => control.kick(),
         Action::Tick(_) => control.interrupt(),
-        Action::GiveUp if control.has_signals() => forward::give_up(),
-        Action::GiveUp => {}
     }
 }
 

@@ -84,6 +84,11 @@ pub(crate) fn take_kicks() {
     change_mask(&[libc::SIGPIPE, libc::SIGXFSZ], signal());
 }
 
+/// Lets a signal in on this thread, which may have inherited a mask that blocks it.
+pub(crate) fn let_in(signal: libc::c_int) {
+    change_mask(&[], signal);
+}
+
 /// Blocks all signals for this thread: they are for others.
 pub(crate) fn block_all() {
     // SAFETY: an all-zero set is valid memory for sigfillset to fill; the calls
