@@ -26,7 +26,7 @@ const OUTPUT: PollFlags = PollFlags::OUT.union(PollFlags::WRNORM).union(PollFlag
 
 /// What a file's readiness can come from.
 #[derive(Clone, Copy)]
-enum Source {
+pub(super) enum Source {
     /// The file.
     File,
     /// A worker's end of a transfer.
@@ -60,8 +60,9 @@ pub(super) struct Watched {
     epoll: OnceCell<OwnedFd>,
     /// Which sources of which files are in it.
     known: [[Cell<bool>; 3]; 3],
-    /// The files of which the kernel will be told.
-    armed: [Cell<bool>; 3],
+    /// The files of which the kernel will be told, and by which generation it knows
+    /// that. A source that an older one armed may still be in `epoll`.
+    armed: [Cell<Option<u32>>; 3],
 }
 
 impl Watched {
@@ -72,12 +73,12 @@ impl Watched {
         self.epoll.get().map(AsFd::as_fd).ok_or(io::Errno::BADF)
     }
 
-    fn has_any(&self) -> bool {
-        self.armed.iter().any(Cell::get)
+    pub(super) fn has_any(&self) -> bool {
+        self.armed.iter().any(|armed| armed.get().is_some())
     }
 
     /// Has a source of a file told of once.
-    fn arm(
+    pub(super) fn arm(
         &self,
         entry: &WatchEntry,
         source: Source,
@@ -102,24 +103,29 @@ impl Watched {
             }
             known.set(true);
         }
-        self.armed[entry.file as usize].set(true);
+        self.armed[entry.file as usize].set(Some(entry.generation));
         Ok(())
     }
 
-    /// Who is ready, and is not watched any more: at most so many.
-    fn ready(&self, most: usize) -> io::Result<Vec<Event>> {
+    /// Who is ready, and is not watched any more: at most so many. What an older
+    /// generation armed is nothing to the newer one, which goes on.
+    pub(super) fn ready(&self, most: usize) -> io::Result<Vec<Event>> {
         let mut events = Vec::with_capacity(most);
         if most > 0
             && let Some(epoll) = self.epoll.get()
         {
             epoll::wait(epoll, spare_capacity(&mut events), Some(&Timespec::default()))?;
         }
-        let told = events.iter().map(|event| {
+        let told = events.iter().filter_map(|event| {
             let (flags, data) = (event.flags, event.data.u64());
-            let file = (data & 0xff) as u32;
+            let (file, generation) = ((data & 0xff) as u32, (data >> 32) as u32);
             let source = Source::ALL[(data >> 8 & 0xff) as usize];
-            self.armed[file as usize].set(false);
-            Event::Ready { file, mask: source.mask(flags), generation: (data >> 32) as u32 }
+            let armed = &self.armed[file as usize];
+            if armed.get() != Some(generation) {
+                return None;
+            }
+            armed.set(None);
+            Some(Event::Ready { file, mask: source.mask(flags), generation })
         });
         Ok(told.collect())
     }
@@ -130,6 +136,8 @@ impl Services {
     pub(super) fn watch(&self, arm: bool, entries: &[WatchEntry], data: &mut [u64]) -> Reply {
         for entry in entries {
             self.policy.check_file(entry.file)?;
+            // Before any is armed: one that is not there is the answer to all.
+            self.file(entry.file)?;
         }
         let mut count = 0;
         for (entry, word) in entries.iter().zip(data) {

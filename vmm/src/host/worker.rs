@@ -125,7 +125,7 @@ impl Worker {
         let bytes = self.take().ok_or(io::Errno::AGAIN)??;
         let (now, later) = bytes.split_at(bytes.len().min(most));
         if !later.is_empty() {
-            self.shared.lock().progress = Progress::Done(Ok(later.to_vec()));
+            self.shared.is_over(&mut self.shared.lock(), Ok(later.to_vec()));
         }
         Ok(now.to_vec())
     }
@@ -149,7 +149,6 @@ impl Worker {
 
     /// Gives it something to do, and waits a little for its end.
     fn give(&self, work: Progress) {
-        let _ = io::read(&self.shared.done, &mut [0; 8]);
         let mut state = self.shared.lock();
         state.progress = work;
         self.shared.changed.notify_all();
@@ -168,7 +167,11 @@ impl Worker {
     fn take(&self) -> Option<io::Result<Vec<u8>>> {
         let mut state = self.shared.lock();
         match std::mem::take(&mut state.progress) {
-            Progress::Done(result) => Some(result),
+            Progress::Done(result) => {
+                // Nobody is to be told of it any more.
+                let _ = io::read(&self.shared.done, &mut [0; 8]);
+                Some(result)
+            }
             other => {
                 state.progress = other;
                 None
@@ -201,6 +204,13 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Says that a transfer is over, and what came of it.
+    fn is_over(&self, state: &mut State, result: io::Result<Vec<u8>>) {
+        state.progress = Progress::Done(result);
+        let _ = io::write(&self.done, &1u64.to_ne_bytes());
+        self.changed.notify_all();
+    }
+
     /// What the thread does.
     fn work(&self) {
         kick::take_kicks();
@@ -218,9 +228,7 @@ impl Shared {
             drop(state);
             let result = self.transfer(work);
             state = self.lock();
-            state.progress = Progress::Done(result);
-            let _ = io::write(&self.done, &1u64.to_ne_bytes());
-            self.changed.notify_all();
+            self.is_over(&mut state, result);
         }
         state.thread = None;
         state.ended = true;

@@ -2,9 +2,11 @@
 
 use super::*;
 use crate::host::raw::Way;
+use crate::host::wait::Source;
 use crate::machine::kvm::kick;
 use rustix::event::PollFlags;
 use rustix::pipe::fcntl_setpipe_size;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::thread;
 use trapgate_abi::event::{Event, MAX_EVENTS, MAX_WATCH, WatchEntry};
@@ -240,6 +242,61 @@ fn a_worker_whose_write_waits_keeps_nobody() {
     // Nobody reads any more: that is the next write's.
     drop(out);
     assert_eq!(reply(&mut services, &write)[0], errno(Errno::EPIPE));
+}
+
+#[test]
+fn what_an_older_watch_armed_takes_nothing_from_a_newer_one() {
+    let (mut out, output) = pipe().unwrap();
+    let size = fcntl_setpipe_size(&output, 4096).unwrap();
+    let mut services = services([None, file(output.try_clone().unwrap()), None]);
+    services.files[1] = services.files[1].take().map(worked);
+    let write = message(Request::Write { file: 1, flags: 0 }, &[(0, size as u64)]);
+    // The worker waits; its end and the file are watched, by the first.
+    assert_eq!(reply(&mut services, &write)[0], size as u64);
+    out.read_exact(&mut vec![0; size]).unwrap();
+    (&output).write_all(b"x").unwrap();
+    let worker = services.files[1].as_ref().unwrap().worker(Way::Out).unwrap();
+    assert_eq!(worker.write(vec![1; size]), Ok(size));
+    assert_eq!(reply(&mut services, &watch(true, &[(1, OUT, 1)]))[0], 0);
+    // It ends, which nobody waits for, and the next write fills the pipe.
+    out.read_exact(&mut vec![0; size + 1]).unwrap();
+    let start = Instant::now();
+    while !services.files[1].as_ref().unwrap().worker(Way::Out).unwrap().is_done() {
+        assert!(start.elapsed() < SOON);
+        thread::yield_now();
+    }
+    assert_eq!(reply(&mut services, &write)[0], size as u64);
+    assert_eq!(reply(&mut services, &write)[0], errno(Errno::EAGAIN));
+    // The file is watched by the second, for which the worker's end is nothing.
+    assert_eq!(reply(&mut services, &watch(true, &[(1, OUT, 2)]))[0], 0);
+    assert_eq!(events(&mut services, 20_000_000), []);
+    assert!(services.watched.has_any(), "what the second armed is");
+    out.read_exact(&mut vec![0; size]).unwrap();
+    let ready = Event::Ready { file: 1, mask: OUT, generation: 2 };
+    assert_eq!(events(&mut services, 5_000_000_000), [ready]);
+}
+
+#[test]
+fn an_event_of_an_older_watch_disarms_nothing() {
+    let (input, mut inp) = pipe().unwrap();
+    let services = services([file(input), None, None]);
+    let at = |generation| WatchEntry { file: 0, mask: IN, generation };
+    let arm = |generation, source, wanted| {
+        let fd = services.file(0).unwrap().file.as_fd();
+        services.watched.arm(&at(generation), source, fd, wanted).unwrap();
+    };
+    inp.write_all(b"x").unwrap();
+    // The one source is ready and armed by the first, the other by the second.
+    let (ready, mut done) = pipe().unwrap();
+    done.write_all(b"x").unwrap();
+    services.watched.arm(&at(1), Source::Worker(Way::In), ready.as_fd(), PollFlags::IN).unwrap();
+    arm(2, Source::File, PollFlags::PRI);
+    assert_eq!(services.watched.ready(MAX_EVENTS).unwrap(), []);
+    assert!(services.watched.has_any());
+    arm(3, Source::File, PollFlags::IN);
+    let told = Event::Ready { file: 0, mask: IN, generation: 3 };
+    assert_eq!(services.watched.ready(MAX_EVENTS).unwrap(), [told]);
+    assert!(!services.watched.has_any());
 }
 
 #[test]
