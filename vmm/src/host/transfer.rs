@@ -121,7 +121,7 @@ impl HostFile {
         if cell.get().is_none() {
             let _ = cell.set(Worker::begin(&self.file)?);
         }
-        cell.get().ok_or(io::Errno::AGAIN)
+        cell.get().ok_or(io::Errno::NOMEM)
     }
 }
 

@@ -13,7 +13,7 @@
 //!   error is the next write's. The end of the program waits for it.
 
 use crate::machine::kvm::kick;
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::io;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -70,21 +70,24 @@ impl Worker {
     /// For this file.
     ///
     /// # Errors
-    /// If there can be no thread or no descriptor.
+    /// If there can be no thread or no descriptor: ENOMEM, whatever was missing.
+    /// EAGAIN would have the kernel wait for the file, which is ready, and try again.
     pub(super) fn begin(file: &File) -> io::Result<Worker> {
-        let error =
-            |error: std::io::Error| io::Errno::from_io_error(&error).unwrap_or(io::Errno::IO);
-        kick::install().map_err(|_| io::Errno::AGAIN)?;
+        Worker::try_begin(file).ok_or(io::Errno::NOMEM)
+    }
+
+    fn try_begin(file: &File) -> Option<Worker> {
+        kick::install().ok()?;
         let shared = Arc::new(Shared {
-            file: file.try_clone().map_err(error)?,
+            file: file.try_clone().ok()?,
             state: Mutex::default(),
             changed: Condvar::new(),
-            done: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+            done: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).ok()?,
         });
         let works = shared.clone();
         let name = "transfer".to_owned();
-        thread::Builder::new().name(name).spawn(move || works.work()).map_err(error)?;
-        Ok(Worker { shared })
+        thread::Builder::new().name(name).spawn(move || works.work()).ok()?;
+        Some(Worker { shared })
     }
 
     /// Whether its transfer is over, and nobody has asked since.
@@ -239,14 +242,16 @@ impl Shared {
         match work {
             Progress::Read(most) => {
                 let mut bytes = vec![0; most];
-                let read = self.unless_it_ends(|| io::read(&self.file, &mut bytes[..]))?;
+                let read =
+                    self.unless_it_ends(PollFlags::IN, || io::read(&self.file, &mut bytes[..]))?;
                 bytes.truncate(read);
                 Ok(bytes)
             }
             Progress::Write(bytes) => {
                 let mut rest = &bytes[..];
                 while !rest.is_empty() {
-                    let written = self.unless_it_ends(|| io::write(&self.file, rest))?;
+                    let written =
+                        self.unless_it_ends(PollFlags::OUT, || io::write(&self.file, rest))?;
                     rest = &rest[written..];
                 }
                 Ok(Vec::new())
@@ -255,14 +260,32 @@ impl Shared {
         }
     }
 
-    /// Repeats `call` while signals interrupt it, until it answers or the thread is
-    /// to end.
-    fn unless_it_ends(&self, mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    /// Repeats `call` while signals interrupt it, or the file says EAGAIN, as it does
+    /// if somebody has set `O_NONBLOCK` of the description that all share: until it
+    /// answers or the thread is to end. What was moved in part is not told of.
+    fn unless_it_ends(
+        &self,
+        wanted: PollFlags,
+        mut call: impl FnMut() -> io::Result<usize>,
+    ) -> io::Result<usize> {
         loop {
-            match call() {
+            let answer = match call() {
+                Err(io::Errno::AGAIN) => self.wait_for(wanted).map(|()| None),
+                answer => answer.map(Some),
+            };
+            match answer {
+                Ok(Some(moved)) => return Ok(moved),
+                Ok(None) => {}
                 Err(io::Errno::INTR) if !self.lock().end => {}
-                answer => return answer,
+                Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Waits until the file has something of this, or it is to end: a kick that comes
+    /// before poll(2) is repeated.
+    fn wait_for(&self, wanted: PollFlags) -> io::Result<()> {
+        poll(&mut [PollFd::from_borrowed_fd(self.file.as_fd(), wanted)], None)?;
+        Ok(())
     }
 }

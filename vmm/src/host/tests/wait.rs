@@ -245,6 +245,32 @@ fn a_worker_whose_write_waits_keeps_nobody() {
 }
 
 #[test]
+fn a_worker_moves_each_byte_once_whatever_the_description_says_of_waiting() {
+    let (mut out, output) = pipe().unwrap();
+    let size = fcntl_setpipe_size(&output, 4096).unwrap();
+    // Somebody else has set it, who shares the description.
+    rustix::io::ioctl_fionbio(&output, true).unwrap();
+    let worker = crate::host::worker::Worker::begin(&File::from(OwnedFd::from(output))).unwrap();
+    let bytes: Vec<u8> = (0..3 * size).map(|at| (at % 251) as u8).collect();
+    assert_eq!(worker.write(bytes.clone()), Ok(bytes.len()), "a part is there, the rest follows");
+    let mut read = vec![0; bytes.len()];
+    out.read_exact(&mut read).unwrap();
+    assert_eq!(read, bytes);
+    let start = Instant::now();
+    while worker.is_busy() {
+        assert!(start.elapsed() < SOON);
+        thread::yield_now();
+    }
+    assert_eq!(worker.write(vec![7]), Ok(1));
+    assert_eq!(out.read(&mut read).unwrap(), 1);
+    // One that waits so ends, too.
+    assert_eq!(worker.write(bytes.clone()), Ok(bytes.len()));
+    let start = Instant::now();
+    drop(worker);
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+}
+
+#[test]
 fn what_an_older_watch_armed_takes_nothing_from_a_newer_one() {
     let (mut out, output) = pipe().unwrap();
     let size = fcntl_setpipe_size(&output, 4096).unwrap();
