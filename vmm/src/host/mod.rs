@@ -61,6 +61,8 @@ type Reply = Result<u64, Failure>;
 enum Failure {
     /// An error for the guest.
     Errno(Errno),
+    /// The same, because it is not granted.
+    Refused(Errno),
     /// The sandbox was told to stop.
     Stopped,
 }
@@ -100,10 +102,7 @@ impl Serve for Services {
         let mut reply = Box::new([0; MESSAGE_WORDS]);
         let result = match self.policy.check(&request) {
             Ok(()) => self.carry_out(&request, message, &mut reply)?,
-            Err(errno) => {
-                self.stats.refused += 1;
-                Err(errno.into())
-            }
+            Err(errno) => Err(Failure::Refused(errno)),
         };
         if let Some(began) = began {
             self.stats.took(&request, began.elapsed());
@@ -111,6 +110,10 @@ impl Serve for Services {
         reply[0] = to_return(match result {
             Ok(value) => Ok(value),
             Err(Failure::Errno(errno)) => Err(errno),
+            Err(Failure::Refused(errno)) => {
+                self.stats.refused += 1;
+                Err(errno)
+            }
             Err(Failure::Stopped) => return Ok(Served::Stopped),
         });
         Ok(Served::Reply(reply))

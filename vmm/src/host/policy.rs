@@ -86,7 +86,9 @@ impl Policy {
     }
 
     /// Whether waiting for so long is granted: while no file is `watched` it is
-    /// sleeping. To wait for ever tells nobody the time.
+    /// sleeping. To wait for ever tells nobody the time. It keeps a program without the
+    /// grant from sleeping as such, not from waiting for a file that is never ready:
+    /// what the grant keeps is the date.
     ///
     /// # Errors
     /// EPERM.

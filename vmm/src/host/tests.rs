@@ -6,7 +6,8 @@ use super::*;
 use std::io::{Read, Write, pipe};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
-use trapgate_abi::hypercall::push_segment;
+use trapgate_abi::event::WatchEntry;
+use trapgate_abi::hypercall::{push_segment, push_watch};
 use trapgate_uapi::fcntl::O_APPEND;
 
 const RAM: u64 = 4 << 20;
@@ -177,9 +178,26 @@ fn files_that_are_not_there_are_ebadf() {
 fn what_the_policy_refuses_is_counted() {
     let mut services = services([None, None, None]);
     services.policy = Policy::only([]);
+    let mut watch = message(Request::Watch { arm: true }, &[]);
+    assert!(push_watch(&mut watch, WatchEntry { file: 0, mask: 1, generation: 1 }));
+    let requests = [
+        Request::Random,
+        Request::Wait { timeout_ns: 1 },
+        Request::Read { file: 0, flags: 0 },
+        Request::ReadAt { file: 0, offset: 0 },
+        Request::Write { file: 1, flags: 0 },
+        Request::Seek { file: 1, offset: 0, whence: 0 },
+        Request::Status { file: 1 },
+        Request::TerminalAttributes { file: 1 },
+        Request::WindowSize { file: 1 },
+    ];
+    let messages = requests.map(|request| message(request, &[]));
+    for (count, message) in (1..).zip(messages.iter().chain([&watch])) {
+        assert_eq!(reply(&mut services, message)[0], errno(Errno::EPERM), "{message:?}");
+        assert_eq!(services.stats.refused, count, "{message:?}");
+    }
     let answer = reply(&mut services, &message(Request::Random, &[(0x1000, 8)]));
     assert_eq!(answer[0], errno(Errno::EPERM));
-    assert_eq!(services.stats.refused, 1);
     assert_eq!(services.ram.read_words::<1>(0x1000).unwrap(), [0]);
 }
 

@@ -17,7 +17,7 @@ use std::cell::{Cell, OnceCell};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 use trapgate_abi::event::{Event, MAX_EVENTS, WatchEntry};
-use trapgate_abi::hypercall::{Message, NEVER, put_event};
+use trapgate_abi::hypercall::{Message, NEVER, Request, put_event};
 use trapgate_uapi::Errno;
 
 /// Reading and writing, in all the names that poll(2) has for them.
@@ -135,14 +135,14 @@ impl Services {
     /// [`trapgate_abi::hypercall::Request::Watch`].
     pub(super) fn watch(&self, arm: bool, entries: &[WatchEntry], data: &mut [u64]) -> Reply {
         for entry in entries {
-            self.policy.check_file(entry.file)?;
+            self.policy.check_file(entry.file).map_err(Failure::Refused)?;
             // Before any is armed: one that is not there is the answer to all.
             self.file(entry.file)?;
         }
         let mut count = 0;
         for (entry, word) in entries.iter().zip(data) {
             let file = self.file(entry.file)?;
-            let wanted = PollFlags::from_bits_retain(entry.mask);
+            let wanted = self.granted(entry);
             let mut ready = polled(file.file.as_fd(), wanted)?;
             let mut rest = wanted;
             for (way, bits) in [(Way::In, INPUT), (Way::Out, OUTPUT)] {
@@ -170,9 +170,23 @@ impl Services {
         Ok(count)
     }
 
+    /// What of this may be known of a file: that there is something to read, to who may
+    /// read, whatever the file's number is, as with reading itself; and so on.
+    fn granted(&self, entry: &WatchEntry) -> PollFlags {
+        let mut wanted = PollFlags::from_bits_retain(entry.mask);
+        if self.policy.check(&Request::Read { file: entry.file, flags: 0 }).is_err() {
+            wanted -= INPUT | PollFlags::RDBAND | PollFlags::PRI;
+        }
+        if self.policy.check(&Request::Write { file: entry.file, flags: 0 }).is_err() {
+            wanted -= OUTPUT;
+        }
+        wanted
+    }
+
     /// [`trapgate_abi::hypercall::Request::Wait`].
     pub(super) fn wait(&self, timeout_ns: u64, reply: &mut Message) -> Reply {
-        self.policy.check_wait(self.watched.has_any(), timeout_ns)?;
+        let is_granted = self.policy.check_wait(self.watched.has_any(), timeout_ns);
+        is_granted.map_err(Failure::Refused)?;
         let deadline = match timeout_ns {
             NEVER => None,
             // A time beyond the clock's end is none.

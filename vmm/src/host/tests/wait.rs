@@ -96,6 +96,19 @@ fn who_may_not_sleep_may_wait_for_files_and_for_ever() {
 }
 
 #[test]
+fn who_may_not_read_is_not_told_that_there_is_something_by_any_file() {
+    let (terminal, mut keys) = UnixStream::pair().unwrap();
+    let mut services = services([None, file(terminal), None]);
+    services.policy.deny(&[Grant::Stdin]);
+    let input = IN | (PollFlags::RDNORM | PollFlags::RDBAND | PollFlags::PRI).bits();
+    keys.write_all(b"x").unwrap();
+    assert_eq!(reply(&mut services, &watch(true, &[(1, input, 1)]))[..2], [0, 0]);
+    keys.write_all(b"x").unwrap();
+    assert_eq!(events(&mut services, 1_000_000), []);
+    assert_eq!(reply(&mut services, &watch(true, &[(1, input | OUT, 2)]))[..2], [1, OUT.into()]);
+}
+
+#[test]
 fn a_file_is_told_of_once_and_again_when_it_is_watched_again() {
     let (input, mut inp) = pipe().unwrap();
     let mut services = services([file(input), None, None]);
