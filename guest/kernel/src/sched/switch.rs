@@ -129,27 +129,26 @@ fn is_in_cpu(thread: &Arc<Thread>) -> bool {
 pub fn claim_user_state() -> bool {
     let this = current_arc();
     let Some(user) = &this.user else { return false };
-    let mut in_cpu = IN_CPU.lock();
-    if in_cpu.as_ref().is_some_and(|owner| Arc::ptr_eq(owner, &this)) {
+    if is_in_cpu(&this) {
         return false;
     }
-    let before = in_cpu.replace(this.clone());
-    let mut user = user.lock();
-    let mut saved = before.as_ref().and_then(|before| before.user.as_ref()).map(Mutex::lock);
-    if let Some(saved) = &mut saved {
-        saved.save_segments();
+    let before = IN_CPU.lock().replace(this.clone());
+    let saved = before.as_ref().and_then(|before| before.user.as_ref());
+    if let Some(saved) = saved {
+        saved.lock().save_segments();
     }
     if fpu::by_host() {
-        let from = saved.as_mut().map_or(0, |saved| saved.fpu().physical());
-        let swap = Request::SwapFpu { from, to: user.fpu().physical() };
-        host::call(swap).expect("the VMM takes registers as they are kept");
+        let from = saved.map_or(0, |saved| saved.lock().fpu().physical());
+        let to = user.lock().fpu().physical();
+        // Both threads have an owner here, and so have their areas.
+        host::call(Request::SwapFpu { from, to }).expect("the VMM takes what it has kept");
     } else {
-        if let Some(saved) = &mut saved {
-            saved.fpu().save();
+        if let Some(saved) = saved {
+            saved.lock().fpu().save();
         }
-        user.fpu().load();
+        user.lock().fpu().load();
     }
-    user.load_segments();
+    user.lock().load_segments();
     true
 }
 
