@@ -43,18 +43,20 @@ impl Holdings {
 fn threads() -> usize {
     let tasks = fs::read_dir("/proc/self/task").expect("there is /proc");
     let names = tasks.flatten().flat_map(|task| fs::read_to_string(task.path().join("comm")));
-    names.filter(|name| name.starts_with("vcpu") || name.starts_with("output")).count()
+    let ours = ["vcpu", "output", "watcher", "worker"];
+    names.filter(|name| ours.iter().any(|start| name.starts_with(start))).count()
 }
 
 /// How long a thread may take to be gone after its VM.
 const SETTLING: Duration = Duration::from_secs(5);
 
 /// What the process has when its VMs are gone.
-fn settled(before: Holdings) -> Holdings {
+fn settled() -> Holdings {
     Teardown::wait_for_all();
-    // A thread is gone from /proc a moment after it let go of its VM.
+    // A thread is gone from /proc a moment after it let go of its VM, or has nothing to
+    // watch any more.
     let settled = Instant::now() + SETTLING;
-    while Holdings::now().threads > before.threads && Instant::now() < settled {
+    while threads() > 0 && Instant::now() < settled {
         std::thread::sleep(Duration::from_millis(10));
     }
     Holdings::now()
@@ -89,17 +91,16 @@ fn many_runs_in_a_row_leak_no_descriptor_thread_or_memory() {
     for _ in 0..scale(100, 5, 2) {
         hello(&bytes);
     }
-    Teardown::wait_for_all();
-    let before = Holdings::now();
+    let before = settled();
     let start = Instant::now();
     for _ in 0..runs {
         hello(&bytes);
     }
     let each = start.elapsed() / runs;
-    let after = settled(before);
+    let after = settled();
     println!("{runs} runs, {each:.1?} each: {before:?} before, {after:?} after");
     assert_eq!(before.descriptors, after.descriptors, "descriptors after {runs} runs");
-    assert_eq!(before.threads, after.threads, "threads after {runs} runs");
+    assert_eq!(after.threads, 0, "threads after {runs} runs");
     let grown = after.resident_kib.saturating_sub(before.resident_kib);
     assert!(grown < MOST_GROWTH_KIB, "{runs} runs grew the process by {grown} KiB");
 }
@@ -127,12 +128,11 @@ fn whoever_drops_kills_or_does_not_wait_leaves_nothing_either() {
         assert_eq!(outcome.teardown.took(), outcome.teardown.wait());
     };
     round();
-    Teardown::wait_for_all();
-    let before = Holdings::now();
+    let before = settled();
     for _ in 0..rounds {
         round();
     }
-    let after = settled(before);
+    let after = settled();
     assert_eq!(before.descriptors, after.descriptors, "descriptors after {rounds} rounds");
-    assert_eq!(before.threads, after.threads, "threads after {rounds} rounds");
+    assert_eq!(after.threads, 0, "threads after {rounds} rounds");
 }
