@@ -43,7 +43,7 @@ impl Holdings {
 fn threads() -> usize {
     let tasks = fs::read_dir("/proc/self/task").expect("there is /proc");
     let names = tasks.flatten().flat_map(|task| fs::read_to_string(task.path().join("comm")));
-    let ours = ["vcpu", "output", "watcher", "worker"];
+    let ours = ["vcpu", "output", "watcher", "transfer"];
     names.filter(|name| ours.iter().any(|start| name.starts_with(start))).count()
 }
 
