@@ -225,6 +225,8 @@ pub(super) fn on_this_thread<T>(
 ) -> Result<(T, bool), Error> {
     kick::install()?;
     control.begin();
+    // Whatever way it ends, also if it does not begin.
+    let over = TellEnd { control: control.clone(), result: Slot::<T>::default() };
     if let Some(timeout) = timeout {
         let watched = watcher::time_out_after(control, timeout);
         watched.map_err(Error::host("creating a thread"))?;
@@ -233,8 +235,7 @@ pub(super) fn on_this_thread<T>(
     let result = catch_unwind(AssertUnwindSafe(run));
     // From here on it is this process that a signal is for.
     drop(forwarding);
-    control.end();
-    watcher::forget(control);
+    drop(over);
     let timed_out = control.has_timed_out();
     result.unwrap_or(Err(Error::Defect)).map(|value| (value, timed_out))
 }

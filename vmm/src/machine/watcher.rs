@@ -18,9 +18,12 @@ use std::time::{Duration, Instant};
 /// system call that waits is lost, so one may not be enough.
 const KICK_INTERVAL: Duration = Duration::from_millis(1);
 /// How long a kernel whose program's time is up has to say where that is.
-const LAST_WORDS: Duration = Duration::from_millis(100);
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// Ticks of one machine come no faster.
 pub(crate) const LEAST_PERIOD: Duration = Duration::from_millis(1);
+
+/// Kinds of what is due.
+const KINDS: u8 = 4;
 
 /// What is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,6 +56,9 @@ type Key = (Instant, usize, u8);
 #[derive(Default)]
 struct Due {
     list: BTreeMap<Key, (Arc<Control>, Action)>,
+    /// When each machine's action of each kind is due: what a guest asks for again and
+    /// again costs no look through what others have.
+    times: BTreeMap<(usize, u8), Instant>,
     /// When the last tick of each machine that has one is or was due.
     ticks: BTreeMap<usize, Instant>,
     has_thread: bool,
@@ -73,22 +79,45 @@ fn name(control: &Arc<Control>) -> usize {
 impl Due {
     /// Takes what is due first, if it is due now; else says when.
     fn take(&mut self, now: Instant) -> Result<(Arc<Control>, Action), Option<Instant>> {
-        match self.list.first_key_value() {
-            Some((key, _)) if key.0 > now => Err(Some(key.0)),
-            Some(_) => self.list.pop_first().map(|(_, what)| what).ok_or(None),
-            None => Err(None),
+        match self.first() {
+            Some(at) if at <= now => {
+                let (key, what) = self.list.pop_first().ok_or(None)?;
+                self.times.remove(&(key.1, key.2));
+                Ok(what)
+            }
+            later => Err(later),
         }
+    }
+
+    /// When something is due first.
+    fn first(&self) -> Option<Instant> {
+        self.list.first_key_value().map(|(key, _)| key.0)
     }
 
     /// Forgets what a machine has of this kind.
     fn forget(&mut self, machine: usize, kind: u8) {
-        self.list.retain(|key, _| (key.1, key.2) != (machine, kind));
+        if let Some(at) = self.times.remove(&(machine, kind)) {
+            self.list.remove(&(at, machine, kind));
+        }
     }
 
+    /// Forgets a machine.
+    fn forget_all(&mut self, machine: usize) {
+        self.ticks.remove(&machine);
+        for kind in 0..KINDS {
+            self.forget(machine, kind);
+        }
+    }
+
+    /// Nothing is due to a machine that has ended: whoever it is that ends it says so
+    /// before it has it forgotten.
     fn add(&mut self, at: Instant, control: &Arc<Control>, action: Action) {
-        let machine = name(control);
-        self.forget(machine, action.kind());
-        self.list.insert((at, machine, action.kind()), (control.clone(), action));
+        let (machine, kind) = (name(control), action.kind());
+        self.forget(machine, kind);
+        if !control.has_ended() {
+            self.times.insert((machine, kind), at);
+            self.list.insert((at, machine, kind), (control.clone(), action));
+        }
     }
 }
 
@@ -100,16 +129,17 @@ fn add(at: Instant, control: &Arc<Control>, action: Action) -> io::Result<()> {
     let mut due = due();
     let due = due.get_or_insert_default();
     due.add(at, control, action);
-    begin(due).inspect_err(|_| due.forget(name(control), action.kind()))
+    begin(due, at).inspect_err(|_| due.forget(name(control), action.kind()))
 }
 
-/// Begins the thread, if there is none.
-fn begin(due: &mut Due) -> io::Result<()> {
+/// Begins the thread, if there is none; else wakes it, if what is new is due first.
+fn begin(due: &mut Due, at: Instant) -> io::Result<()> {
     if !due.has_thread {
         thread::Builder::new().name("watcher".to_owned()).spawn(watch)?;
         due.has_thread = true;
+    } else if due.first() == Some(at) {
+        CHANGED.notify_one();
     }
-    CHANGED.notify_one();
     Ok(())
 }
 
@@ -134,8 +164,8 @@ pub(super) fn see_to_the_end(control: &Arc<Control>) -> io::Result<()> {
 }
 
 /// Interrupts a machine after `after`, if that is not `None`, and every `period`
-/// from then on; instead of what it was to be interrupted for before. Not faster
-/// than every [`LEAST_PERIOD`].
+/// from then on; instead of what it was to be interrupted for before, of which one may
+/// still come. Not faster than every [`LEAST_PERIOD`].
 ///
 /// # Errors
 /// If there can be no thread for it.
@@ -156,16 +186,17 @@ pub(crate) fn tick(
     let at = earliest.map_or(at, |earliest| at.max(earliest));
     let action = Action::Tick(period.map(|period| period.max(LEAST_PERIOD)));
     due.add(at, control, action);
-    begin(due).inspect_err(|_| due.forget(machine, action.kind()))
+    begin(due, at).inspect_err(|_| due.forget(machine, action.kind()))
 }
 
 /// Forgets a machine: it has ended.
 pub(super) fn forget(control: &Arc<Control>) {
     if let Some(due) = due().as_mut() {
-        let machine = name(control);
-        due.ticks.remove(&machine);
-        due.list.retain(|key, _| key.1 != machine);
-        CHANGED.notify_one();
+        due.forget_all(name(control));
+        if due.list.is_empty() {
+            // It ends.
+            CHANGED.notify_one();
+        }
     }
 }
 
@@ -208,7 +239,9 @@ fn next(
         Action::TimeOut => Some((now + KICK_INTERVAL, Action::Stop)),
         Action::Stop | Action::Kick => Some((now + KICK_INTERVAL, Action::Kick)),
         Action::Tick(period) => {
-            due.ticks.insert(name(control), now);
+            if !control.has_ended() {
+                due.ticks.insert(name(control), now);
+            }
             period.map(|period| (now + period, action))
         }
     }
@@ -242,8 +275,7 @@ mod tests {
         let control = Arc::new(Control::default());
         control.take_events();
         time_out_after(&control, Duration::from_millis(5)).unwrap();
-        becomes(|| control.has_timed_out());
-        assert!(control.has_signals());
+        becomes(|| control.has_timed_out() && control.has_signals());
         becomes(|| control.is_stopped());
         forget(&control);
     }
@@ -258,10 +290,12 @@ mod tests {
         }
         assert!(start.elapsed() >= 9 * LEAST_PERIOD, "{:?}", start.elapsed());
         tick(&control, None, None).unwrap();
-        thread::sleep(LEAST_PERIOD);
-        control.take_interrupt();
-        thread::sleep(10 * LEAST_PERIOD);
-        assert!(!control.is_interrupted());
+        // One that was under way may still come.
+        becomes(|| {
+            control.take_interrupt();
+            thread::sleep(10 * LEAST_PERIOD);
+            !control.is_interrupted()
+        });
         // Asking anew is no way around the limit.
         let start = Instant::now();
         for _ in 0..10 {
@@ -280,7 +314,35 @@ mod tests {
         for after in 1..1000 {
             due.add(now + Duration::from_secs(after), &control, Action::Tick(None));
         }
-        assert_eq!(due.list.len(), 1);
+        assert_eq!((due.list.len(), due.times.len()), (1, 1));
         assert!(due.take(now).is_err());
+        let end = now + Duration::from_secs(1000);
+        assert!(due.take(end).is_ok_and(|(_, action)| action == Action::Tick(None)));
+        assert!(due.list.is_empty() && due.times.is_empty());
+        due.add(now, &control, Action::Tick(None));
+        due.add(now, &control, Action::TimeOut);
+        due.forget_all(name(&control));
+        assert!(due.list.is_empty() && due.times.is_empty());
+    }
+
+    #[test]
+    fn a_machine_that_has_ended_is_let_alone() {
+        let control = Arc::new(Control::default());
+        let is_known = || {
+            due().as_ref().is_some_and(|due| {
+                let machine = name(&control);
+                (0..KINDS).any(|kind| due.times.contains_key(&(machine, kind)))
+                    || due.ticks.contains_key(&machine)
+            })
+        };
+        see_to_the_end(&control).unwrap();
+        assert!(is_known());
+        control.end();
+        forget(&control);
+        assert!(!is_known());
+        time_out_after(&control, Duration::from_secs(3600)).unwrap();
+        see_to_the_end(&control).unwrap();
+        tick(&control, Some(Duration::ZERO), Some(Duration::ZERO)).unwrap();
+        assert!(!is_known());
     }
 }
