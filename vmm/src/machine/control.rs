@@ -103,9 +103,10 @@ impl Control {
         self.signals.swap(0, Ordering::AcqRel)
     }
 
-    /// Those of which it could not be told yet.
+    /// Those of which it could not be told yet; it is interrupted for them.
     pub(crate) fn put_signals_back(&self, signals: u64) {
         self.signals.fetch_or(signals, Ordering::Release);
+        self.interrupt.store(true, Ordering::Release);
     }
 
     /// Whether it has not been told of some.
