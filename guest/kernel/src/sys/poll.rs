@@ -138,7 +138,7 @@ pub(super) fn within(
     let result = wait(i64::try_from(timeout).unwrap_or(-1));
     if timeout != 0 {
         // Where it cannot be told, the result stands.
-        let _ = tell(timeout.saturating_sub(elapsed() - began));
+        let _ = tell(timeout.saturating_sub(elapsed().saturating_sub(began)));
     }
     result
 }
