@@ -7,15 +7,26 @@ use crate::host::Call;
 use crate::mm::frames;
 use crate::mm::space::{AddressSpace, FRAMES_AT_ONCE};
 use crate::mm::vma::Prot;
-use crate::sched::wait::wait_for;
+use crate::sched::thread::work;
+use crate::sched::wait::{wait, wait_for};
+use crate::sched::{idle, timers};
 use spin::Mutex;
 use trapgate_abi::hypercall::{MAX_TRANSFER, Request};
+use trapgate_arch::percpu;
 use trapgate_arch::usercopy::access_ok;
 use trapgate_uapi::Errno;
 use trapgate_uapi::uio::Iovec;
 
 /// The most bytes that one call moves: Linux's `MAX_RW_COUNT`.
 pub const MAX_RW_COUNT: u64 = 0x7fff_f000;
+
+/// After so many requests, or so many bytes, a transfer that goes on looks at what has
+/// happened on the host, as Linux does at a fatal signal.
+const LOOK_AFTER: (u32, u64) = (16, 1 << 20);
+
+/// How long it waits where a file is ready and moves nothing all the same.
+const PAUSE_NS: u64 = 1_000_000;
+
 /// When a transfer is over, besides by an error.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Until {
@@ -76,7 +87,12 @@ pub fn transfer(
     }
     let all = all.min(MAX_RW_COUNT);
     let mut bytes = 0;
+    let mut fruitless = false;
+    let mut since_look = (0, 0);
     while bytes < all {
+        if percpu::work() & work::SIGNAL != 0 {
+            return ended(bytes, Some(Errno::EINTR));
+        }
         // What is gathered may need frames, for which nobody asks in the meantime.
         frames::stock(FRAMES_AT_ONCE);
         let mut call = Call::new(request(bytes));
@@ -87,14 +103,21 @@ pub fn transfer(
         let moved = match call.submit() {
             Ok(moved) => moved,
             Err(error) => match wait {
-                Some((file, mask)) if error == Errno::EAGAIN => match wait_for(file, mask) {
-                    Ok(()) => continue,
-                    Err(error) => return ended(bytes, Some(error)),
-                },
+                Some((file, mask)) if error == Errno::EAGAIN => {
+                    // It was ready, perhaps, and still is: that alone would wait for
+                    // nothing and hear of nothing.
+                    let waited = if fruitless { pause() } else { Ok(()) };
+                    fruitless = true;
+                    match waited.and_then(|()| wait_for(file, mask)) {
+                        Ok(()) => continue,
+                        Err(error) => return ended(bytes, Some(error)),
+                    }
+                }
                 _ => return ended(bytes, Some(error)),
             },
         };
         bytes += moved;
+        fruitless = false;
         let on = match until {
             Until::Once => false,
             Until::Short => moved == taken,
@@ -103,8 +126,28 @@ pub fn transfer(
         if !on {
             break;
         }
+        since_look = (since_look.0 + 1, since_look.1 + moved);
+        if bytes < all && (since_look.0 >= LOOK_AFTER.0 || since_look.1 >= LOOK_AFTER.1) {
+            idle::look();
+            since_look = (0, 0);
+        }
     }
     ended(bytes, None)
+}
+
+/// Waits a little, or at least hears what has happened, where the program may not sleep.
+///
+/// # Errors
+/// EINTR, ENOMEM.
+fn pause() -> Result<(), Errno> {
+    let until = timers::now().saturating_add(PAUSE_NS);
+    match wait(&[], Some(until), || Ok(None::<()>)) {
+        Err(Errno::EPERM) => {
+            idle::look();
+            Ok(())
+        }
+        waited => waited.map(|_| ()),
+    }
 }
 
 /// Attaches what comes after the first `skip` bytes of the ranges to a request.

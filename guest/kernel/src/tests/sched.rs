@@ -113,6 +113,52 @@ fn a_write_that_may_wait_writes_all() {
 }
 
 #[test]
+fn a_signal_ends_a_write_that_the_host_always_takes() {
+    let sandbox = sandbox(0);
+    let host = host(&sandbox, vec![(0, vec![]), (0, vec![Event::Signal { number: 15 }])]);
+    sandbox.machine.set_vmm({
+        let (script, mut took) = (host.script.clone(), 0);
+        move |request, _, message| match request {
+            Request::Write { .. } => {
+                took += 1;
+                assert!(took < 100, "it hears of nothing");
+                Ok(3)
+            }
+            Request::Wait { timeout_ns: 0 } => {
+                Ok(put(message, &script.borrow_mut().pop_front().unwrap().1))
+            }
+            _ => Ok(0),
+        }
+    });
+    let end = sandbox.last_call(nr64::WRITE, [1, DATA, 1000, 0, 0, 0]);
+    assert_eq!(end, Request::Killed { signal: 15 });
+    assert!(host.script.borrow().is_empty());
+}
+
+#[test]
+fn what_is_ready_and_moves_nothing_is_waited_for_a_little() {
+    for may_sleep in [true, false] {
+        let sandbox = sandbox(0);
+        let mut looks = 0;
+        sandbox.machine.set_vmm(move |request, _, message| match request {
+            Request::Write { .. } => Err(Errno::EAGAIN),
+            Request::Watch { .. } => {
+                message[1] = OUT.into();
+                Ok(1)
+            }
+            Request::Wait { timeout_ns: 1.. } if !may_sleep => Err(Errno::EPERM),
+            Request::Wait { .. } => {
+                looks += 1;
+                Ok(put(message, &[Event::Signal { number: 15 }][..usize::from(looks == 3)]))
+            }
+            _ => Ok(0),
+        });
+        let end = sandbox.last_call(nr64::WRITE, [1, DATA, 9, 0, 0, 0]);
+        assert_eq!(end, Request::Killed { signal: 15 });
+    }
+}
+
+#[test]
 fn who_must_not_wait_does_not() {
     let sandbox = sandbox(0);
     let _host = host(&sandbox, vec![]);
