@@ -16,7 +16,9 @@
 //! A description of our own is the same file opened through /proc/self/fd. A
 //! regular file, and a block device, is always ready, and other processes see its
 //! position move. On a network such a file may keep its reader: that is the one thing
-//! here that a sandbox waits for outside `wait`, and a kill ends it.
+//! here that a sandbox waits for outside `wait` (its status and position come from there,
+//! too), and a kill ends it as far as Linux lets it: what waits for NFS only SIGKILL of
+//! this process ends.
 
 use super::raw::{How, Vectors, Way};
 use super::wait::{has_readiness, polled};
