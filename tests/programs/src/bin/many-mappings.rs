@@ -29,7 +29,7 @@ fn mmap(length: u64, prot: u64) -> Result<u64, Errno> {
 }
 
 fn go(report: &mut Report, count: u64) -> Result<(), Errno> {
-    let prot = |number: u64| if number % 2 == 0 { READ_WRITE } else { READ };
+    let prot = |number: u64| if number.is_multiple_of(2) { READ_WRITE } else { READ };
     // One below the other.
     let top = mmap(PAGE, prot(0))?;
     for number in 1..count {
