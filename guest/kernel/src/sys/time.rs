@@ -11,8 +11,9 @@ use crate::user::UserPtr;
 use trapgate_abi::clock::RESOLUTION_NS;
 use trapgate_uapi::Errno;
 use trapgate_uapi::time::{
-    CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID, NSEC_PER_SEC, TIMER_ABSTIME, Timespec,
-    Timeval, Timezone, Tms, USER_HZ,
+    CLOCK_BOOTTIME, CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID, CLOCK_REALTIME, CLOCK_TAI,
+    CLOCK_THREAD_CPUTIME_ID, NSEC_PER_SEC, TIMER_ABSTIME, Timespec, Timeval, Timezone, Tms,
+    USER_HZ,
 };
 
 /// What a clock showed at the start, in nanoseconds. CPU time is the time since
@@ -119,6 +120,10 @@ syscall_define! {
     }
 }
 
+/// Clocks to sleep by: in Linux the others cannot wake anybody (`posix_clocks`).
+const SLEEPS_BY: [i32; 5] =
+    [CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME, CLOCK_TAI, CLOCK_PROCESS_CPUTIME_ID];
+
 /// clock_nanosleep(2) for either width; `time` reads the time.
 pub(super) fn sleep_by(
     clock: i32,
@@ -126,7 +131,7 @@ pub(super) fn sleep_by(
     time: impl FnOnce() -> Result<Timespec, Errno>,
 ) -> SysResult {
     check(clock)?;
-    if clock == CLOCK_THREAD_CPUTIME_ID {
+    if !SLEEPS_BY.contains(&clock) {
         return Err(Errno::EOPNOTSUPP);
     }
     let time = time()?.to_ns()?;

@@ -211,6 +211,18 @@ fn a_blocked_signal_waits_until_it_is_unblocked() {
 }
 
 #[test]
+fn who_cannot_wake_anybody_is_no_clock_to_sleep_by() {
+    let sandbox = sandbox(0);
+    let sleeps = [0, 1, 2, 7, 11];
+    for clock in (0..=7).chain([11]) {
+        sandbox.store(DATA, [0u64, 0].map(u64::to_le_bytes).as_flattened());
+        let slept = sandbox.call(nr64::CLOCK_NANOSLEEP, [clock, 0, DATA, 0, 0, 0]);
+        let expected = if sleeps.contains(&clock) { Ok(0) } else { Err(Errno::EOPNOTSUPP) };
+        assert_eq!(slept, expected, "{clock}");
+    }
+}
+
+#[test]
 fn the_interrupt_looks_at_what_has_happened() {
     let sandbox = sandbox(0);
     let _host = host(&sandbox, vec![(0, vec![Event::Signal { number: 2 }])]);

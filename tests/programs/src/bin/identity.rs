@@ -360,6 +360,11 @@ fn sleeping(report: &mut Report, at: u64) {
     span(0, 1);
     let unknown = call(nr64::CLOCK_NANOSLEEP, &[99, 0, at, 0]);
     report.fails("clock_nanosleep by an unknown clock", unknown, Errno::EINVAL);
+    // CLOCK_THREAD_CPUTIME_ID, CLOCK_MONOTONIC_RAW, and the coarse ones.
+    for clock in 3..=6 {
+        let slept = call(nr64::CLOCK_NANOSLEEP, &[clock, 0, at, 0]);
+        report.fails("clock_nanosleep by one that wakes nobody", slept, Errno::EOPNOTSUPP);
+    }
 }
 
 fn actions(report: &mut Report, at: u64) {
