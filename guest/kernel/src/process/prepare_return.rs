@@ -83,4 +83,5 @@ fn act_on_signals(regs: &PtRegs) {
         }
         exit::killed(signal, &describe(regs, NO_VECTOR, 0), regs);
     }
+    task.signals.have_acted();
 }

@@ -14,6 +14,9 @@ use trapgate_uapi::signal::{SIG_BLOCK, SIG_SETMASK, SIG_UNBLOCK};
 pub struct Signals {
     blocked: AtomicU64,
     pending: AtomicU64,
+    /// What is blocked again when those have acted that a call has let through (Linux:
+    /// `saved_sigmask`).
+    blocked_after: Mutex<Option<u64>>,
     forced: Mutex<Option<Forced>>,
 }
 
@@ -61,6 +64,19 @@ impl Signals {
     /// Forgets one that was sent.
     pub fn forget(&self, signal: u8) {
         self.pending.fetch_and(!bit(signal), Ordering::Relaxed);
+    }
+
+    /// `mask` is blocked again, but only when those have acted that may now.
+    pub fn block_after_acting(&self, mask: u64) {
+        *self.blocked_after.lock() = Some(mask);
+        percpu::raise_work(work::SIGNAL);
+    }
+
+    /// They have acted.
+    pub fn have_acted(&self) {
+        if let Some(mask) = self.blocked_after.lock().take() {
+            self.blocked.store(mask, Ordering::Relaxed);
+        }
     }
 
     /// Takes the next one that may act.

@@ -6,12 +6,15 @@ use super::descriptor::file;
 use crate::fs::table::MAX_DESCRIPTORS;
 use crate::memory::{try_push, try_with_capacity};
 use crate::process::task::current;
+use crate::sched::thread::work;
 use crate::sched::wait::wait;
 use crate::sched::watch::{self, HOST_FILES, Masks};
 use crate::sys::define::{SysResult, syscall_define};
 use crate::user::UserPtr;
+use trapgate_arch::percpu;
 use trapgate_uapi::Errno;
 use trapgate_uapi::poll::{POLLERR, POLLHUP, POLLNVAL, Pollfd};
+use trapgate_uapi::signal::{SIG_SETMASK, SIGSET_SIZE};
 use trapgate_uapi::time::Timespec;
 
 /// poll(2) with the time in nanoseconds, negative for ever.
@@ -75,6 +78,7 @@ pub(super) fn ready_within(wanted: &Masks, timeout_ns: i64) -> Result<Masks, Err
     }
     let elapsed = || current().process.clock.elapsed();
     let deadline = match u64::try_from(timeout_ns) {
+        Ok(0) if percpu::work() & work::SIGNAL != 0 => return Err(Errno::EINTR),
         Ok(0) => return Ok(NOTHING),
         Ok(timeout) => Some(elapsed().saturating_add(timeout)),
         Err(_) => None,
@@ -100,10 +104,16 @@ syscall_define! {
     }
 }
 syscall_define! {
-    /// ppoll(2); no signal can come meanwhile, so the mask does not matter.
-    fn ppoll(entries: UserPtr<Pollfd>, count: u32, timeout: UserPtr<Timespec>) {
+    /// ppoll(2)
+    fn ppoll(
+        entries: UserPtr<Pollfd>,
+        count: u32,
+        timeout: UserPtr<Timespec>,
+        mask: UserPtr<u64>,
+        mask_size: u64,
+    ) {
         let time = if timeout.is_null() { None } else { Some(timeout.read()?) };
-        poll_within(entries, count, time, |left| timeout.write(left))
+        poll_within(entries, count, time, (mask, mask_size), |left| timeout.write(left))
     }
 }
 
@@ -117,11 +127,39 @@ pub(super) fn poll_within(
     entries: UserPtr<Pollfd>,
     count: u32,
     timeout: Option<Timespec>,
+    mask: (UserPtr<u64>, u64),
     tell: impl FnOnce(Timespec) -> Result<(), Errno>,
 ) -> SysResult {
     let timeout = timeout.map(Timespec::to_ns).transpose()?;
+    let mask = read_mask(mask)?;
     let tell = |left| tell(Timespec::from_ns(left));
-    within(timeout, tell, |timeout_ns| poll_for(entries, count, timeout_ns))
+    within(timeout, tell, |timeout_ns| with_mask(mask, || poll_for(entries, count, timeout_ns)))
+}
+
+/// The signals to be blocked while a call waits: where they are, and how many bytes.
+pub(super) fn read_mask((mask, size): (UserPtr<u64>, u64)) -> Result<Option<u64>, Errno> {
+    if mask.is_null() {
+        return Ok(None);
+    }
+    if size != SIGSET_SIZE {
+        return Err(Errno::EINVAL);
+    }
+    mask.read().map(Some)
+}
+
+/// Blocks other signals while `wait` waits. One that ends it acts on the way back to
+/// ring 3, and until then the mask stays.
+pub(super) fn with_mask(mask: Option<u64>, wait: impl FnOnce() -> SysResult) -> SysResult {
+    let Some(mask) = mask else { return wait() };
+    let signals = &current().signals;
+    let before = signals.change_mask(SIG_SETMASK, Some(mask), u64::MAX)?;
+    let result = wait();
+    if result == Err(Errno::EINTR) {
+        signals.block_after_acting(before);
+    } else {
+        signals.change_mask(SIG_SETMASK, Some(before), u64::MAX)?;
+    }
+    result
 }
 
 /// Waits, for at most so many nanoseconds: `wait` is told them, negative without a

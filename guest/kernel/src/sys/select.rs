@@ -1,7 +1,7 @@
 //! Waiting for files, by sets of descriptors: select(2), pselect6(2).
 
 use super::descriptor::file;
-use super::poll::{ready_within, within};
+use super::poll::{read_mask, ready_within, with_mask, within};
 use crate::fs::table::MAX_DESCRIPTORS;
 use crate::sched::watch::{HOST_FILES, Masks};
 use crate::sys::define::{SysResult, syscall_define};
@@ -111,9 +111,10 @@ fn select_for(sets: &Sets, timeout_ns: i64) -> SysResult {
 pub(super) fn select_within(
     sets: &Sets,
     timeout_ns: Option<u64>,
+    mask: Option<u64>,
     tell: impl FnOnce(u64) -> Result<(), Errno>,
 ) -> SysResult {
-    within(timeout_ns, tell, |timeout_ns| select_for(sets, timeout_ns))
+    within(timeout_ns, tell, |timeout_ns| with_mask(mask, || select_for(sets, timeout_ns)))
 }
 
 /// A `struct timeval`'s time: more than a second of microseconds is taken, too.
@@ -137,7 +138,7 @@ syscall_define! {
         let sets = Sets { count, at: [input, output, exceptions], long: 64 };
         let time = if timeout.is_null() { None } else { Some(timeout.read()?) };
         let time = time.map(|time| timeval_ns(time.tv_sec, time.tv_usec)).transpose()?;
-        select_within(&sets, time, |left| timeout.write(Timeval::from_ns(left)))
+        select_within(&sets, time, None, |left| timeout.write(Timeval::from_ns(left)))
     }
 }
 syscall_define! {
@@ -148,9 +149,13 @@ syscall_define! {
         output: UserPtr<u32>,
         exceptions: UserPtr<u32>,
         timeout: UserPtr<Timespec>,
+        mask: UserPtr<[u64; 2]>,
     ) {
+        // Six arguments are all that there are: the mask and its size are in memory.
+        let [mask, mask_size] = if mask.is_null() { [0; 2] } else { mask.read()? };
         let sets = Sets { count, at: [input, output, exceptions], long: 64 };
         let time = if timeout.is_null() { None } else { Some(timeout.read()?.to_ns()?) };
-        select_within(&sets, time, |left| timeout.write(Timespec::from_ns(left)))
+        let mask = read_mask((UserPtr::new(mask), mask_size))?;
+        select_within(&sets, time, mask, |left| timeout.write(Timespec::from_ns(left)))
     }
 }

@@ -44,8 +44,6 @@ const FUTEX: &str = "one thread: `FUTEX_WAKE` wakes nobody, `FUTEX_WAIT` needs a
     EDEADLK; both with `_BITSET`; others are ENOSYS";
 /// What an action has.
 const ACTION: &str = "recorded; no handler is called: its signal ends the program";
-/// What waiting with a mask has.
-const MASK: &str = "the mask of signals is not looked at";
 /// What the status of a path has.
 const STATUS_AT: &str = "of a descriptor, with `AT_EMPTY_PATH`; no path names anything";
 
@@ -121,11 +119,11 @@ const ENTRIES: &[Entry] = entries! {
     }
     poll {
         both: poll pause;
-        x64: ppoll (MASK);
+        x64: ppoll;
     }
     select {
         both: ;
-        x64: select pselect6 (MASK);
+        x64: select pselect6;
     }
 };
 
@@ -187,7 +185,7 @@ const COMPAT_ENTRIES: &[CompatEntry] = compat_entries! {
         native: ;
     }
     poll {
-        compat: select old_select pselect6_time32 (MASK) pselect6_time64 (MASK) ppoll_time32 ppoll_time64 (MASK);
+        compat: select old_select pselect6_time32 pselect6_time64 ppoll_time32 ppoll_time64;
         native: ;
     }
 };

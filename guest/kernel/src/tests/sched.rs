@@ -211,6 +211,56 @@ fn a_blocked_signal_waits_until_it_is_unblocked() {
 }
 
 #[test]
+fn a_mask_holds_while_ppoll_and_pselect_wait_and_no_longer() {
+    const BLOCK: u64 = 0;
+    let block = |sandbox: &Sandbox, mask: u64| {
+        sandbox.store(DATA, &mask.to_le_bytes());
+        assert_eq!(sandbox.call(nr64::RT_SIGPROCMASK, [BLOCK, DATA, 0, 8, 0, 0]), Ok(0));
+        // No time; nothing is blocked; where that is, and how long.
+        let words = [0, 0, 0, DATA + 16, 8].map(u64::to_le_bytes);
+        sandbox.store(DATA, words.as_flattened());
+    };
+    let (time, mask, pack) = (DATA, DATA + 16, DATA + 24);
+    let calls =
+        [(nr64::PPOLL, [0, 0, time, mask, 8, 0]), (nr64::PSELECT6, [0, 0, 0, 0, time, pack])];
+    for (number, now) in calls {
+        let mut for_ever = now;
+        for_ever[if number == nr64::PPOLL { 2 } else { 4 }] = 0;
+        // What comes while it waits acts, though it is blocked before and after.
+        let sandbox = sandbox(0);
+        let _host = host(&sandbox, vec![(1, vec![Event::Signal { number: 15 }])]);
+        block(&sandbox, 1 << 14);
+        assert_eq!(sandbox.last_call(number, for_ever), Request::Killed { signal: 15 });
+        drop(sandbox);
+        // The mask is what it was, after nothing has come.
+        let sandbox = self::sandbox(0);
+        let script = vec![(1, vec![Event::Signal { number: 15 }]), (1_000_000, vec![])];
+        let _host = host(&sandbox, script);
+        block(&sandbox, 1 << 14);
+        assert_eq!(sandbox.call(number, now), Ok(0));
+        assert_eq!(sandbox.call(nr64::POLL, [0, 0, 1, 0, 0, 0]), Ok(0), "blocked again");
+        // What has come before acts, also if there is no time.
+        assert_eq!(sandbox.last_call(number, now), Request::Killed { signal: 15 });
+        drop(sandbox);
+        // The same, if it is ignored: SIGCHLD.
+        let sandbox = self::sandbox(0);
+        let one = |number| [(1, vec![Event::Signal { number }]), (1_000_000, vec![])];
+        let _host = host(&sandbox, [one(17), one(15)].concat());
+        let poll = || sandbox.call(nr64::POLL, [0, 0, 1, 0, 0, 0]);
+        block(&sandbox, 1 << 14 | 1 << 16);
+        assert_eq!(poll(), Ok(0));
+        assert_eq!(sandbox.call(number, now), Err(Errno::EINTR), "it was let through");
+        assert_eq!(poll(), Ok(0), "and both are blocked again");
+    }
+    let sandbox = sandbox(0);
+    assert_eq!(sandbox.call(nr64::PPOLL, [0, 0, DATA, DATA, 4, 0]), Err(Errno::EINVAL));
+    sandbox.store(DATA + 32, &7u64.to_le_bytes());
+    sandbox.store(DATA + 24, &DATA.to_le_bytes());
+    assert_eq!(sandbox.call(nr64::PSELECT6, [0, 0, 0, 0, DATA, pack]), Err(Errno::EINVAL));
+    assert_eq!(sandbox.call(nr64::PPOLL, [0, 0, DATA, 8, 8, 0]), Err(Errno::EFAULT));
+}
+
+#[test]
 fn who_cannot_wake_anybody_is_no_clock_to_sleep_by() {
     let sandbox = sandbox(0);
     let sleeps = [0, 1, 2, 7, 11];
