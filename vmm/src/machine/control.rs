@@ -3,8 +3,8 @@
 //!
 //! The vCPU's thread looks whenever it leaves the guest (`run`), and in the one
 //! request that waits (`host::wait`). To make it look there are two ways: a signal
-//! makes it leave the guest ([`kick`]), and a descriptor wakes it where it waits
-//! ([`Control::wake_fd`]). What is told is written down before either is used.
+//! makes it leave the guest (`kick`), and a descriptor wakes it where it waits
+//! (`Control::wake_fd`). What is told is written down before either is used.
 
 use super::kvm::kick;
 use rustix::event::{EventfdFlags, eventfd};
