@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::debian::{self, Bundle, Compiler, Program, libraries};
+use crate::debian::{self, Bundle, Compiler, Program, With, libraries};
 use crate::sh;
 
 /// What something is needed for.
@@ -20,6 +20,8 @@ use crate::sh;
 pub(crate) enum Use {
     /// Test programs in C.
     C,
+    /// Real programs in a root directory of their own.
+    Roots,
     /// Both rigs.
     Rig,
     /// The rig with kvm_amd.
@@ -29,7 +31,7 @@ pub(crate) enum Use {
 }
 
 impl Use {
-    pub(crate) const ALL: &[Self] = &[Self::C, Self::Rig, Self::Amd, Self::Intel];
+    pub(crate) const ALL: &[Self] = &[Self::C, Self::Roots, Self::Rig, Self::Amd, Self::Intel];
 }
 
 /// One thing needed.
@@ -45,7 +47,7 @@ pub(crate) struct Need {
     packages: &'static [&'static str],
     /// See [`Bundle`]: without files there is no use in unpacking.
     files: &'static [&'static str],
-    runs: bool,
+    with: With,
     plugins: &'static [&'static str],
     compiler: Option<Compiler>,
     /// Whether the system has it, new enough.
@@ -63,7 +65,7 @@ pub(crate) static BUSYBOX: Need = Need {
     left_out: NO_RIGS,
     packages: &["busybox-static"],
     files: &["bin/busybox"],
-    runs: false,
+    with: With::Nothing,
     plugins: &[],
     compiler: None,
     of_system: || system_busybox().is_some(),
@@ -76,7 +78,7 @@ pub(crate) static XZ: Need = Need {
     left_out: NO_RIGS,
     packages: &["xz-utils"],
     files: &["usr/bin/xz"],
-    runs: true,
+    with: With::Libraries,
     plugins: &[],
     compiler: None,
     of_system: || sh::which("xz").is_some(),
@@ -93,7 +95,7 @@ pub(crate) static QEMU: Need = Need {
         "usr/share/qemu/linuxboot_dma.bin",
         "usr/share/seabios/bios-256k.bin",
     ],
-    runs: true,
+    with: With::Libraries,
     plugins: &["usr/lib/x86_64-linux-gnu/qemu/accel-tcg-x86_64.so"],
     compiler: None,
     // QEMU names another emulator.
@@ -116,7 +118,7 @@ pub(crate) static BOCHS: Need = Need {
     left_out: NO_INTEL_RIG,
     packages: &["bochs", "bochs-term", "bochsbios", "vgabios"],
     files: &["usr/bin/bochs-bin", BOCHS_PLUGIN, BOCHS_BIOS, BOCHS_VGABIOS],
-    runs: true,
+    with: With::Libraries,
     plugins: &[],
     compiler: None,
     // BOCHS names another emulator, which needs the BIOSes all the same.
@@ -142,7 +144,7 @@ pub(crate) static GRUB: Need = Need {
     left_out: NO_INTEL_RIG,
     packages: &["grub-common", "grub-pc-bin"],
     files: &["usr/bin/grub-mkimage", "usr/lib/grub/i386-pc/modinfo.sh"],
-    runs: true,
+    with: With::Libraries,
     plugins: &[],
     compiler: None,
     of_system: || {
@@ -158,7 +160,7 @@ pub(crate) static XORRISO: Need = Need {
     left_out: NO_INTEL_RIG,
     packages: &["xorriso"],
     files: &["usr/bin/xorriso"],
-    runs: true,
+    with: With::Libraries,
     plugins: &[],
     compiler: None,
     of_system: || sh::which("xorriso").is_some(),
@@ -171,7 +173,7 @@ pub(crate) static GCC: Need = Need {
     left_out: "no test programs in C",
     packages: &["gcc", "libc6-dev"],
     files: &[],
-    runs: false,
+    with: With::Nothing,
     plugins: &[],
     compiler: None,
     of_system: || sh::which("gcc").is_some(),
@@ -185,7 +187,7 @@ pub(crate) static MUSL: Need = Need {
     // The latter is only of use if it is installed.
     packages: &["musl-dev", "musl-tools"],
     files: &["bin/musl-gcc", "usr/lib/x86_64-linux-musl/libc.a"],
-    runs: false,
+    with: With::Nothing,
     plugins: &[],
     compiler: Some(Compiler::MUSL),
     of_system: || sh::which("musl-gcc").is_some(),
@@ -198,13 +200,46 @@ pub(crate) static GCC_32: Need = Need {
     left_out: "no 32-bit test programs in C",
     packages: &["libc6-dev-i386", "lib32gcc-GCC-dev"],
     files: &["bin/gcc-m32", "usr/lib32/libc.a"],
-    runs: false,
+    with: With::Nothing,
     plugins: &[],
     compiler: Some(Compiler::GCC_32),
     of_system: gcc_makes_32_bit_programs,
 };
 
-static NEEDS: [&Need; 9] = [&BUSYBOX, &XZ, &QEMU, &BOCHS, &GRUB, &XORRISO, &GCC, &MUSL, &GCC_32];
+/// Programs that nobody here wrote, with all that they need: tests run them in a root
+/// directory of their own, natively and in a sandbox, whatever the system has.
+static PROGRAMS: Need = Need {
+    name: "programs",
+    what: "Debian's python3, perl and other programs, in a directory of their own",
+    used_by: Use::Roots,
+    left_out: "no real programs in roots",
+    packages: &[
+        "python3",
+        "perl",
+        "sqlite3",
+        "jq",
+        "bc",
+        "lua5.4",
+        "grep",
+        "findutils",
+        "tar",
+        "gzip",
+        "coreutils",
+        "sed",
+        "mawk",
+        "openssl",
+        "diffutils",
+        "dash",
+    ],
+    files: &["usr/bin/python3", "usr/bin/perl", "usr/bin/sqlite3", "usr/bin/jq", "usr/bin/bc"],
+    with: With::Everything,
+    plugins: &[],
+    compiler: None,
+    of_system: || false,
+};
+
+static NEEDS: [&Need; 10] =
+    [&BUSYBOX, &XZ, &QEMU, &BOCHS, &GRUB, &XORRISO, &GCC, &MUSL, &GCC_32, &PROGRAMS];
 
 /// Whose it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -270,7 +305,7 @@ impl Need {
             name: self.name,
             packages: self.packages(),
             files: self.files,
-            runs: self.runs,
+            with: self.with,
             plugins: self.plugins,
             compiler: self.compiler,
         }
@@ -289,10 +324,10 @@ pub(crate) fn missing(uses: &[Use]) -> Vec<&'static Need> {
     missing
 }
 
-/// What the system does not have.
+/// What the system does not have, and could.
 pub(crate) fn missing_of_system() -> Vec<&'static Need> {
     let mut missing = NEEDS.to_vec();
-    missing.retain(|need| !(need.of_system)());
+    missing.retain(|need| need.with != With::Everything && !(need.of_system)());
     missing
 }
 
@@ -493,7 +528,7 @@ mod tests {
     /// Only where something was unpacked: `cargo xtask setup` made it so.
     #[test]
     fn what_is_unpacked_here_has_all_its_libraries() {
-        for need in NEEDS.iter().filter(|need| need.runs) {
+        for need in NEEDS.iter().filter(|need| need.with == With::Libraries) {
             if let Some(tree) = need.tree() {
                 let files = [need.files, need.plugins].concat();
                 let missing = libraries::missing(&tree, &files).unwrap();

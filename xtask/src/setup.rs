@@ -22,13 +22,14 @@ use crate::sh;
 /// has is used where it is new enough. What it lacks is fetched from Debian's
 /// archive, by an apt with lists and state of its own, and unpacked below
 /// target/xtask/packages, from where it runs with its own libraries; `cargo clean`
-/// removes it. About 50 MiB are fetched if nothing is there. The rigs' Linux
+/// removes it. About 90 MiB are fetched if nothing is there. The rigs' Linux
 /// kernel is kept in the user's cache directory (see `cargo xtask rig --help`).
 ///
 /// Looked for are: busybox (static), xz, qemu-system-x86_64 (7.2), bochs-bin (2.7)
 /// with its plugin for terminals and BIOSes, grub-mkimage with the modules for
-/// i386-pc, xorriso, gcc, musl-gcc, and what `gcc -m32 -static` needs. Where there
-/// is no apt-get, or no network, one line says what is missing and what is left
+/// i386-pc, xorriso, gcc, musl-gcc, and what `gcc -m32 -static` needs. Programs that
+/// tests run in a root directory of their own (python3, perl, sqlite3 and others)
+/// are fetched whatever the system has. Where there is no apt-get, or no network, one line says what is missing and what is left
 /// out for it; the status is still 0.
 #[derive(clap::Args)]
 pub(crate) struct Args {

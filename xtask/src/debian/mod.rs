@@ -42,13 +42,24 @@ pub(crate) struct Bundle {
     /// Files of the tree that tell that it is there and of use. The libraries of
     /// those that are programs or libraries come with it.
     pub(crate) files: &'static [&'static str],
-    /// Whether what the packages depend on is wanted too: not if only files are.
-    pub(crate) runs: bool,
+    /// What is wanted besides the packages.
+    pub(crate) with: With,
     /// What the programs load while they run, where the packages have it: it gets
     /// its libraries, too.
     pub(crate) plugins: &'static [&'static str],
     /// For a compiler, how it is called at its new place.
     pub(crate) compiler: Option<Compiler>,
+}
+
+/// What comes with packages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum With {
+    /// Nothing: only files of theirs are wanted.
+    Nothing,
+    /// What their programs need to run here, and little of what they depend on besides.
+    Libraries,
+    /// Whatever they depend on: the tree is to be the root directory of a system.
+    Everything,
 }
 
 /// Where everything of this module lies: `xtask` in cargo's target directory.
@@ -137,7 +148,11 @@ fn fetch(mut bundles: Vec<Bundle>) -> Result<BTreeMap<&'static str, String>> {
     let mut failed = BTreeMap::new();
     let mut plans = Vec::new();
     for bundle in bundles {
-        match plan(&apt, &bundle, apt::Status::Lean) {
+        let status = match bundle.with {
+            With::Everything => apt::Status::Empty,
+            With::Nothing | With::Libraries => apt::Status::Lean,
+        };
+        match plan(&apt, &bundle, status) {
             Ok(packages) => plans.push((bundle, packages)),
             Err(error) => drop(failed.insert(bundle.name, line(&error))),
         }
@@ -176,7 +191,7 @@ pub(crate) fn remove_leftovers(places: &Path, prefix: &str) -> Result<()> {
 }
 
 fn plan(apt: &Apt, bundle: &Bundle, status: apt::Status) -> Result<Vec<Package>> {
-    if bundle.runs {
+    if bundle.with != With::Nothing {
         apt.with_dependencies(&bundle.packages, status)
     } else {
         apt.alone(&bundle.packages)
@@ -201,7 +216,7 @@ fn unpack(
     };
     extract(packages)?;
     let programs = [bundle.files, bundle.plugins].concat();
-    if bundle.runs && !libraries::missing(&tree, &programs)?.is_empty() {
+    if bundle.with == With::Libraries && !libraries::missing(&tree, &programs)?.is_empty() {
         // The lean choice left out something that is needed here.
         let mut rest = plan(apt, bundle, apt::Status::Empty)?;
         rest.retain(|package| !packages.contains(package));

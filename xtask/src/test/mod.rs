@@ -96,6 +96,9 @@ impl Args {
     /// asks for, and the rigs.
     pub(crate) fn uses(&self) -> Vec<Use> {
         let mut uses = vec![Use::C];
+        if !self.quick {
+            uses.push(Use::Roots);
+        }
         for place in Place::ALL.into_iter().filter(|place| self.asks_for(*place)) {
             uses.extend(place.rig().into_iter().flat_map(Cpu::uses));
         }
@@ -230,7 +233,7 @@ mod tests {
     #[test]
     fn of_rigs_only_what_is_asked_for_is_fetched() {
         let uses = |words: &[&str]| args(words).unwrap().uses();
-        assert_eq!(uses(&["--no-rig"]), [Use::C]);
+        assert_eq!(uses(&["--no-rig"]), [Use::C, Use::Roots]);
         assert_eq!(uses(&["--quick"]), [Use::C]);
         let amd = uses(&["--rig", "amd"]);
         assert!(amd.contains(&Use::Amd) && !amd.contains(&Use::Intel));
