@@ -138,6 +138,11 @@ pub struct BootInfo {
     /// Frames that nothing has touched, so that they hold zeroes: below 4 GiB
     /// and above.
     pub free: [Range; 2],
+    /// The image that is the root of the program's files: the physical addresses of
+    /// its bytes, whole pages; empty if there is none. It starts at a multiple of
+    /// 2 MiB above all RAM and above 4 GiB, is in the direct map, and cannot be
+    /// written by the guest. Its bytes can change at any time: the file is the host's.
+    pub root: Range,
     /// Physical address of the top page table.
     pub page_table: u64,
     /// 1 for a 32-bit program, else 0.
@@ -185,6 +190,7 @@ impl BootInfo {
         xcr0: 0,
         fpu_size: 0,
         free: [Range::ZERO; 2],
+        root: Range::ZERO,
         page_table: 0,
         compat: 0,
         landing_pad: 0,
