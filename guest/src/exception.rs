@@ -174,12 +174,11 @@ pub extern "C" fn exception_from_kernel(regs: &mut PtRegs, vector: u64) {
     let is_user_page = vector == u64::from(vector::PF)
         && address < USER_END
         && regs.orig_rax & page_fault::RSVD == 0;
-    let Some(fixup) = ex_table::lookup(ex_table::kernel(), regs.rip).filter(|_| is_user_page)
-    else {
+    let Some(row) = ex_table::lookup(ex_table::kernel(), regs.rip).filter(|_| is_user_page) else {
         kernel_fault(regs, vector, address);
     };
-    if !exception::page_fault_of_kernel(regs, address, regs.orig_rax) {
-        regs.rip = fixup;
+    if row.served == 0 || !exception::page_fault_of_kernel(regs, address, regs.orig_rax) {
+        regs.rip = row.fixup;
     }
 }
 

@@ -41,6 +41,34 @@ pub unsafe fn copy_words(to: *mut u64, from: *const u64, words: usize) {
     }
 }
 
+/// Copies bytes.
+///
+/// # Safety
+/// As for [`copy_words`], of bytes.
+#[inline(always)]
+pub unsafe fn copy_bytes(to: *mut u8, from: *const u8, length: usize) {
+    // SAFETY: the caller vouches for both ranges; the direction flag is clear.
+    unsafe {
+        asm!("rep movsq", "mov rcx, {tail}", "rep movsb", tail = in(reg) length & 7,
+             inout("rdi") to => _, inout("rsi") from => _, inout("rcx") length >> 3 => _,
+             options(nostack, preserves_flags));
+    }
+}
+
+/// Fills bytes with zero.
+///
+/// # Safety
+/// `start` must be valid for writes of that many bytes.
+#[inline(always)]
+pub unsafe fn zero_bytes(start: *mut u8, length: usize) {
+    // SAFETY: the caller vouches for the range; the direction flag is clear.
+    unsafe {
+        asm!("rep stosq", "mov rcx, {tail}", "rep stosb", tail = in(reg) length & 7,
+             inout("rdi") start => _, inout("rcx") length >> 3 => _, in("rax") 0u64,
+             options(nostack, preserves_flags));
+    }
+}
+
 /// `index`, or `BOUND` if it is not below that. CMOV and no branch: there is
 /// nothing to mispredict into an access beyond the end (Spectre variant 1).
 #[inline(always)]
@@ -84,5 +112,21 @@ mod tests {
         // SAFETY: three words inside both arrays.
         unsafe { copy_words(to.as_mut_ptr().wrapping_add(1), from.as_ptr(), 3) };
         assert_eq!(to, [7, 1, 2, 3, 7]);
+    }
+
+    #[test]
+    fn bytes_are_copied_and_cleared_exactly_in_their_range() {
+        for length in [0, 1, 7, 8, 9, 16, 23] {
+            let (from, mut to) = ([3u8; 32], [7u8; 32]);
+            // SAFETY: at most 23 bytes from the fifth on, of 32.
+            unsafe { copy_bytes(to.as_mut_ptr().add(4), from.as_ptr(), length) };
+            let expected = |byte: u8| {
+                core::array::from_fn(|at| if (4..4 + length).contains(&at) { byte } else { 7u8 })
+            };
+            assert_eq!(to, expected(3));
+            // SAFETY: the same.
+            unsafe { zero_bytes(to.as_mut_ptr().add(4), length) };
+            assert_eq!(to, expected(0));
+        }
     }
 }

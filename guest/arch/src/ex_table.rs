@@ -5,7 +5,7 @@
 //! `entry::sixth_argument`; the linker collects them; the image's `exception`
 //! looks them up.
 
-/// One row, as the assembler emits it: two addresses.
+/// One row, as the assembler emits it: two addresses, and a word.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
@@ -13,11 +13,14 @@ pub struct Row {
     pub instruction: u64,
     /// Where to go on.
     pub fixup: u64,
+    /// 1, if a missing page is put there first. 0: it goes on at the fixup in any
+    /// case, for it holds locks that whoever fetches pages needs.
+    pub served: u64,
 }
 
-/// The fixup for a fault at `rip`, if that instruction may fault.
-pub fn lookup(table: &[Row], rip: u64) -> Option<u64> {
-    table.iter().find(|row| row.instruction == rip).map(|row| row.fixup)
+/// The row for a fault at `rip`, if that instruction may fault.
+pub fn lookup(table: &[Row], rip: u64) -> Option<Row> {
+    table.iter().find(|row| row.instruction == rip).copied()
 }
 
 /// The kernel's table.
@@ -49,9 +52,13 @@ mod tests {
 
     #[test]
     fn only_listed_instructions_have_a_fixup() {
-        let table = [Row { instruction: 10, fixup: 20 }, Row { instruction: 30, fixup: 40 }];
-        assert_eq!(lookup(&table, 10), Some(20));
-        assert_eq!(lookup(&table, 30), Some(40));
+        let table = [[10, 20, 1], [30, 40, 0]].map(|[instruction, fixup, served]| Row {
+            instruction,
+            fixup,
+            served,
+        });
+        assert_eq!(lookup(&table, 10), Some(table[0]));
+        assert_eq!(lookup(&table, 30), Some(table[1]));
         assert_eq!(lookup(&table, 20), None);
         assert_eq!(lookup(&[], 10), None);
     }

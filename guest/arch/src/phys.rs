@@ -31,6 +31,32 @@ pub fn copy_frame(from: u64, to: u64) {
     unsafe { cpu::copy_words(direct(to), direct(from), PAGE_SIZE as usize / 8) };
 }
 
+/// Copies bytes of a frame, which the program may write meanwhile if it has it mapped.
+pub fn read(physical: u64, to: &mut [u8]) {
+    in_frame(physical, to.len());
+    // SAFETY: all frames are in the direct map, and the bytes are in one of them. The
+    // copy is the CPU's, not Rust's.
+    unsafe { cpu::copy_bytes(to.as_mut_ptr(), direct(physical), to.len()) };
+}
+
+/// Writes bytes of a frame that is nobody's but the caller's object's.
+pub fn write(physical: u64, from: &[u8]) {
+    in_frame(physical, from.len());
+    // SAFETY: as above.
+    unsafe { cpu::copy_bytes(direct(physical), from.as_ptr(), from.len()) };
+}
+
+/// Fills bytes of such a frame with zeroes.
+pub fn clear_bytes(physical: u64, length: u64) {
+    in_frame(physical, length as usize);
+    // SAFETY: as above.
+    unsafe { cpu::zero_bytes(direct(physical), length as usize) };
+}
+
+fn in_frame(physical: u64, length: usize) {
+    assert!(length as u64 <= PAGE_SIZE - physical % PAGE_SIZE, "bytes beyond a frame");
+}
+
 /// A word for each frame of RAM, found by the frame's number: its address in
 /// pages. What the words mean, `mm::frames` says.
 pub struct FrameTable {

@@ -10,8 +10,9 @@ mod raw;
 
 #[cfg(not(target_os = "none"))]
 use crate::fake::usercopy as raw;
+use crate::phys::direct;
 use core::mem::MaybeUninit;
-use trapgate_abi::layout::USER_END;
+use trapgate_abi::layout::{PAGE_SIZE, USER_END};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// Whether `length` bytes at `address` lie in the user's half.
@@ -52,7 +53,7 @@ pub fn read<T: FromBytes>(address: u64) -> Option<T> {
             unsafe { to.cast::<u64>().write_unaligned(read) };
         }
         // SAFETY: as above, both.
-        length if unsafe { raw::copy_in(to, address, length) } == 0 => {}
+        length if unsafe { raw::copy_in::<true>(to, address, length) } == 0 => {}
         _ => return None,
     }
     // SAFETY: all bytes were copied, and any bytes are a `T` (`FromBytes`).
@@ -73,7 +74,7 @@ pub fn write<T: IntoBytes + Immutable + ?Sized>(to: u64, value: &T) -> bool {
         // SAFETY: as above.
         8 => unsafe { raw::put_u64(to, from.cast::<u64>().read_unaligned()) },
         // SAFETY: as above.
-        _ => unsafe { raw::copy_out(to, from, length) == 0 },
+        _ => unsafe { raw::copy_out::<true>(to, from, length) == 0 },
     }
 }
 
@@ -84,7 +85,38 @@ pub fn read_prefix(to: &mut [u8], address: u64) -> usize {
         return 0;
     }
     // SAFETY: the slice is valid, the address was checked.
-    to.len() - unsafe { raw::copy_in(to.as_mut_ptr(), address, to.len()) }
+    to.len() - unsafe { raw::copy_in::<true>(to.as_mut_ptr(), address, to.len()) }
+}
+
+/// Copies bytes of a frame out, as far as the pages are there: none is fetched, so the
+/// caller may hold locks. How many bytes it copied.
+#[inline]
+pub fn from_frame(to: u64, physical: u64, length: u64) -> u64 {
+    in_frame(physical, length);
+    if !access_ok(to, length) {
+        return 0;
+    }
+    // SAFETY: all frames are in the direct map, the bytes are in one of them, and `to`
+    // was checked. A program that has the frame mapped may write it meanwhile; the
+    // copy is the CPU's, not Rust's.
+    length - unsafe { raw::copy_out::<false>(to, direct(physical), length as usize) } as u64
+}
+
+/// Copies bytes into a frame that is nobody's but the caller's object's; else as
+/// [`from_frame`].
+#[inline]
+pub fn to_frame(physical: u64, from: u64, length: u64) -> u64 {
+    in_frame(physical, length);
+    if !access_ok(from, length) {
+        return 0;
+    }
+    // SAFETY: as above.
+    length - unsafe { raw::copy_in::<false>(direct(physical), from, length as usize) } as u64
+}
+
+#[inline(always)]
+fn in_frame(physical: u64, length: u64) {
+    assert!(length <= PAGE_SIZE - physical % PAGE_SIZE, "bytes beyond a frame");
 }
 
 #[cfg(test)]

@@ -97,10 +97,10 @@ macro_rules! sixth_argument {
             "32: mov ecx, [rcx]\n",
             "33: mov [rsp + {rbp_slot}], rcx\n",
             ".pushsection .ex_table, \"a\"\n",
-            ".quad 31b, 30b\n",
+            ".quad 31b, 30b, 1\n",
             ".quad 32b, ",
             $fault,
-            "\n",
+            ", 1\n",
             ".popsection\n",
         )
     };

@@ -4,11 +4,13 @@
 use super::floor;
 use super::user::{PageFault, walk};
 
-/// Where a user address is, after the kernel has served what faults it could.
-fn reach(address: u64, write: bool) -> Option<*mut u8> {
+/// Where a user address is, after the kernel has served what faults it could, if any
+/// are served.
+fn reach(address: u64, write: bool, served: bool) -> Option<*mut u8> {
     loop {
         match walk(address, write) {
             Ok(byte) => return Some(byte),
+            Err(_) if !served => return None,
             Err(PageFault { address, error_code }) => {
                 floor().fault_address.set(address);
                 if !(floor().page_fault.get())(address, error_code) {
@@ -23,9 +25,9 @@ fn reach(address: u64, write: bool) -> Option<*mut u8> {
 ///
 /// # Safety
 /// `to` must be valid for `length` bytes.
-pub unsafe fn copy_in(to: *mut u8, from: u64, length: usize) -> usize {
+pub unsafe fn copy_in<const SERVED: bool>(to: *mut u8, from: u64, length: usize) -> usize {
     for done in 0..length {
-        let Some(byte) = reach(from + done as u64, false) else { return length - done };
+        let Some(byte) = reach(from + done as u64, false, SERVED) else { return length - done };
         // SAFETY: the caller vouches for `to`; `byte` is in RAM.
         unsafe { to.add(done).write(byte.read()) };
     }
@@ -36,9 +38,9 @@ pub unsafe fn copy_in(to: *mut u8, from: u64, length: usize) -> usize {
 ///
 /// # Safety
 /// `from` must be valid for `length` bytes.
-pub unsafe fn copy_out(to: u64, from: *const u8, length: usize) -> usize {
+pub unsafe fn copy_out<const SERVED: bool>(to: u64, from: *const u8, length: usize) -> usize {
     for done in 0..length {
-        let Some(byte) = reach(to + done as u64, true) else { return length - done };
+        let Some(byte) = reach(to + done as u64, true, SERVED) else { return length - done };
         // SAFETY: the caller vouches for `from`; `byte` is in RAM.
         unsafe { byte.write(from.add(done).read()) };
     }
@@ -54,7 +56,7 @@ macro_rules! define_get {
         pub unsafe fn $get(from: u64) -> Option<$ty> {
             let mut value = <$ty>::default();
             // SAFETY: the value has that many bytes.
-            let left = unsafe { copy_in((&raw mut value).cast(), from, size_of::<$ty>()) };
+            let left = unsafe { copy_in::<true>((&raw mut value).cast(), from, size_of::<$ty>()) };
             (left == 0).then_some(value)
         }
     };
@@ -68,7 +70,7 @@ macro_rules! define_put {
         /// As on the real floor.
         pub unsafe fn $put(to: u64, value: $ty) -> bool {
             // SAFETY: the value has that many bytes.
-            unsafe { copy_out(to, (&raw const value).cast(), size_of::<$ty>()) == 0 }
+            unsafe { copy_out::<true>(to, (&raw const value).cast(), size_of::<$ty>()) == 0 }
         }
     };
 }

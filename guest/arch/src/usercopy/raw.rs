@@ -29,24 +29,29 @@ fn close() {
     }
 }
 
-/// Copies `length` bytes in; returns how many were not copied.
+/// Copies `length` bytes in; returns how many were not copied. `SERVED`: whether
+/// missing pages are put there in the meantime.
 ///
 /// # Safety
 /// As for [`copy`].
 #[inline]
-pub(super) unsafe fn copy_in(to: *mut u8, from: u64, length: usize) -> usize {
+pub(super) unsafe fn copy_in<const SERVED: bool>(to: *mut u8, from: u64, length: usize) -> usize {
     // SAFETY: the caller vouches for both sides.
-    unsafe { copy(to, from as *const u8, length) }
+    unsafe { copy::<SERVED>(to, from as *const u8, length) }
 }
 
-/// Copies `length` bytes out; returns how many were not copied.
+/// Copies `length` bytes out; returns how many were not copied. `SERVED` as above.
 ///
 /// # Safety
 /// As for [`copy`].
 #[inline]
-pub(super) unsafe fn copy_out(to: u64, from: *const u8, length: usize) -> usize {
+pub(super) unsafe fn copy_out<const SERVED: bool>(
+    to: u64,
+    from: *const u8,
+    length: usize,
+) -> usize {
     // SAFETY: the caller vouches for both sides.
-    unsafe { copy(to as *mut u8, from, length) }
+    unsafe { copy::<SERVED>(to as *mut u8, from, length) }
 }
 
 /// Copies `length` bytes; returns how many were not copied.
@@ -55,7 +60,7 @@ pub(super) unsafe fn copy_out(to: u64, from: *const u8, length: usize) -> usize 
 /// The kernel's side must be valid for `length` bytes and the user's side
 /// must lie in the user's half of the address space.
 #[inline(always)]
-unsafe fn copy(to: *mut u8, from: *const u8, length: usize) -> usize {
+unsafe fn copy<const SERVED: bool>(to: *mut u8, from: *const u8, length: usize) -> usize {
     let left: usize;
     open();
     // SAFETY: the caller vouches for the kernel's side; a fault on the user's
@@ -69,10 +74,11 @@ unsafe fn copy(to: *mut u8, from: *const u8, length: usize) -> usize {
             "4: lea rcx, [{tail} + rcx * 8]", // quadwords left, and the tail
             "5:",
             ".pushsection .ex_table, \"a\"",
-            ".quad 2b, 4b",
-            ".quad 3b, 5b",
+            ".quad 2b, 4b, {served}",
+            ".quad 3b, 5b, {served}",
             ".popsection",
             tail = in(reg) length & 7,
+            served = const SERVED as u64,
             inout("rcx") length >> 3 => left,
             inout("rdi") to => _,
             inout("rsi") from => _,
@@ -106,7 +112,7 @@ macro_rules! define_get {
                     "jmp 3b",
                     ".popsection",
                     ".pushsection .ex_table, \"a\"",
-                    ".quad 2b, 4b",
+                    ".quad 2b, 4b, 1",
                     ".popsection",
                     from = in(reg) from,
                     value = out(reg) value,
@@ -145,7 +151,7 @@ macro_rules! define_put {
                     "jmp 3b",
                     ".popsection",
                     ".pushsection .ex_table, \"a\"",
-                    ".quad 2b, 4b",
+                    ".quad 2b, 4b, 1",
                     ".popsection",
                     to = in(reg) to,
                     value = in(reg) u64::from(value),
