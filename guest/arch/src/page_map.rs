@@ -8,61 +8,248 @@ use super::phys::direct;
 /// log2 of the words in a table.
 const BITS: u32 = 9;
 
-type Table = [u64; 1 << BITS];
-
-/// A word for each of so many indices, 0 at first. Its tables are zeroed frames.
-#[derive(Debug)]
+/// A word for each index, 0 where nothing was set. Its tables are zeroed frames, of as
+/// many levels as its highest index needs; index 0 alone needs none.
+#[derive(Debug, Default)]
 pub struct PageMap {
+    /// With levels, the top table's frame; without, the word of index 0.
     root: u64,
-    /// Levels of tables above the last.
     levels: u32,
 }
 
+/// Words of a table.
+const WORDS: u64 = 1 << BITS;
+
+/// How many indices a table of this level has below it, or an entry of the next.
+const fn span(level: u32) -> u64 {
+    1 << (BITS * level)
+}
+
 impl PageMap {
-    /// A map for `count` indices; `None` without a frame.
-    pub fn new(count: u64, frames: &mut impl FrameSource) -> Option<PageMap> {
-        let bits = u64::BITS - count.saturating_sub(1).leading_zeros();
-        let levels = bits.div_ceil(BITS).max(1) - 1;
-        Some(PageMap { root: frames.take(1)?.start, levels })
+    /// All words are 0.
+    pub const EMPTY: PageMap = PageMap { root: 0, levels: 0 };
+    /// Indices are below this.
+    pub const END: u64 = span(6);
+
+    /// The word of an index.
+    #[inline]
+    pub fn get(&self, index: u64) -> u64 {
+        if index >> (BITS * self.levels) != 0 {
+            return 0;
+        }
+        let mut word = self.root;
+        for level in (0..self.levels).rev() {
+            if word == 0 {
+                return 0;
+            }
+            word = *self.entry(word, index >> (BITS * level));
+        }
+        word
     }
 
-    fn table(&mut self, physical: u64) -> &mut Table {
-        // SAFETY: the root, or an entry of one of these tables, which are nobody
-        // else's; and `self` is borrowed mutably for as long as the reference lives.
-        unsafe { &mut *direct(physical) }
-    }
-
-    /// The word of an index that the map has; missing tables are made from
-    /// `frames`. `None` without a frame.
+    /// The word of an index, to be set; missing tables are made from `frames`. `None`
+    /// without a frame.
+    #[inline]
     pub fn slot(&mut self, index: u64, frames: &mut impl FrameSource) -> Option<&mut u64> {
-        assert!(index >> (BITS * (self.levels + 1)) == 0, "an index beyond the map");
-        let slot = |level: u32| (index >> (BITS * level)) as usize % (1 << BITS);
-        let mut physical = self.root;
-        for level in (1..=self.levels).rev() {
-            let entry = &mut self.table(physical)[slot(level)];
+        assert!(index < Self::END, "an index beyond the map");
+        while index >> (BITS * self.levels) != 0 {
+            self.add_level(frames)?;
+        }
+        if self.levels == 0 {
+            return Some(&mut self.root);
+        }
+        if self.root == 0 {
+            self.root = frames.take(1)?.start;
+        }
+        let mut table = self.root;
+        for level in (1..self.levels).rev() {
+            let entry = self.entry_mut(table, index >> (BITS * level));
             if *entry == 0 {
                 *entry = frames.take(1)?.start;
             }
-            physical = *entry;
+            table = *entry;
         }
-        Some(&mut self.table(physical)[slot(0)])
+        Some(self.entry_mut(table, index))
     }
 
-    /// Gives all of it up: calls `freed` with each word that is not 0 (true), and
-    /// with each table's frame (false).
-    pub fn take_apart(mut self, freed: &mut dyn FnMut(u64, bool)) {
-        self.take_table_apart(self.root, self.levels, freed);
+    /// What there was is below the first entry of a table above it.
+    fn add_level(&mut self, frames: &mut impl FrameSource) -> Option<()> {
+        if self.root != 0 {
+            let table = frames.take(1)?.start;
+            *self.entry_mut(table, 0) = self.root;
+            self.root = table;
+        }
+        self.levels += 1;
+        Some(())
     }
 
-    fn take_table_apart(&mut self, physical: u64, level: u32, freed: &mut dyn FnMut(u64, bool)) {
-        for slot in 0..1 << BITS {
-            let entry = self.table(physical)[slot];
-            match (entry, level) {
-                (0, _) => {}
-                (word, 0) => freed(word, true),
-                (table, _) => self.take_table_apart(table, level - 1, freed),
+    /// The first index from `from` on whose word is not 0.
+    pub fn next(&self, from: u64) -> Option<u64> {
+        if from >= span(self.levels) {
+            return None;
+        }
+        self.next_below(self.root, self.levels, from)
+    }
+
+    /// The same below an entry of this level, counted from its first index.
+    fn next_below(&self, word: u64, level: u32, from: u64) -> Option<u64> {
+        if word == 0 || level == 0 {
+            return (word != 0).then_some(from);
+        }
+        let below = span(level - 1);
+        let first = from / below;
+        (first..WORDS).find_map(|slot| {
+            let from = if slot == first { from % below } else { 0 };
+            let found = self.next_below(*self.entry(word, slot), level - 1, from)?;
+            Some(slot * below + found)
+        })
+    }
+
+    /// Sets the words of `first..end` to 0: calls `freed` with each that was not (true),
+    /// and with the frame of each table that is not needed any more (false).
+    pub fn remove(&mut self, first: u64, end: u64, freed: &mut dyn FnMut(u64, bool)) {
+        let end = end.min(span(self.levels));
+        if first < end {
+            self.root = self.remove_below(self.root, self.levels, [first, end], freed);
+        }
+        if self.root == 0 {
+            self.levels = 0;
+        }
+    }
+
+    /// The same below an entry of this level, counted from its first index. Answers
+    /// the entry as it is then.
+    fn remove_below(
+        &mut self,
+        word: u64,
+        level: u32,
+        [first, end]: [u64; 2],
+        freed: &mut dyn FnMut(u64, bool),
+    ) -> u64 {
+        if word == 0 {
+            return 0;
+        }
+        if level == 0 {
+            freed(word, true);
+            return 0;
+        }
+        let below = span(level - 1);
+        for slot in first / below..end.div_ceil(below) {
+            let start = slot * below;
+            let part = [first.saturating_sub(start), (end - start).min(below)];
+            let entry = *self.entry(word, slot);
+            *self.entry_mut(word, slot) = self.remove_below(entry, level - 1, part, freed);
+        }
+        if first == 0 && end == span(level) {
+            freed(word, false);
+            return 0;
+        }
+        word
+    }
+
+    #[inline(always)]
+    fn entry(&self, table: u64, slot: u64) -> &u64 {
+        // SAFETY: the root, or an entry of one of these tables, which are nobody
+        // else's, and are borrowed with `self`; the slot is within one.
+        unsafe { &*direct::<u64>(table).add((slot % WORDS) as usize) }
+    }
+
+    #[inline(always)]
+    fn entry_mut(&mut self, table: u64, slot: u64) -> &mut u64 {
+        // SAFETY: as above; `self` is borrowed mutably for as long as the reference
+        // lives.
+        unsafe { &mut *direct::<u64>(table).add((slot % WORDS) as usize) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::Machine;
+    use crate::phys;
+    use std::collections::{BTreeMap, BTreeSet};
+    use trapgate_abi::boot_info::Range;
+    use trapgate_abi::layout::PAGE_SIZE;
+
+    /// Zeroed frames, and which are out.
+    struct Source {
+        next: u64,
+        free: Vec<u64>,
+        out: BTreeSet<u64>,
+    }
+
+    impl FrameSource for Source {
+        fn take(&mut self, _most: u64) -> Option<Range> {
+            let start = self.free.pop().unwrap_or_else(|| {
+                self.next += PAGE_SIZE;
+                self.next
+            });
+            let run = Range { start, end: start + PAGE_SIZE };
+            phys::clear(run);
+            assert!(self.out.insert(start));
+            Some(run)
+        }
+
+        fn give_back(&mut self, _run: Range) {}
+    }
+
+    const RAM: u64 = 8 << 20;
+
+    #[test]
+    fn a_map_is_what_was_set_and_not_removed_and_its_tables_go() {
+        let _machine = Machine::new(RAM);
+        let mut frames = Source { next: 1 << 20, free: Vec::new(), out: BTreeSet::new() };
+        let (mut map, mut model) = (PageMap::EMPTY, BTreeMap::new());
+        let mut seed = 1u64;
+        let mut random = |below: u64| {
+            seed = seed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            (seed >> 33) % below
+        };
+        let index = |random: &mut dyn FnMut(u64) -> u64| match random(4) {
+            0 => random(3),
+            1 => random(1200),
+            2 => random(1 << 20),
+            _ => (1 << (9 * random(6))) + random(3),
+        };
+        for step in 0..3000 {
+            if random(3) > 0 {
+                let index = index(&mut random);
+                *map.slot(index, &mut frames).unwrap() = step + 1;
+                model.insert(index, step + 1);
+            } else {
+                let (first, length) = (index(&mut random), 1 + index(&mut random));
+                let end = (first + length).min(PageMap::END);
+                let mut gone = Vec::new();
+                map.remove(first, end, &mut |word, is_word| {
+                    if is_word {
+                        gone.push(word);
+                    } else {
+                        assert!(frames.out.remove(&word));
+                        frames.free.push(word);
+                    }
+                });
+                let indices: Vec<u64> = model.range(first..end).map(|(&index, _)| index).collect();
+                let expected: Vec<u64> =
+                    indices.iter().map(|index| model.remove(index).unwrap()).collect();
+                assert_eq!(gone, expected);
             }
+            let from = index(&mut random);
+            assert_eq!(map.get(from), model.get(&from).copied().unwrap_or(0));
+            let next = model.range(from..).next().map(|(&index, _)| index);
+            assert_eq!(map.next(from), next, "from {from}");
         }
-        freed(physical, false);
+        map.remove(0, PageMap::END, &mut |word, is_word| {
+            assert!(is_word || frames.out.remove(&word));
+        });
+        assert!(frames.out.is_empty(), "tables that nobody has");
+    }
+
+    #[test]
+    fn one_page_needs_no_table() {
+        let mut frames = Source { next: 1 << 20, free: Vec::new(), out: BTreeSet::new() };
+        let mut map = PageMap::EMPTY;
+        *map.slot(0, &mut frames).unwrap() = 5;
+        assert_eq!((map.get(0), map.get(1), map.next(0), map.next(1)), (5, 0, Some(0), None));
+        assert!(frames.out.is_empty());
     }
 }

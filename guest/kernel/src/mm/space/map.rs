@@ -184,6 +184,6 @@ impl AddressSpace {
 
 /// Shared memory of so many bytes, which nobody else has yet.
 fn shared_memory(length: u64) -> Result<Backing, Errno> {
-    let object = Object::new(length / PAGE_SIZE).ok_or(Errno::ENOMEM)?;
-    Ok(Backing::Shared(Part { object: try_arc(object)?, first: 0 }))
+    let object = try_arc(Object::new(length / PAGE_SIZE))?;
+    Ok(Backing::Shared(Part { object, first: 0 }))
 }

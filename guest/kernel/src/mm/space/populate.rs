@@ -71,10 +71,11 @@ impl AddressSpace {
         let pages = object.pages().saturating_sub(index);
         let end = end.min(start + pages * PAGE_SIZE);
         let mut mapped = 0;
+        let mut shared = object.lock();
         self.tables.for_each_slot(start, end, &mut *FRAMES.lock(), |address, entry, frames| {
             if *entry == 0 {
                 let page = index + (address - start) / PAGE_SIZE;
-                let Some(frame) = object.share(page, frames) else { return false };
+                let Some(frame) = shared.share(page, frames) else { return false };
                 *entry = frame | flags;
                 mapped += 1;
             }
