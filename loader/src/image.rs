@@ -1,10 +1,14 @@
-//! ELF bytes -> what must be in memory before the program's first instruction.
+//! An ELF file -> what must be in memory before the program's first instruction.
 //!
-//! Called by `sandbox` with the program's whole file; calls nothing but the
-//! `object` crate's views of ELF structures. Pure: no I/O, no allocation that
-//! grows with what the file *claims* (a BSS of 4 GiB is two numbers here), no
-//! panic on any bytes. `boot` copies what [`Image`] describes into guest memory,
-//! and checks its size first ([`Image::memory_size`]).
+//! Two steps: [`Program::read`] looks at the file's headers, as far as Linux's
+//! load_elf_binary does before it maps anything; [`Program::place`] says which pages
+//! with which bytes of the file a place for it makes. The kernel takes both, for a
+//! program and for its interpreter, and knows where they go. The VMM, which starts
+//! static programs alone, calls [`parse`], which refuses more, with advice. Nothing
+//! else is called but the `object` crate's views of ELF structures. Pure: no I/O but
+//! the file's ([`Source`]), no allocation that grows with what the file *claims* (a BSS
+//! of 4 GiB is two numbers here) or that cannot say that it failed, no panic on any
+//! bytes.
 //!
 //! It follows elf(5) and Linux's binfmt_elf: files are mapped in whole pages,
 //!
@@ -27,23 +31,30 @@
 mod error;
 mod header;
 mod layout;
+mod source;
+mod strict;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tests32;
+#[cfg(test)]
+mod tests_program;
 
 use alloc::vec::Vec;
+use core::convert::Infallible;
 use core::ops::Range;
 use trapgate_abi::layout as layout_of;
+use trapgate_uapi::Errno;
 
 use object::LittleEndian;
 use object::elf::{self, FileHeader32, FileHeader64};
 use object::read::elf::{FileHeader, ProgramHeader};
 
-use header::{class, file_header, program_headers, refuse_interpreter, refuse_library};
-use layout::{Load, loads, map, memory_ranges, pie_bias, pieces, refuse_overlap};
+use header::{Beginning, Headers};
+use layout::Load;
 
-pub use error::ImageError;
+pub use error::{FileType, ImageError, Machine};
+pub use source::Source;
 
 /// The lowest address a program may use: Linux's default vm.mmap_min_addr.
 pub const USER_MIN: u64 = layout_of::USER_MIN;
@@ -130,11 +141,18 @@ pub struct Segment {
     pub end: u64,
     /// The protection.
     pub prot: Prot,
-    /// The bytes of the file to copy; may be empty.
-    pub file: Range<usize>,
-    /// Where they go. `data_start + file.len()` is at most `end`; everything
-    /// else in `start..end` is zero.
-    pub data_start: u64,
+    /// The bytes of the file that are seen from `start` on, `end - start` at most, or
+    /// none; what comes behind them is zero. Their offset is page-aligned. The file may
+    /// end before they do.
+    pub file: Range<u64>,
+}
+
+impl Segment {
+    /// The bytes, of a file that is all in memory.
+    pub fn bytes<'a>(&self, file: &'a [u8]) -> &'a [u8] {
+        let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(file.len());
+        &file[at(self.file.start)..at(self.file.end)]
+    }
 }
 
 /// A program, ready to be put into memory.
@@ -175,79 +193,223 @@ impl Image {
     }
 }
 
+/// Why [`Program::read`] has none.
+#[derive(Debug)]
+pub enum Refusal<E> {
+    /// The file could not be read.
+    File(E),
+    /// It is no program.
+    Image(ImageError),
+}
+
+impl<E> From<ImageError> for Refusal<E> {
+    fn from(error: ImageError) -> Self {
+        Refusal::Image(error)
+    }
+}
+
+impl From<Refusal<Infallible>> for ImageError {
+    fn from(refusal: Refusal<Infallible>) -> Self {
+        match refusal {
+            Refusal::Image(error) => error,
+        }
+    }
+}
+
+impl From<Refusal<Errno>> for Errno {
+    fn from(refusal: Refusal<Errno>) -> Self {
+        match refusal {
+            Refusal::File(errno) => errno,
+            Refusal::Image(error) => error.errno(),
+        }
+    }
+}
+
+/// Where PT_INTERP's path is in the file.
+#[derive(Clone, Copy)]
+struct Interpreter {
+    offset: u64,
+    /// Its bytes, the NUL among them.
+    size: u64,
+}
+
+impl Interpreter {
+    /// Linux's PATH_MAX.
+    const LONGEST: u64 = 4096;
+}
+
+/// What a program's file says of it.
+pub struct Program {
+    /// Whether it is a 32-bit or a 64-bit program.
+    pub class: Class,
+    /// ET_DYN: it can be put anywhere.
+    pub movable: bool,
+    entry: u64,
+    phdr_offset: u64,
+    phdr_entry_size: u16,
+    phdr_count: u16,
+    loads: Vec<Load>,
+    interpreter: Option<Interpreter>,
+    exec_stack: bool,
+}
+
+/// The room that a movable program wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// From its lowest page to the end of its highest, in bytes.
+    pub size: u64,
+    /// What the address of its lowest page should be a multiple of, less what the
+    /// file's own address of it lacks: a power of two, one page at least.
+    pub align: u64,
+}
+
+impl Program {
+    /// Reads the headers of a 64-bit or 32-bit x86 program.
+    ///
+    /// # Errors
+    /// The file's, or an [`ImageError`] that says why it cannot be run.
+    pub fn read<S: Source + ?Sized>(file: &S) -> Result<Program, Refusal<S::Error>> {
+        let beginning = Beginning::read(file)?;
+        match beginning.class() {
+            Class::Elf32 => Ok(Program::of::<Ehdr32>(&beginning.headers(file)?)?),
+            Class::Elf64 => Ok(Program::of::<Ehdr64>(&beginning.headers(file)?)?),
+        }
+    }
+
+    fn of<E: Elf>(headers: &Headers<E>) -> Result<Program, ImageError> {
+        // Of several the last one, as in Linux.
+        let stack = headers.iter().filter(|p| p.p_type(LE) == elf::PT_GNU_STACK).last();
+        Ok(Program {
+            class: E::CLASS,
+            movable: headers.movable,
+            entry: headers.entry,
+            phdr_offset: headers.offset,
+            phdr_entry_size: headers.size,
+            phdr_count: headers.count,
+            loads: layout::loads(headers.iter())?,
+            interpreter: interpreter(headers),
+            exec_stack: stack
+                .map_or(E::CLASS == Class::Elf32, |p| p.p_flags(LE).contains(elf::PF_X)),
+        })
+    }
+
+    /// The path of the interpreter that starts it (PT_INTERP), if it wants one; without
+    /// the NUL.
+    ///
+    /// # Errors
+    /// The file's, or [`ImageError::BadInterpreter`].
+    pub fn interpreter<S: Source + ?Sized>(
+        &self,
+        file: &S,
+    ) -> Result<Option<Vec<u8>>, Refusal<S::Error>> {
+        let Some(Interpreter { offset, size }) = self.interpreter else { return Ok(None) };
+        if !(2..=Interpreter::LONGEST).contains(&size) {
+            return Err(ImageError::BadInterpreter.into());
+        }
+        let mut path = Vec::new();
+        path.try_reserve_exact(size as usize).map_err(|_| ImageError::NoMemory)?;
+        path.resize(size as usize, 0);
+        let length = file.read_at(offset, &mut path).map_err(Refusal::File)?;
+        // The string ends at its first NUL, and there must be one at the end.
+        if length < path.len() || path.last() != Some(&0) {
+            return Err(ImageError::BadInterpreter.into());
+        }
+        path.truncate(path.iter().position(|&byte| byte == 0).unwrap_or(0));
+        Ok(Some(path))
+    }
+
+    /// The room that it wants, of its addresses as the file has them; `None` if they
+    /// wrap.
+    pub fn extent(&self) -> Option<Extent> {
+        let end = self.loads.iter().try_fold(0, |end: u64, load| {
+            Some(end.max(load.address.checked_add(load.memory_size)?))
+        });
+        let end = end?.checked_next_multiple_of(PAGE)?;
+        let size = end - layout::lowest_page(&self.loads);
+        Some(Extent { size, align: layout::alignment(&self.loads) })
+    }
+
+    /// What is in memory of it if a movable one's lowest page is at `base`, or below it
+    /// as far as p_align asks, and all others where they belong; all of it below `end`.
+    ///
+    /// Where segments share a page, the later program header has it: its protection and
+    /// its bytes of the file. In Linux each is one mmap(2).
+    ///
+    /// # Errors
+    /// [`ImageError::SegmentOutOfRange`], or that there is no memory.
+    pub fn place(&self, base: u64, end: u64) -> Result<Image, ImageError> {
+        let bias = if self.movable { layout::bias(&self.loads, base) } else { 0 };
+        layout::refuse_outside(&self.loads, bias, end)?;
+        let segments = layout::segments(&self.loads, bias)?;
+        Ok(Image {
+            class: self.class,
+            entry: self.entry.wrapping_add(bias),
+            phdr_addr: self.phdr_address(bias),
+            phdr_entry_size: self.phdr_entry_size,
+            phdr_count: self.phdr_count,
+            load_bias: bias,
+            brk: segments.last().map_or(USER_MIN, |segment| segment.end),
+            exec_stack: self.exec_stack,
+            segments,
+        })
+    }
+
+    /// Where the program headers are in memory: in the last segment that has them, as in
+    /// Linux.
+    fn phdr_address(&self, bias: u64) -> u64 {
+        let offset = self.phdr_offset;
+        let has = |l: &&Load| l.offset <= offset && offset - l.offset < l.file_size;
+        let segment = self.loads.iter().rfind(has);
+        segment.map_or(0, |l| l.address.wrapping_add(offset - l.offset).wrapping_add(bias))
+    }
+}
+
+/// Where the first PT_INTERP's path is.
+fn interpreter<E: Elf>(headers: &Headers<E>) -> Option<Interpreter> {
+    let phdr = headers.iter().find(|p| p.p_type(LE) == elf::PT_INTERP)?;
+    let (offset, size) = phdr.file_range(LE);
+    Some(Interpreter { offset, size })
+}
+
 /// Reads a static 64-bit or 32-bit x86 program (ET_EXEC, or ET_DYN without
-/// PT_INTERP).
-///
-/// Segments may share a page as long as they do not claim the same bytes. As
-/// in Linux, where each is one mmap(2), the later program header then has the
-/// whole page: its protection and its bytes of the file.
+/// PT_INTERP), of which all is in memory, for the VMM: a movable one goes to
+/// [`Class::pie_base`]. What Linux would let run into trouble is refused here: segments
+/// that claim the same bytes, or bytes that the file has not; no first instruction.
 ///
 /// # Errors
 /// An [`ImageError`] that says why the file cannot be run.
 pub fn parse(bytes: &[u8]) -> Result<Image, ImageError> {
-    match class(bytes) {
-        Class::Elf32 => parse_class::<Ehdr32>(bytes),
-        Class::Elf64 => parse_class::<Ehdr64>(bytes),
+    strict::refuse_other_files(bytes)?;
+    let beginning = Beginning::read(bytes)?;
+    match beginning.class() {
+        Class::Elf32 => parse_class::<Ehdr32>(bytes, &beginning),
+        Class::Elf64 => parse_class::<Ehdr64>(bytes, &beginning),
     }
 }
 
-fn parse_class<E: Elf>(bytes: &[u8]) -> Result<Image, ImageError> {
-    let header = file_header::<E>(bytes)?;
-    let phdrs = program_headers(bytes, header)?;
-    refuse_interpreter(bytes, phdrs)?;
-
-    let loads = loads(bytes, phdrs)?;
-    let bias = match header.e_type(LE) {
-        elf::ET_DYN => pie_bias(&loads, E::CLASS.pie_base()),
-        _ => 0,
-    };
-    let ranges = memory_ranges(&loads, bias, E::CLASS.user_end())?;
-    refuse_overlap(&ranges)?;
-    if header.e_type(LE) == elf::ET_DYN {
-        refuse_library(bytes, phdrs, header.e_entry(LE).into())?;
+fn parse_class<E: Elf>(bytes: &[u8], beginning: &Beginning) -> Result<Image, ImageError> {
+    let headers = beginning.headers::<E, _>(bytes)?;
+    strict::refuse_interpreter(bytes, interpreter(&headers))?;
+    let program = Program::of(&headers)?;
+    strict::refuse_truncated(bytes, &program.loads)?;
+    let mut image = program.place(E::CLASS.pie_base(), E::CLASS.user_end())?;
+    strict::refuse_overlap(&program.loads, image.load_bias)?;
+    if program.movable {
+        strict::refuse_library::<E>(bytes, program.entry)?;
     }
-
-    let mut segments = Vec::new();
-    for (load, range) in loads.iter().zip(&ranges) {
-        for piece in pieces(load, range.start, bytes.len()) {
-            map(&mut segments, piece);
-        }
+    strict::refuse_entry(&image)?;
+    for segment in &mut image.segments {
+        let Range { start, end } = segment.file;
+        segment.file = layout::bytes(start, end.min(bytes.len() as u64));
     }
-    segments.sort_by_key(|s| s.start);
-
-    let entry = header.e_entry(LE).into().wrapping_add(bias);
-    if !segments.iter().any(|s| (s.start..s.end).contains(&entry)) {
-        return Err(ImageError::EntryOutsideSegments { entry });
-    }
-    Ok(Image {
-        class: E::CLASS,
-        entry,
-        phdr_addr: phdr_address(header.e_phoff(LE).into(), &loads, bias),
-        phdr_entry_size: header.e_phentsize(LE),
-        phdr_count: header.e_phnum(LE),
-        load_bias: bias,
-        brk: segments.last().map_or(USER_MIN, |s| s.end),
-        exec_stack: phdrs
-            .iter()
-            .rfind(|p| p.p_type(LE) == elf::PT_GNU_STACK)
-            .map_or(E::CLASS == Class::Elf32, |p| p.p_flags(LE).contains(elf::PF_X)),
-        segments,
-    })
-}
-
-/// Where the program headers, at `offset` in the file, are in memory: in the
-/// last segment that has them, as in Linux.
-fn phdr_address(offset: u64, loads: &[Load], bias: u64) -> u64 {
-    let has = |l: &&Load| l.offset <= offset && offset - l.offset < l.file_size;
-    let segment = loads.iter().rfind(has);
-    segment.map_or(0, |l| l.address.wrapping_add(offset - l.offset).wrapping_add(bias))
+    Ok(image)
 }
 
 fn align_down(address: u64, align: u64) -> u64 {
     address & !(align - 1)
 }
 
-/// The page boundary at or above `address`, which is at most [`USER_END`].
+/// The page boundary at or above `address`; what lies beyond the last one is there.
 fn align_up(address: u64) -> u64 {
-    align_down(address + (PAGE - 1), PAGE)
+    align_down(address.saturating_add(PAGE - 1), PAGE)
 }

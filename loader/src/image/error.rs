@@ -1,18 +1,26 @@
 //! Why a file cannot be run: one variant a cause, each with its values.
 //!
-//! [`super::parse`] makes these; the command line prints them behind the
-//! file's path, and they all end in status 126 (cannot execute). A message is
-//! one line: what is wrong, where, and what to do about it.
+//! The command line prints these behind the file's path, and they all end in status
+//! 126 (cannot execute). A message is one line: what is wrong, where, and what to do
+//! about it. The kernel has a number of Linux's for each ([`ImageError::errno`]). None
+//! that it can meet needs memory.
 
 use alloc::string::String;
+use core::fmt;
 
+use object::elf;
 use thiserror::Error;
+use trapgate_uapi::Errno;
 
 use super::USER_MIN;
 
-/// Why [`super::parse`] refused a file.
+/// Why a file is no program that can be run.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum ImageError {
+    /// There is no memory for the program's headers, or for what they describe.
+    #[error("there is no memory to read the program's headers: free some, and try again")]
+    NoMemory,
+
     /// The file has no bytes.
     #[error("the file is empty: give a static x86-64 ELF program")]
     Empty,
@@ -60,8 +68,8 @@ pub enum ImageError {
     WrongClass {
         /// EI_CLASS: 1 is 32-bit, 2 is 64-bit, anything else is not defined.
         class: u8,
-        /// The machine's name.
-        machine: String,
+        /// The machine.
+        machine: Machine,
     },
 
     /// EI_DATA is not ELFDATA2LSB.
@@ -71,24 +79,22 @@ pub enum ImageError {
     WrongEndianness {
         /// EI_DATA: 2 is big-endian, anything but 1 and 2 is not defined.
         data: u8,
-        /// The machine's name.
-        machine: String,
+        /// The machine.
+        machine: Machine,
     },
 
     /// The program is for another machine.
-    #[error("the program is for {name}: build it for x86-64")]
+    #[error("the program is for {machine}: build it for x86-64")]
     WrongMachine {
-        /// The machine's name, or e_machine's number.
-        name: String,
+        /// The machine.
+        machine: Machine,
     },
 
     /// The ELF file is not a program.
-    #[error("the ELF file is {name}, not a program: {hint}")]
+    #[error("the ELF file is {found}, not a program: {}", found.hint())]
     WrongType {
-        /// What e_type says, in words.
-        name: String,
-        /// What to do instead.
-        hint: &'static str,
+        /// What e_type says.
+        found: FileType,
     },
 
     /// EI_VERSION or e_version is not 1.
@@ -147,6 +153,11 @@ pub enum ImageError {
         /// The first shared address.
         address: u64,
     },
+
+    /// PT_INTERP names no interpreter: its path is empty, too long, without an end, or
+    /// not in the file.
+    #[error("the path of the program's interpreter is damaged: build the program again")]
+    BadInterpreter,
 
     /// A segment wraps around, or leaves the user address space.
     #[error(
@@ -212,4 +223,73 @@ pub enum ImageError {
         /// Where the program would start, load bias included.
         entry: u64,
     },
+}
+
+impl ImageError {
+    /// What execve(2) answers for a program; for its interpreter, Linux has ELIBBAD in
+    /// the place of ENOEXEC.
+    pub const fn errno(&self) -> Errno {
+        match self {
+            ImageError::NoMemory => Errno::ENOMEM,
+            ImageError::SegmentOverlap { .. }
+            | ImageError::SegmentOutOfRange { .. }
+            | ImageError::SegmentFileRange { .. }
+            | ImageError::MisalignedSegment { .. }
+            | ImageError::FileSizeExceedsMemSize { .. }
+            | ImageError::EntryOutsideSegments { .. } => Errno::EINVAL,
+            _ => Errno::ENOEXEC,
+        }
+    }
+}
+
+/// A machine, by `e_machine`; shows its usual name, if it is one that one is likely to
+/// meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Machine(pub u16);
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match elf::Machine(self.0) {
+            elf::EM_386 => "i386",
+            elf::EM_X86_64 => "x86-64",
+            elf::EM_ARM => "ARM",
+            elf::EM_AARCH64 => "AArch64",
+            elf::EM_RISCV => "RISC-V",
+            elf::EM_PPC => "PowerPC",
+            elf::EM_PPC64 => "PowerPC64",
+            elf::EM_S390 => "S/390",
+            elf::EM_MIPS => "MIPS",
+            elf::EM_LOONGARCH => "LoongArch",
+            elf::EM_SPARCV9 => "SPARC V9",
+            elf::EM_IA_64 => "Itanium",
+            elf::EM_BPF => "BPF",
+            other => return write!(f, "machine number {}", other.0),
+        })
+    }
+}
+
+/// What an ELF file is, by `e_type`, if it is no program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileType(pub u16);
+
+impl FileType {
+    /// What to do instead of running it.
+    const fn hint(self) -> &'static str {
+        match elf::FileType(self.0) {
+            elf::ET_REL => "link it first",
+            elf::ET_CORE => "give the program that dumped it",
+            _ => "build it again",
+        }
+    }
+}
+
+impl fmt::Display for FileType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match elf::FileType(self.0) {
+            elf::ET_REL => f.write_str("an object file (REL)"),
+            elf::ET_CORE => f.write_str("a core dump (CORE)"),
+            elf::ET_NONE => f.write_str("of no type (NONE)"),
+            other => write!(f, "of unknown type {:#x}", other.0),
+        }
+    }
 }

@@ -1,8 +1,7 @@
-//! From checked program headers to pages of memory.
+//! From program headers to pages of memory.
 //!
-//! Called by [`super::parse`] in the order of the functions below: which
-//! PT_LOADs there are, where they go, whether they are apart, and which pages
-//! with which bytes of the file that makes.
+//! Called by [`super::Program`] in the order of the functions below: which PT_LOADs
+//! there are, where they go, and which pages with which bytes of the file that makes.
 
 use alloc::vec::Vec;
 use core::mem;
@@ -28,12 +27,12 @@ pub(super) struct Load {
 }
 
 /// The PT_LOADs that occupy memory, each checked on its own.
-pub(super) fn loads<P>(bytes: &[u8], phdrs: &[P]) -> Result<Vec<Load>, ImageError>
+pub(super) fn loads<'a, P>(phdrs: impl Iterator<Item = &'a P>) -> Result<Vec<Load>, ImageError>
 where
-    P: ProgramHeader<Endian = LittleEndian>,
+    P: ProgramHeader<Endian = LittleEndian> + 'a,
 {
     let mut loads = Vec::new();
-    for (index, phdr) in phdrs.iter().enumerate() {
+    for (index, phdr) in phdrs.enumerate() {
         if phdr.p_type(LE) != elf::PT_LOAD {
             continue;
         }
@@ -43,14 +42,8 @@ where
             return Err(ImageError::FileSizeExceedsMemSize { index, file_size, memory_size });
         }
         // Without file bytes p_offset means nothing, and Linux ignores it.
-        if file_size > 0 {
-            if file_range(bytes.len(), offset, file_size).is_none() {
-                let has = bytes.len() as u64;
-                return Err(ImageError::SegmentFileRange { index, offset, size: file_size, has });
-            }
-            if address % PAGE != offset % PAGE {
-                return Err(ImageError::MisalignedSegment { index, address, offset });
-            }
+        if file_size > 0 && address % PAGE != offset % PAGE {
+            return Err(ImageError::MisalignedSegment { index, address, offset });
         }
         if memory_size > 0 {
             let (align, flags) = (phdr.p_align(LE).into(), phdr.p_flags(LE));
@@ -59,7 +52,7 @@ where
                 write: flags.contains(elf::PF_W),
                 exec: flags.contains(elf::PF_X),
             };
-            loads.push(Load { index, prot, offset, address, file_size, memory_size, align });
+            push(&mut loads, Load { index, prot, offset, address, file_size, memory_size, align })?;
         }
     }
     if loads.is_empty() {
@@ -68,55 +61,42 @@ where
     Ok(loads)
 }
 
+/// The largest alignment that a program asks for, one page at least. A p_align that is
+/// not a power of two asks for nothing, as in Linux.
+pub(super) fn alignment(loads: &[Load]) -> u64 {
+    let aligns = loads.iter().map(|load| load.align);
+    aligns.filter(|align| align.is_power_of_two()).fold(PAGE, u64::max)
+}
+
+/// The page of the lowest segment.
+pub(super) fn lowest_page(loads: &[Load]) -> u64 {
+    align_down(loads.iter().map(|load| load.address).min().unwrap_or(0), PAGE)
+}
+
 /// What to add to the addresses of a position-independent program so that its
 /// lowest page is at `base`, or below it as far as p_align asks.
-///
-/// A p_align that is not a power of two asks for nothing, as in Linux.
-pub(super) fn pie_bias(loads: &[Load], base: u64) -> u64 {
-    let aligns = loads.iter().map(|l| l.align);
-    let align = aligns.filter(|a| a.is_power_of_two()).fold(PAGE, u64::max);
-    let lowest = loads.iter().map(|l| l.address).min().unwrap_or(0);
-    align_down(base.wrapping_sub(align_down(lowest, PAGE)), align)
+pub(super) fn bias(loads: &[Load], base: u64) -> u64 {
+    align_down(base.wrapping_sub(lowest_page(loads)), alignment(loads))
 }
 
-/// The bytes of memory that one program header claims.
-pub(super) struct MemoryRange {
-    pub(super) index: usize,
-    pub(super) start: u64,
-    pub(super) end: u64,
-}
+/// No file is larger.
+const FILE_END: u64 = i64::MAX as u64;
 
-/// Where each segment goes, all of them inside the user address space, which
-/// ends at `user_end`.
-pub(super) fn memory_ranges(
-    loads: &[Load],
-    bias: u64,
-    user_end: u64,
-) -> Result<Vec<MemoryRange>, ImageError> {
-    let range = |load: &Load| {
-        let (index, size) = (load.index, load.memory_size);
-        let start = load.address.wrapping_add(bias);
-        match start.checked_add(size) {
-            Some(end) if start >= USER_MIN && end <= user_end => {
-                Ok(MemoryRange { index, start, end })
-            }
-            _ => Err(ImageError::SegmentOutOfRange { index, address: start, size, end: user_end }),
+/// All segments are inside the user address space, which ends at `end`, and their bytes
+/// are where a file can have some.
+pub(super) fn refuse_outside(loads: &[Load], bias: u64, end: u64) -> Result<(), ImageError> {
+    for &Load { index, address, memory_size: size, offset, file_size, .. } in loads {
+        if file_size > 0 && offset.checked_add(file_size).is_none_or(|end| end > FILE_END) {
+            let (size, has) = (file_size, FILE_END);
+            return Err(ImageError::SegmentFileRange { index, offset, size, has });
         }
-    };
-    loads.iter().map(range).collect()
-}
-
-pub(super) fn refuse_overlap(ranges: &[MemoryRange]) -> Result<(), ImageError> {
-    let mut sorted: Vec<_> = ranges.iter().collect();
-    sorted.sort_by_key(|r| r.start);
-    match sorted.windows(2).find(|pair| pair[0].end > pair[1].start) {
-        Some(pair) => Err(ImageError::SegmentOverlap {
-            first: pair[0].index,
-            second: pair[1].index,
-            address: pair[1].start,
-        }),
-        None => Ok(()),
+        let address = address.wrapping_add(bias);
+        let last = address.checked_add(size);
+        if address < USER_MIN || last.is_none_or(|last| last > end) {
+            return Err(ImageError::SegmentOutOfRange { index, address, size, end });
+        }
     }
+    Ok(())
 }
 
 /// The pages of one checked segment, whose first byte is at `vaddr`: its
@@ -125,11 +105,7 @@ pub(super) fn refuse_overlap(ranges: &[MemoryRange]) -> Result<(), ImageError> {
 /// Mostly one piece. Pages without any file byte, of a segment that is not
 /// writable, are a second one: Linux makes them readable and writable (they
 /// are its heap's kind of page), and adds only the right to execute.
-pub(super) fn pieces(
-    load: &Load,
-    vaddr: u64,
-    file_len: usize,
-) -> impl Iterator<Item = Segment> + use<> {
+fn pieces(load: &Load, vaddr: u64) -> impl Iterator<Item = Segment> + use<> {
     let &Load { prot, offset, file_size, memory_size, .. } = load;
     let start = align_down(vaddr, PAGE);
     let end = align_up(vaddr + memory_size);
@@ -140,17 +116,12 @@ pub(super) fn pieces(
         // As much of the page before the segment as the mapping shows; the
         // offset is congruent to the address, so it cannot go below 0.
         let first = offset - vaddr % PAGE;
-        let last = if memory_size > file_size {
-            first + vaddr % PAGE + file_size
-        } else {
-            (first + (end - start)).min(file_len as u64)
-        };
-        // loads() has checked both against the file's length.
-        first as usize..last as usize
+        let shown = if memory_size > file_size { vaddr % PAGE + file_size } else { end - start };
+        first..first + shown
     };
     let file_end = if file_size == 0 { start } else { align_up(vaddr + file_size) };
 
-    let whole = Segment { start, end, prot, file, data_start: start };
+    let whole = Segment { start, end, prot, file };
     let (with_file, without) = if prot.write || file_end == end {
         (Some(whole), None)
     } else {
@@ -161,38 +132,52 @@ pub(super) fn pieces(
     with_file.into_iter().chain(without)
 }
 
-/// Adds `new`, taking its pages away from whatever had them: mmap(2) with
-/// MAP_FIXED.
-pub(super) fn map(segments: &mut Vec<Segment>, new: Segment) {
-    let shares = |s: &Segment| s.start < new.end && new.start < s.end;
-    if segments.iter().any(shares) {
-        let old = mem::take(segments);
-        for s in old {
-            segments.extend(s.cut(s.start, new.start.min(s.end)));
-            segments.extend(s.cut(new.end.max(s.start), s.end));
+/// The pages of all segments, by address. Where several claim a page, the last one has
+/// it: mmap(2) with MAP_FIXED.
+pub(super) fn segments(loads: &[Load], bias: u64) -> Result<Vec<Segment>, ImageError> {
+    let mut segments = Vec::new();
+    for load in loads {
+        for piece in pieces(load, load.address.wrapping_add(bias)) {
+            map(&mut segments, piece)?;
         }
     }
-    segments.push(new);
+    segments.sort_unstable_by_key(|segment| segment.start);
+    Ok(segments)
+}
+
+/// Adds `new`, taking its pages away from whatever had them.
+fn map(segments: &mut Vec<Segment>, new: Segment) -> Result<(), ImageError> {
+    let shares = |s: &Segment| s.start < new.end && new.start < s.end;
+    if segments.iter().any(shares) {
+        for s in mem::take(segments) {
+            for left in [s.cut(s.start, new.start.min(s.end)), s.cut(new.end.max(s.start), s.end)] {
+                left.map_or(Ok(()), |left| push(segments, left))?;
+            }
+        }
+    }
+    push(segments, new)
+}
+
+fn push<T>(to: &mut Vec<T>, value: T) -> Result<(), ImageError> {
+    to.try_reserve(1).map_err(|_| ImageError::NoMemory)?;
+    to.push(value);
+    Ok(())
 }
 
 impl Segment {
     /// The part of the segment in `start..end` (page-aligned, inside of it), or
-    /// none if that is empty. `data_start` must still be `start`.
+    /// none if that is empty.
     fn cut(&self, start: u64, end: u64) -> Option<Segment> {
         if start >= end {
             return None;
         }
-        let file_at = |address: u64| {
-            let offset = (address - self.start).min(self.file.len() as u64);
-            self.file.start + offset as usize
-        };
-        let file = file_at(start)..file_at(end);
-        Some(Segment { start, end, prot: self.prot, file, data_start: start })
+        let length = self.file.end - self.file.start;
+        let file_at = |address: u64| self.file.start + (address - self.start).min(length);
+        Some(Segment { start, end, prot: self.prot, file: bytes(file_at(start), file_at(end)) })
     }
 }
 
-/// `offset..offset + size` if a file of `file_len` bytes has all of it.
-pub(super) fn file_range(file_len: usize, offset: u64, size: u64) -> Option<Range<usize>> {
-    let end = usize::try_from(offset.checked_add(size)?).ok()?;
-    (end <= file_len).then_some(offset as usize..end)
+/// These bytes of a file; none are none of its beginning.
+pub(super) fn bytes(start: u64, end: u64) -> Range<u64> {
+    if start < end { start..end } else { 0..0 }
 }

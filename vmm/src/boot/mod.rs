@@ -365,8 +365,7 @@ impl Builder<'_> {
         for segment in &image.segments {
             let length = segment.end - segment.start;
             let physical = self.frames.take(length)?;
-            let data = bytes.get(segment.file.clone())?;
-            self.ram.write(physical + (segment.data_start - segment.start), data).ok()?;
+            self.ram.write(physical, segment.bytes(bytes)).ok()?;
             let flags = user_flags(segment.prot);
             tables.map(segment.start, physical, length, flags, false, &mut self.frames)?;
             let flags = prot_bits(segment.prot);

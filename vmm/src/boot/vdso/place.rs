@@ -117,7 +117,7 @@ mod tests {
 
     fn place(class: Class, taken: &[(u64, u64)]) -> Option<u64> {
         let prot = Prot::default();
-        let segment = |&(start, end)| Segment { start, end, prot, file: 0..0, data_start: start };
+        let segment = |&(start, end)| Segment { start, end, prot, file: 0..0 };
         let image = Image {
             class,
             entry: 0,
