@@ -1,8 +1,10 @@
 //! What is on a program's stack before its first instruction: argc, argv, envp
 //! and the auxiliary vector, as Linux's create_elf_tables leaves them.
 //!
-//! Called by the VMM's `boot`, which copies the bytes to the top of the stack mapping and
-//! starts the program with RSP at [`InitialStack::pointer`]; calls nothing.
+//! Called by whoever loads a program, the VMM's `boot` or the kernel's execve: it copies
+//! [`InitialStack::pieces`] to the top of the stack mapping, which holds zeroes, and
+//! starts the program with RSP at [`InitialStack::pointer`]. Calls nothing. No
+//! allocation but can say that it failed.
 //! The layout is the System V ABI's "initial process stack", and in its details
 //! (the order of entries, what is aligned and what is not) Linux's:
 //!
@@ -27,12 +29,12 @@
 //!              +----------------------------------+
 //! ```
 
+mod strings;
 #[cfg(test)]
 mod tests;
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use alloc::{format, vec};
 
 use thiserror::Error;
 use trapgate_uapi::auxvec::{
@@ -41,12 +43,7 @@ use trapgate_uapi::auxvec::{
     AT_RANDOM, AT_SECURE, AT_SYSINFO, AT_SYSINFO_EHDR, AT_UID,
 };
 
-/// The longest argument or environment string with its NUL, in bytes: Linux's
-/// MAX_ARG_STRLEN, 32 pages.
-pub const MAX_STRING: usize = 32 * 4096;
-/// What Linux lets all strings and their pointers take, in bytes, when the
-/// stack's limit is the usual 8 MiB: a quarter of it.
-pub const DEFAULT_LIMIT: usize = 2 << 20;
+pub use strings::{DEFAULT_LIMIT, LEAST_LIMIT, MAX_STRING, POINTER, Strings, limit};
 
 /// The size of a pointer in the program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -137,22 +134,16 @@ impl Default for AuxValues {
     }
 }
 
-/// What [`build`] puts on the stack. Strings are without their NUL.
+/// What [`build`] puts on the stack.
 #[derive(Clone, Copy, Debug)]
 pub struct StackRequest<'a> {
     /// The address after the stack mapping's last byte; a multiple of 16.
     pub top: u64,
-    /// What the strings and their pointers may take, in bytes (E2BIG beyond;
-    /// see [`DEFAULT_LIMIT`]). The stack mapping needs about 1 KiB more.
-    pub limit: usize,
     /// The size of the program's pointers.
     pub word: WordSize,
-    /// The arguments. If there are none, the program gets one that is empty,
-    /// as in Linux since 5.18.
-    pub argv: &'a [Vec<u8>],
-    /// The environment.
-    pub envp: &'a [Vec<u8>],
-    /// The path by which the program was started.
+    /// The arguments and the environment.
+    pub strings: &'a Strings,
+    /// The path by which the program was started, without a NUL.
     pub execfn: &'a [u8],
     /// The bytes of AT_RANDOM; libc seeds its stack protector from them.
     pub random: [u8; 16],
@@ -163,12 +154,23 @@ pub struct StackRequest<'a> {
 }
 
 /// The stack, ready to be copied into memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InitialStack {
+#[derive(Debug)]
+pub struct InitialStack<'a> {
     /// The program's first stack pointer; a multiple of 16.
     pub pointer: u64,
-    /// What is at `pointer..top`.
-    pub bytes: Vec<u8>,
+    /// The words from there on, and what lies between them and the strings.
+    lower: Vec<u8>,
+    strings_at: u64,
+    strings: &'a [u8],
+    execfn: &'a [u8],
+}
+
+impl InitialStack<'_> {
+    /// What is at which address. All else from the pointer to the stack's top is zero.
+    pub fn pieces(&self) -> [(u64, &[u8]); 3] {
+        let execfn_at = self.strings_at + self.strings.len() as u64;
+        [(self.pointer, &self.lower), (self.strings_at, self.strings), (execfn_at, self.execfn)]
+    }
 }
 
 /// Why a stack cannot be built.
@@ -204,6 +206,9 @@ pub enum StackError {
         /// The position of the NUL, in bytes.
         position: usize,
     },
+    /// There is no memory for it.
+    #[error("there is no memory to lay out the program's stack: free some, and try again")]
+    NoMemory,
     /// The stack cannot end at the address asked for.
     #[error(
         "a stack for pointers of {word} bytes cannot end at {top:#x}: give a multiple of 16 with room below"
@@ -216,13 +221,15 @@ pub enum StackError {
     },
 }
 
+/// What Linux puts above the strings, in bytes: zeroes.
+const ABOVE: u64 = 8;
+
 /// Builds the initial stack.
 ///
 /// # Errors
-/// A [`StackError`]; those that are Linux's E2BIG say so.
-pub fn build(request: &StackRequest<'_>) -> Result<InitialStack, StackError> {
-    check_strings(request)?;
-    let StackRequest { top, word, .. } = *request;
+/// [`StackError::BadTop`], [`StackError::NoMemory`].
+pub fn build<'a>(request: &StackRequest<'a>) -> Result<InitialStack<'a>, StackError> {
+    let &StackRequest { top, word, strings, execfn, .. } = request;
     let bad_top = || StackError::BadTop { top, word: word.bytes() };
     let highest = match word {
         WordSize::W32 => 1 << 32,
@@ -232,53 +239,38 @@ pub fn build(request: &StackRequest<'_>) -> Result<InitialStack, StackError> {
         return Err(bad_top());
     }
 
-    // The upper half, from low to high; addresses follow from its size.
-    let no_args = [Vec::new()];
-    let argv = if request.argv.is_empty() { &no_args } else { request.argv };
-    let mut strings = Vec::new();
-    let argv = push_all(&mut strings, argv);
-    let envp = push_all(&mut strings, request.envp);
-    let execfn = push(&mut strings, request.execfn);
-    strings.extend([0; 8]);
-    let strings_at = top.checked_sub(strings.len() as u64).ok_or_else(bad_top)?;
-
-    let mut seeds = Vec::from(request.random);
-    let platform = push(&mut seeds, request.platform.as_bytes());
-    let aligned = strings_at & !15;
-    let seeds_at = aligned.checked_sub(seeds.len() as u64).ok_or_else(bad_top)?;
+    // The upper half: its size says where it begins.
+    let size = strings.bytes.len() as u64 + execfn.len() as u64 + 1 + ABOVE;
+    let strings_at = top.checked_sub(size).ok_or_else(bad_top)?;
+    let execfn_at = strings_at + strings.bytes.len() as u64;
+    let platform = request.platform.as_bytes();
+    let seeds = (request.random.len() + platform.len() + 1) as u64;
+    let seeds_at = (strings_at & !15).checked_sub(seeds).ok_or_else(bad_top)?;
+    let platform_at = seeds_at + request.random.len() as u64;
 
     // The lower half, all words.
-    let auxv = aux_entries(request, seeds_at, seeds_at + platform, strings_at + execfn);
-    let mut words = vec![argv.len() as u64];
-    words.extend(argv.iter().map(|offset| strings_at + offset));
-    words.push(0);
-    words.extend(envp.iter().map(|offset| strings_at + offset));
-    words.push(0);
-    words.extend(auxv.iter().flat_map(|&(key, value)| [key, value]));
-    let size = (words.len() * word.bytes()) as u64;
+    let auxv = aux_entries(request, seeds_at, platform_at, execfn_at);
+    let count = 1 + strings.argc + 1 + strings.envc + 1 + 2 * auxv.clone().count();
+    let size = (count * word.bytes()) as u64;
     let pointer = seeds_at.checked_sub(size).ok_or_else(bad_top)? & !15;
 
-    let mut bytes = Vec::with_capacity((top - pointer) as usize);
-    for value in words {
-        bytes.extend(&value.to_le_bytes()[..word.bytes()]);
-    }
-    bytes.resize((seeds_at - pointer) as usize, 0);
-    bytes.extend(seeds);
-    bytes.resize((strings_at - pointer) as usize, 0);
-    bytes.extend(strings);
-    Ok(InitialStack { pointer, bytes })
-}
-
-/// Appends `string` and its NUL; returns its offset.
-fn push(to: &mut Vec<u8>, string: &[u8]) -> u64 {
-    let offset = to.len() as u64;
-    to.extend_from_slice(string);
-    to.push(0);
-    offset
-}
-
-fn push_all(to: &mut Vec<u8>, strings: &[Vec<u8>]) -> Vec<u64> {
-    strings.iter().map(|string| push(to, string)).collect()
+    let mut lower = Vec::new();
+    let length = (strings_at - pointer) as usize;
+    lower.try_reserve_exact(length).map_err(|_| StackError::NoMemory)?;
+    // As much as is reserved, and no more.
+    let mut push = |value: u64| lower.extend_from_slice(&value.to_le_bytes()[..word.bytes()]);
+    push(strings.argc as u64);
+    let mut starts = strings.starts().map(|start| strings_at + start);
+    starts.by_ref().take(strings.argc).for_each(&mut push);
+    push(0);
+    starts.take(strings.envc).for_each(&mut push);
+    push(0);
+    auxv.flat_map(|(key, value)| [key, value]).for_each(&mut push);
+    lower.resize((seeds_at - pointer) as usize, 0);
+    lower.extend_from_slice(&request.random);
+    lower.extend_from_slice(platform);
+    lower.resize(length, 0);
+    Ok(InitialStack { pointer, lower, strings_at, strings: &strings.bytes, execfn })
 }
 
 /// The auxiliary vector in Linux's order for x86, AT_NULL included.
@@ -287,7 +279,7 @@ fn aux_entries(
     random: u64,
     platform: u64,
     execfn: u64,
-) -> Vec<(u64, u64)> {
+) -> impl Iterator<Item = (u64, u64)> + Clone + use<> {
     let aux = &request.auxv;
     let sysinfo = aux.sysinfo.filter(|_| request.word == WordSize::W32);
     let first = [
@@ -317,35 +309,5 @@ fn aux_entries(
         (AT_NULL, 0),
     ];
     let present = |(key, value): (u64, Option<u64>)| value.map(|value| (key, value));
-    first.into_iter().filter_map(present).chain(rest).collect()
-}
-
-/// The checks of execve(2): no string too long, not too much altogether.
-fn check_strings(request: &StackRequest<'_>) -> Result<(), StackError> {
-    // Linux counts the pointer of the argument that it adds where there is none.
-    let pointers = request.argv.len().max(1) + request.envp.len();
-    let mut needed = pointers * request.word.bytes();
-    let mut check = |string: &[u8], what: &dyn Fn() -> String| {
-        if let Some(position) = string.iter().position(|&b| b == 0) {
-            return Err(StackError::NulInside { what: what(), position });
-        }
-        let length = string.len() + 1;
-        if length > MAX_STRING {
-            return Err(StackError::StringTooLong { what: what(), length, max: MAX_STRING });
-        }
-        needed = needed.saturating_add(length);
-        Ok(())
-    };
-    check(request.execfn, &|| "the program's path".into())?;
-    for (i, string) in request.argv.iter().enumerate() {
-        check(string, &|| format!("argument {i}"))?;
-    }
-    for (i, string) in request.envp.iter().enumerate() {
-        check(string, &|| format!("environment string {i}"))?;
-    }
-    let limit = request.limit;
-    if needed > limit {
-        return Err(StackError::TooBig { needed, limit });
-    }
-    Ok(())
+    first.into_iter().filter_map(present).chain(rest)
 }

@@ -11,13 +11,15 @@ fn strings(texts: &[&str]) -> Vec<Vec<u8>> {
     texts.iter().map(|text| text.as_bytes().to_vec()).collect()
 }
 
-fn request<'a>(argv: &'a [Vec<u8>], envp: &'a [Vec<u8>]) -> StackRequest<'a> {
+fn packed(argv: &[Vec<u8>], envp: &[Vec<u8>]) -> Strings {
+    Strings::pack(argv, envp, b"/bin/prog", usize::MAX).unwrap()
+}
+
+fn request(strings: &Strings) -> StackRequest<'_> {
     StackRequest {
         top: TOP,
-        limit: DEFAULT_LIMIT,
         word: WordSize::W64,
-        argv,
-        envp,
+        strings,
         execfn: b"/bin/prog",
         random: *b"0123456789abcdef",
         platform: "x86_64",
@@ -49,8 +51,26 @@ struct Parsed {
     strings_at: u64,
 }
 
+/// A stack in memory: its lowest address, and what is from there on.
+struct Filled {
+    pointer: u64,
+    bytes: Vec<u8>,
+}
+
+/// Fills memory that holds zeroes, as whoever loads a program does.
+fn fill(request: &StackRequest<'_>) -> Filled {
+    let stack = build(request).unwrap();
+    let pointer = stack.pointer;
+    let mut bytes = vec![0; (request.top - pointer) as usize];
+    for (address, piece) in stack.pieces() {
+        let at = (address - pointer) as usize;
+        bytes[at..at + piece.len()].copy_from_slice(piece);
+    }
+    Filled { pointer, bytes }
+}
+
 struct Reader<'a> {
-    stack: &'a InitialStack,
+    stack: &'a Filled,
     word: WordSize,
     at: u64,
 }
@@ -79,7 +99,7 @@ impl Reader<'_> {
     }
 }
 
-fn parse(stack: &InitialStack, word: WordSize) -> Parsed {
+fn parse(stack: &Filled, word: WordSize) -> Parsed {
     assert_eq!(stack.pointer % 16, 0);
     let at = stack.pointer;
     let mut reader = Reader { stack, word, at };
@@ -107,8 +127,9 @@ fn parse(stack: &InitialStack, word: WordSize) -> Parsed {
 #[test]
 fn program_reads_back_what_was_asked_for() {
     let (argv, envp) = (strings(&["prog", "", "b c"]), strings(&["A=1", "PATH=/bin"]));
-    let request = request(&argv, &envp);
-    let stack = build(&request).unwrap();
+    let packed = packed(&argv, &envp);
+    let request = request(&packed);
+    let stack = fill(&request);
     assert_eq!(stack.pointer + stack.bytes.len() as u64, TOP);
     let parsed = parse(&stack, WordSize::W64);
     assert_eq!((&parsed.argv, &parsed.envp), (&argv, &envp));
@@ -126,19 +147,20 @@ fn program_reads_back_what_was_asked_for() {
 #[test]
 fn strings_are_contiguous_below_eight_zero_bytes() {
     let (argv, envp) = (strings(&["prog", "x"]), strings(&["A=1"]));
-    let stack = build(&request(&argv, &envp)).unwrap();
+    let stack = fill(&request(&packed(&argv, &envp)));
     assert!(stack.bytes.ends_with(b"prog\0x\0A=1\0/bin/prog\0\0\0\0\0\0\0\0\0"));
 }
 
 #[test]
 fn optional_values_come_first_and_sysinfo_only_for_32_bit() {
     let argv = strings(&["prog"]);
-    let mut request = request(&argv, &[]);
+    let packed = packed(&argv, &[]);
+    let mut request = request(&packed);
     request.auxv.sysinfo = Some(1);
     request.auxv.sysinfo_ehdr = Some(2);
     request.auxv.minsigstksz = Some(3);
     let keys = |request: &StackRequest<'_>| -> Vec<_> {
-        let parsed = parse(&build(request).unwrap(), request.word);
+        let parsed = parse(&fill(request), request.word);
         parsed.auxv.iter().take(4).map(|pair| pair.0).collect()
     };
     assert_eq!(keys(&request), [AT_SYSINFO_EHDR, AT_MINSIGSTKSZ, AT_HWCAP, AT_PAGESZ]);
@@ -149,7 +171,7 @@ fn optional_values_come_first_and_sysinfo_only_for_32_bit() {
 
 #[test]
 fn no_arguments_become_one_empty_argument() {
-    let parsed = parse(&build(&request(&[], &[])).unwrap(), WordSize::W64);
+    let parsed = parse(&fill(&request(&packed(&[], &[]))), WordSize::W64);
     assert_eq!(parsed.argv, strings(&[""]));
     assert_eq!(parsed.envp, strings(&[]));
 }
@@ -157,9 +179,10 @@ fn no_arguments_become_one_empty_argument() {
 #[test]
 fn too_long_a_string_is_refused_at_linuxs_limit() {
     let argv = vec![b"prog".to_vec(), vec![b'a'; MAX_STRING - 1]];
-    assert!(build(&request(&argv, &[])).is_ok());
+    let pack = |argv: &[Vec<u8>]| Strings::pack(argv, &[], b"/bin/prog", DEFAULT_LIMIT);
+    assert!(pack(&argv).is_ok());
     let argv = vec![b"prog".to_vec(), vec![b'a'; MAX_STRING]];
-    let error = build(&request(&argv, &[])).unwrap_err();
+    let error = pack(&argv).unwrap_err();
     assert_eq!(
         error.to_string(),
         "argument 1 is 131073 bytes long, Linux takes at most 131072 with its NUL: shorten it or \
@@ -171,7 +194,7 @@ fn too_long_a_string_is_refused_at_linuxs_limit() {
 fn all_strings_and_pointers_count_against_the_limit() {
     let (argv, envp) = (strings(&["prog"]), strings(&["A=1"]));
     let needed = 5 + 4 + "/bin/prog".len() + 1 + 2 * 8;
-    let with = |limit| build(&StackRequest { limit, ..request(&argv, &envp) });
+    let with = |limit| Strings::pack(&argv, &envp, b"/bin/prog", limit);
     assert!(with(needed).is_ok());
     let limit = needed - 1;
     assert_eq!(with(limit).unwrap_err(), StackError::TooBig { needed, limit });
@@ -184,10 +207,10 @@ fn nul_inside_a_string_is_refused() {
         Err(StackError::NulInside { what, position: 1 }) => what,
         other => panic!("{other:?}"),
     };
-    assert_eq!(what(build(&request(&[], &bad))), "environment string 1");
-    assert_eq!(what(build(&request(&bad[1..], &[]))), "argument 0");
-    let request = StackRequest { execfn: b"a\0", ..request(&[], &[]) };
-    assert_eq!(what(build(&request)), "the program's path");
+    let pack = |argv, envp, execfn| Strings::pack(argv, envp, execfn, DEFAULT_LIMIT);
+    assert_eq!(what(pack(&[], &bad, b"a")), "environment string 1");
+    assert_eq!(what(pack(&bad[1..], &[], b"a")), "argument 0");
+    assert_eq!(what(pack(&[], &[], b"a\0")), "the program's path");
 }
 
 #[test]
@@ -195,15 +218,15 @@ fn top_that_cannot_be_is_refused() {
     for (top, word) in
         [(0, WordSize::W64), (64, WordSize::W64), (TOP + 8, WordSize::W64), (TOP, WordSize::W32)]
     {
-        let request = StackRequest { top, word, ..request(&[], &[]) };
-        let word = word.bytes();
-        assert_eq!(build(&request), Err(StackError::BadTop { top, word }));
+        let packed = packed(&[], &[]);
+        let error = build(&StackRequest { top, word, ..request(&packed) }).unwrap_err();
+        assert_eq!(error, StackError::BadTop { top, word: word.bytes() });
     }
 }
 
 /// The stack that Linux built for this process. Nothing has changed it since,
 /// except that the test harness's frames are below.
-fn native_stack() -> InitialStack {
+fn native_stack() -> Filled {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     // proc_pid_stat(5): startstack is field 28; field 3 follows the name.
     let after_name = stat.rsplit(')').next().unwrap();
@@ -215,7 +238,7 @@ fn native_stack() -> InitialStack {
     let mut bytes = vec![0; (top - pointer) as usize];
     let memory = std::fs::File::open("/proc/self/mem").unwrap();
     memory.read_exact_at(&mut bytes, pointer).unwrap();
-    InitialStack { pointer, bytes }
+    Filled { pointer, bytes }
 }
 
 #[test]
@@ -226,12 +249,10 @@ fn stack_is_what_linux_built_for_this_process() {
     let known = |key| value(key).unwrap();
     let top = native.pointer + native.bytes.len() as u64;
     let platform = String::from_utf8(linux.platform.clone()).unwrap();
-    let ours = build(&StackRequest {
+    let ours = fill(&StackRequest {
         top,
-        limit: usize::MAX,
         word: WordSize::W64,
-        argv: &linux.argv,
-        envp: &linux.envp,
+        strings: &packed(&linux.argv, &linux.envp),
         execfn: &linux.execfn,
         random: linux.random[..].try_into().unwrap(),
         platform: &platform,
@@ -251,14 +272,12 @@ fn stack_is_what_linux_built_for_this_process() {
             minsigstksz: value(AT_MINSIGSTKSZ),
             ..AuxValues::default()
         },
-    })
-    .unwrap();
+    });
     let parsed = parse(&ours, WordSize::W64);
 
     // The strings: byte for byte, at the same addresses.
     assert_eq!(parsed.strings_at, linux.strings_at);
-    let from =
-        |stack: &InitialStack| stack.bytes[(linux.strings_at - stack.pointer) as usize..].to_vec();
+    let from = |stack: &Filled| stack.bytes[(linux.strings_at - stack.pointer) as usize..].to_vec();
     assert_eq!(from(&ours), from(&native));
     assert_eq!((&parsed.argv, &parsed.envp), (&linux.argv, &linux.envp));
 
@@ -301,8 +320,9 @@ proptest! {
             true => (WordSize::W32, 1 << 32),
             false => (WordSize::W64, TOP),
         };
-        let request = StackRequest { word, top, execfn: &execfn, ..request(&argv, &envp) };
-        let stack = build(&request).unwrap();
+        let packed = packed(&argv, &envp);
+        let request = StackRequest { word, top, execfn: &execfn, ..request(&packed) };
+        let stack = fill(&request);
         prop_assert_eq!(stack.pointer + stack.bytes.len() as u64, top);
         let parsed = parse(&stack, word);
         prop_assert_eq!(&parsed.argv, &argv);

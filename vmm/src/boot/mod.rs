@@ -40,7 +40,7 @@ use trapgate_abi::layout::{
 use trapgate_abi::mitigation::keep;
 use trapgate_abi::x86::{cr4, pte};
 use trapgate_loader::image::{Class, Image, Prot};
-use trapgate_loader::stack::{self, AuxValues, StackRequest, WordSize};
+use trapgate_loader::stack::{self, AuxValues, InitialStack, StackRequest, Strings, WordSize};
 
 /// Stack mapped below what the VMM has put there, in bytes: what a program
 /// uses before it does anything of its own.
@@ -148,12 +148,11 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
         Class::Elf32 => (USER_END32, WordSize::W32, "i686"),
     };
     let vdso = vdso::place::Placed::new(Vdso::new(image.class, start.fast_door)?, image);
+    let strings = Strings::pack(start.argv, start.envp, start.execfn, stack::DEFAULT_LIMIT)?;
     let stack = stack::build(&StackRequest {
         top: stack_top,
-        limit: stack::DEFAULT_LIMIT,
         word,
-        argv: start.argv,
-        envp: start.envp,
+        strings: &strings,
         execfn: start.execfn,
         random: start.random,
         platform,
@@ -174,7 +173,7 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
     let lent = vdso.as_ref().map_or(0, vdso::place::Placed::size);
     let stamped = Stamps::size(start.stamps);
     let traced = if start.traced { trace_rings::size(start.cpus) } else { 0 };
-    let stack_size = stack.bytes.len() as u64 + STACK_AHEAD;
+    let stack_size = stack_top - stack.pointer + STACK_AHEAD;
     let needed =
         LEAST + cpus_end(start.cpus) + image.memory_size() + lent + stack_size + stamped + traced;
     let too_small = || Error::MemoryTooSmall {
@@ -203,7 +202,7 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
         .and_then(|()| builder.untrain_alias(&mut tables, &kernel, start.hardening))
         .and_then(|()| builder.program(&mut tables, image, start.bytes))
         .and_then(|()| builder.vdso(&mut tables, vdso.as_ref()))
-        .and_then(|()| builder.stack(&mut tables, image, stack_top, &stack.bytes))
+        .and_then(|()| builder.stack(&mut tables, image, stack_top, &stack))
         .and_then(|()| match &mut user_tables {
             Some(user) => isolation::fill(&tables, user, &kernel, start.cpus, &mut builder.frames),
             None => Some(()),
@@ -380,13 +379,15 @@ impl Builder<'_> {
         tables: &mut PageTables<'_>,
         image: &Image,
         top: u64,
-        bytes: &[u8],
+        stack: &InitialStack<'_>,
     ) -> Option<()> {
         let prot = Prot { read: true, write: true, exec: image.exec_stack };
-        let length = (bytes.len() as u64 + STACK_AHEAD).next_multiple_of(PAGE_SIZE);
+        let length = (top - stack.pointer + STACK_AHEAD).next_multiple_of(PAGE_SIZE);
         let physical = self.frames.take(length)?;
-        self.ram.write(physical + length - bytes.len() as u64, bytes).ok()?;
         let start = top - length;
+        for (address, bytes) in stack.pieces() {
+            self.ram.write(physical + (address - start), bytes).ok()?;
+        }
         tables.map(start, physical, length, user_flags(prot), false, &mut self.frames)?;
         self.regions.push(Region {
             start: top - USER_STACK_SIZE,
