@@ -24,10 +24,11 @@ pub fn clear(run: Range) {
     unsafe { cpu::zero_words(direct(run.start), run.len() as usize / 8) };
 }
 
-/// Copies a frame, which is not written in the meantime, to one that nobody has.
+/// Copies a page of RAM or of what lies above it, which is not written in the
+/// meantime, to a frame that nobody has.
 pub fn copy_frame(from: u64, to: u64) {
-    // SAFETY: all RAM is in the direct map, and `to` is nobody's, so it is
-    // another frame than `from`.
+    // SAFETY: both are in the direct map, and `to` is nobody's, so it is another
+    // frame than `from`.
     unsafe { cpu::copy_words(direct(to), direct(from), PAGE_SIZE as usize / 8) };
 }
 
@@ -75,14 +76,20 @@ impl FrameTable {
         end.div_ceil(PAGE_SIZE) * size_of::<u32>() as u64
     }
 
-    /// The table that lies in these frames, which hold zeroes and become the
-    /// table's: all words are 0.
-    pub const fn new(place: Range) -> FrameTable {
-        FrameTable { words: place.start, count: place.len() / size_of::<u32>() as u64 }
+    /// The table of all frames below `end` that lies in these, which hold zeroes and
+    /// become the table's: all words are 0.
+    pub const fn new(place: Range, end: u64) -> FrameTable {
+        FrameTable { words: place.start, count: end.div_ceil(PAGE_SIZE) }
+    }
+
+    /// Whether the frame is in RAM, and so has a word.
+    #[inline]
+    pub const fn has(&self, frame: u64) -> bool {
+        frame < self.count
     }
 
     fn at(&self, frame: u64) -> *mut u32 {
-        assert!(frame < self.count, "a frame that is not in RAM");
+        assert!(self.has(frame), "a frame that is not in RAM");
         direct(self.words + frame * size_of::<u32>() as u64)
     }
 

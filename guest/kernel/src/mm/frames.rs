@@ -84,7 +84,7 @@ impl Frames {
         let [low, _] = &mut fresh;
         assert!(low.len() > table_bytes + PAGE_SIZE, "no memory for the table of frames");
         low.end -= table_bytes;
-        let table = FrameTable::new(Range { start: low.end, end: low.end + table_bytes });
+        let table = FrameTable::new(Range { start: low.end, end: low.end + table_bytes }, end);
         let zero_page = low.start;
         low.start += PAGE_SIZE;
         let total: u64 = fresh.iter().map(|range| number(range.len())).sum();
@@ -117,9 +117,13 @@ impl Frames {
         }
     }
 
-    /// One more owner for a frame that somebody has.
+    /// One more owner for a frame that somebody has. Pages outside of RAM are nobody's,
+    /// and nobody counts who maps them.
     #[inline]
     pub fn own(&mut self, frame: u64) {
+        if !self.table.has(number(frame)) {
+            return;
+        }
         let owners = self.table.get(number(frame));
         self.table.set(number(frame), owners.saturating_add(1));
     }
@@ -128,6 +132,9 @@ impl Frames {
     /// alone, to be given up.
     #[inline]
     pub fn disown(&mut self, frame: u64) -> bool {
+        if !self.table.has(number(frame)) {
+            return false;
+        }
         match self.table.get(number(frame)) {
             0 => return true,
             SATURATED => {}
@@ -136,9 +143,14 @@ impl Frames {
         false
     }
 
+    /// Whether a page is in RAM, and so one of the frames that are counted.
+    pub fn is_in_ram(&self, page: u64) -> bool {
+        self.table.has(number(page))
+    }
+
     /// Whether a frame has one owner.
     pub fn is_exclusive(&self, frame: u64) -> bool {
-        self.table.get(number(frame)) == 0
+        self.table.has(number(frame)) && self.table.get(number(frame)) == 0
     }
 
     /// `count` zeroed frames in a row, of those that are not the kernel's reserve.

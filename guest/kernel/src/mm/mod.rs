@@ -1,5 +1,6 @@
 //! Memory: frames, and the program's address space.
 
+pub mod backing;
 pub mod fault;
 pub mod frames;
 pub mod object;

@@ -1,77 +1,54 @@
-//! What is mapped: a mapping's memory object, and which part of it.
+//! Memory objects: pages by their index, that mappings and files share.
 //!
-//! Private memory has none: its pages belong to the tables that map them. Shared
-//! memory is an [`Object`] with pages by their index: each mapping of it, in any
-//! address space, finds the same frames there, and it goes with the last one.
+//! Shared memory is one, and so is the content of a file; private memory has none, its
+//! pages belong to the tables that map them. A page is a frame of the object's own, or
+//! what is below it: a page of an image, or nothing. What is below is never written:
+//! it is copied first.
+//!
+//! Shared mappings have the object's own frames, so that all see what is written. A
+//! private one may have what was below, and keeps it when the object gets a frame of
+//! its own there: whether it sees what is written later is not said (mmap(2)).
 
 use crate::mm::frames::{Batch, FRAMES, Frames};
+use alloc::boxed::Box;
 use alloc::sync::Arc;
+use core::fmt::Debug;
 use core::sync::atomic::{AtomicU64, Ordering};
 use spin::{Mutex, MutexGuard};
+use trapgate_abi::boot_info::Range;
 use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_arch::page_map::PageMap;
-use trapgate_arch::paging::FrameSource;
+use trapgate_arch::paging::{COPY_ON_WRITE, COUNTED, FrameSource};
 use trapgate_arch::{phys, usercopy};
+use trapgate_uapi::Errno;
 
-/// What a mapping has behind it.
-#[derive(Clone, Debug)]
-pub enum Backing {
-    /// mmap(2) without a file, private.
-    Anonymous,
-    /// The same, shared: a part of an object.
-    Shared(Part),
-    /// A segment of the program, private: what madvise(2) gives up comes back as it
-    /// was, for its file is not here.
-    Image,
-    /// The vDSO's data page: as Image, and only ever read.
-    Vvar,
-    /// The heap of brk(2).
-    Heap,
-    /// The stack.
-    Stack,
+/// What is below an object: file systems say so, and `mm` does not know how.
+pub trait Pager: Send + Sync + Debug {
+    /// What is in the place of page `index`, which the object has not.
+    ///
+    /// # Errors
+    /// EIO, if it cannot be read.
+    fn below(&self, index: u64) -> Result<Below, Errno>;
+
+    /// Fills `frame`, which holds zeroes, with what [`Below::Bytes`] stands for.
+    ///
+    /// # Errors
+    /// EIO, if it cannot be read.
+    fn fill(&self, index: u64, frame: u64) -> Result<(), Errno>;
 }
 
-/// The part of an object that a mapping begins with.
-#[derive(Clone, Debug)]
-pub struct Part {
-    /// The object.
-    pub object: Arc<Object>,
-    /// The index of the first page.
-    pub first: u64,
+/// What is in the place of a page that an object has not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Below {
+    /// Zeroes.
+    Hole,
+    /// A page outside of RAM, by its physical address: it can be mapped as it is.
+    Outside(u64),
+    /// Bytes, which [`Pager::fill`] has.
+    Bytes,
 }
 
-impl Backing {
-    /// The same, from `distance` bytes on.
-    pub fn after(&self, distance: u64) -> Backing {
-        let mut backing = self.clone();
-        if let Backing::Shared(part) = &mut backing {
-            part.first += distance / PAGE_SIZE;
-        }
-        backing
-    }
-
-    /// Whether `next` is what comes after `length` bytes of this.
-    pub fn goes_on_as(&self, length: u64, next: &Backing) -> bool {
-        match (self, next) {
-            (Backing::Shared(part), Backing::Shared(next)) => {
-                Arc::ptr_eq(&part.object, &next.object)
-                    && part.first + length / PAGE_SIZE == next.first
-            }
-            (one, other) => core::mem::discriminant(one) == core::mem::discriminant(other),
-        }
-    }
-
-    /// The object, if others may have it too.
-    pub const fn shared(&self) -> Option<&Part> {
-        match self {
-            Backing::Shared(part) => Some(part),
-            _ => None,
-        }
-    }
-}
-
-/// Pages by their index: shared memory, or the content of a file. Those that nobody has
-/// written are zeroes.
+/// A memory object. Pages that nobody has written are what is below, or zeroes.
 #[derive(Debug)]
 pub struct Object {
     /// In bytes: what is beyond cannot be touched. Changed only with the frames locked.
@@ -79,6 +56,9 @@ pub struct Object {
     frames: Mutex<Held>,
     /// What its frames are counted on.
     quota: Option<Arc<Quota>>,
+    pager: Option<Box<dyn Pager>>,
+    /// Pages that may be below: what was cut off does not come back.
+    pages_below: AtomicU64,
 }
 
 /// The frames that an object has.
@@ -115,6 +95,10 @@ impl Quota {
         }
         used <= self.limit
     }
+
+    fn give_back(&self, count: u64) {
+        self.used.fetch_sub(count, Ordering::Relaxed);
+    }
 }
 
 /// Why a page cannot be had.
@@ -124,6 +108,10 @@ pub enum NoPage {
     Quota,
     /// There is no frame left.
     Frame,
+    /// It is beyond the object's end.
+    Beyond,
+    /// What is below cannot be read.
+    Failed,
 }
 
 /// How far a copy between an object and a program came.
@@ -139,16 +127,29 @@ pub struct Copied {
 impl Object {
     /// Shared memory of so many pages, all zero.
     pub fn new(pages: u64) -> Object {
-        Object::with(pages * PAGE_SIZE, None)
+        Object::with(pages * PAGE_SIZE, None, None)
     }
 
     /// The content of a file, nothing yet, whose frames are counted.
     pub fn file(quota: Arc<Quota>) -> Object {
-        Object::with(0, Some(quota))
+        Object::with(0, Some(quota), None)
     }
 
-    fn with(size: u64, quota: Option<Arc<Quota>>) -> Object {
-        Object { size: AtomicU64::new(size), frames: Mutex::default(), quota }
+    /// The content of a file that lies somewhere else, of `size` bytes; what is behind
+    /// them in the last page is zero.
+    pub fn paged(size: u64, quota: Arc<Quota>, pager: Box<dyn Pager>) -> Object {
+        Object::with(size, Some(quota), Some(pager))
+    }
+
+    fn with(size: u64, quota: Option<Arc<Quota>>, pager: Option<Box<dyn Pager>>) -> Object {
+        let pages_below = if pager.is_some() { size.div_ceil(PAGE_SIZE) } else { 0 };
+        Object {
+            size: AtomicU64::new(size),
+            frames: Mutex::default(),
+            quota,
+            pager,
+            pages_below: AtomicU64::new(pages_below),
+        }
     }
 
     /// Its size in bytes.
@@ -169,30 +170,47 @@ impl Object {
 
     /// Its pages, for who maps some. An object is locked before the frames are.
     pub fn lock(&self) -> Pages<'_> {
-        Pages { held: self.frames.lock(), quota: self.quota.as_deref() }
+        Pages { held: self.frames.lock(), object: self }
+    }
+
+    fn below(&self, page: u64) -> Result<Below, NoPage> {
+        match &self.pager {
+            Some(pager) if page < self.pages_below.load(Ordering::Relaxed) => {
+                pager.below(page).map_err(|_| NoPage::Failed)
+            }
+            _ => Ok(Below::Hole),
+        }
     }
 
     /// Copies bytes from `offset` on to the program, up to the object's end.
+    ///
+    /// # Errors
+    /// The first byte cannot be read.
     #[inline]
-    pub fn read(&self, mut offset: u64, to: u64, length: u64) -> Copied {
-        let held = self.frames.lock();
+    pub fn read(&self, mut offset: u64, to: u64, length: u64) -> Result<Copied, NoPage> {
+        let mut pages = self.lock();
         let length = length.min(self.size().saturating_sub(offset));
         let mut done = 0;
         while done < length {
             let within = offset % PAGE_SIZE;
             let piece = (PAGE_SIZE - within).min(length - done);
-            let frame = match held.map.get(offset / PAGE_SIZE) {
-                0 => FRAMES.lock().zero_page(),
+            let frame = match pages.held.map.get(offset / PAGE_SIZE) {
+                0 => match pages.source(offset / PAGE_SIZE) {
+                    Ok(Some(frame)) => frame,
+                    Ok(None) => FRAMES.lock().zero_page(),
+                    Err(error) if done == 0 => return Err(error),
+                    Err(_) => break,
+                },
                 frame => frame,
             };
             let copied = usercopy::from_frame(to + done, frame + within, piece);
             done += copied;
             if copied < piece {
-                return Copied { bytes: done, missing: Some(to + done) };
+                return Ok(Copied { bytes: done, missing: Some(to + done) });
             }
             offset += piece;
         }
-        Copied { bytes: done, missing: None }
+        Ok(Copied { bytes: done, missing: None })
     }
 
     /// Copies bytes of the program to `offset` and on, which the object gets longer
@@ -202,7 +220,7 @@ impl Object {
     /// No page for the first byte.
     #[inline]
     pub fn write(&self, offset: Option<u64>, from: u64, length: u64) -> Result<Copied, NoPage> {
-        let mut held = self.frames.lock();
+        let mut pages = self.lock();
         let start = offset.unwrap_or_else(|| self.size());
         let mut done = 0;
         let copied = loop {
@@ -212,15 +230,12 @@ impl Object {
             let at = start + done;
             let within = at % PAGE_SIZE;
             let piece = (PAGE_SIZE - within).min(length - done);
-            let frame = match held.map.get(at / PAGE_SIZE) {
-                0 => {
-                    let frames = &mut FRAMES.lock();
-                    match held.frame(at / PAGE_SIZE, self.quota.as_deref(), frames) {
-                        Ok(frame) => frame,
-                        Err(error) if done == 0 => break Err(error),
-                        Err(_) => break Ok(Copied { bytes: done, missing: None }),
-                    }
-                }
+            let frame = match pages.held.map.get(at / PAGE_SIZE) {
+                0 => match pages.own(at / PAGE_SIZE, &mut FRAMES.lock()) {
+                    Ok(frame) => frame,
+                    Err(error) if done == 0 => break Err(error),
+                    Err(_) => break Ok(Copied { bytes: done, missing: None }),
+                },
                 frame => frame,
             };
             let copied = usercopy::to_frame(frame + within, from + done, piece);
@@ -230,7 +245,7 @@ impl Object {
             }
         };
         if done > 0 && start + done > self.size() {
-            self.grow(&held, start + done, start);
+            self.grow(&pages.held, start + done, start);
         }
         copied
     }
@@ -248,23 +263,34 @@ impl Object {
     }
 
     /// Makes it so long: what is beyond goes, what is new is zeroes.
-    pub fn set_size(&self, size: u64) {
-        let mut held = self.frames.lock();
+    ///
+    /// # Errors
+    /// The last page is to be kept in part, and cannot be copied; nothing has changed.
+    pub fn set_size(&self, size: u64) -> Result<(), NoPage> {
+        let mut pages = self.lock();
         let old = self.size();
         if size >= old {
-            return self.grow(&held, size, size);
+            self.grow(&pages.held, size, size);
+            return Ok(());
+        }
+        let (last, kept) = (size / PAGE_SIZE, size % PAGE_SIZE);
+        if kept > 0 && pages.source(last)?.is_some() {
+            let frame = pages.own(last, &mut FRAMES.lock())?;
+            phys::clear_bytes(frame + kept, PAGE_SIZE - kept);
         }
         self.size.store(size, Ordering::Relaxed);
-        held.remove(size.div_ceil(PAGE_SIZE), PageMap::END, self.quota.as_deref());
-        let frame = held.map.get(size / PAGE_SIZE);
-        if frame != 0 {
-            phys::clear_bytes(frame + size % PAGE_SIZE, PAGE_SIZE - size % PAGE_SIZE);
-        }
+        let end = size.div_ceil(PAGE_SIZE);
+        self.pages_below.fetch_min(end, Ordering::Relaxed);
+        pages.held.remove(end, PageMap::END, self.quota.as_deref());
+        Ok(())
     }
 
     /// Copies bytes from `offset` on for the kernel, up to the object's end: how many.
-    pub fn read_for_kernel(&self, offset: u64, to: &mut [u8]) -> usize {
-        let held = self.frames.lock();
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn read_for_kernel(&self, offset: u64, to: &mut [u8]) -> Result<usize, NoPage> {
+        let mut pages = self.lock();
         let length = (to.len() as u64).min(self.size().saturating_sub(offset)) as usize;
         let mut at = offset;
         let mut rest = &mut to[..length];
@@ -272,57 +298,113 @@ impl Object {
             let within = at % PAGE_SIZE;
             let piece = rest.len().min((PAGE_SIZE - within) as usize);
             let (part, after) = rest.split_at_mut(piece);
-            match held.map.get(at / PAGE_SIZE) {
-                0 => part.fill(0),
-                frame => phys::read(frame + within, part),
+            match pages.source(at / PAGE_SIZE)? {
+                None => part.fill(0),
+                Some(frame) => phys::read(frame + within, part),
             }
             (at, rest) = (at + piece as u64, after);
         }
-        length
+        Ok(length)
     }
 }
 
 /// The pages of an object that is locked.
 pub struct Pages<'a> {
     held: MutexGuard<'a, Held>,
-    quota: Option<&'a Quota>,
+    object: &'a Object,
 }
 
 impl Pages<'_> {
-    /// The frame of a page, with one owner more: whoever maps it now. A frame of
-    /// zeroes, if nobody has touched it. `None` without a frame.
-    pub fn share(&mut self, page: u64, frames: &mut Frames) -> Option<u64> {
-        let frame = self.held.frame(page, self.quota, frames).ok()?;
+    /// A page for an entry of a table: its address, and `COUNTED`, with one owner more,
+    /// whoever maps it now; with `COPY_ON_WRITE`, if it is not the object's own.
+    /// `shared`: it is to be that.
+    ///
+    /// # Errors
+    /// [`NoPage`].
+    pub fn map(&mut self, page: u64, shared: bool, frames: &mut Frames) -> Result<u64, NoPage> {
+        if page >= self.object.pages() {
+            return Err(NoPage::Beyond);
+        }
+        let mut frame = self.held.map.get(page);
+        if frame == 0 {
+            if !shared && let Below::Outside(page) = self.object.below(page)? {
+                return Ok(page | COUNTED | COPY_ON_WRITE);
+            }
+            frame = self.own(page, frames)?;
+        }
         frames.own(frame);
-        Some(frame)
+        Ok(frame | COUNTED)
+    }
+
+    /// Whether a page can be mapped without a copy, and is worth a frame: one of zeroes
+    /// is for those who write it, and all see it.
+    pub fn is_at_hand(&self, page: u64, shared: bool) -> bool {
+        let below = || match self.object.below(page) {
+            Ok(Below::Hole) => shared,
+            Ok(Below::Outside(_)) => !shared,
+            Ok(Below::Bytes) | Err(_) => false,
+        };
+        page < self.object.pages() && (self.held.map.get(page) != 0 || below())
+    }
+
+    /// What a page is to be copied from: its physical address; `None` for zeroes.
+    ///
+    /// # Errors
+    /// [`NoPage`].
+    pub fn source(&mut self, page: u64) -> Result<Option<u64>, NoPage> {
+        match self.held.map.get(page) {
+            0 => match self.object.below(page)? {
+                Below::Hole => Ok(None),
+                Below::Outside(page) => Ok(Some(page)),
+                Below::Bytes => self.own(page, &mut FRAMES.lock()).map(Some),
+            },
+            frame => Ok(Some(frame)),
+        }
+    }
+
+    /// The object's own frame for a page, to be written; a new one has what was below.
+    ///
+    /// # Errors
+    /// [`NoPage`].
+    pub fn own(&mut self, page: u64, frames: &mut Frames) -> Result<u64, NoPage> {
+        let frame = self.held.map.get(page);
+        if frame != 0 {
+            return Ok(frame);
+        }
+        let below = self.object.below(page)?;
+        let slot = self.held.map.slot(page, frames).ok_or(NoPage::Frame)?;
+        let quota = self.object.quota.as_deref();
+        if quota.is_some_and(|quota| !quota.take(1)) {
+            return Err(NoPage::Quota);
+        }
+        let taken = match below {
+            Below::Outside(from) => {
+                frames.take_unclean().map(|to| (to, phys::copy_frame(from, to)))
+            }
+            Below::Hole | Below::Bytes => frames.take(1).map(|run| (run.start, ())),
+        };
+        let filled = match (taken, below, &self.object.pager) {
+            (None, ..) => Err(NoPage::Frame),
+            (Some((frame, ())), Below::Bytes, Some(pager)) => {
+                pager.fill(page, frame).map(|()| frame).map_err(|_| {
+                    frames.give_up(Range { start: frame, end: frame + PAGE_SIZE });
+                    NoPage::Failed
+                })
+            }
+            (Some((frame, ())), ..) => Ok(frame),
+        };
+        match filled {
+            Ok(frame) => {
+                *slot = frame;
+                self.held.count += 1;
+            }
+            Err(_) => quota.into_iter().for_each(|quota| quota.give_back(1)),
+        }
+        filled
     }
 }
 
 impl Held {
-    /// The frame of a page; a new one of zeroes, if there is none.
-    fn frame(
-        &mut self,
-        page: u64,
-        quota: Option<&Quota>,
-        frames: &mut Frames,
-    ) -> Result<u64, NoPage> {
-        let slot = self.map.slot(page, frames).ok_or(NoPage::Frame)?;
-        if *slot == 0 {
-            if quota.is_some_and(|quota| !quota.take(1)) {
-                return Err(NoPage::Quota);
-            }
-            let Some(frame) = frames.take(1) else {
-                if let Some(quota) = quota {
-                    quota.used.fetch_sub(1, Ordering::Relaxed);
-                }
-                return Err(NoPage::Frame);
-            };
-            *slot = frame.start;
-            self.count += 1;
-        }
-        Ok(*slot)
-    }
-
     /// Gives the frames of pages up, as far as nobody else has them.
     fn remove(&mut self, first: u64, end: u64, quota: Option<&Quota>) {
         let frames = &mut *FRAMES.lock();
@@ -337,7 +419,7 @@ impl Held {
         batch.end_run(frames);
         self.count -= pages;
         if let Some(quota) = quota {
-            quota.used.fetch_sub(pages, Ordering::Relaxed);
+            quota.give_back(pages);
         }
     }
 }

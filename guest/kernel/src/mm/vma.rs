@@ -3,7 +3,7 @@
 //!
 //! `space` asks and changes it; tests hold it against a naive model.
 
-use crate::mm::object::Backing;
+use crate::mm::backing::Backing;
 use alloc::vec::Vec;
 use trapgate_uapi::Errno;
 

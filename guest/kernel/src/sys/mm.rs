@@ -78,6 +78,7 @@ pub(super) fn map_memory(
         length,
         prot(bits & (PROT_READ | PROT_WRITE | PROT_EXEC))?,
         place,
+        None,
         reserve,
     )
 }

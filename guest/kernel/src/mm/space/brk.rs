@@ -1,6 +1,6 @@
 //! The program's heap: brk(2).
 
-use crate::mm::object::Backing;
+use crate::mm::backing::Backing;
 use crate::mm::space::AddressSpace;
 use crate::mm::vma::{Prot, Vma};
 use trapgate_abi::layout::page_up;

@@ -37,9 +37,9 @@ impl AddressSpace {
         let tables = &mut self.tables;
         self.vmas.within(0, u64::MAX).all(|vma| {
             // What is shared stays so, and may be written.
-            let (set, clear) = match vma.backing.shared() {
-                Some(_) => (COUNTED, 0),
-                None => (COUNTED | COPY_ON_WRITE, pte::W | pte::D),
+            let (set, clear) = match vma.backing.is_shared() {
+                true => (COUNTED, 0),
+                false => (COUNTED | COPY_ON_WRITE, pte::W | pte::D),
             };
             tables.copy(to, vma.start, vma.end, frames, |entry, frames: &mut Frames| {
                 let frame = *entry & pte::ADDRESS;

@@ -1,7 +1,6 @@
 //! Mappings that come, go and change: mmap(2), munmap(2), mprotect(2), madvise(2).
 
-use crate::memory::try_arc;
-use crate::mm::object::{Backing, Object, Part};
+use crate::mm::backing::{Backing, Mapped, Part};
 use crate::mm::space::{AddressSpace, with_access};
 use crate::mm::vma::{Prot, Vma};
 use trapgate_abi::layout::{MMAP_BASE, PAGE_SIZE, USER_MIN, page_down, page_up};
@@ -40,8 +39,8 @@ pub struct Place {
 }
 
 impl AddressSpace {
-    /// mmap(2) without a file, at `address` if `place` fixes that or there is
-    /// room.
+    /// mmap(2) at `address` if `place` fixes that or there is room: of `part`, or
+    /// without a file.
     ///
     /// # Errors
     /// Those of mmap(2).
@@ -51,6 +50,7 @@ impl AddressSpace {
         length: u64,
         prot: Prot,
         place: Place,
+        part: Option<Part>,
         reserve: bool,
     ) -> Result<u64, Errno> {
         if length == 0 {
@@ -61,7 +61,15 @@ impl AddressSpace {
         if reserve && prot.allows(Prot::WRITE) && length > self.ram {
             return Err(Errno::ENOMEM);
         }
-        let backing = if place.shared { shared_memory(length)? } else { Backing::Anonymous };
+        let backing = match (part, place.shared) {
+            (Some(part), true) => Backing::Shared(part),
+            (Some(part), false) => Backing::Private(part),
+            (None, true) => {
+                let mapped = Mapped::anonymous(length / PAGE_SIZE)?;
+                Backing::Shared(Part { mapped, first: 0 })
+            }
+            (None, false) => Backing::Anonymous,
+        };
         let mut taken = false;
         let start = if place.fixed {
             if !address.is_multiple_of(PAGE_SIZE) {
@@ -130,10 +138,14 @@ impl AddressSpace {
         if !self.vmas.is_covered(start, end) {
             return Err(Errno::ENOMEM);
         }
-        // Linux: VM_MAYWRITE and VM_MAYEXEC are clear there.
+        // Linux: VM_MAYWRITE or VM_MAYEXEC is clear there.
+        let may_not = |vma: &Vma| match &vma.backing {
+            Backing::Vvar => true,
+            Backing::Shared(part) => prot.allows(Prot::WRITE) && !part.mapped.may_write,
+            _ => false,
+        };
         let more_than_read = prot.allows(Prot::WRITE) || prot.allows(Prot::EXEC);
-        let is_vvar = |vma: &Vma| matches!(vma.backing, Backing::Vvar);
-        if more_than_read && self.vmas.any(start, end, is_vvar) {
+        if more_than_read && self.vmas.any(start, end, may_not) {
             return Err(Errno::EACCES);
         }
         self.vmas.protect(start, end, prot)?;
@@ -149,8 +161,8 @@ impl AddressSpace {
     }
 
     /// madvise(2) `MADV_DONTNEED`, and `MADV_FREE`, which only private memory may be:
-    /// the pages read as zeroes next time. What has an object, or would have come
-    /// from a file, comes back as it was.
+    /// the pages read as zeroes next time, or as the object has them. What is shared
+    /// comes back as it was, and so does what the VMM has loaded.
     ///
     /// # Errors
     /// ENOMEM, if part of the range is not mapped; the rest is done. EINVAL, if it is
@@ -166,6 +178,7 @@ impl AddressSpace {
                     self.release_pages(first, last);
                 }
                 _ if free => return Err(Errno::EINVAL),
+                Backing::Private(_) => self.release_pages(first, last),
                 Backing::Shared(_) | Backing::Image | Backing::Vvar => {}
             }
         }
@@ -180,10 +193,4 @@ impl AddressSpace {
         let (start, end) = self.user_range(address, length, Errno::ENOMEM)?;
         if self.vmas.is_covered(start, end) { Ok(()) } else { Err(Errno::ENOMEM) }
     }
-}
-
-/// Shared memory of so many bytes, which nobody else has yet.
-fn shared_memory(length: u64) -> Result<Backing, Errno> {
-    let object = try_arc(Object::new(length / PAGE_SIZE))?;
-    Ok(Backing::Shared(Part { object, first: 0 }))
 }

@@ -8,11 +8,12 @@ mod brk;
 mod cow;
 mod fork;
 pub mod map;
+mod object;
 mod populate;
 pub mod remap;
 
+use crate::mm::backing::Backing;
 use crate::mm::frames::{Batch, FRAMES};
-use crate::mm::object::{Backing, Part};
 use crate::mm::vma::{Prot, Vma, VmaMap};
 use trapgate_abi::boot_info::{BootInfo, REGION_STACK, REGION_VVAR, Range, feature};
 use trapgate_abi::hypercall::Segment;
@@ -40,7 +41,7 @@ pub enum FaultError {
     NotMapped,
     /// It is mapped, but not for this access: `SEGV_ACCERR`.
     Access,
-    /// It is mapped, but the object has no such page: SIGBUS.
+    /// It is mapped, but the object has no such page, or cannot read it: SIGBUS.
     Beyond,
     /// There is no frame left.
     OutOfMemory,
@@ -153,19 +154,17 @@ impl AddressSpace {
             flush_range(page, page + PAGE_SIZE);
             return Ok(entry);
         }
+        if vma.backing.part().is_some() {
+            let vma = vma.clone();
+            return self.fault_in_object(&vma, page, entry, access);
+        }
         if entry != 0 && entry & pte::ADDRESS != FRAMES.lock().zero_page() {
             return self.open_up(page, entry, prot);
         }
         let window = FRAMES.lock().ahead(self.ahead) * PAGE_SIZE;
         let block = page & !(window - 1);
         let (first, last) = (block.max(vma.start), (block + window).min(vma.end));
-        if let Some(Part { object, first: index }) = vma.backing.shared() {
-            let (object, index) = (object.clone(), index + (first - vma.start) / PAGE_SIZE);
-            self.populate_shared(first, last, prot, &object, index);
-            if index + (page - first) / PAGE_SIZE >= object.pages() {
-                return Err(FaultError::Beyond);
-            }
-        } else if access == Prot::WRITE || self.eager {
+        if access == Prot::WRITE || self.eager {
             self.populate(first, last, prot);
         } else {
             self.populate_zero(first, last, prot);

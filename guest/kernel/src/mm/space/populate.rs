@@ -1,8 +1,8 @@
-//! Missing pages get frames: of their own, the page of zeroes, or an object's.
+//! Missing pages get frames: of their own, or the page of zeroes.
 
 use super::{AddressSpace, flags, prot_permits, with_access};
+use crate::mm::backing::Backing;
 use crate::mm::frames::FRAMES;
-use crate::mm::object::Object;
 use crate::mm::vma::Prot;
 use trapgate_abi::boot_info::Range;
 use trapgate_abi::layout::PAGE_SIZE;
@@ -57,41 +57,26 @@ impl AddressSpace {
         percpu::count!(pages_mapped, mapped);
     }
 
-    /// Maps the object's pages, from page `index` on, wherever `start..end` has none,
-    /// as far as the object and the frames reach.
-    pub(super) fn populate_shared(
-        &mut self,
-        start: u64,
-        end: u64,
-        prot: Prot,
-        object: &Object,
-        index: u64,
-    ) {
-        let flags = flags(prot) | COUNTED;
-        let pages = object.pages().saturating_sub(index);
-        let end = end.min(start + pages * PAGE_SIZE);
-        let mut mapped = 0;
-        let mut shared = object.lock();
-        self.tables.for_each_slot(start, end, &mut *FRAMES.lock(), |address, entry, frames| {
-            if *entry == 0 {
-                let page = index + (address - start) / PAGE_SIZE;
-                let Some(frame) = shared.share(page, frames) else { return false };
-                *entry = frame | flags;
-                mapped += 1;
-            }
-            true
-        });
-        percpu::count!(pages_mapped, mapped);
-    }
-
     /// Maps the first pages of what was just mapped at `start`, which will surely be
     /// touched, where a fault would cost more than that.
     pub(super) fn populate_ahead(&mut self, start: u64, end: u64) {
         let ahead = if self.eager { FRAMES.lock().ahead(self.ahead) } else { 0 };
         let Some(vma) = self.vmas.find(start).filter(|_| ahead > 1) else { return };
-        let (prot, private) = (vma.prot, vma.backing.shared().is_none());
-        if private && prot_permits(prot, Prot::READ) {
-            self.populate(start, end.min(start + ahead * PAGE_SIZE), prot);
+        if !prot_permits(vma.prot, Prot::READ) {
+            return;
+        }
+        let end = end.min(start + ahead * PAGE_SIZE);
+        match &vma.backing {
+            // Each page might cost a frame.
+            Backing::Shared(_) => {}
+            Backing::Private(_) => {
+                let vma = vma.clone();
+                let _ = self.populate_from_object(&vma, start, end, start);
+            }
+            _ => {
+                let prot = vma.prot;
+                self.populate(start, end, prot);
+            }
         }
     }
 }

@@ -40,7 +40,7 @@ impl AddressSpace {
         let vma = self.vmas.find(address).ok_or(Errno::EFAULT)?.clone();
         let old_end = address.checked_add(old_length).ok_or(Errno::EINVAL)?;
         // A second mapping of the same pages: only for shared memory.
-        if old_length == 0 && vma.backing.shared().is_none() {
+        if old_length == 0 && !vma.backing.is_shared() {
             return Err(Errno::EINVAL);
         }
         if let Move::To(to) = to {

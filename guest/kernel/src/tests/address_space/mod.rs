@@ -25,7 +25,7 @@ const EVERY: u32 = 80;
 /// Runs steps in one world; it ends with nothing left.
 fn live(interpreted: bool, steps: &[Step]) -> Result<(), TestCaseError> {
     let mut world = World::new(interpreted);
-    let mut model = Model::new();
+    let mut model = Model::new(World::files());
     let start = FRAMES.lock().available();
     for (number, step) in steps.iter().enumerate() {
         world.carry_out(step, &mut model)?;

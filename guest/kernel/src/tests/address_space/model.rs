@@ -23,6 +23,19 @@ pub(super) enum Kind {
     Image,
     /// An object, and the page's index in it.
     Shared(usize, u64),
+    /// The same, private.
+    File(usize, u64),
+}
+
+impl Kind {
+    /// The same, so many pages further.
+    pub(super) fn after(self, pages: u64) -> Kind {
+        match self {
+            Kind::Shared(object, index) => Kind::Shared(object, index + pages),
+            Kind::File(object, index) => Kind::File(object, index + pages),
+            kind => kind,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -31,20 +44,27 @@ pub(super) struct Page {
     pub(super) kind: Kind,
     /// Not of shared memory.
     own: Bytes,
+    /// Of a private mapping of an object: whether it has a page of its own.
+    written: bool,
 }
 
 impl Page {
     pub(super) fn new(prot: Prot, kind: Kind) -> Page {
-        Page { prot, kind, own: vec![0; PAGE_SIZE as usize] }
+        Page { prot, kind, own: vec![0; PAGE_SIZE as usize], written: false }
+    }
+
+    /// Whether what it holds is the object's.
+    pub(super) fn is_of_object(&self) -> bool {
+        match self.kind {
+            Kind::Shared(..) => true,
+            Kind::File(..) => !self.written,
+            _ => false,
+        }
     }
 
     /// Whether it and the one `distance` pages further belong to one mapping.
     fn goes_on_as(&self, next: &Page) -> bool {
-        let kind = match self.kind {
-            Kind::Shared(object, index) => Kind::Shared(object, index + 1),
-            kind => kind,
-        };
-        self.prot == next.prot && kind == next.kind
+        self.prot == next.prot && self.kind.after(1) == next.kind
     }
 }
 
@@ -61,11 +81,12 @@ pub(super) struct Model {
 }
 
 impl Model {
-    pub(super) fn new() -> Model {
+    /// With the content of the files that there are.
+    pub(super) fn new(files: Vec<Vec<Bytes>>) -> Model {
         let prot = Prot::READ.with(Prot::WRITE);
         let image = (IMAGE..IMAGE + IMAGE_PAGES).map(|page| (page, Page::new(prot, Kind::Image)));
         let space: Space = image.collect();
-        Model { spaces: [space.clone(), space], ..Model::default() }
+        Model { spaces: [space.clone(), space], objects: files, ..Model::default() }
     }
 
     /// What the program finds in a page.
@@ -78,10 +99,16 @@ impl Model {
     pub(super) fn store(&mut self, space: usize, at: u64, value: u8) -> Result<(), FaultError> {
         let (page, offset) = (at / PAGE_SIZE, at % PAGE_SIZE);
         self.allowed(space, page, Prot::WRITE)?;
-        let Page { kind, own, .. } =
+        let Page { kind, own, written, .. } =
             self.spaces[space].get_mut(&page).ok_or(FaultError::NotMapped)?;
         let bytes = match *kind {
             Kind::Shared(object, index) => self.objects[object].get_mut(index as usize),
+            Kind::File(object, index) if !*written => {
+                let bytes = self.objects[object].get(index as usize);
+                own.clone_from(bytes.ok_or(FaultError::Beyond)?);
+                *written = true;
+                Some(own)
+            }
             _ => Some(own),
         };
         bytes.ok_or(FaultError::Beyond)?[offset as usize] = value;
@@ -103,7 +130,29 @@ impl Model {
         let page = self.spaces[space].get(&page)?;
         match page.kind {
             Kind::Shared(object, index) => self.objects[object].get(index as usize),
+            Kind::File(object, index) if !page.written => self.objects[object].get(index as usize),
             _ => Some(&page.own),
+        }
+    }
+
+    /// The object ends here now.
+    pub(super) fn cut(&mut self, object: usize, size: u64) {
+        self.resize(object, size.div_ceil(PAGE_SIZE));
+        let kept = (size % PAGE_SIZE) as usize;
+        if kept > 0
+            && let Some(last) = self.objects[object].last_mut()
+        {
+            last[kept..].fill(0);
+        }
+    }
+
+    /// The object has so many pages now; what was beyond is gone from all mappings.
+    pub(super) fn resize(&mut self, object: usize, pages: u64) {
+        self.objects[object].resize(pages as usize, vec![0; PAGE_SIZE as usize]);
+        for page in self.spaces.iter_mut().flat_map(|space| space.values_mut()) {
+            if matches!(page.kind, Kind::File(of, index) if of == object && index >= pages) {
+                page.written = false;
+            }
         }
     }
 
@@ -111,10 +160,7 @@ impl Model {
     pub(super) fn extend(&mut self, space: usize, first: u64, count: u64) {
         for page in first..first + count {
             let before = &self.spaces[space][&(page - 1)];
-            let mut new = Page::new(before.prot, before.kind);
-            if let Kind::Shared(_, index) = &mut new.kind {
-                *index += 1;
-            }
+            let new = Page::new(before.prot, before.kind.after(1));
             self.spaces[space].insert(page, new);
         }
     }
@@ -147,11 +193,12 @@ impl Model {
         });
     }
 
-    /// What is given up of private memory is zero.
+    /// What is given up of private memory is zero, or as the object has it.
     pub(super) fn discard(&mut self, space: usize, first: u64, count: u64) {
         for (_, page) in self.spaces[space].range_mut(first..first + count) {
-            if matches!(page.kind, Kind::Private | Kind::Heap) {
-                page.own.fill(0);
+            match page.kind {
+                Kind::Private | Kind::Heap => page.own.fill(0),
+                _ => page.written = false,
             }
         }
     }
@@ -161,10 +208,7 @@ impl Model {
         let first = self.spaces[space][&from].clone();
         self.unmap(space, to, new);
         for offset in 0..new {
-            let mut page = Page::new(first.prot, first.kind);
-            if let Kind::Shared(_, index) = &mut page.kind {
-                *index += offset;
-            }
+            let mut page = Page::new(first.prot, first.kind.after(offset));
             if offset < kept {
                 page = self.spaces[space].remove(&(from + offset)).expect("it is mapped");
             }

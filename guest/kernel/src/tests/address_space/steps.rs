@@ -1,15 +1,19 @@
 //! What is done, to the address spaces and to the model.
 
-use super::model::{HEAP, IMAGE, IMAGE_PAGES, Kind, Model, Page};
+use super::model::{Bytes, HEAP, IMAGE, IMAGE_PAGES, Kind, Model, Page};
 use super::walk;
+use crate::mm::backing::{Mapped, Part};
 use crate::mm::fault::access_of;
 use crate::mm::frames::{self, FRAMES};
+use crate::mm::object::{Below, NoPage, Object, Pager, Quota};
 use crate::mm::space::map::{Place, Window};
 use crate::mm::space::remap::Move;
 use crate::mm::space::{AddressSpace, FRAMES_AT_ONCE, FaultError};
 use crate::mm::vma::Prot;
 use proptest::prelude::*;
+use std::sync::Arc;
 use trapgate_abi::boot_info::{BootInfo, Range, Region, feature};
+use trapgate_abi::hypercall::Segment;
 use trapgate_abi::layout::{KERNEL_PHYS_END, PAGE_SIZE};
 use trapgate_arch::fake::{self, Machine, user};
 use trapgate_uapi::Errno;
@@ -21,6 +25,13 @@ const FIRST: u64 = (1 << 18) - PAGES / 2;
 const PAGES: u64 = 96;
 /// The most pages of the heap.
 const HEAP_PAGES: u64 = 24;
+/// Files, each of so many pages at first.
+const FILES: usize = 2;
+const FILE_PAGES: u64 = 48;
+/// The one that nobody may map shared to write it.
+const READ_ONLY: usize = 0;
+/// Where there are pages outside of RAM: as many as a file has.
+const OUTSIDE: u64 = RAM;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Step {
@@ -30,6 +41,27 @@ pub(super) enum Step {
         prot: Prot,
         shared: bool,
         replace: bool,
+    },
+    /// Of a file's pages, from `from` on.
+    MapFile {
+        first: u64,
+        count: u64,
+        prot: Prot,
+        shared: bool,
+        file: usize,
+        from: u64,
+    },
+    /// write(2)
+    WriteFile {
+        file: usize,
+        page: u64,
+        value: u8,
+    },
+    /// ftruncate(2)
+    Truncate {
+        file: usize,
+        pages: u64,
+        bytes: u64,
     },
     Unmap {
         first: u64,
@@ -104,6 +136,14 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
             |((first, count), prot, shared, replace)| {
                 Step::Map { first, count, prot, shared, replace }
             }),
+        6 => (part.clone(), prot(), any::<bool>(), 0..FILES, 0..FILE_PAGES).prop_map(
+            |((first, count), prot, shared, file, from)| {
+                Step::MapFile { first, count, prot, shared, file, from }
+            }),
+        4 => (0..FILES, 0..FILE_PAGES, any::<u8>())
+            .prop_map(|(file, page, value)| Step::WriteFile { file, page, value }),
+        1 => (0..FILES, 0..FILE_PAGES, 0..PAGE_SIZE)
+            .prop_map(|(file, pages, bytes)| Step::Truncate { file, pages, bytes }),
         3 => part.clone().prop_map(|(first, count)| Step::Unmap { first, count }),
         4 => (part.clone(), prot())
             .prop_map(|((first, count), prot)| Step::Protect { first, count, prot }),
@@ -126,9 +166,53 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The machine, and both address spaces.
+/// What is below a file: every third page a hole, bytes, or one outside of RAM.
+#[derive(Debug)]
+struct TestPager {
+    has_outside: bool,
+}
+
+impl TestPager {
+    fn bytes(index: u64) -> Bytes {
+        let fill = if index.is_multiple_of(3) { 0 } else { index as u8 + 0x80 };
+        vec![fill; PAGE_SIZE as usize]
+    }
+}
+
+impl Pager for TestPager {
+    fn below(&self, index: u64) -> Result<Below, Errno> {
+        Ok(match index % 3 {
+            0 => Below::Hole,
+            1 if self.has_outside => Below::Outside(OUTSIDE + index * PAGE_SIZE),
+            _ => Below::Bytes,
+        })
+    }
+
+    fn fill(&self, index: u64, frame: u64) -> Result<(), Errno> {
+        fake::fill(&Segment { address: frame, length: PAGE_SIZE }, &TestPager::bytes(index));
+        Ok(())
+    }
+}
+
+/// A file. Those who have mapped what is below
+/// privately need not see what is written later; so the file that has pages outside of
+/// RAM is never written there.
+fn file(has_outside: bool) -> Arc<Mapped> {
+    for index in 0..FILE_PAGES {
+        let place = Segment { address: OUTSIDE + index * PAGE_SIZE, length: PAGE_SIZE };
+        fake::fill(&place, &TestPager::bytes(index));
+    }
+    let pager = Box::new(TestPager { has_outside });
+    let quota = Arc::new(Quota::new(u64::MAX));
+    let object = Arc::new(Object::paged(FILE_PAGES * PAGE_SIZE, quota, pager));
+    let mapped = Mapped { object, file: None, may_write: !has_outside };
+    Arc::new(mapped)
+}
+
+/// The machine, both address spaces, and the files that both can map.
 pub(super) struct World {
     spaces: [Option<AddressSpace>; 2],
+    files: Vec<Arc<Mapped>>,
     /// Which one the CPU uses.
     current: usize,
     machine: Machine,
@@ -136,7 +220,7 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(interpreted: bool) -> World {
-        let machine = Machine::new(RAM);
+        let machine = Machine::new(OUTSIDE + FILE_PAGES * PAGE_SIZE);
         machine.set_vmm(|_, segments, _| {
             assert!(FRAMES.try_lock().is_some(), "a request while the frames are locked");
             for segment in segments {
@@ -147,7 +231,8 @@ impl World {
         let free = KERNEL_PHYS_END + 2 * PAGE_SIZE;
         let fresh = [Range { start: free, end: RAM }, Range::ZERO];
         FRAMES.lock().init(fresh, interpreted);
-        let mut world = World { spaces: [None, None], current: 0, machine };
+        let files = (0..FILES).map(|number| file(number == READ_ONLY)).collect();
+        let mut world = World { spaces: [None, None], files, current: 0, machine };
         for (number, space) in world.spaces.iter_mut().enumerate() {
             // Top tables that the VMM has made: not of the free frames.
             let root = KERNEL_PHYS_END + number as u64 * PAGE_SIZE;
@@ -160,6 +245,11 @@ impl World {
         }
         world.load();
         world
+    }
+
+    /// What the files have at the start.
+    pub(super) fn files() -> Vec<Vec<Bytes>> {
+        vec![(0..FILE_PAGES).map(TestPager::bytes).collect(); FILES]
     }
 
     fn load(&self) {
@@ -180,6 +270,7 @@ impl World {
     pub(super) fn end(&mut self) {
         self.machine.set_page_table(0);
         self.spaces = [None, None];
+        self.files.clear();
     }
 
     /// Does a step to both, and compares the answers.
@@ -193,7 +284,7 @@ impl World {
         match *step {
             Step::Map { first, count, prot, shared, replace } => {
                 let place = Place { fixed: true, replace, window: Window::NATIVE, shared };
-                let answer = self.now().map(at(first), at(count), prot, place, true);
+                let answer = self.now().map(at(first), at(count), prot, place, None, true);
                 let fits = replace || model.is_free(space, first, count);
                 prop_assert_eq!(answer, if fits { Ok(at(first)) } else { Err(Errno::EEXIST) });
                 if fits {
@@ -205,6 +296,47 @@ impl World {
                     }
                 }
             }
+            Step::MapFile { first, count, prot, shared, file, from } => {
+                let read_only = shared && file == READ_ONLY && prot.allows(Prot::WRITE);
+                let prot = if read_only { Prot::READ } else { prot };
+                let place = Place { fixed: true, replace: true, window: Window::NATIVE, shared };
+                let part = Part { mapped: self.files[file].clone(), first: from };
+                let answer = self.now().map(at(first), at(count), prot, place, Some(part), true);
+                prop_assert_eq!(answer, Ok(at(first)));
+                let kind = if shared { Kind::Shared(file, from) } else { Kind::File(file, from) };
+                for index in 0..count {
+                    let page = Page::new(prot, kind.after(index));
+                    model.spaces[space].insert(first + index, page);
+                }
+            }
+            Step::WriteFile { file: READ_ONLY, page, .. } if page % 3 == 1 => {}
+            Step::WriteFile { file, page, value } => {
+                frames::stock(FRAMES_AT_ONCE);
+                let object = self.files[file].object.clone();
+                let owned = match page < object.pages() {
+                    true => object.lock().own(page, &mut FRAMES.lock()),
+                    false => Err(NoPage::Beyond),
+                };
+                let bytes = model.objects[file].get_mut(page as usize);
+                prop_assert_eq!(owned.map(|_| ()).ok(), bytes.as_ref().map(|_| ()));
+                if let (Ok(frame), Some(bytes)) = (owned, bytes) {
+                    let place = Segment { address: frame, length: PAGE_SIZE };
+                    prop_assert!(fake::bytes_of(&place) == *bytes, "what was below");
+                    bytes[7] = value;
+                    fake::fill(&Segment { address: frame + 7, length: 1 }, &[value]);
+                }
+            }
+            Step::Truncate { file, pages, bytes } => {
+                let size = at(pages) + if file == READ_ONLY { 0 } else { bytes };
+                let object = self.files[file].object.clone();
+                prop_assert_eq!(object.set_size(size), Ok(()));
+                let pages = size.div_ceil(PAGE_SIZE);
+                self.spaces.iter_mut().flatten().for_each(|space| space.truncate(&object, pages));
+                model.cut(file, size);
+                // What it grows by is zeroes, whatever was below.
+                prop_assert_eq!(object.set_size(at(FILE_PAGES - 1)), Ok(()));
+                model.resize(file, FILE_PAGES - 1);
+            }
             Step::Unmap { first, count } => {
                 prop_assert_eq!(self.now().unmap(at(first), at(count)), Ok(()));
                 model.unmap(space, first, count);
@@ -214,8 +346,15 @@ impl World {
                 let pages = model.spaces[space].range_mut(first..first + count);
                 let mut pages: Vec<&mut Page> = pages.map(|(_, page)| page).collect();
                 let covered = pages.len() as u64 == count;
-                prop_assert_eq!(answer, if covered { Ok(()) } else { Err(Errno::ENOMEM) });
-                if covered {
+                let may = !prot.allows(Prot::WRITE)
+                    || !pages.iter().any(|page| matches!(page.kind, Kind::Shared(READ_ONLY, _)));
+                let expected = match (covered, may) {
+                    (true, true) => Ok(()),
+                    (true, false) => Err(Errno::EACCES),
+                    (false, _) => Err(Errno::ENOMEM),
+                };
+                prop_assert_eq!(answer, expected);
+                if expected.is_ok() {
                     pages.iter_mut().for_each(|page| page.prot = prot);
                 }
             }
@@ -339,9 +478,11 @@ impl World {
             }
             let pages: Vec<u64> = model.spaces[number].keys().copied().collect();
             for page in pages.into_iter().filter(|page| !leaves.contains_key(page)) {
-                let shared = matches!(model.spaces[number][&page].kind, Kind::Shared(..));
-                let zero = |bytes: &Vec<u8>| *bytes == [0; PAGE_SIZE as usize];
-                prop_assert!(shared || model.bytes(number, page).is_some_and(zero));
+                // Its object has it.
+                if !model.spaces[number][&page].is_of_object() {
+                    let zero = |bytes: &Vec<u8>| *bytes == [0; PAGE_SIZE as usize];
+                    prop_assert!(model.bytes(number, page).is_some_and(zero));
+                }
             }
         }
         walk::frames_have_their_owners([self.space(0), self.space(1)])

@@ -1,0 +1,144 @@
+//! Pages of mappings that have an object: of files, and of shared memory.
+//!
+//! What is mapped is the object's own frame, or what is below it; a private mapping gets
+//! a frame of its own when it writes.
+
+use super::{AddressSpace, FaultError, flags, with_access};
+use crate::mm::frames::FRAMES;
+use crate::mm::object::{NoPage, Object};
+use crate::mm::vma::{Prot, Vma};
+use trapgate_abi::boot_info::Range;
+use trapgate_abi::layout::PAGE_SIZE;
+use trapgate_arch::paging::{COPY_ON_WRITE, flush_range};
+use trapgate_arch::{percpu, phys};
+
+/// Pages of an object that a private mapping gets around a fault, a power of two:
+/// they are there, and cost an entry each.
+const AROUND_PRIVATE: u64 = 64;
+
+impl From<NoPage> for FaultError {
+    fn from(error: NoPage) -> FaultError {
+        match error {
+            // Linux: SIGBUS, whatever a file system says.
+            NoPage::Beyond | NoPage::Failed | NoPage::Quota => FaultError::Beyond,
+            NoPage::Frame => FaultError::OutOfMemory,
+        }
+    }
+}
+
+/// The object behind an address of a mapping that has one, and the page's index.
+fn object_at(vma: &Vma, address: u64) -> Option<(&Object, u64)> {
+    let part = vma.backing.part()?;
+    Some((&part.mapped.object, part.first + (address - vma.start) / PAGE_SIZE))
+}
+
+impl AddressSpace {
+    /// Makes `page` of this mapping accessible, whose entry does not allow it yet.
+    pub(super) fn fault_in_object(
+        &mut self,
+        vma: &Vma,
+        page: u64,
+        entry: u64,
+        access: Prot,
+    ) -> Result<u64, FaultError> {
+        match (entry, access) {
+            (0, Prot::WRITE) if !vma.backing.is_shared() => self.copy_from_object(vma, page),
+            (0, _) => {
+                let most = if vma.backing.is_shared() { self.ahead } else { AROUND_PRIVATE };
+                let window = FRAMES.lock().ahead(most) * PAGE_SIZE;
+                let block = page & !(window - 1);
+                let (first, last) = (block.max(vma.start), (block + window).min(vma.end));
+                self.populate_from_object(vma, first, last, page)?;
+                Ok(self.tables.entry(page))
+            }
+            _ => self.open_up(page, entry, vma.prot),
+        }
+    }
+
+    /// Maps the object's pages wherever `first..last` has none, as far as they are at
+    /// hand, and `page` in any case.
+    ///
+    /// # Errors
+    /// If `page` cannot be had.
+    pub(super) fn populate_from_object(
+        &mut self,
+        vma: &Vma,
+        first: u64,
+        last: u64,
+        page: u64,
+    ) -> Result<(), FaultError> {
+        let Some((object, index)) = object_at(vma, first) else { return Ok(()) };
+        let (shared, mut mapped) = (vma.backing.is_shared(), 0);
+        // If a table cannot be made.
+        let mut result = Err(FaultError::OutOfMemory);
+        let private = if shared { 0 } else { COPY_ON_WRITE };
+        let mut pages = object.lock();
+        self.tables.for_each_slot(first, last, &mut *FRAMES.lock(), |address, entry, frames| {
+            let index = index + (address - first) / PAGE_SIZE;
+            if *entry != 0 || address != page && !pages.is_at_hand(index, shared) {
+                return true;
+            }
+            let had = pages.map(index, shared, frames).map(|bits| {
+                *entry = with_access(bits | private, vma.prot);
+                mapped += 1;
+            });
+            let is_the_end = had == Err(NoPage::Frame);
+            if address == page || is_the_end && address < page {
+                result = had.map_err(FaultError::from);
+            }
+            !is_the_end
+        });
+        percpu::count!(pages_mapped, mapped);
+        result
+    }
+
+    /// Gives a private mapping a frame of its own with what the object has there.
+    fn copy_from_object(&mut self, vma: &Vma, page: u64) -> Result<u64, FaultError> {
+        let Some((object, index)) = object_at(vma, page) else { return Err(FaultError::NotMapped) };
+        let copy = FRAMES.lock().take_unclean().ok_or(FaultError::OutOfMemory)?;
+        let run = Range { start: copy, end: copy + PAGE_SIZE };
+        let mut pages = object.lock();
+        let is_there = if index < object.pages() { Ok(()) } else { Err(NoPage::Beyond) };
+        let copied = is_there.and_then(|()| pages.source(index)).map(|from| match from {
+            Some(from) => phys::copy_frame(from, copy),
+            None => phys::clear(run),
+        });
+        let frames = &mut *FRAMES.lock();
+        let placed = copied.map_err(FaultError::from).and_then(|()| {
+            let entry = copy | flags(vma.prot);
+            let mut place = |_, slot: &mut u64, _: &mut _| {
+                *slot = entry;
+                true
+            };
+            match self.tables.for_each_slot(page, page + PAGE_SIZE, frames, &mut place) {
+                true => Ok(entry),
+                false => Err(FaultError::OutOfMemory),
+            }
+        });
+        match placed {
+            Ok(_) => {
+                percpu::count!(pages_mapped, 1);
+                flush_range(page, page + PAGE_SIZE);
+            }
+            Err(_) => frames.give_up(run),
+        }
+        placed
+    }
+
+    /// Takes the pages of an object from `first` on out of all mappings of it, also
+    /// what private ones had written there: the object ends before them.
+    pub fn truncate(&mut self, object: &Object, first: u64) {
+        let mut at = 0;
+        while let Some(vma) = self.vmas.find_from(at) {
+            at = vma.end;
+            let (start, end) = (vma.start, vma.end);
+            let Some((_, index)) =
+                object_at(vma, start).filter(|(mapped, _)| core::ptr::eq(*mapped, object))
+            else {
+                continue;
+            };
+            let kept = first.saturating_sub(index).min((end - start) / PAGE_SIZE);
+            self.release_pages(start + kept * PAGE_SIZE, end);
+        }
+    }
+}
