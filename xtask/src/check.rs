@@ -21,8 +21,9 @@ pub(crate) struct Args {
 /// it is linted apart, too.
 const BARE: &str = "x86_64-unknown-none";
 /// Ring 0, what it can use, and what it shows ring 3.
-const KERNEL: [&str; 6] = [
+const KERNEL: [&str; 7] = [
     "trapgate-arch",
+    "trapgate-erofs",
     "trapgate-guest",
     "trapgate-job",
     "trapgate-kernel",
@@ -132,7 +133,7 @@ mod tests {
     fn every_test_that_the_specification_names_is_there() {
         let specification = fs::read_to_string(sh::root().join("SPECIFICATION.md")).unwrap();
         let rooms =
-            ["abi", "guest", "guest-rt", "images", "loader", "tests", "uapi", "vmm", "xtask"];
+            ["abi", "erofs", "guest", "guest-rt", "images", "loader", "tests", "uapi", "vmm", "xtask"];
         let sources: String = rooms.map(|room| sources(&sh::root().join(room))).concat();
         let there = words(&sources);
         let named = words(&specification);

@@ -12,13 +12,17 @@ use crate::sh;
 /// Which crates of the workspace a crate may depend on, from the floor up; a build
 /// script's and a test's dependencies are counted with the others. A new crate has
 /// a row here.
-const MAY_USE: [(&str, &[&str]); 19] = [
+const MAY_USE: [(&str, &[&str]); 20] = [
     ("trapgate-uapi", &[]),
     ("trapgate-abi", &["trapgate-uapi"]),
     ("trapgate-loader", &["trapgate-abi", "trapgate-uapi"]),
+    ("trapgate-erofs", &[]),
     // The guest. The kernel touches the machine only through `arch`.
     ("trapgate-arch", &["trapgate-abi", "trapgate-uapi"]),
-    ("trapgate-kernel", &["trapgate-abi", "trapgate-uapi", "trapgate-loader", "trapgate-arch"]),
+    (
+        "trapgate-kernel",
+        &["trapgate-abi", "trapgate-uapi", "trapgate-loader", "trapgate-erofs", "trapgate-arch"],
+    ),
     ("trapgate-job", &["trapgate-abi", "trapgate-uapi", "trapgate-arch", "trapgate-kernel"]),
     (
         "trapgate-guest",
@@ -33,7 +37,16 @@ const MAY_USE: [(&str, &[&str]); 19] = [
     ("trapgate-ops", &["trapgate-abi", "trapgate-uapi", "trapgate-rt"]),
     // The host. The library knows nothing of measuring, and neither of the program.
     ("trapgate-build-guest", &[]),
-    ("trapgate", &["trapgate-abi", "trapgate-uapi", "trapgate-loader", "trapgate-build-guest"]),
+    (
+        "trapgate",
+        &[
+            "trapgate-abi",
+            "trapgate-uapi",
+            "trapgate-loader",
+            "trapgate-erofs",
+            "trapgate-build-guest",
+        ],
+    ),
     (
         "trapgate-measure",
         &["trapgate-abi", "trapgate-uapi", "trapgate-loader", "trapgate-build-guest", "trapgate"],
@@ -45,6 +58,7 @@ const MAY_USE: [(&str, &[&str]); 19] = [
             "trapgate-abi",
             "trapgate-uapi",
             "trapgate-loader",
+            "trapgate-erofs",
             "trapgate-build-guest",
             "trapgate",
             "trapgate-measure",

@@ -29,10 +29,11 @@ pub(crate) struct Args {
 }
 
 /// What is published, in the order of its dependencies.
-const CRATES: [&str; 7] = [
+const CRATES: [&str; 8] = [
     "trapgate-abi",
     "trapgate-uapi",
     "trapgate-loader",
+    "trapgate-erofs",
     "trapgate-build-guest",
     "trapgate",
     "trapgate-measure",
@@ -131,7 +132,7 @@ mod tests {
         let files: Vec<_> = made(Path::new("/t")).collect();
         let version = env!("CARGO_PKG_VERSION");
         assert_eq!(files[0], PathBuf::from(format!("/t/package/trapgate-abi-{version}.crate")));
-        assert_eq!(files[4], PathBuf::from(format!("/t/package/trapgate-{version}.crate")));
+        assert_eq!(files[5], PathBuf::from(format!("/t/package/trapgate-{version}.crate")));
     }
 
     #[test]

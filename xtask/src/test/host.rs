@@ -22,8 +22,9 @@ use crate::sh;
 /// on the host.
 const BARE: [&str; 5] = ["guest", "guest/arch", "guest/job", "guest/kernel", "guest-rt"];
 /// The default members that have unit tests, and in which targets.
-const PACKAGES: [(&str, &[&str]); 8] = [
+const PACKAGES: [(&str, &[&str]); 9] = [
     ("abi", &["--lib"]),
+    ("erofs", &["--lib"]),
     ("loader", &["--lib"]),
     ("uapi", &["--lib"]),
     ("vmm", &["--lib"]),
