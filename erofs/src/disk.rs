@@ -16,6 +16,9 @@ pub(crate) const SLOT: u64 = 32;
 
 /// [`SuperBlock::compatible`]: the checksum counts.
 pub(crate) const CHECKSUM: u32 = 1 << 0;
+/// [`SuperBlock::compatible`]: times are those of the last modification.
+#[cfg(feature = "std")]
+pub(crate) const MODIFICATION_TIMES: u32 = 1 << 1;
 
 /// `struct erofs_super_block`.
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]

@@ -90,6 +90,13 @@ impl Device {
         let minor = number & 0xff | number >> 12 & 0xf_ff00;
         Self { major: number >> 8 & 0xfff, minor }
     }
+
+    /// The other way; none if a number is too large.
+    #[cfg(feature = "std")]
+    pub(crate) fn encode(self) -> Option<u32> {
+        let fits = self.major <= 0xfff && self.minor <= 0xf_ffff;
+        fits.then_some(self.minor & 0xff | self.major << 8 | (self.minor & 0xf_ff00) << 12)
+    }
 }
 
 /// An inode whose numbers are in order and whose bytes are in the image.

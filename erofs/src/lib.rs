@@ -1,4 +1,5 @@
-//! Uncompressed EROFS images: the reader that kernel and VMM share.
+//! Uncompressed EROFS images: the reader that kernel and VMM share, and on the host
+//! (feature `std`) what writes and checks whole images.
 //!
 //! EROFS is Linux's read-only file system
 //! (<https://docs.kernel.org/filesystems/erofs.html>). Of its forms one is read here,
@@ -21,9 +22,12 @@
 //! | `image` | the superblock: which images are read |
 //! | `inode` | a file's attributes, and where its bytes lie |
 //! | `directory` | names: looked up, listed |
-#![cfg_attr(not(test), no_std)]
+//! | `check`, `write` | whole images, on the host |
+#![cfg_attr(not(any(test, feature = "std")), no_std)]
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "std")]
+mod check;
 mod checksum;
 mod directory;
 mod disk;
@@ -31,7 +35,13 @@ mod error;
 mod image;
 mod inode;
 mod source;
+#[cfg(test)]
+mod tests;
+#[cfg(feature = "std")]
+pub mod write;
 
+#[cfg(feature = "std")]
+pub use check::Summary;
 pub use directory::Entry;
 pub use error::{Damage, Error, Feature};
 pub use image::Image;
