@@ -2,7 +2,9 @@
 
 use crate::macros::{constants, same_layout, structure};
 
-constants! { "poll(2)", general as u16: POLLIN POLLPRI POLLOUT POLLERR POLLHUP POLLNVAL }
+constants! { "poll(2)", general as u16:
+    POLLIN POLLPRI POLLOUT POLLERR POLLHUP POLLNVAL POLLRDNORM POLLWRNORM
+}
 
 structure! {
     /// `struct pollfd`; a negative descriptor is to be ignored.

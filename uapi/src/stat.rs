@@ -6,10 +6,12 @@ use crate::macros::{constants, structure};
 
 constants! { "inode(7)", general as u32:
     S_IFMT S_IFSOCK S_IFLNK S_IFREG S_IFBLK S_IFDIR S_IFCHR S_IFIFO S_ISUID S_ISGID S_ISVTX
-    S_IRWXU S_IRWXG S_IRWXO S_IWGRP S_IWOTH
+    S_IRWXU S_IRWXG S_IRWXO S_IXUSR S_IWGRP S_IXGRP S_IWOTH S_IXOTH
 }
 /// All permissions of a file: Linux's `S_IRWXUGO`.
 pub const S_IRWXUGO: u32 = S_IRWXU | S_IRWXG | S_IRWXO;
+/// The same, with the three bits above them: Linux's `S_IALLUGO`.
+pub const S_IALLUGO: u32 = S_ISUID | S_ISGID | S_ISVTX | S_IRWXUGO;
 
 structure! {
     /// `struct stat` of x86-64.
