@@ -47,6 +47,27 @@ impl PageMap {
         word
     }
 
+    /// How many frames [`PageMap::slot`] takes for an index.
+    pub fn missing(&self, index: u64) -> u64 {
+        let (mut levels, mut word) = (self.levels, self.root);
+        let mut missing = 0;
+        while index >> (BITS * levels) != 0 {
+            // The index is not below what there is.
+            missing += u64::from(word != 0);
+            levels += 1;
+            if word != 0 && index >> (BITS * levels) == 0 {
+                return missing + u64::from(levels) - 1;
+            }
+        }
+        for level in (0..levels).rev() {
+            if word == 0 {
+                return missing + u64::from(level) + 1;
+            }
+            word = *self.entry(word, index >> (BITS * level));
+        }
+        missing
+    }
+
     /// The word of an index, to be set; missing tables are made from `frames`. `None`
     /// without a frame.
     #[inline]
@@ -214,7 +235,9 @@ mod tests {
         for step in 0..3000 {
             if random(3) > 0 {
                 let index = index(&mut random);
+                let (missing, had) = (map.missing(index), frames.out.len() as u64);
                 *map.slot(index, &mut frames).unwrap() = step + 1;
+                assert_eq!(frames.out.len() as u64, had + missing, "index {index}");
                 model.insert(index, step + 1);
             } else {
                 let (first, length) = (index(&mut random), 1 + index(&mut random));

@@ -97,6 +97,11 @@ impl Frames {
         self.free
     }
 
+    /// Free frames that a program may have.
+    pub fn spare(&self) -> u64 {
+        self.free.saturating_sub(self.reserve)
+    }
+
     /// Frames that were free at the start.
     pub fn total(&self) -> u64 {
         self.total

@@ -214,12 +214,17 @@ impl Object {
     }
 
     /// Copies bytes of the program to `offset` and on, which the object gets longer
-    /// for; `None`: to its end.
+    /// for; `None`: to its end. Answers where that was, too.
     ///
     /// # Errors
     /// No page for the first byte.
     #[inline]
-    pub fn write(&self, offset: Option<u64>, from: u64, length: u64) -> Result<Copied, NoPage> {
+    pub fn write(
+        &self,
+        offset: Option<u64>,
+        from: u64,
+        length: u64,
+    ) -> Result<(u64, Copied), NoPage> {
         let mut pages = self.lock();
         let start = offset.unwrap_or_else(|| self.size());
         let mut done = 0;
@@ -247,7 +252,38 @@ impl Object {
         if done > 0 && start + done > self.size() {
             self.grow(&pages.held, start + done, start);
         }
-        copied
+        Ok((start, copied?))
+    }
+
+    /// The first byte from `from` on that is in a page which has something, or may have;
+    /// `None`, if there is none before the end.
+    ///
+    /// # Errors
+    /// What is below cannot be read.
+    pub fn next_data(&self, from: u64) -> Result<Option<u64>, NoPage> {
+        let pages = self.lock();
+        let own = pages.held.map.next(from / PAGE_SIZE);
+        let end_below = self.pages_below.load(Ordering::Relaxed).min(own.unwrap_or(u64::MAX));
+        let mut page = from / PAGE_SIZE;
+        while page < end_below && self.below(page)? == Below::Hole {
+            page += 1;
+        }
+        let found = if page < end_below { Some(page) } else { own };
+        let data = found.map(|page| from.max(page * PAGE_SIZE));
+        Ok(data.filter(|&data| data < self.size()))
+    }
+
+    /// The first byte from `from` on that is in no such page, at most the end.
+    ///
+    /// # Errors
+    /// As [`Object::next_data`].
+    pub fn next_hole(&self, from: u64) -> Result<u64, NoPage> {
+        let pages = self.lock();
+        let mut page = from / PAGE_SIZE;
+        while pages.held.map.get(page) != 0 || self.below(page)? != Below::Hole {
+            page += 1;
+        }
+        Ok(from.max(page * PAGE_SIZE).min(self.size()))
     }
 
     /// Makes it longer. What a program that had its last page mapped wrote beyond the
@@ -372,7 +408,10 @@ impl Pages<'_> {
             return Ok(frame);
         }
         let below = self.object.below(page)?;
-        let slot = self.held.map.slot(page, frames).ok_or(NoPage::Frame)?;
+        // All that it takes is there, or nothing is taken.
+        if frames.spare() <= self.held.map.missing(page) {
+            return Err(NoPage::Frame);
+        }
         let quota = self.object.quota.as_deref();
         if quota.is_some_and(|quota| !quota.take(1)) {
             return Err(NoPage::Quota);
@@ -393,14 +432,18 @@ impl Pages<'_> {
             }
             (Some((frame, ())), ..) => Ok(frame),
         };
-        match filled {
-            Ok(frame) => {
+        let slot = self.held.map.slot(page, frames);
+        match (filled, slot) {
+            (Ok(frame), Some(slot)) => {
                 *slot = frame;
                 self.held.count += 1;
+                Ok(frame)
             }
-            Err(_) => quota.into_iter().for_each(|quota| quota.give_back(1)),
+            (filled, _) => {
+                quota.into_iter().for_each(|quota| quota.give_back(1));
+                filled.and(Err(NoPage::Frame))
+            }
         }
-        filled
     }
 }
 

@@ -124,8 +124,8 @@ impl AddressSpace {
         if start == end {
             return Err(Errno::EINVAL);
         }
-        let around = self.vmas.remove(start, end)?;
-        self.release(start, end, around);
+        self.vmas.remove(start, end)?;
+        self.release(start, end);
         Ok(())
     }
 

@@ -221,15 +221,16 @@ impl AddressSpace {
         }
     }
 
-    /// Gives back what is behind `start..end`, the pages and tables that are not needed
-    /// now; nothing is mapped in `around` it.
-    fn release(&mut self, start: u64, end: u64, around: [u64; 2]) {
+    /// Gives back what is behind `start..end`, where nothing is mapped any more: the
+    /// pages, and tables that are not needed now.
+    fn release(&mut self, start: u64, end: u64) {
         self.release_pages(start, end);
-        self.prune(start, end, around);
+        self.prune(start, end);
     }
 
-    /// Gives back tables of `start..end`; the same holds.
-    fn prune(&mut self, start: u64, end: u64, around: [u64; 2]) {
+    /// Gives back tables of `start..end`, where nothing is mapped.
+    fn prune(&mut self, start: u64, end: u64) {
+        let around = self.vmas.free_around(start);
         let mut pruned = false;
         self.tables.prune([start, end], around, &mut |table| {
             // All of its entries are gone.

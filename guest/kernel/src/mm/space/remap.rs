@@ -95,12 +95,12 @@ impl AddressSpace {
         let room = self.vmas.prepare_put(address, old_end)?;
         if let Err(error) = self.prepare_move(address, target, kept) {
             self.vmas.rejoin(room);
-            self.prune(start, end, self.vmas.free_around(start));
+            self.prune(start, end);
             return Err(error);
         }
         self.vmas.put(room, moved)?;
         self.move_pages(address, target, kept, vma.prot);
-        self.release(address, old_end, self.vmas.free_around(address));
+        self.release(address, old_end);
         Ok(target)
     }
 

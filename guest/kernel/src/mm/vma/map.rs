@@ -38,9 +38,6 @@ impl At {
     }
 }
 
-/// Memory for a chunk, if somebody has put it by.
-pub(super) type Spare<'a> = Option<&'a mut Vec<Vma>>;
-
 /// Some neighbours.
 pub(super) struct Chunk {
     pub(super) areas: Vec<Vma>,
@@ -87,21 +84,17 @@ impl VmaMap {
     }
 
     /// The same, when it is another one than the last time.
-    #[inline(never)]
-    pub(super) fn search(&self, address: u64) -> At {
+    fn search(&self, address: u64) -> At {
         let ends_before = |chunk: &Chunk| chunk.areas.last().is_some_and(|vma| vma.end <= address);
         // Mostly there is one chunk.
         let chunk = match &self.chunks[..] {
-            [_] => 0,
+            [chunk] => usize::from(ends_before(chunk)),
             chunks => chunks.partition_point(ends_before),
         };
         let Some(Chunk { areas, .. }) = self.chunks.get(chunk) else {
             return At { chunk, index: 0 };
         };
         let index = areas.partition_point(|vma| vma.end <= address);
-        if index == areas.len() {
-            return At { chunk: chunk + 1, index: 0 };
-        }
         self.last.set((chunk, index));
         At { chunk, index }
     }
@@ -125,18 +118,17 @@ impl VmaMap {
     }
 
     /// Makes sure of memory for [`MORE`] mappings in the chunk of `at`, which may
-    /// move with what is behind it: in `spare`, if that is left and no other can be had.
+    /// move with what is behind it: `spare`, if that is left and no other can be had.
     /// What is mapped does not change. Answers whether places have moved.
     #[inline]
-    pub(super) fn reserve(&mut self, at: &mut At, spare: Spare<'_>) -> Result<bool, Errno> {
+    pub(super) fn reserve(&mut self, at: &mut At, spare: &mut Vec<Vma>) -> Result<bool, Errno> {
         match self.chunks.get(at.chunk) {
             Some(Chunk { areas, .. }) if areas.len() + MORE <= areas.capacity() => Ok(false),
             _ => self.make_room(at, spare).map(|()| true),
         }
     }
 
-    #[cold]
-    fn make_room(&mut self, at: &mut At, spare: Spare<'_>) -> Result<(), Errno> {
+    fn make_room(&mut self, at: &mut At, spare: &mut Vec<Vma>) -> Result<(), Errno> {
         if at.chunk == self.chunks.len() {
             // Behind the last one: at its end.
             let Some(last) = self.chunks.last() else {
@@ -184,7 +176,6 @@ impl VmaMap {
     }
 
     /// Inserts where there is memory for it, and keeps the chunk's gap right.
-    #[inline(always)]
     #[expect(clippy::disallowed_methods, reason = "whoever calls it has reserved")]
     pub(super) fn insert_at(&mut self, at: At, vma: Vma) {
         let below = self.end_below(at);
@@ -194,8 +185,8 @@ impl VmaMap {
         self.count += 1;
     }
 
-    /// Removes a mapping into whose place another one grows; the place is then that of
-    /// the one after it.
+    /// Removes a mapping; the place is then that of the one after it. Whoever
+    /// leaves a gap there calls [`Self::closed_up`].
     pub(super) fn remove_at(&mut self, at: &mut At) -> Vma {
         let areas = &mut self.chunks[at.chunk].areas;
         let vma = areas.remove(at.index);
@@ -208,41 +199,19 @@ impl VmaMap {
         vma
     }
 
-    /// Removes the mappings from `at` on that begin before `end`, notes the gap, and
-    /// makes one chunk of two that have become small. Answers the free range, as
-    /// [`Self::free_around`].
-    #[inline]
-    pub(super) fn remove_below(&mut self, mut at: At, end: u64) -> [u64; 2] {
-        let below = self.end_below(at);
-        while let Some(Chunk { areas, gap }) = self.chunks.get_mut(at.chunk) {
-            let gone = areas[at.index..].iter().take_while(|vma| vma.start < end).count();
-            areas.drain(at.index..at.index + gone);
-            self.count -= gone;
-            if let Some(next) = areas.get(at.index) {
-                let above = next.start;
-                *gap = (*gap).max(above - below);
-                if at.chunk > 0 {
-                    self.make_one(at.chunk - 1);
-                }
-                return [below, above];
-            }
-            if areas.is_empty() {
-                self.chunks.remove(at.chunk);
-            } else {
-                at = At { chunk: at.chunk + 1, index: 0 };
-            }
-        }
-        [below, USER_HALF_END]
-    }
-
-    /// Makes one chunk of two, if both have become small.
+    /// After mappings below `at` were removed: notes the gap, and makes one chunk of
+    /// two that have become small.
     #[expect(clippy::disallowed_methods, reason = "it is reserved")]
-    fn make_one(&mut self, before: usize) {
-        let length = self.chunks[before + 1].areas.len();
+    pub(super) fn closed_up(&mut self, at: At) {
+        let below = self.end_below(at);
+        let Some(Chunk { areas, gap }) = self.chunks.get_mut(at.chunk) else { return };
+        *gap = (*gap).max(areas[at.index].start - below);
+        let Some(before) = at.chunk.checked_sub(1) else { return };
+        let length = self.chunks[at.chunk].areas.len();
         let into = &mut self.chunks[before].areas;
         // Without memory for it they stay two.
         if into.len() + length <= CHUNK / 2 && into.try_reserve_exact(length).is_ok() {
-            let Chunk { areas, gap } = self.chunks.remove(before + 1);
+            let Chunk { areas, gap } = self.chunks.remove(at.chunk);
             let into = &mut self.chunks[before];
             into.gap = into.gap.max(gap);
             into.areas.extend(areas);
@@ -338,7 +307,8 @@ impl VmaMap {
     }
 }
 
-fn or_spare(count: usize, spare: Spare<'_>) -> Result<Vec<Vma>, Errno> {
-    let kept = spare.filter(|spare| spare.capacity() >= count);
-    try_with_capacity(count).or_else(|error| kept.map(core::mem::take).ok_or(error))
+fn or_spare(count: usize, spare: &mut Vec<Vma>) -> Result<Vec<Vma>, Errno> {
+    try_with_capacity(count).or_else(|error| {
+        if spare.capacity() == 0 { Err(error) } else { Ok(core::mem::take(spare)) }
+    })
 }
