@@ -1,49 +1,89 @@
-//! An open file: so far one of the three standard files, which live on the host.
+//! An open file: what a descriptor refers to.
 
+use crate::fs::inode;
+use crate::fs::inode_file::InodeFile;
+use crate::fs::standard::Standard;
+use crate::memory::try_arc;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
 use trapgate_abi::boot_info::StandardFile;
-use trapgate_abi::file::{FileStatus, TRANSFER_FLAGS};
-use trapgate_uapi::fcntl::{O_ACCMODE, O_RDONLY, O_WRONLY};
-use trapgate_uapi::stat::{S_IFIFO, S_IFMT, S_IFSOCK};
+use trapgate_abi::file::TRANSFER_FLAGS;
+use trapgate_uapi::Errno;
+use trapgate_uapi::fcntl::{
+    O_ACCMODE, O_ASYNC, O_DIRECT, O_NOATIME, O_PATH, O_RDONLY, O_RDWR, O_WRONLY,
+};
 
 /// An open file description (open(2)): shared by descriptors that dup(2) made.
 pub struct OpenFile {
-    /// The host's number for it.
-    pub host: u32,
-    /// `O_*` flags that fcntl(2) shows. Standard files share them where they are
-    /// one description on the host, but each has its own grant: so they remain
-    /// several here.
-    flags: Arc<AtomicU32>,
-    /// What the host said of it at the start. Of its status, only a regular
-    /// file's can have changed in a way that matters.
-    info: &'static StandardFile,
+    /// What is open.
+    pub kind: Kind,
+}
+
+/// What is open.
+pub enum Kind {
+    /// A file of the host's.
+    Standard(Standard),
+    /// A file of a file system.
+    Inode(InodeFile),
 }
 
 impl OpenFile {
     /// The standard file `host`, as it was at the start.
     pub fn standard(host: u32, flags: Arc<AtomicU32>, info: &'static StandardFile) -> Self {
-        OpenFile { host, flags, info }
+        OpenFile { kind: Kind::Standard(Standard::new(host, flags, info)) }
     }
 
-    /// Whether it is a terminal.
-    pub fn is_terminal(&self) -> bool {
-        self.info.is_terminal != 0
+    /// A file of a file system.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn of_inode(file: InodeFile) -> Result<Arc<OpenFile>, Errno> {
+        try_arc(OpenFile { kind: Kind::Inode(file) })
     }
 
-    /// Its status at the start.
-    pub fn status(&self) -> &FileStatus {
-        &self.info.status
+    /// The standard file that it is.
+    #[inline]
+    pub const fn as_standard(&self) -> Option<&Standard> {
+        match &self.kind {
+            Kind::Standard(standard) => Some(standard),
+            Kind::Inode(_) => None,
+        }
     }
 
-    /// Whether it has one of `st_mode`'s types.
-    pub fn is(&self, file_type: u32) -> bool {
-        self.info.status.mode as u32 & S_IFMT == file_type
+    /// The file of a file system that it is.
+    #[inline]
+    pub const fn as_inode(&self) -> Option<&InodeFile> {
+        match &self.kind {
+            Kind::Inode(file) => Some(file),
+            Kind::Standard(_) => None,
+        }
+    }
+
+    /// Reads bytes for the kernel, for who loads a program: how many there are, from
+    /// `offset` up to the file's end.
+    ///
+    /// # Errors
+    /// EINVAL, EACCES for what has no bytes of its own; those of the lower file.
+    pub fn read_at(&self, offset: u64, to: &mut [u8]) -> Result<usize, Errno> {
+        match self.as_inode().map(|file| &file.dentry.inode.kind) {
+            Some(inode::Kind::Regular(object)) => Ok(object.read_for_kernel(offset, to)?),
+            Some(_) => Err(Errno::EACCES),
+            None => Err(Errno::EINVAL),
+        }
+    }
+
+    #[inline]
+    fn flag_word(&self) -> &AtomicU32 {
+        match &self.kind {
+            Kind::Standard(standard) => standard.flags(),
+            Kind::Inode(file) => &file.flags,
+        }
     }
 
     /// The flags that fcntl(2) shows.
+    #[inline]
     pub fn flags(&self) -> u32 {
-        self.flags.load(Ordering::Relaxed)
+        self.flag_word().load(Ordering::Relaxed)
     }
 
     /// Those of its flags that bear on a transfer ([`TRANSFER_FLAGS`]).
@@ -51,25 +91,41 @@ impl OpenFile {
         self.flags() & TRANSFER_FLAGS
     }
 
+    /// The flags that fcntl(2) `F_SETFL` can change.
+    pub const fn settable_flags(&self) -> u32 {
+        match self.kind {
+            Kind::Standard(_) => TRANSFER_FLAGS,
+            Kind::Inode(_) => TRANSFER_FLAGS | O_NOATIME | O_DIRECT | O_ASYNC,
+        }
+    }
+
     /// Sets those of the flags in `mask` that are in `flags`, and clears the
     /// others in it.
     pub fn set_flags(&self, mask: u32, flags: u32) {
-        let kept = self.flags() & !mask;
-        self.flags.store(kept | flags & mask, Ordering::Relaxed);
+        let word = self.flag_word();
+        let kept = word.load(Ordering::Relaxed) & !mask;
+        word.store(kept | flags & mask, Ordering::Relaxed);
     }
 
     /// Whether it was opened for reading.
     pub fn readable(&self) -> bool {
-        self.flags() & O_ACCMODE != O_WRONLY
+        readable(self.flags())
     }
 
     /// Whether it was opened for writing.
     pub fn writable(&self) -> bool {
-        self.flags() & O_ACCMODE != O_RDONLY
+        writable(self.flags())
     }
+}
 
-    /// Whether it has no position: lseek(2) answers ESPIPE.
-    pub fn is_stream(&self) -> bool {
-        self.is(S_IFIFO) || self.is(S_IFSOCK) || self.is_terminal()
-    }
+/// Whether a file with these flags can be read.
+#[inline]
+pub const fn readable(flags: u32) -> bool {
+    flags & O_PATH == 0 && matches!(flags & O_ACCMODE, O_RDONLY | O_RDWR)
+}
+
+/// Whether a file with these flags can be written.
+#[inline]
+pub const fn writable(flags: u32) -> bool {
+    flags & O_PATH == 0 && matches!(flags & O_ACCMODE, O_WRONLY | O_RDWR)
 }

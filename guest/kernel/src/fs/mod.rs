@@ -2,6 +2,23 @@
 //!
 //! `sys` carries the calls out.
 
+pub mod access;
+pub mod content;
+pub mod create;
+pub mod dentry;
+pub mod dev;
 pub mod file;
+pub mod filesystem;
+pub mod inode;
+pub mod inode_file;
+pub mod list;
+pub mod lower;
+pub mod names;
+pub mod open;
+pub mod place;
+pub mod standard;
+pub mod status;
 pub mod table;
 pub mod transfer;
+pub mod tree;
+pub mod walk;

@@ -37,7 +37,7 @@ impl FileTable {
         let mut slots = try_with_capacity(files.len())?;
         for (number, file) in files.iter().enumerate() {
             let flags = flags.get(file.same_as as usize).unwrap_or(&flags[number]).clone();
-            let open = || {
+            let open = || -> Result<Descriptor, Errno> {
                 let file = try_arc(OpenFile::standard(number as u32, flags, file))?;
                 Ok(Descriptor { file, close_on_exec: false })
             };
@@ -74,42 +74,99 @@ impl FileTable {
         limit: usize,
         descriptor: Descriptor,
     ) -> Result<u32, Errno> {
-        let least = least as usize;
-        if least >= limit {
+        if least as usize >= limit {
             return Err(Errno::EINVAL);
         }
+        let slot = self.free_slot(least, limit)?;
+        self.slots[slot as usize] = Some(descriptor);
+        Ok(slot)
+    }
+
+    /// The lowest free slot from `least` on, below `limit`, which is there for
+    /// [`FileTable::fill`].
+    ///
+    /// # Errors
+    /// EMFILE, ENOMEM.
+    pub fn free_slot(&mut self, least: u32, limit: usize) -> Result<u32, Errno> {
         let free = |slot: &usize| self.slots.get(*slot).is_none_or(Option::is_none);
-        let slot = (least..limit).find(free).ok_or(Errno::EMFILE)?;
-        self.replace(slot as u32, limit, descriptor)?;
+        let slot = (least as usize..limit.min(MAX_DESCRIPTORS)).find(free);
+        let slot = slot.ok_or(Errno::EMFILE)?;
+        self.make_room(slot)?;
         Ok(slot as u32)
+    }
+
+    /// Puts `descriptor` into a slot that was free, or into another, if somebody has
+    /// taken that meanwhile.
+    ///
+    /// # Errors
+    /// Those of [`FileTable::free_slot`], in the latter case.
+    pub fn fill(&mut self, slot: u32, limit: usize, descriptor: Descriptor) -> Result<u32, Errno> {
+        let slot = match self.slots.get(slot as usize) {
+            Some(None) => slot,
+            _ => self.free_slot(0, limit)?,
+        };
+        self.slots[slot as usize] = Some(descriptor);
+        Ok(slot)
     }
 
     /// Puts `descriptor` into slot `fd`, below `limit`, closing what was there.
     ///
     /// # Errors
     /// EBADF beyond the limit, ENOMEM.
-    #[expect(clippy::disallowed_methods, reason = "it is reserved")]
     pub fn replace(&mut self, fd: u32, limit: usize, descriptor: Descriptor) -> Result<(), Errno> {
         let slot = fd as usize;
         if slot >= limit.min(MAX_DESCRIPTORS) {
             return Err(Errno::EBADF);
         }
+        self.make_room(slot)?;
+        self.slots[slot] = Some(descriptor);
+        Ok(())
+    }
+
+    /// Makes sure that there is a slot of this number.
+    #[expect(clippy::disallowed_methods, reason = "it is reserved")]
+    fn make_room(&mut self, slot: usize) -> Result<(), Errno> {
         if self.slots.len() <= slot {
             let more = slot + 1 - self.slots.len();
             self.slots.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
             self.slots.resize_with(slot + 1, || None);
         }
-        self.slots[slot] = Some(descriptor);
         Ok(())
     }
 
-    /// close(2).
+    /// close(2): answers what was there, for the caller to drop without the table.
     ///
     /// # Errors
     /// EBADF.
-    pub fn close(&mut self, fd: u32) -> Result<(), Errno> {
+    pub fn close(&mut self, fd: u32) -> Result<Descriptor, Errno> {
         let slot = self.slots.get_mut(fd as usize).ok_or(Errno::EBADF)?;
-        slot.take().map(drop).ok_or(Errno::EBADF)
+        slot.take().ok_or(Errno::EBADF)
+    }
+
+    /// The first descriptor from `first` to `last` that is closed, and what it referred
+    /// to; for close_range(2) and execve(2).
+    pub fn close_next(
+        &mut self,
+        first: u32,
+        last: u32,
+        only_on_exec: bool,
+    ) -> Option<(u32, Descriptor)> {
+        let end = (last as usize).saturating_add(1).min(self.slots.len());
+        for number in first as usize..end {
+            let slot = &mut self.slots[number];
+            let closes = slot.as_ref().is_some_and(|file| !only_on_exec || file.close_on_exec);
+            if closes && let Some(descriptor) = slot.take() {
+                return Some((number as u32, descriptor));
+            }
+        }
+        None
+    }
+
+    /// close_range(2) `CLOSE_RANGE_CLOEXEC`.
+    pub fn close_on_exec(&mut self, first: u32, last: u32) {
+        let end = (last as usize).saturating_add(1).min(self.slots.len());
+        let slots = self.slots.get_mut(first as usize..end).unwrap_or_default();
+        slots.iter_mut().flatten().for_each(|descriptor| descriptor.close_on_exec = true);
     }
 }
 
@@ -131,7 +188,8 @@ mod tests {
         let table = FileTable::standard(Box::leak(Box::new([open, other, same]))).unwrap();
         let file = |fd| table.file(fd).unwrap();
         file(1).set_flags(TRANSFER_FLAGS, O_APPEND | O_WRONLY);
-        assert_eq!((file(2).transfer_flags(), file(2).host), (O_APPEND, 2));
+        let host = file(2).as_standard().map(|standard| standard.host);
+        assert_eq!((file(2).transfer_flags(), host), (O_APPEND, Some(2)));
         assert!(file(2).readable(), "the access mode cannot be set");
         assert_eq!(file(0).transfer_flags(), 0);
     }
@@ -151,7 +209,7 @@ mod tests {
         assert_eq!(table.insert(0, MAX_DESCRIPTORS, descriptor.clone()), Ok(2));
         assert_eq!(table.insert(10, MAX_DESCRIPTORS, descriptor.clone()), Ok(10));
         table.close(0).unwrap();
-        assert_eq!(table.close(0), Err(Errno::EBADF));
+        assert_eq!(table.close(0).err(), Some(Errno::EBADF));
         assert_eq!(table.insert(0, MAX_DESCRIPTORS, descriptor.clone()), Ok(0));
         assert_eq!(table.insert(1024, MAX_DESCRIPTORS, descriptor.clone()), Err(Errno::EINVAL));
         assert_eq!(table.insert(1023, MAX_DESCRIPTORS, descriptor.clone()), Ok(1023));

@@ -5,6 +5,8 @@
 //! through GS, as everything that belongs to a CPU.
 
 use crate::clock::Clock;
+use crate::fs::filesystem::Limits as FileLimits;
+use crate::fs::place::Places;
 use crate::fs::table::FileTable;
 use crate::memory::try_arc;
 use crate::mm::space::AddressSpace;
@@ -19,6 +21,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use spin::Mutex;
 use trapgate_abi::PtRegs;
 use trapgate_abi::boot_info::BootInfo;
+use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_arch::paging::PageTables;
 use trapgate_arch::percpu::{self, Owner};
 use trapgate_arch::stack::KernelStack;
@@ -38,6 +41,8 @@ pub struct Process {
     pub memory: Mutex<AddressSpace>,
     /// Its descriptors.
     pub files: Mutex<FileTable>,
+    /// Its root and its working directory.
+    pub places: Mutex<Places>,
     /// What it wants done with signals.
     pub actions: Actions,
     /// umask(2).
@@ -145,13 +150,17 @@ pub fn current() -> &'static Task {
 /// # Errors
 /// ENOMEM.
 pub fn start_first(boot: &'static BootInfo, tables: PageTables) -> Result<(), Errno> {
+    let clock = Clock::new(boot.clock);
+    // Half of memory may be files.
+    let frames = boot.ram_size / PAGE_SIZE / 2;
     let process = Process {
         pid: FIRST_PID,
         memory: Mutex::new(AddressSpace::from_boot_info(boot, tables)?),
         files: Mutex::new(FileTable::standard(&boot.files)?),
+        places: Mutex::new(Places::at_the_start(clock, FileLimits { frames, nodes: frames })),
         actions: Actions::inherited(boot.ignored_signals)?,
         umask: AtomicU32::new(0o022),
-        clock: Clock::new(boot.clock),
+        clock,
         ram_size: boot.ram_size,
         random_stock: Mutex::new(RandomStock::new(&boot.random_stock, boot.random_count)),
         limits: Limits::default(),

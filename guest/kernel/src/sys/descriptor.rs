@@ -1,23 +1,54 @@
-//! Descriptors: close(2), dup(2), fcntl(2).
+//! Descriptors: close(2), close_range(2), dup(2), fcntl(2).
 
 use crate::fs::file::OpenFile;
 use crate::fs::table::Descriptor;
 use crate::process::task::current;
 use crate::sys::define::{SysResult, syscall_define};
 use alloc::sync::Arc;
-use trapgate_abi::file::TRANSFER_FLAGS;
 use trapgate_uapi::Errno;
+use trapgate_uapi::close_range::{CLOSE_RANGE_CLOEXEC, CLOSE_RANGE_UNSHARE};
 use trapgate_uapi::fcntl::{
-    F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_SETFD, F_SETFL, FD_CLOEXEC, O_CLOEXEC,
+    F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_SETFD, F_SETFL, FD_CLOEXEC, O_CLOEXEC, O_PATH,
 };
 
 /// The file behind a descriptor of the running task.
 pub(super) fn file(fd: u32) -> Result<Arc<OpenFile>, Errno> {
     current().process.files.lock().file(fd)
 }
+
+/// The same of a file that is open for more than its place (`O_PATH`).
+pub(super) fn opened(fd: u32) -> Result<Arc<OpenFile>, Errno> {
+    let file = file(fd)?;
+    if file.flags() & O_PATH != 0 { Err(Errno::EBADF) } else { Ok(file) }
+}
+
 syscall_define! {
     /// close(2)
-    fn close(fd: u32) { current().process.files.lock().close(fd).map(|()| 0) }
+    fn close(fd: u32) {
+        // Closed without the table's lock: a file that ends with it may need others.
+        let closed = current().process.files.lock().close(fd);
+        closed.map(drop).map(|()| 0)
+    }
+}
+syscall_define! {
+    /// close_range(2)
+    fn close_range(first: u32, last: u32, flags: u32) {
+        if flags & !(CLOSE_RANGE_CLOEXEC | CLOSE_RANGE_UNSHARE) != 0 || first > last {
+            return Err(Errno::EINVAL);
+        }
+        // There is one process: its table is its own.
+        let files = &current().process.files;
+        if flags & CLOSE_RANGE_CLOEXEC != 0 {
+            files.lock().close_on_exec(first, last);
+            return Ok(0);
+        }
+        let mut next = first;
+        loop {
+            let closed = files.lock().close_next(next, last, false);
+            let Some((number, _closed)) = closed else { return Ok(0) };
+            next = number;
+        }
+    }
 }
 syscall_define! {
     /// dup(2)
@@ -73,8 +104,9 @@ pub(super) fn control(fd: u32, command: u32, argument: u64) -> SysResult {
             Ok(0)
         }
         F_GETFL => Ok(file.flags().into()),
+        F_SETFL if file.flags() & O_PATH != 0 => Err(Errno::EBADF),
         F_SETFL => {
-            file.set_flags(TRANSFER_FLAGS, argument as u32);
+            file.set_flags(file.settable_flags(), argument as u32);
             Ok(0)
         }
         _ => Err(Errno::EINVAL),

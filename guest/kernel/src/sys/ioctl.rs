@@ -31,15 +31,24 @@ pub(super) fn control_device(fd: u32, request: u32, argument: u64) -> SysResult 
             files.descriptor(fd)?.close_on_exec = request == FIOCLEX;
             Ok(0)
         }
-        _ if !file.is_terminal() => Err(Errno::ENOTTY),
+        _ => match file.as_standard() {
+            Some(standard) if standard.is_terminal() => terminal(standard.host, request, argument),
+            _ => Err(Errno::ENOTTY),
+        },
+    }
+}
+
+/// What a terminal of the host's is asked.
+fn terminal(file: u32, request: u32, argument: u64) -> SysResult {
+    match request {
         TCGETS => {
-            let mut call = Call::new(Request::TerminalAttributes { file: file.host });
+            let mut call = Call::new(Request::TerminalAttributes { file });
             call.submit()?;
             let words: [u64; TERMIOS.div_ceil(8)] = call.data();
             UserPtr::new(argument).write_slice(&words.as_bytes()[..TERMIOS]).map(|()| 0)
         }
         TIOCGWINSZ => {
-            let mut call = Call::new(Request::WindowSize { file: file.host });
+            let mut call = Call::new(Request::WindowSize { file });
             call.submit()?;
             let size: Winsize = transmute!(call.data::<1>());
             UserPtr::new(argument).write(size).map(|()| 0)

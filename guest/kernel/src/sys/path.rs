@@ -1,58 +1,176 @@
-//! Calls with a path: open(2), access(2), readlink(2), chdir(2), getcwd(2). There is no
-//! file system yet, so no path names anything.
+//! What calls with a path have in common; and where a process is: chdir(2), fchdir(2),
+//! chroot(2), getcwd(2); and readlink(2).
 
+use crate::fs::access::{Credentials, EXEC};
+use crate::fs::dentry::Dentry;
+use crate::fs::file::{Kind, OpenFile};
+use crate::fs::inode;
+use crate::fs::place::{Path, path_of};
+use crate::fs::walk::{Last, Start, View, look_up};
+use crate::process::task::current;
 use crate::sys::define::{SysResult, syscall_define};
+use crate::sys::descriptor::file;
 use crate::user::{UserPtr, UserString, read_string};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 use trapgate_uapi::Errno;
+use trapgate_uapi::fcntl::AT_FDCWD;
 use trapgate_uapi::fs::PATH_MAX;
 
-/// Reads a path, for what it may say of the pointer.
+/// Reads a path, which may be empty.
 pub(super) fn read_path(path: UserPtr<u8>) -> Result<Vec<u8>, Errno> {
     let UserString { bytes, terminated } = read_string(path, PATH_MAX)?;
     if terminated { Ok(bytes) } else { Err(Errno::ENAMETOOLONG) }
 }
 
-/// What a call with a path answers while there are no files: the path is
-/// read, so that a bad pointer is found.
-pub(super) fn no_such_file(path: UserPtr<u8>) -> SysResult {
-    read_path(path)?;
-    Err(Errno::ENOENT)
+/// The running process's view of the file systems.
+pub(super) fn view() -> View<'static> {
+    let process = &current().process;
+    View {
+        places: &process.places,
+        who: Credentials::ROOT,
+        umask: process.umask.load(Ordering::Relaxed),
+    }
+}
+
+/// Where a path begins, of the calls that take a directory's descriptor, which only
+/// matters if the path is relative.
+pub(super) fn start(directory: i32, path: &[u8]) -> Result<Start<'static>, Errno> {
+    let start = Start::new(view());
+    if directory == AT_FDCWD || path.first() == Some(&b'/') {
+        return Ok(start);
+    }
+    let directory = directory_of(&*file(directory as u32)?)?;
+    Ok(Start { directory: Some(directory), ..start })
+}
+
+/// The directory that is open.
+pub(super) fn directory_of(file: &OpenFile) -> Result<Arc<Dentry>, Errno> {
+    let file = file.as_inode().ok_or(Errno::ENOTDIR)?;
+    if !file.dentry.is_directory() {
+        return Err(Errno::ENOTDIR);
+    }
+    Ok(file.dentry.clone())
+}
+
+/// What a call is about.
+pub(super) enum Target {
+    /// A file by its name.
+    Named(Arc<Dentry>),
+    /// An open file: the path was empty.
+    Open(Arc<OpenFile>),
+}
+
+/// The file that a path names; with `AT_EMPTY_PATH`, an empty one is the descriptor's own
+/// file, or the working directory.
+pub(super) fn target(
+    directory: i32,
+    path: UserPtr<u8>,
+    last: Last,
+    may_be_empty: bool,
+) -> Result<Target, Errno> {
+    let path = read_path(path)?;
+    if path.is_empty() && may_be_empty {
+        if directory == AT_FDCWD {
+            return view().directory().map(Target::Named);
+        }
+        return file(directory as u32).map(Target::Open);
+    }
+    look_up(&start(directory, &path)?, &path, last).map(Target::Named)
+}
+
+/// The file that a path names.
+pub(super) fn named(directory: i32, path: UserPtr<u8>, last: Last) -> Result<Arc<Dentry>, Errno> {
+    let path = read_path(path)?;
+    look_up(&start(directory, &path)?, &path, last)
+}
+
+/// The directory that a process may go to.
+fn searched(dentry: Arc<Dentry>) -> Result<Arc<Dentry>, Errno> {
+    if !dentry.is_directory() {
+        return Err(Errno::ENOTDIR);
+    }
+    view().who.may(&dentry.inode, EXEC)?;
+    Ok(dentry)
+}
+
+fn go_to(directory: Arc<Dentry>) -> SysResult {
+    let before = core::mem::replace(&mut view().places.lock().get()?.directory, directory);
+    drop(before);
+    Ok(0)
+}
+
+syscall_define! {
+    /// chdir(2)
+    fn chdir(path: UserPtr<u8>) {
+        go_to(searched(named(AT_FDCWD, path, Last::Follow)?)?)
+    }
 }
 syscall_define! {
-    /// open(2)
-    fn open(path: UserPtr<u8>) { no_such_file(path) }
+    /// fchdir(2)
+    fn fchdir(fd: u32) {
+        go_to(searched(directory_of(&*file(fd)?)?)?)
+    }
 }
 syscall_define! {
-    /// openat(2)
-    fn openat(_directory: i32, path: UserPtr<u8>) { no_such_file(path) }
+    /// chroot(2)
+    fn chroot(path: UserPtr<u8>) {
+        let root = searched(named(AT_FDCWD, path, Last::Follow)?)?;
+        if !view().who.is_privileged() {
+            return Err(Errno::EPERM);
+        }
+        let before = core::mem::replace(&mut view().places.lock().get()?.root, root);
+        drop(before);
+        Ok(0)
+    }
 }
 syscall_define! {
-    /// access(2)
-    fn access(path: UserPtr<u8>) { no_such_file(path) }
+    /// getcwd(2): answers the length, as the system call does.
+    fn getcwd(buffer: UserPtr<u8>, size: u64) {
+        let places = view().places.lock().get()?.clone();
+        let (mut path, prefix): (_, &[u8]) = match path_of(&places.directory, &places.root)? {
+            Path::Deleted(_) => return Err(Errno::ENOENT),
+            Path::Within(path) => (path, b""),
+            Path::Outside(path) => (path, b"(unreachable)"),
+        };
+        crate::memory::try_push(&mut path, 0)?;
+        let length = (prefix.len() + path.len()) as u64;
+        if length > size {
+            return Err(Errno::ERANGE);
+        }
+        buffer.write_slice(prefix)?;
+        buffer.offset(prefix.len() as u64).write_slice(&path)?;
+        Ok(length)
+    }
 }
-syscall_define! {
-    /// faccessat(2)
-    fn faccessat(_directory: i32, path: UserPtr<u8>) { no_such_file(path) }
+
+/// readlink(2) for all its forms.
+fn read_link(directory: i32, path: UserPtr<u8>, buffer: UserPtr<u8>, size: i32) -> SysResult {
+    let size = usize::try_from(size).ok().filter(|&size| size > 0).ok_or(Errno::EINVAL)?;
+    let (dentry, by_path) = match target(directory, path, Last::Keep, true)? {
+        Target::Named(dentry) => (dentry, true),
+        Target::Open(file) => match &file.kind {
+            Kind::Inode(file) => (file.dentry.clone(), false),
+            Kind::Standard(_) => return Err(Errno::ENOENT),
+        },
+    };
+    let inode::Kind::Symlink(target) = &dentry.inode.kind else {
+        return Err(if by_path { Errno::EINVAL } else { Errno::ENOENT });
+    };
+    dentry.inode.accessed();
+    let length = target.len().min(size);
+    buffer.write_slice(&target[..length]).map(|()| length as u64)
 }
 syscall_define! {
     /// readlink(2)
-    fn readlink(path: UserPtr<u8>) { no_such_file(path) }
+    fn readlink(path: UserPtr<u8>, buffer: UserPtr<u8>, size: i32) {
+        read_link(AT_FDCWD, path, buffer, size)
+    }
 }
 syscall_define! {
     /// readlinkat(2)
-    fn readlinkat(_directory: i32, path: UserPtr<u8>) { no_such_file(path) }
-}
-syscall_define! {
-    /// chdir(2)
-    fn chdir(path: UserPtr<u8>) { no_such_file(path) }
-}
-syscall_define! {
-    /// getcwd(2): the root. Answers the length, as the system call does.
-    fn getcwd(buffer: UserPtr<[u8; 2]>, size: u64) {
-        if size < 2 {
-            return Err(Errno::ERANGE);
-        }
-        buffer.write(*b"/\0").map(|()| 2)
+    fn readlinkat(directory: i32, path: UserPtr<u8>, buffer: UserPtr<u8>, size: i32) {
+        read_link(directory, path, buffer, size)
     }
 }

@@ -13,9 +13,19 @@ use crate::sys::define::{SysResult, syscall_define};
 use crate::user::UserPtr;
 use trapgate_arch::percpu;
 use trapgate_uapi::Errno;
-use trapgate_uapi::poll::{POLLERR, POLLHUP, POLLNVAL, Pollfd};
+use trapgate_uapi::poll::{
+    POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLRDNORM, POLLWRNORM, Pollfd,
+};
 use trapgate_uapi::signal::{SIG_SETMASK, SIGSET_SIZE};
 use trapgate_uapi::time::Timespec;
+
+/// In the place of a host's file: one of a file system, which never keeps anybody
+/// waiting.
+pub(super) const ALWAYS: usize = HOST_FILES;
+/// What is ready of such a file: Linux's `DEFAULT_POLLMASK`.
+pub(super) const ALWAYS_READY: u16 = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
+/// In the place of a host's file: no file.
+const INVALID: usize = usize::MAX;
 
 /// poll(2) with the time in nanoseconds, negative for ever.
 fn poll_for(entries: UserPtr<Pollfd>, count: u32, timeout_ns: i64) -> SysResult {
@@ -23,19 +33,22 @@ fn poll_for(entries: UserPtr<Pollfd>, count: u32, timeout_ns: i64) -> SysResult 
         return Err(Errno::EINVAL);
     }
     let mut wanted: Masks = [None; HOST_FILES];
-    let mut invalid = 0;
+    // Those with an answer at hand.
+    let mut answered = 0;
     let mut list = try_with_capacity(count as usize)?;
     for index in 0..count.into() {
         let entry = entries.offset(index).read()?;
         let host = match entry.fd {
             ..0 => None,
             fd => match file(fd as u32) {
-                Ok(file) => Some(file.host as usize),
-                Err(_) => {
-                    invalid += 1;
-                    Some(usize::MAX)
-                }
+                Ok(file) => Some(file.as_standard().map_or(ALWAYS, |file| file.host as usize)),
+                Err(_) => Some(INVALID),
             },
+        };
+        answered += match host {
+            Some(INVALID) => 1,
+            Some(ALWAYS) => u32::from(entry.events & ALWAYS_READY != 0),
+            _ => 0,
         };
         if let Some(slot) = host.and_then(|host| wanted.get_mut(host)) {
             *slot = Some(slot.unwrap_or(0) | entry.events);
@@ -43,12 +56,13 @@ fn poll_for(entries: UserPtr<Pollfd>, count: u32, timeout_ns: i64) -> SysResult 
         try_push(&mut list, (entry, host))?;
     }
     // With an answer at hand there is nothing to wait for.
-    let timeout_ns = if invalid > 0 { 0 } else { timeout_ns };
+    let timeout_ns = if answered > 0 { 0 } else { timeout_ns };
     let answers = ready_within(&wanted, timeout_ns)?.map(Option::unwrap_or_default);
     let mut ready = 0;
     for (index, (entry, host)) in list.into_iter().enumerate() {
         let revents = match host {
             None => 0,
+            Some(ALWAYS) => ALWAYS_READY & entry.events,
             Some(host) => match answers.get(host) {
                 Some(answer) => answer & (entry.events | POLLERR | POLLHUP),
                 None => POLLNVAL,

@@ -1,13 +1,17 @@
 //! Bytes in and out: read(2), write(2), pread(2), their vectors, lseek(2).
 
-use crate::fs::file::OpenFile;
+use crate::fs::file::{Kind, OpenFile};
+use crate::fs::inode_file::At;
+use crate::fs::standard::Standard;
 use crate::fs::transfer::{Until, transfer};
 use crate::host::call;
+use crate::mm::space::AddressSpace;
 use crate::mm::vma::Prot;
 use crate::process::task::current;
 use crate::sys::define::{SysResult, syscall_define};
-use crate::sys::descriptor::file;
+use crate::sys::descriptor::{file, opened};
 use crate::user::{UserPtr, read_iovecs};
+use spin::Mutex;
 use trapgate_abi::hypercall::Request;
 use trapgate_uapi::Errno;
 use trapgate_uapi::fcntl::O_NONBLOCK;
@@ -17,30 +21,51 @@ use trapgate_uapi::signal::{SIGPIPE, SIGXFSZ};
 use trapgate_uapi::stat::{S_IFIFO, S_IFREG};
 use trapgate_uapi::uio::Iovec;
 
+/// A buffer as readv(2) has it.
+fn one(address: u64, length: u64) -> [Iovec; 1] {
+    [Iovec { iov_base: address, iov_len: length }]
+}
+
+fn memory() -> &'static Mutex<AddressSpace> {
+    &current().process.memory
+}
+
+/// readv(2) and its kin.
 pub(super) fn input(file: &OpenFile, ranges: &[Iovec]) -> SysResult {
     if !file.readable() {
         return Err(Errno::EBADF);
     }
-    let until = if file.is(S_IFREG) { Until::Short } else { Until::Once };
-    let flags = file.transfer_flags();
-    let request = Request::Read { file: file.host, flags };
-    let wait = (flags & O_NONBLOCK == 0).then_some((file.host, POLLIN));
-    let memory = &current().process.memory;
-    transfer(memory, ranges, Prot::WRITE, until, wait, &mut |_| request).result()
+    match &file.kind {
+        Kind::Standard(standard) => from_standard(standard, file.transfer_flags(), ranges),
+        Kind::Inode(inode) => inode.read_pieces(memory(), ranges, At::Position),
+    }
 }
 
+fn from_standard(file: &Standard, flags: u32, ranges: &[Iovec]) -> SysResult {
+    let until = if file.is(S_IFREG) { Until::Short } else { Until::Once };
+    let request = Request::Read { file: file.host, flags };
+    let wait = (flags & O_NONBLOCK == 0).then_some((file.host, POLLIN));
+    transfer(memory(), ranges, Prot::WRITE, until, wait, &mut |_| request).result()
+}
+
+/// writev(2) and its kin.
 pub(super) fn output(file: &OpenFile, ranges: &[Iovec]) -> SysResult {
     if !file.writable() {
         return Err(Errno::EBADF);
     }
-    let flags = file.transfer_flags();
+    match &file.kind {
+        Kind::Standard(standard) => to_standard(standard, file.transfer_flags(), ranges),
+        Kind::Inode(inode) => inode.write_pieces(memory(), ranges, At::Position, inode.appends()),
+    }
+}
+
+fn to_standard(file: &Standard, flags: u32, ranges: &[Iovec]) -> SysResult {
     // A pipe takes all, if its writer may wait: the host takes a part at a time.
     let waits = !file.is(S_IFREG) && flags & O_NONBLOCK == 0;
     let until = if waits { Until::Done } else { Until::Short };
     let request = Request::Write { file: file.host, flags };
     let wait = waits.then_some((file.host, POLLOUT));
-    let memory = &current().process.memory;
-    let moved = transfer(memory, ranges, Prot::READ, until, wait, &mut |_| request);
+    let moved = transfer(memory(), ranges, Prot::READ, until, wait, &mut |_| request);
     match moved.error {
         // A pipe without readers kills also after a part; a socket then does not.
         Some(Errno::EPIPE) if moved.bytes == 0 || file.is(S_IFIFO) => {
@@ -58,29 +83,60 @@ pub(super) fn position(offset: i64) -> Result<u64, Errno> {
     u64::try_from(offset).map_err(|_| Errno::EINVAL)
 }
 
-/// pread(2): only of what has positions.
+/// preadv(2): only of what has positions.
 pub(super) fn input_at(file: &OpenFile, ranges: &[Iovec], offset: u64) -> SysResult {
-    if file.is_stream() {
+    if file.as_standard().is_some_and(Standard::is_stream) {
         return Err(Errno::ESPIPE);
     }
     if !file.readable() {
         return Err(Errno::EBADF);
     }
-    transfer(&current().process.memory, ranges, Prot::WRITE, Until::Short, None, &mut |done| {
-        Request::ReadAt { file: file.host, offset: offset.saturating_add(done) }
-    })
-    .result()
+    match &file.kind {
+        Kind::Inode(inode) => inode.read_pieces(memory(), ranges, At::Offset(offset)),
+        Kind::Standard(standard) => {
+            let request = &mut |done| Request::ReadAt {
+                file: standard.host,
+                offset: offset.saturating_add(done),
+            };
+            transfer(memory(), ranges, Prot::WRITE, Until::Short, None, request).result()
+        }
+    }
 }
+
+/// pwritev(2): only of what has positions. The VMM writes none of its files at an offset.
+pub(super) fn output_at(file: &OpenFile, ranges: &[Iovec], offset: u64) -> SysResult {
+    match &file.kind {
+        Kind::Standard(standard) if standard.is_stream() => Err(Errno::ESPIPE),
+        _ if !file.writable() => Err(Errno::EBADF),
+        Kind::Standard(_) => Err(Errno::EOPNOTSUPP),
+        Kind::Inode(inode) => {
+            inode.write_pieces(memory(), ranges, At::Offset(offset), inode.appends())
+        }
+    }
+}
+
 syscall_define! {
     /// read(2)
     fn read(fd: u32, buffer: UserPtr<u8>, count: u64) {
-        input(&*file(fd)?, &[Iovec { iov_base: buffer.address(), iov_len: count }])
+        let file = file(fd)?;
+        match &file.kind {
+            Kind::Inode(inode) if file.readable() => {
+                inode.read(memory(), buffer.address(), count, At::Position)
+            }
+            _ => input(&file, &one(buffer.address(), count)),
+        }
     }
 }
 syscall_define! {
     /// write(2)
     fn write(fd: u32, buffer: UserPtr<u8>, count: u64) {
-        output(&*file(fd)?, &[Iovec { iov_base: buffer.address(), iov_len: count }])
+        let file = file(fd)?;
+        match &file.kind {
+            Kind::Inode(inode) if file.writable() => {
+                inode.write(memory(), buffer.address(), count, At::Position, inode.appends())
+            }
+            _ => output(&file, &one(buffer.address(), count)),
+        }
     }
 }
 syscall_define! {
@@ -95,11 +151,42 @@ syscall_define! {
         output(&*file(fd)?, &read_iovecs(vectors, count)?)
     }
 }
+
+/// pread(2) for either width.
+pub(super) fn read_at(fd: u32, buffer: UserPtr<u8>, count: u64, offset: i64) -> SysResult {
+    let offset = position(offset)?;
+    let file = file(fd)?;
+    match &file.kind {
+        Kind::Inode(inode) if file.readable() => {
+            inode.read(memory(), buffer.address(), count, At::Offset(offset))
+        }
+        _ => input_at(&file, &one(buffer.address(), count), offset),
+    }
+}
+
+/// pwrite(2) for either width.
+pub(super) fn write_at(fd: u32, buffer: UserPtr<u8>, count: u64, offset: i64) -> SysResult {
+    let offset = position(offset)?;
+    let file = file(fd)?;
+    match &file.kind {
+        Kind::Inode(inode) if file.writable() => {
+            let appends = inode.appends();
+            inode.write(memory(), buffer.address(), count, At::Offset(offset), appends)
+        }
+        _ => output_at(&file, &one(buffer.address(), count), offset),
+    }
+}
+
 syscall_define! {
     /// pread(2)
     fn pread64(fd: u32, buffer: UserPtr<u8>, count: u64, offset: i64) {
-        let offset = position(offset)?;
-        input_at(&*file(fd)?, &[Iovec { iov_base: buffer.address(), iov_len: count }], offset)
+        read_at(fd, buffer, count, offset)
+    }
+}
+syscall_define! {
+    /// pwrite(2)
+    fn pwrite64(fd: u32, buffer: UserPtr<u8>, count: u64, offset: i64) {
+        write_at(fd, buffer, count, offset)
     }
 }
 syscall_define! {
@@ -110,18 +197,26 @@ syscall_define! {
     }
 }
 syscall_define! {
+    /// pwritev(2)
+    fn pwritev(fd: u32, vectors: UserPtr<Iovec>, count: u64, offset: i64) {
+        let offset = position(offset)?;
+        output_at(&*file(fd)?, &read_iovecs(vectors, count)?, offset)
+    }
+}
+syscall_define! {
     /// lseek(2)
     fn lseek(fd: u32, offset: i64, whence: u32) { seek(fd, offset, whence) }
 }
 
 /// lseek(2) for either width.
 pub(super) fn seek(fd: u32, offset: i64, whence: u32) -> SysResult {
-    let file = file(fd)?;
+    let file = opened(fd)?;
     if whence > SEEK_HOLE {
         return Err(Errno::EINVAL);
     }
-    if file.is_stream() {
-        return Err(Errno::ESPIPE);
+    match &file.kind {
+        Kind::Inode(inode) => inode.seek(offset, whence),
+        Kind::Standard(standard) if standard.is_stream() => Err(Errno::ESPIPE),
+        Kind::Standard(standard) => call(Request::Seek { file: standard.host, offset, whence }),
     }
-    call(Request::Seek { file: file.host, offset, whence })
 }

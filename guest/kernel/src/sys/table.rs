@@ -14,8 +14,8 @@ pub use build::{Handler, Table};
 use super::define::encode;
 use crate::log::log;
 use crate::sys::{
-    compat, descriptor, futex, ioctl, mm, path, poll, process, random, read_write, sched, select,
-    signal, stat, system, time,
+    compat, descriptor, directory, futex, ioctl, mm, open, path, poll, process, random, read_write,
+    sched, select, signal, size, stat, system, time,
 };
 use build::{CompatEntry, Entry, compat_entries, entries, ia32, is_named, note, x64};
 use trapgate_abi::PtRegs;
@@ -25,8 +25,10 @@ use trapgate_arch::percpu;
 use trapgate_uapi::Errno;
 use trapgate_uapi::syscall::{I386, I386_COUNT, X32, X32_BIT, X32_COUNT, X86_64, X86_64_COUNT};
 
-/// What a call with a path has.
-const NO_FILES: &str = "the path is read; no path names anything, so it is ENOENT";
+/// What opening has.
+const OPENS: &str = "files in memory and devices; fifos, sockets and block devices are ENXIO";
+/// What writing at an offset has.
+const WRITES_AT: &str = "of files in memory; standard files are EOPNOTSUPP";
 /// What sending a signal has.
 const ONE_PROCESS: &str = "to the program itself, nobody else is there; one that stops is ignored";
 /// What a limit has.
@@ -44,9 +46,6 @@ const FUTEX: &str = "one thread: `FUTEX_WAKE` wakes nobody, `FUTEX_WAIT` needs a
     EDEADLK; both with `_BITSET`; others are ENOSYS";
 /// What an action has.
 const ACTION: &str = "recorded; no handler is called: its signal ends the program";
-/// What the status of a path has.
-const STATUS_AT: &str = "of a descriptor, with `AT_EMPTY_PATH`; no path names anything";
-
 const ENTRIES: &[Entry] = entries! {
     process {
         both: getpid gettid getppid getuid geteuid getgid getegid getresuid getresgid getgroups
@@ -96,10 +95,10 @@ const ENTRIES: &[Entry] = entries! {
     read_write {
         both: read write;
         x64: readv writev ("more than 24 pieces that do not touch are several writes")
-            pread64 preadv lseek;
+            pread64 preadv pwrite64 (WRITES_AT) pwritev (WRITES_AT) lseek;
     }
     descriptor {
-        both: close dup dup2 dup3;
+        both: close close_range dup dup2 dup3;
         x64: fcntl (FCNTL);
     }
     ioctl {
@@ -108,14 +107,24 @@ const ENTRIES: &[Entry] = entries! {
             `TIOCGPGRP`, and `TCSETS` is EPERM");
     }
     stat {
-        both: ;
-        x64: newfstat newfstatat (STATUS_AT)
-            newstat (NO_FILES) newlstat (NO_FILES);
+        both: statx ("basic fields and the time of birth");
+        x64: newfstat newfstatat newstat newlstat;
     }
     path {
-        both: access (NO_FILES) faccessat (NO_FILES) readlink (NO_FILES) readlinkat (NO_FILES)
-            chdir (NO_FILES) getcwd ("always `/`");
-        x64: open (NO_FILES) openat (NO_FILES);
+        both: chdir fchdir chroot getcwd readlink readlinkat;
+        x64: ;
+    }
+    open {
+        both: access faccessat faccessat2 creat (OPENS) openat2 (OPENS);
+        x64: open (OPENS) openat (OPENS);
+    }
+    directory {
+        both: getdents64;
+        x64: getdents;
+    }
+    size {
+        both: fsync fdatasync sync syncfs;
+        x64: truncate ftruncate;
     }
     poll {
         both: poll pause;
@@ -164,8 +173,8 @@ const COMPAT_ENTRIES: &[CompatEntry] = compat_entries! {
         native: futex_time32 futex (FUTEX);
     }
     read_write {
-        compat: lseek preadv;
-        native: readv writev llseek ia32_pread64;
+        compat: lseek preadv pwritev (WRITES_AT);
+        native: readv writev llseek ia32_pread64 ia32_pwrite64 (WRITES_AT);
     }
     descriptor {
         compat: fcntl64 (FCNTL);
@@ -176,12 +185,15 @@ const COMPAT_ENTRIES: &[CompatEntry] = compat_entries! {
         native: ;
     }
     stat {
-        compat: newstat newlstat newfstat ia32_stat64 (NO_FILES) ia32_lstat64 (NO_FILES)
-            ia32_fstat64 ia32_fstatat64 (STATUS_AT);
+        compat: newstat newlstat newfstat ia32_stat64 ia32_lstat64 ia32_fstat64 ia32_fstatat64;
         native: ;
     }
     path {
-        compat: open openat;
+        compat: open (OPENS) openat (OPENS) truncate ftruncate;
+        native: ia32_truncate64 ia32_ftruncate64;
+    }
+    directory {
+        compat: getdents;
         native: ;
     }
     poll {

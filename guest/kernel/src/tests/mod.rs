@@ -6,6 +6,7 @@
 mod address_space;
 mod allocation;
 mod boot;
+mod files;
 mod fs;
 mod mm;
 mod process;

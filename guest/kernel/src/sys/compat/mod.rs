@@ -18,6 +18,7 @@
 //! | `sys_modify_ldt` | the result has 32 bits |
 
 pub mod descriptor;
+pub mod directory;
 pub mod futex;
 pub mod ioctl;
 pub mod mm;

@@ -6,9 +6,11 @@
 use super::join;
 use crate::sys::define::{compat_define, ia32_define};
 use crate::sys::descriptor::file;
-use crate::sys::read_write::{input, input_at, output, position, seek};
+use crate::sys::read_write::{
+    input, input_at, output, output_at, position, read_at, seek, write_at,
+};
 use crate::user::{UserPtr, read_compat_iovecs};
-use trapgate_uapi::uio::{CompatIovec, Iovec};
+use trapgate_uapi::uio::CompatIovec;
 
 ia32_define! {
     /// readv(2)
@@ -25,8 +27,20 @@ ia32_define! {
 ia32_define! {
     /// pread(2): the offset in two registers.
     fn ia32_pread64(fd: u32, buffer: UserPtr<u8>, count: u64, low: u32, high: u32) {
+        read_at(fd, buffer, count, join(low, high) as i64)
+    }
+}
+ia32_define! {
+    /// pwrite(2): the offset in two registers.
+    fn ia32_pwrite64(fd: u32, buffer: UserPtr<u8>, count: u64, low: u32, high: u32) {
+        write_at(fd, buffer, count, join(low, high) as i64)
+    }
+}
+compat_define! {
+    /// pwritev(2): the offset in two registers.
+    fn pwritev(fd: u32, vectors: UserPtr<CompatIovec>, count: u64, low: u32, high: u32) {
         let offset = position(join(low, high) as i64)?;
-        input_at(&*file(fd)?, &[Iovec { iov_base: buffer.address(), iov_len: count }], offset)
+        output_at(&*file(fd)?, &read_compat_iovecs(vectors, count)?, offset)
     }
 }
 compat_define! {

@@ -11,7 +11,7 @@ mod snapshot;
 use super::{DATA, Sandbox, boot_info};
 use crate::mm::frames::FRAMES;
 use crate::sys::table::{self, Convention, Handler};
-use scripts::{ENDLESS, PATH, SCRIPTS, Script, TOUCHED, VECTORS};
+use scripts::{ENDLESS, NAMES, PATH, SCRIPTS, Script, TOUCHED, TREE, VECTORS};
 use snapshot::Snapshot;
 use std::collections::BTreeSet;
 use std::env;
@@ -64,6 +64,7 @@ fn sandbox() -> Sandbox {
     sandbox.store(ENDLESS, &[b'x'; 2 * PAGE_SIZE as usize]);
     sandbox.store(PATH + PAGE_SIZE - 1, &[0]);
     sandbox.store(VECTORS, &DATA.to_le_bytes());
+    sandbox.store(TREE, NAMES);
     sandbox
 }
 

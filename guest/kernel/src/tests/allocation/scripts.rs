@@ -6,7 +6,9 @@ use crate::tests::{DATA, HEAP, SIZE, Sandbox};
 use core::ops::Range;
 use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_uapi::Errno;
-use trapgate_uapi::fcntl::{AT_EMPTY_PATH, F_DUPFD, F_DUPFD_CLOEXEC, F_GETFL};
+use trapgate_uapi::fcntl::{
+    AT_EMPTY_PATH, F_DUPFD, F_DUPFD_CLOEXEC, F_GETFL, O_CREAT, O_RDWR, O_TMPFILE,
+};
 use trapgate_uapi::futex::{FUTEX_WAIT, FUTEX_WAKE};
 use trapgate_uapi::ioctl::{FIOCLEX, TCGETS};
 use trapgate_uapi::ldt::LDT_READ_DEFAULT;
@@ -17,6 +19,7 @@ use trapgate_uapi::mman::{
 use trapgate_uapi::prctl::{ARCH_GET_FS, PR_GET_NAME, PR_SET_NAME};
 use trapgate_uapi::resource::RLIMIT_CORE;
 use trapgate_uapi::signal::{SIG_BLOCK, SIGCHLD, SIGSET_SIZE, SIGUSR1};
+use trapgate_uapi::syscall::nr64;
 use trapgate_uapi::uio::UIO_MAXIOV;
 
 /// Zeroes, with room for the longest argument.
@@ -28,8 +31,15 @@ pub(super) const VECTORS: u64 = DATA + 8 * PAGE_SIZE;
 pub(super) const ENDLESS: u64 = DATA + 13 * PAGE_SIZE;
 /// A path of the greatest length.
 pub(super) const PATH: u64 = ENDLESS + PAGE_SIZE;
-/// A path of one letter.
+/// A string of one letter.
 const SHORT: u64 = PATH + PAGE_SIZE - 2;
+/// Paths: of a directory, of a link in the tree, of what is not there.
+pub(super) const TREE: u64 = DATA + 12 * PAGE_SIZE;
+const LINK: u64 = TREE + 16;
+const NEW: u64 = TREE + 32;
+pub(super) const NAMES: &[u8; 48] = b"/tmp\0...........\
+    /dev/fd\0........\
+    /tmp/new.file\0..";
 /// All that scripts point to.
 pub(super) const TOUCHED: Range<u64> = DATA..DATA + SIZE;
 /// Where nothing is, far from all that is.
@@ -71,7 +81,7 @@ impl Script {
 fn mapped(sandbox: &Sandbox) {
     let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
     let arguments = [MAPPED, 5 * PAGE_SIZE, PROT_READ | PROT_WRITE, flags, u64::MAX, 0];
-    sandbox.call(trapgate_uapi::syscall::nr64::MMAP, arguments).unwrap();
+    sandbox.call(nr64::MMAP, arguments).unwrap();
     for page in 0..5 {
         sandbox.store(MAPPED + page * PAGE_SIZE, &[1]);
     }
@@ -104,6 +114,23 @@ fn cpus(sandbox: &Sandbox) {
     sandbox.store(ZEROES, &[1]);
 }
 
+/// Makes the tree.
+fn tree(sandbox: &Sandbox) {
+    sandbox.call(nr64::ACCESS, [TREE, 0, 0, 0, 0, 0]).unwrap();
+}
+
+/// Opens a directory as descriptor 3.
+fn directory(sandbox: &Sandbox) {
+    sandbox.call(nr64::OPEN, [TREE, 0, 0, 0, 0, 0]).unwrap();
+}
+
+/// Makes a file, and opens it as descriptor 3.
+fn opened(sandbox: &Sandbox) {
+    let flags = u64::from(O_CREAT | O_RDWR);
+    sandbox.call(nr64::OPEN, [NEW, flags, 0o644, 0, 0, 0]).unwrap();
+}
+
+const NEW_FILE: u64 = (O_CREAT | O_RDWR) as u64;
 const WORK: u64 = PROT_READ | PROT_WRITE;
 const ANONYMOUS: u64 = MAP_PRIVATE | MAP_ANONYMOUS;
 const NO_FD: u64 = u32::MAX as u64;
@@ -244,6 +271,12 @@ pub(super) const SCRIPTS: &[Script] = &[
     call("sys_writev", [1, VECTORS, 5]),
     call("sys_pread64", [2, ZEROES, 8, 0]),
     call("sys_preadv", [2, VECTORS, UIO_MAXIOV, 0]),
+    call("sys_write", [3, ZEROES, 8]).after(opened),
+    call("sys_read", [3, ZEROES, 6 * PAGE_SIZE]).after(opened),
+    call("sys_pwrite64", [3, ZEROES, 8, 1 << 40]).after(opened),
+    call("sys_pwritev", [3, VECTORS, 5, 0]).after(opened),
+    call("sys_ia32_pwrite64", [3, ZEROES, 8, 0, 1 << 8]).after(opened),
+    call("compat_sys_pwritev", [3, VECTORS, 5, 0, 0]).after(opened),
     call("sys_lseek", [2, 0, 0]),
     call("sys_llseek", [2, 0, 0, ZEROES, 0]),
     call("sys_ia32_pread64", [2, ZEROES, 8, 0, 0]),
@@ -251,6 +284,7 @@ pub(super) const SCRIPTS: &[Script] = &[
     call("compat_sys_preadv", [2, VECTORS, UIO_MAXIOV, 0, 0]),
     // descriptor
     call("sys_close", [1]),
+    call("sys_close_range", [1, 1000]),
     call("sys_dup", [1]),
     call("sys_dup2", [1, 1000]),
     call("sys_dup2", [1, 0]),
@@ -265,29 +299,56 @@ pub(super) const SCRIPTS: &[Script] = &[
     // stat
     call("sys_newfstat", [2, ZEROES]),
     call("sys_newfstatat", [2, ZEROES + 8, ZEROES, AT_EMPTY_PATH as u64]),
-    call("sys_newfstatat", [2, PATH, ZEROES]).error(Errno::ENOENT),
-    call("sys_newstat", [PATH, ZEROES]).error(Errno::ENOENT),
-    call("sys_newlstat", [PATH, ZEROES]).error(Errno::ENOENT),
-    call("compat_sys_newstat", [PATH, ZEROES]).error(Errno::ENOENT),
-    call("compat_sys_newlstat", [PATH, ZEROES]).error(Errno::ENOENT),
+    call("sys_newfstatat", [2, PATH, ZEROES]).error(Errno::ENOTDIR),
+    call("sys_newstat", [PATH, ZEROES]).error(Errno::ENAMETOOLONG),
+    call("sys_newstat", [TREE, ZEROES]),
+    call("sys_newlstat", [TREE, ZEROES]).after(tree),
+    call("sys_statx", [0, TREE, 0, 0, ZEROES]).after(tree),
+    call("compat_sys_newstat", [TREE, ZEROES]).after(tree),
+    call("compat_sys_newlstat", [TREE, ZEROES]).after(tree),
     call("compat_sys_newfstat", [2, ZEROES]),
-    call("compat_sys_ia32_stat64", [PATH, ZEROES]).error(Errno::ENOENT),
-    call("compat_sys_ia32_lstat64", [PATH, ZEROES]).error(Errno::ENOENT),
+    call("compat_sys_ia32_stat64", [TREE, ZEROES]).after(tree),
+    call("compat_sys_ia32_lstat64", [TREE, ZEROES]).after(tree),
     call("compat_sys_ia32_fstat64", [2, ZEROES]),
-    call("compat_sys_ia32_fstatat64", [2, PATH, ZEROES]).error(Errno::ENOENT),
+    call("compat_sys_ia32_fstatat64", [2, TREE, ZEROES]).after(tree),
     // path
-    call("sys_open", [PATH]).error(Errno::ENOENT),
-    call("sys_open", [SHORT]).error(Errno::ENOENT),
-    call("sys_open", [ENDLESS]).error(Errno::ENAMETOOLONG),
-    call("sys_openat", [0, PATH]).error(Errno::ENOENT),
-    call("sys_access", [PATH]).error(Errno::ENOENT),
-    call("sys_faccessat", [0, PATH]).error(Errno::ENOENT),
-    call("sys_readlink", [PATH, ZEROES, 100]).error(Errno::ENOENT),
-    call("sys_readlinkat", [0, PATH, ZEROES, 100]).error(Errno::ENOENT),
-    call("sys_chdir", [PATH]).error(Errno::ENOENT),
+    call("sys_readlink", [LINK, ZEROES, 100]).after(tree),
+    call("sys_readlinkat", [0, LINK, ZEROES, 100]).after(tree),
+    call("sys_chdir", [TREE]),
+    call("sys_chdir", [TREE]).after(tree),
+    call("sys_fchdir", [3]).after(directory),
+    call("sys_chroot", [TREE]).after(tree),
     call("sys_getcwd", [ZEROES, 100]),
-    call("compat_sys_open", [PATH]).error(Errno::ENOENT),
-    call("compat_sys_openat", [0, PATH]).error(Errno::ENOENT),
+    // open
+    call("sys_access", [TREE, 7]).after(tree),
+    call("sys_faccessat", [0, TREE, 7]).after(tree),
+    call("sys_faccessat2", [0, TREE, 7]).after(tree),
+    call("sys_open", [TREE]),
+    call("sys_open", [TREE]).after(tree),
+    call("sys_open", [NEW, NEW_FILE, 0o644]).after(tree),
+    call("sys_open", [TREE, (O_TMPFILE | O_RDWR) as u64, 0o644]).after(tree),
+    call("sys_open", [LINK]).after(tree).error(Errno::ENOENT),
+    call("sys_open", [ENDLESS]).error(Errno::ENAMETOOLONG),
+    call("sys_openat", [0, NEW, NEW_FILE, 0o644]).after(tree),
+    call("sys_openat2", [0, TREE, ZEROES, 24]).after(tree),
+    call("sys_creat", [NEW, 0o644]).after(tree),
+    call("compat_sys_open", [TREE]).after(tree),
+    call("compat_sys_openat", [0, TREE]).after(tree),
+    // directory
+    call("sys_getdents64", [3, ZEROES, 1000]).after(directory),
+    call("sys_getdents", [3, ZEROES, 1000]).after(directory),
+    call("compat_sys_getdents", [3, ZEROES, 1000]).after(directory),
+    // size
+    call("sys_truncate", [NEW, 5000]).after(opened),
+    call("sys_ftruncate", [3, 5000]).after(opened),
+    call("compat_sys_truncate", [NEW, 5000]).after(opened),
+    call("compat_sys_ftruncate", [3, 5000]).after(opened),
+    call("sys_ia32_truncate64", [NEW, 5000]).after(opened),
+    call("sys_ia32_ftruncate64", [3, 5000]).after(opened),
+    call("sys_fsync", [3]).after(opened),
+    call("sys_fdatasync", [3]).after(opened),
+    call("sys_syncfs", [3]).after(opened),
+    call("sys_sync", []),
     // poll
     call("sys_poll", [ZEROES, 512, 0]),
     call("sys_ppoll", [ZEROES, 512, ZEROES]),

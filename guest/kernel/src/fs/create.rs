@@ -1,0 +1,109 @@
+//! New files: creat(2), mkdir(2), symlink(2), mknod(2), and files without a name.
+
+use crate::fs::access::{EXEC, WRITE};
+use crate::fs::dentry::{Dentry, Entry};
+use crate::fs::inode::{Inode, Kind, Meta};
+use crate::fs::walk::View;
+use crate::memory::try_arc;
+use crate::mm::object::Object;
+use alloc::sync::Arc;
+use trapgate_uapi::Errno;
+use trapgate_uapi::stat::{S_ISGID, S_IXGRP};
+
+/// The content of a new regular file in this directory.
+///
+/// # Errors
+/// ENOMEM.
+pub fn regular(directory: &Dentry) -> Result<Kind, Errno> {
+    let quota = directory.inode.filesystem.frames.clone();
+    Ok(Kind::Regular(try_arc(Object::file(quota))?))
+}
+
+/// Whether names may be put into a directory, or taken out.
+///
+/// # Errors
+/// EACCES, EROFS.
+pub fn may_change(view: &View, directory: &Dentry) -> Result<(), Errno> {
+    if directory.inode.filesystem.read_only {
+        return Err(Errno::EROFS);
+    }
+    view.who.may(&directory.inode, WRITE | EXEC)
+}
+
+/// A new file in `directory`, under a name that was not there. Permissions are what is
+/// left by umask(2).
+///
+/// # Errors
+/// EEXIST, ENOENT in a directory that was removed; EACCES, EROFS, ENOSPC, ENOMEM,
+/// ENAMETOOLONG.
+pub fn create(
+    view: &View,
+    directory: &Arc<Dentry>,
+    name: &[u8],
+    kind: Kind,
+    permissions: u32,
+) -> Result<Arc<Dentry>, Errno> {
+    may_change(view, directory)?;
+    let inode = inode(view, directory, kind, permissions & !view.umask)?;
+    let is_directory = inode.is_directory();
+    let dentry = Dentry::new(name, inode)?;
+    let filesystem = &directory.inode.filesystem;
+    let _changes = filesystem.changes.lock();
+    add(directory, name, &dentry)?;
+    directory.inode.change(|meta| {
+        meta.modified = meta.changed;
+        meta.links += u32::from(is_directory);
+    });
+    Ok(dentry)
+}
+
+/// Puts a name into a directory. Changes are locked.
+///
+/// # Errors
+/// EEXIST, ENOENT, ENOMEM, ENOSPC.
+pub fn add(directory: &Arc<Dentry>, name: &[u8], dentry: &Arc<Dentry>) -> Result<(), Errno> {
+    let mut children = directory.children()?;
+    if children.dead {
+        return Err(Errno::ENOENT);
+    }
+    match children.position(name) {
+        None => {
+            children.names.reserve()?;
+            directory.put(&mut children, name, dentry);
+        }
+        Some(position) => match children.names.get(position) {
+            Entry::Present(_) | Entry::Over(_) => return Err(Errno::EEXIST),
+            Entry::Whiteout(_) => drop(directory.put_over(&mut children, position, dentry)),
+        },
+    }
+    Ok(())
+}
+
+/// A file that is in no directory yet, with the owner that one made in `directory` has.
+///
+/// # Errors
+/// ENOMEM, ENOSPC.
+pub fn inode(
+    view: &View,
+    directory: &Dentry,
+    kind: Kind,
+    mut permissions: u32,
+) -> Result<Arc<Inode>, Errno> {
+    let filesystem = &directory.inode.filesystem;
+    let above = directory.inode.meta();
+    let is_directory = matches!(kind, Kind::Directory(_));
+    // Files of a directory with the set-group-ID bit are of its group.
+    let inherits = above.permissions & S_ISGID != 0;
+    let gid = if inherits { above.gid } else { view.who.gid };
+    if inherits && is_directory {
+        permissions |= S_ISGID;
+    } else if permissions & (S_ISGID | S_IXGRP) == S_ISGID | S_IXGRP
+        && gid != view.who.gid
+        && !view.who.is_privileged()
+    {
+        permissions &= !S_ISGID;
+    }
+    let mut meta = Meta::new(filesystem, permissions, view.who.uid, gid);
+    meta.links += u32::from(is_directory);
+    Inode::new(filesystem, kind, meta)
+}

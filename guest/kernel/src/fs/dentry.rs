@@ -1,0 +1,302 @@
+//! A dentry: a name in a directory, and the file that it names.
+//!
+//! Those in memory are the tree: what was made, and what was looked up of a lower
+//! directory. The root of a mounted file system stands among the names of the
+//! directory that it covers, so a walk needs to know nothing of mounts.
+//!
+//! A directory's names are locked before a dentry's own place is. Names come, go and
+//! move with `FileSystem::changes` held.
+
+use crate::fs::inode::{Inode, Kind};
+use crate::fs::lower::{Lower, LowerInode};
+use crate::fs::names::{self, Names};
+use crate::memory::{try_arc, try_box};
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use smallvec::SmallVec;
+use spin::{Mutex, MutexGuard};
+use trapgate_uapi::Errno;
+use trapgate_uapi::fs::NAME_MAX;
+
+/// A name; most are short.
+pub type Name = SmallVec<[u8; 24]>;
+
+/// A copy of a name.
+///
+/// # Errors
+/// ENOMEM, ENAMETOOLONG.
+#[expect(clippy::disallowed_methods, reason = "it is reserved")]
+pub fn name(bytes: &[u8]) -> Result<Name, Errno> {
+    if bytes.len() > NAME_MAX {
+        return Err(Errno::ENAMETOOLONG);
+    }
+    let mut name = Name::new();
+    name.try_reserve_exact(bytes.len()).map_err(|_| Errno::ENOMEM)?;
+    name.extend_from_slice(bytes);
+    Ok(name)
+}
+
+/// A name in a directory, and its file.
+pub struct Dentry {
+    /// The file.
+    pub inode: Arc<Inode>,
+    place: Mutex<Place>,
+    /// Of a directory: its names.
+    children: Option<Box<Mutex<Children>>>,
+}
+
+struct Place {
+    /// `None`: it is the root of everything.
+    parent: Option<Arc<Dentry>>,
+    name: Name,
+    /// It is in no directory any more; the place is where it was.
+    removed: bool,
+}
+
+/// What a directory has in memory for a name.
+pub enum Entry {
+    /// A file, of which the lower directory knows nothing.
+    Present(Arc<Dentry>),
+    /// A file, instead of what the lower directory has.
+    Over(Arc<Dentry>),
+    /// Nothing, instead of what the lower directory has.
+    Whiteout(Name),
+}
+
+impl Entry {
+    /// The file, if there is one.
+    #[inline]
+    pub const fn dentry(&self) -> Option<&Arc<Dentry>> {
+        match self {
+            Entry::Present(dentry) | Entry::Over(dentry) => Some(dentry),
+            Entry::Whiteout(_) => None,
+        }
+    }
+
+    #[inline]
+    fn is(&self, name: &[u8]) -> bool {
+        match self {
+            Entry::Present(dentry) | Entry::Over(dentry) => dentry.place.lock().name[..] == *name,
+            Entry::Whiteout(gone) => gone[..] == *name,
+        }
+    }
+}
+
+/// The names of a directory.
+#[derive(Default)]
+pub struct Children {
+    /// Those in memory.
+    pub names: Names<Entry>,
+    /// It was removed: nothing can come here any more.
+    pub dead: bool,
+}
+
+impl Children {
+    /// Where a name is in memory.
+    #[inline]
+    pub fn position(&self, name: &[u8]) -> Option<names::Position> {
+        self.names.find(names::hash(name), |entry| entry.is(name))
+    }
+
+    /// What is in memory for a name.
+    pub fn get(&self, name: &[u8]) -> Option<&Entry> {
+        self.position(name).map(|position| self.names.get(position))
+    }
+}
+
+impl Dentry {
+    /// A name that is in no directory yet.
+    ///
+    /// # Errors
+    /// ENOMEM, ENAMETOOLONG.
+    pub fn new(bytes: &[u8], inode: Arc<Inode>) -> Result<Arc<Dentry>, Errno> {
+        let children = match inode.kind {
+            Kind::Directory(_) => Some(try_box(Mutex::new(Children::default()))?),
+            _ => None,
+        };
+        let place = Mutex::new(Place { parent: None, name: name(bytes)?, removed: false });
+        try_arc(Dentry { inode, place, children })
+    }
+
+    /// A file that has no name, in the file system of this directory (`O_TMPFILE`).
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn without_a_name(
+        directory: &Arc<Dentry>,
+        inode: Arc<Inode>,
+    ) -> Result<Arc<Dentry>, Errno> {
+        let dentry = Dentry::new(b"#", inode)?;
+        let mut place = dentry.place.lock();
+        place.parent = Some(directory.clone());
+        place.removed = true;
+        drop(place);
+        Ok(dentry)
+    }
+
+    /// Its directory. `None`: it is the root of everything.
+    pub fn parent(&self) -> Option<Arc<Dentry>> {
+        self.place.lock().parent.clone()
+    }
+
+    /// Does something with its name.
+    pub fn with_name<R>(&self, with: impl FnOnce(&[u8]) -> R) -> R {
+        with(&self.place.lock().name)
+    }
+
+    /// Whether it is in no directory any more.
+    pub fn is_removed(&self) -> bool {
+        self.place.lock().removed
+    }
+
+    /// It is in no directory any more.
+    pub fn removed(&self) {
+        self.place.lock().removed = true;
+    }
+
+    /// It is in another place now. Both directories' names are locked.
+    pub fn moved(&self, parent: &Arc<Dentry>, name: Name) {
+        let old = {
+            let mut place = self.place.lock();
+            place.name = name;
+            place.parent.replace(parent.clone())
+        };
+        drop(old);
+    }
+
+    /// Puts it into a directory that nobody has yet.
+    ///
+    /// # Errors
+    /// ENOMEM, ENAMETOOLONG.
+    pub fn put_into(self: &Arc<Self>, directory: &Arc<Dentry>, bytes: &[u8]) -> Result<(), Errno> {
+        let name = name(bytes)?;
+        let mut children = directory.children()?;
+        children.names.reserve()?;
+        self.moved(directory, name);
+        children.names.insert(names::hash(bytes), Entry::Present(self.clone()));
+        Ok(())
+    }
+
+    /// Takes all names out of a directory, and of those in it, which is not deep: what
+    /// keeps each other would stay for ever.
+    pub fn take_apart(&self) {
+        let Ok(names) = self.children().map(|mut children| core::mem::take(&mut children.names))
+        else {
+            return;
+        };
+        names.from(0).filter_map(|(_, entry)| entry.dentry()).for_each(|child| child.take_apart());
+    }
+
+    /// Whether a file system is mounted here: what is above is of another.
+    pub fn is_mount(&self) -> bool {
+        self.parent()
+            .is_none_or(|above| !Arc::ptr_eq(&above.inode.filesystem, &self.inode.filesystem))
+    }
+
+    /// Exchanges its place for another's.
+    pub fn exchanged(&self, other: &Dentry) {
+        core::mem::swap(&mut *self.place.lock(), &mut *other.place.lock());
+    }
+
+    /// The names of a directory.
+    ///
+    /// # Errors
+    /// ENOTDIR.
+    #[inline]
+    pub fn children(&self) -> Result<MutexGuard<'_, Children>, Errno> {
+        Ok(self.children.as_ref().ok_or(Errno::ENOTDIR)?.lock())
+    }
+
+    /// Whether it is a directory.
+    #[inline]
+    pub const fn is_directory(&self) -> bool {
+        self.children.is_some()
+    }
+
+    /// The lower directory, if it has one.
+    pub fn lower(&self) -> Option<&Arc<dyn Lower>> {
+        match &self.inode.kind {
+            Kind::Directory(lower) => lower.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The file of that name in this directory; `None`, if there is none.
+    ///
+    /// # Errors
+    /// ENOTDIR, ENAMETOOLONG; those of the lower directory.
+    #[inline]
+    pub fn child(self: &Arc<Self>, name: &[u8]) -> Result<Option<Arc<Dentry>>, Errno> {
+        let children = self.children()?;
+        if let Some(entry) = children.get(name) {
+            return Ok(entry.dentry().cloned());
+        }
+        drop(children);
+        match self.lower() {
+            _ if name.len() > NAME_MAX => Err(Errno::ENAMETOOLONG),
+            None => Ok(None),
+            Some(lower) => self.bring_up(name, lower),
+        }
+    }
+
+    /// Brings a file of the lower directory into this one.
+    #[cold]
+    fn bring_up(
+        self: &Arc<Self>,
+        name: &[u8],
+        lower: &Arc<dyn Lower>,
+    ) -> Result<Option<Arc<Dentry>>, Errno> {
+        // Nothing is locked: it may have to be asked for.
+        let Some(found) = lower.lookup(name)? else { return Ok(None) };
+        let dentry = Dentry::new(name, self.node_of(found)?)?;
+        let mut children = self.children()?;
+        // Somebody else may have been faster.
+        if let Some(entry) = children.get(name) {
+            return Ok(entry.dentry().cloned());
+        }
+        children.names.reserve()?;
+        dentry.place.lock().parent = Some(self.clone());
+        children.names.insert(names::hash(name), Entry::Over(dentry.clone()));
+        Ok(Some(dentry))
+    }
+
+    /// A file in memory over one of the lower directory.
+    fn node_of(&self, _lower: LowerInode) -> Result<Arc<Inode>, Errno> {
+        // TODO
+        Err(Errno::ENOSYS)
+    }
+
+    /// Adds a name that is in no directory, after `reserve`.
+    pub fn put(self: &Arc<Self>, children: &mut Children, name: &[u8], dentry: &Arc<Dentry>) {
+        dentry.place.lock().parent = Some(self.clone());
+        children.names.insert(names::hash(name), Entry::Present(dentry.clone()));
+    }
+}
+
+impl Dentry {
+    /// Puts a name over what there was: its cookie stays. What there was is answered.
+    pub fn put_over(
+        self: &Arc<Self>,
+        children: &mut Children,
+        position: names::Position,
+        dentry: &Arc<Dentry>,
+    ) -> Entry {
+        dentry.place.lock().parent = Some(self.clone());
+        let over = match children.names.get(position) {
+            Entry::Present(_) => Entry::Present(dentry.clone()),
+            Entry::Over(_) | Entry::Whiteout(_) => Entry::Over(dentry.clone()),
+        };
+        children.names.replace(position, over)
+    }
+}
+
+/// Directories that only this one kept go with it, one after the other: there may be
+/// more than the stack has room for.
+impl Drop for Dentry {
+    fn drop(&mut self) {
+        let mut next = self.place.get_mut().parent.take();
+        while let Some(parent) = next {
+            next = Arc::into_inner(parent).and_then(|mut last| last.place.get_mut().parent.take());
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! A file system: what stat(2), statfs(2) and limits say of all its files.
+
+use crate::clock::Clock;
+use crate::memory::try_arc;
+use crate::mm::object::Quota;
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU64, Ordering};
+use spin::Mutex;
+use trapgate_uapi::Errno;
+use trapgate_uapi::time::{CLOCK_REALTIME, Timespec};
+
+/// What kind of file system it is: what statfs(2) and /proc/mounts call it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Type {
+    /// Its name.
+    pub name: &'static str,
+    /// `f_type` of statfs(2).
+    pub magic: u64,
+}
+
+/// A file system.
+pub struct FileSystem {
+    /// `st_dev`.
+    pub device: u64,
+    /// Its kind.
+    pub kind: Type,
+    /// Whether nothing can be changed in it.
+    pub read_only: bool,
+    /// Held while names in it come, go or move: one change at a time.
+    pub changes: Mutex<()>,
+    /// Frames that its files have.
+    pub frames: Arc<Quota>,
+    clock: Clock,
+    /// The number of the last inode that was made.
+    number: AtomicU64,
+    nodes: AtomicU64,
+    most_nodes: u64,
+}
+
+/// How much there may be in a file system.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Frames of its files.
+    pub frames: u64,
+    /// Inodes.
+    pub nodes: u64,
+}
+
+impl FileSystem {
+    /// One without a file.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn new(
+        device: u64,
+        kind: Type,
+        clock: Clock,
+        limits: Limits,
+    ) -> Result<Arc<FileSystem>, Errno> {
+        try_arc(FileSystem {
+            device,
+            kind,
+            read_only: false,
+            changes: Mutex::new(()),
+            frames: try_arc(Quota::new(limits.frames))?,
+            clock,
+            number: AtomicU64::new(0),
+            nodes: AtomicU64::new(0),
+            most_nodes: limits.nodes,
+        })
+    }
+
+    /// What time its files are told it is.
+    #[inline]
+    pub fn now(&self) -> Timespec {
+        Timespec::from_ns(self.clock.realtime())
+    }
+
+    /// When the sandbox started.
+    pub fn start(&self) -> Timespec {
+        Timespec::from_ns(self.clock.base(CLOCK_REALTIME).unwrap_or(0))
+    }
+
+    /// Counts one more inode, and answers its number.
+    ///
+    /// # Errors
+    /// ENOSPC.
+    pub fn add_node(&self) -> Result<u64, Errno> {
+        if self.nodes.fetch_add(1, Ordering::Relaxed) >= self.most_nodes {
+            self.remove_node();
+            return Err(Errno::ENOSPC);
+        }
+        Ok(self.number.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Counts one fewer.
+    pub fn remove_node(&self) {
+        self.nodes.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// How many inodes there are.
+    pub fn nodes(&self) -> u64 {
+        self.nodes.load(Ordering::Relaxed)
+    }
+
+    /// How many there may be.
+    pub const fn most_nodes(&self) -> u64 {
+        self.most_nodes
+    }
+}

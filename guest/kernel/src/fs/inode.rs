@@ -1,0 +1,202 @@
+//! An inode: a file, however many names it has.
+
+use crate::fs::filesystem::FileSystem;
+use crate::fs::lower::Lower;
+use crate::memory::try_arc;
+use crate::mm::object::Object;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
+use spin::Mutex;
+use trapgate_uapi::Errno;
+use trapgate_uapi::stat::{
+    S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK, S_ISGID, S_ISUID, S_IXGRP,
+};
+use trapgate_uapi::time::Timespec;
+
+/// The most names that a file may have: tmpfs has no limit, `st_nlink` has 32 bits.
+pub const LINK_MAX: u32 = i32::MAX as u32;
+
+/// A file.
+pub struct Inode {
+    /// What it is in.
+    pub filesystem: Arc<FileSystem>,
+    /// `st_ino`.
+    pub number: u64,
+    /// What it is, with what is in it.
+    pub kind: Kind,
+    meta: Mutex<Meta>,
+    /// Whether it has been read since it was changed: then another read leaves
+    /// `accessed` alone, as mount option `relatime` has it.
+    read: AtomicBool,
+}
+
+/// What a file is.
+pub enum Kind {
+    /// Bytes.
+    Regular(Arc<Object>),
+    /// Names: they are in its dentry. Those that were never looked up are found in the
+    /// lower directory, if there is one.
+    Directory(Option<Arc<dyn Lower>>),
+    /// A path.
+    Symlink(Vec<u8>),
+    /// A device, by its number (`st_rdev`).
+    Character(u64),
+    /// The same. There is none behind it.
+    Block(u64),
+    /// A named pipe.
+    Fifo,
+    /// The name of a socket.
+    Socket,
+}
+
+/// What stat(2) tells besides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meta {
+    /// Permissions, with set-user-ID and the like: the lower 12 bits of `st_mode`.
+    pub permissions: u32,
+    /// The owner.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
+    /// How many names it has.
+    pub links: u32,
+    /// When it was last read.
+    pub accessed: Timespec,
+    /// When its content last changed.
+    pub modified: Timespec,
+    /// When anything of it last changed.
+    pub changed: Timespec,
+    /// When it was made.
+    pub born: Timespec,
+}
+
+impl Meta {
+    /// Of a file that is made now, with one name.
+    pub fn new(filesystem: &FileSystem, permissions: u32, uid: u32, gid: u32) -> Meta {
+        Meta::at(filesystem.now(), permissions, uid, gid)
+    }
+
+    /// Of one that was made at this time.
+    pub const fn at(time: Timespec, permissions: u32, uid: u32, gid: u32) -> Meta {
+        Meta {
+            permissions,
+            uid,
+            gid,
+            links: 1,
+            accessed: time,
+            modified: time,
+            changed: time,
+            born: time,
+        }
+    }
+}
+
+impl Inode {
+    /// A new file, with a number of its own.
+    ///
+    /// # Errors
+    /// ENOMEM, ENOSPC.
+    pub fn new(filesystem: &Arc<FileSystem>, kind: Kind, meta: Meta) -> Result<Arc<Inode>, Errno> {
+        let number = filesystem.add_node()?;
+        // What cannot be had counts itself out again when it is dropped.
+        try_arc(Inode {
+            filesystem: filesystem.clone(),
+            number,
+            kind,
+            meta: Mutex::new(meta),
+            read: AtomicBool::new(true),
+        })
+    }
+
+    /// Its type, as `st_mode` has it.
+    pub const fn file_type(&self) -> u32 {
+        match self.kind {
+            Kind::Regular(_) => S_IFREG,
+            Kind::Directory(_) => S_IFDIR,
+            Kind::Symlink(_) => S_IFLNK,
+            Kind::Character(_) => S_IFCHR,
+            Kind::Block(_) => S_IFBLK,
+            Kind::Fifo => S_IFIFO,
+            Kind::Socket => S_IFSOCK,
+        }
+    }
+
+    /// Whether it is a directory.
+    #[inline]
+    pub const fn is_directory(&self) -> bool {
+        matches!(self.kind, Kind::Directory(_))
+    }
+
+    /// Whether it is a symbolic link.
+    #[inline]
+    pub const fn is_symlink(&self) -> bool {
+        matches!(self.kind, Kind::Symlink(_))
+    }
+
+    /// What stat(2) tells of it.
+    #[inline]
+    pub fn meta(&self) -> Meta {
+        *self.meta.lock()
+    }
+
+    /// Changes what it tells, and when that changed.
+    pub fn change<R>(&self, change: impl FnOnce(&mut Meta) -> R) -> R {
+        let now = self.filesystem.now();
+        let mut meta = self.meta.lock();
+        meta.changed = now;
+        let result = change(&mut meta);
+        self.read.store(false, Ordering::Relaxed);
+        result
+    }
+
+    /// Changes what it tells, while the tree is made.
+    pub fn built(&self, change: impl FnOnce(&mut Meta)) {
+        change(&mut self.meta.lock());
+    }
+
+    /// Its content has changed.
+    pub fn modify(&self) {
+        self.change(|meta| meta.modified = meta.changed);
+    }
+
+    /// It has been written to, by somebody who may not keep its set-user-ID bits.
+    pub fn written(&self, privileged: bool) {
+        self.change(|meta| {
+            meta.modified = meta.changed;
+            if !privileged {
+                meta.permissions = without_set_id(meta.permissions);
+            }
+        });
+    }
+
+    /// It has been read.
+    #[inline]
+    pub fn accessed(&self) {
+        if !self.read.load(Ordering::Relaxed) {
+            self.access();
+        }
+    }
+
+    #[cold]
+    fn access(&self) {
+        self.read.store(true, Ordering::Relaxed);
+        let now = self.filesystem.now();
+        self.meta.lock().accessed = now;
+    }
+}
+
+impl Drop for Inode {
+    fn drop(&mut self) {
+        self.filesystem.remove_node();
+    }
+}
+
+/// Permissions without set-user-ID, and without set-group-ID where it means that.
+pub const fn without_set_id(permissions: u32) -> u32 {
+    if permissions & S_IXGRP != 0 {
+        permissions & !(S_ISUID | S_ISGID)
+    } else {
+        permissions & !S_ISUID
+    }
+}

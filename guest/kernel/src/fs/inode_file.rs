@@ -1,0 +1,221 @@
+//! An open file of a file system: reading, writing, and where in it one is.
+
+use crate::fs::content;
+use crate::fs::dentry::Dentry;
+use crate::fs::dev::Device;
+use crate::fs::inode::Kind;
+use crate::fs::transfer::MAX_RW_COUNT;
+use crate::mm::space::AddressSpace;
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use spin::Mutex;
+use trapgate_arch::usercopy::access_ok;
+use trapgate_uapi::Errno;
+use trapgate_uapi::fcntl::{O_APPEND, O_NOATIME, O_PATH};
+use trapgate_uapi::fs::{SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET};
+use trapgate_uapi::uio::Iovec;
+
+/// An open file of a file system.
+pub struct InodeFile {
+    /// The name by which it was opened, and the file.
+    pub dentry: Arc<Dentry>,
+    /// `O_*` flags that fcntl(2) shows.
+    pub flags: AtomicU32,
+    /// Where the next transfer begins; in a directory, the next name's cookie.
+    pub position: AtomicU64,
+}
+
+/// Where a transfer takes place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// Where the file's position is, which moves on.
+    Position,
+    /// At an offset, and the position stays.
+    Offset(u64),
+}
+
+impl InodeFile {
+    /// A file that was just opened.
+    pub const fn new(dentry: Arc<Dentry>, flags: u32) -> InodeFile {
+        InodeFile { dentry, flags: AtomicU32::new(flags), position: AtomicU64::new(0) }
+    }
+
+    #[inline]
+    fn flags(&self) -> u32 {
+        self.flags.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is only a place in a file system (`O_PATH`).
+    pub fn is_path(&self) -> bool {
+        self.flags() & O_PATH != 0
+    }
+
+    /// read(2) and pread(2) into one piece of memory. It was opened for reading.
+    ///
+    /// # Errors
+    /// Those of read(2).
+    #[inline]
+    pub fn read(
+        &self,
+        memory: &Mutex<AddressSpace>,
+        to: u64,
+        length: u64,
+        at: At,
+    ) -> Result<u64, Errno> {
+        let length = length.min(MAX_RW_COUNT);
+        match &self.dentry.inode.kind {
+            Kind::Regular(object) => {
+                let offset = match at {
+                    At::Position => self.position.load(Ordering::Relaxed),
+                    At::Offset(offset) => offset,
+                };
+                let got = content::read(memory, object, offset, to, length)?;
+                if at == At::Position {
+                    self.position.store(offset + got, Ordering::Relaxed);
+                }
+                if self.flags() & O_NOATIME == 0 {
+                    self.dentry.inode.accessed();
+                }
+                Ok(got)
+            }
+            Kind::Character(device) => {
+                if !access_ok(to, length) {
+                    return Err(Errno::EFAULT);
+                }
+                Device::of(*device).ok_or(Errno::ENXIO)?.read(memory, to, length)
+            }
+            Kind::Directory(_) => Err(Errno::EISDIR),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
+    /// write(2) and pwrite(2) of one piece of memory. It was opened for writing. With
+    /// `append`, at the end.
+    ///
+    /// # Errors
+    /// Those of write(2).
+    #[inline]
+    pub fn write(
+        &self,
+        memory: &Mutex<AddressSpace>,
+        from: u64,
+        length: u64,
+        at: At,
+        append: bool,
+    ) -> Result<u64, Errno> {
+        let length = length.min(MAX_RW_COUNT);
+        match &self.dentry.inode.kind {
+            Kind::Regular(object) => {
+                let offset = match at {
+                    _ if append => None,
+                    At::Position => Some(self.position.load(Ordering::Relaxed)),
+                    At::Offset(offset) => Some(offset),
+                };
+                if length == 0 {
+                    return Ok(0);
+                }
+                let (start, done) = content::write(memory, object, offset, from, length)?;
+                if at == At::Position {
+                    self.position.store(start + done, Ordering::Relaxed);
+                }
+                self.dentry.inode.modify();
+                Ok(done)
+            }
+            Kind::Character(device) => Device::of(*device).ok_or(Errno::ENXIO)?.write(length),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
+    /// Whether writes go to the end.
+    pub fn appends(&self) -> bool {
+        self.flags() & O_APPEND != 0
+    }
+
+    /// readv(2), preadv(2): piece by piece, until one comes short.
+    ///
+    /// # Errors
+    /// Those of read(2), if nothing was read.
+    pub fn read_pieces(
+        &self,
+        memory: &Mutex<AddressSpace>,
+        pieces: &[Iovec],
+        at: At,
+    ) -> Result<u64, Errno> {
+        each_piece(pieces, at, |piece, at| self.read(memory, piece.iov_base, piece.iov_len, at))
+    }
+
+    /// writev(2), pwritev(2): the same.
+    ///
+    /// # Errors
+    /// Those of write(2), if nothing was written.
+    pub fn write_pieces(
+        &self,
+        memory: &Mutex<AddressSpace>,
+        pieces: &[Iovec],
+        at: At,
+        append: bool,
+    ) -> Result<u64, Errno> {
+        each_piece(pieces, at, |piece, at| {
+            self.write(memory, piece.iov_base, piece.iov_len, at, append)
+        })
+    }
+
+    /// lseek(2)
+    ///
+    /// # Errors
+    /// Those of lseek(2).
+    pub fn seek(&self, offset: i64, whence: u32) -> Result<u64, Errno> {
+        let position = || self.position.load(Ordering::Relaxed) as i64;
+        let to = match (&self.dentry.inode.kind, whence) {
+            (Kind::Fifo | Kind::Socket, _) => return Err(Errno::ESPIPE),
+            // Devices that are here have no position.
+            (Kind::Character(_), _) => return Ok(0),
+            (_, SEEK_SET) => Some(offset),
+            (_, SEEK_CUR) => position().checked_add(offset),
+            (Kind::Regular(object), SEEK_END) => (object.size() as i64).checked_add(offset),
+            (Kind::Regular(object), SEEK_DATA | SEEK_HOLE) => {
+                let from = u64::try_from(offset).ok().filter(|&from| from < object.size());
+                let from = from.ok_or(Errno::ENXIO)?;
+                let found = match whence {
+                    SEEK_DATA => object.next_data(from)?.ok_or(Errno::ENXIO)?,
+                    _ => object.next_hole(from)?,
+                };
+                Some(found as i64)
+            }
+            _ => return Err(Errno::EINVAL),
+        };
+        let to = to.filter(|&to| to >= 0).ok_or(Errno::EINVAL)?;
+        self.position.store(to as u64, Ordering::Relaxed);
+        Ok(to as u64)
+    }
+}
+
+/// Does it with each piece, until one comes short.
+fn each_piece(
+    pieces: &[Iovec],
+    at: At,
+    mut moves: impl FnMut(&Iovec, At) -> Result<u64, Errno>,
+) -> Result<u64, Errno> {
+    if pieces.iter().any(|piece| !access_ok(piece.iov_base, piece.iov_len)) {
+        return Err(Errno::EFAULT);
+    }
+    let mut done = 0;
+    for piece in pieces.iter().filter(|piece| piece.iov_len > 0) {
+        let room = piece.iov_len.min(MAX_RW_COUNT - done);
+        let here = match at {
+            At::Position => At::Position,
+            At::Offset(offset) => At::Offset(offset.saturating_add(done)),
+        };
+        match moves(&Iovec { iov_len: room, ..*piece }, here) {
+            Ok(moved) => {
+                done += moved;
+                if moved < piece.iov_len {
+                    break;
+                }
+            }
+            Err(error) if done == 0 => return Err(error),
+            Err(_) => break,
+        }
+    }
+    Ok(done)
+}

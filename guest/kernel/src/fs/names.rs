@@ -1,0 +1,219 @@
+//! The names in a directory: found by their hash, listed in the order in which they
+//! came.
+//!
+//! What is listed has a place of its own (a cookie) that nothing else gets before
+//! 2^30 names have come and gone: so a program that reads a directory while it
+//! changes sees what stays once. The table is open, and needs as many words as twice
+//! the names. Hashes are not secret: names that collide cost only whose names they
+//! are, in a sandbox of their own.
+
+use alloc::vec::Vec;
+use trapgate_uapi::Errno;
+
+/// The first cookie: 1 and 2 are `.` and `..`.
+pub const FIRST_COOKIE: u32 = 3;
+/// Cookies are below this.
+pub const END_COOKIE: u32 = 1 << 30;
+
+/// The values of a directory's names.
+pub struct Names<T> {
+    /// As many words as a power of two: position in `slots` and one, and the hash above
+    /// it; 0 where nothing is. Each is found at its hash or after it, without a gap.
+    index: Vec<u64>,
+    /// In the order of their cookies; those that have gone leave a hole for a while.
+    slots: Vec<Slot<T>>,
+    live: usize,
+    next_cookie: u32,
+}
+
+struct Slot<T> {
+    cookie: u32,
+    hash: u32,
+    value: Option<T>,
+}
+
+/// Where a name is: as long as the names do not change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position(usize);
+
+impl<T> Default for Names<T> {
+    fn default() -> Self {
+        Names { index: Vec::new(), slots: Vec::new(), live: 0, next_cookie: FIRST_COOKIE }
+    }
+}
+
+/// The hash of a name: a word at a time.
+#[inline]
+pub fn hash(name: &[u8]) -> u32 {
+    const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut hash = name.len() as u64;
+    let (words, rest) = name.as_chunks::<8>();
+    for word in words {
+        hash = (hash ^ u64::from_le_bytes(*word)).wrapping_mul(MULTIPLIER).rotate_left(23);
+    }
+    let mut last = 0;
+    for &byte in rest {
+        last = last << 8 | u64::from(byte);
+    }
+    hash = (hash ^ last).wrapping_mul(MULTIPLIER);
+    (hash >> 32) as u32
+}
+
+impl<T> Names<T> {
+    /// How many there are.
+    pub const fn len(&self) -> usize {
+        self.live
+    }
+
+    /// Whether there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.live == 0
+    }
+
+    /// The name with this hash that `is_it`.
+    #[inline]
+    pub fn find(&self, hash: u32, mut is_it: impl FnMut(&T) -> bool) -> Option<Position> {
+        let mask = self.index.len().wrapping_sub(1);
+        let mut at = hash as usize & mask;
+        loop {
+            let word = *self.index.get(at)?;
+            if word == 0 {
+                return None;
+            }
+            if (word >> 32) as u32 == hash {
+                let position = word as u32 as usize - 1;
+                if self.slots[position].value.as_ref().is_some_and(&mut is_it) {
+                    return Some(Position(position));
+                }
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
+    /// What is there.
+    #[inline]
+    pub fn get(&self, position: Position) -> &T {
+        self.slots[position.0].value.as_ref().expect("a name that is there")
+    }
+
+    /// Puts another in its place; the cookie stays.
+    pub fn replace(&mut self, position: Position, value: T) -> T {
+        self.slots[position.0].value.replace(value).expect("a name that is there")
+    }
+
+    /// Makes room for one more.
+    ///
+    /// # Errors
+    /// ENOMEM; ENOSPC for more than fit.
+    pub fn reserve(&mut self) -> Result<(), Errno> {
+        if self.next_cookie == END_COOKIE || self.slots.len() > 2 * self.live + 16 {
+            self.compact();
+        }
+        if self.next_cookie == END_COOKIE {
+            return Err(Errno::ENOSPC);
+        }
+        self.slots.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        if (self.live + 1) * 2 > self.index.len() {
+            self.grow()?;
+        }
+        Ok(())
+    }
+
+    /// Adds a name, after [`Names::reserve`].
+    #[expect(clippy::disallowed_methods, reason = "it is reserved")]
+    pub fn insert(&mut self, hash: u32, value: T) {
+        let position = self.slots.len();
+        self.slots.push(Slot { cookie: self.next_cookie, hash, value: Some(value) });
+        self.next_cookie += 1;
+        self.live += 1;
+        self.link(hash, position);
+    }
+
+    /// Takes a name out.
+    pub fn remove(&mut self, position: Position) -> T {
+        let slot = &mut self.slots[position.0];
+        let value = slot.value.take().expect("a name that is there");
+        let hash = slot.hash;
+        self.live -= 1;
+        self.unlink(hash, position.0);
+        while self.slots.last().is_some_and(|slot| slot.value.is_none()) {
+            self.slots.pop();
+        }
+        value
+    }
+
+    /// The names from a cookie on, each with its own.
+    pub fn from(&self, cookie: u32) -> impl Iterator<Item = (u32, &T)> {
+        let first = self.slots.partition_point(|slot| slot.cookie < cookie);
+        let slots = self.slots[first..].iter();
+        slots.filter_map(|slot| Some((slot.cookie, slot.value.as_ref()?)))
+    }
+
+    fn link(&mut self, hash: u32, position: usize) {
+        let mask = self.index.len() - 1;
+        let mut at = hash as usize & mask;
+        while self.index[at] != 0 {
+            at = (at + 1) & mask;
+        }
+        self.index[at] = u64::from(hash) << 32 | (position as u64 + 1);
+    }
+
+    /// Takes a word out, and closes the gap with those that could be there.
+    fn unlink(&mut self, hash: u32, position: usize) {
+        let mask = self.index.len() - 1;
+        let mut gap = hash as usize & mask;
+        while self.index[gap] as u32 as usize != position + 1 {
+            gap = (gap + 1) & mask;
+        }
+        let mut at = gap;
+        loop {
+            at = (at + 1) & mask;
+            let word = self.index[at];
+            if word == 0 {
+                break;
+            }
+            let home = (word >> 32) as usize & mask;
+            // Its home is at the gap or before it.
+            if at.wrapping_sub(home) & mask >= at.wrapping_sub(gap) & mask {
+                self.index[gap] = word;
+                gap = at;
+            }
+        }
+        self.index[gap] = 0;
+    }
+
+    /// Closes the holes. Cookies stay as they are while there are enough.
+    fn compact(&mut self) {
+        self.slots.retain(|slot| slot.value.is_some());
+        if self.next_cookie == END_COOKIE {
+            for (slot, cookie) in self.slots.iter_mut().zip(FIRST_COOKIE..) {
+                slot.cookie = cookie;
+            }
+            self.next_cookie = FIRST_COOKIE + self.slots.len() as u32;
+        }
+        self.link_all();
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "it is reserved")]
+    fn grow(&mut self) -> Result<(), Errno> {
+        let words = (self.index.len() * 2).max(8);
+        let mut index = Vec::new();
+        index.try_reserve_exact(words).map_err(|_| Errno::ENOMEM)?;
+        index.resize(words, 0);
+        self.index = index;
+        self.link_all();
+        Ok(())
+    }
+
+    fn link_all(&mut self) {
+        self.index.fill(0);
+        for position in 0..self.slots.len() {
+            if self.slots[position].value.is_some() {
+                self.link(self.slots[position].hash, position);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,274 @@
+//! open(2): from a path and flags to an open file.
+
+use crate::fs::access::{Access, Credentials, EXEC, READ, WRITE};
+use crate::fs::create::{self, create};
+use crate::fs::dentry::Dentry;
+use crate::fs::dev::Device;
+use crate::fs::file::OpenFile;
+use crate::fs::inode::{Inode, Kind, without_set_id};
+use crate::fs::inode_file::InodeFile;
+use crate::fs::walk::{Component, Found, Last, RESOLVE, Start, View, look_up, walk};
+use alloc::sync::Arc;
+use trapgate_uapi::Errno;
+use trapgate_uapi::fcntl::{
+    O_ACCMODE, O_APPEND, O_ASYNC, O_CLOEXEC, O_CREAT, O_DIRECT, O_DIRECTORY, O_DSYNC, O_EXCL,
+    O_LARGEFILE, O_NOATIME, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, O_SYNC,
+    O_TMPFILE, O_TRUNC, O_WRONLY,
+};
+use trapgate_uapi::stat::S_IALLUGO;
+
+/// All flags that open(2) knows.
+const KNOWN: u32 = O_ACCMODE
+    | O_CREAT
+    | O_EXCL
+    | O_NOCTTY
+    | O_TRUNC
+    | O_APPEND
+    | O_NONBLOCK
+    | O_DSYNC
+    | O_SYNC
+    | O_ASYNC
+    | O_DIRECT
+    | O_LARGEFILE
+    | O_DIRECTORY
+    | O_NOFOLLOW
+    | O_NOATIME
+    | O_CLOEXEC
+    | O_PATH
+    | O_TMPFILE;
+/// Those that mean something beside `O_PATH`.
+const WITH_PATH: u32 = O_DIRECTORY | O_NOFOLLOW | O_PATH | O_CLOEXEC;
+/// `O_TMPFILE` without `O_DIRECTORY`, which is part of it.
+const TMPFILE: u32 = O_TMPFILE & !O_DIRECTORY;
+/// Flags that say how to open, and not what an open file is.
+const ONCE: u32 = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC;
+
+/// How to open: flags that were checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct How {
+    flags: u32,
+    permissions: u32,
+}
+
+impl How {
+    /// As open(2) takes them: what it does not know, it leaves out.
+    ///
+    /// # Errors
+    /// EINVAL for flags that contradict each other.
+    pub fn of_open(flags: u32, mode: u32) -> Result<How, Errno> {
+        let flags = flags & KNOWN;
+        let flags = if flags & O_PATH != 0 { flags & WITH_PATH } else { flags };
+        let creates = flags & (O_CREAT | TMPFILE) != 0;
+        How::checked(flags, if creates { mode & S_IALLUGO } else { 0 })
+    }
+
+    /// As openat2(2) takes them: what it does not know is refused.
+    ///
+    /// # Errors
+    /// EINVAL.
+    pub fn of_openat2(flags: u64, mode: u64, resolve: u64) -> Result<How, Errno> {
+        const BOTH: u64 =
+            trapgate_uapi::openat2::RESOLVE_BENEATH | trapgate_uapi::openat2::RESOLVE_IN_ROOT;
+        let flags = u32::try_from(flags).map_err(|_| Errno::EINVAL)?;
+        let cached = trapgate_uapi::openat2::RESOLVE_CACHED;
+        if flags & !KNOWN != 0
+            || resolve & !(RESOLVE | cached) != 0
+            || resolve & BOTH == BOTH
+            || flags & O_PATH != 0 && flags & !WITH_PATH != 0
+        {
+            return Err(Errno::EINVAL);
+        }
+        if resolve & cached != 0 && flags & (O_TRUNC | O_CREAT | TMPFILE) != 0 {
+            return Err(Errno::EAGAIN);
+        }
+        let creates = flags & (O_CREAT | TMPFILE) != 0;
+        if mode & !u64::from(if creates { S_IALLUGO } else { 0 }) != 0 {
+            return Err(Errno::EINVAL);
+        }
+        How::checked(flags, mode as u32)
+    }
+
+    fn checked(mut flags: u32, permissions: u32) -> Result<How, Errno> {
+        if flags & TMPFILE != 0 {
+            let may_write = matches!(flags & O_ACCMODE, O_WRONLY | O_RDWR);
+            if flags & O_DIRECTORY == 0 || flags & O_CREAT != 0 || !may_write {
+                return Err(Errno::EINVAL);
+            }
+        } else if flags & O_DIRECTORY != 0 && flags & O_CREAT != 0 {
+            return Err(Errno::EINVAL);
+        }
+        // One that is created must not lead elsewhere.
+        if flags & O_CREAT != 0 && flags & O_EXCL != 0 {
+            flags |= O_NOFOLLOW;
+        }
+        Ok(How { flags, permissions })
+    }
+
+    const fn has(self, flag: u32) -> bool {
+        self.flags & flag != 0
+    }
+
+    /// What is done with the file.
+    fn access(self) -> Access {
+        let truncates = if self.has(O_TRUNC) { WRITE } else { 0 };
+        let access = match self.flags & O_ACCMODE {
+            O_RDONLY => READ,
+            O_WRONLY => WRITE,
+            _ => READ | WRITE,
+        };
+        access | truncates
+    }
+
+    /// The flags of the open file.
+    const fn of_file(self) -> u32 {
+        self.flags & !ONCE
+    }
+}
+
+/// open(2)
+///
+/// # Errors
+/// Those of open(2).
+pub fn open(start: &Start, path: &[u8], how: How) -> Result<Arc<OpenFile>, Errno> {
+    let last = if how.has(O_NOFOLLOW) { Last::Keep } else { Last::Follow };
+    if how.has(TMPFILE) {
+        return open_without_a_name(start, path, how, last);
+    }
+    let found = walk(start, path, last)?;
+    if !how.has(O_CREAT) {
+        return open_existing(&start.view, found.existing()?, how, false);
+    }
+    if found.component == Component::Name && found.slashes {
+        return Err(Errno::EISDIR);
+    }
+    match &found.dentry {
+        Some(_) if how.has(O_EXCL) => Err(Errno::EEXIST),
+        Some(dentry) if dentry.is_directory() => Err(Errno::EISDIR),
+        Some(dentry) => open_existing(&start.view, dentry.clone(), how, false),
+        None => create_and_open(&start.view, &found, how),
+    }
+}
+
+fn create_and_open(view: &View, found: &Found, how: How) -> Result<Arc<OpenFile>, Errno> {
+    let directory = &found.directory;
+    // What may not be created need not be there.
+    create::may_change(view, directory)?;
+    let kind = create::regular(directory)?;
+    let dentry = match create(view, directory, found.name(), kind, how.permissions) {
+        // Somebody else was faster.
+        Err(Errno::EEXIST) if !how.has(O_EXCL) => {
+            let dentry = directory.child(found.name())?.ok_or(Errno::ENOENT)?;
+            return open_existing(view, dentry, how, false);
+        }
+        created => created?,
+    };
+    open_existing(view, dentry, how, true)
+}
+
+/// Opens what is there. `created`: whoever has just made it may do with it what he likes.
+fn open_existing(
+    view: &View,
+    dentry: Arc<Dentry>,
+    how: How,
+    created: bool,
+) -> Result<Arc<OpenFile>, Errno> {
+    let inode = &dentry.inode;
+    if how.has(O_DIRECTORY) && !inode.is_directory() {
+        return Err(Errno::ENOTDIR);
+    }
+    if how.has(O_PATH) {
+        return OpenFile::of_inode(InodeFile::new(dentry, how.of_file()));
+    }
+    if !created {
+        may_open(view.who, inode, how)?;
+    }
+    match &inode.kind {
+        Kind::Character(device) if Device::of(*device).is_none() => return Err(Errno::ENXIO),
+        Kind::Fifo | Kind::Socket | Kind::Block(_) => return Err(Errno::ENXIO),
+        _ => {}
+    }
+    let (truncated, privileged) = (how.has(O_TRUNC) && !created, view.who.is_privileged());
+    let file = OpenFile::of_inode(InodeFile::new(dentry.clone(), how.of_file()))?;
+    if truncated && let Kind::Regular(object) = &dentry.inode.kind {
+        object.set_size(0)?;
+        dentry.inode.written(privileged);
+    }
+    Ok(file)
+}
+
+/// Whether an inode may be opened so.
+fn may_open(who: Credentials, inode: &Inode, how: How) -> Result<(), Errno> {
+    let access = how.access();
+    match inode.kind {
+        Kind::Symlink(_) => return Err(Errno::ELOOP),
+        Kind::Directory(_) if access & WRITE != 0 => return Err(Errno::EISDIR),
+        Kind::Regular(_) if access & WRITE != 0 && inode.filesystem.read_only => {
+            return Err(Errno::EROFS);
+        }
+        _ => {}
+    }
+    who.may(inode, access)?;
+    if how.has(O_NOATIME) && !who.owns(inode) {
+        return Err(Errno::EPERM);
+    }
+    Ok(())
+}
+
+/// `O_TMPFILE`: a file in the file system of a directory, with no name.
+fn open_without_a_name(
+    start: &Start,
+    path: &[u8],
+    how: How,
+    last: Last,
+) -> Result<Arc<OpenFile>, Errno> {
+    let directory = look_up(start, path, last)?;
+    if !directory.is_directory() {
+        return Err(Errno::ENOTDIR);
+    }
+    create::may_change(&start.view, &directory)?;
+    let permissions = how.permissions & !start.view.umask;
+    let kind = create::regular(&directory)?;
+    let inode = create::inode(&start.view, &directory, kind, permissions)?;
+    inode.change(|meta| meta.links = 0);
+    let dentry = Dentry::without_a_name(&directory, inode)?;
+    OpenFile::of_inode(InodeFile::new(dentry, how.of_file()))
+}
+
+/// Opens a program's file for execve(2): to be read.
+///
+/// # Errors
+/// Those of execve(2) that concern its path: ENOENT, EACCES, ELOOP, ENOMEM …
+pub fn open_exec(start: &Start, path: &[u8], last: Last) -> Result<Arc<OpenFile>, Errno> {
+    let dentry = look_up(start, path, last)?;
+    let inode = &dentry.inode;
+    match inode.kind {
+        Kind::Symlink(_) => return Err(Errno::ELOOP),
+        Kind::Regular(_) => {}
+        _ => return Err(Errno::EACCES),
+    }
+    start.view.who.may(inode, EXEC)?;
+    OpenFile::of_inode(InodeFile::new(dentry, O_RDONLY))
+}
+
+/// truncate(2) of a path, or of an open file: whoever calls has checked that it may be
+/// written.
+///
+/// # Errors
+/// EISDIR, EINVAL for what has no size; EROFS.
+pub fn truncate(who: Credentials, inode: &Inode, size: u64) -> Result<(), Errno> {
+    match &inode.kind {
+        _ if inode.filesystem.read_only => Err(Errno::EROFS),
+        Kind::Regular(object) => {
+            object.set_size(size)?;
+            inode.written(who.is_privileged());
+            Ok(())
+        }
+        Kind::Directory(_) => Err(Errno::EISDIR),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// Whether `permissions` have what a write takes away.
+pub const fn loses_set_id(permissions: u32) -> bool {
+    without_set_id(permissions) != permissions
+}

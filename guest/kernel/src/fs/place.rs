@@ -1,0 +1,123 @@
+//! Where a process is: its root and its working directory (chroot(2), chdir(2)).
+
+use crate::clock::Clock;
+use crate::fs::dentry::Dentry;
+use crate::fs::filesystem::Limits;
+use crate::fs::tree::default_root;
+use crate::memory::try_with_capacity;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use trapgate_uapi::Errno;
+use trapgate_uapi::fs::PATH_MAX;
+
+/// A process's root and working directory.
+pub struct Places {
+    /// `None`: no path was walked yet, so there is no tree.
+    held: Option<Held>,
+    clock: Clock,
+    limits: Limits,
+}
+
+/// The two of them.
+#[derive(Clone)]
+pub struct Held {
+    /// `/`, which `..` does not lead out of.
+    pub root: Arc<Dentry>,
+    /// Where relative paths begin.
+    pub directory: Arc<Dentry>,
+}
+
+impl Places {
+    /// The root that a sandbox begins with ([`default_root`]), made when it is first
+    /// needed: many a program does without.
+    pub const fn at_the_start(clock: Clock, limits: Limits) -> Places {
+        Places { held: None, clock, limits }
+    }
+
+    /// The root and the working directory.
+    ///
+    /// # Errors
+    /// ENOMEM, if they have to be made.
+    #[inline]
+    pub fn get(&mut self) -> Result<&mut Held, Errno> {
+        if self.held.is_none() {
+            self.make()?;
+        }
+        self.held.as_mut().ok_or(Errno::ENOMEM)
+    }
+
+    #[cold]
+    fn make(&mut self) -> Result<(), Errno> {
+        let root = default_root(self.clock, self.limits)?;
+        self.held = Some(Held { root: root.clone(), directory: root });
+        Ok(())
+    }
+}
+
+/// What a path leads to from the root of everything.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Path {
+    /// From the process's root.
+    Within(Vec<u8>),
+    /// From a directory that the process's root does not have.
+    Outside(Vec<u8>),
+    /// It was removed: what its path was.
+    Deleted(Vec<u8>),
+}
+
+/// The path of a file, as getcwd(2) and /proc tell it.
+///
+/// # Errors
+/// ENOMEM; ENAMETOOLONG for one that is longer than a path may be.
+pub fn path_of(dentry: &Arc<Dentry>, root: &Arc<Dentry>) -> Result<Path, Errno> {
+    let mut path = Backwards::new()?;
+    let mut at = dentry.clone();
+    let mut deleted = false;
+    let outside = loop {
+        if Arc::ptr_eq(&at, root) {
+            break false;
+        }
+        let Some(parent) = at.parent() else { break true };
+        deleted |= at.is_removed();
+        at.with_name(|name| path.put(name))?;
+        path.put(b"/")?;
+        at = parent;
+    };
+    let path = path.end()?;
+    Ok(match (deleted, outside) {
+        (true, _) => Path::Deleted(path),
+        (false, true) => Path::Outside(path),
+        (false, false) => Path::Within(path),
+    })
+}
+
+/// A path that is written from its end.
+struct Backwards {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl Backwards {
+    #[expect(clippy::disallowed_methods, reason = "it is reserved")]
+    fn new() -> Result<Backwards, Errno> {
+        let mut bytes = try_with_capacity(PATH_MAX)?;
+        bytes.resize(PATH_MAX, 0);
+        Ok(Backwards { bytes, start: PATH_MAX })
+    }
+
+    fn put(&mut self, part: &[u8]) -> Result<(), Errno> {
+        let start = self.start.checked_sub(part.len()).ok_or(Errno::ENAMETOOLONG)?;
+        self.bytes[start..self.start].copy_from_slice(part);
+        self.start = start;
+        Ok(())
+    }
+
+    /// The path from its beginning; `/` if it is empty.
+    fn end(mut self) -> Result<Vec<u8>, Errno> {
+        if self.start == self.bytes.len() {
+            self.put(b"/")?;
+        }
+        self.bytes.drain(..self.start);
+        Ok(self.bytes)
+    }
+}

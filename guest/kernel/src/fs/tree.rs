@@ -1,0 +1,130 @@
+//! The root that a sandbox begins with: an empty directory in memory, with /dev, /proc,
+//! /sys, /tmp and /dev/shm.
+
+use crate::clock::Clock;
+use crate::fs::dentry::Dentry;
+use crate::fs::dev::number;
+use crate::fs::filesystem::{FileSystem, Limits, Type};
+use crate::fs::inode::{Inode, Kind, Meta};
+use crate::memory::try_extend;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use trapgate_uapi::Errno;
+use trapgate_uapi::statfs::{PROC_SUPER_MAGIC, SYSFS_MAGIC, TMPFS_MAGIC};
+
+/// Files in memory.
+const TMPFS: Type = Type { name: "tmpfs", magic: TMPFS_MAGIC };
+/// The devices; Linux's is a tmpfs, too.
+const DEVTMPFS: Type = Type { name: "devtmpfs", magic: TMPFS_MAGIC };
+/// What the kernel tells.
+const PROC: Type = Type { name: "proc", magic: PROC_SUPER_MAGIC };
+/// The same.
+const SYSFS: Type = Type { name: "sysfs", magic: SYSFS_MAGIC };
+
+/// The devices in /dev: name, and number.
+const DEVICES: [(&[u8], u64); 5] = [
+    (b"null", number(1, 3)),
+    (b"zero", number(1, 5)),
+    (b"full", number(1, 7)),
+    (b"random", number(1, 8)),
+    (b"urandom", number(1, 9)),
+];
+/// The links in /dev.
+const LINKS: [(&[u8], &[u8]); 4] = [
+    (b"fd", b"/proc/self/fd"),
+    (b"stdin", b"/proc/self/fd/0"),
+    (b"stdout", b"/proc/self/fd/1"),
+    (b"stderr", b"/proc/self/fd/2"),
+];
+
+/// Makes the root, and what is mounted in it; each of them may have so much of memory.
+/// Nobody is asked what time it is: all of it is as old as the sandbox.
+///
+/// # Errors
+/// ENOMEM.
+pub fn default_root(clock: Clock, limits: Limits) -> Result<Arc<Dentry>, Errno> {
+    let builder = Builder { clock, limits };
+    let root = builder.root(1, TMPFS, 0o755)?;
+    if let Err(error) = builder.fill(&root) {
+        root.take_apart();
+        return Err(error);
+    }
+    Ok(root)
+}
+
+/// What a symbolic link to `target` is.
+///
+/// # Errors
+/// ENOMEM.
+pub fn symlink(target: &[u8]) -> Result<Kind, Errno> {
+    let mut path = Vec::new();
+    try_extend(&mut path, target)?;
+    Ok(Kind::Symlink(path))
+}
+
+struct Builder {
+    clock: Clock,
+    limits: Limits,
+}
+
+impl Builder {
+    /// What is in the root.
+    fn fill(&self, root: &Arc<Dentry>) -> Result<(), Errno> {
+        let dev = self.mount(root, b"dev", (2, DEVTMPFS), 0o755)?;
+        for (name, device) in DEVICES {
+            self.add(&dev, name, Kind::Character(device), 0o666)?;
+        }
+        for (name, target) in LINKS {
+            self.add(&dev, name, symlink(target)?, 0o777)?;
+        }
+        self.mount(&dev, b"shm", (3, TMPFS), 0o1777)?;
+        self.mount(root, b"proc", (4, PROC), 0o555)?;
+        self.mount(root, b"sys", (5, SYSFS), 0o555)?;
+        self.mount(root, b"tmp", (6, TMPFS), 0o1777)?;
+        Ok(())
+    }
+
+    /// The root of a new file system.
+    fn root(&self, device: u64, kind: Type, permissions: u32) -> Result<Arc<Dentry>, Errno> {
+        let filesystem = FileSystem::new(device, kind, self.clock, self.limits)?;
+        self.dentry(&filesystem, b"", Kind::Directory(None), permissions)
+    }
+
+    fn dentry(
+        &self,
+        filesystem: &Arc<FileSystem>,
+        name: &[u8],
+        kind: Kind,
+        permissions: u32,
+    ) -> Result<Arc<Dentry>, Errno> {
+        let links = if matches!(kind, Kind::Directory(_)) { 2 } else { 1 };
+        let meta = Meta { links, ..Meta::at(filesystem.start(), permissions, 0, 0) };
+        Dentry::new(name, Inode::new(filesystem, kind, meta)?)
+    }
+
+    /// A directory with another file system in it: its root stands in the place of what
+    /// it covers.
+    fn mount(
+        &self,
+        directory: &Arc<Dentry>,
+        name: &[u8],
+        (device, kind): (u64, Type),
+        permissions: u32,
+    ) -> Result<Arc<Dentry>, Errno> {
+        let root = self.root(device, kind, permissions)?;
+        root.put_into(directory, name)?;
+        directory.inode.built(|meta| meta.links += 1);
+        Ok(root)
+    }
+
+    fn add(
+        &self,
+        directory: &Arc<Dentry>,
+        name: &[u8],
+        kind: Kind,
+        permissions: u32,
+    ) -> Result<(), Errno> {
+        let filesystem = &directory.inode.filesystem;
+        self.dentry(filesystem, name, kind, permissions)?.put_into(directory, name)
+    }
+}
