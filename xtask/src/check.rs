@@ -132,8 +132,10 @@ mod tests {
     #[test]
     fn every_test_that_the_specification_names_is_there() {
         let specification = fs::read_to_string(sh::root().join("SPECIFICATION.md")).unwrap();
-        let rooms =
-            ["abi", "erofs", "guest", "guest-rt", "images", "loader", "tests", "uapi", "vmm", "xtask"];
+        let rooms = [
+            "abi", "erofs", "guest", "guest-rt", "images", "loader", "tests", "uapi", "vmm",
+            "xtask",
+        ];
         let sources: String = rooms.map(|room| sources(&sh::root().join(room))).concat();
         let there = words(&sources);
         let named = words(&specification);

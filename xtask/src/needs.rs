@@ -1,9 +1,11 @@
 //! What a machine must have beside a Rust toolchain, and where it is.
 //!
-//! One table. What the system has is used if it is there and new enough, whoever
+//! One table (`table`). What the system has is used if it is there and new enough, whoever
 //! put it there; what it lacks, `debian` fetches and unpacks below the target
 //! directory. Called by `setup` for everything, by the rig for its part (where it
 //! also asks for places and programs), by `demo` for the static busybox.
+
+mod table;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,6 +14,10 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+pub(crate) use self::table::{
+    BOCHS, BOCHS_BIOS, BOCHS_VGABIOS, BUSYBOX, GRUB, GRUB_MODULES, QEMU, XORRISO, XZ,
+};
+use self::table::{GCC, NEEDS, NO_AMD_RIG, NO_INTEL_RIG, NO_RIGS};
 use crate::debian::{self, Bundle, Compiler, Program, With, libraries};
 use crate::sh;
 
@@ -53,193 +59,6 @@ pub(crate) struct Need {
     /// Whether the system has it, new enough.
     of_system: fn() -> bool,
 }
-
-const NO_RIGS: &str = "no rigs";
-const NO_AMD_RIG: &str = "no AMD rig";
-const NO_INTEL_RIG: &str = "no Intel rig";
-
-pub(crate) static BUSYBOX: Need = Need {
-    name: "busybox",
-    what: "a static busybox",
-    used_by: Use::Rig,
-    left_out: NO_RIGS,
-    packages: &["busybox-static"],
-    files: &["bin/busybox"],
-    with: With::Nothing,
-    plugins: &[],
-    compiler: None,
-    of_system: || system_busybox().is_some(),
-};
-
-pub(crate) static XZ: Need = Need {
-    name: "xz",
-    what: "xz",
-    used_by: Use::Rig,
-    left_out: NO_RIGS,
-    packages: &["xz-utils"],
-    files: &["usr/bin/xz"],
-    with: With::Libraries,
-    plugins: &[],
-    compiler: None,
-    of_system: || sh::which("xz").is_some(),
-};
-
-pub(crate) static QEMU: Need = Need {
-    name: "qemu",
-    what: "QEMU (qemu-system-x86_64, 7.2 or newer)",
-    used_by: Use::Amd,
-    left_out: NO_AMD_RIG,
-    packages: &["qemu-system-x86"],
-    files: &[
-        "usr/bin/qemu-system-x86_64",
-        "usr/share/qemu/linuxboot_dma.bin",
-        "usr/share/seabios/bios-256k.bin",
-    ],
-    with: With::Libraries,
-    plugins: &["usr/lib/x86_64-linux-gnu/qemu/accel-tcg-x86_64.so"],
-    compiler: None,
-    // QEMU names another emulator.
-    of_system: || {
-        std::env::var_os("QEMU").is_some()
-            || is_new_enough("qemu-system-x86_64", "--version", "emulator version ", (7, 2))
-    },
-};
-
-/// Debian's Bochs shows its screen by a plugin: the one for terminals.
-const BOCHS_PLUGIN: &str = "usr/lib/x86_64-linux-gnu/bochs/plugins/libbx_term_gui.so";
-/// The BIOS and the video BIOS that Bochs starts with.
-pub(crate) const BOCHS_BIOS: &str = "usr/share/bochs/BIOS-bochs-latest";
-pub(crate) const BOCHS_VGABIOS: &str = "usr/share/bochs/VGABIOS-lgpl-latest";
-
-pub(crate) static BOCHS: Need = Need {
-    name: "bochs",
-    what: "Bochs (bochs-bin, 2.7 or newer, with the plugin for terminals, BIOS and VGABIOS)",
-    used_by: Use::Intel,
-    left_out: NO_INTEL_RIG,
-    packages: &["bochs", "bochs-term", "bochsbios", "vgabios"],
-    files: &["usr/bin/bochs-bin", BOCHS_PLUGIN, BOCHS_BIOS, BOCHS_VGABIOS],
-    with: With::Libraries,
-    plugins: &[],
-    compiler: None,
-    // BOCHS names another emulator, which needs the BIOSes all the same.
-    of_system: || {
-        let is_here = |file: &str| Path::new("/").join(file).exists();
-        let emulator = || {
-            is_here(BOCHS_PLUGIN)
-                && is_new_enough("bochs-bin", "--help", "Bochs x86 Emulator ", (2, 7))
-        };
-        is_here(BOCHS_BIOS)
-            && is_here(BOCHS_VGABIOS)
-            && (std::env::var_os("BOCHS").is_some() || emulator())
-    },
-};
-
-/// GRUB's modules for a PC's BIOS.
-pub(crate) const GRUB_MODULES: &str = "usr/lib/grub/i386-pc";
-
-pub(crate) static GRUB: Need = Need {
-    name: "grub",
-    what: "GRUB (grub-mkimage, and its modules for i386-pc)",
-    used_by: Use::Intel,
-    left_out: NO_INTEL_RIG,
-    packages: &["grub-common", "grub-pc-bin"],
-    files: &["usr/bin/grub-mkimage", "usr/lib/grub/i386-pc/modinfo.sh"],
-    with: With::Libraries,
-    plugins: &[],
-    compiler: None,
-    of_system: || {
-        sh::which("grub-mkimage").is_some()
-            && Path::new("/").join(GRUB_MODULES).join("modinfo.sh").exists()
-    },
-};
-
-pub(crate) static XORRISO: Need = Need {
-    name: "xorriso",
-    what: "xorriso",
-    used_by: Use::Intel,
-    left_out: NO_INTEL_RIG,
-    packages: &["xorriso"],
-    files: &["usr/bin/xorriso"],
-    with: With::Libraries,
-    plugins: &[],
-    compiler: None,
-    of_system: || sh::which("xorriso").is_some(),
-};
-
-pub(crate) static GCC: Need = Need {
-    name: "gcc",
-    what: "gcc, and the C library's headers (Debian: gcc libc6-dev)",
-    used_by: Use::C,
-    left_out: "no test programs in C",
-    packages: &["gcc", "libc6-dev"],
-    files: &[],
-    with: With::Nothing,
-    plugins: &[],
-    compiler: None,
-    of_system: || sh::which("gcc").is_some(),
-};
-
-pub(crate) static MUSL: Need = Need {
-    name: "musl",
-    what: "musl-gcc",
-    used_by: Use::C,
-    left_out: "no test programs with musl",
-    // The latter is only of use if it is installed.
-    packages: &["musl-dev", "musl-tools"],
-    files: &["bin/musl-gcc", "usr/lib/x86_64-linux-musl/libc.a"],
-    with: With::Nothing,
-    plugins: &[],
-    compiler: Some(Compiler::MUSL),
-    of_system: || sh::which("musl-gcc").is_some(),
-};
-
-pub(crate) static GCC_32: Need = Need {
-    name: "gcc32",
-    what: "what `gcc -m32 -static` needs (Debian: gcc-multilib)",
-    used_by: Use::C,
-    left_out: "no 32-bit test programs in C",
-    packages: &["libc6-dev-i386", "lib32gcc-GCC-dev"],
-    files: &["bin/gcc-m32", "usr/lib32/libc.a"],
-    with: With::Nothing,
-    plugins: &[],
-    compiler: Some(Compiler::GCC_32),
-    of_system: gcc_makes_32_bit_programs,
-};
-
-/// Programs that nobody here wrote, with all that they need: tests run them in a root
-/// directory of their own, natively and in a sandbox, whatever the system has.
-static PROGRAMS: Need = Need {
-    name: "programs",
-    what: "Debian's python3, perl and other programs, in a directory of their own",
-    used_by: Use::Roots,
-    left_out: "no real programs in roots",
-    packages: &[
-        "python3",
-        "perl",
-        "sqlite3",
-        "jq",
-        "bc",
-        "lua5.4",
-        "grep",
-        "findutils",
-        "tar",
-        "gzip",
-        "coreutils",
-        "sed",
-        "mawk",
-        "openssl",
-        "diffutils",
-        "dash",
-    ],
-    files: &["usr/bin/python3", "usr/bin/perl", "usr/bin/sqlite3", "usr/bin/jq", "usr/bin/bc"],
-    with: With::Everything,
-    plugins: &[],
-    compiler: None,
-    of_system: || false,
-};
-
-static NEEDS: [&Need; 10] =
-    [&BUSYBOX, &XZ, &QEMU, &BOCHS, &GRUB, &XORRISO, &GCC, &MUSL, &GCC_32, &PROGRAMS];
 
 /// Whose it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -448,6 +267,7 @@ fn gcc_makes_32_bit_programs() -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::table::{GCC_32, MUSL};
     use super::*;
 
     #[test]
