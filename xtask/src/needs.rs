@@ -26,7 +26,7 @@ use crate::sh;
 pub(crate) enum Use {
     /// Test programs in C.
     C,
-    /// Real programs in a root directory of their own.
+    /// Real programs in a root directory of their own, and others' tools for images.
     Roots,
     /// Both rigs.
     Rig,

@@ -27,10 +27,11 @@ use crate::sh;
 ///
 /// Looked for are: busybox (static), xz, qemu-system-x86_64 (7.2), bochs-bin (2.7)
 /// with its plugin for terminals and BIOSes, grub-mkimage with the modules for
-/// i386-pc, xorriso, gcc, musl-gcc, and what `gcc -m32 -static` needs. Programs that
-/// tests run in a root directory of their own (python3, perl, sqlite3 and others)
-/// are fetched whatever the system has. Where there is no apt-get, or no network, one line says what is missing and what is left
-/// out for it; the status is still 0.
+/// i386-pc, xorriso, erofs-utils, gcc, musl-gcc, and what `gcc -m32 -static` needs.
+/// Programs that tests run in a root directory of their own (python3, perl, sqlite3
+/// and others) are fetched whatever the system has. Where there is no apt-get, or no
+/// network, one line says what is missing and what is left out for it; the status is
+/// still 0.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Install Debian's packages on the system instead (as root; removes nothing)

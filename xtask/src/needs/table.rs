@@ -191,5 +191,21 @@ static PROGRAMS: Need = Need {
     of_system: || false,
 };
 
-pub(super) static NEEDS: [&Need; 10] =
-    [&BUSYBOX, &XZ, &QEMU, &BOCHS, &GRUB, &XORRISO, &GCC, &MUSL, &GCC_32, &PROGRAMS];
+/// What others make and check images of files with.
+static EROFS: Need = Need {
+    name: "erofs",
+    what: "erofs-utils (mkfs.erofs, fsck.erofs, dump.erofs)",
+    used_by: Use::Roots,
+    left_out: "no comparison with other writers and readers of images",
+    packages: &["erofs-utils"],
+    files: &["usr/bin/mkfs.erofs", "usr/bin/fsck.erofs", "usr/bin/dump.erofs"],
+    with: With::Libraries,
+    plugins: &[],
+    compiler: None,
+    of_system: || {
+        ["mkfs.erofs", "fsck.erofs", "dump.erofs"].iter().all(|name| sh::which(name).is_some())
+    },
+};
+
+pub(super) static NEEDS: [&Need; 11] =
+    [&BUSYBOX, &XZ, &QEMU, &BOCHS, &GRUB, &XORRISO, &GCC, &MUSL, &GCC_32, &PROGRAMS, &EROFS];
