@@ -36,6 +36,7 @@ mod place;
 mod process;
 pub mod programs;
 mod skip;
+pub mod tools;
 mod trace;
 
 pub use case::{Case, Stdin, Stdout};

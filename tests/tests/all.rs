@@ -11,6 +11,7 @@ mod count;
 mod doctor;
 mod doors;
 mod ends;
+mod erofs;
 mod exact;
 mod hostile_kernel;
 mod image;
