@@ -44,8 +44,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     progress: Progress,
-    /// The thread's number, once it runs, until it ends.
-    thread: Option<i32>,
+    /// The thread, once it runs, until it ends.
+    thread: Option<kick::Target>,
     /// It is to end.
     end: bool,
     ended: bool,
@@ -192,8 +192,8 @@ impl Drop for Worker {
         state.end = true;
         self.shared.changed.notify_all();
         while !state.ended && start.elapsed() < END {
-            if let Some(thread) = state.thread {
-                kick::kick(thread);
+            if let Some(thread) = &state.thread {
+                thread.kick();
             }
             let waited = self.shared.changed.wait_timeout(state, KICK_INTERVAL);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -218,7 +218,7 @@ impl Shared {
     fn work(&self) {
         kick::take_kicks();
         let mut state = self.lock();
-        state.thread = Some(kick::this_thread());
+        state.thread = Some(kick::Target::this_thread());
         while !state.end {
             let work = match std::mem::replace(&mut state.progress, Progress::Busy) {
                 work @ (Progress::Read(_) | Progress::Write(_)) => work,

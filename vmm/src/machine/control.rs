@@ -40,9 +40,8 @@ pub struct Control {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The number of the thread that runs it, gettid(2), from its start until it
-    /// ended.
-    thread: Option<i32>,
+    /// The thread that runs it, from its start until it ended.
+    thread: Option<kick::Target>,
     ended: bool,
     /// It was stopped because its time was up.
     timed_out: bool,
@@ -162,7 +161,7 @@ impl Control {
 
     /// That this thread runs it.
     pub(super) fn begin(&self) {
-        self.state().thread = Some(kick::this_thread());
+        self.state().thread = Some(kick::Target::this_thread());
     }
 
     /// That it is done.
@@ -173,9 +172,9 @@ impl Control {
         self.changed.notify_all();
     }
 
-    /// The thread that runs it.
+    /// The number of the thread that runs it, gettid(2).
     pub(super) fn thread(&self) -> Option<i32> {
-        self.state().thread
+        self.state().thread.as_ref().map(kick::Target::number)
     }
 
     /// Whether it is done.
@@ -238,8 +237,8 @@ impl Control {
 impl State {
     /// The thread cannot end meanwhile: it needs this state for that.
     fn kick(&self) {
-        if let Some(thread) = self.thread {
-            kick::kick(thread);
+        if let Some(thread) = &self.thread {
+            thread.kick();
         }
     }
 }

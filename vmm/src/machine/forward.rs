@@ -22,8 +22,8 @@ const TAKES_SIGNAL: u32 = 1;
 
 /// The machine's, from [`Forwarding::begin`] on for the rest of this process.
 static CONTROL: AtomicPtr<Control> = AtomicPtr::new(null_mut());
-/// The thread that runs it.
-static THREAD: AtomicI32 = AtomicI32::new(0);
+/// The thread that runs it, kept as long.
+static THREAD: AtomicPtr<kick::Target> = AtomicPtr::new(null_mut());
 /// The last signal.
 static LAST: AtomicI32 = AtomicI32::new(0);
 
@@ -41,7 +41,8 @@ impl Forwarding {
         if signals == 0 {
             return Ok(forwarding);
         }
-        THREAD.store(kick::this_thread(), Ordering::Release);
+        let thread = Box::new(kick::Target::this_thread());
+        THREAD.store(Box::into_raw(thread), Ordering::Release);
         CONTROL.store(Arc::into_raw(control.clone()).cast_mut(), Ordering::Release);
         // The alarm's action stays: one that was asked for may still come.
         act_by(libc::SIGALRM, on_alarm, libc::SA_RESTART)?;
@@ -83,8 +84,9 @@ fn act_by(
 }
 
 extern "C" fn on_signal(signal: libc::c_int) {
-    // SAFETY: `begin` put it there before this handler, and nobody takes it away.
-    let control = unsafe { &*CONTROL.load(Ordering::Acquire) };
+    // SAFETY: `begin` put both there before this handler, and nobody takes them away.
+    let (control, thread) =
+        unsafe { (&*CONTROL.load(Ordering::Acquire), &*THREAD.load(Ordering::Acquire)) };
     if control.has_signals() {
         end_by(signal);
     }
@@ -92,7 +94,7 @@ extern "C" fn on_signal(signal: libc::c_int) {
     // SAFETY: no pointers.
     unsafe { libc::alarm(TAKES_SIGNAL) };
     control.post(signal as u8);
-    kick::kick(THREAD.load(Ordering::Acquire));
+    thread.kick();
 }
 
 extern "C" fn on_alarm(_: libc::c_int) {
