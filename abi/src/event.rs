@@ -50,12 +50,16 @@ pub enum Event {
         /// Its number, signal(7): 1 to 64.
         number: u8,
     },
+    /// A [`crate::hypercall::Request::Tick`] has fallen due: at least once since the
+    /// last of these.
+    Tick,
 }
 
 /// The kinds' numbers.
 mod kind {
     pub(super) const READY: u64 = 1;
     pub(super) const SIGNAL: u64 = 2;
+    pub(super) const TICK: u64 = 3;
 }
 
 /// Where the file's number begins in an event's first word.
@@ -72,6 +76,7 @@ impl Event {
                 [kind::READY | (file as u64) << FILE, second]
             }
             Event::Signal { number } => [kind::SIGNAL, number as u64],
+            Event::Tick => [kind::TICK, 0],
         }
     }
 
@@ -87,6 +92,7 @@ impl Event {
             kind::SIGNAL if first == kind::SIGNAL && second >= 1 && second <= 64 => {
                 Some(Event::Signal { number: second as u8 })
             }
+            kind::TICK if first == kind::TICK && second == 0 => Some(Event::Tick),
             _ => None,
         }
     }
@@ -121,6 +127,11 @@ mod tests {
                 prop_assert_eq!(event.to_words(), [first, second]);
             }
         }
+    }
+
+    #[test]
+    fn a_tick_survives_the_crossing() {
+        assert_eq!(Event::decode(Event::Tick.to_words()), Some(Event::Tick));
     }
 
     #[test]

@@ -195,7 +195,8 @@ pub enum Request {
         timeout_ns: u64,
     },
     /// Interrupt the program: [`crate::x86::vector::EVENT`] comes when it is in
-    /// ring 3. Takes the place of what was asked for before.
+    /// ring 3, unless a [`Request::Wait`] ends by it before; that one, or the next,
+    /// tells of it ([`Event::Tick`]). Takes the place of what was asked for before.
     Tick {
         /// Nanoseconds from now, or [`NEVER`].
         after_ns: u64,

@@ -17,7 +17,7 @@ use trapgate_arch::{cpu, ex_table, percpu};
 use trapgate_kernel::host;
 use trapgate_kernel::process::exception;
 use trapgate_kernel::process::prepare_return::prepare_return;
-use trapgate_kernel::sched::preempt;
+use trapgate_kernel::sched::idle;
 use trapgate_kernel::signal::exception::error_code;
 use trapgate_kernel::user::UserPtr;
 use trapgate_uapi::Errno;
@@ -42,7 +42,7 @@ pub extern "C" fn exception_from_user(regs: &mut PtRegs, vector: u64) {
     match vector as u8 {
         vector::PF => page_fault(regs),
         vector::UD if trapped_door(regs) => {}
-        vector::EVENT => preempt::interrupt(),
+        vector::EVENT => idle::look(),
         vector::NMI => {}
         vector::MC => kernel_fault(regs, vector, 0),
         _ => {

@@ -225,6 +225,10 @@ impl Services {
     /// Writes what has happened into a reply: how many events.
     fn happened(&self, reply: &mut Message) -> Result<u64, Failure> {
         let mut count = 0;
+        // The first has room.
+        if self.control.take_tick() && put_event(reply, count, Event::Tick) {
+            count += 1;
+        }
         let signals = self.control.take_signals();
         for number in (1..=64u8).filter(|number| signals & 1 << (number - 1) != 0) {
             if put_event(reply, count, Event::Signal { number }) {

@@ -24,6 +24,8 @@ pub struct Control {
     stop: AtomicBool,
     /// Its kernel is to be interrupted.
     interrupt: AtomicBool,
+    /// A tick was due that its kernel has not been told of.
+    tick: AtomicBool,
     /// Signals for its program that its kernel has not been told of, bit `n - 1`
     /// for signal `n`.
     signals: AtomicU64,
@@ -81,10 +83,16 @@ impl Control {
         self.wake();
     }
 
-    /// Interrupts it.
-    pub(super) fn interrupt(&self) {
+    /// A tick is due: interrupts it.
+    pub(super) fn tick(&self) {
+        self.tick.store(true, Ordering::Release);
         self.interrupt.store(true, Ordering::Release);
         self.look();
+    }
+
+    /// Whether a tick was due that it has not been told of; it is now.
+    pub(crate) fn take_tick(&self) -> bool {
+        self.tick.swap(false, Ordering::AcqRel)
     }
 
     /// Whether its kernel is to be interrupted.
@@ -267,7 +275,7 @@ mod tests {
         // The descriptor is made after that: the word tells.
         assert!(control.wake_fd().is_ok());
         assert!(control.is_interrupted());
-        control.interrupt();
+        control.tick();
         let mut count = [0; 8];
         assert_eq!(io::read(control.wake_fd().unwrap(), &mut count), Ok(8));
     }

@@ -252,7 +252,7 @@ fn act(control: &Control, action: Action) {
         Action::TimeOut => control.time_out(),
         Action::Stop => _ = control.stop(),
         Action::Kick => control.kick(),
-        Action::Tick(_) => control.interrupt(),
+        Action::Tick(_) => control.tick(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The idle loop: the only place that waits for the host, and where what happens
 //! there comes in.
 
-use super::{timers, watch};
+use super::{preempt, timers, watch};
 use crate::clock::Clock;
 use crate::host::Call;
 use spin::Mutex;
@@ -41,7 +41,8 @@ pub fn wait() -> Result<(), Errno> {
     see(timers::left().unwrap_or(NEVER))
 }
 
-/// Sees to what has happened or is due.
+/// Sees to what has happened or is due: also what the interrupt does that comes while
+/// a program computes.
 pub fn look() {
     // To look is never refused.
     let _ = see(0);
@@ -67,5 +68,6 @@ fn dispatch(event: Event) {
             let on_signal = *ON_SIGNAL.lock();
             on_signal(number);
         }
+        Event::Tick => preempt::tick(),
     }
 }

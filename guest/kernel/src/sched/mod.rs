@@ -13,7 +13,7 @@
 //! | [`wait`], [`wait_queue`] | waiting, of which every call that blocks is made |
 //! | [`idle`] | the loop that waits for the host, and where its events come in |
 //! | [`watch`], [`timers`] | what is waited for: files of the host's, times |
-//! | [`tick`] | the interrupt |
+//! | [`tick`] | asking for an interrupt |
 
 pub mod idle;
 pub mod preempt;

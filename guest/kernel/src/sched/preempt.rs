@@ -27,9 +27,8 @@ pub fn before_ring_3() {
     }
 }
 
-/// The interrupt came: a tick, or something on the host.
-pub fn interrupt() {
-    tick::interrupt();
+/// A tick was due, whether an interrupt said so or the kernel heard of it in a call.
+pub(super) fn tick() {
     if !TICKS.load(Ordering::Relaxed) {
         return;
     }

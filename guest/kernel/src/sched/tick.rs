@@ -1,22 +1,16 @@
-//! The interrupt that comes while a program computes: because something has
-//! happened on the host, or because it was asked for.
+//! Asking for the interrupt that comes while a program computes. Like the one that
+//! comes because something has happened on the host, it only has the kernel look
+//! ([`super::idle::look`]); that a tick was due is an event.
 
-use super::idle;
 use crate::host;
 use trapgate_abi::hypercall::{NEVER, Request};
 use trapgate_uapi::Errno;
 
-/// It came.
-pub fn interrupt() {
-    idle::look();
-}
-
 /// Asks for one after `after_ns` nanoseconds, and then every `period_ns`, if that is
 /// not 0; instead of what was asked for before.
 ///
-/// One that falls due while the kernel waits for the host only ends that wait: no
-/// interrupt comes for it. So who needs each of several, or just the one, asks for a
-/// time as well ([`super::timers`]); with a period the next one comes.
+/// One that falls due while the kernel waits for the host, or looks, is told of
+/// there, and no interrupt comes for it. Several that nobody was told of are one.
 ///
 /// # Errors
 /// EAGAIN, if the host has no thread to spare.

@@ -1,7 +1,7 @@
 //! Waiting: what the VMM is asked, and who goes on when.
 
 use super::{DATA, Sandbox, boot_info};
-use crate::sched::tick;
+use crate::sched::idle;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -277,7 +277,7 @@ fn the_interrupt_looks_at_what_has_happened() {
     let sandbox = sandbox(0);
     let _host = host(&sandbox, vec![(0, vec![Event::Signal { number: 2 }])]);
     let end = sandbox.end_of(|| {
-        tick::interrupt();
+        idle::look();
         sandbox.call(nr64::GETPID, NONE).unwrap();
     });
     assert_eq!(end, Request::Killed { signal: 2 });

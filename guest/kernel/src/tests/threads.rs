@@ -6,11 +6,12 @@ use crate::process::task::{Task, current};
 use crate::sched::queue::{push, wake};
 use crate::sched::switch::{block, finish, kernel_thread, yield_now};
 use crate::sched::thread::{NORMAL, State, Thread, current as running, current_arc, work};
-use crate::sched::{preempt, queue};
+use crate::sched::{idle, queue};
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use trapgate_abi::PtRegs;
-use trapgate_abi::hypercall::Request;
+use trapgate_abi::event::Event;
+use trapgate_abi::hypercall::{Request, put_event};
 use trapgate_arch::fake;
 use trapgate_arch::percpu::{self, Owner};
 use trapgate_arch::stack::{KernelStack, in_use};
@@ -209,7 +210,11 @@ fn a_thread_that_nobody_else_can_run_for_is_idle_until_it_is_woken() {
 #[test]
 fn ticks_come_while_somebody_else_is_ready_and_no_longer() {
     let sandbox = Sandbox::new();
-    sandbox.machine.set_vmm(|_, _, _| Ok(0));
+    // Whatever has the kernel look, it is told of a tick.
+    sandbox.machine.set_vmm(|request, _, message| match request {
+        Request::Wait { timeout_ns: 0 } => Ok(put_event(message, 0, Event::Tick).into()),
+        _ => Ok(0),
+    });
     let ticks = |sandbox: &Sandbox| {
         let requests = sandbox.machine.requests();
         requests.iter().filter(|request| matches!(request, Request::Tick { .. })).count()
@@ -221,12 +226,13 @@ fn ticks_come_while_somebody_else_is_ready_and_no_longer() {
     prepare_return(&mut regs);
     assert_eq!(ticks(&sandbox), 1);
     for _ in 0..4 {
-        preempt::interrupt();
+        idle::look();
+        assert_ne!(percpu::work() & work::RESCHEDULE, 0, "it has had its time");
         prepare_return(&mut regs);
         assert_eq!(ticks(&sandbox), 0, "they come already");
     }
     assert!(queue::is_empty(), "the other has had its turns");
-    preempt::interrupt();
+    idle::look();
     prepare_return(&mut regs);
     assert_eq!(ticks(&sandbox), 1, "the last one finds nobody");
 }

@@ -199,10 +199,20 @@ fn all_signals_at_once_come_in_as_many_replies_as_it_takes() {
 fn a_tick_interrupts_and_ends_a_wait() {
     let mut services = services([None, None, None]);
     let tick = |after_ns, period_ns| message(Request::Tick { after_ns, period_ns }, &[]);
-    assert_eq!(reply(&mut services, &tick(1_000_000, 0))[0], 0);
     let start = Instant::now();
-    assert_eq!(events(&mut services, NEVER), []);
+    assert_eq!(reply(&mut services, &tick(1_000_000, 0))[0], 0);
+    assert_eq!(events(&mut services, NEVER), [Event::Tick]);
     assert!(start.elapsed() >= Duration::from_millis(1) && start.elapsed() < SOON);
+    // One that comes while the kernel does something else is told of all the same, and
+    // once, whatever else there is to tell.
+    assert_eq!(reply(&mut services, &tick(0, 0))[0], 0);
+    while !services.control.is_interrupted() {
+        assert!(start.elapsed() < SOON);
+        thread::yield_now();
+    }
+    (1..=64).for_each(|number| services.control.post(number));
+    let told: Vec<_> = (0..5).flat_map(|_| events(&mut services, 0)).collect();
+    assert_eq!((told.len(), told[0]), (65, Event::Tick));
     assert_eq!(reply(&mut services, &tick(0, 1))[0], 0);
     assert_eq!(reply(&mut services, &tick(NEVER, 0))[0], 0);
 }
