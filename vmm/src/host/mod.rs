@@ -10,6 +10,7 @@
 //! Uses `machine` for its RAM, and no room above; `machine` knows it as [`Serve`].
 
 mod files;
+mod filesystem;
 pub mod policy;
 mod raw;
 mod stats;

@@ -77,11 +77,14 @@ fn a_full_pipe_is_eagain_and_so_is_an_empty_one() {
 
 #[test]
 fn writes_append_or_not_as_they_are_told() {
-    for opened_to_append in [false, true] {
+    for (opened_to_append, worked) in [(false, false), (false, true), (true, false), (true, true)] {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().write_all(b"0123456789").unwrap();
         let host = File::options().write(true).append(opened_to_append).open(file.path()).unwrap();
         let mut services = services([None, Some(host), None]);
+        if worked {
+            services.files[1].as_mut().unwrap().only_by_worker();
+        }
         services.ram.write(0, b"abc").unwrap();
         for flags in [0, O_APPEND] {
             let seek = Request::Seek { file: 1, offset: 2, whence: libc::SEEK_SET as u32 };
@@ -92,6 +95,37 @@ fn writes_append_or_not_as_they_are_told() {
         let position = Request::Seek { file: 1, offset: 0, whence: libc::SEEK_CUR as u32 };
         assert_eq!(reply(&mut services, &message(position, &[]))[0], 13);
         assert_eq!(std::fs::read(file.path()).unwrap(), b"01abc56789abc");
+    }
+}
+
+#[test]
+fn a_regular_file_is_read_whole_and_where_it_is_whoever_reads_it() {
+    for worked in [false, true] {
+        let mut file = tempfile::tempfile().unwrap();
+        let bytes: Vec<u8> = (0..3u32 << 19).map(|at| (at % 251) as u8).collect();
+        file.write_all(&bytes).unwrap();
+        let mut services = services([Some(file), None, None]);
+        if worked {
+            services.files[0].as_mut().unwrap().only_by_worker();
+        }
+        let at = |services: &mut Services, offset, whence: i32| {
+            let seek = Request::Seek { file: 0, offset, whence: whence.cast_unsigned() };
+            reply(services, &message(seek, &[]))[0]
+        };
+        let read = message(Request::Read { file: 0, flags: 0 }, &[(0, 1), (1, (1 << 20) - 1)]);
+        assert_eq!(at(&mut services, 5, libc::SEEK_SET), 5);
+        assert_eq!(reply(&mut services, &read)[0], 1 << 20, "{worked}");
+        let mut got = vec![0; 1 << 20];
+        services.ram.read(0, &mut got).unwrap();
+        assert!(got == bytes[5..][..1 << 20]);
+        // Elsewhere, which moves nothing.
+        let read_at = message(Request::ReadAt { file: 0, offset: 1000 }, &[(0x1000, 3)]);
+        assert_eq!(reply(&mut services, &read_at)[0], 3);
+        services.ram.read(0x1000, &mut got[..3]).unwrap();
+        assert_eq!(got[..3], bytes[1000..1003]);
+        assert_eq!(at(&mut services, 0, libc::SEEK_CUR), 5 + (1 << 20));
+        assert_eq!(reply(&mut services, &read)[0], (1 << 19) - 5);
+        assert_eq!(reply(&mut services, &read)[0], 0);
     }
 }
 

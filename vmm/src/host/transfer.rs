@@ -7,22 +7,23 @@
 //!
 //! | of | how, in this order |
 //! |---|---|
-//! | regular files, block devices, directories | in place: they have no readiness |
+//! | block devices, directories, regular files of file systems that answer at once (`filesystem`) | in place |
 //! | the same, with `O_APPEND` | `RWF_APPEND` |
 //! | the same, without it where the host's has it | at its position, by a description of our own |
+//! | other regular files | the same by a worker, for whose end the program waits |
 //! | sockets | `MSG_DONTWAIT` |
 //! | everything else | `RWF_NOWAIT`; a description of our own; in place, if it has no readiness; a worker's transfer (`worker`) |
 //!
 //! A description of our own is the same file opened through /proc/self/fd. A
 //! regular file, and a block device, is always ready, and other processes see its
-//! position move. On a network such a file may keep its reader: that is the one thing
-//! here that a sandbox waits for outside `wait` (its status and position come from there,
-//! too), and a kill ends it as far as Linux lets it: what waits for NFS only SIGKILL of
-//! this process ends.
+//! position move. Status and position of a file on a network come from there as well, and
+//! are the one thing that a sandbox waits for outside `wait`: a kill ends that as far as
+//! Linux lets it. What waits for NFS only SIGKILL of this process ends.
 
+use super::filesystem::answers_at_once;
 use super::raw::{How, Vectors, Way};
 use super::wait::{has_readiness, polled};
-use super::worker::Worker;
+use super::worker::{Put, Work, Worker};
 use super::{Failure, Reply, Services};
 use crate::machine::memory::OutOfRam;
 use rustix::event::PollFlags;
@@ -33,14 +34,14 @@ use std::fs::{File, OpenOptions};
 use std::io::IsTerminal;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use trapgate_abi::hypercall::Segment;
+use trapgate_abi::hypercall::{MAX_TRANSFER, Segment};
 use trapgate_uapi::Errno;
 use trapgate_uapi::fcntl::O_APPEND;
 use trapgate_uapi::stat::{S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK};
 
 /// What a worker reads at once, in bytes, and what it is given to write, which a
 /// file that is ready mostly takes: a pipe has room for a page.
-const WORK: usize = 4096;
+const WORK: u64 = 4096;
 
 /// How a file is told that a transfer shall not wait.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -56,6 +57,8 @@ pub(crate) struct HostFile {
     pub(super) file: File,
     /// Its type: `st_mode` and [`S_IFMT`].
     kind: u32,
+    /// Whether its transfers end at once, once there was one.
+    in_place: OnceCell<bool>,
     /// How transfers do not wait, once there was one; as yet, `RWF_NOWAIT`.
     means: Cell<Means>,
     /// A description of our own, once it was needed; none, if there can be none.
@@ -67,8 +70,8 @@ pub(crate) struct HostFile {
 impl HostFile {
     pub(super) fn new(file: File) -> Self {
         let kind = file.metadata().map_or(0, |data| data.mode() & S_IFMT);
-        let (own, workers) = (OnceCell::new(), Default::default());
-        HostFile { file, kind, means: Cell::new(Means::NoWait), own, workers }
+        let (in_place, own, workers) = (OnceCell::new(), OnceCell::new(), Default::default());
+        HostFile { file, kind, in_place, means: Cell::new(Means::NoWait), own, workers }
     }
 
     /// The `O_*` flags of the host's description, as they are now.
@@ -76,15 +79,19 @@ impl HostFile {
         fcntl_getfl(&self.file)
     }
 
-    /// Whether it has positions and is always ready: Linux ignores `O_NONBLOCK`
-    /// of these.
-    fn never_waits(&self) -> bool {
-        matches!(self.kind, S_IFREG | S_IFBLK | S_IFDIR)
+    /// Whether its transfers end at once. Linux says so of all that have positions,
+    /// and ignores their `O_NONBLOCK`.
+    fn is_moved_in_place(&self) -> bool {
+        let answers = || match self.kind {
+            S_IFBLK | S_IFDIR => true,
+            S_IFREG => answers_at_once(self.file.as_fd()),
+            _ => false,
+        };
+        *self.in_place.get_or_init(answers)
     }
 
-    /// The same file, opened once more: with its access, without `O_APPEND`, and
-    /// not to wait. Only what another opening does not change: the other end of
-    /// a pseudo-terminal, or a device, may be another one each time.
+    /// A description of our own. Only what another opening does not change: the other
+    /// end of a pseudo-terminal, or a device, may be another one each time.
     fn own(&self) -> Option<&File> {
         let open = || {
             let reopens = match self.kind {
@@ -92,11 +99,7 @@ impl HostFile {
                 S_IFCHR => self.file.is_terminal() && !self.is_multiplexer(),
                 _ => false,
             };
-            let access = self.flags().ok().filter(|_| reopens)? & OFlags::ACCMODE;
-            let mut options = OpenOptions::new();
-            options.read(access != OFlags::WRONLY).write(access != OFlags::RDONLY);
-            options.custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed());
-            options.open(format!("/proc/self/fd/{}", self.file.as_raw_fd())).ok()
+            if reopens { reopened(&self.file) } else { None }
         };
         self.own.get_or_init(open).as_ref()
     }
@@ -116,6 +119,14 @@ impl HostFile {
     #[cfg(test)]
     pub(super) fn only_by_worker(&mut self) {
         self.means.set(Means::Worker);
+        self.in_place = OnceCell::from(false);
+    }
+
+    /// As if it were a regular file that may wait.
+    #[cfg(test)]
+    pub(super) fn as_regular(&mut self) {
+        self.only_by_worker();
+        self.kind = S_IFREG;
     }
 
     pub(super) fn begun_worker(&self, way: Way) -> io::Result<&Worker> {
@@ -125,6 +136,22 @@ impl HostFile {
         }
         cell.get().ok_or(io::Errno::NOMEM)
     }
+}
+
+/// The same file, opened once more: with its access, without `O_APPEND`, and not to
+/// wait. `None`, if that cannot be.
+pub(super) fn reopened(file: &File) -> Option<File> {
+    let access = fcntl_getfl(file).ok()? & OFlags::ACCMODE;
+    let mut options = OpenOptions::new();
+    options.read(access != OFlags::WRONLY).write(access != OFlags::RDONLY);
+    options.custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed());
+    options.open(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()
+}
+
+/// How many bytes pieces of RAM have room for, or so many.
+fn room(segments: &[Segment], most: u64) -> usize {
+    let all = segments.iter().fold(0u64, |sum, segment| sum.saturating_add(segment.length));
+    all.min(most) as usize
 }
 
 impl Services {
@@ -137,7 +164,7 @@ impl Services {
     ) -> Reply {
         let file = self.file(number)?;
         let vectors = Vectors::new(&self.ram, data.clone())?;
-        if file.never_waits() {
+        if file.is_moved_in_place() {
             return if flags & O_APPEND != 0 {
                 self.append(file, &vectors)
             } else if file.flags()?.contains(OFlags::APPEND) {
@@ -146,6 +173,17 @@ impl Services {
                 self.interruptible(|| vectors.transfer(&file.file, Way::Out, How::Plain))
             };
         }
+        if file.kind == S_IFREG {
+            let put = if flags & O_APPEND != 0 {
+                Put::Append
+            } else if file.flags()?.contains(OFlags::APPEND) {
+                Put::ByOwn
+            } else {
+                Put::Plain
+            };
+            let bytes = self.gather(&data.collect::<Vec<_>>(), MAX_TRANSFER)?;
+            return self.wait_for_worker(file, Way::Out, Work::Put(bytes, put), &[]);
+        }
         self.stream(file, Way::Out, vectors, data)
     }
 
@@ -153,26 +191,38 @@ impl Services {
     pub(super) fn read(&self, number: u32, buffer: impl Iterator<Item = Segment> + Clone) -> Reply {
         let file = self.file(number)?;
         let vectors = Vectors::new(&self.ram, buffer.clone())?;
-        if file.never_waits() {
+        if file.is_moved_in_place() {
             return self.interruptible(|| vectors.transfer(&file.file, Way::In, How::Plain));
+        }
+        if file.kind == S_IFREG {
+            let segments: Vec<_> = buffer.collect();
+            let work = Work::Get { most: room(&segments, MAX_TRANSFER), at: None };
+            return self.wait_for_worker(file, Way::In, work, &segments);
         }
         self.stream(file, Way::In, vectors, buffer)
     }
 
-    /// pread(2): of what has positions, and so never waits.
+    /// pread(2): of what has positions.
     pub(super) fn read_at(
         &self,
         number: u32,
         offset: u64,
-        buffer: impl Iterator<Item = Segment>,
+        buffer: impl Iterator<Item = Segment> + Clone,
     ) -> Reply {
         let file = self.file(number)?;
-        let vectors = Vectors::new(&self.ram, buffer)?;
-        let offset = i64::try_from(offset).map_err(|_| Errno::EINVAL)?;
-        if !file.never_waits() && has_readiness(file.file.as_fd())? {
-            return Err(Errno::ESPIPE.into());
+        let vectors = Vectors::new(&self.ram, buffer.clone())?;
+        let at = i64::try_from(offset).map_err(|_| Errno::EINVAL)?;
+        if !file.is_moved_in_place() {
+            if file.kind == S_IFREG {
+                let segments: Vec<_> = buffer.collect();
+                let work = Work::Get { most: room(&segments, MAX_TRANSFER), at: Some(offset) };
+                return self.wait_for_worker(file, Way::In, work, &segments);
+            }
+            if has_readiness(file.file.as_fd())? {
+                return Err(Errno::ESPIPE.into());
+            }
         }
-        self.interruptible(|| vectors.transfer_at(&file.file, Way::In, offset))
+        self.interruptible(|| vectors.transfer_at(&file.file, Way::In, at))
     }
 
     /// Writes at the end of a file, and leaves its position there.
@@ -227,7 +277,22 @@ impl Services {
         self.interruptible(|| vectors.transfer(at_once, way, How::Plain))
     }
 
-    /// The same by a thread that may wait.
+    /// A transfer of a regular file that may take long: EAGAIN until it is over, and
+    /// then whoever asks gets what came of it. That is who asked before: Linux lets a
+    /// transfer of such a file end before somebody has the next one.
+    fn wait_for_worker(&self, file: &HostFile, way: Way, work: Work, into: &[Segment]) -> Reply {
+        let is_idle = file.worker(way).is_none_or(Worker::is_idle);
+        let wanted = if way == Way::In { PollFlags::IN } else { PollFlags::OUT };
+        // Most are always ready; what can say that it is not, as trace_pipe, is believed.
+        if is_idle && polled(file.file.as_fd(), wanted)?.is_empty() {
+            return Err(Errno::EAGAIN.into());
+        }
+        let moved = file.begun_worker(way)?.carry_out(work)?;
+        self.scatter(into, &moved.bytes)?;
+        Ok(moved.count as u64)
+    }
+
+    /// A stream's transfer by a thread that may wait.
     fn by_worker(
         &self,
         file: &HostFile,
@@ -248,16 +313,14 @@ impl Services {
         }
         let worker = file.begun_worker(way)?;
         let segments: Vec<_> = segments.collect();
-        let room = segments.iter().fold(0u64, |sum, segment| sum.saturating_add(segment.length));
-        let room = room.min(WORK as u64) as usize;
         match way {
             Way::In => {
-                let bytes = worker.read(room)?;
+                let bytes = worker.read(room(&segments, WORK))?;
                 self.scatter(&segments, &bytes)?;
                 Ok(bytes.len() as u64)
             }
             Way::Out => {
-                let bytes = self.gather(&segments, room)?;
+                let bytes = self.gather(&segments, WORK)?;
                 Ok(worker.write(bytes)? as u64)
             }
         }
@@ -274,9 +337,9 @@ impl Services {
         Ok(())
     }
 
-    /// Copies the first `room` bytes out of pieces of RAM, which have as many.
-    fn gather(&self, segments: &[Segment], room: usize) -> Result<Vec<u8>, OutOfRam> {
-        let mut bytes = vec![0; room];
+    /// Copies bytes out of pieces of RAM: all, or so many.
+    fn gather(&self, segments: &[Segment], most: u64) -> Result<Vec<u8>, OutOfRam> {
+        let mut bytes = vec![0; room(segments, most)];
         let mut rest = &mut bytes[..];
         for segment in segments {
             let length = rest.len().min(segment.length as usize);

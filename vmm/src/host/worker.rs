@@ -5,17 +5,21 @@
 //! It moves bytes between the file and a copy of the VMM's own: none of the guest's
 //! memory is touched once the request has been answered. It begins only when
 //! poll(2) has said that the file is ready, so mostly it is done at once, and whoever
-//! gave it the transfer waits [`AT_ONCE`] for that. Otherwise somebody else was
-//! faster, or the file takes less than was thought; then
+//! gave it the transfer waits [`AT_ONCE`] for that. Who waits for a regular file then
+//! asks again until it is over ([`Worker::carry_out`]). Of a stream somebody else was
+//! faster, or it takes less than was thought; then
 //!
 //! - what it reads is there for the next read: no more than was asked for;
 //! - what it writes counts as written, as if the file had so much more room; an
 //!   error is the next write's. The end of the program waits for it.
 
+use super::transfer::reopened;
 use crate::machine::kvm::kick;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
-use rustix::io;
+use rustix::fs::{SeekFrom, seek};
+use rustix::io::{self, ReadWriteFlags};
 use std::fs::File;
+use std::io::IoSlice;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -56,14 +60,53 @@ enum Progress {
     /// There is nothing to do.
     #[default]
     Idle,
-    /// To read so many bytes.
-    Read(usize),
-    /// To write these.
-    Write(Vec<u8>),
+    /// To do this.
+    Given(Work),
     /// On its way.
     Busy,
-    /// It is over: what was read, nothing of a write.
-    Done(io::Result<Vec<u8>>),
+    /// It is over.
+    Done(io::Result<Moved>),
+}
+
+/// What it does.
+pub(super) enum Work {
+    /// Read so many bytes at most: at the position, or there.
+    Get { most: usize, at: Option<u64> },
+    /// Write these, or as many as Linux takes at once.
+    Put(Vec<u8>, Put),
+    /// Write all of these to a stream.
+    PutAll(Vec<u8>),
+}
+
+/// Where a regular file is written.
+#[derive(Clone, Copy)]
+pub(super) enum Put {
+    /// At the position.
+    Plain,
+    /// At the end.
+    Append,
+    /// At the position, although the description would append.
+    ByOwn,
+}
+
+/// What came of it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Moved {
+    /// What was read.
+    pub(super) bytes: Vec<u8>,
+    /// How many were read or written.
+    pub(super) count: usize,
+}
+
+impl Moved {
+    fn read(bytes: Vec<u8>) -> Moved {
+        let count = bytes.len();
+        Moved { bytes, count }
+    }
+
+    fn written(count: usize) -> Moved {
+        Moved { bytes: Vec::new(), count }
+    }
 }
 
 impl Worker {
@@ -122,18 +165,28 @@ impl Worker {
     /// EAGAIN, if that takes longer: then ask again, once it is done. Those of
     /// read(2).
     pub(super) fn read(&self, most: usize) -> io::Result<Vec<u8>> {
-        if self.is_idle() {
-            self.give(Progress::Read(most));
-        }
-        let bytes = self.take().ok_or(io::Errno::AGAIN)??;
+        let Moved { bytes, .. } = self.carry_out(Work::Get { most, at: None })?;
         let (now, later) = bytes.split_at(bytes.len().min(most));
         if !later.is_empty() {
-            self.shared.is_over(&mut self.shared.lock(), Ok(later.to_vec()));
+            let later = Moved::read(later.to_vec());
+            self.shared.is_over(&mut self.shared.lock(), Ok(later));
         }
         Ok(now.to_vec())
     }
 
-    /// Writes these bytes, or takes them to be written.
+    /// Does this, or says what came of it, if it was begun before.
+    ///
+    /// # Errors
+    /// EAGAIN, if it takes longer: then ask again, once it is done. Those of the
+    /// transfer.
+    pub(super) fn carry_out(&self, work: Work) -> io::Result<Moved> {
+        if self.is_idle() {
+            self.give(work);
+        }
+        self.take().ok_or(io::Errno::AGAIN)?
+    }
+
+    /// Writes these bytes to a stream, or takes them to be written.
     ///
     /// # Errors
     /// EAGAIN, if there are some from before. Those of write(2), of these bytes or
@@ -143,7 +196,7 @@ impl Worker {
         if !self.is_idle() {
             self.take().ok_or(io::Errno::AGAIN)??;
         }
-        self.give(Progress::Write(bytes));
+        self.give(Work::PutAll(bytes));
         match self.take() {
             Some(done) => done.map(|_| length),
             None => Ok(length),
@@ -151,9 +204,9 @@ impl Worker {
     }
 
     /// Gives it something to do, and waits a little for its end.
-    fn give(&self, work: Progress) {
+    fn give(&self, work: Work) {
         let mut state = self.shared.lock();
-        state.progress = work;
+        state.progress = Progress::Given(work);
         self.shared.changed.notify_all();
         let until = Instant::now() + AT_ONCE;
         while !matches!(state.progress, Progress::Done(_)) {
@@ -167,7 +220,7 @@ impl Worker {
     }
 
     /// What came of its work, if it is done.
-    fn take(&self) -> Option<io::Result<Vec<u8>>> {
+    fn take(&self) -> Option<io::Result<Moved>> {
         let mut state = self.shared.lock();
         match std::mem::take(&mut state.progress) {
             Progress::Done(result) => {
@@ -208,7 +261,7 @@ impl Shared {
     }
 
     /// Says that a transfer is over, and what came of it.
-    fn is_over(&self, state: &mut State, result: io::Result<Vec<u8>>) {
+    fn is_over(&self, state: &mut State, result: io::Result<Moved>) {
         state.progress = Progress::Done(result);
         let _ = io::write(&self.done, &1u64.to_ne_bytes());
         self.changed.notify_all();
@@ -221,7 +274,7 @@ impl Shared {
         state.thread = Some(kick::Target::this_thread());
         while !state.end {
             let work = match std::mem::replace(&mut state.progress, Progress::Busy) {
-                work @ (Progress::Read(_) | Progress::Write(_)) => work,
+                Progress::Given(work) => work,
                 other => {
                     state.progress = other;
                     state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -238,25 +291,31 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    fn transfer(&self, work: Progress) -> io::Result<Vec<u8>> {
+    fn transfer(&self, work: Work) -> io::Result<Moved> {
         match work {
-            Progress::Read(most) => {
+            Work::Get { most, at } => {
                 let mut bytes = vec![0; most];
-                let read =
-                    self.unless_it_ends(PollFlags::IN, || io::read(&self.file, &mut bytes[..]))?;
+                let read = self.unless_it_ends(PollFlags::IN, || match at {
+                    Some(at) => io::pread(&self.file, &mut bytes[..], at),
+                    None => io::read(&self.file, &mut bytes[..]),
+                })?;
                 bytes.truncate(read);
-                Ok(bytes)
+                Ok(Moved::read(bytes))
             }
-            Progress::Write(bytes) => {
+            Work::Put(bytes, put) => {
+                let written =
+                    self.unless_it_ends(PollFlags::OUT, || put.write(&self.file, &bytes))?;
+                Ok(Moved::written(written))
+            }
+            Work::PutAll(bytes) => {
                 let mut rest = &bytes[..];
                 while !rest.is_empty() {
                     let written =
                         self.unless_it_ends(PollFlags::OUT, || io::write(&self.file, rest))?;
                     rest = &rest[written..];
                 }
-                Ok(Vec::new())
+                Ok(Moved::written(bytes.len()))
             }
-            _ => Ok(Vec::new()),
         }
     }
 
@@ -287,5 +346,31 @@ impl Shared {
     fn wait_for(&self, wanted: PollFlags) -> io::Result<()> {
         poll(&mut [PollFd::from_borrowed_fd(self.file.as_fd(), wanted)], None)?;
         Ok(())
+    }
+}
+
+impl Put {
+    fn write(self, file: &File, bytes: &[u8]) -> io::Result<usize> {
+        /// Where the description is: pwritev2(2).
+        const POSITION: u64 = u64::MAX;
+        match self {
+            Put::Plain => io::write(file, bytes),
+            Put::Append => {
+                let bytes = [IoSlice::new(bytes)];
+                match io::pwritev2(file, &bytes, POSITION, ReadWriteFlags::APPEND) {
+                    // What has no end, like a file of /proc.
+                    Err(io::Errno::OPNOTSUPP) => io::writev(file, &bytes),
+                    written => written,
+                }
+            }
+            Put::ByOwn => {
+                // As of a file that nobody may do more than append to.
+                let own = reopened(file).ok_or(io::Errno::PERM)?;
+                let at = seek(file, SeekFrom::Current(0))?;
+                let written = io::pwrite(own, bytes, at)?;
+                seek(file, SeekFrom::Start(at + written as u64))?;
+                Ok(written)
+            }
+        }
     }
 }

@@ -44,7 +44,7 @@ pub(super) fn input(file: &OpenFile, ranges: &[Iovec]) -> SysResult {
 fn from_standard(file: &Standard, flags: u32, ranges: &[Iovec]) -> SysResult {
     let until = if file.is(S_IFREG) { Until::Short } else { Until::Once };
     let request = Request::Read { file: file.host, flags };
-    let wait = (flags & O_NONBLOCK == 0).then_some((file.host, POLLIN));
+    let wait = waits(file, flags).then_some((file.host, POLLIN));
     transfer(memory(), ranges, Prot::WRITE, until, wait, &mut |_| request).result()
 }
 
@@ -61,8 +61,8 @@ pub(super) fn output(file: &OpenFile, ranges: &[Iovec]) -> SysResult {
 
 fn to_standard(file: &Standard, flags: u32, ranges: &[Iovec]) -> SysResult {
     // A pipe takes all, if its writer may wait: the host takes a part at a time.
-    let waits = !file.is(S_IFREG) && flags & O_NONBLOCK == 0;
-    let until = if waits { Until::Done } else { Until::Short };
+    let waits = waits(file, flags);
+    let until = if waits && !file.is(S_IFREG) { Until::Done } else { Until::Short };
     let request = Request::Write { file: file.host, flags };
     let wait = waits.then_some((file.host, POLLOUT));
     let moved = transfer(memory(), ranges, Prot::READ, until, wait, &mut |_| request);
@@ -76,6 +76,11 @@ fn to_standard(file: &Standard, flags: u32, ranges: &[Iovec]) -> SysResult {
         _ => {}
     }
     moved.result()
+}
+
+/// Whether a transfer waits: Linux ignores `O_NONBLOCK` of a regular file.
+fn waits(file: &Standard, flags: u32) -> bool {
+    file.is(S_IFREG) || flags & O_NONBLOCK == 0
 }
 
 /// pread(2)'s offset, which is checked before the descriptor.
@@ -98,7 +103,9 @@ pub(super) fn input_at(file: &OpenFile, ranges: &[Iovec], offset: u64) -> SysRes
                 file: standard.host,
                 offset: offset.saturating_add(done),
             };
-            transfer(memory(), ranges, Prot::WRITE, Until::Short, None, request).result()
+            // Of others, what has positions does not wait.
+            let wait = standard.is(S_IFREG).then_some((standard.host, POLLIN));
+            transfer(memory(), ranges, Prot::WRITE, Until::Short, wait, request).result()
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::host::raw::Way;
 use crate::host::wait::Source;
+use crate::host::worker::{Put, Work};
 use crate::machine::kvm::kick;
 use rustix::event::PollFlags;
 use rustix::pipe::fcntl_setpipe_size;
@@ -272,6 +273,29 @@ fn a_worker_whose_write_waits_keeps_nobody() {
     // Nobody reads any more: that is the next write's.
     drop(out);
     assert_eq!(reply(&mut services, &write)[0], errno(Errno::EPIPE));
+}
+
+#[test]
+fn who_writes_a_regular_file_that_waits_is_told_when_it_is_written() {
+    let (mut out, output) = pipe().unwrap();
+    let size = fcntl_setpipe_size(&output, 4096).unwrap();
+    (&output).write_all(b"x").unwrap();
+    let mut services = services([None, file(output), None]);
+    services.files[1].as_mut().unwrap().as_regular();
+    let write = message(Request::Write { file: 1, flags: 0 }, &[(0, size as u64)]);
+    // It is ready, as far as Linux knows.
+    let worker = services.files[1].as_ref().unwrap().begun_worker(Way::Out).unwrap();
+    let put = Work::Put(vec![0; size], Put::Plain);
+    assert_eq!(worker.carry_out(put), Err(io::Errno::AGAIN));
+    assert_eq!(reply(&mut services, &watch(true, &[(1, OUT, 1)]))[0], 0);
+    assert_eq!(events(&mut services, 1_000_000), []);
+    assert_eq!(reply(&mut services, &write)[0], errno(Errno::EAGAIN), "it is the same one");
+    out.read_exact(&mut vec![0; size + 1]).unwrap();
+    assert_eq!(events(&mut services, NEVER), [Event::Ready { file: 1, mask: OUT, generation: 1 }]);
+    assert_eq!(reply(&mut services, &write)[0], size as u64);
+    // All of it, once.
+    drop(services);
+    assert_eq!(out.read(&mut [0; 8]).unwrap(), 0);
 }
 
 #[test]
