@@ -255,18 +255,17 @@ fn poll_and_read_wait_for_what_comes() {
 #[test]
 fn a_sleep_is_one_exit() {
     needs_kvm!();
-    let busy = |args: &[&str]| {
+    let exits = |count: u64| {
         let program = program("waits");
-        let (ran, stats) = Case::new(&program).args(args).sandboxed_with_stats();
+        let case = Case::new(&program).args(["sleeps", &count.to_string()]);
+        let (ran, stats) = case.sandboxed_with_stats();
         ran.expect_status(0);
-        stats["host_calls"]["by_operation"].clone()
+        let requests = &stats["host_calls"]["by_operation"];
+        let of = |name: &str| requests[name].as_u64().unwrap_or(0);
+        assert_eq!((of("wait"), of("watch"), of("tick")), (count, 0, 0), "{requests}");
+        stats["vmm_exits"].as_u64().expect("a number")
     };
-    // Eight of its calls wait for time alone.
-    let requests = busy(&["time"]);
-    let of = |name: &str| requests[name].as_u64().unwrap_or(0);
-    // A wait that the host ended a little early is one more.
-    assert!((8..=16).contains(&of("wait")), "{requests}");
-    assert_eq!((of("watch"), of("tick")), (0, 0), "{requests}");
+    assert_eq!(exits(5) - exits(0), 5);
 }
 
 /// A kernel whose sysinfo(2) asks for this instead.

@@ -3,6 +3,7 @@
 //! | what | of |
 //! |---|---|
 //! | `time` | nanosleep(2), clock_nanosleep(2), poll(2) and ppoll(2) without files |
+//! | `sleeps COUNT` | as many calls of nanosleep(2), and nothing else |
 //! | `files` | poll(2) of standard input, an empty pipe into which a byte comes, and of standard output |
 //! | `much COUNT` | write(2) of so many mebibytes, one a call, to standard output |
 //! | `ticks` | after sysinfo(2), which a test's kernel makes something else of: computes for 200 ms, and says whether its registers are as they were |
@@ -29,6 +30,7 @@ fn main(args: Args) -> i32 {
     let mut report = Report::new();
     match args.arg(1).unwrap_or(b"") {
         b"time" => time(&mut report),
+        b"sleeps" => sleeps(&mut report, args.arg(2).unwrap_or(b"")),
         b"files" => files(&mut report),
         b"much" => much(&mut report, args.arg(2).unwrap_or(b"")),
         b"ticks" => ticks(&mut report),
@@ -98,6 +100,19 @@ fn time(report: &mut Report) {
     takes(report, "pselect6", SPAN, || call(nr64::PSELECT6, &[0, 0, 0, 0, address(&mut span), 0]));
 }
 
+/// A number of the command line.
+fn number(word: &[u8]) -> u64 {
+    word.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0'))
+}
+
+fn sleeps(report: &mut Report, count: &[u8]) {
+    // Longer than a busy host keeps it from beginning to wait.
+    let mut span = timespec(5 * SPAN);
+    let at = address(&mut span);
+    let failed = (0..number(count)).filter(|_| call(nr64::NANOSLEEP, &[at, 0]) != Ok(0)).count();
+    report.equals("sleeps that failed", failed as u64, 0);
+}
+
 fn files(report: &mut Report) {
     let poll = |list: &mut [Pollfd], timeout: i64| {
         call(nr64::POLL, &[list.as_mut_ptr() as u64, list.len() as u64, timeout as u64])
@@ -132,7 +147,7 @@ fn files(report: &mut Report) {
 /// Writes as many mebibytes, and says nothing: whoever reads counts.
 fn much(report: &mut Report, count: &[u8]) {
     const MIB: u64 = 1 << 20;
-    let count = count.iter().fold(0, |count, digit| count * 10 + u64::from(digit - b'0'));
+    let count = number(count);
     let Ok(pages) = Pages::map(MIB / PAGE) else {
         return report.holds("memory", false);
     };
