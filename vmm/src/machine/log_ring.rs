@@ -1,6 +1,7 @@
 //! Takes the kernel's log records out of their ring and gives them to the
 //! `log` crate. Bounded: a guest that logs without end is cut off.
 
+use super::log_lines;
 use crate::machine::memory::GuestRam;
 use trapgate_abi::layout::Cpu;
 use trapgate_abi::log::{
@@ -55,7 +56,8 @@ impl LogRing {
             self.notices += 1;
         }
         if header[DROPPED] != self.dropped && self.notices <= NOTICES {
-            log::warn!(target: "kernel", "{} records dropped", header[DROPPED].wrapping_sub(self.dropped));
+            let dropped = header[DROPPED].wrapping_sub(self.dropped);
+            log_lines::log(log::Level::Warn, "kernel", || format!("{dropped} records dropped"));
         }
         self.dropped = header[DROPPED];
         // RAM does not end before the ring: `read_words` above would have said.
@@ -71,8 +73,10 @@ impl LogRing {
             Level::Trace => log::Level::Trace,
         };
         match self.taken {
-            ..LIMIT => log::log!(target: "kernel", level, "{}", text(record)),
-            LIMIT => log::warn!(target: "kernel", "{LIMIT} records: no more are printed"),
+            ..LIMIT => log_lines::log(level, "kernel", || text(record)),
+            LIMIT => log_lines::log(log::Level::Warn, "kernel", || {
+                format!("{LIMIT} records: no more are printed")
+            }),
             _ => {}
         }
     }

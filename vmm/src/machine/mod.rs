@@ -12,7 +12,7 @@
 //! kvm/         the VM, the vCPU and the state it starts in; clocks, CPUID, kicks
 //! run          the loop: enter, exit, service, again; exit: what KVM came back for
 //! step/        the same, an instruction at a time
-//! log_ring     what the guest's kernel logs
+//! log_ring     what the guest's kernel logs; log_lines: to whom, without waiting
 //! control      what it is told while it runs; forward: by this process's signals
 //! watcher      what is due at a time: timeouts, ticks
 //! vcpu_thread  waiting for a vCPU's thread, and ending it; affinity: its host CPU
@@ -26,6 +26,7 @@ pub mod control;
 pub mod exit;
 pub mod forward;
 pub mod kvm;
+pub(crate) mod log_lines;
 pub(crate) mod log_ring;
 pub mod memory;
 pub mod run;

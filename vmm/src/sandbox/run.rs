@@ -12,11 +12,12 @@ use crate::machine::control::SIGKILL;
 use crate::machine::kvm::Kind;
 use crate::machine::kvm::stats_fd::VcpuStats;
 use crate::machine::teardown::Teardown;
-use crate::machine::{GuestEnd, Machine, Manner};
+use crate::machine::{GuestEnd, Machine, Manner, log_lines};
 use crate::report::{self, Crash, Place};
 use crate::sandbox::config::{ClockSource, Program, TraceTo};
 use crate::symbols::Symbols;
 use crate::trace::Tracer;
+use log::Level;
 use std::borrow::Cow;
 use std::fs::File;
 use std::sync::Arc;
@@ -116,6 +117,7 @@ impl Run {
                 return Err(machine.kernel_failed(&request, &message, &kernel));
             }
         };
+        log_lines::finish();
         let counters = machine.counters();
         let stats = Stats {
             kvm: kind,
@@ -171,7 +173,9 @@ fn clock(
         info.tsc_base = 0;
     } else if source == ClockSource::Host || !is_clock {
         if !is_clock {
-            log::info!("KVM's time-stamp counter does not run with time: clocks cost an exit");
+            log_lines::log(Level::Info, "trapgate", || {
+                "KVM's time-stamp counter does not run with time: clocks cost an exit".to_owned()
+            });
         }
         info.multiplier = 0;
     }
