@@ -92,6 +92,7 @@ impl Serve for Services {
         let request = Request::decode(message)?;
         self.stats.count(&request);
         if let Request::Exit { .. } | Request::Killed { .. } | Request::Failed { .. } = request {
+            self.control.conclude();
             self.finish_writing();
             return Ok(Served::End(request));
         }

@@ -45,8 +45,10 @@ struct State {
     /// The thread that runs it, from its start until it ended.
     thread: Option<kick::Target>,
     ended: bool,
-    /// It was stopped because its time was up.
+    /// Its time was up.
     timed_out: bool,
+    /// Its kernel has said how its program ended: what comes later is not why.
+    concluded: bool,
 }
 
 impl Control {
@@ -207,16 +209,29 @@ impl Control {
         if state.ended || self.is_stopped() {
             return;
         }
-        state.timed_out = true;
-        drop(state);
+        // Who was killed before that ends by it.
+        state.timed_out = !state.concluded && !self.has_sent(SIGKILL);
         if self.takes_events() {
-            self.send(SIGKILL);
+            // Before anybody can see that its time was up: who does sees this, too.
+            self.post(SIGKILL);
+            state.kick();
         } else {
+            drop(state);
             self.stop();
         }
     }
 
-    /// Whether it was stopped because its time was up.
+    /// Its kernel says how its program ended, whatever that was: if it had not heard
+    /// that the time was up, that is not why.
+    pub(crate) fn conclude(&self) {
+        let mut state = self.state();
+        state.concluded = true;
+        let has_heard =
+            self.takes_events() && !(self.is_interrupted() && self.has_untaken(SIGKILL));
+        state.timed_out &= has_heard;
+    }
+
+    /// Whether it ended because its time was up.
     pub(crate) fn has_timed_out(&self) -> bool {
         self.state().timed_out
     }
@@ -289,10 +304,48 @@ mod tests {
         control.take_events();
         control.time_out();
         assert!(!control.is_stopped() && control.has_timed_out() && control.has_sent(SIGKILL));
-        // One that was stopped is not out of time.
+        // One that was stopped, or has said its end, is not out of time.
         let control = Control::default();
         control.stop();
         control.time_out();
+        assert!(!control.has_timed_out());
+        let control = Control::default();
+        control.take_events();
+        control.conclude();
+        control.time_out();
+        // But it does not wait for what else it has to do.
+        assert!(!control.has_timed_out() && control.has_signals());
+    }
+
+    /// One that somebody killed before its time was up.
+    fn control_killed_before() -> Control {
+        let control = Control::default();
+        control.take_events();
+        control.send(SIGKILL);
+        control.time_out();
+        control.take_signals();
+        control.conclude();
+        control
+    }
+
+    #[test]
+    fn an_end_is_the_timeouts_if_the_kernel_had_heard_of_that() {
+        let timed_out = |hears: &dyn Fn(&Control)| {
+            let control = Control::default();
+            control.take_events();
+            control.time_out();
+            hears(&control);
+            control.conclude();
+            control.has_timed_out()
+        };
+        assert!(!timed_out(&|_| {}), "it crashed of its own accord");
+        assert!(timed_out(&|control| _ = control.take_signals()));
+        assert!(timed_out(&|control| _ = control.take_interrupt()), "the interrupt came");
+        assert!(!control_killed_before().has_timed_out());
+        // One that hears of nothing.
+        let control = Control::default();
+        control.time_out();
+        control.conclude();
         assert!(!control.has_timed_out());
     }
 }

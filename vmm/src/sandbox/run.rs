@@ -109,12 +109,14 @@ impl Run {
                     _ => End::Killed(Box::new(crash)),
                 }
             }
-            // A kernel that cannot take the interrupt has had its time, too.
-            GuestEnd::Request(Request::Failed { .. }, _) if control.has_timed_out() => {
-                End::TimedOut
-            }
             GuestEnd::Request(request, message) => {
-                return Err(machine.kernel_failed(&request, &message, &kernel));
+                let failed = machine.kernel_failed(&request, &message, &kernel);
+                if !control.has_timed_out() {
+                    return Err(failed);
+                }
+                // It was to end the program, and did, after a fashion.
+                log_lines::log(Level::Error, "trapgate", || failed.to_string());
+                End::TimedOut
             }
         };
         log_lines::finish();
