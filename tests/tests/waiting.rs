@@ -1,6 +1,7 @@
 //! Waiting: nothing but the one request that is for it waits for the host, and
 //! whatever a program waits for, its end does not.
 
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::pty::openpty;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
@@ -10,14 +11,16 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write, pipe};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Stdio as ProcessStdio};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 use trapgate::report::Doing;
-use trapgate::{Builder, End, Sandbox, Stdio};
+use trapgate::{Builder, End, Error, Sandbox, Stdio};
 use trapgate_abi::hypercall::{NEVER, Request};
+use trapgate_measure::bench::record::clock::tsc_khz;
 use trapgate_tests::patch::{asking, kernel_with};
 use trapgate_tests::programs::{bytes, directory};
 use trapgate_tests::{Case, Home, Place, Stdin, Stdout};
@@ -390,13 +393,145 @@ fn passes_through(case: &Case, command: Command, from: OwnedFd, to: OwnedFd) {
 }
 
 #[test]
+fn a_regular_file_that_waits_keeps_nobody() {
+    needs_kvm!();
+    let Some(unshare) = unshare() else { return };
+    let program = program("read-stdin");
+    let inner = Case::new(&program).options(["--timeout", "1s"]).sandbox_command();
+    let directory = directory();
+    // Empty, and of nobody else: what is traced on this machine stays where it is.
+    let script = "mount -t tracefs none \"$0\" || exit 99
+        own=\"$0/instances/trapgate-test-$$\" && mkdir \"$own\" || exit 99
+        \"$@\" <\"$own/trace_pipe\"; status=$?; rmdir \"$own\"; exit $status";
+    let mut command = Command::new(unshare);
+    command.args(["-m", "sh", "-c", script]).arg(directory.path());
+    command.arg(inner.get_program()).args(inner.get_args());
+    let start = Instant::now();
+    let ended = command.stdin(ProcessStdio::null()).output().expect("it can be executed");
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    if ended.status.code() == Some(99) {
+        return missing("tracefs, as root");
+    }
+    assert!(start.elapsed() < Duration::from_secs(1) + slack(), "{:?}", start.elapsed());
+    assert_eq!(ended.status.code(), Some(124), "{said}");
+    assert!(said.contains("waiting in read(2)"), "{said}");
+}
+
+/// The writing end of a pipe that is full and that nobody reads, and the other one.
+fn full_pipe() -> (OwnedFd, OwnedFd) {
+    let (reader, writer) = pipe().expect("there are pipes");
+    fcntl(&writer, FcntlArg::F_SETPIPE_SZ(4096)).expect("a pipe can be small");
+    (&writer).write_all(&[b'x'; 4096]).expect("it has room");
+    (writer.into(), reader.into())
+}
+
+#[test]
+fn a_standard_error_that_nobody_reads_keeps_neither_a_timeout_nor_a_signal() {
+    needs_kvm!();
+    let program = program("spin");
+    for option in ["--log=trace", "--strace", "--stats"] {
+        let end = |timeout: &str, signal: Option<Signal>| {
+            let case = Case::new(&program).options([option, "--timeout", timeout]);
+            let (stderr, _reader) = full_pipe();
+            let mut command = case.sandbox_command();
+            command.stdin(ProcessStdio::null()).stdout(ProcessStdio::null()).stderr(stderr);
+            let mut child = command.spawn().expect("it can be executed");
+            let start = Instant::now();
+            thread::sleep(a_while());
+            if let Some(signal) = signal {
+                kill(Pid::from_raw(child.id() as i32), signal).expect("it is ours");
+            }
+            let status = loop {
+                match child.try_wait().expect("it is ours") {
+                    Some(status) => break status,
+                    None if start.elapsed() < a_while() + 2 * slack() => {
+                        thread::sleep(Duration::from_millis(10));
+                    }
+                    None => {
+                        child.kill().expect("it is ours");
+                        panic!("{option}, {signal:?}: it does not end");
+                    }
+                }
+            };
+            (status.code(), status.signal())
+        };
+        assert_eq!(end("200ms", None), (Some(124), None), "{option}");
+        let terminated = (None, Some(Signal::SIGTERM as i32));
+        assert_eq!(end("1h", Some(Signal::SIGTERM)), terminated, "{option}");
+    }
+}
+
+#[test]
+fn a_trace_that_nobody_reads_keeps_nobody_and_what_is_lost_is_said() {
+    needs_kvm!();
+    let program = program("getpid-syscall");
+    let directory = directory();
+    let path = directory.path().join("pipe");
+    mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).expect("there are named pipes");
+    let mut both = File::options().read(true).write(true).open(&path).expect("it can be opened");
+    fcntl(&both, FcntlArg::F_SETPIPE_SZ(4096)).expect("a pipe can be small");
+    both.write_all(&[b'x'; 4096]).expect("it has room");
+    let trace = format!("--strace={}", path.display());
+    let said = |text: &str| {
+        let lost = text.lines().find(|line| line.contains("--strace: it took no more"));
+        let (_, count) = lost.and_then(|line| line.rsplit_once("to end: ")).unwrap_or_default();
+        count.split_once(" lines are lost").is_some_and(|(count, _)| count.parse::<u64>().is_ok())
+    };
+    let case = Case::new(&program).args(["1000", "1000000"]);
+    let ran = case.clone().options([trace.as_str(), "--timeout", "300ms"]).sandboxed();
+    ran.expect_status(124).expect_in_stderr("--timeout");
+    ran.expect(said(&ran.stderr_text()), "how many lines are lost");
+    let started = case.options([trace.as_str()]).start_sandboxed();
+    thread::sleep(a_while());
+    started.signal(Signal::SIGTERM);
+    let ran = started.finish(a_while() + slack());
+    ran.expect_status(128 + Signal::SIGTERM as i32).expect_in_stderr("SIGTERM");
+    ran.expect(said(&ran.stderr_text()), "how many lines are lost");
+}
+
+/// Code that computes in the kernel for so long, and fails then.
+fn failing_after(time: Duration) -> Vec<u8> {
+    let ticks = time.as_micros() as u64 * tsc_khz().get() / 1000;
+    let mut code = vec![0x0f, 0x31, 0x89, 0xc1]; // rdtsc; mov ecx, eax
+    code.extend([0x48, 0xc1, 0xe2, 0x20, 0x48, 0x09, 0xd1]); // shl rdx, 32; or rcx, rdx
+    code.extend([0x49, 0xb8]); // mov r8, ticks
+    code.extend(ticks.to_le_bytes());
+    code.extend([0x4c, 0x01, 0xc1]); // add rcx, r8
+    code.extend([0x0f, 0x31, 0x48, 0xc1, 0xe2, 0x20]); // rdtsc; shl rdx, 32
+    code.extend([0x48, 0x09, 0xd0, 0x48, 0x39, 0xc8]); // or rax, rdx; cmp rax, rcx
+    code.extend([0x72, 0xf2]); // jb to the second rdtsc
+    code.extend([0x0f, 0x0b]); // ud2
+    code
+}
+
+#[test]
+fn a_kernel_that_fails_before_it_hears_of_the_timeout_has_failed() {
+    needs_kvm!();
+    // Longer than the timeout, and less than a kernel has for its last words.
+    let kernel = kernel_with("__x64_sys_exit_group", &failing_after(Duration::from_millis(200)));
+    let builder = Sandbox::builder().program_bytes("hello", bytes("hello-syscall")).kernel(kernel);
+    let mut running = builder.stdout(Stdio::piped()).build().expect("a sandbox").start();
+    let stdout = running.as_mut().expect("it starts").stdout.take().expect("it was asked for");
+    BufReader::new(stdout).read_line(&mut String::new()).expect("a pipe");
+    let failed = running.expect("it starts").wait_at_most(Duration::from_millis(20));
+    assert!(matches!(failed, Err(Error::KernelFailed(_))), "{failed:?}");
+}
+
+/// Where a mount can be made that nobody else sees.
+fn unshare() -> Option<&'static str> {
+    let places = ["/usr/bin/unshare", "/bin/unshare"];
+    let unshare = places.into_iter().find(|at| Path::new(at).exists());
+    let unshare = unshare.filter(|_| Uid::effective().is_root());
+    if unshare.is_none() {
+        missing("unshare, as root");
+    }
+    unshare
+}
+
+#[test]
 fn without_proc_a_terminal_is_read_and_keeps_nobody() {
     needs_kvm!();
-    let unshare =
-        ["/usr/bin/unshare", "/bin/unshare"].into_iter().find(|at| Path::new(at).exists());
-    let Some(unshare) = unshare.filter(|_| Uid::effective().is_root()) else {
-        return missing("unshare, as root");
-    };
+    let Some(unshare) = unshare() else { return };
     let program = program("read-stdin");
     for kind in [Kind::Terminal, Kind::TerminalsOtherEnd] {
         let inner = Case::new(&program).options(["--timeout", "3s"]).sandbox_command();

@@ -6,6 +6,9 @@ use anyhow::Context;
 use clap::{ColorChoice, Parser, Subcommand};
 use log::LevelFilter;
 use std::io::{ErrorKind, Write};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Instant;
 use trapgate_loader::text::escaped;
 
 /// Run unmodified Linux programs in ring 3 of a tiny kernel of their own, on
@@ -52,6 +55,22 @@ Environment:
 /// recipe may be in it, so nothing in it steers the terminal.
 pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{}", tame(line));
+}
+
+/// The same, but gives up then, if there is a time: standard error may be a pipe that is
+/// full and that nobody reads.
+pub(crate) fn say_until(line: &str, limit: Option<Instant>) {
+    let Some(limit) = limit else { return say(line) };
+    let (said, done) = mpsc::channel();
+    let line = line.to_owned();
+    let says = thread::Builder::new().spawn(move || {
+        say(&line);
+        let _ = said.send(());
+    });
+    if says.is_ok() {
+        // What waits beyond that ends with this process.
+        let _ = done.recv_timeout(limit.saturating_duration_since(Instant::now()));
+    }
 }
 
 /// The text, with what steers a terminal written as escapes; its lines remain.

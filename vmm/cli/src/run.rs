@@ -4,11 +4,12 @@ use anyhow::Context;
 use clap::{Args as ClapArgs, ValueHint};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::Write;
+use std::io::{Write, stderr};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use trapgate::error::{explain_missing, shown, status};
 use trapgate::host::policy::Grant;
 use trapgate::machine::forward;
@@ -137,44 +138,53 @@ pub(crate) fn main(args: Args) -> anyhow::Result<u8> {
     };
     // This process ends after it.
     let outcome = sandbox.run_and_leave()?;
+    // Who ends a program from outside does not wait for whoever reads its messages.
+    let was_ended = matches!(outcome.end, End::TimedOut) || outcome.place.is_some();
+    let patience = was_ended.then(|| Instant::now() + PATIENCE);
+    let say = |line: &str| crate::cli::say_until(line, patience);
     match (&outcome.end, timeout) {
-        (End::Killed(crash), _) if crash.is_error() => {
-            crate::cli::say(&format!("trapgate: {crash}"))
-        }
+        (End::Killed(crash), _) if crash.is_error() => say(&format!("trapgate: {crash}")),
         (End::Killed(_), _) if outcome.place.is_some() => {
-            crate::cli::say(&format!("trapgate: {name}: {}{}", outcome.end, at(&outcome)));
+            say(&format!("trapgate: {name}: {}{}", outcome.end, at(&outcome)));
         }
         (End::TimedOut, Some(timeout)) => {
             let timeout = humantime::format_duration(timeout);
             let by = if by_option { "--timeout" } else { "the recipe's timeout" };
             let at = at(&outcome);
-            crate::cli::say(&format!("trapgate: {name}: ended after {timeout} ({by}){at}"));
+            say(&format!("trapgate: {name}: ended after {timeout} ({by}){at}"));
         }
         _ => {}
     }
-    if let Some(error) = outcome.trace.as_ref().and_then(|trace| trace.error.as_ref()) {
+    if let Some(trace) = &outcome.trace
+        && let Some(error) = &trace.error
+    {
         // The program has run: its status is the answer.
-        crate::cli::say(&format!("trapgate: --strace: {error}"));
+        let lost = trace.unwritten;
+        let lines = if lost == 1 { "line is" } else { "lines are" };
+        say(&format!("trapgate: --strace: {error}: {lost} {lines} lost"));
     }
     if let Some(hint) = hint(&name, &outcome) {
-        crate::cli::say(&hint);
+        say(&hint);
     }
     if show_stats {
-        crate::cli::say(&format!("trapgate: {name}: {}\n{}", outcome.end, outcome.stats));
+        say(&format!("trapgate: {name}: {}\n{}", outcome.end, outcome.stats));
     }
     if let Some(file) = stats_file
         && let Err(error) = write_stats(file, &name, &outcome)
     {
         // The program has run: its status is the answer.
-        crate::cli::say(&format!("trapgate: --stats-json: {error:#}"));
+        say(&format!("trapgate: --stats-json: {error:#}"));
     }
     if let (End::Killed(crash), true) = (&outcome.end, outcome.place.is_some()) {
         // This process got the signal: whoever sent it sees that it acted.
-        let _ = std::io::stderr().flush();
         forward::die_by(crash.signal.into());
     }
     Ok(exit_status(&outcome.end))
 }
+
+/// How long messages wait for a standard error that takes none, once a program was
+/// ended from outside.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Signals that are meant for the program as much as for this process: SIGHUP,
 /// SIGINT, SIGQUIT, SIGTERM.
@@ -191,7 +201,8 @@ const STANDARD_ERROR: &str = "-";
 /// Where the trace goes.
 fn trace_to(path: &Path) -> anyhow::Result<TraceTo> {
     Ok(match path.as_os_str() == STANDARD_ERROR {
-        true => TraceTo::new(std::io::stderr()),
+        // Not the library's, whose lock somebody may have who waits for a reader.
+        true => TraceTo::new(File::from(stderr().as_fd().try_clone_to_owned()?)),
         false => TraceTo::new(create("--strace", path)?),
     })
 }

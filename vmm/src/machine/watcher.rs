@@ -160,7 +160,24 @@ pub(super) fn time_out_after(control: &Arc<Control>, timeout: Duration) -> io::R
 /// # Errors
 /// If there can be no thread for it.
 pub(super) fn see_to_the_end(control: &Arc<Control>) -> io::Result<()> {
+    keep_kicking(control)
+}
+
+/// Kicks the thread of a machine until it has ended, or somebody says that it is enough.
+///
+/// # Errors
+/// If there can be no thread for it.
+pub(crate) fn keep_kicking(control: &Arc<Control>) -> io::Result<()> {
     add(Instant::now() + KICK_INTERVAL, control, Action::Kick)
+}
+
+/// It is enough, unless the machine shall stop.
+pub(crate) fn stop_kicking(control: &Arc<Control>) {
+    if let Some(due) = due().as_mut()
+        && !control.is_stopped()
+    {
+        due.forget(name(control), Action::Kick.kind());
+    }
 }
 
 /// Interrupts a machine after `after`, if that is not `None`, and every `period`

@@ -39,6 +39,8 @@ pub struct Traced {
     pub records: u64,
     /// Records that found no room in the guest: the guest's claim.
     pub lost: u64,
+    /// Lines that were not written, or not whole: [`Traced::error`] says why.
+    pub unwritten: u64,
     /// Why the trace ends before the program, if it could not be written.
     pub error: Option<String>,
 }
@@ -93,7 +95,7 @@ impl Tracer {
     pub(crate) fn end(mut self, end: Option<&GuestEnd>) -> Traced {
         self.lines.end(end, self.traced.lost, &mut self.text);
         self.flush();
-        Traced { error: self.sink.error(), ..self.traced }
+        Traced { unwritten: self.sink.lost(), error: self.sink.error(), ..self.traced }
     }
 
     fn flush(&mut self) {
