@@ -36,6 +36,7 @@ mod place;
 mod process;
 pub mod programs;
 mod skip;
+pub mod streams;
 pub mod tools;
 mod trace;
 

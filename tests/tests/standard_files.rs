@@ -2,19 +2,16 @@
 //! natively and in a sandbox, on files made alike.
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::pty::openpty;
-use nix::sys::stat::Mode;
-use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
-use nix::unistd::{mkfifo, write};
+use nix::unistd::write;
 use std::fs::{self, File};
 use std::io::{Read, pipe};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 use trapgate_tests::programs::directory;
+use trapgate_tests::streams::Kind;
 use trapgate_tests::{Case, Program, Ran, Started, Stdin, Stdout, needs_kvm, program};
 
 /// Longer than any of these takes.
@@ -81,63 +78,11 @@ fn appending_is_as_natively_whoever_asked_for_it() {
     }
 }
 
-/// What can be full or empty, and whether the flag can be on already.
-#[derive(Clone, Copy, Debug)]
-enum Kind {
-    Pipe,
-    NamedPipe,
-    Socket,
-    Terminal,
-    TerminalsOtherEnd,
-}
-
-const KINDS: [Kind; 5] =
-    [Kind::Pipe, Kind::NamedPipe, Kind::Socket, Kind::Terminal, Kind::TerminalsOtherEnd];
-
-impl Kind {
-    /// What is read from, and what is written to.
-    fn ends(self) -> (OwnedFd, OwnedFd) {
-        let terminal = || {
-            let pair = openpty(None, None).expect("there are pseudo-terminals");
-            let mut mode = tcgetattr(&pair.slave).expect("it is a terminal");
-            cfmakeraw(&mut mode);
-            tcsetattr(&pair.slave, SetArg::TCSANOW, &mode).expect("it is a terminal");
-            (pair.master, pair.slave)
-        };
-        match self {
-            Kind::Pipe => {
-                let (reader, writer) = pipe().expect("there are pipes");
-                (reader.into(), writer.into())
-            }
-            Kind::NamedPipe => {
-                let directory = directory();
-                let path = directory.path().join("pipe");
-                mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).expect("there are named pipes");
-                // Opening one end waits for the other.
-                let both = File::options().read(true).write(true).open(&path);
-                let (reader, writer) = (File::open(&path), File::options().write(true).open(&path));
-                assert!(both.is_ok(), "it can be opened");
-                let opened = "the other end is open";
-                (reader.expect(opened).into(), writer.expect(opened).into())
-            }
-            Kind::Socket => {
-                let (one, other) = UnixStream::pair().expect("there are sockets");
-                (one.into(), other.into())
-            }
-            Kind::Terminal => terminal(),
-            Kind::TerminalsOtherEnd => {
-                let (master, slave) = terminal();
-                (slave, master)
-            }
-        }
-    }
-}
-
 #[test]
 fn a_full_file_that_must_not_wait_is_eagain_and_what_fits_is_written() {
     needs_kvm!();
     let program = program("open-flags");
-    for kind in KINDS {
+    for kind in Kind::ALL {
         for how in ["setfl", "fionbio", "inherited"] {
             let prepare = || {
                 let (reader, writer) = kind.ends();
@@ -157,7 +102,7 @@ fn a_full_file_that_must_not_wait_is_eagain_and_what_fits_is_written() {
 fn an_empty_file_that_must_not_wait_is_eagain_and_what_is_there_is_read() {
     needs_kvm!();
     let program = program("open-flags");
-    for kind in KINDS {
+    for kind in Kind::ALL {
         for how in ["setfl", "fionbio", "inherited"] {
             let prepare = || {
                 let (reader, writer) = match kind {
@@ -183,7 +128,7 @@ fn an_empty_file_that_must_not_wait_is_eagain_and_what_is_there_is_read() {
 fn what_a_sandbox_sets_others_do_not_see() {
     needs_kvm!();
     let program = program("open-flags");
-    for kind in KINDS {
+    for kind in Kind::ALL {
         let (_reader, writer) = kind.ends();
         let writer = Arc::new(writer);
         let case = open_flags(&program, "full-setfl").stdout(Stdout::Shared(writer.clone()));

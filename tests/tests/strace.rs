@@ -1,7 +1,7 @@
 //! `trapgate run --strace` and `Builder::trace`: every call is shown as it was made
 //! and answered, whatever the guest claims, and whoever reads it.
 
-use nix::fcntl::{FcntlArg, fcntl};
+use std::fs::File;
 use std::io::{self, Write, pipe};
 use std::mem::offset_of;
 use std::sync::{Arc, Mutex};
@@ -14,6 +14,7 @@ use trapgate_abi::trace::{CAPACITY, HALF};
 use trapgate_tests::calls::{Call, parse};
 use trapgate_tests::patch::instrumented_with;
 use trapgate_tests::programs::bytes;
+use trapgate_tests::streams::full_pipe;
 use trapgate_tests::{Case, Stdin, compiled, needs_kvm, program, scale};
 
 /// The call is shown so: name, arguments with addresses as `1 << 20`, result.
@@ -212,10 +213,9 @@ fn a_plain_image_of_somebody_elses_is_refused_where_a_trace_is_wanted() {
 #[test]
 fn a_writer_that_takes_no_more_does_not_keep_the_sandbox_from_ending() {
     needs_kvm!();
-    // Nobody reads it, and a page is soon there.
-    let (_reader, writer) = pipe().expect("there are pipes");
-    fcntl(&writer, FcntlArg::F_SETPIPE_SZ(4096)).expect("a pipe can be small");
-    let builder = sandbox("getpid-syscall").args(["1000", "1000"]).trace(writer);
+    // Nobody reads it.
+    let (_reader, writer) = full_pipe();
+    let builder = sandbox("getpid-syscall").args(["1000", "1000"]).trace(File::from(writer));
     let outcome = run(builder.timeout(Duration::from_secs(scale(5, 5, 20))));
     assert_eq!(outcome.end, End::TimedOut);
     assert!(outcome.trace.and_then(|trace| trace.error).is_some());

@@ -1,16 +1,11 @@
 //! Waiting: nothing but the one request that is for it waits for the host, and
 //! whatever a program waits for, its end does not.
 
-use nix::fcntl::{FcntlArg, fcntl};
-use nix::pty::openpty;
 use nix::sys::signal::{Signal, kill};
-use nix::sys::stat::Mode;
-use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
-use nix::unistd::{Gid, Pid, Uid, fchown, mkfifo, write};
+use nix::unistd::{Gid, Pid, Uid, fchown, write};
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write, pipe};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Stdio as ProcessStdio};
@@ -23,6 +18,7 @@ use trapgate_abi::hypercall::{NEVER, Request};
 use trapgate_measure::bench::record::clock::tsc_khz;
 use trapgate_tests::patch::{asking, kernel_with};
 use trapgate_tests::programs::{bytes, directory};
+use trapgate_tests::streams::{Kind, fill, full_pipe, named_pipe, named_pipe_at};
 use trapgate_tests::{Case, Home, Place, Stdin, Stdout};
 use trapgate_tests::{elsewhere, missing, needs_kvm, place, program, scale};
 
@@ -34,60 +30,6 @@ fn slack() -> Duration {
 /// Until a program surely waits.
 fn a_while() -> Duration {
     Duration::from_millis(scale(300, 1500, 8000))
-}
-
-/// What a program can wait for.
-#[derive(Clone, Copy, Debug)]
-enum Kind {
-    Pipe,
-    NamedPipe,
-    Socket,
-    Terminal,
-    TerminalsOtherEnd,
-}
-
-const KINDS: [Kind; 5] =
-    [Kind::Pipe, Kind::NamedPipe, Kind::Socket, Kind::Terminal, Kind::TerminalsOtherEnd];
-
-impl Kind {
-    /// What is read from, and what is written to.
-    fn ends(self) -> (OwnedFd, OwnedFd) {
-        let terminal = || {
-            let pair = openpty(None, None).expect("there are pseudo-terminals");
-            let mut mode = tcgetattr(&pair.slave).expect("it is a terminal");
-            cfmakeraw(&mut mode);
-            tcsetattr(&pair.slave, SetArg::TCSANOW, &mode).expect("it is a terminal");
-            (pair.master, pair.slave)
-        };
-        match self {
-            Kind::Pipe => {
-                let (reader, writer) = pipe().expect("there are pipes");
-                (reader.into(), writer.into())
-            }
-            Kind::NamedPipe => named_pipe(),
-            Kind::Socket => {
-                let (one, other) = UnixStream::pair().expect("there are sockets");
-                (one.into(), other.into())
-            }
-            Kind::Terminal => terminal(),
-            Kind::TerminalsOtherEnd => {
-                let (master, slave) = terminal();
-                (slave, master)
-            }
-        }
-    }
-}
-
-fn named_pipe() -> (OwnedFd, OwnedFd) {
-    let directory = directory();
-    let path = directory.path().join("pipe");
-    mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).expect("there are named pipes");
-    // Opening one end waits for the other.
-    let both = File::options().read(true).write(true).open(&path);
-    let (reader, writer) = (File::open(&path), File::options().write(true).open(&path));
-    assert!(both.is_ok(), "it can be opened");
-    let opened = "the other end is open";
-    (reader.expect(opened).into(), writer.expect(opened).into())
 }
 
 /// A program that reads its input to its end.
@@ -110,7 +52,7 @@ fn bytes_of(count: usize) -> usize {
 /// Ends programs that wait while nobody waits for them: with what `builder` adds, or
 /// by a kill.
 fn ends_while_nobody_waits(builder: impl Fn(Builder) -> Builder, kills: bool, expected: &End) {
-    for kind in KINDS {
+    for kind in Kind::ALL {
         for reads in [true, false] {
             let (reader, writer) = kind.ends();
             let what = format!("{kind:?}, {}", if reads { "reading" } else { "writing" });
@@ -417,14 +359,6 @@ fn a_regular_file_that_waits_keeps_nobody() {
     assert!(said.contains("waiting in read(2)"), "{said}");
 }
 
-/// The writing end of a pipe that is full and that nobody reads, and the other one.
-fn full_pipe() -> (OwnedFd, OwnedFd) {
-    let (reader, writer) = pipe().expect("there are pipes");
-    fcntl(&writer, FcntlArg::F_SETPIPE_SZ(4096)).expect("a pipe can be small");
-    (&writer).write_all(&[b'x'; 4096]).expect("it has room");
-    (writer.into(), reader.into())
-}
-
 #[test]
 fn a_standard_error_that_nobody_reads_keeps_neither_a_timeout_nor_a_signal() {
     needs_kvm!();
@@ -432,7 +366,7 @@ fn a_standard_error_that_nobody_reads_keeps_neither_a_timeout_nor_a_signal() {
     for option in ["--log=trace", "--strace", "--stats"] {
         let end = |timeout: &str, signal: Option<Signal>| {
             let case = Case::new(&program).options([option, "--timeout", timeout]);
-            let (stderr, _reader) = full_pipe();
+            let (_reader, stderr) = full_pipe();
             let mut command = case.sandbox_command();
             command.stdin(ProcessStdio::null()).stdout(ProcessStdio::null()).stderr(stderr);
             let mut child = command.spawn().expect("it can be executed");
@@ -467,10 +401,8 @@ fn a_trace_that_nobody_reads_keeps_nobody_and_what_is_lost_is_said() {
     let program = program("getpid-syscall");
     let directory = directory();
     let path = directory.path().join("pipe");
-    mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).expect("there are named pipes");
-    let mut both = File::options().read(true).write(true).open(&path).expect("it can be opened");
-    fcntl(&both, FcntlArg::F_SETPIPE_SZ(4096)).expect("a pipe can be small");
-    both.write_all(&[b'x'; 4096]).expect("it has room");
+    let (_reader, writer) = named_pipe_at(&path);
+    fill(&writer);
     let trace = format!("--strace={}", path.display());
     let said = |text: &str| {
         let lost = text.lines().find(|line| line.contains("--strace: it took no more"));

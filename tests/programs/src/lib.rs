@@ -19,6 +19,7 @@ mod memory;
 #[cfg(target_arch = "x86_64")]
 pub mod registers;
 mod report;
+pub mod turns;
 #[cfg(target_arch = "x86_64")]
 pub mod vdso;
 

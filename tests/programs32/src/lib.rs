@@ -16,6 +16,7 @@ pub mod jump;
 mod memory;
 
 pub use memory::{PAGE, map, peek, poke, protect, unmap};
+pub use trapgate_programs::turns::Turns;
 pub use trapgate_programs::{Outcome, Report};
 
 use trapgate_rt::{Args, eprintln, exit, int80, println, syscall32, sysenter, vsyscall};

@@ -12,12 +12,12 @@ use core::arch::{asm, naked_asm};
 use core::cell::UnsafeCell;
 use core::mem::offset_of;
 use core::str::from_utf8;
-use core::sync::atomic::{AtomicU64, Ordering};
 use trapgate_abi::test_hook::{FIRST, KERNEL_THREADS, THREAD};
 use trapgate_abi::x86::rflags;
 use trapgate_programs::registers::Features;
+use trapgate_programs::turns::Turns;
 use trapgate_programs::{Pages, Report, call};
-use trapgate_rt::{Args, println};
+use trapgate_rt::Args;
 use trapgate_uapi::prctl::{ARCH_SET_FS, ARCH_SET_GS};
 use trapgate_uapi::syscall::nr64;
 
@@ -90,11 +90,7 @@ const OWN: Own = Own {
     spin: 0,
 };
 static THREADS: Shared = Shared(UnsafeCell::new([OWN; 2]));
-/// Who was on its way last.
-static LAST: AtomicU64 = AtomicU64::new(2);
-/// How often that was somebody else.
-static TURNS: AtomicU64 = AtomicU64::new(0);
-static ENDED: AtomicU64 = AtomicU64::new(0);
+static TURNS: Turns = Turns::new();
 
 const SPINS: u64 = 2_000_000;
 
@@ -123,17 +119,11 @@ fn main(args: Args) -> i32 {
     let top = stack.page(15);
     hook(THREAD, [second as *const () as u64, top, 1]);
     run(0);
-    while ENDED.load(Ordering::Relaxed) < 2 {
-        let _ = call(nr64::SCHED_YIELD, &[]);
-    }
+    TURNS.wait_for_both(|| _ = call(nr64::SCHED_YIELD, &[]));
     for index in 0..2 {
         report.equals("kinds of registers that changed, as bits", own(index).failures, 0);
     }
-    let turns = TURNS.load(Ordering::Relaxed);
-    // A tick in between gives one of them two turns in a row.
-    let least = if spin == 0 { number } else { 2 };
-    println!("{turns} turns");
-    report.holds("both took turns", turns >= least);
+    TURNS.report(&mut report, number as u32, spin != 0);
     report.status()
 }
 
@@ -193,11 +183,10 @@ fn run(index: usize) {
         own.after = NONE;
         // SAFETY: the functions keep what the C ABI wants kept, and GS points to `own`.
         unsafe { if own.spin == 0 { round_yield() } else { round_spin() } }
-        let turn = LAST.swap(own.number, Ordering::Relaxed) != own.number;
-        TURNS.fetch_add(turn.into(), Ordering::Relaxed);
+        TURNS.take(own.number as u32);
         own.failures |= changed(own) & !own.left_out;
     }
-    ENDED.fetch_add(1, Ordering::Relaxed);
+    TURNS.end();
 }
 
 /// Compares, as far as the CPU has it and the door keeps it: a bit for each kind of

@@ -10,10 +10,9 @@ use core::arch::{asm, naked_asm};
 use core::cell::UnsafeCell;
 use core::mem::offset_of;
 use core::str::from_utf8;
-use core::sync::atomic::{AtomicU32, Ordering};
 use trapgate_abi::test_hook::{FIRST, THREAD};
-use trapgate_programs32::{Door, Report};
-use trapgate_rt::{Args, println};
+use trapgate_programs32::{Door, Report, Turns};
+use trapgate_rt::Args;
 use trapgate_uapi::syscall::nr32;
 
 trapgate_rt::entry!(main);
@@ -65,10 +64,7 @@ const OWN: Own = Own {
     spin: 0,
 };
 static THREADS: Shared = Shared(UnsafeCell::new([OWN; 2]));
-/// Who was on its way last, how often that was somebody else, and who has ended.
-static LAST: AtomicU32 = AtomicU32::new(2);
-static TURNS: AtomicU32 = AtomicU32::new(0);
-static ENDED: AtomicU32 = AtomicU32::new(0);
+static TURNS: Turns = Turns::new();
 
 #[repr(C, align(16))]
 struct Stack(UnsafeCell<[u8; 16 << 10]>);
@@ -97,17 +93,13 @@ fn main(args: Args) -> i32 {
     let mut report = Report::new();
     report.holds("there is a second thread", made.is_ok());
     run(0);
-    while made.is_ok() && ENDED.load(Ordering::Relaxed) < 2 {
-        let _ = Door::Int80.call(nr32::SCHED_YIELD, &[]);
+    if made.is_ok() {
+        TURNS.wait_for_both(|| _ = Door::Int80.call(nr32::SCHED_YIELD, &[]));
     }
     for index in 0..2 {
         report.equals("kinds of registers that changed, as bits", own(index).failures.into(), 0);
     }
-    let turns = TURNS.load(Ordering::Relaxed);
-    // A tick in between gives one of them two turns in a row.
-    let least = if spin == 0 { number } else { 2 };
-    println!("{turns} turns");
-    report.holds("both took turns", turns >= least);
+    TURNS.report(&mut report, number, spin != 0);
     report.status()
 }
 
@@ -172,11 +164,10 @@ fn run(index: u32) {
             }
             asm!("mov es, {:e}", in(reg) flat);
         }
-        let turn = LAST.swap(own.number, Ordering::Relaxed) != own.number;
-        TURNS.fetch_add(turn.into(), Ordering::Relaxed);
+        TURNS.take(own.number);
         own.failures |= changed(own);
     }
-    ENDED.fetch_add(1, Ordering::Relaxed);
+    TURNS.end();
 }
 
 /// Compares, as far as the door keeps it: a bit for each kind of register that is not as
