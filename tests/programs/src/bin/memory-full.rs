@@ -149,7 +149,8 @@ fn limits(answers: &mut Answers) {
 
 fn strings(answers: &mut Answers) {
     answers.works("prctl", call(nr64::PRCTL, &[PR_SET_NAME as u64, ENDLESS]));
-    let at = u64::MAX;
+    // AT_FDCWD
+    let at = -100i64 as u64;
     let calls: [(&str, u32, &[u64]); 8] = [
         ("open", nr64::OPEN, &[PATH]),
         ("openat", nr64::OPENAT, &[at, PATH]),
