@@ -13,6 +13,11 @@ pub const S_IRWXUGO: u32 = S_IRWXU | S_IRWXG | S_IRWXO;
 /// The same, with the three bits above them: Linux's `S_IALLUGO`.
 pub const S_IALLUGO: u32 = S_ISUID | S_ISGID | S_ISVTX | S_IRWXUGO;
 
+/// In the place of a time's nanoseconds: what it is now (utimensat(2)).
+pub const UTIME_NOW: i64 = (1 << 30) - 1;
+/// The same: it stays as it is.
+pub const UTIME_OMIT: i64 = (1 << 30) - 2;
+
 structure! {
     /// `struct stat` of x86-64.
     #[derive(Default)]

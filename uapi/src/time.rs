@@ -134,6 +134,12 @@ impl From<Timespec> for OldTimespec32 {
 }
 
 /// As [`OldTimespec32`]'s.
+impl From<OldTimeval32> for Timeval {
+    fn from(time: OldTimeval32) -> Self {
+        Timeval { tv_sec: time.tv_sec.into(), tv_usec: time.tv_usec.into() }
+    }
+}
+
 impl From<Timeval> for OldTimeval32 {
     fn from(time: Timeval) -> Self {
         OldTimeval32 { tv_sec: time.tv_sec as i32, tv_usec: time.tv_usec as i32 }

@@ -43,18 +43,38 @@ pub fn create(
     kind: Kind,
     permissions: u32,
 ) -> Result<Arc<Dentry>, Errno> {
+    let dentry = prepare(view, directory, name, kind, permissions)?;
+    put(directory, name, &dentry)?;
+    Ok(dentry)
+}
+
+/// The same file, before it is in the directory.
+///
+/// # Errors
+/// As for [`create`], but for what depends on the names that are there.
+pub fn prepare(
+    view: &View,
+    directory: &Dentry,
+    name: &[u8],
+    kind: Kind,
+    permissions: u32,
+) -> Result<Arc<Dentry>, Errno> {
     may_change(view, directory)?;
-    let inode = inode(view, directory, kind, permissions & !view.umask)?;
-    let is_directory = inode.is_directory();
-    let dentry = Dentry::new(name, inode)?;
-    let filesystem = &directory.inode.filesystem;
-    let _changes = filesystem.changes.lock();
-    add(directory, name, &dentry)?;
+    Dentry::new(name, inode(view, directory, kind, permissions & !view.umask)?)
+}
+
+/// Puts a file that was prepared into the directory.
+///
+/// # Errors
+/// EEXIST, ENOENT, ENOMEM, ENOSPC; nothing has changed then.
+pub fn put(directory: &Arc<Dentry>, name: &[u8], dentry: &Arc<Dentry>) -> Result<(), Errno> {
+    let _changes = directory.inode.filesystem.changes.lock();
+    add(directory, name, dentry)?;
     directory.inode.change(|meta| {
         meta.modified = meta.changed;
-        meta.links += u32::from(is_directory);
+        meta.links += u32::from(dentry.is_directory());
     });
-    Ok(dentry)
+    Ok(())
 }
 
 /// Puts a name into a directory. Changes are locked.

@@ -7,16 +7,21 @@
 //! A directory's names are locked before a dentry's own place is. Names come, go and
 //! move with `FileSystem::changes` held.
 
-use crate::fs::inode::{Inode, Kind};
-use crate::fs::lower::{Lower, LowerInode};
+use crate::fs::filesystem::FileSystem;
+use crate::fs::inode::{Below, Inode, Kind, Linked, Meta};
+use crate::fs::lower::{LowerContent, LowerInode};
 use crate::fs::names::{self, Names};
 use crate::memory::{try_arc, try_box};
+use crate::mm::object::Object;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use smallvec::SmallVec;
 use spin::{Mutex, MutexGuard};
 use trapgate_uapi::Errno;
 use trapgate_uapi::fs::NAME_MAX;
+use trapgate_uapi::stat::{
+    S_IALLUGO, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK,
+};
 
 /// A name; most are short.
 pub type Name = SmallVec<[u8; 24]>;
@@ -98,6 +103,15 @@ impl Children {
         self.names.find(names::hash(name), |entry| entry.is(name))
     }
 
+    /// Puts another file in a name's place; answers what was there.
+    pub fn replace(&mut self, position: names::Position, dentry: &Arc<Dentry>) -> Entry {
+        let entry = match self.names.get(position) {
+            Entry::Present(_) => Entry::Present(dentry.clone()),
+            Entry::Over(_) | Entry::Whiteout(_) => Entry::Over(dentry.clone()),
+        };
+        self.names.replace(position, entry)
+    }
+
     /// What is in memory for a name.
     pub fn get(&self, name: &[u8]) -> Option<&Entry> {
         self.position(name).map(|position| self.names.get(position))
@@ -171,6 +185,11 @@ impl Dentry {
     pub fn put_into(self: &Arc<Self>, directory: &Arc<Dentry>, bytes: &[u8]) -> Result<(), Errno> {
         let name = name(bytes)?;
         let mut children = directory.children()?;
+        if let Some(position) = children.position(bytes) {
+            self.moved(directory, name);
+            directory.put_over(&mut children, position, self);
+            return Ok(());
+        }
         children.names.reserve()?;
         self.moved(directory, name);
         children.names.insert(names::hash(bytes), Entry::Present(self.clone()));
@@ -213,10 +232,10 @@ impl Dentry {
         self.children.is_some()
     }
 
-    /// The lower directory, if it has one.
-    pub fn lower(&self) -> Option<&Arc<dyn Lower>> {
+    /// What it is made of, if it is a directory over a lower one.
+    pub fn below(&self) -> Option<&Below> {
         match &self.inode.kind {
-            Kind::Directory(lower) => lower.as_ref(),
+            Kind::Directory(below) => below.as_ref(),
             _ => None,
         }
     }
@@ -232,10 +251,10 @@ impl Dentry {
             return Ok(entry.dentry().cloned());
         }
         drop(children);
-        match self.lower() {
+        match self.below() {
             _ if name.len() > NAME_MAX => Err(Errno::ENAMETOOLONG),
             None => Ok(None),
-            Some(lower) => self.bring_up(name, lower),
+            Some(below) => self.bring_up(name, below),
         }
     }
 
@@ -244,11 +263,11 @@ impl Dentry {
     fn bring_up(
         self: &Arc<Self>,
         name: &[u8],
-        lower: &Arc<dyn Lower>,
+        below: &Below,
     ) -> Result<Option<Arc<Dentry>>, Errno> {
         // Nothing is locked: it may have to be asked for.
-        let Some(found) = lower.lookup(name)? else { return Ok(None) };
-        let dentry = Dentry::new(name, self.node_of(found)?)?;
+        let Some(found) = below.directory.lookup(name)? else { return Ok(None) };
+        let dentry = Dentry::new(name, node_over(found, below, &self.inode.filesystem)?)?;
         let mut children = self.children()?;
         // Somebody else may have been faster.
         if let Some(entry) = children.get(name) {
@@ -260,12 +279,6 @@ impl Dentry {
         Ok(Some(dentry))
     }
 
-    /// A file in memory over one of the lower directory.
-    fn node_of(&self, _lower: LowerInode) -> Result<Arc<Inode>, Errno> {
-        // TODO
-        Err(Errno::ENOSYS)
-    }
-
     /// Adds a name that is in no directory, after `reserve`.
     pub fn put(self: &Arc<Self>, children: &mut Children, name: &[u8], dentry: &Arc<Dentry>) {
         dentry.place.lock().parent = Some(self.clone());
@@ -274,6 +287,46 @@ impl Dentry {
 }
 
 impl Dentry {
+    /// Takes a name out of this directory. `whiteout`: the name again, which stays in its
+    /// place if the lower directory has it, too.
+    pub fn take_out(
+        children: &mut Children,
+        position: names::Position,
+        whiteout: Option<Name>,
+    ) -> Entry {
+        match (children.names.get(position), whiteout) {
+            (Entry::Over(_), Some(name)) => children.names.replace(position, Entry::Whiteout(name)),
+            _ => children.names.remove(position),
+        }
+    }
+
+    /// The name for [`Dentry::take_out`], of a directory that needs one.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn whiteout(&self, bytes: &[u8]) -> Result<Option<Name>, Errno> {
+        self.below().map(|_| name(bytes)).transpose()
+    }
+
+    /// Whether a directory has no names.
+    ///
+    /// # Errors
+    /// ENOTDIR; those of the lower directory.
+    pub fn is_empty(&self) -> Result<bool, Errno> {
+        let is_there = |entry: &Entry| entry.dentry().is_some();
+        if self.children()?.names.from(0).any(|(_, entry)| is_there(entry)) {
+            return Ok(false);
+        }
+        let Some(below) = self.below() else { return Ok(true) };
+        let mut empty = true;
+        below.directory.list(0, &mut |listed| {
+            // All that memory knows is gone.
+            empty = self.children().is_ok_and(|children| children.get(listed.name).is_some());
+            empty
+        })?;
+        Ok(empty)
+    }
+
     /// Puts a name over what there was: its cookie stays. What there was is answered.
     pub fn put_over(
         self: &Arc<Self>,
@@ -282,12 +335,56 @@ impl Dentry {
         dentry: &Arc<Dentry>,
     ) -> Entry {
         dentry.place.lock().parent = Some(self.clone());
-        let over = match children.names.get(position) {
-            Entry::Present(_) => Entry::Present(dentry.clone()),
-            Entry::Over(_) | Entry::Whiteout(_) => Entry::Over(dentry.clone()),
-        };
-        children.names.replace(position, over)
+        children.replace(position, dentry)
     }
+}
+
+/// A file in memory over one of a lower directory.
+fn node_over(
+    lower: LowerInode,
+    below: &Below,
+    filesystem: &Arc<FileSystem>,
+) -> Result<Arc<Inode>, Errno> {
+    let has_names = lower.links > 1 && lower.mode & S_IFMT != S_IFDIR;
+    if has_names && let Some(known) = below.linked.get(lower.number) {
+        return Ok(known);
+    }
+    let (number, meta) = (lower.number, meta_of(&lower));
+    let kind = kind_of(lower, &below.linked, filesystem)?;
+    let inode = Inode::over(filesystem, number, kind, meta)?;
+    if has_names { below.linked.note(inode) } else { Ok(inode) }
+}
+
+/// What stat(2) tells of a lower file.
+pub fn meta_of(lower: &LowerInode) -> Meta {
+    let permissions = lower.mode & S_IALLUGO;
+    let links = lower.links.max(1);
+    Meta { links, ..Meta::at(lower.modified, permissions, lower.uid, lower.gid) }
+}
+
+/// What a file over a lower one is.
+///
+/// # Errors
+/// ENOMEM; EIO, if content and type do not go together.
+pub fn kind_of(
+    lower: LowerInode,
+    linked: &Arc<Linked>,
+    filesystem: &FileSystem,
+) -> Result<Kind, Errno> {
+    Ok(match (lower.content, lower.mode & S_IFMT) {
+        (LowerContent::Regular(size, pager), S_IFREG) => {
+            Kind::Regular(try_arc(Object::paged(size, filesystem.frames.clone(), pager))?)
+        }
+        (LowerContent::Directory(directory), S_IFDIR) => {
+            Kind::Directory(Some(Below { directory, linked: linked.clone() }))
+        }
+        (LowerContent::Symlink(target), S_IFLNK) => Kind::Symlink(target),
+        (LowerContent::Special, S_IFCHR) => Kind::Character(lower.device),
+        (LowerContent::Special, S_IFBLK) => Kind::Block(lower.device),
+        (LowerContent::Special, S_IFIFO) => Kind::Fifo,
+        (LowerContent::Special, S_IFSOCK) => Kind::Socket,
+        _ => return Err(Errno::EIO),
+    })
 }
 
 /// Directories that only this one kept go with it, one after the other: there may be

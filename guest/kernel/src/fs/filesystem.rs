@@ -31,7 +31,7 @@ pub struct FileSystem {
     /// Frames that its files have.
     pub frames: Arc<Quota>,
     clock: Clock,
-    /// The number of the last inode that was made.
+    /// The number of the last inode that was made: above those of what is below.
     number: AtomicU64,
     nodes: AtomicU64,
     most_nodes: u64,
@@ -47,7 +47,7 @@ pub struct Limits {
 }
 
 impl FileSystem {
-    /// One without a file.
+    /// One without a file. Numbers up to the last one are those of what is below.
     ///
     /// # Errors
     /// ENOMEM.
@@ -56,6 +56,7 @@ impl FileSystem {
         kind: Type,
         clock: Clock,
         limits: Limits,
+        last_number: u64,
     ) -> Result<Arc<FileSystem>, Errno> {
         try_arc(FileSystem {
             device,
@@ -64,7 +65,7 @@ impl FileSystem {
             changes: Mutex::new(()),
             frames: try_arc(Quota::new(limits.frames))?,
             clock,
-            number: AtomicU64::new(0),
+            number: AtomicU64::new(last_number),
             nodes: AtomicU64::new(0),
             most_nodes: limits.nodes,
         })
@@ -81,16 +82,21 @@ impl FileSystem {
         Timespec::from_ns(self.clock.base(CLOCK_REALTIME).unwrap_or(0))
     }
 
-    /// Counts one more inode, and answers its number.
+    /// Counts one more inode.
     ///
     /// # Errors
     /// ENOSPC.
-    pub fn add_node(&self) -> Result<u64, Errno> {
+    pub fn add_node(&self) -> Result<(), Errno> {
         if self.nodes.fetch_add(1, Ordering::Relaxed) >= self.most_nodes {
             self.remove_node();
             return Err(Errno::ENOSPC);
         }
-        Ok(self.number.fetch_add(1, Ordering::Relaxed) + 1)
+        Ok(())
+    }
+
+    /// A number that no inode has.
+    pub fn number(&self) -> u64 {
+        self.number.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Counts one fewer.

@@ -2,8 +2,9 @@
 
 use crate::fs::filesystem::FileSystem;
 use crate::fs::lower::Lower;
-use crate::memory::try_arc;
+use crate::memory::{try_arc, try_insert};
 use crate::mm::object::Object;
+use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -37,7 +38,7 @@ pub enum Kind {
     Regular(Arc<Object>),
     /// Names: they are in its dentry. Those that were never looked up are found in the
     /// lower directory, if there is one.
-    Directory(Option<Arc<dyn Lower>>),
+    Directory(Option<Below>),
     /// A path.
     Symlink(Vec<u8>),
     /// A device, by its number (`st_rdev`).
@@ -48,6 +49,46 @@ pub enum Kind {
     Fifo,
     /// The name of a socket.
     Socket,
+}
+
+/// What a directory is made of.
+#[derive(Clone)]
+pub struct Below {
+    /// The lower directory.
+    pub directory: Arc<dyn Lower>,
+    /// Those of its file system's files that have several names.
+    pub linked: Arc<Linked>,
+}
+
+/// Files of a lower file system that have several names, by their numbers there: what was
+/// done to one by a name is there by all.
+#[derive(Default)]
+pub struct Linked(Mutex<BTreeMap<u64, Arc<Inode>>>);
+
+impl Linked {
+    /// The file, if one of its names was looked up.
+    pub fn get(&self, number: u64) -> Option<Arc<Inode>> {
+        self.0.lock().get(&number).cloned()
+    }
+
+    /// Notes a file; answers the one that is noted already, if there is one.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn note(&self, inode: Arc<Inode>) -> Result<Arc<Inode>, Errno> {
+        let mut linked = self.0.lock();
+        if let Some(known) = linked.get(&inode.number) {
+            return Ok(known.clone());
+        }
+        try_insert(&mut linked, inode.number, inode.clone())?;
+        Ok(inode)
+    }
+
+    /// A file has lost its last name.
+    pub fn forget(&self, number: u64) {
+        let gone = self.0.lock().remove(&number);
+        drop(gone);
+    }
 }
 
 /// What stat(2) tells besides.
@@ -61,6 +102,8 @@ pub struct Meta {
     pub gid: u32,
     /// How many names it has.
     pub links: u32,
+    /// It may get a first name, although it has none: `O_TMPFILE` without `O_EXCL`.
+    pub linkable: bool,
     /// When it was last read.
     pub accessed: Timespec,
     /// When its content last changed.
@@ -84,6 +127,7 @@ impl Meta {
             uid,
             gid,
             links: 1,
+            linkable: false,
             accessed: time,
             modified: time,
             changed: time,
@@ -98,15 +142,33 @@ impl Inode {
     /// # Errors
     /// ENOMEM, ENOSPC.
     pub fn new(filesystem: &Arc<FileSystem>, kind: Kind, meta: Meta) -> Result<Arc<Inode>, Errno> {
-        let number = filesystem.add_node()?;
-        // What cannot be had counts itself out again when it is dropped.
-        try_arc(Inode {
-            filesystem: filesystem.clone(),
-            number,
-            kind,
-            meta: Mutex::new(meta),
-            read: AtomicBool::new(true),
-        })
+        filesystem.add_node()?;
+        Inode::counted(filesystem, filesystem.number(), kind, meta)
+    }
+
+    /// A file over one of a lower file system, whose number it has.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn over(
+        filesystem: &Arc<FileSystem>,
+        number: u64,
+        kind: Kind,
+        meta: Meta,
+    ) -> Result<Arc<Inode>, Errno> {
+        filesystem.add_node()?;
+        Inode::counted(filesystem, number, kind, meta)
+    }
+
+    /// What cannot be had counts itself out again when it is dropped.
+    fn counted(
+        filesystem: &Arc<FileSystem>,
+        number: u64,
+        kind: Kind,
+        meta: Meta,
+    ) -> Result<Arc<Inode>, Errno> {
+        let (meta, filesystem) = (Mutex::new(meta), filesystem.clone());
+        try_arc(Inode { filesystem, number, kind, meta, read: AtomicBool::new(true) })
     }
 
     /// Its type, as `st_mode` has it.
@@ -182,7 +244,12 @@ impl Inode {
     fn access(&self) {
         self.read.store(true, Ordering::Relaxed);
         let now = self.filesystem.now();
-        self.meta.lock().accessed = now;
+        let mut meta = self.meta.lock();
+        let order = |time: &Timespec| (time.tv_sec, time.tv_nsec);
+        let accessed = order(&meta.accessed);
+        if accessed <= order(&meta.modified) || accessed <= order(&meta.changed) {
+            meta.accessed = now;
+        }
     }
 }
 

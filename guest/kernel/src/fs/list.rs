@@ -89,7 +89,7 @@ fn list_memory(
         }
         reached = u64::from(cookie) + 1;
     }
-    Ok(if directory.lower().is_some() { END_COOKIE.into() } else { reached })
+    Ok(if directory.below().is_some() { END_COOKIE.into() } else { reached })
 }
 
 /// The names of the lower directory, as far as they are still there.
@@ -100,8 +100,8 @@ fn list_lower(
 ) -> Result<u64, Errno> {
     let base = u64::from(END_COOKIE);
     let mut reached = from;
-    let Some(lower) = directory.lower() else { return Ok(reached) };
-    lower.list(from - base, &mut |listed| {
+    let Some(below) = directory.below() else { return Ok(reached) };
+    below.directory.list(from - base, &mut |listed| {
         let LowerName { name, number, kind, next } = listed;
         let next = base + next;
         let (number, kind, is_gone) = match in_memory(directory, name) {

@@ -3,6 +3,7 @@
 //! `sys` carries the calls out.
 
 pub mod access;
+pub mod attributes;
 pub mod content;
 pub mod create;
 pub mod dentry;
@@ -11,11 +12,14 @@ pub mod file;
 pub mod filesystem;
 pub mod inode;
 pub mod inode_file;
+pub mod link;
 pub mod list;
 pub mod lower;
 pub mod names;
 pub mod open;
 pub mod place;
+pub mod remove;
+pub mod rename;
 pub mod standard;
 pub mod status;
 pub mod table;

@@ -1,11 +1,11 @@
 //! open(2): from a path and flags to an open file.
 
 use crate::fs::access::{Access, Credentials, EXEC, READ, WRITE};
-use crate::fs::create::{self, create};
+use crate::fs::create;
 use crate::fs::dentry::Dentry;
 use crate::fs::dev::Device;
 use crate::fs::file::OpenFile;
-use crate::fs::inode::{Inode, Kind, without_set_id};
+use crate::fs::inode::{Inode, Kind};
 use crate::fs::inode_file::InodeFile;
 use crate::fs::walk::{Component, Found, Last, RESOLVE, Start, View, look_up, walk};
 use alloc::sync::Arc;
@@ -136,7 +136,7 @@ pub fn open(start: &Start, path: &[u8], how: How) -> Result<Arc<OpenFile>, Errno
     }
     let found = walk(start, path, last)?;
     if !how.has(O_CREAT) {
-        return open_existing(&start.view, found.existing()?, how, false);
+        return open_existing(&start.view, found.existing()?, how);
     }
     if found.component == Component::Name && found.slashes {
         return Err(Errno::EISDIR);
@@ -144,34 +144,30 @@ pub fn open(start: &Start, path: &[u8], how: How) -> Result<Arc<OpenFile>, Errno
     match &found.dentry {
         Some(_) if how.has(O_EXCL) => Err(Errno::EEXIST),
         Some(dentry) if dentry.is_directory() => Err(Errno::EISDIR),
-        Some(dentry) => open_existing(&start.view, dentry.clone(), how, false),
+        Some(dentry) => open_existing(&start.view, dentry.clone(), how),
         None => create_and_open(&start.view, &found, how),
     }
 }
 
+/// Makes a file and opens it: whoever makes it may do with it what he likes.
 fn create_and_open(view: &View, found: &Found, how: How) -> Result<Arc<OpenFile>, Errno> {
     let directory = &found.directory;
-    // What may not be created need not be there.
-    create::may_change(view, directory)?;
     let kind = create::regular(directory)?;
-    let dentry = match create(view, directory, found.name(), kind, how.permissions) {
+    let dentry = create::prepare(view, directory, found.name(), kind, how.permissions)?;
+    // The last thing that can fail is its name.
+    let file = OpenFile::of_inode(InodeFile::new(dentry.clone(), how.of_file()))?;
+    match create::put(directory, found.name(), &dentry) {
         // Somebody else was faster.
         Err(Errno::EEXIST) if !how.has(O_EXCL) => {
             let dentry = directory.child(found.name())?.ok_or(Errno::ENOENT)?;
-            return open_existing(view, dentry, how, false);
+            open_existing(view, dentry, how)
         }
-        created => created?,
-    };
-    open_existing(view, dentry, how, true)
+        put => put.map(|()| file),
+    }
 }
 
-/// Opens what is there. `created`: whoever has just made it may do with it what he likes.
-fn open_existing(
-    view: &View,
-    dentry: Arc<Dentry>,
-    how: How,
-    created: bool,
-) -> Result<Arc<OpenFile>, Errno> {
+/// Opens what is there.
+fn open_existing(view: &View, dentry: Arc<Dentry>, how: How) -> Result<Arc<OpenFile>, Errno> {
     let inode = &dentry.inode;
     if how.has(O_DIRECTORY) && !inode.is_directory() {
         return Err(Errno::ENOTDIR);
@@ -179,19 +175,19 @@ fn open_existing(
     if how.has(O_PATH) {
         return OpenFile::of_inode(InodeFile::new(dentry, how.of_file()));
     }
-    if !created {
-        may_open(view.who, inode, how)?;
-    }
+    may_open(view.who, inode, how)?;
     match &inode.kind {
         Kind::Character(device) if Device::of(*device).is_none() => return Err(Errno::ENXIO),
         Kind::Fifo | Kind::Socket | Kind::Block(_) => return Err(Errno::ENXIO),
         _ => {}
     }
-    let (truncated, privileged) = (how.has(O_TRUNC) && !created, view.who.is_privileged());
+    if !how.has(O_TRUNC) {
+        return OpenFile::of_inode(InodeFile::new(dentry, how.of_file()));
+    }
     let file = OpenFile::of_inode(InodeFile::new(dentry.clone(), how.of_file()))?;
-    if truncated && let Kind::Regular(object) = &dentry.inode.kind {
+    if let Kind::Regular(object) = &dentry.inode.kind {
         object.set_size(0)?;
-        dentry.inode.written(privileged);
+        dentry.inode.written(view.who.is_privileged());
     }
     Ok(file)
 }
@@ -229,7 +225,10 @@ fn open_without_a_name(
     let permissions = how.permissions & !start.view.umask;
     let kind = create::regular(&directory)?;
     let inode = create::inode(&start.view, &directory, kind, permissions)?;
-    inode.change(|meta| meta.links = 0);
+    inode.built(|meta| {
+        meta.links = 0;
+        meta.linkable = !how.has(O_EXCL);
+    });
     let dentry = Dentry::without_a_name(&directory, inode)?;
     OpenFile::of_inode(InodeFile::new(dentry, how.of_file()))
 }
@@ -266,9 +265,4 @@ pub fn truncate(who: Credentials, inode: &Inode, size: u64) -> Result<(), Errno>
         Kind::Directory(_) => Err(Errno::EISDIR),
         _ => Err(Errno::EINVAL),
     }
-}
-
-/// Whether `permissions` have what a write takes away.
-pub const fn loses_set_id(permissions: u32) -> bool {
-    without_set_id(permissions) != permissions
 }

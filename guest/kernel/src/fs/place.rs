@@ -34,6 +34,17 @@ impl Places {
         Places { held: None, clock, limits }
     }
 
+    /// At this root.
+    pub fn at_root(root: Arc<Dentry>, clock: Clock, limits: Limits) -> Places {
+        let held = Some(Held { root: root.clone(), directory: root });
+        Places { held, clock, limits }
+    }
+
+    /// The same, if there is a tree.
+    pub const fn held(&self) -> Option<&Held> {
+        self.held.as_ref()
+    }
+
     /// The root and the working directory.
     ///
     /// # Errors

@@ -2,11 +2,12 @@
 //! /sys, /tmp and /dev/shm.
 
 use crate::clock::Clock;
-use crate::fs::dentry::Dentry;
+use crate::fs::dentry::{Dentry, kind_of, meta_of};
 use crate::fs::dev::number;
 use crate::fs::filesystem::{FileSystem, Limits, Type};
-use crate::fs::inode::{Inode, Kind, Meta};
-use crate::memory::try_extend;
+use crate::fs::inode::{Inode, Kind, Linked, Meta};
+use crate::fs::lower::LowerInode;
+use crate::memory::{try_arc, try_extend};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use trapgate_uapi::Errno;
@@ -45,11 +46,28 @@ const LINKS: [(&[u8], &[u8]); 4] = [
 pub fn default_root(clock: Clock, limits: Limits) -> Result<Arc<Dentry>, Errno> {
     let builder = Builder { clock, limits };
     let root = builder.root(1, TMPFS, 0o755)?;
-    if let Err(error) = builder.fill(&root) {
-        root.take_apart();
-        return Err(error);
+    builder.filled(root)
+}
+
+/// The same over the root of an image, whose inodes have numbers up to `last_number`. What
+/// it has for /dev, /proc and /sys is covered; /tmp is made where it has none.
+///
+/// # Errors
+/// ENOMEM; ENOTDIR, EIO, EUCLEAN for what the image has.
+pub fn root_over(
+    lower: LowerInode,
+    last_number: u64,
+    clock: Clock,
+    limits: Limits,
+) -> Result<Arc<Dentry>, Errno> {
+    let filesystem = FileSystem::new(1, TMPFS, clock, limits, last_number)?;
+    let (number, meta) = (lower.number, meta_of(&lower));
+    let kind = kind_of(lower, &try_arc(Linked::default())?, &filesystem)?;
+    if !matches!(kind, Kind::Directory(_)) {
+        return Err(Errno::ENOTDIR);
     }
-    Ok(root)
+    let root = Dentry::new(b"", Inode::over(&filesystem, number, kind, meta)?)?;
+    Builder { clock, limits }.filled(root)
 }
 
 /// What a symbolic link to `target` is.
@@ -68,6 +86,17 @@ struct Builder {
 }
 
 impl Builder {
+    /// The root with all that is in it, or nothing.
+    fn filled(&self, root: Arc<Dentry>) -> Result<Arc<Dentry>, Errno> {
+        match self.fill(&root) {
+            Ok(()) => Ok(root),
+            Err(error) => {
+                root.take_apart();
+                Err(error)
+            }
+        }
+    }
+
     /// What is in the root.
     fn fill(&self, root: &Arc<Dentry>) -> Result<(), Errno> {
         let dev = self.mount(root, b"dev", (2, DEVTMPFS), 0o755)?;
@@ -80,13 +109,16 @@ impl Builder {
         self.mount(&dev, b"shm", (3, TMPFS), 0o1777)?;
         self.mount(root, b"proc", (4, PROC), 0o555)?;
         self.mount(root, b"sys", (5, SYSFS), 0o555)?;
-        self.mount(root, b"tmp", (6, TMPFS), 0o1777)?;
+        // What an image has there stays.
+        if root.child(b"tmp")?.is_none() {
+            self.mount(root, b"tmp", (6, TMPFS), 0o1777)?;
+        }
         Ok(())
     }
 
     /// The root of a new file system.
     fn root(&self, device: u64, kind: Type, permissions: u32) -> Result<Arc<Dentry>, Errno> {
-        let filesystem = FileSystem::new(device, kind, self.clock, self.limits)?;
+        let filesystem = FileSystem::new(device, kind, self.clock, self.limits, 0)?;
         self.dentry(&filesystem, b"", Kind::Directory(None), permissions)
     }
 
@@ -112,8 +144,11 @@ impl Builder {
         permissions: u32,
     ) -> Result<Arc<Dentry>, Errno> {
         let root = self.root(device, kind, permissions)?;
+        // It covers what is there.
+        if directory.child(name)?.is_none() {
+            directory.inode.built(|meta| meta.links += 1);
+        }
         root.put_into(directory, name)?;
-        directory.inode.built(|meta| meta.links += 1);
         Ok(root)
     }
 

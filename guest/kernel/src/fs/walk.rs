@@ -78,8 +78,10 @@ impl<'a> Start<'a> {
 pub enum Last {
     /// It is.
     Follow,
-    /// It is what is found.
+    /// It is what is found, unless slashes follow.
     Keep,
+    /// It is what is found: the call is about the name.
+    Name,
 }
 
 /// What is there at a path's end.
@@ -154,8 +156,7 @@ pub fn look_up(start: &Start, path: &[u8], last: Last) -> Result<Arc<Dentry>, Er
     walk(start, path, last)?.existing()
 }
 
-/// Walks to the end of a path, where something is or could be. Slashes at the end
-/// follow a link there, whatever `last` says.
+/// Walks to the end of a path, where something is or could be.
 ///
 /// # Errors
 /// Those of path_resolution(7): ENOENT also for an empty path.
@@ -252,7 +253,13 @@ impl<'a> Walk<'a, '_> {
                 }
                 return Ok(self.found(None, [start, end], component, slashes));
             };
-            if child.inode.is_symlink() && (!is_last || slashes || last == Last::Follow) {
+            let follows = match last {
+                _ if !is_last => true,
+                Last::Follow => true,
+                Last::Keep => slashes,
+                Last::Name => false,
+            };
+            if follows && child.inode.is_symlink() {
                 self.follow(&child, end)?;
                 continue;
             }
