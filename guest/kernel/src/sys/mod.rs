@@ -7,6 +7,7 @@
 //! its name in `COMPAT_ENTRIES`.
 
 pub mod args;
+pub mod attributes;
 pub mod compat;
 pub mod define;
 pub mod descriptor;
@@ -14,6 +15,7 @@ pub mod directory;
 pub mod futex;
 pub mod ioctl;
 pub mod mm;
+pub mod names;
 pub mod open;
 pub mod path;
 pub mod poll;

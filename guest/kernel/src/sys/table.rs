@@ -14,8 +14,8 @@ pub use build::{Handler, Table};
 use super::define::encode;
 use crate::log::log;
 use crate::sys::{
-    compat, descriptor, directory, futex, ioctl, mm, open, path, poll, process, random, read_write,
-    sched, select, signal, size, stat, system, time,
+    attributes, compat, descriptor, directory, futex, ioctl, mm, names, open, path, poll, process,
+    random, read_write, sched, select, signal, size, stat, system, time,
 };
 use build::{CompatEntry, Entry, compat_entries, entries, ia32, is_named, note, x64};
 use trapgate_abi::PtRegs;
@@ -27,6 +27,8 @@ use trapgate_uapi::syscall::{I386, I386_COUNT, X32, X32_BIT, X32_COUNT, X86_64, 
 
 /// What opening has.
 const OPENS: &str = "files in memory and devices; fifos, sockets and block devices are ENXIO";
+/// What making a node has.
+const NODES: &str = "a fifo or a socket cannot be opened yet, nor a device that is not in /dev";
 /// What writing at an offset has.
 const WRITES_AT: &str = "of files in memory; standard files are EOPNOTSUPP";
 /// What sending a signal has.
@@ -122,6 +124,16 @@ const ENTRIES: &[Entry] = entries! {
         both: getdents64;
         x64: getdents;
     }
+    names {
+        both: mkdir mkdirat rmdir unlink unlinkat rename renameat
+            renameat2 ("`RENAME_WHITEOUT` is EINVAL") link linkat symlink symlinkat
+            mknod (NODES) mknodat (NODES);
+        x64: ;
+    }
+    attributes {
+        both: chmod fchmod fchmodat fchmodat2 chown lchown fchown fchownat;
+        x64: utimensat futimesat utimes utime;
+    }
     size {
         both: fsync fdatasync sync syncfs;
         x64: truncate ftruncate;
@@ -195,6 +207,11 @@ const COMPAT_ENTRIES: &[CompatEntry] = compat_entries! {
     directory {
         compat: getdents;
         native: ;
+    }
+    attributes {
+        compat: ;
+        native: chown16 lchown16 fchown16 utimensat_time32 utimensat futimesat_time32 utimes_time32
+            utime32;
     }
     poll {
         compat: select old_select pselect6_time32 pselect6_time64 ppoll_time32 ppoll_time64;

@@ -17,6 +17,7 @@
 //! | `sys_clock_nanosleep`, `sys_futex`, ppoll's | the upper half of `tv_nsec` is padding |
 //! | `sys_modify_ldt` | the result has 32 bits |
 
+pub mod attributes;
 pub mod descriptor;
 pub mod directory;
 pub mod futex;

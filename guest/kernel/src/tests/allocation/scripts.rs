@@ -37,9 +37,11 @@ const SHORT: u64 = PATH + PAGE_SIZE - 2;
 pub(super) const TREE: u64 = DATA + 12 * PAGE_SIZE;
 const LINK: u64 = TREE + 16;
 const NEW: u64 = TREE + 32;
-pub(super) const NAMES: &[u8; 48] = b"/tmp\0...........\
+const OTHER: u64 = TREE + 48;
+pub(super) const NAMES: &[u8; 64] = b"/tmp\0...........\
     /dev/fd\0........\
-    /tmp/new.file\0..";
+    /tmp/new.file\0..\
+    /tmp/other.file\0";
 /// All that scripts point to.
 pub(super) const TOUCHED: Range<u64> = DATA..DATA + SIZE;
 /// Where nothing is, far from all that is.
@@ -122,6 +124,11 @@ fn tree(sandbox: &Sandbox) {
 /// Opens a directory as descriptor 3.
 fn directory(sandbox: &Sandbox) {
     sandbox.call(nr64::OPEN, [TREE, 0, 0, 0, 0, 0]).unwrap();
+}
+
+/// Makes a directory.
+fn made_directory(sandbox: &Sandbox) {
+    sandbox.call(nr64::MKDIR, [NEW, 0o755, 0, 0, 0, 0]).unwrap();
 }
 
 /// Makes a file, and opens it as descriptor 3.
@@ -338,6 +345,41 @@ pub(super) const SCRIPTS: &[Script] = &[
     call("sys_getdents64", [3, ZEROES, 1000]).after(directory),
     call("sys_getdents", [3, ZEROES, 1000]).after(directory),
     call("compat_sys_getdents", [3, ZEROES, 1000]).after(directory),
+    // names
+    call("sys_mkdir", [NEW, 0o755]).after(tree),
+    call("sys_mkdirat", [0, NEW, 0o755]).after(tree),
+    call("sys_rmdir", [NEW]).after(made_directory),
+    call("sys_unlink", [NEW]).after(opened),
+    call("sys_unlinkat", [0, NEW]).after(opened),
+    call("sys_rename", [NEW, OTHER]).after(opened),
+    call("sys_renameat", [0, NEW, 0, OTHER]).after(opened),
+    call("sys_renameat2", [0, NEW, 0, OTHER, 1]).after(opened),
+    call("sys_link", [NEW, OTHER]).after(opened),
+    call("sys_linkat", [0, NEW, 0, OTHER]).after(opened),
+    call("sys_symlink", [PATH, NEW]).after(tree),
+    call("sys_symlinkat", [TREE, 0, NEW]).after(tree),
+    call("sys_mknod", [NEW, 0o10644]).after(tree),
+    call("sys_mknodat", [0, NEW, 0o644]).after(tree),
+    // attributes
+    call("sys_chmod", [TREE, 0o755]).after(tree),
+    call("sys_fchmod", [3, 0o755]).after(directory),
+    call("sys_fchmodat", [0, TREE, 0o755]).after(tree),
+    call("sys_fchmodat2", [0, TREE, 0o755]).after(tree),
+    call("sys_chown", [TREE, 0, 0]).after(tree),
+    call("sys_lchown", [TREE, 0, 0]).after(tree),
+    call("sys_fchown", [3, 0, 0]).after(directory),
+    call("sys_fchownat", [0, TREE, 0, 0]).after(tree),
+    call("sys_chown16", [TREE, 0, 0]).after(tree),
+    call("sys_lchown16", [TREE, 0, 0]).after(tree),
+    call("sys_fchown16", [3, 0, 0]).after(directory),
+    call("sys_utimensat", [0, TREE, ZEROES]).after(tree),
+    call("sys_futimesat", [0, TREE, ZEROES]).after(tree),
+    call("sys_utimes", [TREE, ZEROES]).after(tree),
+    call("sys_utime", [TREE, ZEROES]).after(tree),
+    call("sys_utimensat_time32", [0, TREE, ZEROES]).after(tree),
+    call("sys_futimesat_time32", [0, TREE, ZEROES]).after(tree),
+    call("sys_utimes_time32", [TREE, ZEROES]).after(tree),
+    call("sys_utime32", [TREE, ZEROES]).after(tree),
     // size
     call("sys_truncate", [NEW, 5000]).after(opened),
     call("sys_ftruncate", [3, 5000]).after(opened),

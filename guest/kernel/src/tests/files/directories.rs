@@ -3,7 +3,7 @@
 use super::*;
 
 /// The names that getdents64(2) gives, a call at a time, with at most so many bytes.
-fn list(sandbox: &Sandbox, fd: u64, size: u64) -> Vec<String> {
+pub(super) fn list(sandbox: &Sandbox, fd: u64, size: u64) -> Vec<String> {
     let mut names = Vec::new();
     loop {
         let got = sandbox.call(nr64::GETDENTS64, [fd, BUFFER, size, 0, 0, 0]).unwrap();

@@ -1,6 +1,9 @@
 //! Files in memory, as a program's calls find them.
 
+mod attributes;
 mod directories;
+mod lower;
+mod names;
 mod opening;
 mod reading;
 mod walking;
@@ -69,6 +72,12 @@ impl Sandbox {
         let bytes: Vec<u8> =
             (0..size_of::<T>() as u64).flat_map(|byte| self.load::<1>(at + byte)).collect();
         T::read_from_bytes(&bytes).unwrap()
+    }
+
+    /// A call with two paths.
+    fn with_paths(&self, number: u32, paths: [&str; 2]) -> Answer {
+        let paths = [0, 1].map(|index| self.at(PATHS[index], paths[index]));
+        self.call(number, [paths[0], paths[1], 0, 0, 0, 0])
     }
 
     fn open_directory(&self, path: &str) -> u64 {
