@@ -24,6 +24,7 @@ mod method;
 mod mitigations;
 mod programs;
 mod programs32;
+mod root;
 mod saved;
 mod standard_files;
 mod strace;

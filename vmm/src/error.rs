@@ -93,6 +93,14 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// The image of the root cannot be used, or not any more.
+    #[error("{name}: {reason}")]
+    Root {
+        /// Its file.
+        name: String,
+        /// Why not.
+        reason: String,
+    },
     /// There is no KVM.
     #[error("/dev/kvm: {source}: {advice}")]
     NoKvm {

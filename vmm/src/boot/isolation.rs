@@ -59,6 +59,7 @@ mod tests {
     use crate::boot::{Prepared, Start, prepare};
     use crate::machine::memory::GuestRam;
     use std::collections::BTreeMap;
+    use trapgate_abi::boot_info::Range;
     use trapgate_abi::layout::{
         Cpu, KERNEL_BASE, KERNEL_PHYS_END, MAX_CPUS, PAGE_SIZE, cpus_end, percpu,
     };
@@ -108,6 +109,7 @@ mod tests {
             xcr0: 0,
             features: 0,
             cpus,
+            root: Range::ZERO,
             fast_door: FastDoor::Int80,
             log_level: 0,
             ignored_signals: 0,

@@ -39,7 +39,7 @@ pub fn prepare_job(
     let request = Request { results, ..request };
     let mut tables = PageTables::new(ram, &mut builder.frames).ok_or_else(too_small)?;
     builder
-        .kernel(&mut tables, &kernel)
+        .kernel(&mut tables, &kernel, Range::ZERO)
         .and_then(|()| match request.kind {
             kind::LEGACY => builder.identity(&mut tables, &kernel),
             kind::EXITS => builder.device(&mut tables),

@@ -34,8 +34,8 @@ use trapgate_abi::boot_info::{
 };
 use trapgate_abi::kernel_note::Instruments;
 use trapgate_abi::layout::{
-    BOOT_INFO, Cpu, DIRECT_MAP, HIGH_RAM_START, KERNEL_BASE, LARGE_PAGE_SIZE, PAGE_SIZE,
-    USER_END32, USER_STACK_SIZE, USER_STACK_TOP, cpus_end, percpu,
+    BOOT_INFO, Cpu, HIGH_RAM_START, KERNEL_BASE, LARGE_PAGE_SIZE, PAGE_SIZE, USER_END32,
+    USER_STACK_SIZE, USER_STACK_TOP, cpus_end, percpu,
 };
 use trapgate_abi::mitigation::keep;
 use trapgate_abi::x86::{cr4, pte};
@@ -74,6 +74,8 @@ pub struct Start<'a> {
     pub features: u64,
     /// How many CPUs there are.
     pub cpus: u64,
+    /// Guest-physical addresses of the root's image; empty without one.
+    pub root: Range,
     /// The door of the 32-bit vDSO.
     pub fast_door: FastDoor,
     /// The least log level that matters, as `log::LevelFilter`'s number.
@@ -174,8 +176,8 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
     let stamped = Stamps::size(start.stamps);
     let traced = if start.traced { trace_rings::size(start.cpus) } else { 0 };
     let stack_size = stack_top - stack.pointer + STACK_AHEAD;
-    let needed =
-        LEAST + cpus_end(start.cpus) + image.memory_size() + lent + stack_size + stamped + traced;
+    let beside = lent + stack_size + stamped + traced + page_tables::size(start.root);
+    let needed = LEAST + cpus_end(start.cpus) + image.memory_size() + beside;
     let too_small = || Error::MemoryTooSmall {
         name: start.name.to_owned(),
         given: ByteSize(ram.size()),
@@ -198,7 +200,7 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
     let (mut tables, mut user_tables) =
         isolation::tables(ram, &mut builder.frames, isolated).ok_or_else(too_small)?;
     builder
-        .kernel(&mut tables, &kernel)
+        .kernel(&mut tables, &kernel, start.root)
         .and_then(|()| builder.untrain_alias(&mut tables, &kernel, start.hardening))
         .and_then(|()| builder.program(&mut tables, image, start.bytes))
         .and_then(|()| builder.vdso(&mut tables, vdso.as_ref()))
@@ -237,6 +239,7 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
         ram_size: ram.size(),
         xcr0: start.xcr0,
         fpu_size: fpu::area_size(start.xcr0),
+        root: start.root,
         free: [Range { start: used, end: low_end }, Range { start: HIGH_RAM_START, end: high_end }],
         page_table: tables.root(),
         compat: (image.class == Class::Elf32).into(),
@@ -312,13 +315,13 @@ fn prot_bits(prot: Prot) -> u64 {
 
 impl Builder<'_> {
     /// The kernel's half: image, per-CPU areas, direct map.
-    fn kernel(&mut self, tables: &mut PageTables<'_>, kernel: &Kernel) -> Option<()> {
+    fn kernel(&mut self, tables: &mut PageTables<'_>, kernel: &Kernel, root: Range) -> Option<()> {
         let (frames, global) = (&mut self.frames, self.global);
         for &Piece { start, end, write, exec } in kernel.image() {
             let flags = kernel_flags(global, write, exec);
             tables.map(KERNEL_BASE + start, start, end - start, flags, false, frames)?;
         }
-        let data = kernel_flags(global, true, false);
+        let (data, read) = (kernel_flags(global, true, false), kernel_flags(global, false, false));
         for cpu in Cpu::first(self.cpus) {
             for (start, end) in percpu::MAPPED {
                 let (address, physical) = (cpu.area() + start, cpu.area_phys() + start);
@@ -329,14 +332,12 @@ impl Builder<'_> {
         // text and constants are read-only there too.
         let (low_end, high_end) = self.ram.ends();
         let small = LARGE_PAGE_SIZE.min(low_end);
-        tables.map(DIRECT_MAP, 0, small, data, false, frames)?;
-        tables.map(DIRECT_MAP + small, small, low_end - small, data, true, frames)?;
-        let high = high_end - HIGH_RAM_START;
-        tables.map(DIRECT_MAP + HIGH_RAM_START, HIGH_RAM_START, high, data, true, frames)?;
+        tables.map_direct(0, small, data, false, frames)?;
+        tables.map_direct(small, low_end, data, true, frames)?;
+        tables.map_direct(HIGH_RAM_START, high_end, data, true, frames)?;
+        tables.map_direct(root.start, root.end, read, true, frames)?;
         for piece in kernel.image().filter(|piece| !piece.write) {
-            let (start, length) = (piece.start, piece.end - piece.start);
-            let flags = kernel_flags(global, false, false);
-            tables.map(DIRECT_MAP + start, start, length, flags, false, frames)?;
+            tables.map_direct(piece.start, piece.end, read, false, frames)?;
         }
         Some(())
     }

@@ -6,7 +6,8 @@
 //! empty table.
 
 use crate::machine::memory::GuestRam;
-use trapgate_abi::layout::{LARGE_PAGE_SIZE, PAGE_SIZE};
+use trapgate_abi::boot_info::Range;
+use trapgate_abi::layout::{DIRECT_MAP, LARGE_PAGE_SIZE, PAGE_SIZE};
 use trapgate_abi::mitigation::PTI_USER_TABLE;
 use trapgate_abi::x86::pte;
 
@@ -35,6 +36,17 @@ impl Frames {
     pub(super) fn next(&self) -> u64 {
         self.next
     }
+}
+
+/// The most bytes of tables that a range in the direct map takes, with large pages.
+pub(super) fn size(range: Range) -> u64 {
+    /// What a table with entries for large pages covers.
+    const COVERED: u64 = 512 * LARGE_PAGE_SIZE;
+    if range.is_empty() {
+        return 0;
+    }
+    // And one above them, and one of small pages at the end.
+    (2 + range.end.div_ceil(COVERED) - range.start / COVERED) * PAGE_SIZE
 }
 
 /// A table as it lies in memory: little-endian words.
@@ -114,6 +126,18 @@ impl<'a> PageTables<'a> {
         Some(table)
     }
 
+    /// Maps physical addresses in the direct map.
+    pub(super) fn map_direct(
+        &mut self,
+        start: u64,
+        end: u64,
+        flags: u64,
+        large: bool,
+        frames: &mut Frames,
+    ) -> Option<()> {
+        self.map(DIRECT_MAP + start, start, end.saturating_sub(start), flags, large, frames)
+    }
+
     /// Maps `length` bytes at `address` to `physical`, with large pages where
     /// `large` and everything is aligned. `None` if frames ran out.
     pub(super) fn map(
@@ -185,6 +209,31 @@ mod tests {
         assert_eq!(translate(&ram, root, 0x3f_ffff), None);
         assert_eq!(translate(&ram, root, direct + 0x12_3456), Some(0x12_3456));
         assert_eq!(translate(&ram, root, direct + (16 << 20)), None);
+    }
+
+    #[test]
+    fn a_ranges_end_is_mapped_to_the_page_and_its_tables_are_as_large_as_was_said() {
+        let ram = GuestRam::new(4 << 20).unwrap();
+        let (gib, large) = (1 << 30, LARGE_PAGE_SIZE);
+        for (start, length) in [
+            (4 * gib, 0x3000),
+            (4 * gib + large, 3 * large + 0x1000),
+            (5 * gib - large, 2 * large),
+            (4 * gib, 3 * gib + 0x1000),
+        ] {
+            let mut frames = Frames::new(0x10_0000, 0x20_0000);
+            let mut tables = PageTables::new(&ram, &mut frames).unwrap();
+            let before = frames.next();
+            let range = Range { start, end: start + length };
+            tables.map_direct(start, range.end, pte::P, true, &mut frames).unwrap();
+            assert!(frames.next() - before <= size(range), "{range:x?}");
+            let root = tables.root();
+            assert_eq!(translate(&ram, root, DIRECT_MAP + start), Some(start));
+            assert_eq!(translate(&ram, root, DIRECT_MAP + range.end - 1), Some(range.end - 1));
+            assert_eq!(translate(&ram, root, DIRECT_MAP + range.end), None);
+            ram.give_back();
+        }
+        assert_eq!(size(Range::ZERO), 0);
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //!
 //! ```text
 //! memory       RAM; the one place where a guest's addresses are checked
+//! image        the image of a root, mapped for the guest alone
 //! kvm/         the VM, the vCPU and the state it starts in; clocks, CPUID, kicks
 //! run          the loop: enter, exit, service, again; exit: what KVM came back for
 //! step/        the same, an instruction at a time
@@ -25,6 +26,7 @@ pub mod affinity;
 pub mod control;
 pub mod exit;
 pub mod forward;
+pub mod image;
 pub mod kvm;
 pub(crate) mod log_lines;
 pub(crate) mod log_ring;
@@ -42,6 +44,7 @@ pub use step::Instructions;
 use crate::Error;
 use crate::report::KernelReport;
 use crate::symbols::Symbols;
+use image::MappedImage;
 use kvm::stats_fd::VcpuStats;
 use kvm::{CpuState, Entry, Vcpu, Vm};
 use kvm_ioctls::Kvm;
@@ -50,7 +53,7 @@ use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::time::Duration;
 use trapgate_abi::PtRegs;
-use trapgate_abi::boot_info::ClockInfo;
+use trapgate_abi::boot_info::{ClockInfo, Range};
 use trapgate_abi::counters::Counters;
 use trapgate_abi::hypercall::{Message, Request};
 use trapgate_abi::layout::Cpu;
@@ -79,8 +82,20 @@ impl Machine {
     /// # Errors
     /// [`Error::MemoryTooLarge`]; [`Error::Kvm`], if KVM refuses a call.
     pub fn new(kvm: &Kvm, memory: u64) -> Result<Machine, Error> {
+        Machine::with_image(kvm, memory, None)
+    }
+
+    /// The same, with an image that was mapped for so much RAM.
+    ///
+    /// # Errors
+    /// As [`Machine::new`].
+    pub fn with_image(
+        kvm: &Kvm,
+        memory: u64,
+        image: Option<MappedImage>,
+    ) -> Result<Machine, Error> {
         let ram = Arc::new(GuestRam::new(memory)?);
-        let vm = Vm::new(kvm, ram.clone())?;
+        let vm = Vm::new(kvm, ram.clone(), image)?;
         let vcpu = vm.vcpu(Cpu::FIRST)?;
         Ok(Machine { vcpu, vm, ram, control: Arc::default() })
     }
@@ -88,6 +103,11 @@ impl Machine {
     /// Its RAM.
     pub fn ram(&self) -> &Arc<GuestRam> {
         &self.ram
+    }
+
+    /// Where its guest finds the image of its root: empty without one.
+    pub fn image(&self) -> Range {
+        self.vm.image.as_ref().map_or(Range::ZERO, MappedImage::range)
     }
 
     /// How many CPUs it has.
@@ -196,7 +216,8 @@ impl Machine {
     ///
     /// # Errors
     /// [`Error::Stopped`], if KVM leaves the guest for a reason that no guest of
-    /// ours has; [`Error::Malformed`]; [`Error::Kvm`].
+    /// ours has; [`Error::Root`], if a page of the image cannot be had any more;
+    /// [`Error::Malformed`]; [`Error::Kvm`].
     pub fn run(&mut self, services: &mut dyn Serve, manner: Manner<'_>) -> Result<Ended, Error> {
         run::run(&mut self.vcpu, &self.vm, &self.ram, &self.control, services, manner)
     }

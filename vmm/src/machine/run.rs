@@ -99,7 +99,7 @@ pub(super) fn run(
         }
         let exit = match &mut stepper {
             Some(stepper) => stepper.run(vcpu, ram)?,
-            None => exit::of(vcpu.fd.run())?,
+            None => exit::of(vcpu.fd.run()).map_err(|error| lost_or(vm, error))?,
         };
         exits += 1;
         log_ring.drain(ram);
@@ -125,10 +125,38 @@ pub(super) fn run(
                 }
             }
             Exit::Unexpected(reason) if (manner.pass)(&reason) => {}
+            Exit::Unexpected(reason) if let Some(error) = lost_to(vm, &reason) => {
+                return Err(error);
+            }
             Exit::Unexpected(reason) => return Err(stopped(vcpu, manner.kernel, reason)),
         }
     };
     Ok(Ended { end, exits, instructions: stepper.and_then(|stepper| stepper.counted()) })
+}
+
+/// What a failed KVM_RUN comes to: KVM answers EFAULT where a page of the image is
+/// not there any more.
+fn lost_or(vm: &Vm, error: Error) -> Error {
+    match (&error, &vm.image) {
+        (Error::Kvm { source, .. }, Some(image)) if source.raw_os_error() == Some(libc::EFAULT) => {
+            image.what_was_lost()
+        }
+        _ => error,
+    }
+}
+
+/// The same of an exit: later KVMs say where it was, and a KVM that interprets ring 0
+/// takes such a page for a device's.
+fn lost_to(vm: &Vm, reason: &Reason) -> Option<Error> {
+    let image = vm.image.as_ref()?;
+    let address = match reason {
+        Reason::MemoryFault { address } => address,
+        // A write to what is read-only comes so, too.
+        Reason::NotRam { address } if image.is_shorter() => address,
+        _ => return None,
+    };
+    let range = image.range();
+    (range.start..range.end).contains(address).then(|| image.what_was_lost())
 }
 
 /// Interrupts the guest, or has KVM say when it can be.

@@ -110,6 +110,7 @@ impl Sandbox {
             xcr0: vm.features.xcr0,
             features: boot::features(vm),
             cpus: machine.cpus(),
+            root: machine.image(),
             fast_door: FastDoor::of(vm.kind, boot::features(vm)),
             log_level: log::max_level() as u64,
             ignored_signals: config.ignored_signals,

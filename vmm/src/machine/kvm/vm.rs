@@ -5,8 +5,9 @@ use super::access::{self, Found};
 use super::cpuid::{self, Features};
 use super::{Kind, Vcpu};
 use crate::Error;
+use crate::machine::image::MappedImage;
 use crate::machine::memory::GuestRam;
-use kvm_bindings::kvm_userspace_memory_region;
+use kvm_bindings::{KVM_MEM_READONLY, kvm_userspace_memory_region};
 use kvm_ioctls::{Cap, Kvm, VmFd};
 use std::io;
 use std::sync::Arc;
@@ -41,31 +42,35 @@ pub struct Vm {
     fd: VmFd,
     /// Kept for as long as the VM knows it.
     _ram: Arc<GuestRam>,
+    /// The same.
+    pub(in crate::machine) image: Option<MappedImage>,
 }
 
 impl Vm {
-    /// Makes a VM with `ram`.
+    /// Makes a VM with `ram`, and with an image that it can read.
     ///
     /// # Errors
     /// [`Error::Kvm`], if KVM refuses a call.
-    pub fn new(kvm: &Kvm, ram: Arc<GuestRam>) -> Result<Vm, Error> {
+    pub fn new(kvm: &Kvm, ram: Arc<GuestRam>, image: Option<MappedImage>) -> Result<Vm, Error> {
         let kind = Kind::of_this_host();
         let fd = retry(|| kvm.create_vm()).map_err(Error::kvm("KVM_CREATE_VM"))?;
-        for (slot, piece) in ram.slots().enumerate() {
+        let read_only = image.iter().map(|image| (image.slot(), KVM_MEM_READONLY));
+        let slots = ram.slots().map(|piece| (piece, 0)).chain(read_only);
+        for (slot, (piece, flags)) in slots.enumerate() {
             let region = kvm_userspace_memory_region {
                 slot: slot as u32,
                 guest_phys_addr: piece.guest,
                 memory_size: piece.size,
                 userspace_addr: piece.host,
-                flags: 0,
+                flags,
             };
-            // SAFETY: the region is this RAM's own mapping, and `Vm` keeps the
-            // RAM for as long as the VM.
+            // SAFETY: the region is the RAM's or the image's own mapping, and `Vm`
+            // keeps both for as long as the VM.
             unsafe { fd.set_user_memory_region(region) }
                 .map_err(Error::kvm("KVM_SET_USER_MEMORY_REGION"))?;
         }
         let features = cpuid::features(kvm, kind)?;
-        Ok(Vm { features, kind, fd, _ram: ram })
+        Ok(Vm { features, kind, fd, _ram: ram, image })
     }
 
     /// Bytes that KVM reads for a vCPU's extended registers; 0 before Linux 5.17,
