@@ -25,6 +25,7 @@
 //!   a [`KillHandle`] for other threads.
 //! - [`Stdio`] says what its standard files are; [`Builder::stdin_bytes`] gives
 //!   it input that is there already.
+//! - [`Builder::root`] gives it files: an image of a root.
 //! - An [`Outcome`] has how it ended ([`End`]) and what it cost ([`Stats`]). A
 //!   program that fails is an outcome; whatever keeps it from running is an
 //!   [`Error`], in one line for a person.
@@ -58,6 +59,7 @@
 //! | room | what it is for |
 //! |---|---|
 //! | `sandbox` | what to run, within which limits, and what came of it |
+//! | `root` | the root of the program's files: an image, and programs in it |
 //! | `doors` | which doors there are, and whose CPUs have them |
 //! | `boot` | what is in RAM before the first instruction: kernel, vDSO, tables, steps |
 //! | `host` | the services, and the policy that decides about them |
@@ -85,6 +87,7 @@ pub mod doors;
 pub mod host;
 #[doc(hidden)]
 pub mod machine;
+pub mod root;
 #[doc(hidden)]
 pub mod sandbox;
 #[cfg(feature = "schema")]

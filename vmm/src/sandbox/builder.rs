@@ -3,6 +3,7 @@
 
 use crate::boot::mitigation::Mitigations;
 use crate::host::policy::Policy;
+use crate::root::{Image, Root};
 use crate::sandbox::Sandbox;
 use crate::sandbox::config::{ClockSource, Config, Program, TraceTo, quoted};
 use crate::sandbox::stdio::Stdio;
@@ -29,6 +30,34 @@ impl Builder {
     /// Runs the program at `path`; its first argument is the same.
     pub fn program(mut self, path: impl AsRef<Path>) -> Self {
         self.config.program = Some(Program::Path(path.as_ref().to_owned()));
+        self
+    }
+
+    /// The root of its files is the EROFS image at `path`. [`Builder::program`] is a path
+    /// in it then; a name without a slash is looked for in the program's PATH, or in
+    /// [`crate::root::DEFAULT_PATH`].
+    ///
+    /// What is there cannot be changed by the program, nor by another one that runs
+    /// meanwhile.
+    ///
+    /// ```no_run
+    /// use trapgate::Sandbox;
+    ///
+    /// let sandbox = Sandbox::builder().root("alpine.erofs").program("busybox").arg("ls");
+    /// assert!(sandbox.build()?.run()?.end.success());
+    /// # Ok::<(), trapgate::Error>(())
+    /// ```
+    pub fn root(self, path: impl AsRef<Path>) -> Self {
+        self.root_of(Root::Source(path.as_ref().to_owned()))
+    }
+
+    /// The root of its files is this image: [`Builder::root`].
+    pub fn root_image(self, image: Image) -> Self {
+        self.root_of(Root::Image(image))
+    }
+
+    fn root_of(mut self, root: Root) -> Self {
+        self.config.root = Some(root);
         self
     }
 

@@ -4,6 +4,7 @@ pub use crate::sandbox::stdio::Stdio;
 
 use crate::boot::mitigation::Mitigations;
 use crate::host::policy::Policy;
+use crate::root::Root;
 use crate::{ByteSize, Error};
 use std::fmt;
 use std::io::Write;
@@ -20,7 +21,8 @@ pub const DEFAULT_OUTPUT_LIMIT: ByteSize = ByteSize(64 << 20);
 /// The program to run.
 #[derive(Clone, Debug)]
 pub enum Program {
-    /// A file of the host's.
+    /// A file: of the host's, or of the root, if there is one ([`Config::root`]). There, a
+    /// name without a slash is looked for in the directories of its environment's PATH.
     Path(PathBuf),
     /// An ELF file's bytes, with a name for messages.
     Bytes {
@@ -36,6 +38,9 @@ pub enum Program {
 pub struct Config {
     /// What to run.
     pub program: Option<Program>,
+    /// The root of its files, in which [`Program::Path`] is then; without one there is no
+    /// file.
+    pub root: Option<Root>,
     /// Its arguments, the first being its name.
     pub argv: Vec<Vec<u8>>,
     /// Its environment, as `NAME=VALUE`.
@@ -111,6 +116,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             program: None,
+            root: None,
             argv: Vec::new(),
             envp: Vec::new(),
             memory: DEFAULT_MEMORY,

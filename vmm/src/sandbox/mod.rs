@@ -32,9 +32,11 @@ use crate::boot::vdso::FastDoor;
 use crate::boot::{self, Start};
 use crate::error::Error;
 use crate::host::policy::Grant;
+use crate::machine::image::MappedImage;
 use crate::machine::kvm::{stats_fd::VcpuStats, vm};
 use crate::machine::memory::LEAST;
 use crate::machine::{Limits, Machine};
+use crate::root::Root;
 use builder::Builder;
 use config::Config;
 use run::Run;
@@ -73,13 +75,19 @@ impl Sandbox {
     pub fn new(mut config: Config) -> Result<Sandbox, Error> {
         let program = config.program.take().ok_or(Error::NoProgram)?;
         config.check()?;
-        let (name, bytes) = program::read(&program)?;
+        let root = config.root.take().map(Root::into_image).transpose()?;
+        let program = program::find(program, root.as_ref(), &config.envp)?;
+        let (name, bytes) = program::read(&program, root.as_ref())?;
         let start = Instant::now();
         // The file first: a mistake in it is the user's most likely one.
         let image = trapgate_loader::image::parse(&bytes)
             .map_err(|source| Error::Image { name: name.clone(), source })?;
         let memory = check_memory(config.memory, &name)?;
-        let mut machine = Machine::new(&vm::open()?, memory)?;
+        let kvm = vm::open()?;
+        let mapped = root.as_ref().map(|image| {
+            image.to_file().and_then(|(name, file)| MappedImage::new(name, file, memory))
+        });
+        let mut machine = Machine::with_image(&kvm, memory, mapped.transpose()?)?;
         let vm = machine.vm();
         let cpu = GuestCpu::new(&vm.features.cpuid, vm.kind);
         let mut hardening = config.mitigations.hardening(&cpu)?;
@@ -132,6 +140,7 @@ impl Sandbox {
                 prepared,
                 policy: config.policy,
                 program,
+                root,
                 kernel,
                 detailed: config.detailed_stats,
                 kvm_stats: kvm_stats.map(Arc::new),

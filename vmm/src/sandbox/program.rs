@@ -2,10 +2,12 @@
 
 use super::config::Program;
 use crate::Error;
+use crate::root::{DEFAULT_PATH, Image};
 use std::borrow::Cow;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use trapgate_loader::text::printable;
@@ -23,12 +25,32 @@ pub(super) fn name(program: &Program) -> String {
     printable(path(program))
 }
 
+/// The program, at the path in the root that its name means there, if there is one.
+pub(super) fn find(
+    program: Program,
+    root: Option<&Image>,
+    environment: &[Vec<u8>],
+) -> Result<Program, Error> {
+    let (Some(root), Program::Path(path)) = (root, &program) else { return Ok(program) };
+    let variables = environment.iter().map(Vec::as_slice);
+    let mut paths = variables.filter_map(|variable| variable.strip_prefix(b"PATH="));
+    let directories = paths.next().unwrap_or(DEFAULT_PATH.as_bytes());
+    let found = root.find_program(path.as_os_str().as_bytes(), directories)?;
+    Ok(Program::Path(OsString::from_vec(found).into()))
+}
+
 /// The program's name and bytes.
-pub(super) fn read(program: &Program) -> Result<(String, Cow<'_, [u8]>), Error> {
+pub(super) fn read<'a>(
+    program: &'a Program,
+    root: Option<&Image>,
+) -> Result<(String, Cow<'a, [u8]>), Error> {
     let name = name(program);
-    match program {
-        Program::Path(path) => Ok((name, Cow::Owned(read_file(path)?))),
-        Program::Bytes { bytes, .. } => Ok((name, Cow::Borrowed(bytes))),
+    match (program, root) {
+        (Program::Path(path), Some(root)) => {
+            Ok((name, Cow::Owned(root.read_program(path.as_os_str().as_bytes())?)))
+        }
+        (Program::Path(path), None) => Ok((name, Cow::Owned(read_file(path)?))),
+        (Program::Bytes { bytes, .. }, _) => Ok((name, Cow::Borrowed(bytes))),
     }
 }
 

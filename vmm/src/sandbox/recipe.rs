@@ -11,10 +11,12 @@
 //! NAME = "value"
 //! ```
 //!
-//! A relative program is relative to the recipe. `memory` and `timeout` may be
+//! A relative program is relative to the recipe; so is `root`, in which the program is
+//! then. `memory` and `timeout` may be
 //! numbers too, of bytes and seconds, as the options may.
 
 use crate::host::policy::{Grant, Policy};
+use crate::root::Root;
 use crate::sandbox::config::{Config, Program, quoted};
 use crate::{ByteSize, Error};
 use serde::Deserialize;
@@ -30,6 +32,7 @@ use trapgate_loader::text::printable;
 #[serde(deny_unknown_fields)]
 struct Recipe {
     program: PathBuf,
+    root: Option<PathBuf>,
     #[serde(default)]
     args: Vec<String>,
     #[serde(default)]
@@ -66,7 +69,14 @@ fn parse(path: &Path, text: &str) -> Result<Config, String> {
     })?;
     let mut config = Config::default();
     let directory = path.parent().unwrap_or(Path::new("."));
-    let program = directory.join(&recipe.program);
+    let program = match recipe.root {
+        // It is in there.
+        Some(root) => {
+            config.root = Some(Root::Source(directory.join(root)));
+            recipe.program
+        }
+        None => directory.join(&recipe.program),
+    };
     config.argv = vec![program.as_os_str().as_bytes().to_vec()];
     config.argv.extend(recipe.args.into_iter().map(String::into_bytes));
     config.program = Some(Program::Path(program));
@@ -136,6 +146,16 @@ mod tests {
         assert_eq!(config.memory, ByteSize(16 << 20));
         assert!(config.policy.allows(Grant::Stdout) && !config.policy.allows(Grant::Stdin));
         assert_eq!(config.timeout, None);
+    }
+
+    #[test]
+    fn a_root_is_relative_to_the_recipe_and_the_program_is_in_it() {
+        let text = "program = 'bin/prog'\nroot = 'x/root.tar'\n";
+        let config = parse(Path::new("images/r.toml"), text).unwrap();
+        assert!(matches!(config.program, Some(Program::Path(p)) if p == Path::new("bin/prog")));
+        assert_eq!(config.argv, [b"bin/prog"]);
+        let expected = Path::new("images/x/root.tar");
+        assert!(matches!(config.root, Some(Root::Source(path)) if path == expected));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::machine::kvm::stats_fd::VcpuStats;
 use crate::machine::teardown::Teardown;
 use crate::machine::{GuestEnd, Machine, Manner, log_lines};
 use crate::report::{self, Crash, Place};
+use crate::root::Image;
 use crate::sandbox::config::{ClockSource, Program, TraceTo};
 use crate::symbols::Symbols;
 use crate::trace::Tracer;
@@ -33,6 +34,8 @@ pub(super) struct Run {
     pub(super) prepared: Prepared,
     pub(super) policy: Policy,
     pub(super) program: Program,
+    /// Where that is, if it is no file of the host's.
+    pub(super) root: Option<Image>,
     /// The guest kernel's image.
     pub(super) kernel: Cow<'static, [u8]>,
     /// Whether the costly statistics are wanted.
@@ -53,7 +56,9 @@ impl Run {
         machine: &mut Machine,
         files: [Option<File>; 3],
     ) -> Result<Outcome, Error> {
-        let Run { prepared, policy, program, kernel, clock_source, trace, mut phases, .. } = self;
+        let Run {
+            prepared, policy, program, root, kernel, clock_source, trace, mut phases, ..
+        } = self;
         let (load_bias, stamps) = (prepared.load_bias, prepared.stamps);
         let note = prepared.entry().note;
         let clock = clock(machine, &policy, clock_source, self.count_instructions)?;
@@ -93,14 +98,14 @@ impl Run {
         let mut place = None;
         let end = match ended.end {
             GuestEnd::Stopped => {
-                place = machine
-                    .program_registers()
-                    .map(|regs| Place::computing(&regs, symbol(&program, regs.rip, load_bias)));
+                place = machine.program_registers().map(|regs| {
+                    Place::computing(&regs, symbol(&program, root.as_ref(), regs.rip, load_bias))
+                });
                 End::Stopped
             }
             GuestEnd::Request(Request::Exit { status }, _) => End::Exited(status),
             GuestEnd::Request(Request::Killed { signal }, message) => {
-                let crash = crash(&program, signal, &message, load_bias, kind);
+                let crash = crash(&program, root.as_ref(), signal, &message, load_bias, kind);
                 if crash.fault.vector == NO_VECTOR && control.has_sent(signal) {
                     place = Some(Place::of(&crash));
                 }
@@ -185,15 +190,22 @@ fn clock(
 }
 
 /// The function of the program's at an address.
-fn symbol(program: &Program, address: u64, load_bias: u64) -> Option<String> {
-    let bytes = program::read(program).map(|(_, bytes)| bytes).unwrap_or_default();
+fn symbol(program: &Program, root: Option<&Image>, address: u64, load_bias: u64) -> Option<String> {
+    let bytes = program::read(program, root).map(|(_, bytes)| bytes).unwrap_or_default();
     Symbols::new(&bytes).lookup(address, load_bias).map(|symbol| symbol.to_string())
 }
 
 /// What killed the program, as the kernel's last message has it.
-fn crash(program: &Program, signal: u8, message: &Message, load_bias: u64, kind: Kind) -> Crash {
+fn crash(
+    program: &Program,
+    root: Option<&Image>,
+    signal: u8,
+    message: &Message,
+    load_bias: u64,
+    kind: Kind,
+) -> Crash {
     let (fault, regs) = hypercall::crash(message);
-    let location = symbol(program, regs.rip, load_bias);
+    let location = symbol(program, root, regs.rip, load_bias);
     let uninterpreted = report::is_uninterpreted(kind == Kind::Software, &fault, &regs);
     Crash { name: program::name(program), signal, fault, regs, location, uninterpreted }
 }

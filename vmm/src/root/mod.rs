@@ -1,0 +1,131 @@
+//! The root of a program's files: from what the user has to an image that the guest
+//! reads where the host has it.
+//!
+//! ```text
+//! (this file)  an image: opened, and read as the guest reads it
+//! lookup       paths in it, as Linux follows them; programs, by PATH
+//! ```
+//!
+//! Called by `sandbox`, before there is a machine. An image is read with pread(2), never
+//! through a mapping: it is a file of the host's, which may become shorter.
+
+mod lookup;
+
+pub use lookup::DEFAULT_PATH;
+
+use crate::Error;
+use crate::error::shown;
+use rustix::fs::{Mode, OFlags};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use trapgate_erofs::{Source, Unreadable};
+
+/// What is to be the root of a program's files.
+#[derive(Debug)]
+pub enum Root {
+    /// The image at this path.
+    Source(PathBuf),
+    /// This image.
+    Image(Image),
+}
+
+impl Root {
+    /// The image, opened.
+    pub(crate) fn into_image(self) -> Result<Image, Error> {
+        match self {
+            Root::Image(image) => Ok(image),
+            Root::Source(path) => Image::open(path),
+        }
+    }
+}
+
+/// An image that can be a root, opened: what happens to its name then does not
+/// matter any more.
+#[derive(Debug)]
+pub struct Image {
+    path: PathBuf,
+    file: File,
+    length: u64,
+}
+
+impl Image {
+    /// Opens the image at `path`: an EROFS, by its magic number and not by its name.
+    ///
+    /// # Errors
+    /// [`Error::Root`], if it is none, or one that cannot be a root.
+    pub fn open(path: impl AsRef<Path>) -> Result<Image, Error> {
+        let path = path.as_ref();
+        let file = open_file(path).map_err(|error| unreadable(path, &error))?;
+        Image::of_file(path, file)
+    }
+
+    /// The image in a file that is open.
+    fn of_file(path: &Path, file: File) -> Result<Image, Error> {
+        let length = file.metadata().map_err(|error| unreadable(path, &error))?.len();
+        let image = Image { path: path.to_owned(), file, length };
+        image.files().map(drop)?;
+        Ok(image)
+    }
+
+    /// Where it was found.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Bytes of its file.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// The same file once more, and its name for messages.
+    pub(crate) fn to_file(&self) -> Result<(String, File), Error> {
+        let file = self.file.try_clone().map_err(|error| unreadable(&self.path, &error))?;
+        Ok((shown(&self.path), file))
+    }
+
+    /// Its files.
+    fn files(&self) -> Result<trapgate_erofs::Image<&Image>, Error> {
+        trapgate_erofs::Image::open(self).map_err(|error| self.wrong(&error))
+    }
+
+    /// What is wrong with it.
+    fn wrong(&self, error: &trapgate_erofs::Error) -> Error {
+        Error::Root { name: shown(&self.path), reason: error.to_string() }
+    }
+}
+
+impl Source for Image {
+    fn size(&self) -> u64 {
+        self.length
+    }
+
+    fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), Unreadable> {
+        self.file.read_exact_at(bytes, offset).map_err(|_| Unreadable)
+    }
+}
+
+/// Opens a regular file, and nothing else: a pipe would never be there, a device is
+/// not the user's to read.
+fn open_file(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    match file.metadata()?.file_type() {
+        kind if kind.is_file() => Ok(file),
+        kind if kind.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        _ => Err(io::Error::other("it is no regular file")),
+    }
+}
+
+/// The error of a file that cannot be read.
+fn unreadable(path: &Path, error: &io::Error) -> Error {
+    let reason = match error.kind() {
+        io::ErrorKind::NotFound => "no such file".to_owned(),
+        _ => format!("cannot be read: {error}"),
+    };
+    Error::Root { name: shown(path), reason }
+}
+
+#[cfg(test)]
+mod tests;
