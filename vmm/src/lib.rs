@@ -25,7 +25,8 @@
 //!   a [`KillHandle`] for other threads.
 //! - [`Stdio`] says what its standard files are; [`Builder::stdin_bytes`] gives
 //!   it input that is there already.
-//! - [`Builder::root`] gives it files: an image of a root.
+//! - [`Builder::root`] gives it files: an image of a root, which [`root`] makes of an
+//!   archive.
 //! - An [`Outcome`] has how it ended ([`End`]) and what it cost ([`Stats`]). A
 //!   program that fails is an outcome; whatever keeps it from running is an
 //!   [`Error`], in one line for a person.
@@ -35,7 +36,8 @@
 //!
 //! # Features
 //!
-//! None is on by default. `recipe` reads programs with their limits and grants
+//! None is on by default. `images` makes roots of archives and OCI layouts, which
+//! without it must be EROFS images already. `recipe` reads programs with their limits and grants
 //! from TOML files, `serde` makes statistics data, `schema` has their JSON schema,
 //! and `clap` lets a command line take options' types as they are.
 //!
@@ -59,7 +61,7 @@
 //! | room | what it is for |
 //! |---|---|
 //! | `sandbox` | what to run, within which limits, and what came of it |
-//! | `root` | the root of the program's files: an image, and programs in it |
+//! | `root` | the root of the program's files: from a source to an image |
 //! | `doors` | which doors there are, and whose CPUs have them |
 //! | `boot` | what is in RAM before the first instruction: kernel, vDSO, tables, steps |
 //! | `host` | the services, and the policy that decides about them |

@@ -4,14 +4,30 @@
 //! ```text
 //! (this file)  an image: opened, and read as the guest reads it
 //! lookup       paths in it, as Linux follows them; programs, by PATH
+//! source       what a source is, and the image that is made of it
+//! flatten/     archives and layers as one tree
+//! cache        images that are kept: made once, whoever needs them
+//! meter        how far the making is
 //! ```
 //!
 //! Called by `sandbox`, before there is a machine. An image is read with pread(2), never
 //! through a mapping: it is a file of the host's, which may become shorter.
 
+#[cfg(feature = "images")]
+mod cache;
+#[cfg(feature = "images")]
+mod flatten;
 mod lookup;
+#[cfg(feature = "images")]
+mod meter;
+#[cfg(feature = "images")]
+mod source;
 
+#[cfg(feature = "images")]
+pub use cache::{Cache, Kept, SCHEMA_JSON};
 pub use lookup::DEFAULT_PATH;
+#[cfg(feature = "images")]
+pub use meter::{Progress, Step};
 
 use crate::Error;
 use crate::error::shown;
@@ -25,19 +41,36 @@ use trapgate_erofs::{Source, Unreadable};
 /// What is to be the root of a program's files.
 #[derive(Debug)]
 pub enum Root {
-    /// The image at this path.
+    /// What is at this path: an image, or with the feature `images` something that one
+    /// can be made of (`Cache`).
     Source(PathBuf),
     /// This image.
     Image(Image),
 }
 
 impl Root {
-    /// The image, opened.
+    /// The image, made if it must be.
     pub(crate) fn into_image(self) -> Result<Image, Error> {
         match self {
             Root::Image(image) => Ok(image),
+            #[cfg(feature = "images")]
+            Root::Source(path) => open(path, &mut |_| {}),
+            #[cfg(not(feature = "images"))]
             Root::Source(path) => Image::open(path),
         }
+    }
+}
+
+/// The image of a source: itself, or the one that the user's cache has of it.
+///
+/// # Errors
+/// As [`Cache::image`], and [`Error::Input`], if a cache is needed and has no place.
+#[cfg(feature = "images")]
+pub fn open(path: impl AsRef<Path>, report: &mut dyn FnMut(Progress)) -> Result<Image, Error> {
+    // Who has images needs no cache, nor a place for one.
+    match source::look(path.as_ref())? {
+        source::Found::Image(image) => Ok(image),
+        _ => Cache::of_user()?.image(path, report),
     }
 }
 
@@ -49,6 +82,24 @@ pub struct Image {
     file: File,
     length: u64,
 }
+
+/// What there is in an image, each file of which has been looked at.
+#[cfg(feature = "images")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contents {
+    /// Files of all kinds, the root among them.
+    pub files: u64,
+    /// Bytes of the regular ones.
+    pub bytes: u64,
+}
+
+/// Where the superblock of an EROFS begins, in bytes.
+#[cfg(feature = "images")]
+const SUPERBLOCK: u64 = 1024;
+
+/// What it begins with.
+#[cfg(feature = "images")]
+const MAGIC: [u8; 4] = 0xe0f5_e1e2_u32.to_le_bytes();
 
 impl Image {
     /// Opens the image at `path`: an EROFS, by its magic number and not by its name.
@@ -79,6 +130,16 @@ impl Image {
         self.length
     }
 
+    /// Looks all of it through: each directory, each file's place, no file's bytes.
+    ///
+    /// # Errors
+    /// [`Error::Root`], with the first thing that is wrong.
+    #[cfg(feature = "images")]
+    pub fn check(&self) -> Result<Contents, Error> {
+        let summary = self.files()?.check().map_err(|error| self.wrong(&error))?;
+        Ok(Contents { files: summary.inodes, bytes: summary.bytes })
+    }
+
     /// The same file once more, and its name for messages.
     pub(crate) fn to_file(&self) -> Result<(String, File), Error> {
         let file = self.file.try_clone().map_err(|error| unreadable(&self.path, &error))?;
@@ -103,6 +164,17 @@ impl Source for Image {
 
     fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), Unreadable> {
         self.file.read_exact_at(bytes, offset).map_err(|_| Unreadable)
+    }
+}
+
+/// Whether a file has the magic number of an EROFS.
+#[cfg(feature = "images")]
+fn has_magic(file: &File) -> io::Result<bool> {
+    let mut magic = [0; MAGIC.len()];
+    match file.read_exact_at(&mut magic, SUPERBLOCK) {
+        Ok(()) => Ok(magic == MAGIC),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -65,6 +65,16 @@ fn what_is_no_file_is_said_and_does_not_block() {
 }
 
 #[test]
+fn a_good_image_passes_its_check_and_a_truncated_one_is_none() {
+    let (directory, image) = opened(&["a", "d/", "d/b"]);
+    assert_eq!(image.check().unwrap(), Contents { files: 4, bytes: 4 });
+    let path = directory.path().join("image");
+    fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(4096).unwrap();
+    // The open one finds out.
+    assert!(matches!(Image::open(&path), Err(Error::Root { .. })));
+}
+
+#[test]
 fn a_program_is_found_as_a_shell_does_it() {
     let (_directory, image) = opened(&[
         "usr/",

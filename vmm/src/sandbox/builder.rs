@@ -33,9 +33,10 @@ impl Builder {
         self
     }
 
-    /// The root of its files is the EROFS image at `path`. [`Builder::program`] is a path
-    /// in it then; a name without a slash is looked for in the program's PATH, or in
-    /// [`crate::root::DEFAULT_PATH`].
+    /// The root of its files is what is at `path`: an EROFS image, or with the feature
+    /// `images` an archive or an OCI layout, which is made an image of once
+    /// ([`crate::root::Cache::of_user`]). [`Builder::program`] is a path in it then; a name
+    /// without a slash is looked for in its PATH, or in [`crate::root::DEFAULT_PATH`].
     ///
     /// What is there cannot be changed by the program, nor by another one that runs
     /// meanwhile.
