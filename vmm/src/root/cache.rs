@@ -16,9 +16,11 @@
 mod building;
 mod files;
 
+use super::flatten::hashed;
+use super::libs::Files;
 use super::meter::Progress;
 use super::source::{self, Found};
-use super::{Image, unreadable};
+use super::{Image, open_file, unreadable};
 use crate::Error;
 use crate::error::shown;
 use building::Building;
@@ -120,6 +122,27 @@ impl Cache {
         self.kept_or_made(path, &found, &digest, report)
     }
 
+    /// An image of a program of the host's with its interpreter and its libraries, found
+    /// as ldd(1) does, and nothing else. They have the paths that they have here.
+    ///
+    /// # Errors
+    /// [`Error::Root`].
+    pub fn program(
+        &self,
+        path: impl AsRef<Path>,
+        report: &mut dyn FnMut(Progress),
+    ) -> Result<Image, Error> {
+        let path = path.as_ref();
+        let files = Files::of_program(path)?;
+        let digests = files.real().map(|real| {
+            let file = open_file(real).map_err(|error| unreadable(real, &error))?;
+            self.digest(real, &file, report)
+        });
+        let digests = digests.collect::<Result<Vec<_>, Error>>()?;
+        let digest = hashed::digest(&[files.describe(), digests.concat().into_bytes()].concat());
+        self.kept_or_made(path, &Found::Program(files, digests), &digest, report)
+    }
+
     /// The digest of a file: of its bytes, or as it is known from the last time.
     fn digest(
         &self,
@@ -167,7 +190,7 @@ impl Cache {
             Found::Archive(file) => {
                 source::digest(file, report).map_err(|error| unreadable(source, &error))?
             }
-            Found::Image(_) => String::new(),
+            Found::Image(_) | Found::Program(..) => String::new(),
         };
         let directory = match output.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,

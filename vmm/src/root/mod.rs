@@ -6,6 +6,7 @@
 //! lookup       paths in it, as Linux follows them; programs, by PATH
 //! source       what a source is, and the image that is made of it
 //! flatten/     archives and layers as one tree
+//! libs         a program of the host's with its libraries, as a source
 //! cache        images that are kept: made once, whoever needs them
 //! meter        how far the making is
 //! ```
@@ -17,6 +18,8 @@
 mod cache;
 #[cfg(feature = "images")]
 mod flatten;
+#[cfg(feature = "images")]
+mod libs;
 mod lookup;
 #[cfg(feature = "images")]
 mod meter;

@@ -8,6 +8,7 @@ use super::flatten::spool::{self, Part};
 use super::flatten::tar::End;
 use super::flatten::tree::{self, Kind, Meta, Tree};
 use super::flatten::{Flattener, Limits, cpio, tar};
+use super::libs::Files;
 use super::meter::{Meter, Progress, Step};
 use super::{Image, open_file};
 use crate::Error;
@@ -26,6 +27,8 @@ pub(super) enum Found {
     Archive(File),
     /// An OCI layout, and the image in it.
     Layout(Layout, Chosen),
+    /// A program of the host's with its libraries, and the digest of each file.
+    Program(Files, Vec<String>),
 }
 
 /// Looks what is at `path`: by what is in it, and not by its name.
@@ -75,6 +78,11 @@ pub(super) fn build(
     let (tree, spool) = match found {
         Found::Image(_) => return Err(Bad::Unsupported("is an image already".to_owned())),
         Found::Layout(layout, chosen) => layers(layout, chosen, scratch, report)?,
+        Found::Program(files, digests) => {
+            let mut flattener = new_flattener(scratch)?;
+            files.read(digests, &mut flattener)?;
+            flattener.finish()?
+        }
         Found::Archive(file) => {
             let (tree, spool) = archive(file, digest, scratch, report)?;
             if Layout::is_in(&tree) {
