@@ -31,6 +31,8 @@ fn help_and_version_are_no_mistake() {
         &["doctor", "--help"],
         &["bench", "--help"],
         &["bench", "compare", "--help"],
+        &["image", "--help"],
+        &["image", "build", "--help"],
         &["schema", "--help"],
         &["completions", "--help"],
         &["man", "--help"],

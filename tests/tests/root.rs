@@ -1,8 +1,12 @@
-//! Roots: the image of one in the guest's memory.
+//! Roots: the image of one in the guest's memory; programs in one; the images that
+//! `trapgate image` makes.
 
-use std::fs::File;
+use std::fs::{self, File, Permissions};
 use std::io::Write;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 use trapgate::Error;
 use trapgate::boot::vdso::FastDoor;
 use trapgate::boot::{self, Start, kernel};
@@ -13,8 +17,8 @@ use trapgate::mitigation::Hardening;
 use trapgate_abi::hypercall::{FailureKind, Malformed, Message, PORT, Request};
 use trapgate_abi::layout::{Cpu, DIRECT_MAP, KERNEL_BASE};
 use trapgate_loader::image;
-use trapgate_tests::needs_kvm;
-use trapgate_tests::programs::bytes;
+use trapgate_tests::programs::{bytes, directory};
+use trapgate_tests::{Case, Ran, needs_kvm, scale, trapgate};
 
 const MEMORY: u64 = 4 << 20;
 
@@ -194,4 +198,174 @@ fn an_image_that_is_written_while_it_is_used_is_read_as_it_is_then() {
     let (words, ended) = run(file, |image| reader(image, &[8192, 8192]), 2, &mut write);
     assert!(!ended.expect("it was stopped"));
     assert_eq!(words, [1024, 0xaaaa_aaaa_aaaa_aaaa]);
+}
+
+/// A tar of files that can be executed.
+fn tar_of(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (name, data) in files {
+        let mut header = [0; 512];
+        header[..name.len()].copy_from_slice(name.as_bytes());
+        header[100..108].copy_from_slice(b"0000755\0");
+        header[124..136].copy_from_slice(format!("{:011o}\0", data.len()).as_bytes());
+        header[156] = b'0';
+        header[257..265].copy_from_slice(b"ustar\x0000");
+        header[148..156].fill(b' ');
+        let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+        header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        bytes.extend(header);
+        bytes.extend(*data);
+        bytes.resize(bytes.len().next_multiple_of(512), 0);
+    }
+    bytes.resize(bytes.len() + 1024, 0);
+    bytes
+}
+
+/// A directory with a root in it, `root.tar`, and a cache.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Place {
+        let place = Place(directory());
+        let hello = bytes("hello-syscall");
+        place.write("root.tar", &tar_of(&[("usr/bin/hello", hello), ("data", b"no program")]));
+        place
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.path().join(name).to_str().expect("ASCII").to_owned()
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        fs::write(self.path(name), bytes).expect("room");
+    }
+
+    /// Runs `trapgate` with these words.
+    fn trapgate(&self, words: &[&str]) -> Ran {
+        let mut command = Command::new(trapgate());
+        command.args(words).env("TRAPGATE_CACHE", self.path("cache"));
+        let limit = Duration::from_secs(scale(20, 60, 200));
+        Case::new("unused").start(command).finish(limit)
+    }
+
+    /// Runs a program in the root.
+    fn run(&self, words: &[&str]) -> Ran {
+        let root = self.path("root.tar");
+        self.trapgate(&[&["run", "--root", &root], words].concat())
+    }
+}
+
+#[test]
+fn a_program_runs_that_is_in_the_root() {
+    needs_kvm!();
+    let place = Place::new();
+    for name in ["hello", "usr/bin/hello", "/usr/bin/hello", "usr/../usr/bin/hello"] {
+        let ran = place.run(&[name]);
+        ran.expect_status(0).expect_stdout("Hello from ring 3 by SYSCALL.\n");
+        ran.expect(ran.stderr.is_empty(), "nothing on stderr");
+    }
+    // By its own PATH.
+    place.run(&["-e", "PATH=/usr/bin", "hello"]).expect_status(0);
+    place.run(&["-e", "PATH=/bin", "hello"]).expect_status(127);
+}
+
+#[test]
+fn a_root_of_a_recipe_is_relative_to_it_and_a_roots_option_replaces_it() {
+    needs_kvm!();
+    let place = Place::new();
+    place.write("r.toml", b"program = 'hello'\nroot = 'root.tar'\n");
+    let recipe = place.path("r.toml");
+    place.trapgate(&["run", &recipe]).expect_status(0);
+    place.write("other.tar", &tar_of(&[("data", b"")]));
+    let other = place.path("other.tar");
+    let ran = place.trapgate(&["run", "--root", &other, &recipe]);
+    ran.expect_status(127).expect_in_stderr("hello: no such file in the root's PATH");
+    place.write("without.toml", b"program = 'hello'\n");
+    let ran = place.trapgate(&["run", "--root", &other, &place.path("without.toml")]);
+    ran.expect_status(125).expect_in_stderr("the recipe has no root");
+}
+
+#[test]
+fn what_is_no_program_in_the_root_is_said_with_its_status() {
+    let place = Place::new();
+    for (words, status, part) in [
+        (&["none"][..], 127, "none: no such file in the root's PATH, /usr/local/sbin:"),
+        (&["/none"], 127, "/none: no such file in the root"),
+        (&["/usr"], 126, "/usr: is a directory, not a program"),
+        (&["/data"], 126, "/data: the file is text, not a program"),
+    ] {
+        let ran = place.run(words);
+        ran.expect_in_stderr(part);
+        ran.is_refusal(status).unwrap_or_else(|text| ran.fail(&text));
+    }
+}
+
+#[test]
+fn a_program_of_the_hosts_is_run_with_its_libraries_as_its_root() {
+    needs_kvm!();
+    let place = Place::new();
+    place.write("prog", bytes("hello-syscall"));
+    fs::set_permissions(place.path("prog"), Permissions::from_mode(0o755)).expect("ours");
+    let ran = place.trapgate(&["run", "--with-libs", &place.path("prog")]);
+    ran.expect_status(0).expect_stdout("Hello from ring 3 by SYSCALL.\n");
+    let ran = place.trapgate(&["run", "--with-libs", &place.path("root.tar")]);
+    ran.expect_in_stderr("root.tar: is no ELF file");
+    let root = place.path("root.tar");
+    place.trapgate(&["run", "--with-libs", "--root", &root, "hello"]).expect_status(125);
+}
+
+#[test]
+fn what_is_no_root_is_said_in_a_line() {
+    let place = Place::new();
+    place.write("text", b"hello");
+    place.write("cut.tar", &fs::read(place.path("root.tar")).expect("ours")[..600]);
+    for (root, part) in [
+        ("none", "none: no such file"),
+        ("text", "text: is no root: it is neither a tar"),
+        ("cut.tar", "cut.tar: entry 'usr/bin/hello': ends in the middle"),
+        (".", "directories of the host cannot be a root yet"),
+    ] {
+        let ran = place.trapgate(&["run", "--root", &place.path(root), "hello"]);
+        ran.expect_in_stderr(part);
+        ran.is_refusal(125).unwrap_or_else(|text| ran.fail(&text));
+    }
+}
+
+#[test]
+fn images_are_made_listed_checked_and_removed() {
+    let place = Place::new();
+    let (root, image) = (place.path("root.tar"), place.path("root.erofs"));
+    let built = place.trapgate(&["image", "build", &root]);
+    built.expect_status(0);
+    let kept = built.stdout_text().trim().to_owned();
+    built.expect(kept.starts_with(&place.path("cache")), "its path in the cache");
+    let ran = place.trapgate(&["image", "build", &root, "-o", &image]);
+    ran.expect_status(0).expect_stdout(format!("{image}\n"));
+    assert!(fs::read(&image).expect("it is there") == fs::read(&kept).expect("it is there"));
+    place.trapgate(&["image", "check", &image]).expect_status(0);
+    let ran = place.trapgate(&["image", "check", &root]);
+    ran.expect_status(1).expect(ran.stdout.is_empty(), "nothing on stdout");
+    place.trapgate(&["image", "check", &place.path("none")]).expect_status(125);
+    let list = place.trapgate(&["image", "ls", "--json"]);
+    let list: serde_json::Value = serde_json::from_slice(&list.stdout).expect("JSON");
+    assert_eq!(list[0]["source"], root);
+    assert_eq!(list.as_array().map(Vec::len), Some(1));
+    let digest = list[0]["digest"].as_str().expect("text");
+    let ran = place.trapgate(&["image", "ls"]);
+    ran.expect(ran.stdout_text().contains(&digest[..12]), "its digest's beginning");
+    place.trapgate(&["image", "rm", "x"]).expect_status(125);
+    place.trapgate(&["image", "rm", &digest[..12]]).expect_status(0);
+    assert!(!Path::new(&kept).exists());
+    place.trapgate(&["image", "build", &root]).expect_status(0);
+    place.trapgate(&["image", "rm", "--all"]).expect_status(0);
+    assert!(!Path::new(&kept).exists());
+}
+
+#[test]
+fn without_a_place_for_the_cache_it_says_what_to_set() {
+    let place = Place::new();
+    let mut command = Command::new(trapgate());
+    command.args(["image", "build", &place.path("root.tar")]).env_clear();
+    let ran = Case::new("unused").start(command).finish(Duration::from_secs(60));
+    ran.expect_in_stderr("set TRAPGATE_CACHE to a directory").expect_status(125);
 }

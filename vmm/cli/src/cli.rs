@@ -1,7 +1,7 @@
 //! The command line: its subcommands, and what they say.
 
 use crate::deferred::Deferred;
-use crate::{bench, completions, doctor, man, run, schema, terminal};
+use crate::{bench, completions, doctor, image, man, run, schema, terminal};
 use anyhow::Context;
 use clap::{ColorChoice, Parser, Subcommand};
 use log::LevelFilter;
@@ -40,11 +40,14 @@ Examples:
   trapgate doctor                           can this machine run sandboxes?
   trapgate run ./hello                      a static Linux program, in a sandbox
   trapgate run -m 64M -t 10s ./job 100      with 64 MiB, for 10 seconds at most
+  trapgate run --root alpine.tar.gz busybox ls
   trapgate bench doors --quick              what a system call costs here
 
 Environment:
-  TRAPGATE_LOG  what to log, where --log does not say
-  NO_COLOR      if it is set: no colours, where --color does not say
+  TRAPGATE_LOG    what to log, where --log does not say
+  TRAPGATE_CACHE  where images of roots are kept [default: trapgate in
+                  $XDG_CACHE_HOME, or in ~/.cache]
+  NO_COLOR        if it is set: no colours, where --color does not say
 
 ",
     exit_status!()
@@ -99,6 +102,8 @@ pub(crate) enum Command {
     Doctor(doctor::Args),
     /// Measure what doors, calls, exits and starts cost here, and compare
     Bench(Deferred<bench::Args>),
+    /// Make, list, check and remove images of roots
+    Image(Deferred<image::Args>),
     /// Print the JSON schema of what trapgate writes
     Schema(Deferred<schema::Args>),
     /// Print a shell's completions of trapgate's command line

@@ -22,6 +22,7 @@ mod completions;
 mod deferred;
 mod doctor;
 mod ending;
+mod image;
 mod inherited;
 mod man;
 mod quick;
@@ -75,6 +76,7 @@ fn carry_out(log: Option<LevelFilter>, color: ColorChoice, command: Command) -> 
         Command::Run(args) => run::main(args),
         Command::Doctor(args) => doctor::main(&args),
         Command::Bench(args) => bench::main(&args.0),
+        Command::Image(args) => image::main(&args.0),
         Command::Schema(args) => schema::main(&args.0),
         Command::Completions(args) => completions::main(&args.0),
         Command::Man(args) => man::main(&args.0),

@@ -8,6 +8,7 @@
 
 use crate::run::{self, Args};
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 /// The arguments of a line `trapgate run [OPTION]... PROGRAM [ARG]...`, if all
@@ -25,6 +26,7 @@ pub(crate) fn read(words: &[OsString]) -> Option<Args> {
         match word.to_str() {
             Some("--stats") if !args.stats => args.stats = true,
             Some("--inherit-env") if !args.inherit_env => args.inherit_env = true,
+            Some("--with-libs") if !args.with_libs => args.with_libs = true,
             Some(option) if option.starts_with('-') => {
                 let (value, behind) = behind.split_first()?;
                 take(&mut args, option, value)?;
@@ -35,6 +37,9 @@ pub(crate) fn read(words: &[OsString]) -> Option<Args> {
             _ => break,
         }
         rest = behind;
+    }
+    if args.with_libs && args.root.is_some() {
+        return None;
     }
     args.command = rest.to_vec();
     Some(args)
@@ -50,6 +55,7 @@ fn take(args: &mut Args, option: &str, value: &OsStr) -> Option<()> {
         "-t" | "--timeout" if args.timeout.is_none() => {
             args.timeout = Some(trapgate::sandbox::recipe::parse_time(value).ok()?);
         }
+        "--root" if args.root.is_none() => args.root = Some(PathBuf::from(value)),
         "-e" | "--env" => args.env.push(run::parse_variable(value).ok()?),
         _ => return None,
     }
@@ -64,7 +70,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// Words that lines are made of.
-    const WORDS: [&str; 24] = [
+    const WORDS: [&str; 26] = [
         "run",
         "-m",
         "--memory",
@@ -81,6 +87,8 @@ mod tests {
         "",
         "--stats",
         "--inherit-env",
+        "--root",
+        "--with-libs",
         "--",
         "-",
         "-x",
@@ -112,6 +120,12 @@ mod tests {
             ("run -e LANG=C -e HOME ./job", true),
             ("run --stats --inherit-env hello", true),
             ("run images/hello-syscall.toml", true),
+            ("run --root a.tar -m 64M busybox ls --root b", true),
+            ("run --root= x", false),
+            ("run --with-libs jq -n 1", true),
+            ("run --with-libs --with-libs jq", false),
+            ("run --root", false),
+            ("run --root a.tar --root b.tar x", false),
             ("run", false),
             ("run --stats", false),
             ("run --stats --stats x", false),

@@ -1,5 +1,6 @@
 //! `trapgate run`: a program in a sandbox.
 
+use crate::image;
 use anyhow::Context;
 use clap::{Args as ClapArgs, ValueHint};
 use std::ffi::{OsStr, OsString};
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use trapgate::error::{explain_missing, shown, status};
 use trapgate::host::policy::Grant;
 use trapgate::machine::forward;
+use trapgate::root::Root;
 use trapgate::sandbox::config::{Config, DEFAULT_MEMORY, Program, TraceTo};
 use trapgate::stats::record::Record;
 use trapgate::{ByteSize, ClockSource, End, Error, Mitigations, Outcome, Sandbox, recipe};
@@ -24,6 +26,9 @@ Examples:
   trapgate run -m 64M -t 10s ./job 100        64 MiB, 10 seconds at most
   trapgate run -e LANG=C -e HOME ./job        two variables, one of them yours
   seq 9 | trapgate run busybox sha256sum      a program in PATH, in a pipe
+  trapgate run --root alpine.tar.gz busybox ls /etc
+                                              a program in a root of files
+  trapgate run --with-libs jq --version       a dynamic program of this host
   trapgate run --stats ./hello                what the run cost
   trapgate run --deny clock,random ./hello    no time, no randomness
   trapgate --log info run ./job               which calls it misses
@@ -44,6 +49,19 @@ pub(crate) struct Args {
     /// End the program after this time (status 124): 10s, 1m30s, 500ms
     #[arg(short, long, value_name = "TIME", value_parser = trapgate::sandbox::recipe::parse_time)]
     pub(crate) timeout: Option<Duration>,
+    /// The root of the program's files, in which the program is: a tar or a cpio (newc),
+    /// both also by gzip or zstd, an OCI layout (a directory or an archive), or an
+    /// uncompressed EROFS image
+    ///
+    /// An image is made of it once, and kept: 'trapgate image'. A name without a slash
+    /// is searched for in the PATH of the program's environment [default:
+    /// /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin].
+    #[arg(long, value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
+    pub(crate) root: Option<PathBuf>,
+    /// The root is the program with its interpreter and its libraries, as ldd finds them,
+    /// by the paths that they have here
+    #[arg(long, conflicts_with = "root")]
+    pub(crate) with_libs: bool,
     /// Set a variable of the program's environment, or pass the host's on
     ///
     /// The environment is empty otherwise.
@@ -86,7 +104,7 @@ pub(crate) struct Args {
     )]
     strace: Option<PathBuf>,
     /// The program, a static Linux executable or a recipe (.toml), and
-    /// its arguments
+    /// its arguments; with --root, a path in there
     #[arg(
         required = true,
         num_args = 1..,
@@ -242,15 +260,22 @@ fn exit_status(end: &End) -> u8 {
 fn config(args: Args) -> Result<Config, Error> {
     let mut command = args.command.into_iter();
     let program = PathBuf::from(command.next().ok_or(Error::NoProgram)?);
-    let mut config = if recipe::is_recipe(&program) {
+    let is_recipe = recipe::is_recipe(&program);
+    let mut config = if is_recipe {
         recipe::read(&program)?
     } else {
+        let found = match args.root {
+            // The sandbox looks for it there.
+            Some(_) => program.clone(),
+            None => search(&program)?,
+        };
         Config {
-            program: Some(Program::Path(search(&program)?)),
+            program: Some(Program::Path(found)),
             argv: vec![program.into_os_string().into_vec()],
             ..Config::default()
         }
     };
+    set_root(&mut config, args.root, args.with_libs, is_recipe)?;
     config.argv.extend(command.map(OsString::into_vec));
     if args.inherit_env {
         inherit(&mut config.envp, std::env::vars_os());
@@ -277,6 +302,38 @@ fn config(args: Args) -> Result<Config, Error> {
     config.mitigations = args.mitigations.unwrap_or(config.mitigations);
     config.clock_source = args.clock_source;
     Ok(config)
+}
+
+/// Opens the root that is given, or the recipe's.
+fn set_root(
+    config: &mut Config,
+    root: Option<PathBuf>,
+    with_libs: bool,
+    is_recipe: bool,
+) -> Result<(), Error> {
+    let wrong = |option: &str, reason| Err(Error::Input { what: option.to_owned(), reason });
+    if with_libs {
+        if config.root.is_some() {
+            return wrong("--with-libs", "is given, but the recipe has a root");
+        }
+        if let Some(Program::Path(path)) = &mut config.program {
+            config.root = Some(Root::Image(image::with_libs(path)?));
+            // There it has the same path from the root on.
+            *path = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
+        }
+        return Ok(());
+    }
+    if let Some(root) = root {
+        if is_recipe && config.root.is_none() {
+            // Its program is a file of the host's.
+            return wrong("--root", "is given, but the recipe has no root that its program is in");
+        }
+        config.root = Some(Root::Source(root));
+    }
+    if let Some(Root::Source(source)) = &config.root {
+        config.root = Some(Root::Image(image::open(source)?));
+    }
+    Ok(())
 }
 
 /// Takes the host's variables over, but those without a name: nobody who wants

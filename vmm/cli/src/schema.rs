@@ -28,6 +28,8 @@ enum What {
     Doctor,
     /// What 'trapgate bench --json' writes
     Bench,
+    /// What 'trapgate image ls --json' prints
+    Images,
 }
 
 /// Prints the schema; answers the exit status.
@@ -39,6 +41,7 @@ pub(crate) fn main(args: &Args) -> anyhow::Result<u8> {
         What::Stats => stats::record::SCHEMA_JSON,
         What::Doctor => doctor::SCHEMA_JSON,
         What::Bench => bench::SCHEMA_JSON,
+        What::Images => trapgate::root::SCHEMA_JSON,
     };
     crate::cli::print(text.as_bytes()).map(|()| 0)
 }
