@@ -200,6 +200,30 @@ fn an_image_that_is_written_while_it_is_used_is_read_as_it_is_then() {
     assert_eq!(words, [1024, 0xaaaa_aaaa_aaaa_aaaa]);
 }
 
+#[test]
+fn what_happens_to_the_images_name_while_it_is_used_does_not_matter() {
+    needs_kvm!();
+    let place = directory();
+    let (path, other) = (place.path().join("image"), place.path().join("other"));
+    let mut bytes = vec![0; LENGTH as usize];
+    image_file().read_exact_at(&mut bytes, 0).expect("ours");
+    fs::write(&path, &bytes).expect("room");
+    fs::write(&other, [0xff; 4096]).expect("room");
+    let file = File::open(&path).expect("it is there");
+    let mut replace = || {
+        fs::set_permissions(&path, Permissions::from_mode(0)).expect("ours");
+        fs::rename(&other, &path).expect("ours");
+        fs::remove_file(&path).expect("ours");
+        fs::rename(place.path(), place.path().with_extension("moved")).expect("ours");
+        fs::rename(place.path().with_extension("moved"), place.path()).expect("ours");
+    };
+    // What was not read before, too.
+    let offsets = [8, (1 << 20) + 8];
+    let (words, ended) = run(file, |image| reader(image, &offsets), 2, &mut replace);
+    assert!(!ended.expect("it was stopped"));
+    assert_eq!(words, offsets.map(|offset| offset / 8));
+}
+
 /// A tar of files that can be executed.
 fn tar_of(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut bytes = Vec::new();

@@ -119,7 +119,8 @@ impl Image {
     fn of_file(path: &Path, file: File) -> Result<Image, Error> {
         let length = file.metadata().map_err(|error| unreadable(path, &error))?.len();
         let image = Image { path: path.to_owned(), file, length };
-        image.files().map(drop)?;
+        // Once with the checksum of its first block.
+        trapgate_erofs::Image::open(&image).map_err(|error| image.wrong(&error))?;
         Ok(image)
     }
 
@@ -151,7 +152,7 @@ impl Image {
 
     /// Its files.
     fn files(&self) -> Result<trapgate_erofs::Image<&Image>, Error> {
-        trapgate_erofs::Image::open(self).map_err(|error| self.wrong(&error))
+        trapgate_erofs::Image::open_again(self).map_err(|error| self.wrong(&error))
     }
 
     /// What is wrong with it.
