@@ -58,6 +58,39 @@ fn in_frame(physical: u64, length: usize) {
     assert!(length as u64 <= PAGE_SIZE - physical % PAGE_SIZE, "bytes beyond a frame");
 }
 
+/// Memory above RAM that the VMM has mapped for reading: an image. Whoever has its file
+/// may write it at any time.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadOnly {
+    range: Range,
+}
+
+impl ReadOnly {
+    /// What lies at these physical addresses, which are those of
+    /// [`trapgate_abi::boot_info::BootInfo::root`].
+    pub const fn new(range: Range) -> ReadOnly {
+        ReadOnly { range }
+    }
+
+    /// Where it lies: whole pages.
+    pub const fn range(&self) -> Range {
+        self.range
+    }
+
+    /// Copies bytes of it, from this offset on; false, if there are not so many.
+    #[must_use]
+    pub fn read(&self, offset: u64, to: &mut [u8]) -> bool {
+        let end = offset.checked_add(to.len() as u64);
+        if end.is_none_or(|end| end > self.range.len()) {
+            return false;
+        }
+        // SAFETY: all of it is in the direct map, and the bytes are in it. The copy is the
+        // CPU's, not Rust's.
+        unsafe { cpu::copy_bytes(to.as_mut_ptr(), direct(self.range.start + offset), to.len()) };
+        true
+    }
+}
+
 /// A word for each frame of RAM, found by the frame's number: its address in
 /// pages. What the words mean, `mm::frames` says.
 pub struct FrameTable {
