@@ -124,6 +124,11 @@ impl<S: Source> Image<S> {
         self.uuid
     }
 
+    /// Where its bytes come from.
+    pub fn source(&self) -> &S {
+        &self.source
+    }
+
     /// Copies bytes of the image.
     pub(crate) fn copy(&self, at: u64, bytes: &mut [u8]) -> Result<(), Error> {
         self.source.read(at, bytes).map_err(|_| Error::Unreadable(at))

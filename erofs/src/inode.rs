@@ -91,9 +91,9 @@ impl Device {
         Self { major: number >> 8 & 0xfff, minor }
     }
 
-    /// The other way; none if a number is too large.
-    #[cfg(feature = "std")]
-    pub(crate) fn encode(self) -> Option<u32> {
+    /// As st_rdev has it, and Linux's new_encode_dev; none if a number is too large, as
+    /// none of an image is.
+    pub fn encode(self) -> Option<u32> {
         let fits = self.major <= 0xfff && self.minor <= 0xf_ffff;
         fits.then_some(self.minor & 0xff | self.major << 8 | (self.minor & 0xf_ff00) << 12)
     }
@@ -285,12 +285,9 @@ impl<S: Source> Image<S> {
         Ok(done)
     }
 
-    /// The target of a symbolic link: it is in the buffer's beginning.
-    pub fn read_link<'a>(
-        &self,
-        inode: &Inode,
-        buffer: &'a mut [u8; LINK_MAX],
-    ) -> Result<&'a [u8], Error> {
+    /// The target of a symbolic link, in the buffer's beginning; as much of it as there
+    /// is room for. All of it is as long as the inode's size, and at most [`LINK_MAX`].
+    pub fn read_link<'a>(&self, inode: &Inode, buffer: &'a mut [u8]) -> Result<&'a [u8], Error> {
         if inode.file_type != FileType::Symlink {
             return Err(Error::NotASymlink);
         }

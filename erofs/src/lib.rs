@@ -50,6 +50,9 @@ pub use source::{Source, Unreadable};
 
 /// Bytes of a block, which is a page.
 pub const BLOCK_SIZE: u64 = 4096;
+/// Inodes are numbered by this many bytes: no number is above an image's length
+/// divided by this.
+pub const INODE_SLOT: u64 = disk::SLOT;
 /// The longest name of a file, in bytes: `NAME_MAX`.
 pub const NAME_MAX: usize = 255;
 /// The longest target of a symbolic link, in bytes: `PATH_MAX` without its NUL.

@@ -2,6 +2,7 @@
 
 mod attributes;
 mod directories;
+mod image;
 mod lower;
 mod names;
 mod opening;
