@@ -3,10 +3,12 @@
 use crate::clock::Clock;
 use crate::fs::dentry::Dentry;
 use crate::fs::filesystem::Limits;
-use crate::fs::tree::default_root;
+use crate::fs::image;
+use crate::fs::tree::{default_root, root_over};
 use crate::memory::try_with_capacity;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use trapgate_abi::boot_info::Range;
 use trapgate_uapi::Errno;
 use trapgate_uapi::fs::PATH_MAX;
 
@@ -14,6 +16,8 @@ use trapgate_uapi::fs::PATH_MAX;
 pub struct Places {
     /// `None`: no path was walked yet, so there is no tree.
     held: Option<Held>,
+    /// Where the image lies that is below the root; empty, if there is none.
+    image: Range,
     clock: Clock,
     limits: Limits,
 }
@@ -28,16 +32,17 @@ pub struct Held {
 }
 
 impl Places {
-    /// The root that a sandbox begins with ([`default_root`]), made when it is first
-    /// needed: many a program does without.
-    pub const fn at_the_start(clock: Clock, limits: Limits) -> Places {
-        Places { held: None, clock, limits }
+    /// The root that a sandbox begins with: over an image ([`root_over`]), or where that
+    /// is empty over nothing ([`default_root`]). It is made when it is first needed: many
+    /// a program does without.
+    pub const fn at_the_start(image: Range, clock: Clock, limits: Limits) -> Places {
+        Places { held: None, image, clock, limits }
     }
 
     /// At this root.
     pub fn at_root(root: Arc<Dentry>, clock: Clock, limits: Limits) -> Places {
         let held = Some(Held { root: root.clone(), directory: root });
-        Places { held, clock, limits }
+        Places { held, image: Range::ZERO, clock, limits }
     }
 
     /// The same, if there is a tree.
@@ -48,7 +53,7 @@ impl Places {
     /// The root and the working directory.
     ///
     /// # Errors
-    /// ENOMEM, if they have to be made.
+    /// If they have to be made, ENOMEM, and those of [`image::root`].
     #[inline]
     pub fn get(&mut self) -> Result<&mut Held, Errno> {
         if self.held.is_none() {
@@ -59,7 +64,12 @@ impl Places {
 
     #[cold]
     fn make(&mut self) -> Result<(), Errno> {
-        let root = default_root(self.clock, self.limits)?;
+        let root = if self.image.is_empty() {
+            default_root(self.clock, self.limits)?
+        } else {
+            let (lower, last_number) = image::root(self.image)?;
+            root_over(lower, last_number, self.clock, self.limits)?
+        };
         self.held = Some(Held { root: root.clone(), directory: root });
         Ok(())
     }

@@ -157,7 +157,11 @@ pub fn start_first(boot: &'static BootInfo, tables: PageTables) -> Result<(), Er
         pid: FIRST_PID,
         memory: Mutex::new(AddressSpace::from_boot_info(boot, tables)?),
         files: Mutex::new(FileTable::standard(&boot.files)?),
-        places: Mutex::new(Places::at_the_start(clock, FileLimits { frames, nodes: frames })),
+        places: Mutex::new(Places::at_the_start(
+            boot.root,
+            clock,
+            FileLimits { frames, nodes: frames },
+        )),
         actions: Actions::inherited(boot.ignored_signals)?,
         umask: AtomicU32::new(0o022),
         clock,

@@ -85,7 +85,7 @@ impl Sandbox {
     }
 
     fn boot(boot: BootInfo) -> Sandbox {
-        let machine = Machine::new(boot.ram_size);
+        let machine = Machine::new(boot.ram_size.max(boot.root.end));
         machine.set_page_table(boot.page_table);
         machine.set_page_fault(|address, error_code| {
             exception::page_fault_of_kernel(&PtRegs::default(), address, error_code)

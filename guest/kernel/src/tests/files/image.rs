@@ -1,13 +1,13 @@
 //! The files of an image, as the tree asks for them.
 
-use super::super::FREE;
+use super::super::{FREE, Sandbox, boot_info};
 use crate::fs::image;
 use crate::fs::lower::{Lower, LowerContent, LowerInode};
 use crate::mm::object::{Below, Pager};
 use proptest::prelude::*;
 use std::io::Cursor;
 use std::sync::Arc;
-use trapgate_abi::boot_info::Range;
+use trapgate_abi::boot_info::{BootInfo, Range};
 use trapgate_abi::hypercall::Segment;
 use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_arch::fake::{Machine, bytes_of, fill};
@@ -15,6 +15,7 @@ use trapgate_erofs::write::{Attributes, Body, Settings, Tree, write};
 use trapgate_erofs::{Device, Time};
 use trapgate_uapi::Errno;
 use trapgate_uapi::dirent::{DT_CHR, DT_DIR, DT_LNK, DT_REG};
+use trapgate_uapi::fcntl::{O_CREAT, O_RDONLY, O_RDWR};
 use trapgate_uapi::stat::{S_IFCHR, S_IFDIR, S_IFLNK, S_IFREG};
 
 /// RAM ends here, and an image begins.
@@ -210,6 +211,49 @@ fn directories_that_go_round_are_not_gone_into() {
         let bin = directory(directory(mapped.root().unwrap()).lookup(b"bin").unwrap().unwrap());
         assert_eq!(bin.lookup(b"cat").err(), Some(Errno::EUCLEAN));
     }
+}
+
+/// A sandbox with this image below its root.
+fn sandbox(image: &[u8]) -> Sandbox {
+    let len = (image.len() as u64).next_multiple_of(PAGE_SIZE);
+    let root = Range { start: PLACE, end: PLACE + len };
+    let sandbox = Sandbox::boot(BootInfo { root, ..boot_info() });
+    fill(&Segment { address: PLACE, length: len }, image);
+    sandbox
+}
+
+#[test]
+fn a_program_reads_the_files_of_its_roots_image_and_writes_its_own() {
+    let image = image();
+    let sandbox = sandbox(&image);
+    let stat = sandbox.stat("/bin/../link").unwrap();
+    assert_eq!((stat.st_mode, stat.st_size, stat.st_nlink), (S_IFREG | 0o4750, 5000, 2));
+    assert_eq!((stat.st_uid, stat.st_mtime, stat.st_mtime_nsec), (1000, -5_i64 as u64, 7));
+    assert_eq!(sandbox.open("/bin/bird", O_RDONLY), Err(Errno::ENOENT));
+    let cat = sandbox.open("/link", O_RDWR).unwrap();
+    let (bytes, len) = sandbox.read::<5001>(cat).unwrap();
+    assert_eq!(len, 5000);
+    assert!(bytes[..5000].iter().enumerate().all(|(at, byte)| *byte == at as u8 | 1));
+    // The position is at the end.
+    assert_eq!(sandbox.write(cat, b"more"), Ok(4));
+    let dog = sandbox.open("/bin/dog", O_RDONLY).unwrap();
+    let (bytes, len) = sandbox.read::<6000>(dog).unwrap();
+    assert_eq!((len, &bytes[4998..5005]), (5004, &[135, 135, b'm', b'o', b'r', b'e', 0][..]));
+    let new = sandbox.open("/bin/new", O_CREAT | O_RDWR).unwrap();
+    assert_eq!(sandbox.write(new, b"new"), Ok(3));
+    assert!(sandbox.stat("/tmp").is_ok(), "it is made where the image has none");
+    let place = Segment { address: PLACE, length: image.len() as u64 };
+    assert_eq!(bytes_of(&place), image, "nobody writes the image");
+}
+
+#[test]
+fn a_program_is_told_that_its_roots_image_is_damaged() {
+    let mut image = image();
+    let at = inode_of(&image, 5000);
+    image[at + 44..at + 48].fill(0);
+    let sandbox = sandbox(&image);
+    assert_eq!(sandbox.open("/bin/cat", O_RDONLY), Err(Errno::EUCLEAN));
+    assert_eq!(sandbox.open("/bin/empty", O_RDONLY), Ok(3));
 }
 
 /// Looks at everything that there is, as far as it can be looked at.
