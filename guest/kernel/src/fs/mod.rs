@@ -16,6 +16,7 @@ pub mod inode_file;
 pub mod link;
 pub mod list;
 pub mod lower;
+pub mod mapped;
 pub mod names;
 pub mod open;
 pub mod place;

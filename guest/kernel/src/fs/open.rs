@@ -8,7 +8,9 @@ use crate::fs::file::OpenFile;
 use crate::fs::inode::{Inode, Kind};
 use crate::fs::inode_file::InodeFile;
 use crate::fs::walk::{Component, Found, Last, RESOLVE, Start, View, look_up, walk};
+use crate::mm::object::Object;
 use alloc::sync::Arc;
+use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_uapi::Errno;
 use trapgate_uapi::fcntl::{
     O_ACCMODE, O_APPEND, O_ASYNC, O_CLOEXEC, O_CREAT, O_DIRECT, O_DIRECTORY, O_DSYNC, O_EXCL,
@@ -186,7 +188,7 @@ fn open_existing(view: &View, dentry: Arc<Dentry>, how: How) -> Result<Arc<OpenF
     }
     let file = OpenFile::of_inode(InodeFile::new(dentry.clone(), how.of_file()))?;
     if let Kind::Regular(object) = &dentry.inode.kind {
-        object.set_size(0)?;
+        set_size(view, object, 0)?;
         dentry.inode.written(view.who.is_privileged());
     }
     Ok(file)
@@ -254,15 +256,25 @@ pub fn open_exec(start: &Start, path: &[u8], last: Last) -> Result<Arc<OpenFile>
 ///
 /// # Errors
 /// EISDIR, EINVAL for what has no size; EROFS.
-pub fn truncate(who: Credentials, inode: &Inode, size: u64) -> Result<(), Errno> {
+pub fn truncate(view: &View, inode: &Inode, size: u64) -> Result<(), Errno> {
     match &inode.kind {
         _ if inode.filesystem.read_only => Err(Errno::EROFS),
         Kind::Regular(object) => {
-            object.set_size(size)?;
-            inode.written(who.is_privileged());
+            set_size(view, object, size)?;
+            inode.written(view.who.is_privileged());
             Ok(())
         }
         Kind::Directory(_) => Err(Errno::EISDIR),
         _ => Err(Errno::EINVAL),
     }
+}
+
+/// Cuts a file, or makes it longer; what is cut off is mapped no longer.
+fn set_size(view: &View, object: &Object, size: u64) -> Result<(), Errno> {
+    let shrinks = size < object.size();
+    object.set_size(size)?;
+    if shrinks {
+        view.memory.lock().truncate(object, size.div_ceil(PAGE_SIZE));
+    }
+    Ok(())
 }

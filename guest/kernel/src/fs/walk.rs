@@ -8,6 +8,7 @@ use crate::fs::dentry::Dentry;
 use crate::fs::inode::Kind;
 use crate::fs::place::Places;
 use crate::memory::{try_extend, try_with_capacity};
+use crate::mm::space::AddressSpace;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use spin::Mutex;
@@ -36,6 +37,8 @@ pub struct View<'a> {
     pub who: Credentials,
     /// Permissions that new files do not get.
     pub umask: u32,
+    /// The process's memory, which may have files mapped.
+    pub memory: &'a Mutex<AddressSpace>,
 }
 
 impl View<'_> {

@@ -1,5 +1,9 @@
 //! Memory: mmap(2), munmap(2), mprotect(2), mremap(2), madvise(2), brk(2).
 
+use crate::fs::content::MAX_SIZE;
+use crate::fs::file::OpenFile;
+use crate::fs::mapped::{Mappable, mappable};
+use crate::mm::backing::Part;
 use crate::mm::frames;
 use crate::mm::space::map::{Place, Window};
 use crate::mm::space::remap::Move;
@@ -8,18 +12,21 @@ use crate::mm::vma::Prot;
 use crate::process::task::current;
 use crate::sched::thread::work;
 use crate::sys::define::{SysResult, syscall_define};
+use crate::sys::descriptor::opened;
 use crate::user::UserPtr;
+use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 use spin::MutexGuard;
-use trapgate_abi::layout::PAGE_SIZE;
+use trapgate_abi::layout::{PAGE_SIZE, page_up};
 use trapgate_arch::percpu;
 use trapgate_uapi::Errno;
 use trapgate_uapi::mman::{
     MADV_COLD, MADV_DODUMP, MADV_DOFORK, MADV_DONTFORK, MADV_DONTNEED, MADV_FREE, MADV_MERGEABLE,
-    MADV_NORMAL, MADV_PAGEOUT, MADV_WILLNEED, MAP_32BIT, MAP_ANONYMOUS, MAP_FIXED,
-    MAP_FIXED_NOREPLACE, MAP_HUGETLB, MAP_NORESERVE, MAP_PRIVATE, MAP_SHARED, MAP_TYPE,
-    MREMAP_FIXED, MREMAP_MAYMOVE, MS_ASYNC, MS_INVALIDATE, MS_SYNC, PROT_EXEC, PROT_GROWSDOWN,
-    PROT_GROWSUP, PROT_READ, PROT_SEM, PROT_WRITE,
+    MADV_NORMAL, MADV_PAGEOUT, MADV_WILLNEED, MAP_32BIT, MAP_ANONYMOUS, MAP_DENYWRITE,
+    MAP_EXECUTABLE, MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_GROWSDOWN, MAP_HUGETLB, MAP_LOCKED,
+    MAP_NONBLOCK, MAP_NORESERVE, MAP_POPULATE, MAP_PRIVATE, MAP_SHARED, MAP_SHARED_VALIDATE,
+    MAP_STACK, MAP_TYPE, MREMAP_FIXED, MREMAP_MAYMOVE, MS_ASYNC, MS_INVALIDATE, MS_SYNC, PROT_EXEC,
+    PROT_GROWSDOWN, PROT_GROWSUP, PROT_READ, PROT_SEM, PROT_WRITE,
 };
 
 fn memory() -> MutexGuard<'static, AddressSpace> {
@@ -47,8 +54,23 @@ syscall_define! {
     }
 }
 
-/// mmap(2) for either width, of anonymous memory. Shared memory is as good as
-/// private while there is one process; files cannot be mapped yet.
+/// What `MAP_SHARED_VALIDATE` lets pass: Linux's `LEGACY_MAP_MASK`.
+const KNOWN: u64 = MAP_TYPE
+    | MAP_FIXED
+    | MAP_FIXED_NOREPLACE
+    | MAP_ANONYMOUS
+    | MAP_DENYWRITE
+    | MAP_EXECUTABLE
+    | MAP_GROWSDOWN
+    | MAP_LOCKED
+    | MAP_NORESERVE
+    | MAP_POPULATE
+    | MAP_NONBLOCK
+    | MAP_STACK
+    | MAP_HUGETLB
+    | MAP_32BIT;
+
+/// mmap(2) for either width.
 pub(super) fn map_memory(
     [address, length, bits, flags]: [u64; 4],
     fd: u32,
@@ -58,29 +80,67 @@ pub(super) fn map_memory(
     if !offset.is_multiple_of(PAGE_SIZE) {
         return Err(Errno::EINVAL);
     }
-    if flags & MAP_ANONYMOUS == 0 {
-        current().process.files.lock().file(fd)?;
-        return Err(Errno::ENODEV);
+    let file = if flags & MAP_ANONYMOUS == 0 { Some(opened(fd)?) } else { None };
+    if flags & MAP_HUGETLB != 0 {
+        // There are no large pages to map, and no file system of them.
+        return Err(if file.is_some() { Errno::EINVAL } else { Errno::ENOMEM });
     }
-    if !matches!(flags & MAP_TYPE, MAP_SHARED | MAP_PRIVATE) {
+    if length == 0 {
         return Err(Errno::EINVAL);
     }
-    if flags & MAP_HUGETLB != 0 {
-        return Err(Errno::ENOMEM);
-    }
+    let shared = match flags & MAP_TYPE {
+        MAP_SHARED => true,
+        MAP_PRIVATE => false,
+        // Of a file; it refuses what MAP_SHARED leaves out.
+        MAP_SHARED_VALIDATE if file.is_some() && flags & !KNOWN == 0 => true,
+        MAP_SHARED_VALIDATE if file.is_some() => return Err(Errno::EOPNOTSUPP),
+        _ => return Err(Errno::EINVAL),
+    };
+    let access = prot(bits & (PROT_READ | PROT_WRITE | PROT_EXEC))?;
+    let part = match &file {
+        Some(file) => part_of(file, shared, access, [offset, length])?,
+        None => None,
+    };
     let noreplace = flags & MAP_FIXED_NOREPLACE != 0;
     let fixed = flags & MAP_FIXED != 0 || noreplace;
     let reserve = flags & MAP_NORESERVE == 0;
-    let shared = flags & MAP_TYPE == MAP_SHARED;
     let place = Place { fixed, replace: !noreplace, window, shared };
-    memory_with_frames().map(
-        address,
-        length,
-        prot(bits & (PROT_READ | PROT_WRITE | PROT_EXEC))?,
-        place,
-        None,
-        reserve,
-    )
+    // A private mapping of a file may need as much memory as one without.
+    let reserve = reserve && (part.is_none() || !shared);
+    let start = memory_with_frames().map(address, length, access, place, part, reserve)?;
+    if flags & (MAP_POPULATE | MAP_LOCKED) != 0 {
+        populate(start, length, access);
+    }
+    Ok(start)
+}
+
+/// Which part of a file is mapped; `None`, if it is memory without one.
+fn part_of(
+    file: &Arc<OpenFile>,
+    shared: bool,
+    access: Prot,
+    [offset, length]: [u64; 2],
+) -> Result<Option<Part>, Errno> {
+    let end = page_up(length).and_then(|length| offset.checked_add(length));
+    end.filter(|&end| end <= MAX_SIZE).ok_or(Errno::EOVERFLOW)?;
+    Ok(match mappable(file, shared, access)? {
+        Mappable::Pages(mapped) => Some(Part { mapped, first: offset / PAGE_SIZE }),
+        Mappable::Zeroes => None,
+    })
+}
+
+/// `MAP_POPULATE`: touches each page as a program would, as far as that goes.
+fn populate(start: u64, length: u64, access: Prot) {
+    let access = match access {
+        access if access.allows(Prot::WRITE) => Prot::WRITE,
+        Prot::NONE => return,
+        _ => Prot::READ,
+    };
+    for page in (start..start + length).step_by(PAGE_SIZE as usize) {
+        if memory_with_frames().fetch(page, access).is_err() {
+            return;
+        }
+    }
 }
 syscall_define! {
     /// munmap(2)

@@ -31,6 +31,7 @@ pub(super) fn view() -> View<'static> {
         places: &process.places,
         who: Credentials::ROOT,
         umask: process.umask.load(Ordering::Relaxed),
+        memory: &process.memory,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::fs::access::WRITE;
 use crate::fs::file::Kind;
-use crate::fs::open::truncate as set_size;
+use crate::fs::open::truncate as truncate_inode;
 use crate::fs::walk::Last;
 use crate::sys::define::{SysResult, syscall_define};
 use crate::sys::descriptor::opened;
@@ -24,8 +24,9 @@ pub(super) fn truncate_path(path: UserPtr<u8>, length: i64) -> SysResult {
     if inode.is_directory() {
         return Err(Errno::EISDIR);
     }
-    view().who.may(inode, WRITE)?;
-    set_size(view().who, inode, length).map(|()| 0)
+    let view = view();
+    view.who.may(inode, WRITE)?;
+    truncate_inode(&view, inode, length).map(|()| 0)
 }
 
 /// ftruncate(2) for either width.
@@ -34,7 +35,7 @@ pub(super) fn truncate_file(fd: u32, length: i64) -> SysResult {
     let file = opened(fd)?;
     match &file.kind {
         Kind::Inode(inode) if file.writable() => {
-            set_size(view().who, &inode.dentry.inode, length).map(|()| 0)
+            truncate_inode(&view(), &inode.dentry.inode, length).map(|()| 0)
         }
         _ => Err(Errno::EINVAL),
     }

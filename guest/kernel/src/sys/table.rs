@@ -38,8 +38,8 @@ const LIMITS: &str = "recorded and told; `RLIMIT_NOFILE` alone is enforced";
 /// What a list of robust futexes has.
 const ROBUST: &str = "recorded; nobody walks it";
 /// What mapping has.
-const MAPPING: &str = "anonymous memory: a file is ENODEV, `MAP_HUGETLB` ENOMEM; `MAP_POPULATE`, \
-    `MAP_LOCKED` and `MAP_GROWSDOWN` have no effect";
+const MAPPING: &str = "standard files are ENODEV; `MAP_HUGETLB` is ENOMEM; `MAP_GROWSDOWN` has no \
+    effect";
 /// What fcntl(2) has.
 const FCNTL: &str = "`F_DUPFD`, `F_DUPFD_CLOEXEC`, `F_GETFD`, `F_SETFD`, `F_GETFL`, `F_SETFL`; \
     others are EINVAL";

@@ -137,6 +137,17 @@ impl AddressSpace {
         self.tables.root()
     }
 
+    /// The same for a page that may be accessible already.
+    ///
+    /// # Errors
+    /// [`FaultError`], if there is no such page.
+    pub fn fetch(&mut self, address: u64, access: Prot) -> Result<(), FaultError> {
+        if permits(self.tables.entry(page_down(address)), access) {
+            return Ok(());
+        }
+        self.fault(address, access).map(drop)
+    }
+
     /// Makes the page of `address` accessible, if its mapping allows that.
     ///
     /// # Errors

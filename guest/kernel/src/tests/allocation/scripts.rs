@@ -13,8 +13,8 @@ use trapgate_uapi::futex::{FUTEX_WAIT, FUTEX_WAKE};
 use trapgate_uapi::ioctl::{FIOCLEX, TCGETS};
 use trapgate_uapi::ldt::LDT_READ_DEFAULT;
 use trapgate_uapi::mman::{
-    MADV_DONTNEED, MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, MREMAP_FIXED, MREMAP_MAYMOVE, MS_SYNC,
-    PROT_NONE, PROT_READ, PROT_WRITE,
+    MADV_DONTNEED, MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, MAP_SHARED, MREMAP_FIXED, MREMAP_MAYMOVE,
+    MS_SYNC, PROT_NONE, PROT_READ, PROT_WRITE,
 };
 use trapgate_uapi::prctl::{ARCH_GET_FS, PR_GET_NAME, PR_SET_NAME};
 use trapgate_uapi::resource::RLIMIT_CORE;
@@ -195,7 +195,9 @@ pub(super) const SCRIPTS: &[Script] = &[
     call("sys_mmap", [FAR, 300 * PAGE_SIZE, WORK, ANONYMOUS | MAP_FIXED, NO_FD, 0]),
     call("sys_mmap", [MAPPED + PAGE_SIZE, PAGE_SIZE, PROT_READ, ANONYMOUS | MAP_FIXED, NO_FD, 0])
         .after(mapped),
-    call("sys_mmap", [0, PAGE_SIZE, WORK, MAP_PRIVATE, 1, 0]).error(Errno::ENODEV),
+    call("sys_mmap", [0, PAGE_SIZE, WORK, MAP_PRIVATE, 0, 0]).error(Errno::ENODEV),
+    call("sys_mmap", [0, PAGE_SIZE, WORK, MAP_PRIVATE, 3, 0]).after(opened),
+    call("sys_mmap", [0, PAGE_SIZE, WORK, MAP_SHARED, 3, 0]).after(opened),
     call("sys_mmap_pgoff", [FAR, PAGE_SIZE, WORK, ANONYMOUS | MAP_FIXED, NO_FD, 0]),
     call("compat_sys_ia32_mmap", [ZEROES]).after(arguments_of_mmap),
     call("sys_munmap", [MAPPED + PAGE_SIZE, PAGE_SIZE]).after(mapped),

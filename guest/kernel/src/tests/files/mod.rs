@@ -4,6 +4,7 @@ mod attributes;
 mod directories;
 mod image;
 mod lower;
+mod mapping;
 mod names;
 mod opening;
 mod reading;

@@ -1,0 +1,50 @@
+//! Open files as mmap(2) maps them.
+
+use crate::fs::dev::Device;
+use crate::fs::file::OpenFile;
+use crate::fs::inode::Kind;
+use crate::memory::try_arc;
+use crate::mm::backing::{Mapped, MappedFile};
+use crate::mm::vma::Prot;
+use alloc::sync::Arc;
+use core::fmt;
+use trapgate_uapi::Errno;
+
+/// What is mapped of a file.
+pub enum Mappable {
+    /// Its pages.
+    Pages(Arc<Mapped>),
+    /// Memory without a file: of /dev/zero.
+    Zeroes,
+}
+
+impl MappedFile for OpenFile {}
+
+impl fmt::Debug for OpenFile {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "OpenFile({:p}, flags {:#x})", self, self.flags())
+    }
+}
+
+/// What mmap(2) maps of an open file, `shared` or private, for accesses `prot`.
+///
+/// # Errors
+/// EACCES, if it is not open for that; ENODEV, if it cannot be mapped; ENOMEM.
+pub fn mappable(file: &Arc<OpenFile>, shared: bool, prot: Prot) -> Result<Mappable, Errno> {
+    let writes = shared && prot.allows(Prot::WRITE);
+    if !file.readable() || writes && !file.writable() {
+        return Err(Errno::EACCES);
+    }
+    let inode = &file.as_inode().ok_or(Errno::ENODEV)?.dentry.inode;
+    match &inode.kind {
+        Kind::Regular(object) => {
+            let may_write = file.writable();
+            let mapped = Mapped { object: object.clone(), file: Some(file.clone()), may_write };
+            try_arc(mapped).map(Mappable::Pages)
+        }
+        Kind::Character(device) if Device::of(*device) == Some(Device::Zero) => {
+            Ok(Mappable::Zeroes)
+        }
+        _ => Err(Errno::ENODEV),
+    }
+}
