@@ -114,6 +114,15 @@ pub fn to_frame(physical: u64, from: u64, length: u64) -> u64 {
     length - unsafe { raw::copy_in::<false>(direct(physical), from, length as usize) } as u64
 }
 
+/// Copies are by quadwords, and one that is not all there is not copied at all: how many
+/// bytes of it are in front of the next page, where a copy has stopped at `address` with
+/// `left` bytes to go. Those can be copied alone.
+#[cold]
+pub const fn in_front_of_a_page(address: u64, left: u64) -> u64 {
+    let bytes = PAGE_SIZE - address % PAGE_SIZE;
+    if bytes < 8 && bytes < left { bytes } else { 0 }
+}
+
 #[inline(always)]
 fn in_frame(physical: u64, length: u64) {
     assert!(length <= PAGE_SIZE - physical % PAGE_SIZE, "bytes beyond a frame");

@@ -1,5 +1,5 @@
-//! The kernel's accesses to user memory: a byte at a time, with the kernel's own
-//! answer to a page fault between two attempts.
+//! The kernel's accesses to user memory: by quadwords as on the real floor, with the
+//! kernel's own answer to a page fault between two attempts.
 
 use super::floor;
 use super::user::{PageFault, walk};
@@ -21,17 +21,42 @@ fn reach(address: u64, write: bool, served: bool) -> Option<*mut u8> {
     }
 }
 
+/// Copies quadwords and then bytes; of one that is not all there, nothing. Returns how
+/// many bytes were not copied. `copy` gets where one is in RAM, and which it is.
+fn copy(
+    address: u64,
+    length: usize,
+    write: bool,
+    served: bool,
+    mut copy: impl FnMut(*mut u8, usize),
+) -> usize {
+    let mut done = 0;
+    while done < length {
+        let element = if length - done >= 8 { 8 } else { 1 };
+        let mut bytes = [core::ptr::null_mut(); 8];
+        for (offset, byte) in bytes[..element].iter_mut().enumerate() {
+            match reach(address + (done + offset) as u64, write, served) {
+                Some(there) => *byte = there,
+                None => return length - done,
+            }
+        }
+        for (offset, byte) in bytes[..element].iter().enumerate() {
+            copy(*byte, done + offset);
+        }
+        done += element;
+    }
+    0
+}
+
 /// Copies in; returns how many bytes were not copied.
 ///
 /// # Safety
 /// `to` must be valid for `length` bytes.
 pub unsafe fn copy_in<const SERVED: bool>(to: *mut u8, from: u64, length: usize) -> usize {
-    for done in 0..length {
-        let Some(byte) = reach(from + done as u64, false, SERVED) else { return length - done };
+    copy(from, length, false, SERVED, |byte, at| {
         // SAFETY: the caller vouches for `to`; `byte` is in RAM.
-        unsafe { to.add(done).write(byte.read()) };
-    }
-    0
+        unsafe { to.add(at).write(byte.read()) };
+    })
 }
 
 /// Copies out; returns how many bytes were not copied.
@@ -39,12 +64,10 @@ pub unsafe fn copy_in<const SERVED: bool>(to: *mut u8, from: u64, length: usize)
 /// # Safety
 /// `from` must be valid for `length` bytes.
 pub unsafe fn copy_out<const SERVED: bool>(to: u64, from: *const u8, length: usize) -> usize {
-    for done in 0..length {
-        let Some(byte) = reach(to + done as u64, true, SERVED) else { return length - done };
+    copy(to, length, true, SERVED, |byte, at| {
         // SAFETY: the caller vouches for `from`; `byte` is in RAM.
-        unsafe { byte.write(from.add(done).read()) };
-    }
-    0
+        unsafe { byte.write(from.add(at).read()) };
+    })
 }
 
 macro_rules! define_get {

@@ -206,6 +206,8 @@ impl Object {
             let copied = usercopy::from_frame(to + done, frame + within, piece);
             done += copied;
             if copied < piece {
+                let few = usercopy::in_front_of_a_page(to + done, piece - copied);
+                done += usercopy::from_frame(to + done, frame + within + copied, few);
                 return Ok(Copied { bytes: done, missing: Some(to + done) });
             }
             offset += piece;
@@ -246,6 +248,8 @@ impl Object {
             let copied = usercopy::to_frame(frame + within, from + done, piece);
             done += copied;
             if copied < piece {
+                let few = usercopy::in_front_of_a_page(from + done, piece - copied);
+                done += usercopy::to_frame(frame + within + copied, from + done, few);
                 break Ok(Copied { bytes: done, missing: Some(from + done) });
             }
         };

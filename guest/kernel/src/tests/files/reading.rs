@@ -25,6 +25,23 @@ fn what_was_written_is_read_across_pages_and_holes_are_zeroes() {
     assert_eq!(sandbox.read::<1>(fd), Ok(([0], 1)));
 }
 
+/// Where the memory ends within a quadword of what is copied, all of it that is there is.
+#[test]
+fn bytes_move_up_to_the_last_that_memory_has() {
+    let sandbox = Sandbox::new();
+    let fd = sandbox.open("/tmp/file", O_CREAT | O_RDWR).unwrap();
+    assert_eq!(sandbox.write(fd, b"0123456789abcdef"), Ok(16));
+    let page = BUFFER + PAGE_SIZE;
+    assert_eq!(sandbox.call(nr64::MUNMAP, [page, PAGE_SIZE, 0, 0, 0, 0]), Ok(0));
+    for there in 0..16 {
+        let expected = if there == 0 { Err(Errno::EFAULT) } else { Ok(there) };
+        let at = page - there;
+        assert_eq!(sandbox.call(nr64::PREAD64, [fd, at, 16, 0, 0, 0]), expected, "{there}");
+        assert_eq!(sandbox.call(nr64::PWRITE64, [fd, at, 16, 16, 0, 0]), expected, "{there}");
+    }
+    assert_eq!(pread::<15>(&sandbox, fd, 16), Ok((*b"0123456789abcde", 15)));
+}
+
 #[test]
 fn a_copy_of_a_descriptor_shares_the_position() {
     let sandbox = Sandbox::new();
