@@ -1,6 +1,7 @@
 //! An inode: a file, however many names it has.
 
 use crate::fs::filesystem::FileSystem;
+use crate::fs::lock::Locks;
 use crate::fs::lower::Lower;
 use crate::memory::{try_arc, try_insert};
 use crate::mm::object::Object;
@@ -26,6 +27,8 @@ pub struct Inode {
     pub number: u64,
     /// What it is, with what is in it.
     pub kind: Kind,
+    /// Locks on it, which are few.
+    pub locks: Mutex<Locks>,
     meta: Mutex<Meta>,
     /// Whether it has been read since it was changed: then another read leaves
     /// `accessed` alone, as mount option `relatime` has it.
@@ -168,7 +171,8 @@ impl Inode {
         meta: Meta,
     ) -> Result<Arc<Inode>, Errno> {
         let (meta, filesystem) = (Mutex::new(meta), filesystem.clone());
-        try_arc(Inode { filesystem, number, kind, meta, read: AtomicBool::new(true) })
+        let (locks, read) = (Mutex::default(), AtomicBool::new(true));
+        try_arc(Inode { filesystem, number, kind, locks, meta, read })
     }
 
     /// Its type, as `st_mode` has it.

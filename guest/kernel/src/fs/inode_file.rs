@@ -4,8 +4,10 @@ use crate::fs::content;
 use crate::fs::dentry::Dentry;
 use crate::fs::dev::Device;
 use crate::fs::inode::Kind;
+use crate::fs::lock::Owner;
 use crate::fs::transfer::MAX_RW_COUNT;
 use crate::mm::space::AddressSpace;
+use crate::sched::wait_queue::WaitQueue;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use spin::Mutex;
@@ -23,6 +25,37 @@ pub struct InodeFile {
     pub flags: AtomicU32,
     /// Where the next transfer begins; in a directory, the next name's cookie.
     pub position: AtomicU64,
+}
+
+/// Who waits for a lock on a file: all of them, since there are few.
+pub static LOCKED: WaitQueue = WaitQueue::new();
+
+impl InodeFile {
+    /// What its locks know it by.
+    pub fn owner(&self) -> usize {
+        core::ptr::from_ref(self).addr()
+    }
+
+    /// Gives up locks, and wakes who may have waited.
+    pub fn unlock(&self, owners: &[Owner]) {
+        let mut locks = self.dentry.inode.locks.lock();
+        let mut any = false;
+        if !locks.is_empty() {
+            owners.iter().for_each(|&owner| any |= locks.clear_all(owner));
+        }
+        drop(locks);
+        if any {
+            LOCKED.wake_all();
+        }
+    }
+}
+
+/// Its locks go with an open file.
+impl Drop for InodeFile {
+    fn drop(&mut self) {
+        let owner = self.owner();
+        self.unlock(&[Owner::File(owner), Owner::Whole(owner)]);
+    }
 }
 
 /// Where a transfer takes place.
@@ -121,6 +154,17 @@ impl InodeFile {
                 self.dentry.inode.modify();
                 Ok(done)
             }
+            Kind::Character(device) => Device::of(*device).ok_or(Errno::ENXIO)?.write(length),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
+    /// write(2) of bytes of the kernel's to what keeps none.
+    ///
+    /// # Errors
+    /// Those of write(2).
+    pub fn write_of_kernel(&self, length: u64) -> Result<u64, Errno> {
+        match &self.dentry.inode.kind {
             Kind::Character(device) => Device::of(*device).ok_or(Errno::ENXIO)?.write(length),
             _ => Err(Errno::EINVAL),
         }

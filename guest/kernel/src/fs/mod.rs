@@ -15,6 +15,7 @@ pub mod inode;
 pub mod inode_file;
 pub mod link;
 pub mod list;
+pub mod lock;
 pub mod lower;
 pub mod mapped;
 pub mod names;

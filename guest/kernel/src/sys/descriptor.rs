@@ -1,15 +1,14 @@
-//! Descriptors: close(2), close_range(2), dup(2), fcntl(2).
+//! Descriptors: close(2), close_range(2), dup(2).
 
 use crate::fs::file::OpenFile;
+use crate::fs::lock::Owner;
 use crate::fs::table::Descriptor;
 use crate::process::task::current;
 use crate::sys::define::{SysResult, syscall_define};
 use alloc::sync::Arc;
 use trapgate_uapi::Errno;
 use trapgate_uapi::close_range::{CLOSE_RANGE_CLOEXEC, CLOSE_RANGE_UNSHARE};
-use trapgate_uapi::fcntl::{
-    F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_SETFD, F_SETFL, FD_CLOEXEC, O_CLOEXEC, O_PATH,
-};
+use trapgate_uapi::fcntl::{O_CLOEXEC, O_PATH};
 
 /// The file behind a descriptor of the running task.
 pub(super) fn file(fd: u32) -> Result<Arc<OpenFile>, Errno> {
@@ -26,10 +25,18 @@ syscall_define! {
     /// close(2)
     fn close(fd: u32) {
         // Closed without the table's lock: a file that ends with it may need others.
-        let closed = current().process.files.lock().close(fd);
-        closed.map(drop).map(|()| 0)
+        let closed = current().process.files.lock().close(fd)?;
+        closed_one(&closed);
+        Ok(0)
     }
 }
+/// Whatever descriptor of a file a process closes, its own locks on the file go.
+fn closed_one(descriptor: &Descriptor) {
+    if let Some(file) = descriptor.file.as_inode() {
+        file.unlock(&[Owner::Process(current().process.pid)]);
+    }
+}
+
 syscall_define! {
     /// close_range(2)
     fn close_range(first: u32, last: u32, flags: u32) {
@@ -45,7 +52,8 @@ syscall_define! {
         let mut next = first;
         loop {
             let closed = files.lock().close_next(next, last, false);
-            let Some((number, _closed)) = closed else { return Ok(0) };
+            let Some((number, closed)) = closed else { return Ok(0) };
+            closed_one(&closed);
             next = number;
         }
     }
@@ -73,7 +81,8 @@ syscall_define! {
     }
 }
 
-fn duplicate(fd: u32, least: u32, close_on_exec: bool) -> SysResult {
+/// dup(2), and the command of fcntl(2): the lowest descriptor from `least` on.
+pub(super) fn duplicate(fd: u32, least: u32, close_on_exec: bool) -> SysResult {
     let mut files = current().process.files.lock();
     let file = files.file(fd)?;
     files
@@ -87,32 +96,4 @@ fn duplicate_to(old: u32, new: u32, close_on_exec: bool) -> SysResult {
     files
         .replace(new, current().process.limits.descriptors(), Descriptor { file, close_on_exec })
         .map(|()| new.into())
-}
-
-/// fcntl(2) for either width: no command here has a structure of two forms.
-pub(super) fn control(fd: u32, command: u32, argument: u64) -> SysResult {
-    let file = file(fd)?;
-    match command {
-        F_DUPFD | F_DUPFD_CLOEXEC => duplicate(fd, argument as u32, command == F_DUPFD_CLOEXEC),
-        F_GETFD => {
-            let mut files = current().process.files.lock();
-            Ok(files.descriptor(fd)?.close_on_exec.into())
-        }
-        F_SETFD => {
-            let mut files = current().process.files.lock();
-            files.descriptor(fd)?.close_on_exec = argument as u32 & FD_CLOEXEC != 0;
-            Ok(0)
-        }
-        F_GETFL => Ok(file.flags().into()),
-        F_SETFL if file.flags() & O_PATH != 0 => Err(Errno::EBADF),
-        F_SETFL => {
-            file.set_flags(file.settable_flags(), argument as u32);
-            Ok(0)
-        }
-        _ => Err(Errno::EINVAL),
-    }
-}
-syscall_define! {
-    /// fcntl(2)
-    fn fcntl(fd: u32, command: u32, argument: u64) { control(fd, command, argument) }
 }

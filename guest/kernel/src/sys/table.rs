@@ -14,8 +14,9 @@ pub use build::{Handler, Table};
 use super::define::encode;
 use crate::log::log;
 use crate::sys::{
-    attributes, compat, descriptor, directory, futex, ioctl, mm, names, open, path, poll, process,
-    random, read_write, sched, select, signal, size, stat, system, time,
+    attributes, compat, copy, descriptor, directory, fcntl, futex, ioctl, lock, mm, names, open,
+    path, poll, process, random, read_write, sched, select, signal, size, space, stat, statfs,
+    system, time, xattr,
 };
 use build::{CompatEntry, Entry, compat_entries, entries, ia32, is_named, note, x64};
 use trapgate_abi::PtRegs;
@@ -41,8 +42,19 @@ const ROBUST: &str = "recorded; nobody walks it";
 const MAPPING: &str = "standard files are ENODEV; `MAP_HUGETLB` is ENOMEM; `MAP_GROWSDOWN` has no \
     effect";
 /// What fcntl(2) has.
-const FCNTL: &str = "`F_DUPFD`, `F_DUPFD_CLOEXEC`, `F_GETFD`, `F_SETFD`, `F_GETFL`, `F_SETFL`; \
-    others are EINVAL";
+const FCNTL: &str = "`F_DUPFD`, `F_DUPFD_CLOEXEC`, `F_GETFD`, `F_SETFD`, `F_GETFL`, `F_SETFL`, and \
+    locks, of files in memory; others are EINVAL";
+/// What locking has.
+const LOCKS: &str = "of files in memory; of a standard file it is ENOLCK";
+/// What the room in a file system has.
+const STATFS: &str = "of files in memory; of a standard file it is ENOSYS";
+/// What allocating has.
+const ALLOCATES: &str =
+    "as tmpfs has it: `FALLOC_FL_KEEP_SIZE`, and `FALLOC_FL_PUNCH_HOLE` with it";
+/// What sending has.
+const SENDS: &str = "from a file in memory";
+/// What extended attributes have.
+const XATTRS: &str = "no file has any: EOPNOTSUPP, and a list is empty";
 /// What futex(2) has.
 const FUTEX: &str = "one thread: `FUTEX_WAKE` wakes nobody, `FUTEX_WAIT` needs a timeout, else \
     EDEADLK; both with `_BITSET`; others are ENOSYS";
@@ -101,7 +113,33 @@ const ENTRIES: &[Entry] = entries! {
     }
     descriptor {
         both: close close_range dup dup2 dup3;
+        x64: ;
+    }
+    fcntl {
+        both: ;
         x64: fcntl (FCNTL);
+    }
+    lock {
+        both: flock (LOCKS);
+        x64: ;
+    }
+    statfs {
+        both: ;
+        x64: statfs fstatfs (STATFS);
+    }
+    space {
+        both: ;
+        x64: fallocate (ALLOCATES) fadvise64 readahead sync_file_range;
+    }
+    copy {
+        both: sendfile64 (SENDS) copy_file_range;
+        x64: ;
+    }
+    xattr {
+        both: setxattr (XATTRS) lsetxattr (XATTRS) fsetxattr (XATTRS) getxattr (XATTRS)
+            lgetxattr (XATTRS) fgetxattr (XATTRS) removexattr (XATTRS) lremovexattr (XATTRS)
+            fremovexattr (XATTRS) listxattr (XATTRS) llistxattr (XATTRS) flistxattr (XATTRS);
+        x64: ;
     }
     ioctl {
         both: ;
@@ -188,8 +226,21 @@ const COMPAT_ENTRIES: &[CompatEntry] = compat_entries! {
         compat: lseek preadv pwritev (WRITES_AT);
         native: readv writev llseek ia32_pread64 ia32_pwrite64 (WRITES_AT);
     }
-    descriptor {
+    fcntl {
         compat: fcntl64 (FCNTL);
+        native: ;
+    }
+    statfs {
+        compat: statfs fstatfs statfs64 fstatfs64 (STATFS);
+        native: ;
+    }
+    space {
+        compat: ;
+        native: ia32_fallocate (ALLOCATES) ia32_fadvise64 ia32_fadvise64_64 ia32_readahead
+            ia32_sync_file_range;
+    }
+    copy {
+        compat: sendfile (SENDS);
         native: ;
     }
     ioctl {
@@ -332,7 +383,7 @@ mod tests {
         let expected: [(u32, Handler); 10] = [
             (nr32::WRITEV, compat::read_write::__ia32_sys_writev),
             (nr32::STAT64, compat::stat::__ia32_compat_sys_ia32_stat64),
-            (nr32::FCNTL, compat::descriptor::__ia32_compat_sys_fcntl64),
+            (nr32::FCNTL, compat::fcntl::__ia32_compat_sys_fcntl64),
             (nr32::MMAP, compat::mm::__ia32_compat_sys_ia32_mmap),
             (nr32::MMAP2, compat::mm::__ia32_sys_mmap_pgoff),
             (nr32::MREMAP, compat::mm::__ia32_sys_mremap),

@@ -18,8 +18,9 @@
 //! | `sys_modify_ldt` | the result has 32 bits |
 
 pub mod attributes;
-pub mod descriptor;
+pub mod copy;
 pub mod directory;
+pub mod fcntl;
 pub mod futex;
 pub mod ioctl;
 pub mod mm;
@@ -29,7 +30,9 @@ pub mod process;
 pub mod read_write;
 pub mod sched;
 pub mod signal;
+pub mod space;
 pub mod stat;
+pub mod statfs;
 pub mod system;
 pub mod time;
 pub mod tls;

@@ -7,7 +7,8 @@ use core::ops::Range;
 use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_uapi::Errno;
 use trapgate_uapi::fcntl::{
-    AT_EMPTY_PATH, F_DUPFD, F_DUPFD_CLOEXEC, F_GETFL, O_CREAT, O_RDWR, O_TMPFILE,
+    AT_EMPTY_PATH, F_DUPFD, F_DUPFD_CLOEXEC, F_GETFL, F_SETLK, LOCK_EX, LOCK_UN, O_CREAT, O_RDWR,
+    O_TMPFILE,
 };
 use trapgate_uapi::futex::{FUTEX_WAIT, FUTEX_WAKE};
 use trapgate_uapi::ioctl::{FIOCLEX, TCGETS};
@@ -38,10 +39,13 @@ pub(super) const TREE: u64 = DATA + 12 * PAGE_SIZE;
 const LINK: u64 = TREE + 16;
 const NEW: u64 = TREE + 32;
 const OTHER: u64 = TREE + 48;
-pub(super) const NAMES: &[u8; 64] = b"/tmp\0...........\
+/// A lock for writing on everything, in any form: behind the type only zeroes.
+const LOCK: u64 = TREE + 64;
+pub(super) const NAMES: &[u8; 96] = b"/tmp\0...........\
     /dev/fd\0........\
     /tmp/new.file\0..\
-    /tmp/other.file\0";
+    /tmp/other.file\0\
+    \x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
 /// All that scripts point to.
 pub(super) const TOUCHED: Range<u64> = DATA..DATA + SIZE;
 /// Where nothing is, far from all that is.
@@ -135,6 +139,20 @@ fn made_directory(sandbox: &Sandbox) {
 fn opened(sandbox: &Sandbox) {
     let flags = u64::from(O_CREAT | O_RDWR);
     sandbox.call(nr64::OPEN, [NEW, flags, 0o644, 0, 0, 0]).unwrap();
+}
+
+/// The same, locked as a whole.
+fn locked(sandbox: &Sandbox) {
+    opened(sandbox);
+    sandbox.call(nr64::FLOCK, [3, LOCK_EX.into(), 0, 0, 0, 0]).unwrap();
+}
+
+/// Descriptor 3 has bytes to be read; 4 is another file.
+fn written(sandbox: &Sandbox) {
+    opened(sandbox);
+    sandbox.call(nr64::PWRITE64, [3, ZEROES, 100, 0, 0, 0]).unwrap();
+    let flags = u64::from(O_CREAT | O_RDWR);
+    sandbox.call(nr64::OPEN, [OTHER, flags, 0o644, 0, 0, 0]).unwrap();
 }
 
 const NEW_FILE: u64 = (O_CREAT | O_RDWR) as u64;
@@ -301,6 +319,10 @@ pub(super) const SCRIPTS: &[Script] = &[
     call("sys_fcntl", [1, F_DUPFD as u64, 1000]),
     call("sys_fcntl", [1, F_GETFL as u64]),
     call("compat_sys_fcntl64", [1, F_DUPFD_CLOEXEC as u64, 1000]),
+    call("sys_fcntl", [3, F_SETLK as u64, LOCK]).after(opened),
+    call("compat_sys_fcntl64", [3, F_SETLK as u64, LOCK]).after(opened),
+    call("sys_flock", [3, LOCK_EX as u64]).after(opened),
+    call("sys_flock", [3, LOCK_UN as u64]).after(locked),
     // ioctl
     call("sys_ioctl", [1, FIOCLEX as u64]),
     call("sys_ioctl", [1, TCGETS as u64, ZEROES]).error(Errno::ENOTTY),
@@ -382,6 +404,40 @@ pub(super) const SCRIPTS: &[Script] = &[
     call("sys_futimesat_time32", [0, TREE, ZEROES]).after(tree),
     call("sys_utimes_time32", [TREE, ZEROES]).after(tree),
     call("sys_utime32", [TREE, ZEROES]).after(tree),
+    // statfs
+    call("sys_statfs", [TREE, ZEROES]).after(tree),
+    call("sys_fstatfs", [3, ZEROES]).after(directory),
+    call("compat_sys_statfs", [TREE, ZEROES]).after(tree),
+    call("compat_sys_fstatfs", [3, ZEROES]).after(directory),
+    call("compat_sys_statfs64", [TREE, 84, ZEROES]).after(tree),
+    call("compat_sys_fstatfs64", [3, 84, ZEROES]).after(directory),
+    // space
+    call("sys_fallocate", [3, 0, 0, 8]).after(opened),
+    call("sys_fadvise64", [3, 0, 8, 0]).after(opened),
+    call("sys_readahead", [3, 0, 8]).after(opened),
+    call("sys_sync_file_range", [3, 0, 8, 0]).after(opened),
+    call("sys_ia32_fallocate", [3, 0, 0, 0, 8, 0]).after(opened),
+    call("sys_ia32_fadvise64", [3, 0, 0, 8, 0]).after(opened),
+    call("sys_ia32_fadvise64_64", [3, 0, 0, 8, 0, 0]).after(opened),
+    call("sys_ia32_readahead", [3, 0, 0, 8]).after(opened),
+    call("sys_ia32_sync_file_range", [3, 0, 0, 8, 0, 0]).after(opened),
+    // copy
+    call("sys_sendfile64", [1, 3, 0, 100]).after(written),
+    call("sys_copy_file_range", [3, 0, 4, 0, 100, 0]).after(written),
+    call("compat_sys_sendfile", [1, 3, 0, 100]).after(written),
+    // xattr
+    call("sys_setxattr", [TREE]).after(tree).error(Errno::EOPNOTSUPP),
+    call("sys_lsetxattr", [TREE]).after(tree).error(Errno::EOPNOTSUPP),
+    call("sys_fsetxattr", [3]).after(directory).error(Errno::EOPNOTSUPP),
+    call("sys_getxattr", [TREE]).after(tree).error(Errno::EOPNOTSUPP),
+    call("sys_lgetxattr", [TREE]).after(tree).error(Errno::EOPNOTSUPP),
+    call("sys_fgetxattr", [3]).after(directory).error(Errno::EOPNOTSUPP),
+    call("sys_listxattr", [TREE]).after(tree),
+    call("sys_llistxattr", [TREE]).after(tree),
+    call("sys_flistxattr", [3]).after(directory),
+    call("sys_removexattr", [TREE]).after(tree).error(Errno::EOPNOTSUPP),
+    call("sys_lremovexattr", [TREE]).after(tree).error(Errno::EOPNOTSUPP),
+    call("sys_fremovexattr", [3]).after(directory).error(Errno::EOPNOTSUPP),
     // size
     call("sys_truncate", [NEW, 5000]).after(opened),
     call("sys_ftruncate", [3, 5000]).after(opened),

@@ -3,11 +3,13 @@
 mod attributes;
 mod directories;
 mod image;
+mod locks;
 mod lower;
 mod mapping;
 mod names;
 mod opening;
 mod reading;
+mod space;
 mod walking;
 
 use super::{DATA, Sandbox};

@@ -1,0 +1,62 @@
+//! How much room there is in a file system: statfs(2), fstatfs(2), ustat(2).
+
+use crate::fs::file::Kind;
+use crate::fs::filesystem::FileSystem;
+use crate::fs::status::{Space, space};
+use crate::fs::walk::Last;
+use crate::sys::define::{SysResult, syscall_define};
+use crate::sys::descriptor::file;
+use crate::sys::path::named;
+use crate::user::UserPtr;
+use trapgate_abi::layout::PAGE_SIZE;
+use trapgate_uapi::Errno;
+use trapgate_uapi::fcntl::AT_FDCWD;
+use trapgate_uapi::fs::NAME_MAX;
+use trapgate_uapi::statfs::{ST_RDONLY, ST_RELATIME, ST_VALID, Statfs};
+
+fn statfs_of(filesystem: &FileSystem) -> Statfs {
+    let Space { kind, blocks, free, files, free_files, id } = space(filesystem);
+    let read_only = if filesystem.read_only { ST_RDONLY } else { 0 };
+    Statfs {
+        f_type: kind as i64,
+        f_bsize: PAGE_SIZE as i64,
+        f_blocks: blocks,
+        f_bfree: free,
+        f_bavail: free,
+        f_files: files,
+        f_ffree: free_files,
+        f_fsid: [id as u32, (id >> 32) as u32],
+        f_namelen: NAME_MAX as i64,
+        f_frsize: PAGE_SIZE as i64,
+        f_flags: ST_VALID | ST_RELATIME | read_only,
+        f_spare: [0; 4],
+    }
+}
+
+/// What statfs(2) tells.
+pub(super) fn of_path(path: UserPtr<u8>) -> Result<Statfs, Errno> {
+    Ok(statfs_of(&named(AT_FDCWD, path, Last::Follow)?.inode.filesystem))
+}
+
+/// What fstatfs(2) tells; of a standard file, nothing is known.
+pub(super) fn of_file(fd: u32) -> Result<Statfs, Errno> {
+    match &file(fd)?.kind {
+        Kind::Inode(file) => Ok(statfs_of(&file.dentry.inode.filesystem)),
+        Kind::Standard(_) => Err(Errno::ENOSYS),
+    }
+}
+
+syscall_define! {
+    /// statfs(2)
+    fn statfs(path: UserPtr<u8>, buffer: UserPtr<Statfs>) {
+        buffer.write(of_path(path)?).map(|()| 0)
+    }
+}
+syscall_define! {
+    /// fstatfs(2)
+    fn fstatfs(fd: u32, buffer: UserPtr<Statfs>) { write_of_file(fd, buffer) }
+}
+
+fn write_of_file(fd: u32, buffer: UserPtr<Statfs>) -> SysResult {
+    buffer.write(of_file(fd)?).map(|()| 0)
+}
