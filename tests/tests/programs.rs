@@ -41,6 +41,17 @@ fn c_standard_input_and_output_are_as_natively() {
 }
 
 #[test]
+fn c_calls_on_files_answer_as_on_tmpfs() {
+    needs_kvm!();
+    every_c("file-calls", |case| {
+        let ran = case.differential();
+        ran.expect_status(0);
+        let cases = String::from_utf8_lossy(&ran.stdout).lines().count();
+        assert!(cases > 400, "only {cases} lines");
+    });
+}
+
+#[test]
 fn c_malloc_keeps_every_byte() {
     needs_kvm!();
     takes_long!();
