@@ -154,6 +154,20 @@ pub fn try_push_small<A: Array>(vec: &mut SmallVec<A>, value: A::Item) -> Result
     Ok(())
 }
 
+/// `SmallVec::extend_from_slice`.
+///
+/// # Errors
+/// ENOMEM.
+#[expect(clippy::disallowed_methods, reason = "it is reserved")]
+pub fn try_extend_small<A: Array>(vec: &mut SmallVec<A>, values: &[A::Item]) -> Result<(), Errno>
+where
+    A::Item: Copy,
+{
+    vec.try_reserve(values.len()).map_err(|_| Errno::ENOMEM)?;
+    vec.extend_from_slice(values);
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,8 +3,7 @@
 //! Handlers take [`UserPtr`]s as arguments and get values by copying, or
 //! EFAULT. The copies are `arch::usercopy`'s.
 
-use crate::memory::{try_extend, try_push_small};
-use alloc::vec::Vec;
+use crate::memory::{try_extend_small, try_push_small};
 use core::marker::PhantomData;
 use smallvec::SmallVec;
 use trapgate_abi::layout::PAGE_SIZE;
@@ -90,10 +89,16 @@ impl<T: IntoBytes + Immutable> UserPtr<T> {
     }
 }
 
+/// A string of a program's; most are short.
+pub type Bytes = SmallVec<[u8; CHUNK]>;
+
+/// Bytes that [`read_string`] reads at a time.
+const CHUNK: usize = 64;
+
 /// What [`read_string`] found.
 pub struct UserString {
     /// The bytes before the NUL.
-    pub bytes: Vec<u8>,
+    pub bytes: Bytes,
     /// Whether there was a NUL among the bytes read.
     pub terminated: bool,
 }
@@ -104,26 +109,42 @@ pub struct UserString {
 /// # Errors
 /// EFAULT, ENOMEM.
 pub fn read_string(from: UserPtr<u8>, count: usize) -> Result<UserString, Errno> {
-    let mut bytes = Vec::new();
+    let mut bytes = Bytes::new();
     let mut address = from.address;
-    let mut chunk = [0u8; 64];
+    let mut chunk = [0u8; CHUNK];
     while bytes.len() < count {
         // Up to the page's end and no further: the string may end there.
         let to_page_end = (PAGE_SIZE - address % PAGE_SIZE) as usize;
         let room = to_page_end.min(chunk.len()).min(count - bytes.len());
         let piece = &mut chunk[..room];
         let got = usercopy::read_prefix(piece, address);
-        if let Some(end) = piece[..got].iter().position(|&byte| byte == 0) {
-            try_extend(&mut bytes, &piece[..end])?;
+        if let Some(end) = first_zero(&piece[..got]) {
+            try_extend_small(&mut bytes, &piece[..end])?;
             return Ok(UserString { bytes, terminated: true });
         }
         if got < room {
             return Err(Errno::EFAULT);
         }
-        try_extend(&mut bytes, piece)?;
+        try_extend_small(&mut bytes, piece)?;
         address += room as u64;
     }
     Ok(UserString { bytes, terminated: false })
+}
+
+/// Where the first zero is: a word at a time.
+#[inline]
+fn first_zero(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::MAX / 0xff;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        // The lowest byte with its highest bit set was zero.
+        let zeroes = word.wrapping_sub(ONES) & !word & (ONES << 7);
+        if zeroes != 0 {
+            return Some(8 * index + zeroes.trailing_zeros() as usize / 8);
+        }
+    }
+    Some(8 * words.len() + rest.iter().position(|&byte| byte == 0)?)
 }
 
 /// An array of [`Iovec`]: the few that most calls have stay off the heap.
@@ -169,4 +190,22 @@ fn collect_iovecs(
         try_push_small(&mut vectors, vector)?;
     }
     Ok(vectors)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_zero_is_found_wherever_it_is() {
+        for length in 0..40 {
+            let mut bytes = vec![0xff; length];
+            assert_eq!(first_zero(&bytes), None);
+            for at in (0..length).rev() {
+                bytes[at] = 0;
+                assert_eq!(first_zero(&bytes), Some(at));
+                bytes[at] = 1 << (at % 8);
+            }
+        }
+    }
 }

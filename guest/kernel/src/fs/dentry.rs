@@ -78,13 +78,19 @@ impl Entry {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn is(&self, name: &[u8]) -> bool {
         match self {
-            Entry::Present(dentry) | Entry::Over(dentry) => dentry.place.lock().name[..] == *name,
-            Entry::Whiteout(gone) => gone[..] == *name,
+            Entry::Present(dentry) | Entry::Over(dentry) => same(&dentry.place.lock().name, name),
+            Entry::Whiteout(gone) => same(gone, name),
         }
     }
+}
+
+/// Whether two names are one: most are short, and not worth a call.
+#[inline(always)]
+fn same(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len() && core::iter::zip(one, other).all(|(one, other)| one == other)
 }
 
 /// The names of a directory.
@@ -98,9 +104,14 @@ pub struct Children {
 
 impl Children {
     /// Where a name is in memory.
-    #[inline]
     pub fn position(&self, name: &[u8]) -> Option<names::Position> {
-        self.names.find(names::hash(name), |entry| entry.is(name))
+        self.position_of(name, names::hash(name))
+    }
+
+    /// The same of a name whose hash is known.
+    #[inline(always)]
+    fn position_of(&self, name: &[u8], hash: u32) -> Option<names::Position> {
+        self.names.find(hash, |entry| entry.is(name))
     }
 
     /// Puts another file in a name's place; answers what was there.
@@ -244,11 +255,23 @@ impl Dentry {
     ///
     /// # Errors
     /// ENOTDIR, ENAMETOOLONG; those of the lower directory.
-    #[inline]
     pub fn child(self: &Arc<Self>, name: &[u8]) -> Result<Option<Arc<Dentry>>, Errno> {
+        self.child_of(name, names::hash(name))
+    }
+
+    /// The same of a name whose hash is known.
+    ///
+    /// # Errors
+    /// As for [`Dentry::child`].
+    #[inline(always)]
+    pub fn child_of(
+        self: &Arc<Self>,
+        name: &[u8],
+        hash: u32,
+    ) -> Result<Option<Arc<Dentry>>, Errno> {
         let children = self.children()?;
-        if let Some(entry) = children.get(name) {
-            return Ok(entry.dentry().cloned());
+        if let Some(position) = children.position_of(name, hash) {
+            return Ok(children.names.get(position).dentry().cloned());
         }
         drop(children);
         match self.below() {

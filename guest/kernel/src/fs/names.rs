@@ -42,21 +42,29 @@ impl<T> Default for Names<T> {
     }
 }
 
-/// The hash of a name: a word at a time.
-#[inline]
+/// The hash of a name, of its bytes one after the other: a path is walked so.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Hash(u64);
+
+impl Hash {
+    /// With one more byte.
+    #[inline(always)]
+    pub const fn add(&mut self, byte: u8) {
+        self.0 = (self.0.rotate_left(5) ^ byte as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    /// The hash: what the last bytes have changed most.
+    #[inline(always)]
+    pub const fn value(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+}
+
+/// The hash of a name.
 pub fn hash(name: &[u8]) -> u32 {
-    const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mut hash = name.len() as u64;
-    let (words, rest) = name.as_chunks::<8>();
-    for word in words {
-        hash = (hash ^ u64::from_le_bytes(*word)).wrapping_mul(MULTIPLIER).rotate_left(23);
-    }
-    let mut last = 0;
-    for &byte in rest {
-        last = last << 8 | u64::from(byte);
-    }
-    hash = (hash ^ last).wrapping_mul(MULTIPLIER);
-    (hash >> 32) as u32
+    let mut hash = Hash::default();
+    name.iter().for_each(|&byte| hash.add(byte));
+    hash.value()
 }
 
 impl<T> Names<T> {
@@ -71,7 +79,7 @@ impl<T> Names<T> {
     }
 
     /// The name with this hash that `is_it`.
-    #[inline]
+    #[inline(always)]
     pub fn find(&self, hash: u32, mut is_it: impl FnMut(&T) -> bool) -> Option<Position> {
         let mask = self.index.len().wrapping_sub(1);
         let mut at = hash as usize & mask;

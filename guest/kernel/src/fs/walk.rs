@@ -6,6 +6,7 @@
 use crate::fs::access::{Credentials, EXEC};
 use crate::fs::dentry::Dentry;
 use crate::fs::inode::Kind;
+use crate::fs::names::Hash;
 use crate::fs::place::Places;
 use crate::memory::{try_extend, try_with_capacity};
 use crate::mm::space::AddressSpace;
@@ -207,31 +208,44 @@ struct Walk<'a, 'b> {
     links: u32,
 }
 
-/// A component of a path: its bytes, where the next begins, and whether slashes follow.
+/// A component of a path: its bytes, its hash, and where the next begins: behind slashes,
+/// if some follow.
 struct Part {
     start: usize,
     end: usize,
+    hash: u32,
     next: usize,
 }
 
 /// The next component from `at` on, past slashes; `None` at the end.
-#[inline]
+#[inline(always)]
 fn part(path: &[u8], at: usize) -> Option<Part> {
-    let slashes = |rest: &[u8]| rest.iter().take_while(|&&byte| byte == b'/').count();
-    let start = at + slashes(path.get(at..)?);
-    let rest = &path[start..];
-    if rest.is_empty() {
-        return None;
+    let start = past_slashes(path, at);
+    let mut hash = Hash::default();
+    let mut end = start;
+    while let Some(&byte) = path.get(end)
+        && byte != b'/'
+    {
+        hash.add(byte);
+        end += 1;
     }
-    let length = rest.iter().position(|&byte| byte == b'/').unwrap_or(rest.len());
-    Some(Part { start, end: start + length, next: start + length + slashes(&rest[length..]) })
+    let hash = hash.value();
+    (start < end).then(|| Part { start, end, hash, next: past_slashes(path, end) })
+}
+
+#[inline(always)]
+fn past_slashes(path: &[u8], mut at: usize) -> usize {
+    while path.get(at) == Some(&b'/') {
+        at += 1;
+    }
+    at
 }
 
 impl<'a> Walk<'a, '_> {
     fn run(mut self, last: Last) -> Result<Found<'a>, Errno> {
         loop {
             let text = self.text.bytes();
-            let Some(Part { start, end, next }) = part(text, self.at) else {
+            let Some(Part { start, end, hash, next }) = part(text, self.at) else {
                 let dentry = Some(self.directory.clone());
                 return Ok(self.found(dentry, [0, 0], Component::Root, true));
             };
@@ -239,13 +253,13 @@ impl<'a> Walk<'a, '_> {
             let slashes = end < next;
             let name = &text[start..end];
             self.start.view.who.may(&self.directory.inode, EXEC)?;
-            let component = match name {
-                b"." => Component::Dot,
-                b".." => Component::DotDot,
+            let component = match (name.len(), name[0]) {
+                (1, b'.') => Component::Dot,
+                (2, b'.') if name[1] == b'.' => Component::DotDot,
                 _ => Component::Name,
             };
             let child = match component {
-                Component::Name => self.directory.child(name)?,
+                Component::Name => self.directory.child_of(name, hash)?,
                 Component::DotDot => Some(self.above()?),
                 _ if !self.directory.is_directory() => return Err(Errno::ENOTDIR),
                 _ => Some(self.directory.clone()),

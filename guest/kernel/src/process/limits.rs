@@ -3,6 +3,7 @@
 use crate::fs::table::MAX_DESCRIPTORS;
 use crate::memory::try_insert;
 use alloc::collections::BTreeMap;
+use core::sync::atomic::{AtomicUsize, Ordering};
 use spin::Mutex;
 use trapgate_abi::layout::USER_STACK_SIZE;
 use trapgate_uapi::Errno;
@@ -11,8 +12,17 @@ use trapgate_uapi::resource::{
 };
 
 /// Soft and hard limits, as far as they were set, by resource.
-#[derive(Default)]
-pub struct Limits(Mutex<BTreeMap<u32, Rlimit>>);
+pub struct Limits {
+    set: Mutex<BTreeMap<u32, Rlimit>>,
+    /// The soft `RLIMIT_NOFILE`: each new descriptor asks for it.
+    descriptors: AtomicUsize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { set: Mutex::default(), descriptors: AtomicUsize::new(MAX_DESCRIPTORS) }
+    }
+}
 
 impl Limits {
     /// The soft and hard limit of `resource` now.
@@ -23,7 +33,7 @@ impl Limits {
         if resource >= RLIM_NLIMITS {
             return Err(Errno::EINVAL);
         }
-        if let Some(&limit) = self.0.lock().get(&resource) {
+        if let Some(&limit) = self.set.lock().get(&resource) {
             return Ok(limit);
         }
         let soft = |rlim_cur| Rlimit { rlim_cur, rlim_max: RLIM_INFINITY };
@@ -48,11 +58,15 @@ impl Limits {
         if new.rlim_max > old.rlim_max {
             return Err(Errno::EPERM);
         }
-        try_insert(&mut self.0.lock(), resource, new).map(drop)
+        try_insert(&mut self.set.lock(), resource, new)?;
+        if resource == RLIMIT_NOFILE {
+            self.descriptors.store(new.rlim_cur as usize, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// How many descriptors the process may have: the soft `RLIMIT_NOFILE`.
     pub fn descriptors(&self) -> usize {
-        self.get(RLIMIT_NOFILE).map_or(0, |limit| limit.rlim_cur as usize)
+        self.descriptors.load(Ordering::Relaxed)
     }
 }

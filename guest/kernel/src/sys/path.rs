@@ -10,16 +10,15 @@ use crate::fs::walk::{Last, Start, View, look_up};
 use crate::process::task::current;
 use crate::sys::define::{SysResult, syscall_define};
 use crate::sys::descriptor::file;
-use crate::user::{UserPtr, UserString, read_string};
+use crate::user::{Bytes, UserPtr, UserString, read_string};
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 use trapgate_uapi::Errno;
 use trapgate_uapi::fcntl::AT_FDCWD;
 use trapgate_uapi::fs::PATH_MAX;
 
 /// Reads a path, which may be empty.
-pub(super) fn read_path(path: UserPtr<u8>) -> Result<Vec<u8>, Errno> {
+pub(super) fn read_path(path: UserPtr<u8>) -> Result<Bytes, Errno> {
     let UserString { bytes, terminated } = read_string(path, PATH_MAX)?;
     if terminated { Ok(bytes) } else { Err(Errno::ENAMETOOLONG) }
 }

@@ -5,6 +5,7 @@ use crate::fs::standard::Standard;
 use crate::fs::status;
 use crate::fs::walk::Last;
 use crate::host::Call;
+use crate::process::task::current;
 use crate::sys::define::syscall_define;
 use crate::sys::descriptor::file;
 use crate::sys::path::{Target, target};
@@ -55,6 +56,14 @@ fn of_standard(file: &Standard) -> Result<Stat, Errno> {
 
 /// What fstat(2) tells of a file, whichever structure it goes into.
 pub(super) fn status(fd: u32) -> Result<Stat, Errno> {
+    let mut files = current().process.files.lock();
+    match &files.descriptor(fd)?.file.kind {
+        // The host may have to be asked, which nobody is with the table locked.
+        Kind::Standard(standard) if standard.is(S_IFREG) => {}
+        Kind::Standard(standard) => return Ok(stat(standard.status())),
+        Kind::Inode(file) => return Ok(status::status(&file.dentry).0),
+    }
+    drop(files);
     match &file(fd)?.kind {
         Kind::Standard(standard) => of_standard(standard),
         Kind::Inode(file) => Ok(status::status(&file.dentry).0),

@@ -1,9 +1,11 @@
 //! fcntl(2): the commands about locks have three structures.
 
 use crate::sys::define::{SysResult, compat_define};
+use crate::sys::descriptor::file;
 use crate::sys::fcntl::control;
 use crate::sys::lock::control_lock;
 use crate::user::UserPtr;
+use trapgate_uapi::Errno;
 use trapgate_uapi::fcntl::{
     CompatFlock, F_GETLK, F_GETLK64, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_SETLK, F_SETLK64,
     F_SETLKW, F_SETLKW64, Flock, Flock64,
@@ -27,12 +29,14 @@ compat_define! {
     }
 }
 fn control_narrow(fd: u32, command: u32, argument: u64) -> SysResult {
-    if !matches!(command, F_GETLK | F_SETLK | F_SETLKW) {
-        return control(fd, command, argument);
-    }
-    let lock = UserPtr::<CompatFlock>::new(argument);
-    match control_lock(fd, command, Flock::from(lock.read()?))? {
-        Some(found) => lock.write(found.try_into()?).map(|()| 0),
-        None => Ok(0),
-    }
+    control(fd, command, argument, || {
+        if !matches!(command, F_GETLK | F_SETLK | F_SETLKW) {
+            return file(fd).and(Err(Errno::EINVAL));
+        }
+        let lock = UserPtr::<CompatFlock>::new(argument);
+        match control_lock(fd, command, Flock::from(lock.read()?))? {
+            Some(found) => lock.write(found.try_into()?).map(|()| 0),
+            None => Ok(0),
+        }
+    })
 }
