@@ -291,12 +291,12 @@ fn unwritable_output_fails_as_natively() {
 }
 
 #[test]
-fn files_cannot_be_opened_yet() {
+fn what_is_not_there_cannot_be_opened() {
     needs_kvm!();
     let Some(busybox) = busybox() else { return };
     let ran = applet(&busybox, "cat /nonexistent").differential();
     ran.expect_status(1).expect_in_stderr("No such file or directory");
-    // Natively it is there.
+    // Natively it is there: /proc is still empty.
     let ran = applet(&busybox, "cat /proc/self/comm").sandboxed();
     ran.expect_status(1).expect_in_stderr("No such file or directory");
 }
