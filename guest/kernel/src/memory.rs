@@ -10,6 +10,7 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::alloc::Layout;
+use core::fmt;
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 use core::sync::atomic::AtomicUsize;
@@ -168,6 +169,58 @@ where
     Ok(())
 }
 
+/// Text that is put together: what `format!` is elsewhere.
+#[derive(Debug, Default)]
+pub struct Text {
+    bytes: Vec<u8>,
+}
+
+impl Text {
+    /// What `write!` calls.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn write_fmt(&mut self, arguments: fmt::Arguments) -> Result<(), Errno> {
+        // Nothing else than memory can be missing.
+        fmt::write(self, arguments).map_err(|fmt::Error| Errno::ENOMEM)
+    }
+
+    /// Adds bytes as they are.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn add(&mut self, bytes: &[u8]) -> Result<(), Errno> {
+        try_extend(&mut self.bytes, bytes)
+    }
+
+    /// Fills the line that began at `start` with spaces up to a column.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn pad(&mut self, start: usize, column: usize) -> Result<(), Errno> {
+        while self.bytes.len() < start + column {
+            try_push(&mut self.bytes, b' ')?;
+        }
+        Ok(())
+    }
+
+    /// What there is so far.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// All of it.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+impl fmt::Write for Text {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.add(text.as_bytes()).map_err(|_| fmt::Error)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,6 +287,9 @@ mod tests {
         assert!(vec.is_empty());
         assert!(without(&mut || try_collect([1, 2].into_iter()) == Err(Errno::ENOMEM)));
         assert!(without(&mut || try_with_capacity::<u64>(5) == Err(Errno::ENOMEM)));
+        let mut text = Text::default();
+        assert!(without(&mut || write!(text, "{}", 1) == Err(Errno::ENOMEM)));
+        assert_eq!(text.bytes(), b"");
         let mut small = SmallVec::<[u64; 2]>::from_buf([1, 2]);
         assert!(without(&mut || try_push_small(&mut small, 3) == Err(Errno::ENOMEM)));
         assert_eq!(small[..], [1, 2]);
