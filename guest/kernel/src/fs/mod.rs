@@ -20,6 +20,7 @@ pub mod lower;
 pub mod mapped;
 pub mod names;
 pub mod open;
+pub mod over;
 pub mod place;
 pub mod remove;
 pub mod rename;

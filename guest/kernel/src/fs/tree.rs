@@ -2,11 +2,12 @@
 //! /sys, /tmp and /dev/shm.
 
 use crate::clock::Clock;
-use crate::fs::dentry::{Dentry, kind_of, meta_of};
+use crate::fs::dentry::Dentry;
 use crate::fs::dev::number;
 use crate::fs::filesystem::{FileSystem, Limits, Type};
 use crate::fs::inode::{Inode, Kind, Linked, Meta};
 use crate::fs::lower::LowerInode;
+use crate::fs::over::{kind_of, meta_of};
 use crate::memory::{try_arc, try_extend};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
