@@ -22,8 +22,11 @@ pub fn regular(directory: &Dentry) -> Result<Kind, Errno> {
 /// Whether names may be put into a directory, or taken out.
 ///
 /// # Errors
-/// EACCES, EROFS.
+/// EACCES, EROFS; EPERM in a directory whose names the kernel makes.
 pub fn may_change(view: &View, directory: &Dentry) -> Result<(), Errno> {
+    if directory.made().is_some() {
+        return Err(Errno::EPERM);
+    }
     if directory.inode.filesystem.read_only {
         return Err(Errno::EROFS);
     }

@@ -7,6 +7,7 @@
 //! A directory's names are locked before a dentry's own place is. Names come, go and
 //! move with `FileSystem::changes` held.
 
+use crate::fs::generated::{Generated, Node};
 use crate::fs::inode::{Below, Inode, Kind};
 use crate::fs::names::{self, Names};
 use crate::fs::over::node_over;
@@ -43,6 +44,8 @@ pub struct Dentry {
     place: Mutex<Place>,
     /// Of a directory: its names.
     children: Option<Box<Mutex<Children>>>,
+    /// Of a file that is made when it is asked for: how. A directory has no names then.
+    generated: Option<Box<Generated<Dentry>>>,
 }
 
 struct Place {
@@ -135,7 +138,27 @@ impl Dentry {
             _ => None,
         };
         let place = Mutex::new(Place { parent: None, name: name(bytes)?, removed: false });
-        try_arc(Dentry { inode, place, children })
+        try_arc(Dentry { inode, place, children, generated: None })
+    }
+
+    /// The name of a file that is made when it is asked for, in no directory yet.
+    ///
+    /// # Errors
+    /// ENOMEM, ENAMETOOLONG.
+    pub fn generated(bytes: &[u8], node: Node<Dentry>) -> Result<Arc<Dentry>, Errno> {
+        let mut dentry = Dentry::new(bytes, node.inode)?;
+        if let (Some(how), Some(new)) = (node.generated, Arc::get_mut(&mut dentry)) {
+            new.generated = Some(try_box(how)?);
+            if let Some(children) = &mut new.children {
+                children.get_mut().dead = true;
+            }
+        }
+        Ok(dentry)
+    }
+
+    /// How it is made, if that is when it is asked for.
+    pub fn made(&self) -> Option<&Generated<Dentry>> {
+        self.generated.as_deref()
     }
 
     /// A file that has no name, in the file system of this directory (`O_TMPFILE`).
@@ -271,9 +294,18 @@ impl Dentry {
         drop(children);
         match self.below() {
             _ if name.len() > NAME_MAX => Err(Errno::ENAMETOOLONG),
-            None => Ok(None),
+            None => self.generated_child(name),
             Some(below) => self.bring_up(name, below),
         }
+    }
+
+    /// The file of that name in a directory that makes them; in another, there is none.
+    #[cold]
+    fn generated_child(self: &Arc<Self>, name: &[u8]) -> Result<Option<Arc<Dentry>>, Errno> {
+        let Some(Generated::Directory(directory)) = self.made() else { return Ok(None) };
+        let dentry = Dentry::generated(name, directory.look_up(name)?)?;
+        dentry.place.lock().parent = Some(self.clone());
+        Ok(Some(dentry))
     }
 
     /// Brings a file of the lower directory into this one.

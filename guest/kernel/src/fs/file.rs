@@ -33,6 +33,14 @@ impl OpenFile {
         OpenFile { kind: Kind::Standard(Standard::new(host, flags, info)) }
     }
 
+    /// The same standard file once more, with the flags that it shares.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn of_standard(file: &Standard) -> Result<Arc<OpenFile>, Errno> {
+        try_arc(OpenFile { kind: Kind::Standard(file.clone()) })
+    }
+
     /// A file of a file system.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use crate::fs::filesystem::FileSystem;
 use crate::fs::lock::Locks;
 use crate::fs::lower::Lower;
+use crate::fs::standard::Standard;
 use crate::memory::{try_arc, try_insert};
 use crate::mm::object::Object;
 use alloc::collections::BTreeMap;
@@ -52,6 +53,12 @@ pub enum Kind {
     Fifo,
     /// The name of a socket.
     Socket,
+    /// Bytes that are made when they are read: `generated`.
+    Generated,
+    /// A link to a file itself: the same.
+    MagicLink,
+    /// A file of the host's that is open, where a link leads to it.
+    Host(Standard),
 }
 
 /// What a directory is made of.
@@ -178,9 +185,10 @@ impl Inode {
     /// Its type, as `st_mode` has it.
     pub const fn file_type(&self) -> u32 {
         match self.kind {
-            Kind::Regular(_) => S_IFREG,
+            Kind::Regular(_) | Kind::Generated => S_IFREG,
             Kind::Directory(_) => S_IFDIR,
-            Kind::Symlink(_) => S_IFLNK,
+            Kind::Symlink(_) | Kind::MagicLink => S_IFLNK,
+            Kind::Host(ref file) => file.file_type(),
             Kind::Character(_) => S_IFCHR,
             Kind::Block(_) => S_IFBLK,
             Kind::Fifo => S_IFIFO,
@@ -197,7 +205,7 @@ impl Inode {
     /// Whether it is a symbolic link.
     #[inline]
     pub const fn is_symlink(&self) -> bool {
-        matches!(self.kind, Kind::Symlink(_))
+        matches!(self.kind, Kind::Symlink(_) | Kind::MagicLink)
     }
 
     /// What stat(2) tells of it.

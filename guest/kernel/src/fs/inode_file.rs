@@ -3,6 +3,7 @@
 use crate::fs::content;
 use crate::fs::dentry::Dentry;
 use crate::fs::dev::Device;
+use crate::fs::generated::{self, Generated, Snapshot};
 use crate::fs::inode::Kind;
 use crate::fs::lock::Owner;
 use crate::fs::transfer::MAX_RW_COUNT;
@@ -25,6 +26,8 @@ pub struct InodeFile {
     pub flags: AtomicU32,
     /// Where the next transfer begins; in a directory, the next name's cookie.
     pub position: AtomicU64,
+    /// What it was when it was read, of a file that is made for that.
+    snapshot: Snapshot,
 }
 
 /// Who waits for a lock on a file: all of them, since there are few.
@@ -69,8 +72,13 @@ pub enum At {
 
 impl InodeFile {
     /// A file that was just opened.
-    pub const fn new(dentry: Arc<Dentry>, flags: u32) -> InodeFile {
-        InodeFile { dentry, flags: AtomicU32::new(flags), position: AtomicU64::new(0) }
+    pub fn new(dentry: Arc<Dentry>, flags: u32) -> InodeFile {
+        InodeFile {
+            dentry,
+            flags: AtomicU32::new(flags),
+            position: AtomicU64::new(0),
+            snapshot: Snapshot::default(),
+        }
     }
 
     #[inline]
@@ -118,8 +126,36 @@ impl InodeFile {
                 Device::of(*device).ok_or(Errno::ENXIO)?.read(memory, to, length)
             }
             Kind::Directory(_) => Err(Errno::EISDIR),
+            Kind::Generated => self.read_generated(to, length, at),
             _ => Err(Errno::EINVAL),
         }
+    }
+
+    #[cold]
+    fn read_generated(&self, to: u64, length: u64, at: At) -> Result<u64, Errno> {
+        let file = self.dentry.made().and_then(Generated::as_file).ok_or(Errno::EINVAL)?;
+        let offset = match at {
+            At::Position => self.position.load(Ordering::Relaxed),
+            At::Offset(offset) => offset,
+        };
+        if !access_ok(to, length) {
+            return Err(Errno::EFAULT);
+        }
+        let got = self.snapshot.read(file, offset, to, length)?;
+        if at == At::Position {
+            self.position.store(offset + got, Ordering::Relaxed);
+        }
+        Ok(got)
+    }
+
+    #[cold]
+    fn write_generated(&self, from: u64, length: u64, at: At) -> Result<u64, Errno> {
+        let file = self.dentry.made().and_then(Generated::as_file).ok_or(Errno::EINVAL)?;
+        let done = generated::write(file, from, length)?;
+        if at == At::Position {
+            self.position.fetch_add(done, Ordering::Relaxed);
+        }
+        Ok(done)
     }
 
     /// write(2) and pwrite(2) of one piece of memory. It was opened for writing. With
@@ -155,6 +191,7 @@ impl InodeFile {
                 Ok(done)
             }
             Kind::Character(device) => Device::of(*device).ok_or(Errno::ENXIO)?.write(length),
+            Kind::Generated => self.write_generated(from, length, at),
             _ => Err(Errno::EINVAL),
         }
     }

@@ -6,6 +6,7 @@
 //! it may come into memory between two calls.
 
 use crate::fs::dentry::{Dentry, Entry};
+use crate::fs::generated::Generated;
 use crate::fs::inode::Inode;
 use crate::fs::lower::LowerName;
 use crate::fs::names::END_COOKIE;
@@ -42,7 +43,8 @@ pub fn list(
     take: &mut dyn FnMut(Listed) -> bool,
 ) -> Result<u64, Errno> {
     let number = directory.inode.number;
-    if directory.children()?.dead {
+    let generated = directory.made().and_then(Generated::as_directory);
+    if directory.children()?.dead && generated.is_none() {
         return Err(Errno::ENOENT);
     }
     let mut next = from;
@@ -58,6 +60,11 @@ pub fn list(
             return Ok(next);
         }
         next = 2;
+    }
+    if let Some(generated) = generated {
+        return generated.list(next, &mut |LowerName { name, number, kind, next }| {
+            take(Listed { name, number, kind, next })
+        });
     }
     if next < END_COOKIE.into() {
         next = list_memory(directory, next as u32, take)?;

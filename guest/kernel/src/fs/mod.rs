@@ -10,6 +10,7 @@ pub mod dentry;
 pub mod dev;
 pub mod file;
 pub mod filesystem;
+pub mod generated;
 pub mod image;
 pub mod inode;
 pub mod inode_file;

@@ -4,12 +4,14 @@ use crate::fs::access::{Access, Credentials, EXEC, READ, WRITE};
 use crate::fs::create;
 use crate::fs::dentry::Dentry;
 use crate::fs::dev::Device;
-use crate::fs::file::OpenFile;
+use crate::fs::file::{OpenFile, readable, writable};
 use crate::fs::inode::{Inode, Kind};
 use crate::fs::inode_file::InodeFile;
+use crate::fs::standard::Standard;
 use crate::fs::walk::{Component, Found, Last, RESOLVE, Start, View, look_up, walk};
 use crate::mm::object::Object;
 use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
 use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_uapi::Errno;
 use trapgate_uapi::fcntl::{
@@ -179,6 +181,7 @@ fn open_existing(view: &View, dentry: Arc<Dentry>, how: How) -> Result<Arc<OpenF
     }
     may_open(view.who, inode, how)?;
     match &inode.kind {
+        Kind::Host(file) => return reopen(file, how),
         Kind::Character(device) if Device::of(*device).is_none() => return Err(Errno::ENXIO),
         Kind::Fifo | Kind::Socket | Kind::Block(_) => return Err(Errno::ENXIO),
         _ => {}
@@ -194,11 +197,20 @@ fn open_existing(view: &View, dentry: Arc<Dentry>, how: How) -> Result<Arc<OpenF
     Ok(file)
 }
 
+/// Opens a standard file that is open: it is the same one, as dup(2) would make it, since
+/// the VMM opens none of the host's anew.
+fn reopen(file: &Standard, how: How) -> Result<Arc<OpenFile>, Errno> {
+    let flags = file.flags().load(Ordering::Relaxed);
+    let access = how.access();
+    let missing = access & READ != 0 && !readable(flags) || access & WRITE != 0 && !writable(flags);
+    if missing { Err(Errno::EACCES) } else { OpenFile::of_standard(file) }
+}
+
 /// Whether an inode may be opened so.
 fn may_open(who: Credentials, inode: &Inode, how: How) -> Result<(), Errno> {
     let access = how.access();
     match inode.kind {
-        Kind::Symlink(_) => return Err(Errno::ELOOP),
+        Kind::Symlink(_) | Kind::MagicLink => return Err(Errno::ELOOP),
         Kind::Directory(_) if access & WRITE != 0 => return Err(Errno::EISDIR),
         Kind::Regular(_) if access & WRITE != 0 && inode.filesystem.read_only => {
             return Err(Errno::EROFS);
@@ -243,7 +255,7 @@ pub fn open_exec(start: &Start, path: &[u8], last: Last) -> Result<Arc<OpenFile>
     let dentry = look_up(start, path, last)?;
     let inode = &dentry.inode;
     match inode.kind {
-        Kind::Symlink(_) => return Err(Errno::ELOOP),
+        Kind::Symlink(_) | Kind::MagicLink => return Err(Errno::ELOOP),
         Kind::Regular(_) => {}
         _ => return Err(Errno::EACCES),
     }

@@ -101,6 +101,8 @@ pub fn may_delete(
     match (what, victim.is_directory()) {
         (What::Directory, false) => Err(Errno::ENOTDIR),
         (What::File, true) => Err(Errno::EISDIR),
+        // The kernel makes these names.
+        _ if directory.made().is_some() => Err(Errno::EPERM),
         _ => Ok(()),
     }
 }

@@ -7,6 +7,7 @@ use trapgate_abi::file::FileStatus;
 use trapgate_uapi::stat::{S_IFIFO, S_IFMT, S_IFSOCK};
 
 /// A standard file.
+#[derive(Clone)]
 pub struct Standard {
     /// The host's number for it.
     pub host: u32,
@@ -35,9 +36,14 @@ impl Standard {
         &self.info.status
     }
 
+    /// Its type, as `st_mode` has it.
+    pub const fn file_type(&self) -> u32 {
+        self.info.status.mode as u32 & S_IFMT
+    }
+
     /// Whether it has one of `st_mode`'s types.
-    pub fn is(&self, file_type: u32) -> bool {
-        self.info.status.mode as u32 & S_IFMT == file_type
+    pub const fn is(&self, file_type: u32) -> bool {
+        self.file_type() == file_type
     }
 
     /// The flags that fcntl(2) shows.

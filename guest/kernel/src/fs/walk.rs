@@ -5,6 +5,7 @@
 
 use crate::fs::access::{Credentials, EXEC};
 use crate::fs::dentry::Dentry;
+use crate::fs::generated::Generated;
 use crate::fs::inode::Kind;
 use crate::fs::names::Hash;
 use crate::fs::place::Places;
@@ -246,8 +247,9 @@ impl<'a> Walk<'a, '_> {
         loop {
             let text = self.text.bytes();
             let Some(Part { start, end, hash, next }) = part(text, self.at) else {
-                let dentry = Some(self.directory.clone());
-                return Ok(self.found(dentry, [0, 0], Component::Root, true));
+                // A path of slashes alone, or behind a link that led to a file itself.
+                let (dentry, slashes) = (self.directory.clone(), text.ends_with(b"/"));
+                return Ok(self.found(Some(dentry), [0, 0], Component::Root, slashes));
             };
             let is_last = next == text.len();
             let slashes = end < next;
@@ -337,11 +339,11 @@ impl<'a> Walk<'a, '_> {
     /// Goes on with the link's target, and what comes behind `end` in the path.
     #[cold]
     fn follow(&mut self, link: &Dentry, end: usize) -> Result<(), Errno> {
-        let Kind::Symlink(target) = &link.inode.kind else { return Err(Errno::EINVAL) };
         self.links += 1;
         if self.links > MAX_LINKS || self.start.resolve & RESOLVE_NO_SYMLINKS != 0 {
             return Err(Errno::ELOOP);
         }
+        let Kind::Symlink(target) = &link.inode.kind else { return self.jump(link, end) };
         link.inode.accessed();
         if target.first() == Some(&b'/') {
             if self.start.resolve & RESOLVE_BENEATH != 0 {
@@ -360,6 +362,21 @@ impl<'a> Walk<'a, '_> {
         try_extend(&mut path, rest)?;
         self.text = Text::Written(path);
         self.at = 0;
+        Ok(())
+    }
+
+    /// Goes on where a link leads that has no path.
+    fn jump(&mut self, link: &Dentry, end: usize) -> Result<(), Errno> {
+        let link = link.made().and_then(Generated::as_link).ok_or(Errno::EINVAL)?;
+        if self.start.resolve & RESOLVE_NO_MAGICLINKS != 0 {
+            return Err(Errno::ELOOP);
+        }
+        if self.start.resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT) != 0 {
+            return Err(Errno::EXDEV);
+        }
+        let target = link.target()?;
+        self.check_device(&target)?;
+        (self.directory, self.at) = (target, end);
         Ok(())
     }
 }

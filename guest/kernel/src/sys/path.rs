@@ -4,6 +4,7 @@
 use crate::fs::access::{Credentials, EXEC};
 use crate::fs::dentry::Dentry;
 use crate::fs::file::{Kind, OpenFile};
+use crate::fs::generated::Generated;
 use crate::fs::inode;
 use crate::fs::place::{Path, path_of};
 use crate::fs::walk::{Last, Start, View, look_up};
@@ -77,7 +78,12 @@ pub(super) fn target(
         }
         return file(directory as u32).map(Target::Open);
     }
-    look_up(&start(directory, &path)?, &path, last).map(Target::Named)
+    let dentry = look_up(&start(directory, &path)?, &path, last)?;
+    match &dentry.inode.kind {
+        // A link has led to a file that is open, and has no name here.
+        inode::Kind::Host(file) => OpenFile::of_standard(file).map(Target::Open),
+        _ => Ok(Target::Named(dentry)),
+    }
 }
 
 /// The file that a path names.
@@ -155,8 +161,14 @@ fn read_link(directory: i32, path: UserPtr<u8>, buffer: UserPtr<u8>, size: i32) 
             Kind::Standard(_) => return Err(Errno::ENOENT),
         },
     };
-    let inode::Kind::Symlink(target) = &dentry.inode.kind else {
-        return Err(if by_path { Errno::EINVAL } else { Errno::ENOENT });
+    let made;
+    let target = match (&dentry.inode.kind, dentry.made().and_then(Generated::as_link)) {
+        (inode::Kind::Symlink(target), _) => target,
+        (_, Some(link)) => {
+            made = link.text()?;
+            &made
+        }
+        _ => return Err(if by_path { Errno::EINVAL } else { Errno::ENOENT }),
     };
     dentry.inode.accessed();
     let length = target.len().min(size);
