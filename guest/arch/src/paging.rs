@@ -49,6 +49,20 @@ pub struct PageTables {
     user_root: Option<u64>,
 }
 
+/// What CR3 holds for page tables: a thread has it, whose address space has the tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cr3(u64);
+
+impl Cr3 {
+    /// Has the CPU use the tables. Whoever owns them keeps them while they are used:
+    /// [`PageTables::is_loaded`].
+    #[inline]
+    pub fn load(self) {
+        // SAFETY: it comes from `PageTables`, all of which have the same kernel's half.
+        unsafe { cpu::set_page_table(self.0) };
+    }
+}
+
 /// Bytes that an entry of `level` covers; level 0 is the leaf.
 const fn span(level: u32) -> u64 {
     PAGE_SIZE << (9 * level)
@@ -87,6 +101,11 @@ impl PageTables {
     /// The physical address of the top table: CR3's.
     pub const fn root(&self) -> u64 {
         self.root
+    }
+
+    /// What CR3 holds in ring 0 while the CPU uses these.
+    pub const fn cr3(&self) -> Cr3 {
+        Cr3(self.root)
     }
 
     /// The frames of the top table, or of both.

@@ -21,6 +21,16 @@ pub fn page_table() -> u64 {
     root
 }
 
+/// Loads CR3, and so forgets all translations but global ones.
+///
+/// # Safety
+/// There must be page tables, with the kernel's half as it is in those that are loaded.
+#[inline]
+pub unsafe fn set_page_table(root: u64) {
+    // SAFETY: the caller vouches for the tables.
+    unsafe { asm!("mov cr3, {}", in(reg) root, options(nostack, preserves_flags)) };
+}
+
 /// Forgets the TLB's entry for the page of `address`.
 #[inline(always)]
 pub fn invalidate_page(address: u64) {

@@ -15,6 +15,15 @@ pub fn page_table() -> u64 {
     floor().root.get()
 }
 
+/// Loads CR3.
+///
+/// # Safety
+/// As on the real floor.
+pub unsafe fn set_page_table(root: u64) {
+    floor().root.set(root);
+    floor().tlb.borrow_mut().clear();
+}
+
 /// Forgets the page, and counts it.
 pub fn invalidate_page(address: u64) {
     floor().tlb.borrow_mut().remove(&(address / PAGE_SIZE));

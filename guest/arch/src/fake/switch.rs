@@ -6,6 +6,7 @@
 
 use super::floor;
 use super::stack::KernelStack;
+use crate::paging::Cr3;
 use core::any::Any;
 use core::convert::Infallible;
 use std::panic::{self, AssertUnwindSafe};
@@ -91,20 +92,21 @@ impl Baton {
 pub struct Context {
     baton: Arc<Baton>,
     runs: AtomicBool,
+    cr3: Cr3,
     thread: Option<JoinHandle<()>>,
     _stack: Option<KernelStack>,
 }
 
 impl Context {
-    /// That of the test's own thread.
-    pub fn first() -> Context {
+    /// That of the test's own thread, on page tables that are loaded.
+    pub fn first(cr3: Cr3) -> Context {
         let baton = Baton::new(Turn::Own);
         *lock(&floor().first) = Some(baton.clone());
-        Context { baton, runs: AtomicBool::new(true), thread: None, _stack: None }
+        Context { baton, runs: AtomicBool::new(true), cr3, thread: None, _stack: None }
     }
 
     /// One that has not run yet.
-    pub fn new(stack: KernelStack, start: Start) -> Context {
+    pub fn new(stack: KernelStack, start: Start, cr3: Cr3) -> Context {
         let baton = Baton::new(Turn::Others);
         let own = baton.clone();
         let thread = thread::spawn(move || {
@@ -125,7 +127,12 @@ impl Context {
             }
         });
         let thread = Some(thread);
-        Context { baton, runs: AtomicBool::new(false), thread, _stack: Some(stack) }
+        Context { baton, runs: AtomicBool::new(false), cr3, thread, _stack: Some(stack) }
+    }
+
+    /// The page tables that it runs on.
+    pub fn cr3(&self) -> Cr3 {
+        self.cr3
     }
 
     /// Goes on there, until somebody switches back.
@@ -135,6 +142,9 @@ impl Context {
     pub fn switch(&self, to: &Context) {
         assert!(!to.runs.swap(true, Ordering::Relaxed), "a switch to who runs");
         assert!(self.runs.swap(false, Ordering::Relaxed), "a switch from who does not run");
+        if to.cr3 != self.cr3 {
+            to.cr3.load();
+        }
         *lock(&self.baton.turn) = Turn::Others;
         to.baton.pass(Turn::Own);
         // Nothing of `self` may be needed behind this: the thread may be at its end.

@@ -124,16 +124,23 @@ impl Task {
     /// # Errors
     /// ENOMEM, EAGAIN for too many.
     pub fn beside(&self, regs: PtRegs) -> Result<Arc<Task>, Errno> {
+        let task = self.within(self.process.clone(), regs)?;
+        self.process.tasks.fetch_add(1, Ordering::Relaxed);
+        Ok(task)
+    }
+
+    /// A task of `process`, which may be another and counts it already; else the same.
+    pub(super) fn within(&self, process: Arc<Process>, regs: PtRegs) -> Result<Arc<Task>, Errno> {
         if !self.thread.make_room() {
             return Err(Errno::ENOMEM);
         }
         let state = UserState::beside_this_one().ok_or(Errno::ENOMEM)?;
         let stack = KernelStack::new().ok_or(Errno::EAGAIN)?;
-        let thread = try_arc(Thread::in_ring_3(stack, state, regs))?;
+        let cr3 = process.memory.lock().cr3();
+        let thread = try_arc(Thread::in_ring_3(stack, state, regs, cr3))?;
         let tid = NEXT_TID.fetch_add(1, Ordering::Relaxed);
-        let task = try_arc(Task::new(thread.clone(), tid, self.process.clone()))?;
+        let task = try_arc(Task::new(thread.clone(), tid, process))?;
         thread.belongs_to(Owner::new(task.clone()));
-        self.process.tasks.fetch_add(1, Ordering::Relaxed);
         Ok(task)
     }
 }
@@ -171,7 +178,7 @@ pub fn start_first(boot: &'static BootInfo, tables: PageTables) -> Result<(), Er
         landing_pad: AtomicU64::new(boot.landing_pad),
         tasks: AtomicU32::new(1),
     };
-    let thread = try_arc(Thread::running())?;
+    let thread = try_arc(Thread::running(process.memory.lock().cr3()))?;
     let task = Task::new(thread.clone(), FIRST_PID, try_arc(process)?);
     NEXT_TID.store(FIRST_PID + 1, Ordering::Relaxed);
     switch::start(thread, Owner::new(try_arc(task)?));

@@ -1,6 +1,7 @@
 //! From one thread to another: [`block`], [`yield_now`], [`exit`].
 //!
-//! A switch exchanges the kernel stack, the work bits and the task. What the CPU holds
+//! A switch exchanges the kernel stack, the work bits and the task, and the page tables
+//! if they are other ones. What the CPU holds
 //! for ring 3 stays until a thread that goes there finds it to be another's
 //! ([`claim_user_state`]): a thread that only runs in the kernel costs nothing of it.
 
@@ -153,7 +154,7 @@ pub fn claim_user_state() -> bool {
 }
 
 /// A thread of the kernel's that does `job` and ends, on a stack of its own. It acts
-/// for `task`.
+/// for `task`, which is of the running one's process.
 pub fn kernel_thread(stack: KernelStack, task: Owner, job: Job) -> Thread {
     let thread = Thread::in_ring_0(stack, begin, job);
     thread.belongs_to(task);

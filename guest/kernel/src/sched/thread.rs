@@ -6,6 +6,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use spin::Mutex;
 use trapgate_abi::PtRegs;
+use trapgate_arch::paging::Cr3;
 use trapgate_arch::percpu::{self, Owner};
 use trapgate_arch::stack::KernelStack;
 use trapgate_arch::switch::{Context, Start};
@@ -73,13 +74,14 @@ pub type Job = (fn(usize), usize);
 trapgate_arch::percpu::running_thread!(Thread);
 
 impl Thread {
-    /// The thread that the CPU has from the start, on the CPU's own stack.
-    pub fn running() -> Thread {
+    /// The thread that the CPU has from the start, on the CPU's own stack and on these
+    /// page tables.
+    pub fn running(cr3: Cr3) -> Thread {
         Thread {
             state: AtomicU8::new(State::Running as u8),
             level: AtomicU8::new(NORMAL),
             work: AtomicU64::new(0),
-            context: Context::first(),
+            context: Context::first(cr3),
             user: Some(Mutex::new(UserState::in_cpu())),
             task: Mutex::new(None),
             next: Mutex::new(None),
@@ -93,22 +95,25 @@ impl Thread {
         self.user.as_ref().is_none_or(|user| user.lock().make_room())
     }
 
-    /// One that goes to ring 3 with these registers when it is first its turn.
-    pub fn in_ring_3(stack: KernelStack, user: UserState, regs: PtRegs) -> Thread {
-        Thread::new(stack, Start::User(regs), Some(Mutex::new(user)))
+    /// One that goes to ring 3 with these registers when it is first its turn, in the
+    /// address space whose page tables these are.
+    pub fn in_ring_3(stack: KernelStack, user: UserState, regs: PtRegs, cr3: Cr3) -> Thread {
+        Thread::new(stack, Start::User(regs), Some(Mutex::new(user)), cr3)
     }
 
-    /// One that runs in the kernel only: `begin` is where, and `job` what it finds there.
+    /// One that runs in the kernel only, and in the running thread's address space:
+    /// `begin` is where, and `job` what it finds there.
     pub(super) fn in_ring_0(stack: KernelStack, begin: fn() -> !, job: Job) -> Thread {
-        Thread { job: Some(job), ..Thread::new(stack, Start::Kernel(begin), None) }
+        let cr3 = current().context.cr3();
+        Thread { job: Some(job), ..Thread::new(stack, Start::Kernel(begin), None, cr3) }
     }
 
-    fn new(stack: KernelStack, start: Start, user: Option<Mutex<UserState>>) -> Thread {
+    fn new(stack: KernelStack, start: Start, user: Option<Mutex<UserState>>, cr3: Cr3) -> Thread {
         Thread {
             state: AtomicU8::new(State::Blocked as u8),
             level: AtomicU8::new(NORMAL),
             work: AtomicU64::new(0),
-            context: Context::new(stack, start),
+            context: Context::new(stack, start, cr3),
             user,
             task: Mutex::new(None),
             next: Mutex::new(None),

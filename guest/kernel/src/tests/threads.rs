@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use trapgate_abi::PtRegs;
 use trapgate_abi::event::Event;
 use trapgate_abi::hypercall::{Request, put_event};
+use trapgate_arch::cpu;
 use trapgate_arch::fake;
 use trapgate_arch::percpu::{self, Owner};
 use trapgate_arch::stack::{KernelStack, in_use};
@@ -283,7 +284,8 @@ fn registers_of_ring_3_are_exchanged_when_another_thread_goes_there_and_else_nev
     assert!(running().make_room());
     let state = UserState::beside_this_one().expect("memory");
     let stack = KernelStack::new().expect("a stack");
-    let second = Arc::new(Thread::in_ring_3(stack, state, PtRegs::default()));
+    let cr3 = current().process.memory.lock().cr3();
+    let second = Arc::new(Thread::in_ring_3(stack, state, PtRegs::default(), cr3));
     second.belongs_to(task());
     push(second);
     for turn in 1..=10 {
@@ -298,4 +300,41 @@ fn registers_of_ring_3_are_exchanged_when_another_thread_goes_there_and_else_nev
     prepare_return(&mut regs);
     assert_eq!((fake::xmm0(), IN_RING_3.load(Ordering::Relaxed)), (1, 11));
     assert_eq!(current().pid, 1);
+}
+
+/// What CR3 is to hold where the second thread runs.
+static SECOND_TABLES: AtomicU64 = AtomicU64::new(0);
+
+#[test]
+fn a_thread_runs_on_the_page_tables_of_its_address_space() {
+    fn in_kernel(_: usize) {
+        yield_now();
+        assert_eq!(cpu::page_table(), SECOND_TABLES.load(Ordering::Relaxed));
+    }
+    fn ring_3(_: PtRegs) -> ! {
+        finish();
+        push(thread(in_kernel, 0));
+        loop {
+            assert_eq!(cpu::page_table(), SECOND_TABLES.load(Ordering::Relaxed));
+            IN_RING_3.fetch_add(1, Ordering::Relaxed);
+            yield_now();
+        }
+    }
+    let _sandbox = Sandbox::new();
+    switch::init(ring_3);
+    IN_RING_3.store(0, Ordering::Relaxed);
+    let own = cpu::page_table();
+    let copy = current().process.memory.lock().fork().expect("memory");
+    assert_ne!(copy.page_table(), own);
+    SECOND_TABLES.store(copy.page_table(), Ordering::Relaxed);
+    assert!(running().make_room());
+    let state = UserState::beside_this_one().expect("memory");
+    let stack = KernelStack::new().expect("a stack");
+    let second = Arc::new(Thread::in_ring_3(stack, state, PtRegs::default(), copy.cr3()));
+    second.belongs_to(task());
+    push(second);
+    for turn in 1..=5 {
+        yield_now();
+        assert_eq!((cpu::page_table(), IN_RING_3.load(Ordering::Relaxed)), (own, turn));
+    }
 }

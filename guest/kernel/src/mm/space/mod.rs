@@ -20,7 +20,7 @@ use trapgate_abi::hypercall::Segment;
 use trapgate_abi::layout::{PAGE_SIZE, USER_END, USER_END32, page_down, page_up};
 use trapgate_abi::x86::pte;
 use trapgate_arch::cpu;
-use trapgate_arch::paging::{COPY_ON_WRITE, COUNTED, FrameSource, NO_ACCESS, PageTables};
+use trapgate_arch::paging::{COPY_ON_WRITE, COUNTED, Cr3, FrameSource, NO_ACCESS, PageTables};
 use trapgate_arch::paging::{USER_HALF_END, flush_range};
 use trapgate_uapi::Errno;
 
@@ -135,6 +135,11 @@ impl AddressSpace {
     /// The physical address of its top page table, for CR3.
     pub const fn page_table(&self) -> u64 {
         self.tables.root()
+    }
+
+    /// The same, for the threads that run in it.
+    pub const fn cr3(&self) -> Cr3 {
+        self.tables.cr3()
     }
 
     /// The same for a page that may be accessible already.
