@@ -44,7 +44,6 @@ use alloc::vec::Vec;
 use core::convert::Infallible;
 use core::ops::Range;
 use trapgate_abi::layout as layout_of;
-use trapgate_uapi::Errno;
 
 use object::LittleEndian;
 use object::elf::{self, FileHeader32, FileHeader64};
@@ -212,15 +211,6 @@ impl From<Refusal<Infallible>> for ImageError {
     fn from(refusal: Refusal<Infallible>) -> Self {
         match refusal {
             Refusal::Image(error) => error,
-        }
-    }
-}
-
-impl From<Refusal<Errno>> for Errno {
-    fn from(refusal: Refusal<Errno>) -> Self {
-        match refusal {
-            Refusal::File(errno) => errno,
-            Refusal::Image(error) => error.errno(),
         }
     }
 }

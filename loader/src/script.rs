@@ -7,7 +7,7 @@
 
 /// Linux's BINPRM_BUF_SIZE: how much of a file it looks at. Behind the end of a
 /// shorter one it has NULs.
-const LOOKED_AT: usize = 256;
+pub const LOOKED_AT: usize = 256;
 
 /// Whom a script asks to run it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

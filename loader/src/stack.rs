@@ -35,6 +35,7 @@ mod tests;
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use thiserror::Error;
 use trapgate_uapi::auxvec::{
@@ -160,6 +161,8 @@ pub struct InitialStack<'a> {
     pub pointer: u64,
     /// The words from there on, and what lies between them and the strings.
     lower: Vec<u8>,
+    /// Where in them the auxiliary vector is.
+    auxv: Range<usize>,
     strings_at: u64,
     strings: &'a [u8],
     execfn: &'a [u8],
@@ -170,6 +173,12 @@ impl InitialStack<'_> {
     pub fn pieces(&self) -> [(u64, &[u8]); 3] {
         let execfn_at = self.strings_at + self.strings.len() as u64;
         [(self.pointer, &self.lower), (self.strings_at, self.strings), (execfn_at, self.execfn)]
+    }
+
+    /// Where the auxiliary vector is, its end among it.
+    pub fn auxv(&self) -> Range<u64> {
+        let Range { start, end } = self.auxv;
+        self.pointer + start as u64..self.pointer + end as u64
     }
 }
 
@@ -265,12 +274,14 @@ pub fn build<'a>(request: &StackRequest<'a>) -> Result<InitialStack<'a>, StackEr
     push(0);
     starts.take(strings.envc).for_each(&mut push);
     push(0);
-    auxv.flat_map(|(key, value)| [key, value]).for_each(&mut push);
+    auxv.clone().flat_map(|(key, value)| [key, value]).for_each(&mut push);
+    let auxv_end = lower.len();
+    let auxv = auxv_end - 2 * auxv.count() * word.bytes()..auxv_end;
     lower.resize((seeds_at - pointer) as usize, 0);
     lower.extend_from_slice(&request.random);
     lower.extend_from_slice(platform);
     lower.resize(length, 0);
-    Ok(InitialStack { pointer, lower, strings_at, strings: &strings.bytes, execfn })
+    Ok(InitialStack { pointer, lower, auxv, strings_at, strings: &strings.bytes, execfn })
 }
 
 /// The auxiliary vector in Linux's order for x86, AT_NULL included.

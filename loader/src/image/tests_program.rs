@@ -4,6 +4,7 @@ use super::tests::{ET_DYN, ET_EXEC, Ph, RW, RX, elf_of, load, typical_of};
 use super::*;
 use object::elf::{PT_INTERP, PT_LOAD};
 use std::cell::{Cell, RefCell};
+use trapgate_uapi::Errno;
 
 /// A file that cannot be read behind its first `good` bytes, and notes what was asked.
 struct Disk<'a> {
@@ -29,7 +30,14 @@ fn disk(bytes: &[u8]) -> Disk<'_> {
 fn errno(bytes: &[u8]) -> Errno {
     match Program::read(&disk(bytes)) {
         Ok(_) => panic!("a program"),
-        Err(refusal) => refusal.into(),
+        Err(refusal) => number(refusal),
+    }
+}
+
+fn number(refusal: Refusal<Errno>) -> Errno {
+    match refusal {
+        Refusal::File(errno) => errno,
+        Refusal::Image(error) => error.errno(),
     }
 }
 
@@ -77,7 +85,7 @@ fn an_interpreter_is_named_as_linux_takes_its_name() {
             let bytes = with_interpreter(class, path, size as u64);
             let file = disk(&bytes);
             let name = Program::read(&file).unwrap().interpreter(&file);
-            name.map(Option::unwrap).map_err(Errno::from)
+            name.map(Option::unwrap).map_err(number)
         };
         assert_eq!(named(b"/lib/ld\0", 8), Ok(b"/lib/ld".to_vec()));
         // It ends at its first NUL, and must end in one.

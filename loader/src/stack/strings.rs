@@ -91,6 +91,11 @@ impl Strings {
         Ok(Strings { bytes, argc, envc })
     }
 
+    /// Bytes of the arguments.
+    pub fn argv_length(&self) -> u64 {
+        self.starts().nth(self.argc).unwrap_or(self.bytes.len() as u64)
+    }
+
     /// Where each string begins.
     pub(super) fn starts(&self) -> impl Iterator<Item = u64> {
         let ends = self.bytes.iter().enumerate().filter(|(_, byte)| **byte == 0);
