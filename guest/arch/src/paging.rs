@@ -8,6 +8,7 @@
 
 use super::cpu;
 use super::phys::direct;
+use core::sync::atomic::{AtomicU64, Ordering};
 use trapgate_abi::boot_info::Range;
 use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_abi::mitigation::PTI_USER_TABLE;
@@ -60,6 +61,27 @@ impl Cr3 {
     pub fn load(self) {
         // SAFETY: it comes from `PageTables`, all of which have the same kernel's half.
         unsafe { cpu::set_page_table(self.0) };
+    }
+}
+
+/// One that may be exchanged for another.
+pub struct AtomicCr3(AtomicU64);
+
+impl AtomicCr3 {
+    /// This one.
+    pub const fn new(cr3: Cr3) -> AtomicCr3 {
+        AtomicCr3(AtomicU64::new(cr3.0))
+    }
+
+    /// What it is.
+    #[inline]
+    pub fn get(&self) -> Cr3 {
+        Cr3(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Another in its place.
+    pub fn set(&self, cr3: Cr3) {
+        self.0.store(cr3.0, Ordering::Relaxed);
     }
 }
 

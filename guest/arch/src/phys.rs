@@ -40,6 +40,17 @@ pub fn read(physical: u64, to: &mut [u8]) {
     unsafe { cpu::copy_bytes(to.as_mut_ptr(), direct(physical), to.len()) };
 }
 
+/// The same of frames in a row.
+pub fn read_run(physical: u64, to: &mut [u8]) {
+    let (mut at, mut rest) = (physical, to);
+    while !rest.is_empty() {
+        let piece = rest.len().min((PAGE_SIZE - at % PAGE_SIZE) as usize);
+        let (part, after) = rest.split_at_mut(piece);
+        read(at, part);
+        (at, rest) = (at + piece as u64, after);
+    }
+}
+
 /// Writes bytes of a frame that is nobody's but the caller's object's.
 pub fn write(physical: u64, from: &[u8]) {
     in_frame(physical, from.len());

@@ -5,7 +5,7 @@
 //! [`Context::switch`] holds its callers to that.
 #![allow(unsafe_code, reason = "exchanges the stack pointer, and makes a thread's first frame")]
 
-use crate::paging::Cr3;
+use crate::paging::{AtomicCr3, Cr3};
 use crate::percpu;
 use crate::stack::KernelStack;
 use core::arch::naked_asm;
@@ -42,8 +42,8 @@ pub struct Context {
     saved: AtomicU64,
     /// The end of its stack.
     top: u64,
-    /// The page tables that it runs on.
-    cr3: Cr3,
+    /// The page tables that it runs on: what CR3 holds.
+    cr3: AtomicCr3,
     /// Its stack, if it is not the CPU's first.
     _stack: Option<KernelStack>,
 }
@@ -68,7 +68,12 @@ impl Context {
     /// That of who runs when the kernel begins: on the CPU's own stack, and on these page
     /// tables, which are loaded.
     pub const fn first(cr3: Cr3) -> Context {
-        Context { saved: AtomicU64::new(0), top: Cpu::FIRST.stack_top(), cr3, _stack: None }
+        Context {
+            saved: AtomicU64::new(0),
+            top: Cpu::FIRST.stack_top(),
+            cr3: AtomicCr3::new(cr3),
+            _stack: None,
+        }
     }
 
     /// One that has not run yet. The tables are there for as long as it may run.
@@ -91,12 +96,22 @@ impl Context {
         let saved = rest - size_of::<Frame>() as u64;
         // SAFETY: as above.
         unsafe { (saved as *mut Frame).write(frame) };
-        Context { saved: AtomicU64::new(saved), top, cr3, _stack: Some(stack) }
+        Context { saved: AtomicU64::new(saved), top, cr3: AtomicCr3::new(cr3), _stack: Some(stack) }
     }
 
     /// The page tables that it runs on.
-    pub const fn cr3(&self) -> Cr3 {
-        self.cr3
+    pub fn cr3(&self) -> Cr3 {
+        self.cr3.get()
+    }
+
+    /// This one runs, and goes on on other page tables.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn change_tables(&self, cr3: Cr3) {
+        assert!(self.saved.load(Ordering::Relaxed) == 0, "other tables for who does not run");
+        self.cr3.set(cr3);
+        cr3.load();
     }
 
     /// Goes on there, until somebody switches back.
@@ -107,9 +122,9 @@ impl Context {
         let saved = to.saved.swap(0, Ordering::Relaxed);
         assert!(saved != 0, "a switch to who runs");
         assert!(self.saved.load(Ordering::Relaxed) == 0, "a switch from who does not run");
-        if to.cr3 != self.cr3 {
+        if to.cr3() != self.cr3() {
             // All tables have all kernel stacks.
-            to.cr3.load();
+            to.cr3().load();
         }
         // SAFETY: it is the end of that thread's stack, and whoever goes to ring 3 has
         // left nothing on it but what is above the frame.

@@ -77,6 +77,12 @@ impl UserState {
         }
     }
 
+    /// Gives the CPU what a program begins with, but x87 and vector registers: `data` as
+    /// its data segments' selector, which is of a segment of ring 3, or 0.
+    pub fn begin(data: u16) {
+        UserState { selectors: [data, data, 0, 0], ..UserState::in_cpu() }.load_segments();
+    }
+
     /// Gives all to the CPU but x87 and vector registers.
     pub fn load_segments(&self) {
         for (index, &segment) in self.segments.iter().enumerate() {

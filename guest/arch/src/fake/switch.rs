@@ -6,7 +6,7 @@
 
 use super::floor;
 use super::stack::KernelStack;
-use crate::paging::Cr3;
+use crate::paging::{AtomicCr3, Cr3};
 use core::any::Any;
 use core::convert::Infallible;
 use std::panic::{self, AssertUnwindSafe};
@@ -92,7 +92,7 @@ impl Baton {
 pub struct Context {
     baton: Arc<Baton>,
     runs: AtomicBool,
-    cr3: Cr3,
+    cr3: AtomicCr3,
     thread: Option<JoinHandle<()>>,
     _stack: Option<KernelStack>,
 }
@@ -102,7 +102,13 @@ impl Context {
     pub fn first(cr3: Cr3) -> Context {
         let baton = Baton::new(Turn::Own);
         *lock(&floor().first) = Some(baton.clone());
-        Context { baton, runs: AtomicBool::new(true), cr3, thread: None, _stack: None }
+        Context {
+            baton,
+            runs: AtomicBool::new(true),
+            cr3: AtomicCr3::new(cr3),
+            thread: None,
+            _stack: None,
+        }
     }
 
     /// One that has not run yet.
@@ -127,12 +133,28 @@ impl Context {
             }
         });
         let thread = Some(thread);
-        Context { baton, runs: AtomicBool::new(false), cr3, thread, _stack: Some(stack) }
+        Context {
+            baton,
+            runs: AtomicBool::new(false),
+            cr3: AtomicCr3::new(cr3),
+            thread,
+            _stack: Some(stack),
+        }
     }
 
     /// The page tables that it runs on.
     pub fn cr3(&self) -> Cr3 {
-        self.cr3
+        self.cr3.get()
+    }
+
+    /// This one runs, and goes on on other page tables.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn change_tables(&self, cr3: Cr3) {
+        assert!(self.runs.load(Ordering::Relaxed), "other tables for who does not run");
+        self.cr3.set(cr3);
+        cr3.load();
     }
 
     /// Goes on there, until somebody switches back.
@@ -142,8 +164,8 @@ impl Context {
     pub fn switch(&self, to: &Context) {
         assert!(!to.runs.swap(true, Ordering::Relaxed), "a switch to who runs");
         assert!(self.runs.swap(false, Ordering::Relaxed), "a switch from who does not run");
-        if to.cr3 != self.cr3 {
-            to.cr3.load();
+        if to.cr3() != self.cr3() {
+            to.cr3().load();
         }
         *lock(&self.baton.turn) = Turn::Others;
         to.baton.pass(Turn::Own);

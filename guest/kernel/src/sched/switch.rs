@@ -15,6 +15,7 @@ use trapgate_abi::hypercall::Request;
 use trapgate_arch::fpu;
 use trapgate_arch::percpu::{self, Owner};
 use trapgate_arch::stack::KernelStack;
+use trapgate_arch::user_state::UserState;
 use trapgate_uapi::Errno;
 
 /// Who ran before, until the one that runs now has looked: it may have ended.
@@ -151,6 +152,22 @@ pub fn claim_user_state() -> bool {
     }
     user.lock().load_segments();
     true
+}
+
+/// The running thread, which has the CPU's state of ring 3, begins a program: with
+/// registers as after a reset, which are in `area`, and `data` as its data segments'
+/// selector.
+///
+/// # Panics
+/// If the VMM does not take the registers: see [`claim_user_state`].
+pub fn reset_user_state(area: &fpu::Area, data: u16) {
+    if fpu::by_host() {
+        let reset = Request::SwapFpu { from: 0, to: area.physical() };
+        host::call(reset).expect("the VMM takes what is as after a reset");
+    } else {
+        area.load();
+    }
+    UserState::begin(data);
 }
 
 /// A thread of the kernel's that does `job` and ends, on a stack of its own. It acts

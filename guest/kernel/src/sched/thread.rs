@@ -27,6 +27,8 @@ pub mod work {
     pub const USER_STATE: u64 = 1 << 3;
     /// Others are ready: the thread is not to compute for ever.
     pub const TICK: u64 = 1 << 4;
+    /// It begins another program.
+    pub const PROGRAM: u64 = 1 << 5;
 }
 
 /// What a thread does.
@@ -119,6 +121,11 @@ impl Thread {
             next: Mutex::new(None),
             job: None,
         }
+    }
+
+    /// The running thread goes on in another address space, whose page tables these are.
+    pub fn change_tables(&self, cr3: Cr3) {
+        self.context.change_tables(cr3);
     }
 
     /// Says whose thread it is, before it runs.
