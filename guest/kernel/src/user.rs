@@ -110,25 +110,44 @@ pub struct UserString {
 /// EFAULT, ENOMEM.
 pub fn read_string(from: UserPtr<u8>, count: usize) -> Result<UserString, Errno> {
     let mut bytes = Bytes::new();
-    let mut address = from.address;
+    let terminated = string(from, count, |piece| try_extend_small(&mut bytes, piece))?;
+    Ok(UserString { bytes, terminated })
+}
+
+/// Appends such a string, without its NUL; answers whether there was one.
+///
+/// # Errors
+/// EFAULT, ENOMEM.
+pub fn append_string(to: &mut Vec<u8>, from: UserPtr<u8>, count: usize) -> Result<bool, Errno> {
+    string(from, count, |piece| try_extend(to, piece))
+}
+
+/// Calls `take` with such a string's pieces; answers whether there was a NUL.
+#[inline]
+fn string(
+    from: UserPtr<u8>,
+    count: usize,
+    mut take: impl FnMut(&[u8]) -> Result<(), Errno>,
+) -> Result<bool, Errno> {
+    let (mut address, mut left) = (from.address, count);
     let mut chunk = [0u8; CHUNK];
-    while bytes.len() < count {
+    while left > 0 {
         // Up to the page's end and no further: the string may end there.
         let to_page_end = (PAGE_SIZE - address % PAGE_SIZE) as usize;
-        let room = to_page_end.min(chunk.len()).min(count - bytes.len());
+        let room = to_page_end.min(chunk.len()).min(left);
         let piece = &mut chunk[..room];
         let got = usercopy::read_prefix(piece, address);
         if let Some(end) = first_zero(&piece[..got]) {
-            try_extend_small(&mut bytes, &piece[..end])?;
-            return Ok(UserString { bytes, terminated: true });
+            take(&piece[..end])?;
+            return Ok(true);
         }
         if got < room {
             return Err(Errno::EFAULT);
         }
-        try_extend_small(&mut bytes, piece)?;
-        address += room as u64;
+        take(piece)?;
+        (address, left) = (address + room as u64, left - room);
     }
-    Ok(UserString { bytes, terminated: false })
+    Ok(false)
 }
 
 /// Where the first zero is: a word at a time.

@@ -23,8 +23,9 @@ impl AddressSpace {
         let top = top_tables(&self.tables).ok_or(Errno::ENOMEM)?;
         let tables = self.tables.sibling(top);
         // From here on its end gives everything back.
-        let &mut AddressSpace { brk_start, brk, end, ahead, eager, ram, .. } = self;
-        let mut copy = AddressSpace { vmas, tables, brk_start, brk, end, ahead, eager, ram };
+        let &mut AddressSpace { brk_start, brk, end, mmap_top, ahead, eager, ram, .. } = self;
+        let mut copy =
+            AddressSpace { vmas, tables, brk_start, brk, end, mmap_top, ahead, eager, ram };
         let copied = self.copy_pages(&mut copy.tables);
         cpu::flush_tlb();
         if copied { Ok(copy) } else { Err(Errno::ENOMEM) }
@@ -55,7 +56,7 @@ impl AddressSpace {
 
 /// Frames for top tables like these: two that are aligned to two, if ring 3 has one
 /// of its own.
-fn top_tables(like: &PageTables) -> Option<Range> {
+pub(super) fn top_tables(like: &PageTables) -> Option<Range> {
     let frames = &mut *FRAMES.lock();
     if !like.is_isolated() {
         return frames.take(1);

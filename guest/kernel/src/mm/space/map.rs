@@ -23,6 +23,11 @@ impl Window {
     /// Of an i386 call, from whatever program: below 4 GiB and a 32-bit
     /// program's stack (Linux: `mmap_compat_base`, less the random part).
     pub const COMPAT: Window = Window { low: USER_MIN, high: 0xf7ff_e000 };
+
+    /// Its end.
+    pub const fn top(self) -> u64 {
+        self.high
+    }
 }
 
 /// Where mmap(2) is to put a mapping.
@@ -112,7 +117,8 @@ impl AddressSpace {
         {
             return Ok(hint);
         }
-        self.vmas.find_gap(window.low, window.high, length).ok_or(Errno::ENOMEM)
+        let high = window.high.min(self.mmap_top);
+        self.vmas.find_gap(window.low, high, length).ok_or(Errno::ENOMEM)
     }
 
     /// munmap(2).

@@ -10,6 +10,7 @@ mod fork;
 pub mod map;
 mod object;
 mod populate;
+mod program;
 pub mod remap;
 
 use crate::mm::backing::Backing;
@@ -55,6 +56,8 @@ pub struct AddressSpace {
     brk: u64,
     /// The end of its addresses, which depends on the width of the program.
     end: u64,
+    /// The end of where mappings without a place of their own go.
+    mmap_top: u64,
     ahead: u64,
     /// Ring 0 is interpreted: a fault is so dear that pages are mapped before they
     /// are touched, and for writing when they are only read.
@@ -126,6 +129,7 @@ impl AddressSpace {
             brk_start: boot.brk,
             brk: boot.brk,
             end: if boot.compat != 0 { USER_END32 } else { USER_END },
+            mmap_top: u64::MAX,
             ahead: if eager { FAULT_AROUND_INTERPRETED } else { FAULT_AROUND },
             eager,
             ram: boot.ram_size,

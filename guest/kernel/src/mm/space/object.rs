@@ -93,7 +93,7 @@ impl AddressSpace {
     }
 
     /// Gives a private mapping a frame of its own with what the object has there.
-    fn copy_from_object(&mut self, vma: &Vma, page: u64) -> Result<u64, FaultError> {
+    pub(super) fn copy_from_object(&mut self, vma: &Vma, page: u64) -> Result<u64, FaultError> {
         let Some((object, index)) = object_at(vma, page) else { return Err(FaultError::NotMapped) };
         let copy = FRAMES.lock().take_unclean().ok_or(FaultError::OutOfMemory)?;
         let run = Range { start: copy, end: copy + PAGE_SIZE };

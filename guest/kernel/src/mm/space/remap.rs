@@ -82,6 +82,7 @@ impl AddressSpace {
                 to
             }
             Move::Within(Window { low, high }) => {
+                let high = high.min(self.mmap_top);
                 self.vmas.find_gap(low, high, new_length).ok_or(Errno::ENOMEM)?
             }
         };
