@@ -65,6 +65,21 @@ wire_struct! {
     }
 }
 
+wire_struct! {
+    /// A vDSO in RAM, on whole pages that nobody writes: the kernel lends it to the
+    /// programs that it loads.
+    pub struct Vdso {
+        /// Physical address of its first byte.
+        pub start: u64,
+        /// Physical address behind its last page.
+        pub end: u64,
+        /// The offset of `__kernel_vsyscall`; 0, if it has none.
+        pub vsyscall: u64,
+        /// The offset where the fast 32-bit doors return to.
+        pub landing_pad: u64,
+    }
+}
+
 /// One of the program's standard files.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -92,6 +107,9 @@ impl StandardFile {
 /// The most words of [`BootInfo::random_stock`].
 pub const RANDOM_STOCK: usize = 8;
 
+/// The words of [`BootInfo::seed`].
+pub const SEED: usize = 5;
+
 /// The most regions that [`BootInfo`] holds.
 pub const MAX_REGIONS: usize = 64;
 
@@ -116,6 +134,8 @@ pub mod feature {
     /// Ring 3 has a top page table of its own, at `page_table` and
     /// [`crate::mitigation::PTI_USER_TABLE`].
     pub const PTI: u64 = 1 << 9;
+    /// The kernel puts programs at random addresses.
+    pub const ASLR: u64 = 1 << 10;
 }
 
 /// The boot information.
@@ -153,6 +173,25 @@ pub struct BootInfo {
     pub landing_pad: u64,
     /// What to measure instead of starting a program; a kind of 0 for a program.
     pub job: crate::job::Request,
+    /// The program that the kernel is to load out of the root: physical addresses of
+    /// NUL-terminated strings in a row, its path, its arguments, its environment. Empty,
+    /// if the VMM has loaded one, which the next three words are about.
+    pub exec: Range,
+    /// How many arguments there are, at least one.
+    pub argc: u64,
+    /// How many strings of the environment.
+    pub envc: u64,
+    /// `AT_RANDOM` of that program, and where it goes; and what others' are made of where
+    /// randomness is not granted.
+    pub seed: [u64; SEED],
+    /// The vDSOs of 64-bit and of 32-bit programs.
+    pub vdso: [Vdso; 2],
+    /// `AT_HWCAP`: CPUID.1:EDX.
+    pub hwcap: u64,
+    /// `AT_HWCAP2`.
+    pub hwcap2: u64,
+    /// `AT_MINSIGSTKSZ`.
+    pub minsigstksz: u64,
     /// Where the program starts.
     pub entry: u64,
     /// Its stack pointer.
@@ -195,6 +234,14 @@ impl BootInfo {
         compat: 0,
         landing_pad: 0,
         job: crate::job::Request::ZERO,
+        exec: Range::ZERO,
+        argc: 0,
+        envc: 0,
+        seed: [0; SEED],
+        vdso: [Vdso::ZERO; 2],
+        hwcap: 0,
+        hwcap2: 0,
+        minsigstksz: 0,
         entry: 0,
         stack_pointer: 0,
         brk: 0,

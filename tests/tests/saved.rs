@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::sleep;
 use std::time::Duration;
 use trapgate::boot::vdso::FastDoor;
-use trapgate::boot::{self, Prepared, Start, kernel};
+use trapgate::boot::{self, Load, Prepared, Start, kernel};
 use trapgate::host::Services;
 use trapgate::machine::kvm::{CpuState, vm};
 use trapgate::machine::memory::GuestRam;
@@ -40,11 +40,10 @@ fn machine_with(program: &str, arguments: &[&str]) -> (Machine, Prepared) {
     let start = Start {
         name: program,
         execfn: program.as_bytes(),
-        image: &image,
-        bytes,
+        load: Load::Here { image: &image, bytes },
         argv: &argv,
         envp: &[],
-        random: [7; 16],
+        seed: [7; 5],
         random_stock: &[],
         hwcap: vm.features.hwcap,
         hwcap2: 0,

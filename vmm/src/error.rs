@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 use trapgate_loader::image::ImageError;
 use trapgate_loader::stack::StackError;
+use trapgate_uapi::Errno;
 
 /// Exit statuses of trapgate's own (as env(1), timeout(1) and chroot(1) use
 /// them).
@@ -69,6 +70,14 @@ pub enum Error {
         name: String,
         /// Why not.
         source: ImageError,
+    },
+    /// The program, which is in the root, cannot be executed there.
+    #[error("{name}: {}", not_started(*errno))]
+    NotStarted {
+        /// The program.
+        name: String,
+        /// What execve(2) answers.
+        errno: Errno,
     },
     /// Arguments and environment do not fit.
     #[error(transparent)]
@@ -209,15 +218,38 @@ pub fn shown(path: &std::path::Path) -> String {
     trapgate_loader::text::printable(path.as_os_str().as_bytes())
 }
 
+/// What execve(2) of the guest's kernel says of a program in the root, and what to do.
+fn not_started(errno: Errno) -> String {
+    let text = match errno {
+        Errno::ENOENT => {
+            "no such file in the root, or it names an interpreter that is not there: give its \
+             path as the root has it"
+        }
+        Errno::ENOTDIR => "what its path leads through is no directory of the root",
+        Errno::EACCES => "is not executable in the root: it must be a regular file that may be run",
+        Errno::ENOEXEC => "is no program that can run here: give one for x86-64 or i386",
+        Errno::ELIBBAD => "names an interpreter that is none: the root is of another machine",
+        Errno::EINVAL => "its file is damaged: build it again",
+        Errno::ELOOP => "too many links or scripts on its path lead to each other",
+        Errno::ENOMEM => "memory is too little to start it: raise --memory",
+        Errno::EIO => "cannot be read: the root's image is damaged or was changed",
+        other => return format!("cannot be executed: {}", other.name()),
+    };
+    text.to_owned()
+}
+
 impl Error {
     /// The exit status that the command line makes of it.
     pub fn status(&self) -> u8 {
         match self {
-            Error::NotFound { .. } => status::NOT_FOUND,
+            Error::NotFound { .. } | Error::NotStarted { errno: Errno::ENOENT, .. } => {
+                status::NOT_FOUND
+            }
             Error::Unreadable { .. }
             | Error::NotAFile { .. }
             | Error::NotExecutable { .. }
             | Error::Image { .. }
+            | Error::NotStarted { .. }
             | Error::Stack(_) => status::CANNOT_EXECUTE,
             _ => status::SETUP,
         }

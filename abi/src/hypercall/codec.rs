@@ -2,6 +2,7 @@
 
 use super::{COUNT, FailureKind, Malformed, Message, Request, Segment};
 use crate::file::TRANSFER_FLAGS;
+use trapgate_uapi::Errno;
 
 /// The operations' numbers.
 mod operation {
@@ -23,6 +24,7 @@ mod operation {
     pub(super) const DRAIN: u64 = 16;
     pub(super) const TICK: u64 = 17;
     pub(super) const SWAP_FPU: u64 = 18;
+    pub(super) const NOT_STARTED: u64 = 19;
 }
 
 impl Request {
@@ -47,6 +49,7 @@ impl Request {
             Request::Elapsed => "elapsed",
             Request::Drain => "drain",
             Request::SwapFpu { .. } => "swap_fpu",
+            Request::NotStarted { .. } => "not_started",
         }
     }
 
@@ -81,6 +84,7 @@ impl Request {
             Request::Elapsed => (ELAPSED, [0; 3]),
             Request::Drain => (DRAIN, [0; 3]),
             Request::SwapFpu { from, to } => (SWAP_FPU, [from, to, 0]),
+            Request::NotStarted { errno } => (NOT_STARTED, [errno.number(), 0, 0]),
         };
         message[0] = number;
         message[1] = a;
@@ -140,6 +144,10 @@ impl Request {
             operation::DISCARD => Request::Discard,
             operation::ELAPSED => Request::Elapsed,
             operation::DRAIN => Request::Drain,
+            operation::NOT_STARTED => {
+                let errno = u16::try_from(message[1]).ok().and_then(Errno::new);
+                Request::NotStarted { errno: errno.ok_or_else(|| out_of_range(0))? }
+            }
             operation::SWAP_FPU => Request::SwapFpu { from: message[1], to: message[2] },
             _ => return Err(Malformed::Operation(operation)),
         })
@@ -152,7 +160,7 @@ mod tests {
     use crate::hypercall::{MESSAGE_WORDS, NEVER, segments};
     use trapgate_uapi::fcntl::{O_APPEND, O_NONBLOCK};
 
-    const REQUESTS: [Request; 18] = [
+    const REQUESTS: [Request; 19] = [
         Request::Exit { status: 7 },
         Request::Killed { signal: 11 },
         Request::Failed { kind: FailureKind::Panic, words: Segment { address: 1, length: 2 } },
@@ -171,6 +179,7 @@ mod tests {
         Request::Elapsed,
         Request::Drain,
         Request::SwapFpu { from: 0x1000, to: u64::MAX },
+        Request::NotStarted { errno: Errno::ENOENT },
     ];
 
     #[test]
@@ -185,7 +194,7 @@ mod tests {
 
     #[test]
     fn unknown_operations_are_malformed() {
-        for number in [0, 19, u64::MAX] {
+        for number in [0, 20, u64::MAX] {
             let mut message = [0; MESSAGE_WORDS];
             message[0] = number;
             assert_eq!(Request::decode(&message), Err(Malformed::Operation(number)));
@@ -197,7 +206,7 @@ mod tests {
         for request in REQUESTS {
             let mut message = [0; MESSAGE_WORDS];
             request.encode(&mut message);
-            let narrow = message[0] <= operation::WATCH;
+            let narrow = matches!(message[0], ..=operation::WATCH | operation::NOT_STARTED);
             message[1] = u64::MAX;
             assert_eq!(Request::decode(&message).is_err(), narrow, "{}", request.name());
         }

@@ -33,11 +33,12 @@ pub use attachments::{
 
 use crate::crash::{BACKTRACE_DEPTH, FAULT_WORDS};
 use crate::event::{EVENT_WORDS, MAX_EVENTS, MAX_WATCH};
-#[cfg(doc)]
 use crate::{
     event::{Event, WatchEntry},
     file::TRANSFER_FLAGS,
 };
+#[cfg(doc)]
+use trapgate_uapi::Errno;
 
 /// The I/O port whose OUT means: there is a request.
 pub const PORT: u16 = 0x7a7e;
@@ -139,6 +140,11 @@ pub enum Request {
         kind: FailureKind,
         /// The panic's words.
         words: Segment,
+    },
+    /// The first program, which the kernel was to load, cannot be executed. No reply.
+    NotStarted {
+        /// What execve(2) answers.
+        errno: Errno,
     },
     /// write(2) of the attached segments in order. Reply: bytes written; EAGAIN, if
     /// that would wait, whatever the flags say.

@@ -56,7 +56,7 @@ mod tests {
     use crate::boot::kernel::INSTRUMENTED;
     use crate::boot::mitigation::Hardening;
     use crate::boot::vdso::FastDoor;
-    use crate::boot::{Prepared, Start, prepare};
+    use crate::boot::{Load, Prepared, Start, prepare};
     use crate::machine::memory::GuestRam;
     use std::collections::BTreeMap;
     use trapgate_abi::boot_info::Range;
@@ -98,11 +98,10 @@ mod tests {
         let start = Start {
             name: "probe",
             execfn: b"probe",
-            image: &image,
-            bytes: &program,
+            load: Load::Here { image: &image, bytes: &program },
             argv: &[],
             envp: &[],
-            random: [0; 16],
+            seed: [0; 5],
             random_stock: &[],
             hwcap: 0,
             hwcap2: 0,

@@ -59,7 +59,7 @@ pub fn prepare_job(
     let prepared = Prepared {
         kernel,
         page_table: tables.root(),
-        load_bias: 0,
+        load_bias: None,
         used,
         stamps: None,
         trace_rings: None,

@@ -14,11 +14,13 @@ pub mod kernel;
 mod minsigstksz;
 pub mod mitigation;
 mod page_tables;
+mod program;
 mod stamps;
 mod trace_rings;
 pub mod vdso;
 
 pub use job::prepare_job;
+pub use program::Load;
 pub(crate) use stamps::Stamps;
 
 use crate::boot::kernel::{Kernel, Piece};
@@ -28,23 +30,18 @@ use crate::machine::kvm::{Entry, Kind, Maker, Vm, cpuid, fpu};
 use crate::machine::memory::{GuestRam, LEAST, OutOfRam};
 use crate::{ByteSize, Error};
 use page_tables::{Frames, PageTables};
+use program::Program;
 use trapgate_abi::boot_info::{
-    BootInfo, ClockInfo, MAX_REGIONS, RANDOM_STOCK, REGION_STACK, Range, Region, StandardFile,
-    feature,
+    BootInfo, ClockInfo, MAX_REGIONS, RANDOM_STOCK, Range, Region, SEED, StandardFile, feature,
 };
 use trapgate_abi::kernel_note::Instruments;
 use trapgate_abi::layout::{
-    BOOT_INFO, Cpu, HIGH_RAM_START, KERNEL_BASE, LARGE_PAGE_SIZE, PAGE_SIZE, USER_END32,
-    USER_STACK_SIZE, USER_STACK_TOP, cpus_end, percpu,
+    BOOT_INFO, Cpu, HIGH_RAM_START, KERNEL_BASE, LARGE_PAGE_SIZE, PAGE_SIZE, cpus_end, percpu,
 };
 use trapgate_abi::mitigation::keep;
 use trapgate_abi::x86::{cr4, pte};
-use trapgate_loader::image::{Class, Image, Prot};
-use trapgate_loader::stack::{self, AuxValues, InitialStack, StackRequest, Strings, WordSize};
-
-/// Stack mapped below what the VMM has put there, in bytes: what a program
-/// uses before it does anything of its own.
-const STACK_AHEAD: u64 = 32 << 10;
+use trapgate_loader::image::{Class, Prot};
+use trapgate_loader::stack::{self, Strings};
 
 /// What a program starts with, besides its image.
 pub struct Start<'a> {
@@ -52,16 +49,14 @@ pub struct Start<'a> {
     pub name: &'a str,
     /// `AT_EXECFN`.
     pub execfn: &'a [u8],
-    /// What must be in memory of it.
-    pub image: &'a Image,
-    /// Its bytes.
-    pub bytes: &'a [u8],
+    /// Who loads it.
+    pub load: Load<'a>,
     /// Its arguments.
     pub argv: &'a [Vec<u8>],
     /// Its environment.
     pub envp: &'a [Vec<u8>],
-    /// `AT_RANDOM`.
-    pub random: [u8; 16],
+    /// `AT_RANDOM`, by its first two words, and what else of it is random.
+    pub seed: [u64; SEED],
     /// What getrandom(2) gives out first; empty, if that is not granted.
     pub random_stock: &'a [u64],
     /// `AT_HWCAP`: CPUID.1:EDX as the guest sees it.
@@ -97,8 +92,8 @@ pub struct Prepared {
     pub kernel: Kernel,
     /// Physical address of the top page table.
     pub page_table: u64,
-    /// The program's load bias, for symbols.
-    pub load_bias: u64,
+    /// The program's load bias, for symbols; none, if the kernel loads it.
+    pub load_bias: Option<u64>,
     /// Bytes at the bottom of RAM that hold something.
     pub used: u64,
     /// Where the stamps go.
@@ -144,40 +139,16 @@ impl Prepared {
 /// [`Error::Stack`], [`Error::MemoryTooSmall`],
 /// [`Error::Uninstrumented`], or [`Error::Kernel`].
 pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepared, Error> {
-    let image = start.image;
-    let (stack_top, word, platform) = match image.class {
-        Class::Elf64 => (USER_STACK_TOP, WordSize::W64, "x86_64"),
-        Class::Elf32 => (USER_END32, WordSize::W32, "i686"),
-    };
-    let vdso = vdso::place::Placed::new(Vdso::new(image.class, start.fast_door)?, image);
     let strings = Strings::pack(start.argv, start.envp, start.execfn, stack::DEFAULT_LIMIT)?;
-    let stack = stack::build(&StackRequest {
-        top: stack_top,
-        word,
-        strings: &strings,
-        execfn: start.execfn,
-        random: start.random,
-        platform,
-        auxv: AuxValues {
-            phdr: image.phdr_addr,
-            phent: image.phdr_entry_size.into(),
-            phnum: image.phdr_count.into(),
-            entry: image.entry,
-            hwcap: start.hwcap,
-            hwcap2: start.hwcap2,
-            minsigstksz: Some(minsigstksz::size(start.xcr0)),
-            sysinfo: vdso.as_ref().and_then(vdso::place::Placed::vsyscall),
-            sysinfo_ehdr: vdso.as_ref().map(vdso::place::Placed::base),
-            ..AuxValues::default()
-        },
-    })?;
-
-    let lent = vdso.as_ref().map_or(0, vdso::place::Placed::size);
+    let program = Program::new(start, &strings)?;
+    let vdsos = [Class::Elf64, Class::Elf32].map(|class| Vdso::new(class, start.fast_door));
+    let [wide, narrow] = vdsos;
+    let vdsos = [wide?, narrow?];
     let stamped = Stamps::size(start.stamps);
     let traced = if start.traced { trace_rings::size(start.cpus) } else { 0 };
-    let stack_size = stack_top - stack.pointer + STACK_AHEAD;
-    let beside = lent + stack_size + stamped + traced + page_tables::size(start.root);
-    let needed = LEAST + cpus_end(start.cpus) + image.memory_size() + beside;
+    let lent: u64 = vdsos.iter().map(Vdso::size).sum();
+    let beside = lent + stamped + traced + page_tables::size(start.root);
+    let needed = LEAST + cpus_end(start.cpus) + program.size() + beside;
     let too_small = || Error::MemoryTooSmall {
         name: start.name.to_owned(),
         given: ByteSize(ram.size()),
@@ -197,14 +168,14 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
     let global = if isolated { 0 } else { pte::G };
     let mut builder =
         Builder { ram, cpus: start.cpus, frames, regions: vec![], data_page: None, global };
+    let mut info = BootInfo::NONE;
     let (mut tables, mut user_tables) =
         isolation::tables(ram, &mut builder.frames, isolated).ok_or_else(too_small)?;
     builder
         .kernel(&mut tables, &kernel, start.root)
         .and_then(|()| builder.untrain_alias(&mut tables, &kernel, start.hardening))
-        .and_then(|()| builder.program(&mut tables, image, start.bytes))
-        .and_then(|()| builder.vdso(&mut tables, vdso.as_ref()))
-        .and_then(|()| builder.stack(&mut tables, image, stack_top, &stack))
+        .and_then(|()| builder.program(&mut tables, &program, &mut info))
+        .and_then(|()| builder.lend(&vdsos, &mut info))
         .and_then(|()| match &mut user_tables {
             Some(user) => isolation::fill(&tables, user, &kernel, start.cpus, &mut builder.frames),
             None => Some(()),
@@ -242,23 +213,22 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
         root: start.root,
         free: [Range { start: used, end: low_end }, Range { start: HIGH_RAM_START, end: high_end }],
         page_table: tables.root(),
-        compat: (image.class == Class::Elf32).into(),
-        landing_pad: vdso.as_ref().map_or(0, vdso::place::Placed::landing_pad),
-        entry: image.entry,
-        stack_pointer: stack.pointer,
-        brk: image.brk,
+        seed: start.seed,
+        hwcap: start.hwcap,
+        hwcap2: start.hwcap2,
+        minsigstksz: minsigstksz::size(start.xcr0),
         log_level: start.log_level,
         random_stock,
         random_count: start.random_stock.len() as u64,
         ignored_signals: start.ignored_signals,
         region_count: builder.regions.len() as u64,
         regions,
-        ..BootInfo::NONE
+        ..info
     };
     Ok(Prepared {
         kernel,
         page_table: tables.root(),
-        load_bias: image.load_bias,
+        load_bias: program.load_bias(),
         used,
         stamps,
         trace_rings,
@@ -358,43 +328,5 @@ impl Builder<'_> {
         }
         let flags = kernel_flags(self.global, false, true);
         tables.map(alias, page - KERNEL_BASE, PAGE_SIZE, flags, false, &mut self.frames)
-    }
-
-    /// The program's segments, copied.
-    fn program(&mut self, tables: &mut PageTables<'_>, image: &Image, bytes: &[u8]) -> Option<()> {
-        for segment in &image.segments {
-            let length = segment.end - segment.start;
-            let physical = self.frames.take(length)?;
-            self.ram.write(physical, segment.bytes(bytes)).ok()?;
-            let flags = user_flags(segment.prot);
-            tables.map(segment.start, physical, length, flags, false, &mut self.frames)?;
-            let flags = prot_bits(segment.prot);
-            self.regions.push(Region { start: segment.start, end: segment.end, flags });
-        }
-        Some(())
-    }
-
-    /// The stack: its top mapped and filled.
-    fn stack(
-        &mut self,
-        tables: &mut PageTables<'_>,
-        image: &Image,
-        top: u64,
-        stack: &InitialStack<'_>,
-    ) -> Option<()> {
-        let prot = Prot { read: true, write: true, exec: image.exec_stack };
-        let length = (top - stack.pointer + STACK_AHEAD).next_multiple_of(PAGE_SIZE);
-        let physical = self.frames.take(length)?;
-        let start = top - length;
-        for (address, bytes) in stack.pieces() {
-            self.ram.write(physical + (address - start), bytes).ok()?;
-        }
-        tables.map(start, physical, length, user_flags(prot), false, &mut self.frames)?;
-        self.regions.push(Region {
-            start: top - USER_STACK_SIZE,
-            end: top,
-            flags: prot_bits(prot) | REGION_STACK,
-        });
-        Some(())
     }
 }

@@ -91,7 +91,11 @@ impl Serve for Services {
     fn serve(&mut self, message: &Message) -> Result<Served, Malformed> {
         let request = Request::decode(message)?;
         self.stats.count(&request);
-        if let Request::Exit { .. } | Request::Killed { .. } | Request::Failed { .. } = request {
+        if let Request::Exit { .. }
+        | Request::Killed { .. }
+        | Request::Failed { .. }
+        | Request::NotStarted { .. } = request
+        {
             self.control.conclude();
             self.finish_writing();
             return Ok(Served::End(request));
@@ -198,7 +202,8 @@ impl Services {
             | Request::SwapFpu { .. }
             | Request::Exit { .. }
             | Request::Killed { .. }
-            | Request::Failed { .. } => unreachable!("these do not get here"),
+            | Request::Failed { .. }
+            | Request::NotStarted { .. } => unreachable!("these do not get here"),
         })
     }
 

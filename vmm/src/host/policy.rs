@@ -114,6 +114,7 @@ impl Policy {
             Request::Exit { .. }
             | Request::Killed { .. }
             | Request::Failed { .. }
+            | Request::NotStarted { .. }
             | Request::SwapFpu { .. }
             | Request::Discard
             | Request::Drain => Ok(()),

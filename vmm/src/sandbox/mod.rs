@@ -29,7 +29,7 @@ use crate::ByteSize;
 use crate::boot::kernel;
 use crate::boot::mitigation::GuestCpu;
 use crate::boot::vdso::FastDoor;
-use crate::boot::{self, Start};
+use crate::boot::{self, Load, Start};
 use crate::error::Error;
 use crate::host::policy::Grant;
 use crate::machine::image::MappedImage;
@@ -47,7 +47,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 use stdio::{Opened, Wanted};
-use trapgate_abi::boot_info::RANDOM_STOCK;
+use trapgate_abi::boot_info::{RANDOM_STOCK, SEED};
 use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_abi::mitigation::keep;
 use trapgate_abi::x86::cr4;
@@ -103,16 +103,15 @@ impl Sandbox {
         let start = Instant::now();
         let random_granted = config.policy.allows(Grant::Random);
         let random = random_words()?;
-        let [first, second, stock @ ..] = random;
+        let (seed, stock) = random.split_at(SEED);
         let start_info = Start {
             name: &name,
             execfn: program::path(&program),
-            image: &image,
-            bytes: &bytes,
+            load: Load::Here { image: &image, bytes: &bytes },
             argv: &config.argv,
             envp: &config.envp,
-            random: (u128::from(first) << 64 | u128::from(second)).to_le_bytes(),
-            random_stock: if random_granted { &stock } else { &[] },
+            seed: std::array::from_fn(|index| seed[index]),
+            random_stock: if random_granted { stock } else { &[] },
             hwcap: vm.features.hwcap,
             hwcap2: if vm.features.cr4 & cr4::FSGSBASE != 0 { 1 << 1 } else { 0 },
             xcr0: vm.features.xcr0,
@@ -237,9 +236,9 @@ fn check_memory(memory: ByteSize, name: &str) -> Result<u64, Error> {
     Ok(memory.0 & !(PAGE_SIZE - 1))
 }
 
-/// Random words: two for `AT_RANDOM`, the others for the stock.
-fn random_words() -> Result<[u64; 2 + RANDOM_STOCK], Error> {
-    let mut bytes = [0; 8 * (2 + RANDOM_STOCK)];
+/// Random words: for the program's start, the others for the stock.
+fn random_words() -> Result<[u64; SEED + RANDOM_STOCK], Error> {
+    let mut bytes = [0; 8 * (SEED + RANDOM_STOCK)];
     // So few bytes come at once (getrandom(2)).
     getrandom(&mut bytes, GetRandomFlags::empty())
         .map_err(|errno| Error::host("getrandom")(errno.into()))?;

@@ -114,6 +114,9 @@ impl Run {
                     _ => End::Killed(Box::new(crash)),
                 }
             }
+            GuestEnd::Request(Request::NotStarted { errno }, _) => {
+                return Err(Error::NotStarted { name: program::name(&program), errno });
+            }
             GuestEnd::Request(request, message) => {
                 let failed = machine.kernel_failed(&request, &message, &kernel);
                 if !control.has_timed_out() {
@@ -190,7 +193,13 @@ fn clock(
 }
 
 /// The function of the program's at an address.
-fn symbol(program: &Program, root: Option<&Image>, address: u64, load_bias: u64) -> Option<String> {
+fn symbol(
+    program: &Program,
+    root: Option<&Image>,
+    address: u64,
+    load_bias: Option<u64>,
+) -> Option<String> {
+    let load_bias = load_bias?;
     let bytes = program::read(program, root).map(|(_, bytes)| bytes).unwrap_or_default();
     Symbols::new(&bytes).lookup(address, load_bias).map(|symbol| symbol.to_string())
 }
@@ -201,7 +210,7 @@ fn crash(
     root: Option<&Image>,
     signal: u8,
     message: &Message,
-    load_bias: u64,
+    load_bias: Option<u64>,
     kind: Kind,
 ) -> Crash {
     let (fault, regs) = hypercall::crash(message);

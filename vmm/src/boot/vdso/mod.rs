@@ -12,6 +12,7 @@ use object::read::elf::{FileHeader, ProgramHeader, Sym};
 use object::{LittleEndian, ReadRef};
 use std::fmt;
 use trapgate_abi::boot_info::feature;
+use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_loader::image::Class;
 
 /// `linux-vdso.so.1`.
@@ -93,6 +94,11 @@ impl Vdso {
             Class::Elf64 => Self::clocks(),
         };
         made.map_err(|what| Error::Kernel(format!("its vDSO: {what}")))
+    }
+
+    /// Bytes of the pages that it lies on.
+    pub(super) fn size(&self) -> u64 {
+        (self.bytes.len() as u64).next_multiple_of(PAGE_SIZE)
     }
 
     fn clocks() -> Result<Vdso, Bad> {

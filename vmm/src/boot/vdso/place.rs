@@ -21,7 +21,7 @@
 use crate::boot::vdso::Vdso;
 use crate::boot::{Builder, PageTables, prot_bits, user_flags};
 use crate::machine::memory::{GuestRam, OutOfRam};
-use trapgate_abi::boot_info::{ClockInfo, REGION_VVAR, Region};
+use trapgate_abi::boot_info::{self, BootInfo, ClockInfo, REGION_VVAR, Region};
 use trapgate_abi::layout::{MMAP_BASE, MMAP_BASE32, PAGE_SIZE, USER_MIN};
 use trapgate_loader::image::{Class, Image, Prot};
 
@@ -54,7 +54,7 @@ impl Placed {
 
     /// What it takes of memory, data page included, in bytes.
     pub(in crate::boot) fn size(&self) -> u64 {
-        PAGE_SIZE + (self.vdso.bytes.len() as u64).next_multiple_of(PAGE_SIZE)
+        PAGE_SIZE + self.vdso.size()
     }
 
     /// The image's address: AT_SYSINFO_EHDR.
@@ -95,6 +95,21 @@ impl Builder<'_> {
             Region { start: base, end, flags: prot_bits(exec) },
         ]);
         self.data_page = Some(data_page);
+        Some(())
+    }
+
+    /// The vDSOs of both widths, for programs that the kernel loads: nobody writes them.
+    pub(in crate::boot) fn lend(&mut self, vdsos: &[Vdso; 2], info: &mut BootInfo) -> Option<()> {
+        for (vdso, lent) in vdsos.iter().zip(&mut info.vdso) {
+            let start = self.frames.take(vdso.size())?;
+            self.ram.write(start, &vdso.bytes).ok()?;
+            *lent = boot_info::Vdso {
+                start,
+                end: start + vdso.size(),
+                vsyscall: vdso.vsyscall.unwrap_or(0),
+                landing_pad: vdso.landing_pad,
+            };
+        }
         Some(())
     }
 }
