@@ -16,10 +16,11 @@ use trapgate_arch::heap;
 use trapgate_arch::paging::PageTables;
 use trapgate_arch::{fpu, percpu, stack, switch};
 use trapgate_kernel::clock::Clock;
+use trapgate_kernel::host;
 use trapgate_kernel::log;
 use trapgate_kernel::mm::frames::{self, FRAMES};
 use trapgate_kernel::process::prepare_return::prepare_return;
-use trapgate_kernel::process::{from_host, task};
+use trapgate_kernel::process::{exec, from_host, task};
 use trapgate_kernel::sched::idle;
 
 /// The entry point of the image.
@@ -71,20 +72,28 @@ extern "C" fn start(boot: &'static BootInfo, regs: &mut PtRegs) {
     let tables = unsafe { PageTables::new(boot.page_table, boot.features & feature::PTI != 0) };
     idle::init(Clock::new(boot.clock), from_host::signal, frames::tidy);
     task::start_first(boot, tables).expect("no memory for the first task");
-    log::log(Level::Debug, Event::Booted, [boot.ram_size, boot.entry, boot.stack_pointer, 0]);
+    *regs = match boot.exec.is_empty() {
+        true => begin_loaded(boot),
+        false => exec::first(boot).unwrap_or_else(|errno| host::not_started(errno)),
+    };
+    log::log(Level::Debug, Event::Booted, [boot.ram_size, regs.rip, regs.rsp, 0]);
+    prepare_return(regs);
+}
+
+/// The registers of a program that the VMM has loaded.
+fn begin_loaded(boot: &BootInfo) -> PtRegs {
     if boot.compat != 0 {
         load_data_segments();
     }
     let cs = if boot.compat != 0 { selector::USER32_CS } else { selector::USER_CS };
-    *regs = PtRegs {
+    PtRegs {
         rip: boot.entry,
         cs: cs.into(),
         rflags: rflags::FIXED | rflags::IF,
         rsp: boot.stack_pointer,
         ss: selector::USER_DS.into(),
         ..PtRegs::default()
-    };
-    prepare_return(regs);
+    }
 }
 
 /// Gives DS and ES what a 32-bit program needs in them, as Linux's

@@ -33,11 +33,11 @@ pub use attachments::{
 
 use crate::crash::{BACKTRACE_DEPTH, FAULT_WORDS};
 use crate::event::{EVENT_WORDS, MAX_EVENTS, MAX_WATCH};
+#[cfg(doc)]
 use crate::{
     event::{Event, WatchEntry},
     file::TRANSFER_FLAGS,
 };
-#[cfg(doc)]
 use trapgate_uapi::Errno;
 
 /// The I/O port whose OUT means: there is a request.

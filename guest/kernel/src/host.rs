@@ -77,6 +77,12 @@ pub fn exit(status: u8) -> ! {
     cpu::halt()
 }
 
+/// Ends the sandbox: the first program cannot be executed.
+pub fn not_started(errno: Errno) -> ! {
+    let _ = call(Request::NotStarted { errno });
+    cpu::halt()
+}
+
 /// Ends the sandbox: a signal killed the program.
 pub fn killed(signal: u8, fault: &Fault, regs: &PtRegs) -> ! {
     let mut call = Call::new(Request::Killed { signal });

@@ -3,7 +3,8 @@
 //! Handlers take [`UserPtr`]s as arguments and get values by copying, or
 //! EFAULT. The copies are `arch::usercopy`'s.
 
-use crate::memory::{try_extend_small, try_push_small};
+use crate::memory::{try_extend, try_extend_small, try_push_small};
+use alloc::vec::Vec;
 use core::marker::PhantomData;
 use smallvec::SmallVec;
 use trapgate_abi::layout::PAGE_SIZE;

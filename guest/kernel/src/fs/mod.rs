@@ -8,6 +8,7 @@ pub mod content;
 pub mod create;
 pub mod dentry;
 pub mod dev;
+pub mod executable;
 pub mod file;
 pub mod filesystem;
 pub mod generated;

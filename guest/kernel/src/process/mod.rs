@@ -2,10 +2,12 @@
 //! they end, and what is done before ring 3 goes on.
 
 pub mod exception;
+pub mod exec;
 pub mod exit;
 pub mod from_host;
 pub mod limits;
 pub mod prepare_return;
+pub mod program;
 pub mod random_stock;
 pub mod task;
 #[cfg(feature = "test-hook")]

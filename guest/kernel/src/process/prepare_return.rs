@@ -35,6 +35,11 @@ fn do_work(regs: &mut PtRegs) {
             return;
         }
         percpu::clear_work(bits);
+        if bits & work::PROGRAM != 0
+            && let Some(begins) = current().begins.lock().take()
+        {
+            *regs = begins;
+        }
         if bits & work::LANDING_PAD != 0 {
             follow_landing_pad(regs);
         }

@@ -11,6 +11,7 @@ use crate::fs::table::FileTable;
 use crate::memory::try_arc;
 use crate::mm::space::AddressSpace;
 use crate::process::limits::Limits;
+use crate::process::program::Program;
 use crate::process::random_stock::RandomStock;
 use crate::sched::switch;
 use crate::sched::thread::Thread;
@@ -59,6 +60,10 @@ pub struct Process {
     pub landing_pad: AtomicU64,
     /// How many tasks it has.
     pub tasks: AtomicU32,
+    /// What it runs.
+    pub program: Mutex<Program>,
+    /// What the VMM said at the start.
+    pub boot: &'static BootInfo,
 }
 
 impl Process {
@@ -94,6 +99,8 @@ pub struct Task {
     /// Where the landing pad was before the call that it makes moved it; 0 if
     /// it did not.
     pub left_landing_pad: AtomicU64,
+    /// The registers of a program that it begins before it goes back to ring 3.
+    pub begins: Mutex<Option<PtRegs>>,
 }
 
 trapgate_arch::percpu::running_task!(Task);
@@ -115,6 +122,7 @@ impl Task {
             compat_robust_list: AtomicU32::new(0),
             name: Mutex::default(),
             left_landing_pad: AtomicU64::new(0),
+            begins: Mutex::new(None),
         }
     }
 
@@ -177,6 +185,8 @@ pub fn start_first(boot: &'static BootInfo, tables: PageTables) -> Result<(), Er
         limits: Limits::default(),
         landing_pad: AtomicU64::new(boot.landing_pad),
         tasks: AtomicU32::new(1),
+        program: Mutex::default(),
+        boot,
     };
     let thread = try_arc(Thread::running(process.memory.lock().cr3()))?;
     let task = Task::new(thread.clone(), FIRST_PID, try_arc(process)?);

@@ -56,6 +56,16 @@ impl Actions {
         self.0.lock().get(&signal).copied().unwrap_or_default()
     }
 
+    /// For a new program, whose handlers are gone: what is not ignored has its default
+    /// (Linux: `flush_signal_handlers`).
+    pub fn reset_handlers(&self) {
+        let mut actions = self.0.lock();
+        actions.retain(|_, action| action.sa_handler == SIG_IGN);
+        for action in actions.values_mut() {
+            *action = Sigaction { sa_handler: SIG_IGN, ..Sigaction::default() };
+        }
+    }
+
     /// Records another.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ pub mod copy;
 pub mod define;
 pub mod descriptor;
 pub mod directory;
+pub mod exec;
 pub mod fcntl;
 pub mod futex;
 pub mod ioctl;

@@ -14,9 +14,9 @@ pub use build::{Handler, Table};
 use super::define::encode;
 use crate::log::log;
 use crate::sys::{
-    attributes, compat, copy, descriptor, directory, fcntl, futex, ioctl, lock, mm, names, open,
-    path, poll, process, random, read_write, sched, select, signal, size, space, stat, statfs,
-    system, time, xattr,
+    attributes, compat, copy, descriptor, directory, exec, fcntl, futex, ioctl, lock, mm, names,
+    open, path, poll, process, random, read_write, sched, select, signal, size, space, stat,
+    statfs, system, time, xattr,
 };
 use build::{CompatEntry, Entry, compat_entries, entries, ia32, is_named, note, x64};
 use trapgate_abi::PtRegs;
@@ -58,6 +58,8 @@ const XATTRS: &str = "no file has any: EOPNOTSUPP, and a list is empty";
 /// What futex(2) has.
 const FUTEX: &str = "one thread: `FUTEX_WAKE` wakes nobody, `FUTEX_WAIT` needs a timeout, else \
     EDEADLK; both with `_BITSET`; others are ENOSYS";
+/// What running another program has.
+const EXEC: &str = "of a process with one thread";
 /// What an action has.
 const ACTION: &str = "recorded; no handler is called: its signal ends the program";
 const ENTRIES: &[Entry] = entries! {
@@ -70,6 +72,10 @@ const ENTRIES: &[Entry] = entries! {
         x64: arch_prctl ("bases of FS and GS; others are EINVAL")
             set_robust_list (ROBUST) get_robust_list (ROBUST)
             getrlimit (LIMITS) setrlimit (LIMITS);
+    }
+    exec {
+        both: ;
+        x64: execve (EXEC) execveat (EXEC);
     }
     mm {
         both: munmap mprotect brk
@@ -190,6 +196,10 @@ const COMPAT_ENTRIES: &[CompatEntry] = compat_entries! {
     process {
         compat: arch_prctl getrlimit (LIMITS) setrlimit old_getrlimit set_robust_list get_robust_list;
         native: getuid16 geteuid16 getgid16 getegid16 getresuid16 getresgid16 getgroups16;
+    }
+    exec {
+        compat: execve (EXEC) execveat (EXEC);
+        native: ;
     }
     tls {
         compat: ;

@@ -6,6 +6,7 @@
 mod address_space;
 mod allocation;
 mod boot;
+mod exec;
 mod files;
 mod fs;
 mod mm;
@@ -23,7 +24,7 @@ use crate::process::{exception, from_host};
 use crate::sched::idle;
 use crate::sys::table::{SYS_CALL_TABLE_32, SYS_CALL_TABLE_64};
 use trapgate_abi::PtRegs;
-use trapgate_abi::boot_info::{BootInfo, REGION_STACK, Range, Region, StandardFile, feature};
+use trapgate_abi::boot_info::{BootInfo, REGION_STACK, Range, Region, StandardFile, Vdso, feature};
 use trapgate_abi::file::FileStatus;
 use trapgate_abi::hypercall::Request;
 use trapgate_abi::layout::{KERNEL_PHYS_END, USER_STACK_SIZE, USER_STACK_TOP};
@@ -70,6 +71,12 @@ fn boot_info() -> BootInfo {
         brk: HEAP,
         files: [file(0, 0, S_IFIFO), file(1, 1, S_IFIFO), file(2, 2, S_IFREG)],
         region_count: 3,
+        // Where the kernel's image would be.
+        vdso: [
+            Vdso { start: 0x9_0000, end: 0x9_1000, vsyscall: 0, landing_pad: 0x80 },
+            Vdso { start: 0x9_1000, end: 0x9_2000, vsyscall: 0x40, landing_pad: 0x90 },
+        ],
+        seed: [1, 2, 3, 4, 5],
         ..BootInfo::NONE
     };
     boot.regions[0] = Region { start: TEXT, end: TEXT + SIZE, flags: 5 };

@@ -20,6 +20,7 @@
 pub mod attributes;
 pub mod copy;
 pub mod directory;
+pub mod exec;
 pub mod fcntl;
 pub mod futex;
 pub mod ioctl;

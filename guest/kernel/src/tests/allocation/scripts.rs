@@ -2,9 +2,11 @@
 //! to get memory for it where it ever has. Both conventions take the same: all
 //! addresses are below 4 GiB.
 
+use crate::tests::exec::files;
 use crate::tests::{DATA, HEAP, SIZE, Sandbox};
 use core::ops::Range;
 use trapgate_abi::layout::PAGE_SIZE;
+use trapgate_loader::image::Class;
 use trapgate_uapi::Errno;
 use trapgate_uapi::fcntl::{
     AT_EMPTY_PATH, F_DUPFD, F_DUPFD_CLOEXEC, F_GETFL, F_SETLK, LOCK_EX, LOCK_UN, O_CREAT, O_RDWR,
@@ -46,6 +48,8 @@ pub(super) const NAMES: &[u8; 96] = b"/tmp\0...........\
     /tmp/new.file\0..\
     /tmp/other.file\0\
     \x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+/// The path of a script that can be run.
+const PROGRAM: u64 = VECTORS + 0x100;
 /// All that scripts point to.
 pub(super) const TOUCHED: Range<u64> = DATA..DATA + SIZE;
 /// Where nothing is, far from all that is.
@@ -91,6 +95,14 @@ fn mapped(sandbox: &Sandbox) {
     for page in 0..5 {
         sandbox.store(MAPPED + page * PAGE_SIZE, &[1]);
     }
+}
+
+/// A script, its interpreter, and what starts that.
+fn programs(sandbox: &Sandbox) {
+    sandbox.store(PROGRAM, b"/script\0");
+    files::put("/script", b"#!/program -x\n");
+    files::put("/program", &files::dynamic(Class::Elf64, files::ET_DYN, 0, "/linker"));
+    files::put("/linker", &files::program(Class::Elf64, files::ET_DYN, 0));
 }
 
 /// What mmap(2) takes, in memory.
@@ -165,6 +177,10 @@ const MOVE: u64 = MREMAP_MAYMOVE | MREMAP_FIXED;
 
 pub(super) const SCRIPTS: &[Script] = &[
     // process
+    call("sys_execve", [PROGRAM, VECTORS, VECTORS]).after(programs),
+    call("compat_sys_execve", [PROGRAM, VECTORS, VECTORS]).after(programs),
+    call("sys_execveat", [1, PROGRAM, VECTORS]).after(programs),
+    call("compat_sys_execveat", [1, PROGRAM, VECTORS]).after(programs),
     call("sys_getpid", []),
     call("sys_gettid", []),
     call("sys_getppid", []),

@@ -16,11 +16,11 @@ const DIRECTORY: &str = "working directory: ";
 
 /// The running task's state, a line a thing.
 #[derive(PartialEq)]
-pub(super) struct Snapshot(Vec<String>);
+pub(in crate::tests) struct Snapshot(Vec<String>);
 
 impl Snapshot {
     /// As it is now.
-    pub(super) fn take() -> Snapshot {
+    pub(in crate::tests) fn take() -> Snapshot {
         let mut lines = Snapshot(Vec::new());
         let task = current();
         let process = &task.process;
@@ -75,7 +75,7 @@ impl Snapshot {
     }
 
     /// What is here and not there, or the other way round.
-    pub(super) fn differences(&self, other: &Snapshot) -> Vec<String> {
+    pub(in crate::tests) fn differences(&self, other: &Snapshot) -> Vec<String> {
         // A tree that was made meanwhile is as one that was always there.
         let has_tree = |one: &Snapshot| one.0.iter().any(|line| line.starts_with(DIRECTORY));
         let both = has_tree(self) && has_tree(other);
