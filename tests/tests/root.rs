@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 use trapgate::Error;
 use trapgate::boot::vdso::FastDoor;
-use trapgate::boot::{self, Start, kernel};
+use trapgate::boot::{self, Load, Start, kernel};
 use trapgate::machine::image::MappedImage;
 use trapgate::machine::kvm::vm;
 use trapgate::machine::{Machine, Manner, Serve, Served};
@@ -106,11 +106,10 @@ fn run(
     let start = Start {
         name,
         execfn: name.as_bytes(),
-        image: &program,
-        bytes,
+        load: Load::Here { image: &program, bytes },
         argv: &argv,
         envp: &[],
-        random: [7; 16],
+        seed: [7; 5],
         random_stock: &[],
         hwcap: vm.features.hwcap,
         hwcap2: 0,

@@ -73,6 +73,12 @@ pub(crate) struct Args {
     /// Refuse the program something that it may use by default
     #[arg(long, value_name = "GRANT", value_delimiter = ',')]
     deny: Vec<Grant>,
+    /// Put what the program runs by execve at the same addresses each time
+    ///
+    /// Otherwise stack, heap, mappings, vDSO and position-independent code are at random
+    /// ones.
+    #[arg(long)]
+    no_aslr: bool,
     /// Put these steps on the kernel's way in and out, as Linux does: pti, ibrs,
     /// untrain, bhi-clear, kstack-offset, retpoline, verw, swapgs-fence
     ///
@@ -301,6 +307,9 @@ fn config(args: Args) -> Result<Config, Error> {
     config.policy.deny(&args.deny);
     config.mitigations = args.mitigations.unwrap_or(config.mitigations);
     config.clock_source = args.clock_source;
+    if args.no_aslr {
+        config.aslr = false;
+    }
     Ok(config)
 }
 

@@ -231,6 +231,13 @@ impl Builder {
         self
     }
 
+    /// Whether programs that the guest's kernel loads, by execve(2), are at random
+    /// addresses: by default. Otherwise two runs have the same.
+    pub fn aslr(mut self, on: bool) -> Self {
+        self.config.aslr = on;
+        self
+    }
+
     /// What the program's clocks follow; [`ClockSource::Auto`] by default.
     pub fn clock_source(mut self, source: ClockSource) -> Self {
         self.config.clock_source = source;

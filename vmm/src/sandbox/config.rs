@@ -51,6 +51,9 @@ pub struct Config {
     pub timeout: Option<Duration>,
     /// What it may ask for.
     pub policy: Policy,
+    /// Whether programs that the guest's kernel loads have their stack, heap, mappings,
+    /// vDSO and position-independent code at random addresses: by default.
+    pub aslr: bool,
     /// Standard input, output and error: [`Stdio::Inherit`], unless it is said
     /// or captured.
     pub stdio: [Option<Stdio>; 3],
@@ -122,6 +125,7 @@ impl Default for Config {
             memory: DEFAULT_MEMORY,
             timeout: None,
             policy: Policy::default(),
+            aslr: true,
             stdio: Default::default(),
             output_limit: DEFAULT_OUTPUT_LIMIT,
             ignored_signals: 0,

@@ -47,7 +47,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 use stdio::{Opened, Wanted};
-use trapgate_abi::boot_info::{RANDOM_STOCK, SEED};
+use trapgate_abi::boot_info::{RANDOM_STOCK, SEED, feature};
 use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_abi::mitigation::keep;
 use trapgate_abi::x86::cr4;
@@ -79,9 +79,15 @@ impl Sandbox {
         let program = program::find(program, root.as_ref(), &config.envp)?;
         let (name, bytes) = program::read(&program, root.as_ref())?;
         let start = Instant::now();
-        // The file first: a mistake in it is the user's most likely one.
-        let image = trapgate_loader::image::parse(&bytes)
-            .map_err(|source| Error::Image { name: name.clone(), source })?;
+        // The file first: a mistake in it is the user's most likely one. What is in the
+        // root the guest's kernel loads, and so says what is wrong.
+        let image = match (&program, &root) {
+            (config::Program::Path(_), Some(_)) => None,
+            _ => Some(
+                trapgate_loader::image::parse(&bytes)
+                    .map_err(|source| Error::Image { name: name.clone(), source })?,
+            ),
+        };
         let memory = check_memory(config.memory, &name)?;
         let kvm = vm::open()?;
         let mapped = root.as_ref().map(|image| {
@@ -107,7 +113,7 @@ impl Sandbox {
         let start_info = Start {
             name: &name,
             execfn: program::path(&program),
-            load: Load::Here { image: &image, bytes: &bytes },
+            load: image.as_ref().map_or(Load::InRoot, |image| Load::Here { image, bytes: &bytes }),
             argv: &config.argv,
             envp: &config.envp,
             seed: std::array::from_fn(|index| seed[index]),
@@ -115,7 +121,7 @@ impl Sandbox {
             hwcap: vm.features.hwcap,
             hwcap2: if vm.features.cr4 & cr4::FSGSBASE != 0 { 1 << 1 } else { 0 },
             xcr0: vm.features.xcr0,
-            features: boot::features(vm),
+            features: boot::features(vm) | if config.aslr { feature::ASLR } else { 0 },
             cpus: machine.cpus(),
             root: machine.image(),
             fast_door: FastDoor::of(vm.kind, boot::features(vm)),

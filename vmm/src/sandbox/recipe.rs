@@ -40,6 +40,7 @@ struct Recipe {
     memory: Option<Value>,
     timeout: Option<Value>,
     allow: Option<Vec<Grant>>,
+    aslr: Option<bool>,
 }
 
 /// Whether a path names a recipe: it ends in `.toml`.
@@ -101,6 +102,9 @@ fn parse(path: &Path, text: &str) -> Result<Config, String> {
     }
     if let Some(grants) = recipe.allow {
         config.policy = Policy::only(grants);
+    }
+    if let Some(aslr) = recipe.aslr {
+        config.aslr = aslr;
     }
     Ok(config)
 }
