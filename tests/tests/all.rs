@@ -13,6 +13,7 @@ mod doors;
 mod ends;
 mod erofs;
 mod exact;
+mod exec;
 mod hostile_kernel;
 mod image;
 mod jobs;
