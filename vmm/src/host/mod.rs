@@ -21,6 +21,7 @@ mod worker;
 pub use stats::HostCallStats;
 
 use crate::host::policy::{Grant, Policy};
+use crate::machine::image::MappedImage;
 use crate::machine::kvm::clock::monotonic_ns;
 use crate::machine::memory::{GuestRam, OutOfRam};
 use crate::machine::{Control, Serve, Served};
@@ -42,6 +43,8 @@ use wait::Watched;
 /// What the services need of a sandbox.
 pub struct Services {
     ram: Arc<GuestRam>,
+    /// What the program can write out besides.
+    image: Option<Arc<MappedImage>>,
     policy: Policy,
     files: [Option<HostFile>; 3],
     watched: Watched,
@@ -137,7 +140,13 @@ impl Services {
         let stats = HostCallStats::default();
         let files = files.map(|file| file.map(HostFile::new));
         let (watched, began_ns) = (Watched::default(), monotonic_ns());
-        Services { ram, policy, files, watched, control, began_ns, timed: false, stats }
+        let (image, timed) = (None, false);
+        Services { ram, image, policy, files, watched, control, began_ns, timed, stats }
+    }
+
+    /// Serves programs whose memory has parts of this image.
+    pub(crate) fn with_image(self, image: Option<Arc<MappedImage>>) -> Self {
+        Services { image, ..self }
     }
 
     /// Has services timed: [`HostCallStats::longest_us`].

@@ -3,6 +3,7 @@
 //! of which there can be no slice, and two calls that rustix does not have.
 #![allow(unsafe_code, reason = "system calls that rustix does not make")]
 
+use crate::machine::image::MappedImage;
 use crate::machine::memory::{GuestRam, OutOfRam};
 use libc::{c_int, iovec};
 use rustix::io::{self, Errno};
@@ -50,15 +51,17 @@ pub(super) struct Vectors<'ram> {
 }
 
 impl<'ram> Vectors<'ram> {
-    /// These pieces, up to `MAX_TRANSFER` bytes.
+    /// These pieces, up to `MAX_TRANSFER` bytes. With `image`, they are for the way out
+    /// alone, and may be of that, too.
     ///
     /// # Errors
     /// If they are not all RAM.
     pub(super) fn new(
         ram: &'ram GuestRam,
         segments: impl Iterator<Item = Segment>,
+        image: Option<&'ram MappedImage>,
     ) -> Result<Self, OutOfRam> {
-        let list = ram.io_vectors(segments)?;
+        let list = ram.io_vectors(segments, image)?;
         Ok(Vectors { list, ram: PhantomData })
     }
 

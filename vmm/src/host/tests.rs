@@ -282,3 +282,35 @@ fn how_long_it_is_needs_no_grant_and_counts_from_the_clocks_reading() {
     services.begin(u64::MAX);
     assert_eq!(reply(&mut services, &request)[0], 0, "a moment that is still to come");
 }
+
+#[test]
+fn what_is_written_may_lie_in_the_image_and_what_is_read_may_not() {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(&[&[b'x'; 4090][..], b"in the image"].concat()).unwrap();
+    let (mut pipe, out) = std::io::pipe().unwrap();
+    let by_worker = std::io::pipe().unwrap();
+    let files = [None, Some(File::from(OwnedFd::from(out))), Some(tempfile::tempfile().unwrap())];
+    let image = MappedImage::new("i".to_owned(), file, RAM).unwrap();
+    let (start, end) = (image.range().start, image.range().end);
+    let mut services = services(files).with_image(Some(Arc::new(image)));
+    services.files[0] = Some(HostFile::new(File::from(OwnedFd::from(by_worker.1))));
+    services.files[0].as_mut().unwrap().only_by_worker();
+    let mut write = |file, pieces: &[(u64, u64)]| {
+        reply(&mut services, &message(Request::Write { file, flags: 0 }, pieces))[0]
+    };
+    for (number, mut from) in [(1, pipe.try_clone().unwrap()), (0, by_worker.0)] {
+        assert_eq!(write(number, &[(start + 4090, 12), (0, 1), (end - 1, 1)]), 14);
+        let mut got = [1; 14];
+        from.read_exact(&mut got).unwrap();
+        assert_eq!(got, *b"in the image\0\0", "zeroes of RAM, and behind the file's end");
+    }
+    for piece in [(start - 1, 2), (end - 1, 2), (end, 1), (start, u64::MAX)] {
+        for file in [0, 1] {
+            assert_eq!(write(file, &[piece]), errno(Errno::EFAULT), "{piece:x?}");
+        }
+    }
+    let read = message(Request::Read { file: 2, flags: 0 }, &[(start, 1)]);
+    assert_eq!(reply(&mut services, &read)[0], errno(Errno::EFAULT));
+    drop(services);
+    assert_eq!(pipe.read(&mut [0]).unwrap(), 0, "nothing of that was written");
+}

@@ -163,7 +163,7 @@ impl Services {
         data: impl Iterator<Item = Segment> + Clone,
     ) -> Reply {
         let file = self.file(number)?;
-        let vectors = Vectors::new(&self.ram, data.clone())?;
+        let vectors = Vectors::new(&self.ram, data.clone(), self.image.as_deref())?;
         if file.is_moved_in_place() {
             return if flags & O_APPEND != 0 {
                 self.append(file, &vectors)
@@ -190,7 +190,7 @@ impl Services {
     /// read(2).
     pub(super) fn read(&self, number: u32, buffer: impl Iterator<Item = Segment> + Clone) -> Reply {
         let file = self.file(number)?;
-        let vectors = Vectors::new(&self.ram, buffer.clone())?;
+        let vectors = Vectors::new(&self.ram, buffer.clone(), None)?;
         if file.is_moved_in_place() {
             return self.interruptible(|| vectors.transfer(&file.file, Way::In, How::Plain));
         }
@@ -210,7 +210,7 @@ impl Services {
         buffer: impl Iterator<Item = Segment> + Clone,
     ) -> Reply {
         let file = self.file(number)?;
-        let vectors = Vectors::new(&self.ram, buffer.clone())?;
+        let vectors = Vectors::new(&self.ram, buffer.clone(), None)?;
         let at = i64::try_from(offset).map_err(|_| Errno::EINVAL)?;
         if !file.is_moved_in_place() {
             if file.kind == S_IFREG {
@@ -337,14 +337,18 @@ impl Services {
         Ok(())
     }
 
-    /// Copies bytes out of pieces of RAM: all, or so many.
+    /// Copies bytes out of pieces of RAM, or of the image: all, or so many.
     fn gather(&self, segments: &[Segment], most: u64) -> Result<Vec<u8>, OutOfRam> {
         let mut bytes = vec![0; room(segments, most)];
         let mut rest = &mut bytes[..];
         for segment in segments {
             let length = rest.len().min(segment.length as usize);
             let (now, later) = rest.split_at_mut(length);
-            self.ram.read(segment.address, now)?;
+            if let Err(error) = self.ram.read(segment.address, now)
+                && !self.image.as_ref().is_some_and(|image| image.read(segment.address, now))
+            {
+                return Err(error);
+            }
             rest = later;
         }
         Ok(bytes)

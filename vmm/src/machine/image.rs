@@ -1,9 +1,10 @@
 //! The image of a root: a file of the host's, mapped read-only, so that the guest
 //! reads the host's page cache and nothing is copied.
 //!
-//! Only KVM follows the mapping. The VMM never touches it: whoever may write the
-//! file may make it shorter at any time, and what is then touched is SIGBUS to a
-//! process, but a failed KVM_RUN to a guest ([`MappedImage::what_was_lost`]).
+//! Only the host's kernel follows the mapping, KVM and calls that write. The VMM never
+//! touches it: whoever may write the file may make it shorter at any time, and what is
+//! then touched is SIGBUS to a process, but EFAULT to a call, and a failed KVM_RUN to a
+//! guest ([`MappedImage::what_was_lost`]).
 #![allow(unsafe_code, reason = "maps a file")]
 
 use super::memory::Slot;
@@ -11,6 +12,7 @@ use crate::Error;
 use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::ptr::{NonNull, null_mut};
 use trapgate_abi::boot_info::Range;
 use trapgate_abi::layout::{HIGH_RAM_START, LARGE_PAGE_SIZE, LOW_RAM_END, PAGE_SIZE};
@@ -93,6 +95,41 @@ impl MappedImage {
     /// behind the file's end are zeroes.
     pub fn range(&self) -> Range {
         self.range
+    }
+
+    /// How far behind the image's start a guest's piece of it is, if it is all in it.
+    fn offset(&self, guest: u64, length: u64) -> Option<u64> {
+        let end = guest.checked_add(length)?;
+        (guest >= self.range.start && end <= self.range.end).then(|| guest - self.range.start)
+    }
+
+    /// Where `length` bytes at `guest` are in this process: for the host's kernel to
+    /// read, which answers EFAULT where a file has become shorter.
+    pub(super) fn host_address(&self, guest: u64, length: u64) -> Option<*mut u8> {
+        self.offset(guest, length).map(|offset| (self.host + offset) as *mut u8)
+    }
+
+    /// Copies bytes at `guest` out, from the file and not through the mapping; false, if
+    /// they are not all of the image, or cannot be read.
+    pub(crate) fn read(&self, guest: u64, to: &mut [u8]) -> bool {
+        let Some(mut offset) = self.offset(guest, to.len() as u64) else { return false };
+        let mut rest = to;
+        while !rest.is_empty() {
+            match self.file.read_at(rest, offset) {
+                // Behind its end the mapping has zeroes.
+                Ok(0) => {
+                    rest.fill(0);
+                    return true;
+                }
+                Ok(got) => {
+                    offset += got as u64;
+                    rest = &mut rest[got..];
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return false,
+            }
+        }
+        true
     }
 
     /// As KVM wants to know it.

@@ -5,6 +5,7 @@
 //! time. vm-memory's volatile accesses copy in and out.
 #![allow(unsafe_code, reason = "maps memory and gives parts of it back")]
 
+use super::image::MappedImage;
 use crate::{ByteSize, Error};
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 use std::io;
@@ -217,22 +218,25 @@ impl GuestRam {
     }
 
     /// Pieces of RAM as readv(2) and writev(2) want them, up to
-    /// [`MAX_TRANSFER`] bytes.
+    /// [`MAX_TRANSFER`] bytes. With `image`, they are only read, and may be of that, too.
     ///
-    /// The pointers are good as long as this RAM; what they point to, the
-    /// guest may change at any time, so they are for the host's kernel only.
+    /// The pointers are good as long as this RAM and the image; what they point to, the
+    /// guest and others may change at any time, so they are for the host's kernel only.
     ///
     /// # Errors
-    /// If a piece is not all RAM.
+    /// If a piece is not all RAM, nor all of the image.
     pub fn io_vectors(
         &self,
         segments: impl Iterator<Item = Segment>,
+        image: Option<&MappedImage>,
     ) -> Result<Vec<libc::iovec>, OutOfRam> {
         let mut room = MAX_TRANSFER;
         segments
             .map(|Segment { address, length }| {
-                let base =
-                    self.host_address(address, length).ok_or(OutOfRam { address, length })?;
+                let base = self
+                    .host_address(address, length)
+                    .or_else(|| image?.host_address(address, length))
+                    .ok_or(OutOfRam { address, length })?;
                 let length = length.min(room);
                 room -= length;
                 Ok(libc::iovec { iov_base: base.cast(), iov_len: length as usize })
@@ -308,11 +312,11 @@ mod tests {
         assert!(ram.write(u64::MAX - 1, &[1, 2, 3, 4]).is_err());
         for (address, length) in [(size, 1), (0, size + 1), (u64::MAX, 1), (1, u64::MAX)] {
             let piece = Segment { address, length };
-            assert!(ram.io_vectors([piece].into_iter()).is_err(), "{piece:?}");
+            assert!(ram.io_vectors([piece].into_iter(), None).is_err(), "{piece:?}");
             assert!(ram.discard(piece).is_err());
         }
         let all = Segment { address: 0, length: size };
-        assert!(ram.io_vectors([all].into_iter()).is_ok());
+        assert!(ram.io_vectors([all].into_iter(), None).is_ok());
     }
 
     #[test]

@@ -95,7 +95,7 @@ impl Machine {
         image: Option<MappedImage>,
     ) -> Result<Machine, Error> {
         let ram = Arc::new(GuestRam::new(memory)?);
-        let vm = Vm::new(kvm, ram.clone(), image)?;
+        let vm = Vm::new(kvm, ram.clone(), image.map(Arc::new))?;
         let vcpu = vm.vcpu(Cpu::FIRST)?;
         Ok(Machine { vcpu, vm, ram, control: Arc::default() })
     }
@@ -107,7 +107,12 @@ impl Machine {
 
     /// Where its guest finds the image of its root: empty without one.
     pub fn image(&self) -> Range {
-        self.vm.image.as_ref().map_or(Range::ZERO, MappedImage::range)
+        self.vm.image.as_deref().map_or(Range::ZERO, MappedImage::range)
+    }
+
+    /// The image itself, for what the program writes out of it.
+    pub(crate) fn mapped_image(&self) -> Option<Arc<MappedImage>> {
+        self.vm.image.clone()
     }
 
     /// How many CPUs it has.

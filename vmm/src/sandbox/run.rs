@@ -67,7 +67,8 @@ impl Run {
         let mut tracer = prepared.trace_rings.zip(trace).map(|(rings, TraceTo(to))| {
             Tracer::new(rings, Cpu::first(machine.cpus()), to, control.clone())
         });
-        let mut services = Services::new(ram.clone(), policy, files, control.clone());
+        let mut services = Services::new(ram.clone(), policy, files, control.clone())
+            .with_image(machine.mapped_image());
         services.begin(clock.began_ns);
         if self.detailed {
             services.time_services();

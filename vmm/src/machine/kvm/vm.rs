@@ -43,7 +43,7 @@ pub struct Vm {
     /// Kept for as long as the VM knows it.
     _ram: Arc<GuestRam>,
     /// The same.
-    pub(in crate::machine) image: Option<MappedImage>,
+    pub(in crate::machine) image: Option<Arc<MappedImage>>,
 }
 
 impl Vm {
@@ -51,7 +51,11 @@ impl Vm {
     ///
     /// # Errors
     /// [`Error::Kvm`], if KVM refuses a call.
-    pub fn new(kvm: &Kvm, ram: Arc<GuestRam>, image: Option<MappedImage>) -> Result<Vm, Error> {
+    pub fn new(
+        kvm: &Kvm,
+        ram: Arc<GuestRam>,
+        image: Option<Arc<MappedImage>>,
+    ) -> Result<Vm, Error> {
         let kind = Kind::of_this_host();
         let fd = retry(|| kvm.create_vm()).map_err(Error::kvm("KVM_CREATE_VM"))?;
         let read_only = image.iter().map(|image| (image.slot(), KVM_MEM_READONLY));
