@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use trapgate_erofs::write::{Attributes, Body, Settings, Tree, write};
 use trapgate_erofs::{Device, Error, Feature, FileType, Image, Inode, LINK_MAX, Time};
 use trapgate_tests::tools::erofs_utils;
+use trapgate_tests::trapgate;
 
 /// What is in a file, as far as both sides know it.
 #[derive(Debug, PartialEq, Eq)]
@@ -233,6 +234,36 @@ fn difference(a: &Files, b: &Files) -> String {
         None => "nothing".to_owned(),
     };
     format!("{path:?}:\n{}\n{}", show(a), show(b))
+}
+
+#[test]
+fn what_tar_packs_is_in_the_image_that_trapgate_makes_of_it() {
+    let (root, place) = (make_directory(), tempfile::tempdir().unwrap());
+    let (archive, path) = (place.path().join("root"), place.path().join("root.erofs"));
+    // GNU's format has whole seconds.
+    for (options, has_nanoseconds) in [
+        (["--format=gnu", "-S"], false),
+        (["--format=posix", "-S"], true),
+        (["--format=posix", "-z"], true),
+    ] {
+        let mut tar = Command::new("tar");
+        run(tar.args(options).arg("-cf").arg(&archive).arg("-C").arg(root.path()).arg("."));
+        let mut build = Command::new(trapgate());
+        run(build.args(["image", "build"]).arg(&archive).arg("-o").arg(&path));
+        let Some(mut fsck) = erofs_utils("fsck.erofs") else { return };
+        run(fsck.arg(&path));
+        let bytes = fs::read(&path).unwrap();
+        let mut files = files_of_image(&Image::open(&bytes[..]).unwrap());
+        let mut expected = files_of_directory(root.path());
+        // tar leaves them out.
+        expected.retain(|_, known| known.kind != FileType::Socket);
+        if !has_nanoseconds {
+            for known in files.values_mut().chain(expected.values_mut()) {
+                known.modified.nanoseconds = 0;
+            }
+        }
+        assert!(files == expected, "{options:?}: {}", difference(&files, &expected));
+    }
 }
 
 /// The directory as a tree to write; files with several names are one.
