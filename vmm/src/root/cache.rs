@@ -30,6 +30,7 @@ use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The directory that the form above has. Another form of images, or other images of
@@ -111,14 +112,7 @@ impl Cache {
             Found::Image(image) => return Ok(image),
             found => found,
         };
-        let Found::Archive(file) = &found else {
-            let digest = match &found {
-                Found::Layout(_, chosen) => chosen.digest.clone(),
-                _ => String::new(),
-            };
-            return self.kept_or_made(path, &found, &digest, report);
-        };
-        let digest = self.digest(path, file, report)?;
+        let digest = found.digest(|file| self.digest(path, file, report))?;
         self.kept_or_made(path, &found, &digest, report)
     }
 
@@ -185,13 +179,9 @@ impl Cache {
     ) -> Result<Image, Error> {
         let (source, output) = (source.as_ref(), output.as_ref());
         let found = source::look(source)?;
-        let digest = match &found {
-            Found::Layout(_, chosen) => chosen.digest.clone(),
-            Found::Archive(file) => {
-                source::digest(file, report).map_err(|error| unreadable(source, &error))?
-            }
-            Found::Image(_) | Found::Program(..) => String::new(),
-        };
+        let digest = found.digest(|file| {
+            source::digest(file, report).map_err(|error| unreadable(source, &error))
+        })?;
         let directory = match output.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
@@ -321,7 +311,9 @@ fn scratch(directory: &Path) -> io::Result<File> {
         Ok(file) => Ok(file.into()),
         // Not every file system can.
         Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::ISDIR) => {
-            let name = directory.join(format!(".{}", std::process::id()));
+            static NEXT: AtomicU32 = AtomicU32::new(0);
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let name = directory.join(format!(".{}-{number}", std::process::id()));
             let file = rustix::fs::open(&name, access | OFlags::CREATE | OFlags::EXCL, mode)?;
             fs::remove_file(name)?;
             Ok(file.into())

@@ -31,6 +31,21 @@ pub(super) enum Found {
     Program(Files, Vec<String>),
 }
 
+impl Found {
+    /// What tells it from others, where that is one thing: of an archive the digest of
+    /// its bytes, as `of_file` gives it; of a layout that of its image.
+    pub(super) fn digest(
+        &self,
+        of_file: impl FnOnce(&File) -> Result<String, Error>,
+    ) -> Result<String, Error> {
+        match self {
+            Found::Archive(file) => of_file(file),
+            Found::Layout(_, chosen) => Ok(chosen.digest.clone()),
+            Found::Image(_) | Found::Program(..) => Ok(String::new()),
+        }
+    }
+}
+
 /// Looks what is at `path`: by what is in it, and not by its name.
 pub(super) fn look(path: &Path) -> Result<Found, Error> {
     let root = |bad: Bad| bad.at(path);
