@@ -20,19 +20,19 @@ pub fn page_table() -> u64 {
 /// # Safety
 /// As on the real floor.
 pub unsafe fn set_page_table(root: u64) {
-    floor().root.set(root);
-    floor().tlb.borrow_mut().clear();
+    floor().set_root(root);
 }
 
-/// Forgets the page, and counts it.
+/// Forgets the page, and all tables on the way to any; counts it.
 pub fn invalidate_page(address: u64) {
     floor().tlb.borrow_mut().remove(&(address / PAGE_SIZE));
+    floor().tables.borrow_mut().clear();
     floor().flushes.update(|[pages, all]| [pages + 1, all]);
 }
 
 /// Forgets all pages, and counts it.
 pub fn flush_tlb() {
-    floor().tlb.borrow_mut().clear();
+    floor().set_root(floor().root.get());
     floor().flushes.update(|[pages, all]| [pages, all + 1]);
 }
 

@@ -34,6 +34,8 @@ pub(super) struct Floor {
     pub(super) tsc: Rc<Cell<u64>>,
     /// Leaf entries that the CPU has walked to, by page.
     pub(super) tlb: RefCell<BTreeMap<u64, u64>>,
+    /// Leaf tables that it has walked to, by the number of the large page.
+    pub(super) tables: RefCell<BTreeMap<u64, u64>>,
     /// Pages forgotten one by one, and how often all were.
     pub(super) flushes: Cell<[u64; 2]>,
     /// The kernel's answer to a page fault of its own.
@@ -51,6 +53,13 @@ pub(super) struct Floor {
 }
 
 impl Floor {
+    /// CR3 is loaded: nothing is known of what it was before.
+    pub(super) fn set_root(&self, root: u64) {
+        self.root.set(root);
+        self.tlb.borrow_mut().clear();
+        self.tables.borrow_mut().clear();
+    }
+
     /// The VMM's side of an OUT.
     pub(super) fn exit(&self) {
         heap::aside(|| self.serve());
@@ -100,6 +109,7 @@ impl Machine {
             fault_address: Cell::new(0),
             tsc: Rc::default(),
             tlb: RefCell::default(),
+            tables: RefCell::default(),
             flushes: Cell::new([0; 2]),
             page_fault: Cell::new(|_, _| false),
             fpu: Cell::new(0),
@@ -125,8 +135,7 @@ impl Machine {
 
     /// Loads CR3.
     pub fn set_page_table(&self, root: u64) {
-        self.floor.root.set(root);
-        self.floor.tlb.borrow_mut().clear();
+        self.floor.set_root(root);
     }
 
     /// Says who serves page faults of the kernel's own, by address and error

@@ -55,9 +55,10 @@ pub fn block_word(offset: usize) -> &'static Cell<u64> {
     unsafe { &*direct(block + offset as u64) }
 }
 
-/// Page tables whose top one is a page of zeroes at `root`.
-pub fn page_tables(root: u64) -> PageTables {
-    let _ = direct::<u8>(root + PAGE_SIZE);
+/// Page tables whose top one is a page of zeroes at `root`; `isolated`: and ring 3's is
+/// another one behind it.
+pub fn page_tables(root: u64, isolated: bool) -> PageTables {
+    let _ = direct::<u8>(root + 2 * PAGE_SIZE);
     // SAFETY: whatever the tables map is in the fake's RAM, or `direct` refuses it.
-    unsafe { PageTables::new(root, false) }
+    unsafe { PageTables::new(root, isolated) }
 }

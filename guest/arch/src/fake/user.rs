@@ -1,7 +1,7 @@
 //! The program's side: what it does to its memory, through the page tables.
 
 use super::{direct, floor};
-use trapgate_abi::layout::{PAGE_SIZE, USER_END};
+use trapgate_abi::layout::{LARGE_PAGE_SIZE, PAGE_SIZE, USER_END};
 use trapgate_abi::x86::{page_fault, pte};
 
 /// What the CPU says of an access that the tables do not allow.
@@ -14,7 +14,8 @@ pub struct PageFault {
 }
 
 /// Where a user address is, if the tables allow the access, or did when they were
-/// walked last: what the kernel changes and does not have forgotten stays as it was.
+/// walked last: what the kernel changes and does not have forgotten stays as it was, an
+/// entry and a table.
 pub(super) fn walk(address: u64, write: bool) -> Result<*mut u8, PageFault> {
     let (page, offset) = (address / PAGE_SIZE, address % PAGE_SIZE);
     let known = floor().tlb.borrow().get(&page).copied();
@@ -35,8 +36,14 @@ fn walk_tables(address: u64, write: bool) -> Result<u64, PageFault> {
     if address >= USER_END {
         return Err(fault(0));
     }
-    let (mut table, mut entry) = (floor().root.get(), 0);
-    for level in [3, 2, 1, 0] {
+    let large_page = address / LARGE_PAGE_SIZE;
+    let known = floor().tables.borrow().get(&large_page).copied();
+    let (mut table, mut entry) = (known.unwrap_or(floor().root.get()), 0);
+    let levels: &[u32] = if known.is_some() { &[0] } else { &[3, 2, 1, 0] };
+    for &level in levels {
+        if level == 0 {
+            floor().tables.borrow_mut().insert(large_page, table);
+        }
         let slot = address >> (12 + 9 * level) & 511;
         // SAFETY: the kernel has made the tables; `direct` holds them to RAM.
         entry = unsafe { direct::<u64>(table + 8 * slot).read() };

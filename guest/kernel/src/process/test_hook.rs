@@ -1,17 +1,24 @@
 //! For tests alone, in an image built for them (the feature `test-hook`): threads
-//! before there is clone(2).
+//! and forked processes before there is clone(2).
 //!
 //! Calls of either width with numbers that Linux has not, from [`FIRST`] on.
 
+use crate::fs::table::FileTable;
 use crate::memory::try_arc;
-use crate::process::task::{Task, current};
+use crate::mm::frames::FRAMES;
+use crate::process::limits::Limits;
+use crate::process::random_stock::RandomStock;
+use crate::process::task::{Process, Task, current};
 use crate::sched::thread::{State, Thread, current as running, current_arc};
 use crate::sched::{queue, switch};
+use crate::signal::action::Actions;
+use crate::user::UserPtr;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use spin::Mutex;
 use trapgate_abi::PtRegs;
-use trapgate_abi::test_hook::{FIRST, KERNEL_THREADS, THREAD};
+use trapgate_abi::boot_info::RANDOM_STOCK;
+use trapgate_abi::test_hook::{END, FIRST, FORK, FREE_FRAMES, KERNEL_THREADS, THREAD};
 use trapgate_arch::percpu::{self, Owner};
 use trapgate_arch::stack::KernelStack;
 use trapgate_uapi::Errno;
@@ -21,6 +28,9 @@ pub fn call(regs: &PtRegs, number: u64, [first, second, third]: [u64; 3]) -> Opt
     let result = match number.checked_sub(FIRST)? {
         THREAD => thread(regs, first, second, third),
         KERNEL_THREADS => kernel_threads(first),
+        FORK => fork(regs),
+        END => end(first, second),
+        FREE_FRAMES => Ok(FRAMES.lock().available()),
         _ => return None,
     };
     Some(result.unwrap_or_else(|errno| errno.number().wrapping_neg()))
@@ -33,6 +43,42 @@ fn thread(regs: &PtRegs, entry: u64, stack: u64, argument: u64) -> Result<u64, E
     let task = current().beside(PtRegs { rip, rsp, rdi, rbx, rax: 0, ..*regs })?;
     queue::push(task.thread.clone());
     Ok(task.tid.into())
+}
+
+/// How many standard files there are.
+const STANDARD: u32 = 3;
+
+/// A process with a copy of this one's memory, whose task goes on where this one does.
+fn fork(regs: &PtRegs) -> Result<u64, Errno> {
+    let this = &current().process;
+    let mut files = FileTable::default();
+    for fd in 0..STANDARD {
+        let descriptor = this.files.lock().descriptor(fd).cloned();
+        descriptor.map_or(Ok(()), |open| files.replace(fd, STANDARD as usize, open))?;
+    }
+    let process = try_arc(Process {
+        pid: this.pid + 1,
+        memory: Mutex::new(this.memory.lock().fork()?),
+        files: Mutex::new(files),
+        actions: Actions::default(),
+        umask: AtomicU32::new(this.umask.load(Ordering::Relaxed)),
+        clock: this.clock,
+        ram_size: this.ram_size,
+        random_stock: Mutex::new(RandomStock::new(&[0; RANDOM_STOCK], 0)),
+        limits: Limits::default(),
+        landing_pad: AtomicU64::new(this.landing_pad.load(Ordering::Relaxed)),
+        tasks: AtomicU32::new(1),
+    })?;
+    let task = current().within(process, PtRegs { rax: 0, ..*regs })?;
+    queue::push(task.thread.clone());
+    Ok(task.tid.into())
+}
+
+/// The running process ends, whose parent is not told but by what is stored. Its memory
+/// is given up by who runs next.
+fn end(address: u64, value: u64) -> Result<u64, Errno> {
+    UserPtr::<u32>::new(address).write(value as u32)?;
+    switch::exit()
 }
 
 /// Two threads that wake each other, and who waits for both.

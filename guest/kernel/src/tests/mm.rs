@@ -4,7 +4,7 @@ use super::{DATA, HEAP, SIZE, Sandbox, TEXT, boot_info, free_frames};
 use crate::sched::idle;
 use trapgate_abi::boot_info::{BootInfo, feature};
 use trapgate_abi::hypercall::Request;
-use trapgate_abi::layout::{MMAP_BASE, PAGE_SIZE, USER_STACK_TOP};
+use trapgate_abi::layout::{LARGE_PAGE_SIZE, MMAP_BASE, PAGE_SIZE, USER_STACK_TOP};
 use trapgate_arch::fake::user;
 use trapgate_uapi::Errno;
 use trapgate_uapi::syscall::{nr32, nr64};
@@ -13,6 +13,7 @@ const READ: u64 = 1;
 const WRITE: u64 = 2;
 const PRIVATE: u64 = 2;
 const ANONYMOUS: u64 = 0x20;
+const FIXED: u64 = 0x10;
 const NORESERVE: u64 = 0x4000;
 
 fn mmap(sandbox: &Sandbox, length: u64) -> Result<u64, Errno> {
@@ -109,6 +110,28 @@ fn mprotect_holds_for_pages_that_are_there_and_for_those_that_come() {
     }
     let beyond = [DATA, 2 * SIZE, READ, 0, 0, 0];
     assert_eq!(sandbox.call(nr64::MPROTECT, beyond), Err(Errno::ENOMEM));
+}
+
+#[test]
+fn a_table_that_is_given_up_is_not_used_any_more() {
+    let sandbox = Sandbox::new();
+    let map = |at, prot| {
+        let flags = PRIVATE | ANONYMOUS | FIXED;
+        sandbox.call(nr64::MMAP, [at, PAGE_SIZE, prot, flags, u64::MAX, 0]).unwrap();
+    };
+    // In large pages of their own, below one table.
+    let [neighbour, first, second] = [6, 8, 10].map(|number| number * LARGE_PAGE_SIZE);
+    map(neighbour, READ | WRITE);
+    sandbox.store(neighbour, b"x");
+    map(first, READ | WRITE);
+    sandbox.store(first, b"x");
+    sandbox.call(nr64::MPROTECT, [first, PAGE_SIZE, 0, 0, 0, 0]).unwrap();
+    // The CPU comes as far as the table, and finds no page there to forget.
+    assert!(user::load(first).is_err());
+    sandbox.call(nr64::MUNMAP, [first, PAGE_SIZE, 0, 0, 0, 0]).unwrap();
+    map(second, READ | WRITE);
+    sandbox.store(second, b"x");
+    assert!(user::load(first).is_err(), "it has got the table that is another's now");
 }
 
 #[test]

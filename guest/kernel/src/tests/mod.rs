@@ -186,7 +186,7 @@ impl Sandbox {
 
 /// Tables that say nothing yet, at [`PAGE_TABLE`].
 fn tables() -> PageTables {
-    fake::page_tables(PAGE_TABLE)
+    fake::page_tables(PAGE_TABLE, false)
 }
 
 /// Frames that nobody has.

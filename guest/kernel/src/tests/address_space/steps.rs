@@ -15,6 +15,7 @@ use std::sync::Arc;
 use trapgate_abi::boot_info::{BootInfo, Range, Region, feature};
 use trapgate_abi::hypercall::Segment;
 use trapgate_abi::layout::{KERNEL_PHYS_END, PAGE_SIZE};
+use trapgate_abi::mitigation::PTI_USER_TABLE;
 use trapgate_arch::fake::{self, Machine, user};
 use trapgate_uapi::Errno;
 
@@ -23,6 +24,9 @@ const RAM: u64 = 6 << 20;
 /// The pages that steps are about: around a border of tables of two levels.
 const FIRST: u64 = (1 << 18) - PAGES / 2;
 const PAGES: u64 = 96;
+/// Those that are most often touched, on both sides of that border, so that one that was
+/// touched before something happened is touched after it, too.
+const OFTEN: core::ops::Range<u64> = (1 << 18) - 2..(1 << 18) + 2;
 /// The most pages of the heap.
 const HEAP_PAGES: u64 = 24;
 /// Files, each of so many pages at first.
@@ -124,19 +128,28 @@ fn prot() -> impl Strategy<Value = Prot> {
 pub(super) fn step() -> impl Strategy<Value = Step> {
     // The program's segment and the heap are touched, too.
     let page = prop_oneof![
-        12 => FIRST..FIRST + PAGES,
+        8 => FIRST..FIRST + PAGES,
+        8 => OFTEN,
         1 => IMAGE..IMAGE + IMAGE_PAGES,
         2 => HEAP..HEAP + HEAP_PAGES,
     ];
-    let part = (FIRST..FIRST + PAGES, 1..40u64)
-        .prop_map(|(first, count)| (first, count.min(FIRST + PAGES - first)));
+    let within = |(first, count): (u64, u64)| (first, count.min(FIRST + PAGES - first));
+    let many = (FIRST..FIRST + PAGES, 1..40u64).prop_map(within);
+    // A few are more often of one mapping, and mapped at all.
+    let few = (OFTEN, 1..5u64);
+    let part = prop_oneof![many.clone(), few];
+    let anywhere = prop_oneof![
+        6 => part.clone(),
+        1 => (IMAGE..IMAGE + IMAGE_PAGES).prop_map(|first| (first, IMAGE + IMAGE_PAGES - first)),
+        1 => (HEAP..HEAP + HEAP_PAGES, 1..HEAP_PAGES),
+    ];
     let offset = 0..PAGE_SIZE;
     prop_oneof![
-        8 => (part.clone(), prot(), any::<bool>(), any::<bool>()).prop_map(
+        8 => (many.clone(), prot(), any::<bool>(), any::<bool>()).prop_map(
             |((first, count), prot, shared, replace)| {
                 Step::Map { first, count, prot, shared, replace }
             }),
-        6 => (part.clone(), prot(), any::<bool>(), 0..FILES, 0..FILE_PAGES).prop_map(
+        6 => (many, prot(), any::<bool>(), 0..FILES, 0..FILE_PAGES).prop_map(
             |((first, count), prot, shared, file, from)| {
                 Step::MapFile { first, count, prot, shared, file, from }
             }),
@@ -145,9 +158,9 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         1 => (0..FILES, 0..FILE_PAGES, 0..PAGE_SIZE)
             .prop_map(|(file, pages, bytes)| Step::Truncate { file, pages, bytes }),
         3 => part.clone().prop_map(|(first, count)| Step::Unmap { first, count }),
-        4 => (part.clone(), prot())
+        4 => (anywhere.clone(), prot())
             .prop_map(|((first, count), prot)| Step::Protect { first, count, prot }),
-        2 => part.clone().prop_map(|(first, count)| Step::Discard { first, count }),
+        2 => anywhere.prop_map(|(first, count)| Step::Discard { first, count }),
         4 => (part.clone(), part.clone(), any::<bool>()).prop_map(
             |((from, old), (to, new), twice)| {
                 Step::Move { from, old: if twice { 0 } else { old }, to, new }
@@ -215,11 +228,13 @@ pub(super) struct World {
     files: Vec<Arc<Mapped>>,
     /// Which one the CPU uses.
     current: usize,
+    /// Ring 3 has top tables of its own.
+    isolated: bool,
     machine: Machine,
 }
 
 impl World {
-    pub(super) fn new(interpreted: bool) -> World {
+    pub(super) fn new(interpreted: bool, isolated: bool) -> World {
         let machine = Machine::new(OUTSIDE + FILE_PAGES * PAGE_SIZE);
         machine.set_vmm(|_, segments, _| {
             assert!(FRAMES.try_lock().is_some(), "a request while the frames are locked");
@@ -228,20 +243,20 @@ impl World {
             }
             Ok(0)
         });
-        let free = KERNEL_PHYS_END + 2 * PAGE_SIZE;
+        let free = KERNEL_PHYS_END + 4 * PAGE_SIZE;
         let fresh = [Range { start: free, end: RAM }, Range::ZERO];
         FRAMES.lock().init(fresh, interpreted);
         let files = (0..FILES).map(|number| file(number == READ_ONLY)).collect();
-        let mut world = World { spaces: [None, None], files, current: 0, machine };
+        let mut world = World { spaces: [None, None], files, current: 0, isolated, machine };
         for (number, space) in world.spaces.iter_mut().enumerate() {
             // Top tables that the VMM has made: not of the free frames.
-            let root = KERNEL_PHYS_END + number as u64 * PAGE_SIZE;
+            let root = KERNEL_PHYS_END + 2 * number as u64 * PAGE_SIZE;
             let mut boot = BootInfo { ram_size: RAM, brk: HEAP * PAGE_SIZE, ..BootInfo::NONE };
             boot.features = if interpreted { feature::INTERPRETED } else { 0 };
             boot.region_count = 1;
             let (start, end) = (IMAGE * PAGE_SIZE, (IMAGE + IMAGE_PAGES) * PAGE_SIZE);
             boot.regions[0] = Region { start, end, flags: 3 };
-            *space = AddressSpace::from_boot_info(&boot, fake::page_tables(root)).ok();
+            *space = AddressSpace::from_boot_info(&boot, fake::page_tables(root, isolated)).ok();
         }
         world.load();
         world
@@ -441,6 +456,19 @@ impl World {
         Ok(())
     }
 
+    /// The program reads the pages that it touches most often, and writes to every
+    /// second one.
+    pub(super) fn touch(&mut self, model: &mut Model) -> Result<(), TestCaseError> {
+        for page in OFTEN {
+            self.read_page(model, self.current, page)?;
+            if page % 2 == 0 {
+                let answer = self.store(page * PAGE_SIZE, 0xee);
+                prop_assert_eq!(answer, model.store(self.current, page * PAGE_SIZE, 0xee));
+            }
+        }
+        Ok(())
+    }
+
     /// The program reads a page.
     fn read_page(&mut self, model: &Model, space: usize, page: u64) -> Result<(), TestCaseError> {
         let loaded = loop {
@@ -469,6 +497,10 @@ impl World {
         for number in 0..2 {
             let mut tables = Vec::new();
             let leaves = walk::leaves(self.space(number).page_table(), &mut tables);
+            if self.isolated {
+                let of_ring_3 = self.space(number).page_table() | PTI_USER_TABLE;
+                prop_assert_eq!(&walk::leaves(of_ring_3, &mut Vec::new()), &leaves);
+            }
             for (&page, &entry) in &leaves {
                 let prot = model.spaces[number].get(&page).map(|page| page.prot);
                 prop_assert!(prot.is_some(), "page {page:#x} of {number} is still there");
