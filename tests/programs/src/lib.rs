@@ -4,7 +4,7 @@
 //! Each program prints what it observed, in words that are the same natively
 //! and in a sandbox, and ends with status 0 if all of it was as expected, else
 //! with 1. So the same binary run on the host is the oracle. The 32-bit programs
-//! (`tests/programs32`) use the report, too.
+//! (`tests/programs32`) use the report and `forks`, too.
 #![no_std]
 #![allow(unsafe_code, reason = "makes system calls and touches memory by address")]
 
@@ -12,6 +12,7 @@
 mod calls;
 #[cfg(target_arch = "x86_64")]
 pub mod crossing;
+pub mod forks;
 #[cfg(target_arch = "x86_64")]
 pub mod jump;
 #[cfg(target_arch = "x86_64")]

@@ -3,6 +3,8 @@
 //!
 //! Calls of either width with numbers that Linux has not, from [`FIRST`] on.
 
+use crate::fs::filesystem::Limits as FileLimits;
+use crate::fs::place::Places;
 use crate::fs::table::FileTable;
 use crate::memory::try_arc;
 use crate::mm::frames::FRAMES;
@@ -17,7 +19,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use spin::Mutex;
 use trapgate_abi::PtRegs;
-use trapgate_abi::boot_info::RANDOM_STOCK;
+use trapgate_abi::boot_info::{RANDOM_STOCK, Range};
 use trapgate_abi::test_hook::{END, FIRST, FORK, FREE_FRAMES, KERNEL_THREADS, THREAD};
 use trapgate_arch::percpu::{self, Owner};
 use trapgate_arch::stack::KernelStack;
@@ -48,6 +50,9 @@ fn thread(regs: &PtRegs, entry: u64, stack: u64, argument: u64) -> Result<u64, E
 /// How many standard files there are.
 const STANDARD: u32 = 3;
 
+/// The process has no files but the standard ones.
+const NO_FILES: FileLimits = FileLimits { frames: 0, nodes: 0 };
+
 /// A process with a copy of this one's memory, whose task goes on where this one does.
 fn fork(regs: &PtRegs) -> Result<u64, Errno> {
     let this = &current().process;
@@ -60,6 +65,7 @@ fn fork(regs: &PtRegs) -> Result<u64, Errno> {
         pid: this.pid + 1,
         memory: Mutex::new(this.memory.lock().fork()?),
         files: Mutex::new(files),
+        places: Mutex::new(Places::at_the_start(Range::ZERO, this.clock, NO_FILES)),
         actions: Actions::default(),
         umask: AtomicU32::new(this.umask.load(Ordering::Relaxed)),
         clock: this.clock,
@@ -68,6 +74,8 @@ fn fork(regs: &PtRegs) -> Result<u64, Errno> {
         limits: Limits::default(),
         landing_pad: AtomicU64::new(this.landing_pad.load(Ordering::Relaxed)),
         tasks: AtomicU32::new(1),
+        program: Mutex::new(this.program.lock().clone()),
+        boot: this.boot,
     })?;
     let task = current().within(process, PtRegs { rax: 0, ..*regs })?;
     queue::push(task.thread.clone());
