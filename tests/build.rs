@@ -5,7 +5,8 @@
 //! - `tests/programs32` and the door probe of `images`, for 32 bits, as
 //!   `NAME.32`;
 //! - `tests/programs/c/NAME.c` as `NAME.musl`, `NAME.gcc` and `NAME.pie`;
-//! - `tests/programs/std/NAME.rs` as `NAME.std`.
+//! - `tests/programs/std/NAME.rs` as `NAME.std`;
+//! - `tests/cases` as `cases.std`.
 //!
 //! musl-gcc and `gcc -m32` are the system's, or else what `cargo xtask setup`
 //! unpacked below the target directory (xtask/src/debian). A compiler that is
@@ -124,6 +125,8 @@ fn main() {
         "guest-rt",
         "images/Cargo.toml",
         "images/src",
+        "tests/cases/Cargo.toml",
+        "tests/cases/src",
         "tests/programs",
         "tests/programs32",
         "uapi",
@@ -155,6 +158,7 @@ fn main() {
         entries.push(std(&source, &out, "std", MUSL));
         entries.push(std(&source, &out, "std32", MUSL_32));
     }
+    entries.push(cases(workspace, &out));
     fs::write(out.join("programs.rs"), table(&entries)).expect("OUT_DIR is writable");
 }
 
@@ -215,6 +219,18 @@ fn kernels(workspace: &Path, out: &Path) -> Vec<Entry> {
         Some((name.to_owned(), Ok(file)))
     });
     images.into_iter().flatten().collect()
+}
+
+/// The program that makes the calls of cases.
+fn cases(workspace: &Path, out: &Path) -> Entry {
+    let name = "cases.std".to_owned();
+    if !target_is_installed(MUSL) {
+        let target = format!("the Rust target {MUSL}");
+        missing(out, &target);
+        return (name, Err(target));
+    }
+    let built = build(workspace, out, MUSL, &["--package=trapgate-cases", "--bin=cases"]);
+    (name, Ok(built.expect("its target is installed").join("cases")))
 }
 
 /// Builds for a target, and says where the programs are. They get a target

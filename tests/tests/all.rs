@@ -14,6 +14,7 @@ mod ends;
 mod erofs;
 mod exact;
 mod exec;
+mod files;
 mod forks;
 mod hostile_kernel;
 mod image;

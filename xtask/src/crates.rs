@@ -12,7 +12,7 @@ use crate::sh;
 /// Which crates of the workspace a crate may depend on, from the floor up; a build
 /// script's and a test's dependencies are counted with the others. A new crate has
 /// a row here.
-const MAY_USE: [(&str, &[&str]); 20] = [
+const MAY_USE: [(&str, &[&str]); 21] = [
     ("trapgate-uapi", &[]),
     ("trapgate-abi", &["trapgate-uapi"]),
     ("trapgate-loader", &["trapgate-abi", "trapgate-uapi"]),
@@ -35,6 +35,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
     ("trapgate-programs", &["trapgate-abi", "trapgate-uapi", "trapgate-rt"]),
     ("trapgate-programs32", &["trapgate-abi", "trapgate-uapi", "trapgate-rt", "trapgate-programs"]),
     ("trapgate-ops", &["trapgate-abi", "trapgate-uapi", "trapgate-rt"]),
+    ("trapgate-cases", &["trapgate-uapi", "trapgate-rt"]),
     // The host. The library knows nothing of measuring, and neither of the program.
     ("trapgate-build-guest", &[]),
     (
