@@ -35,7 +35,8 @@ wire_struct! {
         pub start: u64,
         /// End, page-aligned, exclusive.
         pub end: u64,
-        /// `PROT_*` bits of mmap(2), [`REGION_STACK`], [`REGION_VVAR`].
+        /// `PROT_*` bits of mmap(2), [`REGION_STACK`], [`REGION_VVAR`],
+        /// [`REGION_VDSO`].
         pub flags: u64,
     }
 }
@@ -45,6 +46,8 @@ pub const REGION_STACK: u64 = 1 << 16;
 /// [`Region::flags`]: this is the vDSO's data page, which holds a
 /// [`ClockInfo`]; it is never written.
 pub const REGION_VVAR: u64 = 1 << 17;
+/// [`Region::flags`]: this is the vDSO's image.
+pub const REGION_VDSO: u64 = 1 << 18;
 
 wire_struct! {
     /// How to get from the time-stamp counter to the time.
@@ -102,6 +105,38 @@ impl StandardFile {
     /// One that the host did not grant.
     pub const CLOSED: StandardFile =
         StandardFile { open: 0, is_terminal: 0, flags: 0, same_as: 0, status: FileStatus::ZERO };
+}
+
+/// What lies where in a program's memory: what proc(5) tells of it, and Linux keeps in
+/// its `mm_struct`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "zerocopy", derive(zerocopy::IntoBytes, zerocopy::Immutable))]
+pub struct Parts {
+    /// The arguments, NUL-terminated.
+    pub arguments: Range,
+    /// The environment, NUL-terminated.
+    pub environment: Range,
+    /// The auxiliary vector, its end among it.
+    pub auxv: Range,
+    /// From the first byte of what can be executed to its last.
+    pub code: Range,
+    /// The bytes of the program's last segment that are in its file.
+    pub data: Range,
+    /// The first stack pointer.
+    pub stack: u64,
+}
+
+impl Parts {
+    /// Of no program.
+    pub const NONE: Parts = Parts {
+        arguments: Range::ZERO,
+        environment: Range::ZERO,
+        auxv: Range::ZERO,
+        code: Range::ZERO,
+        data: Range::ZERO,
+        stack: 0,
+    };
 }
 
 /// The most words of [`BootInfo::random_stock`].
@@ -198,6 +233,10 @@ pub struct BootInfo {
     pub stack_pointer: u64,
     /// Where its heap starts.
     pub brk: u64,
+    /// What is where in its memory.
+    pub parts: Parts,
+    /// Its name, as prctl(2) `PR_GET_NAME` has it: 16 bytes.
+    pub comm: [u64; 2],
     /// The least `log` level that matters to the VMM, 0 for none.
     pub log_level: u64,
     /// The clocks.
@@ -245,6 +284,8 @@ impl BootInfo {
         entry: 0,
         stack_pointer: 0,
         brk: 0,
+        parts: Parts::NONE,
+        comm: [0; 2],
         log_level: 0,
         clock: ClockInfo::ZERO,
         files: [StandardFile::CLOSED; 3],

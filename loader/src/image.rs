@@ -152,6 +152,11 @@ impl Segment {
         let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(file.len());
         &file[at(self.file.start)..at(self.file.end)]
     }
+
+    /// The address behind its last byte of the file.
+    fn end_of_file(&self) -> u64 {
+        self.start + (self.file.end - self.file.start)
+    }
 }
 
 /// A program, ready to be put into memory.
@@ -189,6 +194,24 @@ impl Image {
     /// The memory that the segments' pages take if all are touched, in bytes.
     pub fn memory_size(&self) -> u64 {
         self.segments.iter().map(|s| s.end - s.start).sum()
+    }
+
+    /// The addresses of what can be executed, from first to last (Linux: `start_code`,
+    /// `end_code`).
+    pub fn code(&self) -> Range<u64> {
+        let code = || self.segments.iter().filter(|segment| segment.prot.exec);
+        let start = code().map(|segment| segment.start).min();
+        let end = code().map(Segment::end_of_file).max();
+        start.unwrap_or(0)..end.unwrap_or(0)
+    }
+
+    /// The last segment's addresses, as far as the file has bytes for them (Linux:
+    /// `start_data`, `end_data`).
+    pub fn data(&self) -> Range<u64> {
+        let start = self.segments.iter().filter(|segment| !segment.file.is_empty());
+        let start = start.map(|segment| segment.start).max();
+        let end = self.segments.iter().map(Segment::end_of_file).max();
+        start.unwrap_or(0)..end.unwrap_or(0)
     }
 }
 

@@ -6,7 +6,8 @@ use crate::Error;
 use crate::boot::page_tables::PageTables;
 use crate::boot::vdso::Vdso;
 use crate::boot::vdso::place::Placed;
-use trapgate_abi::boot_info::{BootInfo, REGION_STACK, Range, Region};
+use std::ops;
+use trapgate_abi::boot_info::{BootInfo, Parts, REGION_STACK, Range, Region};
 use trapgate_abi::layout::{PAGE_SIZE, USER_END32, USER_STACK_SIZE, USER_STACK_TOP};
 use trapgate_loader::image::{Class, Image, Prot};
 use trapgate_loader::stack::{self, AuxValues, InitialStack, StackRequest, Strings, WordSize};
@@ -104,10 +105,36 @@ impl<'a> Loaded<'a> {
         Ok(Loaded { image, bytes, vdso, stack, stack_top })
     }
 
+    /// What is where.
+    fn parts(&self, strings: &Strings) -> Parts {
+        let range = |range: ops::Range<u64>| Range { start: range.start, end: range.end };
+        let [_, (start, bytes), _] = self.stack.pieces();
+        let middle = start + strings.argv_length();
+        Parts {
+            arguments: Range { start, end: middle },
+            environment: Range { start: middle, end: start + bytes.len() as u64 },
+            auxv: range(self.stack.auxv()),
+            code: range(self.image.code()),
+            data: range(self.image.data()),
+            stack: self.stack.pointer,
+        }
+    }
+
     fn size(&self) -> u64 {
         let lent = self.vdso.as_ref().map_or(0, Placed::size);
         self.image.memory_size() + lent + self.stack_top - self.stack.pointer + STACK_AHEAD
     }
+}
+
+/// The name that a program gets of its path: what is behind the last slash, 15 bytes of
+/// it (Linux: `begin_new_exec`).
+fn comm(path: &[u8]) -> [u64; 2] {
+    let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    let mut bytes = [0; 16];
+    let length = name.len().min(15);
+    bytes[..length].copy_from_slice(&name[..length]);
+    let bits = u128::from_le_bytes(bytes);
+    [bits as u64, (bits >> 64) as u64]
 }
 
 impl Builder<'_> {
@@ -128,6 +155,8 @@ impl Builder<'_> {
         info.entry = loaded.image.entry;
         info.stack_pointer = loaded.stack.pointer;
         info.brk = loaded.image.brk;
+        info.parts = loaded.parts(program.strings);
+        info.comm = comm(program.execfn);
         Some(())
     }
 

@@ -19,6 +19,8 @@ pub enum Backing {
     /// A segment of the program, private: what madvise(2) gives up comes back as it
     /// was, for its file is not here.
     Image,
+    /// The vDSO's code: as Image.
+    Vdso,
     /// The vDSO's data page: as Image, and only ever read.
     Vvar,
     /// The heap of brk(2).

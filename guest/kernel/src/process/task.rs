@@ -185,11 +185,13 @@ pub fn start_first(boot: &'static BootInfo, tables: PageTables) -> Result<(), Er
         limits: Limits::default(),
         landing_pad: AtomicU64::new(boot.landing_pad),
         tasks: AtomicU32::new(1),
-        program: Mutex::default(),
+        program: Mutex::new(Program { file: None, parts: boot.parts }),
         boot,
     };
     let thread = try_arc(Thread::running(process.memory.lock().cr3()))?;
-    let task = Task::new(thread.clone(), FIRST_PID, try_arc(process)?);
+    let mut task = Task::new(thread.clone(), FIRST_PID, try_arc(process)?);
+    let [low, high] = boot.comm.map(u128::from);
+    *task.name.get_mut() = (high << 64 | low).to_le_bytes();
     NEXT_TID.store(FIRST_PID + 1, Ordering::Relaxed);
     switch::start(thread, Owner::new(try_arc(task)?));
     Ok(())

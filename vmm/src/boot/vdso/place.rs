@@ -21,7 +21,7 @@
 use crate::boot::vdso::Vdso;
 use crate::boot::{Builder, PageTables, prot_bits, user_flags};
 use crate::machine::memory::{GuestRam, OutOfRam};
-use trapgate_abi::boot_info::{self, BootInfo, ClockInfo, REGION_VVAR, Region};
+use trapgate_abi::boot_info::{self, BootInfo, ClockInfo, REGION_VDSO, REGION_VVAR, Region};
 use trapgate_abi::layout::{MMAP_BASE, MMAP_BASE32, PAGE_SIZE, USER_MIN};
 use trapgate_loader::image::{Class, Image, Prot};
 
@@ -92,7 +92,7 @@ impl Builder<'_> {
         tables.map(base, image, end - base, user_flags(exec), false, frames)?;
         self.regions.extend([
             Region { start, end: base, flags: prot_bits(read) | REGION_VVAR },
-            Region { start: base, end, flags: prot_bits(exec) },
+            Region { start: base, end, flags: prot_bits(exec) | REGION_VDSO },
         ]);
         self.data_page = Some(data_page);
         Some(())

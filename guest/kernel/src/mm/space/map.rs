@@ -185,7 +185,7 @@ impl AddressSpace {
                 }
                 _ if free => return Err(Errno::EINVAL),
                 Backing::Private(_) => self.release_pages(first, last),
-                Backing::Shared(_) | Backing::Image | Backing::Vvar => {}
+                Backing::Shared(_) | Backing::Image | Backing::Vdso | Backing::Vvar => {}
             }
         }
         if self.vmas.is_covered(start, end) { Ok(()) } else { Err(Errno::ENOMEM) }

@@ -16,7 +16,7 @@ pub mod remap;
 use crate::mm::backing::Backing;
 use crate::mm::frames::{Batch, FRAMES};
 use crate::mm::vma::{Prot, Vma, VmaMap};
-use trapgate_abi::boot_info::{BootInfo, REGION_STACK, REGION_VVAR, Range, feature};
+use trapgate_abi::boot_info::{BootInfo, REGION_STACK, REGION_VDSO, REGION_VVAR, Range, feature};
 use trapgate_abi::hypercall::Segment;
 use trapgate_abi::layout::{PAGE_SIZE, USER_END, USER_END32, page_down, page_up};
 use trapgate_abi::x86::pte;
@@ -112,9 +112,10 @@ impl AddressSpace {
     pub fn from_boot_info(boot: &BootInfo, tables: PageTables) -> Result<Self, Errno> {
         let mut vmas = VmaMap::default();
         for region in &boot.regions[..boot.region_count as usize] {
-            let backing = match region.flags & (REGION_STACK | REGION_VVAR) {
+            let backing = match region.flags & (REGION_STACK | REGION_VVAR | REGION_VDSO) {
                 REGION_STACK => Backing::Stack,
                 REGION_VVAR => Backing::Vvar,
+                REGION_VDSO => Backing::Vdso,
                 _ => Backing::Image,
             };
             let Range { start, end } = Range { start: region.start, end: region.end };

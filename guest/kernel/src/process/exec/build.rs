@@ -102,6 +102,10 @@ pub(super) fn build(
         auxv,
     };
     let (stack_pointer, parts) = fill_stack(&mut memory, &request, places, image.exec_stack)?;
+    let (code, data) = (image.code(), image.data());
+    let code = boot_info::Range { start: code.start, end: code.end };
+    let data = boot_info::Range { start: data.start, end: data.end };
+    let parts = Parts { code, data, ..parts };
     let landing_pad = vdso_at + vdso.landing_pad;
     Ok(Built { memory, class, entry, stack_pointer, landing_pad, parts })
 }
@@ -169,7 +173,7 @@ fn lend_vdso(
     memory.give_frames(start, base)?;
     memory.fill(start, boot.clock.to_words().map(u64::to_le_bytes).as_flattened())?;
     let code = Prot::READ.with(Prot::EXEC);
-    add(memory, base, base + image.len(), code, Backing::Image)?;
+    add(memory, base, base + image.len(), code, Backing::Vdso)?;
     memory.lend(base, image, code)?;
     Ok(base)
 }
@@ -201,6 +205,8 @@ fn fill_stack(
         arguments: boot_info::Range { start, end: middle },
         environment: boot_info::Range { start: middle, end },
         auxv: boot_info::Range { start: first, end: last },
+        stack: stack.pointer,
+        ..Parts::NONE
     };
     Ok((stack.pointer, parts))
 }
