@@ -3,10 +3,12 @@
 use crate::fs::dev::Device;
 use crate::fs::file::OpenFile;
 use crate::fs::inode::Kind;
+use crate::fs::place::{path_of, top_of};
 use crate::memory::try_arc;
 use crate::mm::backing::{Mapped, MappedFile};
 use crate::mm::vma::Prot;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::fmt;
 use trapgate_uapi::Errno;
 
@@ -18,7 +20,21 @@ pub enum Mappable {
     Zeroes,
 }
 
-impl MappedFile for OpenFile {}
+impl MappedFile for OpenFile {
+    fn device(&self) -> u64 {
+        self.as_inode().map_or(0, |file| file.dentry.inode.filesystem.device)
+    }
+
+    fn number(&self) -> u64 {
+        self.as_inode().map_or(0, |file| file.dentry.inode.number)
+    }
+
+    fn path(&self) -> Result<Vec<u8>, Errno> {
+        // None of the host's can be mapped.
+        let Some(file) = self.as_inode() else { return Ok(Vec::new()) };
+        path_of(&file.dentry, &top_of(&file.dentry))?.shown()
+    }
+}
 
 impl fmt::Debug for OpenFile {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {

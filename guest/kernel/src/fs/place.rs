@@ -5,7 +5,7 @@ use crate::fs::dentry::Dentry;
 use crate::fs::filesystem::Limits;
 use crate::fs::image;
 use crate::fs::tree::{default_root, root_over};
-use crate::memory::try_with_capacity;
+use crate::memory::{try_extend, try_with_capacity};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use trapgate_abi::boot_info::Range;
@@ -110,6 +110,28 @@ pub fn path_of(dentry: &Arc<Dentry>, root: &Arc<Dentry>) -> Result<Path, Errno> 
         (false, true) => Path::Outside(path),
         (false, false) => Path::Within(path),
     })
+}
+
+impl Path {
+    /// As proc(5) shows it: of what was removed, with words behind it.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn shown(self) -> Result<Vec<u8>, Errno> {
+        match self {
+            Path::Within(path) | Path::Outside(path) => Ok(path),
+            Path::Deleted(mut path) => try_extend(&mut path, b" (deleted)").map(|()| path),
+        }
+    }
+}
+
+/// The root of everything that a file is in.
+pub fn top_of(dentry: &Arc<Dentry>) -> Arc<Dentry> {
+    let mut top = dentry.clone();
+    while let Some(parent) = top.parent() {
+        top = parent;
+    }
+    top
 }
 
 /// A path that is written from its end.

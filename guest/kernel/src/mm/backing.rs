@@ -3,6 +3,7 @@
 use crate::memory::try_arc;
 use crate::mm::object::Object;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::fmt::Debug;
 use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_uapi::Errno;
@@ -49,8 +50,21 @@ pub struct Mapped {
     pub may_write: bool,
 }
 
-/// An open file, as far as a mapping of it is concerned: it stays open.
-pub trait MappedFile: Send + Sync + Debug {}
+/// An open file, as far as a mapping of it is concerned: it stays open, and proc(5) tells
+/// which it is.
+pub trait MappedFile: Send + Sync + Debug {
+    /// Its file system's `st_dev`.
+    fn device(&self) -> u64;
+
+    /// Its `st_ino`.
+    fn number(&self) -> u64;
+
+    /// Its path from the root of everything; ` (deleted)` follows, if it was.
+    ///
+    /// # Errors
+    /// ENOMEM, ENAMETOOLONG.
+    fn path(&self) -> Result<Vec<u8>, Errno>;
+}
 
 impl Mapped {
     /// Shared memory of so many pages, which nobody else has yet.

@@ -148,6 +148,11 @@ impl Frames {
         false
     }
 
+    /// How many owners a frame has besides one; nobody counts those of a page outside of RAM.
+    pub fn further_owners(&self, page: u64) -> u64 {
+        if self.table.has(number(page)) { self.table.get(number(page)).into() } else { 0 }
+    }
+
     /// Whether a page is in RAM, and so one of the frames that are counted.
     pub fn is_in_ram(&self, page: u64) -> bool {
         self.table.has(number(page))

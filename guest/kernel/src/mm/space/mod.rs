@@ -12,6 +12,7 @@ mod object;
 mod populate;
 mod program;
 pub mod remap;
+pub mod usage;
 
 use crate::mm::backing::Backing;
 use crate::mm::frames::{Batch, FRAMES};
