@@ -18,7 +18,7 @@ use crate::sched::thread::Thread;
 use crate::signal::action::Actions;
 use crate::signal::queue::Signals;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 use spin::Mutex;
 use trapgate_abi::PtRegs;
 use trapgate_abi::boot_info::BootInfo;
@@ -60,6 +60,8 @@ pub struct Process {
     pub landing_pad: AtomicU64,
     /// How many tasks it has.
     pub tasks: AtomicU32,
+    /// /proc/self/oom_score_adj: recorded, nobody chooses by it.
+    pub oom_score_adj: AtomicI32,
     /// What it runs.
     pub program: Mutex<Program>,
     /// What the VMM said at the start.
@@ -147,7 +149,9 @@ impl Task {
         let cr3 = process.memory.lock().cr3();
         let thread = try_arc(Thread::in_ring_3(stack, state, regs, cr3))?;
         let tid = NEXT_TID.fetch_add(1, Ordering::Relaxed);
-        let task = try_arc(Task::new(thread.clone(), tid, process))?;
+        let mut task = Task::new(thread.clone(), tid, process);
+        *task.name.get_mut() = *self.name.lock();
+        let task = try_arc(task)?;
         thread.belongs_to(Owner::new(task.clone()));
         Ok(task)
     }
@@ -185,6 +189,7 @@ pub fn start_first(boot: &'static BootInfo, tables: PageTables) -> Result<(), Er
         limits: Limits::default(),
         landing_pad: AtomicU64::new(boot.landing_pad),
         tasks: AtomicU32::new(1),
+        oom_score_adj: AtomicI32::new(0),
         program: Mutex::new(Program { file: None, parts: boot.parts }),
         boot,
     };
