@@ -16,9 +16,11 @@ use trapgate_arch::heap;
 use trapgate_arch::paging::PageTables;
 use trapgate_arch::{fpu, percpu, stack, switch};
 use trapgate_kernel::clock::Clock;
+use trapgate_kernel::fs::tree;
 use trapgate_kernel::host;
 use trapgate_kernel::log;
 use trapgate_kernel::mm::frames::{self, FRAMES};
+use trapgate_kernel::proc::{proc_root, sys_root};
 use trapgate_kernel::process::prepare_return::prepare_return;
 use trapgate_kernel::process::{exec, from_host, task};
 use trapgate_kernel::sched::idle;
@@ -70,6 +72,7 @@ extern "C" fn start(boot: &'static BootInfo, regs: &mut PtRegs) {
     }
     // SAFETY: the VMM has built these tables, and hands them over once.
     let tables = unsafe { PageTables::new(boot.page_table, boot.features & feature::PTI != 0) };
+    tree::init([proc_root, sys_root]);
     idle::init(Clock::new(boot.clock), from_host::signal, frames::tidy);
     task::start_first(boot, tables).expect("no memory for the first task");
     *regs = match boot.exec.is_empty() {

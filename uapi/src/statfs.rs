@@ -3,7 +3,8 @@
 use crate::Errno;
 use crate::macros::{constants, structure};
 
-constants! { "statfs(2)", general as u64: TMPFS_MAGIC PROC_SUPER_MAGIC SYSFS_MAGIC }
+constants! { "statfs(2)", general as u64: TMPFS_MAGIC PROC_SUPER_MAGIC SYSFS_MAGIC
+DEVPTS_SUPER_MAGIC }
 
 /// In `f_flags`: nothing can be changed.
 pub const ST_RDONLY: i64 = 1;

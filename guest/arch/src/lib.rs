@@ -6,7 +6,7 @@
 //!
 //! | module | what it has |
 //! |---|---|
-//! | [`cpu`] | single instructions |
+//! | [`cpu`], [`cpuid`] | single instructions; what the CPU is |
 //! | [`percpu`] | a CPU's block, which GS points to; who runs there |
 //! | [`gdt`], [`idt`], [`tls`] | segments and gates; a program's own segments |
 //! | [`paging`], [`page_map`], [`phys`] | page tables; an object's pages; memory by its physical address |
@@ -26,6 +26,7 @@
 extern crate alloc;
 
 pub mod cpu;
+pub mod cpuid;
 pub mod ex_table;
 #[cfg(not(target_os = "none"))]
 pub mod fake;

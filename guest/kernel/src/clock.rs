@@ -30,6 +30,11 @@ impl Clock {
         if self.info.follows_tsc() { self.info.elapsed(cpu::tsc()) } else { asked() }
     }
 
+    /// Ticks of the counter in a millisecond, where it is a clock.
+    pub fn counter_khz(&self) -> Option<u64> {
+        (1_000_000u64 << 32).checked_div(self.info.multiplier)
+    }
+
     /// What a clock showed at the start, in nanoseconds; `None` for CPU time and
     /// for what is no clock.
     pub fn base(&self, clock: i32) -> Option<u64> {

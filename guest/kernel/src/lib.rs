@@ -11,6 +11,7 @@
 //! | room | what it is for |
 //! |---|---|
 //! | [`sys`] | the calls, a file a family of man pages; their tables |
+//! | [`proc`] | /proc and /sys: what the kernel tells in files |
 //! | [`process`] | processes and tasks: what is theirs, exceptions, the end, the way back to ring 3 |
 //! | [`signal`] | what was sent, what is wanted, and what comes of it |
 //! | [`fs`] | descriptors, open files, transfers |
@@ -40,6 +41,7 @@ pub mod host;
 pub mod log;
 pub mod memory;
 pub mod mm;
+pub mod proc;
 pub mod process;
 pub mod sched;
 pub mod signal;

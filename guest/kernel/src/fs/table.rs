@@ -54,6 +54,18 @@ impl FileTable {
         self.slots.get_mut(fd as usize).and_then(Option::as_mut).ok_or(Errno::EBADF)
     }
 
+    /// The lowest descriptor from `least` on that is open.
+    pub fn next_open(&self, least: u32) -> Option<u32> {
+        let rest = self.slots.get(least as usize..)?;
+        let found = rest.iter().position(Option::is_some)?;
+        Some(least + found as u32)
+    }
+
+    /// How many descriptors it has room for.
+    pub fn room(&self) -> usize {
+        self.slots.len()
+    }
+
     /// The file behind a descriptor.
     ///
     /// # Errors

@@ -1,18 +1,20 @@
 //! The root that a sandbox begins with: an empty directory in memory, with /dev, /proc,
-//! /sys, /tmp and /dev/shm.
+//! /sys, /tmp, /dev/shm and /dev/pts.
 
 use crate::clock::Clock;
 use crate::fs::dentry::Dentry;
 use crate::fs::dev::number;
 use crate::fs::filesystem::{FileSystem, Limits, Type};
+use crate::fs::generated::Node;
 use crate::fs::inode::{Inode, Kind, Linked, Meta};
 use crate::fs::lower::LowerInode;
 use crate::fs::over::{kind_of, meta_of};
 use crate::memory::{try_arc, try_extend};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use spin::Mutex;
 use trapgate_uapi::Errno;
-use trapgate_uapi::statfs::{PROC_SUPER_MAGIC, SYSFS_MAGIC, TMPFS_MAGIC};
+use trapgate_uapi::statfs::{DEVPTS_SUPER_MAGIC, PROC_SUPER_MAGIC, SYSFS_MAGIC, TMPFS_MAGIC};
 
 /// Files in memory.
 const TMPFS: Type = Type { name: "tmpfs", magic: TMPFS_MAGIC };
@@ -23,13 +25,33 @@ const PROC: Type = Type { name: "proc", magic: PROC_SUPER_MAGIC };
 /// The same.
 const SYSFS: Type = Type { name: "sysfs", magic: SYSFS_MAGIC };
 
+/// Terminals; there are none yet.
+const DEVPTS: Type = Type { name: "devpts", magic: DEVPTS_SUPER_MAGIC };
+
+/// The root of a file system whose files are made when they are asked for.
+pub type Maker = fn(&Arc<FileSystem>) -> Result<Node<Dentry>, Errno>;
+
+/// Who makes /proc and /sys: a room above.
+static MAKERS: Mutex<Option<[Maker; 2]>> = Mutex::new(None);
+
+/// Says who makes the roots of /proc and /sys, before the first path is walked.
+pub fn init(makers: [Maker; 2]) {
+    *MAKERS.lock() = Some(makers);
+}
+
+/// Where file systems are mounted, below the root of everything: what is above first.
+pub const MOUNT_POINTS: [&[&[u8]]; 6] =
+    [&[b"dev"], &[b"dev", b"pts"], &[b"dev", b"shm"], &[b"proc"], &[b"sys"], &[b"tmp"]];
+
 /// The devices in /dev: name, and number.
-const DEVICES: [(&[u8], u64); 5] = [
+const DEVICES: [(&[u8], u64); 6] = [
     (b"null", number(1, 3)),
     (b"zero", number(1, 5)),
     (b"full", number(1, 7)),
     (b"random", number(1, 8)),
     (b"urandom", number(1, 9)),
+    // Nobody has a controlling terminal, so it is ENXIO.
+    (b"tty", number(5, 0)),
 ];
 /// The links in /dev.
 const LINKS: [(&[u8], &[u8]); 4] = [
@@ -108,8 +130,18 @@ impl Builder {
             self.add(&dev, name, symlink(target)?, 0o777)?;
         }
         self.mount(&dev, b"shm", (3, TMPFS), 0o1777)?;
-        self.mount(root, b"proc", (4, PROC), 0o555)?;
-        self.mount(root, b"sys", (5, SYSFS), 0o555)?;
+        self.mount(&dev, b"pts", (7, DEVPTS), 0o755)?;
+        let makers = *MAKERS.lock();
+        match makers {
+            Some([proc, sys]) => {
+                self.mount_generated(root, b"proc", (4, PROC), proc)?;
+                self.mount_generated(root, b"sys", (5, SYSFS), sys)?;
+            }
+            None => {
+                self.mount(root, b"proc", (4, PROC), 0o555)?;
+                self.mount(root, b"sys", (5, SYSFS), 0o555)?;
+            }
+        }
         // What an image has there stays.
         if root.child(b"tmp")?.is_none() {
             self.mount(root, b"tmp", (6, TMPFS), 0o1777)?;
@@ -145,12 +177,20 @@ impl Builder {
         permissions: u32,
     ) -> Result<Arc<Dentry>, Errno> {
         let root = self.root(device, kind, permissions)?;
-        // It covers what is there.
-        if directory.child(name)?.is_none() {
-            directory.inode.built(|meta| meta.links += 1);
-        }
-        root.put_into(directory, name)?;
+        cover(directory, name, &root)?;
         Ok(root)
+    }
+
+    /// The same of files that are made when they are asked for.
+    fn mount_generated(
+        &self,
+        directory: &Arc<Dentry>,
+        name: &[u8],
+        (device, kind): (u64, Type),
+        maker: Maker,
+    ) -> Result<(), Errno> {
+        let filesystem = FileSystem::new(device, kind, self.clock, self.limits, 0)?;
+        cover(directory, name, &Dentry::generated(b"", maker(&filesystem)?)?)
     }
 
     fn add(
@@ -163,4 +203,12 @@ impl Builder {
         let filesystem = &directory.inode.filesystem;
         self.dentry(filesystem, name, kind, permissions)?.put_into(directory, name)
     }
+}
+
+/// Puts the root of a file system where it covers what is there.
+fn cover(directory: &Arc<Dentry>, name: &[u8], root: &Arc<Dentry>) -> Result<(), Errno> {
+    if directory.child(name)?.is_none() {
+        directory.inode.built(|meta| meta.links += 1);
+    }
+    root.put_into(directory, name)
 }

@@ -12,3 +12,4 @@ pub mod random_stock;
 pub mod task;
 #[cfg(feature = "test-hook")]
 pub mod test_hook;
+pub mod utsname;

@@ -16,7 +16,7 @@ use crate::sched::{queue, switch};
 use crate::signal::action::Actions;
 use crate::user::UserPtr;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 use spin::Mutex;
 use trapgate_abi::PtRegs;
 use trapgate_abi::boot_info::{RANDOM_STOCK, Range};
@@ -76,6 +76,7 @@ fn fork(regs: &PtRegs) -> Result<u64, Errno> {
         tasks: AtomicU32::new(1),
         program: Mutex::new(this.program.lock().clone()),
         boot: this.boot,
+        oom_score_adj: AtomicI32::new(this.oom_score_adj.load(Ordering::Relaxed)),
     })?;
     let task = current().within(process, PtRegs { rax: 0, ..*regs })?;
     queue::push(task.thread.clone());

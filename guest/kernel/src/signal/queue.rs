@@ -51,6 +51,11 @@ impl Signals {
         }
     }
 
+    /// What is blocked, bit `n - 1` for signal `n`.
+    pub fn blocked(&self) -> u64 {
+        self.blocked.load(Ordering::Relaxed)
+    }
+
     /// Whether it is blocked.
     pub fn blocks(&self, signal: u8) -> bool {
         self.blocked.load(Ordering::Relaxed) & bit(signal) != 0

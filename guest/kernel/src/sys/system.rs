@@ -2,6 +2,7 @@
 
 use crate::mm::frames::FRAMES;
 use crate::process::task::current;
+use crate::process::utsname::UTSNAME;
 use crate::sys::define::syscall_define;
 use crate::user::UserPtr;
 use core::slice;
@@ -10,27 +11,7 @@ use trapgate_uapi::Errno;
 use trapgate_uapi::resource::{RUSAGE_CHILDREN, RUSAGE_SELF, RUSAGE_THREAD, Rusage};
 use trapgate_uapi::sysinfo::Sysinfo;
 use trapgate_uapi::time::{NSEC_PER_SEC, Timeval};
-use trapgate_uapi::utsname::{Name, NewUtsname};
-
-const fn name(text: &str) -> Name {
-    let mut field = [0; 65];
-    let mut index = 0;
-    while index < text.len() {
-        field[index] = text.as_bytes()[index];
-        index += 1;
-    }
-    field
-}
-
-/// What the program is told: a Linux whose interface this kernel follows.
-pub(super) static UTSNAME: NewUtsname = NewUtsname {
-    sysname: name("Linux"),
-    nodename: name("trapgate"),
-    release: name("6.12.0-trapgate"),
-    version: name(concat!("#1 trapgate ", env!("CARGO_PKG_VERSION"))),
-    machine: name("x86_64"),
-    domainname: name("(none)"),
-};
+use trapgate_uapi::utsname::NewUtsname;
 
 syscall_define! {
     /// uname(2)

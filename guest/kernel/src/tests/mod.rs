@@ -17,7 +17,9 @@ mod threads;
 mod trace;
 
 use crate::clock::Clock;
+use crate::fs::tree;
 use crate::mm::frames::{self, FRAMES};
+use crate::proc::{proc_root, sys_root};
 use crate::process::prepare_return::prepare_return;
 use crate::process::task::start_first;
 use crate::process::{exception, from_host};
@@ -99,6 +101,7 @@ impl Sandbox {
         });
         let boot = Box::leak(Box::new(boot));
         FRAMES.lock().init(boot.free, boot.features & feature::INTERPRETED != 0);
+        tree::init([proc_root, sys_root]);
         idle::init(Clock::new(boot.clock), from_host::signal, frames::tidy);
         start_first(boot, tables()).expect("memory for the first task");
         Sandbox { machine }

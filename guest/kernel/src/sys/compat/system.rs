@@ -1,7 +1,8 @@
 //! The machine as a 32-bit program sees it: the older unames, sysinfo(2), getrusage(2).
 
+use crate::process::utsname::UTSNAME;
 use crate::sys::define::{compat_define, ia32_define};
-use crate::sys::system::{UTSNAME, resource_usage, system_info};
+use crate::sys::system::{resource_usage, system_info};
 use crate::user::UserPtr;
 use trapgate_uapi::resource::CompatRusage;
 use trapgate_uapi::sysinfo::CompatSysinfo;

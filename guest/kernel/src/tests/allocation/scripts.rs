@@ -43,11 +43,15 @@ const NEW: u64 = TREE + 32;
 const OTHER: u64 = TREE + 48;
 /// A lock for writing on everything, in any form: behind the type only zeroes.
 const LOCK: u64 = TREE + 64;
-pub(super) const NAMES: &[u8; 96] = b"/tmp\0...........\
+const GENERATED: u64 = TREE + 96;
+const MAGIC_LINK: u64 = TREE + 128;
+pub(super) const NAMES: &[u8; 160] = b"/tmp\0...........\
     /dev/fd\0........\
     /tmp/new.file\0..\
     /tmp/other.file\0\
-    \x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    \x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
+    /proc/self/smaps\0...............\
+    /proc/self/cwd\0.................";
 /// The path of a script that can be run.
 const PROGRAM: u64 = VECTORS + 0x100;
 /// All that scripts point to.
@@ -165,6 +169,15 @@ fn written(sandbox: &Sandbox) {
     sandbox.call(nr64::PWRITE64, [3, ZEROES, 100, 0, 0, 0]).unwrap();
     let flags = u64::from(O_CREAT | O_RDWR);
     sandbox.call(nr64::OPEN, [OTHER, flags, 0o644, 0, 0, 0]).unwrap();
+}
+
+/// Opens a file that is made when it is read, and a directory of such.
+fn generated(sandbox: &Sandbox) {
+    sandbox.call(nr64::OPEN, [GENERATED, 0, 0, 0, 0, 0]).unwrap();
+}
+
+fn generated_directory(sandbox: &Sandbox) {
+    sandbox.call(nr64::OPEN, [LINK, 0, 0, 0, 0, 0]).unwrap();
 }
 
 const NEW_FILE: u64 = (O_CREAT | O_RDWR) as u64;
@@ -374,7 +387,12 @@ pub(super) const SCRIPTS: &[Script] = &[
     call("sys_open", [TREE]).after(tree),
     call("sys_open", [NEW, NEW_FILE, 0o644]).after(tree),
     call("sys_open", [TREE, (O_TMPFILE | O_RDWR) as u64, 0o644]).after(tree),
-    call("sys_open", [LINK]).after(tree).error(Errno::ENOENT),
+    // A directory that is made when it is asked for, a file of such, a link to one.
+    call("sys_open", [LINK]).after(tree),
+    call("sys_open", [GENERATED]).after(tree),
+    call("sys_readlink", [MAGIC_LINK, ZEROES, 100]).after(tree),
+    call("sys_getdents64", [3, ZEROES, 4096]).after(generated_directory),
+    call("sys_read", [3, ZEROES, 4096]).after(generated),
     call("sys_open", [ENDLESS]).error(Errno::ENAMETOOLONG),
     call("sys_openat", [0, NEW, NEW_FILE, 0o644]).after(tree),
     call("sys_openat2", [0, TREE, ZEROES, 24]).after(tree),

@@ -2,6 +2,7 @@
 
 mod attributes;
 mod directories;
+mod generated;
 mod image;
 mod locks;
 mod lower;

@@ -1,0 +1,140 @@
+//! Links to files themselves: /proc/PID/{exe,cwd,root}, fd; and fdinfo.
+
+use crate::fs::dentry::Dentry;
+use crate::fs::file::{Kind, OpenFile};
+use crate::fs::inode::{self, Inode, Meta};
+use crate::fs::place::path_of;
+use crate::fs::standard::Standard;
+use crate::host;
+use crate::memory::Text;
+use crate::proc::folder::Subject;
+use crate::process::task::current;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
+use trapgate_abi::hypercall::Request;
+use trapgate_uapi::Errno;
+use trapgate_uapi::fcntl::O_CLOEXEC;
+use trapgate_uapi::fs::SEEK_CUR;
+use trapgate_uapi::stat::{S_IFIFO, S_IFREG, S_IFSOCK};
+
+/// The program's file: ENOENT, if the VMM has loaded it, since it is not among the files
+/// here.
+///
+/// # Errors
+/// ENOENT, ESRCH.
+pub fn exe(about: Subject) -> Result<Arc<Dentry>, Errno> {
+    let program = about.process()?.program.lock();
+    let file = program.file.as_ref().ok_or(Errno::ENOENT)?;
+    Ok(file.file.as_inode().ok_or(Errno::ENOENT)?.dentry.clone())
+}
+
+/// The working directory.
+///
+/// # Errors
+/// ESRCH, ENOMEM.
+pub fn cwd(about: Subject) -> Result<Arc<Dentry>, Errno> {
+    Ok(about.process()?.places.lock().get()?.directory.clone())
+}
+
+/// The root.
+///
+/// # Errors
+/// ESRCH, ENOMEM.
+pub fn root(about: Subject) -> Result<Arc<Dentry>, Errno> {
+    Ok(about.process()?.places.lock().get()?.root.clone())
+}
+
+/// The next open descriptor.
+pub fn next_fd(about: Subject, from: u32) -> Option<u32> {
+    about.process().ok()?.files.lock().next_open(from)
+}
+
+/// What is about a descriptor.
+pub const fn of_fd(about: Subject, fd: u32) -> Subject {
+    Subject { fd, ..about }
+}
+
+fn open_file(about: Subject) -> Result<Arc<OpenFile>, Errno> {
+    about.process()?.files.lock().file(about.fd).map_err(|_| Errno::ENOENT)
+}
+
+/// A descriptor's link has the permissions of the access that it was opened for.
+pub fn fd_permissions(about: Subject) -> u32 {
+    let Ok(file) = open_file(about) else { return 0 };
+    let read = if file.readable() { 0o500 } else { 0 };
+    let write = if file.writable() { 0o300 } else { 0 };
+    read | write
+}
+
+/// The file behind a descriptor.
+///
+/// # Errors
+/// ENOENT, ESRCH, ENOMEM.
+pub fn fd(about: Subject) -> Result<Arc<Dentry>, Errno> {
+    match &open_file(about)?.kind {
+        Kind::Inode(file) => Ok(file.dentry.clone()),
+        Kind::Standard(standard) => host_file(about, standard),
+    }
+}
+
+/// A file of the host's, which has no name here.
+fn host_file(about: Subject, standard: &Standard) -> Result<Arc<Dentry>, Errno> {
+    let filesystem = root(about)?.inode.filesystem.clone();
+    let status = standard.status();
+    let permissions = status.mode as u32 & 0o777;
+    let meta = Meta::at(filesystem.start(), permissions, status.uid as u32, status.gid as u32);
+    let kind = inode::Kind::Host(standard.clone());
+    Dentry::new(b"", Inode::over(&filesystem, status.ino, kind, meta)?)
+}
+
+/// What readlink(2) tells of a link that leads here.
+///
+/// # Errors
+/// ENOMEM, ENAMETOOLONG.
+pub fn describe(dentry: &Arc<Dentry>) -> Result<Vec<u8>, Errno> {
+    let inode::Kind::Host(standard) = &dentry.inode.kind else {
+        let root = current().process.places.lock().get()?.root.clone();
+        return path_of(dentry, &root)?.shown();
+    };
+    let mut text = Text::default();
+    let number = standard.status().ino;
+    if standard.is(S_IFIFO) {
+        write!(text, "pipe:[{number}]")?;
+    } else if standard.is(S_IFSOCK) {
+        write!(text, "socket:[{number}]")?;
+    } else {
+        // Its path is the host's, and not for the program to know.
+        write!(text, "host:[{}]", standard.host)?;
+    }
+    Ok(text.into_bytes())
+}
+
+/// /proc/PID/fdinfo/FD.
+///
+/// # Errors
+/// ENOENT, ESRCH, ENOMEM.
+pub fn fdinfo(about: Subject, text: &mut Text) -> Result<(), Errno> {
+    let (file, close_on_exec) = {
+        let mut files = about.process()?.files.lock();
+        let descriptor = files.descriptor(about.fd).map_err(|_| Errno::ENOENT)?;
+        (descriptor.file.clone(), descriptor.close_on_exec)
+    };
+    let (position, mount, number) = match &file.kind {
+        Kind::Inode(file) => {
+            let inode = &file.dentry.inode;
+            (file.position.load(Ordering::Relaxed), inode.filesystem.device, inode.number)
+        }
+        Kind::Standard(standard) => (host_position(standard), 0, standard.status().ino),
+    };
+    let flags = file.flags() | if close_on_exec { O_CLOEXEC } else { 0 };
+    write!(text, "pos:\t{position}\nflags:\t0{flags:o}\nmnt_id:\t{mount}\nino:\t{number}\n")
+}
+
+/// Where a standard file is; 0 of what has no position.
+fn host_position(standard: &Standard) -> u64 {
+    if !standard.is(S_IFREG) {
+        return 0;
+    }
+    host::call(Request::Seek { file: standard.host, offset: 0, whence: SEEK_CUR }).unwrap_or(0)
+}

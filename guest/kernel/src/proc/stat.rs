@@ -1,0 +1,108 @@
+//! /proc/PID/{stat,statm}: numbers in a row.
+
+use crate::memory::Text;
+use crate::proc::folder::Subject;
+use crate::proc::machine::ticks;
+use crate::process::task::Task;
+use core::sync::atomic::Ordering;
+use trapgate_abi::layout::PAGE_SIZE;
+use trapgate_uapi::Errno;
+use trapgate_uapi::prctl::TASK_COMM_LEN;
+use trapgate_uapi::resource::RLIMIT_RSS;
+use trapgate_uapi::signal::{NSIG, SIG_DFL, SIG_IGN, SIGCHLD};
+
+/// A task's name, with its NULs.
+pub struct Name([u8; TASK_COMM_LEN]);
+
+impl Name {
+    /// The name without them.
+    pub fn trim(&self) -> &[u8] {
+        let length = self.0.iter().position(|&byte| byte == 0).unwrap_or(TASK_COMM_LEN);
+        &self.0[..length]
+    }
+}
+
+/// A task's name as it is now.
+pub fn name_of(task: &Task) -> Name {
+    Name(*task.name.lock())
+}
+
+/// Signals of a task, a bit each.
+pub struct SignalSets {
+    /// Pending.
+    pub pending: u64,
+    /// Blocked.
+    pub blocked: u64,
+    /// Ignored.
+    pub ignored: u64,
+    /// With a handler.
+    pub caught: u64,
+}
+
+impl SignalSets {
+    /// As they are now.
+    pub fn of(task: &Task) -> SignalSets {
+        let (mut ignored, mut caught) = (0, 0);
+        for signal in 1..=NSIG as u8 {
+            let bit = 1 << (signal - 1);
+            match task.process.actions.get(signal).sa_handler {
+                SIG_DFL => {}
+                SIG_IGN => ignored |= bit,
+                _ => caught |= bit,
+            }
+        }
+        let (pending, blocked) = (task.signals.pending(), task.signals.blocked());
+        SignalSets { pending, blocked, ignored, caught }
+    }
+}
+
+/// /proc/PID/stat. What nobody counts is 0.
+///
+/// # Errors
+/// ESRCH, ENOMEM.
+pub fn stat(about: Subject, text: &mut Text) -> Result<(), Errno> {
+    let task = about.task()?;
+    let process = &task.process;
+    let (usage, heap) = {
+        let mut memory = process.memory.lock();
+        (memory.usage(), memory.heap())
+    };
+    let parts = process.program.lock().parts;
+    let limit = process.limits.get(RLIMIT_RSS)?.rlim_cur;
+    let signals = SignalSets::of(task);
+    let (pid, tasks) = (process.pid, process.tasks.load(Ordering::Relaxed));
+    write!(text, "{} (", about.tid)?;
+    text.add(name_of(task).trim())?;
+    // State, parent, group, session, terminal and its group, flags; faults; times.
+    write!(text, ") R 0 {pid} {pid} 0 -1 0 0 0 0 0 {} 0 0 0 ", ticks())?;
+    // Priority, nice, tasks, a timer; when it started.
+    write!(text, "20 0 {tasks} 0 0 ")?;
+    write!(text, "{} {} {limit} ", usage.size * PAGE_SIZE, usage.resident.pages())?;
+    write!(text, "{} {} {} 0 0 ", parts.code.start, parts.code.end, parts.stack)?;
+    // Real-time signals have no room there.
+    let sets = [signals.pending, signals.blocked, signals.ignored, signals.caught];
+    for set in sets.map(|set| set & 0x7fff_ffff) {
+        write!(text, "{set} ")?;
+    }
+    // Where it waits, swaps; signal of its end, CPU, priority, policy; delays, guests.
+    write!(text, "0 0 0 {SIGCHLD} 0 0 0 0 0 0 ")?;
+    write!(text, "{} {} {} ", parts.data.start, parts.data.end, heap.start)?;
+    for range in [parts.arguments, parts.environment] {
+        write!(text, "{} {} ", range.start, range.end)?;
+    }
+    text.add(b"0\n")
+}
+
+/// /proc/PID/statm, in pages.
+///
+/// # Errors
+/// ESRCH, ENOMEM.
+pub fn statm(about: Subject, text: &mut Text) -> Result<(), Errno> {
+    let process = about.process()?;
+    let usage = process.memory.lock().usage();
+    let code = process.program.lock().parts.code;
+    let code = code.end.next_multiple_of(PAGE_SIZE) / PAGE_SIZE - code.start / PAGE_SIZE;
+    let (resident, data) = (usage.resident, usage.data + usage.stack);
+    let shared = resident.file + resident.shared_memory;
+    writeln!(text, "{} {} {shared} {code} 0 {data} 0", usage.size, resident.pages())
+}

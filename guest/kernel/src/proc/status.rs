@@ -1,0 +1,86 @@
+//! /proc/PID/status: the same for people.
+
+use crate::memory::Text;
+use crate::mm::space::usage::Usage;
+use crate::proc::folder::Subject;
+use crate::proc::stat::{SignalSets, name_of};
+use crate::process::task::{Process, Task};
+use core::sync::atomic::Ordering;
+use trapgate_abi::layout::PAGE_SIZE;
+use trapgate_uapi::Errno;
+use trapgate_uapi::resource::RLIMIT_SIGPENDING;
+
+/// All capabilities that Linux knows: the user is root in its sandbox.
+const CAPABILITIES: u64 = (1 << 41) - 1;
+
+/// The file.
+///
+/// # Errors
+/// ESRCH, ENOMEM.
+pub fn status(about: Subject, text: &mut Text) -> Result<(), Errno> {
+    let task = about.task()?;
+    let process = &task.process;
+    let (pid, tid, room) = (process.pid, about.tid, process.files.lock().room());
+    text.add(b"Name:\t")?;
+    text.add(name_of(task).trim())?;
+    writeln!(text, "\nUmask:\t{:04o}", process.umask.load(Ordering::Relaxed))?;
+    writeln!(text, "State:\tR (running)\nTgid:\t{pid}\nNgid:\t0\nPid:\t{tid}\nPPid:\t0")?;
+    writeln!(text, "TracerPid:\t0\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t{room}")?;
+    writeln!(text, "Groups:\t0 \nNStgid:\t{pid}\nNSpid:\t{tid}\nNSpgid:\t{pid}\nNSsid:\t{pid}")?;
+    let usage = process.memory.lock().usage();
+    memory(text, process, &usage)?;
+    let tasks = process.tasks.load(Ordering::Relaxed);
+    writeln!(text, "CoreDumping:\t0\nTHP_enabled:\t0\nThreads:\t{tasks}")?;
+    signals(text, task)?;
+    for (name, set) in [("CapInh", 0), ("CapPrm", CAPABILITIES), ("CapEff", CAPABILITIES)] {
+        writeln!(text, "{name}:\t{set:016x}")?;
+    }
+    writeln!(text, "CapBnd:\t{CAPABILITIES:016x}\nCapAmb:\t{:016x}\nNoNewPrivs:\t1", 0)?;
+    writeln!(text, "Seccomp:\t0\nSeccomp_filters:\t0")?;
+    writeln!(text, "Speculation_Store_Bypass:\tunknown\nSpeculationIndirectBranch:\tunknown")?;
+    writeln!(text, "Cpus_allowed:\t1\nCpus_allowed_list:\t0")?;
+    writeln!(text, "Mems_allowed:\t1\nMems_allowed_list:\t0")?;
+    writeln!(text, "voluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0")
+}
+
+/// Memory. Nobody notes peaks: they are what is so now.
+fn memory(text: &mut Text, process: &Process, usage: &Usage) -> Result<(), Errno> {
+    const KIB: u64 = PAGE_SIZE / 1024;
+    let code = process.program.lock().parts.code;
+    let code = code.end.next_multiple_of(PAGE_SIZE) / PAGE_SIZE - code.start / PAGE_SIZE;
+    let resident = usage.resident;
+    let lines = [
+        ("VmPeak", usage.size),
+        ("VmSize", usage.size),
+        ("VmLck", 0),
+        ("VmPin", 0),
+        ("VmHWM", resident.pages()),
+        ("VmRSS", resident.pages()),
+        ("RssAnon", resident.anonymous),
+        ("RssFile", resident.file),
+        ("RssShmem", resident.shared_memory),
+        ("VmData", usage.data),
+        ("VmStk", usage.stack),
+        ("VmExe", code),
+        ("VmLib", usage.code.saturating_sub(code)),
+        ("VmPTE", usage.tables),
+        ("VmSwap", 0),
+        ("HugetlbPages", 0),
+    ];
+    lines.into_iter().try_for_each(|(name, pages)| writeln!(text, "{name}:\t{:8} kB", pages * KIB))
+}
+
+fn signals(text: &mut Text, task: &Task) -> Result<(), Errno> {
+    let signals = SignalSets::of(task);
+    let limit = task.process.limits.get(RLIMIT_SIGPENDING)?.rlim_cur;
+    writeln!(text, "SigQ:\t0/{limit}")?;
+    let sets = [
+        ("SigPnd", signals.pending),
+        // Those that any task of the process may take are kept with its own.
+        ("ShdPnd", 0),
+        ("SigBlk", signals.blocked),
+        ("SigIgn", signals.ignored),
+        ("SigCgt", signals.caught),
+    ];
+    sets.into_iter().try_for_each(|(name, set)| writeln!(text, "{name}:\t{set:016x}"))
+}
