@@ -43,6 +43,12 @@ fn who_the_program_is_and_what_time_it_is_is_answered_as_in_linux() {
 }
 
 #[test]
+fn proc_sys_and_dev_are_read_as_programs_read_linuxs() {
+    needs_kvm!();
+    holds("proc-files", |case| case.args(["one", "two words"]).env("KEY", "value"));
+}
+
+#[test]
 fn vector_and_x87_registers_survive_whatever_happens() {
     needs_kvm!();
     holds("fpu", |case| case);
