@@ -64,7 +64,7 @@ structure! {
 structure! {
     /// `struct flock64` of i386, whose 64-bit words lie at multiples of four.
     #[derive(Default)]
-    pub struct Flock64: 24 {
+    pub struct Flock64: 24 = "x86" general::flock64 {
         pub l_type: i16,
         pub l_whence: i16,
         pub l_start: [u32; 2],

@@ -57,7 +57,7 @@ structure! {
 structure! {
     /// `struct statfs64` of i386: its 64-bit words lie at multiples of four.
     #[derive(Default)]
-    pub struct Statfs64: 84 {
+    pub struct Statfs64: 84 = "x86" general::statfs64 {
         pub f_type: u32,
         pub f_bsize: u32,
         pub f_blocks: [u32; 2],

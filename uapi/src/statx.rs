@@ -1,6 +1,6 @@
 //! linux/stat.h: statx(2), whose structure is the same for both widths.
 
-use crate::macros::{constants, structure};
+use crate::macros::{constants, same_layout, structure};
 use crate::stat::Stat;
 use crate::time::Timespec;
 
@@ -48,6 +48,9 @@ structure! {
         pub __spare: [u64; 12],
     }
 }
+same_layout!(Statx = general::statx {
+    stx_mask stx_blksize stx_attributes stx_nlink stx_uid stx_gid stx_mode stx_ino stx_size stx_blocks stx_attributes_mask stx_atime stx_btime stx_ctime stx_mtime stx_rdev_major stx_rdev_minor stx_dev_major stx_dev_minor stx_mnt_id stx_dio_mem_align stx_dio_offset_align
+});
 
 /// The major number of a device, as stat(2) has it.
 const fn major(device: u64) -> u32 {

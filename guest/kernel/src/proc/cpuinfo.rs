@@ -1,7 +1,7 @@
 //! /proc/cpuinfo: what CPUID says to the program, by Linux's names.
 
 use crate::memory::Text;
-use crate::proc::folder::Subject;
+use crate::proc::subject::Subject;
 use crate::process::task::current;
 use trapgate_arch::cpuid::cpuid;
 use trapgate_uapi::Errno;

@@ -1,7 +1,7 @@
 //! /proc/PID/limits.
 
 use crate::memory::Text;
-use crate::proc::folder::Subject;
+use crate::proc::subject::Subject;
 use trapgate_uapi::Errno;
 use trapgate_uapi::resource::RLIM_INFINITY;
 

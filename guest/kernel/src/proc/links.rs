@@ -7,7 +7,7 @@ use crate::fs::place::path_of;
 use crate::fs::standard::Standard;
 use crate::host;
 use crate::memory::Text;
-use crate::proc::folder::Subject;
+use crate::proc::subject::Subject;
 use crate::process::task::current;
 use alloc::sync::Arc;
 use alloc::vec::Vec;

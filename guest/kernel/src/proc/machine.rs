@@ -3,8 +3,8 @@
 use crate::fs::place::top_of;
 use crate::memory::Text;
 use crate::mm::frames::FRAMES;
-use crate::proc::folder::Subject;
 use crate::proc::mounts::each_mount;
+use crate::proc::subject::Subject;
 use crate::process::task::current;
 use crate::process::utsname::{UTSNAME, text as name};
 use core::sync::atomic::Ordering;

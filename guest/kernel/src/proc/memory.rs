@@ -5,7 +5,7 @@ use crate::memory::{Text, try_extend};
 use crate::mm::frames;
 use crate::mm::space::FRAMES_AT_ONCE;
 use crate::mm::vma::Prot;
-use crate::proc::folder::Subject;
+use crate::proc::subject::Subject;
 use crate::process::task::Process;
 use alloc::vec::Vec;
 use trapgate_abi::boot_info::Range;

@@ -23,6 +23,7 @@ pub mod process;
 pub mod root;
 pub mod stat;
 pub mod status;
+pub mod subject;
 pub mod sysctl;
 pub mod sysfs;
 

@@ -4,8 +4,8 @@ use crate::fs::dentry::Dentry;
 use crate::fs::place::{Path, path_of, top_of};
 use crate::fs::tree::MOUNT_POINTS;
 use crate::memory::Text;
-use crate::proc::folder::Subject;
 use crate::proc::links;
+use crate::proc::subject::Subject;
 use alloc::sync::Arc;
 use trapgate_uapi::Errno;
 

@@ -1,9 +1,8 @@
 //! The tables of /proc/PID and /proc/PID/task/TID.
 
 use crate::memory::Text;
-use crate::proc::folder::{
-    Entry, Folder, Numbers, Subject, What, constant, file, fixed, folder, private,
-};
+use crate::proc::folder::{Entry, Folder, Numbers, What, constant, file, fixed, folder, private};
+use crate::proc::subject::Subject;
 use crate::proc::{limits, links, maps, memory, mounts, stat, status};
 use core::sync::atomic::Ordering;
 use trapgate_uapi::Errno;

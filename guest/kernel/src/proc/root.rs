@@ -1,7 +1,8 @@
 //! The table of /proc itself.
 
 use crate::memory::Text;
-use crate::proc::folder::{Entry, Folder, Numbers, Subject, What, constant, file, folder};
+use crate::proc::folder::{Entry, Folder, Numbers, What, constant, file, folder};
+use crate::proc::subject::Subject;
 use crate::proc::{cpuinfo, machine, process, sysctl};
 use crate::process::task::current;
 use trapgate_uapi::Errno;

@@ -1,8 +1,8 @@
 //! /proc/PID/{stat,statm}: numbers in a row.
 
 use crate::memory::Text;
-use crate::proc::folder::Subject;
 use crate::proc::machine::ticks;
+use crate::proc::subject::Subject;
 use crate::process::task::Task;
 use core::sync::atomic::Ordering;
 use trapgate_abi::layout::PAGE_SIZE;

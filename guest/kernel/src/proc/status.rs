@@ -2,8 +2,8 @@
 
 use crate::memory::Text;
 use crate::mm::space::usage::Usage;
-use crate::proc::folder::Subject;
 use crate::proc::stat::{SignalSets, name_of};
+use crate::proc::subject::Subject;
 use crate::process::task::{Process, Task};
 use core::sync::atomic::Ordering;
 use trapgate_abi::layout::PAGE_SIZE;
