@@ -315,7 +315,7 @@ fn what_is_no_program_in_the_root_is_said_with_its_status() {
         (&["none"][..], 127, "none: no such file in the root's PATH, /usr/local/sbin:"),
         (&["/none"], 127, "/none: no such file in the root"),
         (&["/usr"], 126, "/usr: is a directory, not a program"),
-        (&["/data"], 126, "/data: the file is text, not a program"),
+        (&["/data"], 126, "/data: is no program that can run here"),
     ] {
         let ran = place.run(words);
         ran.expect_in_stderr(part);

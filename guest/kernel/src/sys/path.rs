@@ -36,8 +36,12 @@ pub(super) fn view() -> View<'static> {
 }
 
 /// Where a path begins, of the calls that take a directory's descriptor, which only
-/// matters if the path is relative.
+/// matters if the path is relative. An empty one names nothing.
 pub(super) fn start(directory: i32, path: &[u8]) -> Result<Start<'static>, Errno> {
+    // Nobody looks at the descriptor then.
+    if path.is_empty() {
+        return Err(Errno::ENOENT);
+    }
     let start = Start::new(view());
     if directory == AT_FDCWD || path.first() == Some(&b'/') {
         return Ok(start);
