@@ -75,7 +75,7 @@ syscall_define! {
         let how = How::of_openat2(flags, mode, resolve)?;
         let path = read_path(path)?;
         // In the root that it names, an absolute path begins at the descriptor, too.
-        let from = if resolve == 0 { &path[..] } else { b"" };
+        let from = if resolve == 0 || path.is_empty() { &path[..] } else { b"." };
         let start = Start { resolve, ..start(directory, from)? };
         open_with(&start, &path, how, flags as u32)
     }
