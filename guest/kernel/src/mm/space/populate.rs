@@ -59,8 +59,15 @@ impl AddressSpace {
 
     /// Maps the first pages of what was just mapped at `start`, which will surely be
     /// touched, where a fault would cost more than that.
+    #[inline]
     pub(super) fn populate_ahead(&mut self, start: u64, end: u64) {
-        let ahead = if self.eager { FRAMES.lock().ahead(self.ahead) } else { 0 };
+        if self.eager {
+            self.populate_first(start, end);
+        }
+    }
+
+    fn populate_first(&mut self, start: u64, end: u64) {
+        let ahead = FRAMES.lock().ahead(self.ahead);
         let Some(vma) = self.vmas.find(start).filter(|_| ahead > 1) else { return };
         if !prot_permits(vma.prot, Prot::READ) {
             return;
