@@ -158,18 +158,15 @@ impl VmaMap {
         Ok(())
     }
 
-    /// Removes all mappings from `start..end`. On an error nothing has changed.
+    /// Removes all mappings from `start..end`. Answers the range around it where nothing
+    /// is mapped now. On an error nothing has changed.
     ///
     /// # Errors
     /// ENOMEM, if that would split one and there are too many already, or there is
     /// no memory to note it.
-    pub fn remove(&mut self, start: u64, end: u64) -> Result<(), Errno> {
-        let mut at = self.cut(start, end, false)?;
-        while self.at(at).is_some_and(|vma| vma.start < end) {
-            self.remove_at(&mut at);
-        }
-        self.closed_up(at);
-        Ok(())
+    pub fn remove(&mut self, start: u64, end: u64) -> Result<[u64; 2], Errno> {
+        let at = self.cut(start, end, false)?;
+        Ok(self.remove_below(at, end))
     }
 
     /// Changes the access of the mappings in `start..end`, which must be

@@ -33,8 +33,8 @@ impl AddressSpace {
             self.vmas.insert(Vma { start, end, prot, backing: Backing::Heap }).ok()?;
             self.populate_ahead(start, end);
         } else if new_end < old_end {
-            self.vmas.remove(new_end, old_end).ok()?;
-            self.release(new_end, old_end);
+            let around = self.vmas.remove(new_end, old_end).ok()?;
+            self.release(new_end, old_end, around);
         }
         Some(())
     }

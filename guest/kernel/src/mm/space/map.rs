@@ -130,8 +130,8 @@ impl AddressSpace {
         if start == end {
             return Err(Errno::EINVAL);
         }
-        self.vmas.remove(start, end)?;
-        self.release(start, end);
+        let around = self.vmas.remove(start, end)?;
+        self.release(start, end, around);
         Ok(())
     }
 

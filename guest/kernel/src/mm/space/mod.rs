@@ -243,16 +243,15 @@ impl AddressSpace {
         }
     }
 
-    /// Gives back what is behind `start..end`, where nothing is mapped any more: the
-    /// pages, and tables that are not needed now.
-    fn release(&mut self, start: u64, end: u64) {
+    /// Gives back what is behind `start..end`, the pages and tables that are not needed
+    /// now; nothing is mapped in `around` it.
+    fn release(&mut self, start: u64, end: u64, around: [u64; 2]) {
         self.release_pages(start, end);
-        self.prune(start, end);
+        self.prune(start, end, around);
     }
 
-    /// Gives back tables of `start..end`, where nothing is mapped.
-    fn prune(&mut self, start: u64, end: u64) {
-        let around = self.vmas.free_around(start);
+    /// Gives back tables of `start..end`; the same holds.
+    fn prune(&mut self, start: u64, end: u64, around: [u64; 2]) {
         let mut pruned = false;
         self.tables.prune([start, end], around, &mut |table| {
             // All of its entries are gone.

@@ -96,12 +96,12 @@ impl AddressSpace {
         let room = self.vmas.prepare_put(address, old_end)?;
         if let Err(error) = self.prepare_move(address, target, kept) {
             self.vmas.rejoin(room);
-            self.prune(start, end);
+            self.prune(start, end, self.vmas.free_around(start));
             return Err(error);
         }
         self.vmas.put(room, moved)?;
         self.move_pages(address, target, kept, vma.prot);
-        self.release(address, old_end);
+        self.release(address, old_end, self.vmas.free_around(address));
         Ok(target)
     }
 

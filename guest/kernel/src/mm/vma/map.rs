@@ -185,8 +185,8 @@ impl VmaMap {
         self.count += 1;
     }
 
-    /// Removes a mapping; the place is then that of the one after it. Whoever
-    /// leaves a gap there calls [`Self::closed_up`].
+    /// Removes a mapping into whose place another one grows; the place is then that of
+    /// the one after it.
     pub(super) fn remove_at(&mut self, at: &mut At) -> Vma {
         let areas = &mut self.chunks[at.chunk].areas;
         let vma = areas.remove(at.index);
@@ -199,19 +199,41 @@ impl VmaMap {
         vma
     }
 
-    /// After mappings below `at` were removed: notes the gap, and makes one chunk of
-    /// two that have become small.
-    #[expect(clippy::disallowed_methods, reason = "it is reserved")]
-    pub(super) fn closed_up(&mut self, at: At) {
+    /// Removes the mappings from `at` on that begin before `end`, notes the gap, and
+    /// makes one chunk of two that have become small. Answers the free range, as
+    /// [`Self::free_around`].
+    #[inline]
+    pub(super) fn remove_below(&mut self, mut at: At, end: u64) -> [u64; 2] {
         let below = self.end_below(at);
-        let Some(Chunk { areas, gap }) = self.chunks.get_mut(at.chunk) else { return };
-        *gap = (*gap).max(areas[at.index].start - below);
-        let Some(before) = at.chunk.checked_sub(1) else { return };
-        let length = self.chunks[at.chunk].areas.len();
+        while let Some(Chunk { areas, gap }) = self.chunks.get_mut(at.chunk) {
+            let gone = areas[at.index..].iter().take_while(|vma| vma.start < end).count();
+            areas.drain(at.index..at.index + gone);
+            self.count -= gone;
+            if let Some(next) = areas.get(at.index) {
+                let above = next.start;
+                *gap = (*gap).max(above - below);
+                if at.chunk > 0 {
+                    self.make_one(at.chunk - 1);
+                }
+                return [below, above];
+            }
+            if areas.is_empty() {
+                self.chunks.remove(at.chunk);
+            } else {
+                at = At { chunk: at.chunk + 1, index: 0 };
+            }
+        }
+        [below, USER_HALF_END]
+    }
+
+    /// Makes one chunk of two, if both have become small.
+    #[expect(clippy::disallowed_methods, reason = "it is reserved")]
+    fn make_one(&mut self, before: usize) {
+        let length = self.chunks[before + 1].areas.len();
         let into = &mut self.chunks[before].areas;
         // Without memory for it they stay two.
         if into.len() + length <= CHUNK / 2 && into.try_reserve_exact(length).is_ok() {
-            let Chunk { areas, gap } = self.chunks.remove(at.chunk);
+            let Chunk { areas, gap } = self.chunks.remove(before + 1);
             let into = &mut self.chunks[before];
             into.gap = into.gap.max(gap);
             into.areas.extend(areas);
