@@ -13,7 +13,7 @@ mod map;
 mod tests;
 
 pub use map::VmaMap;
-use map::{At, Chunk};
+use map::{At, Chunk, Spare};
 
 /// What a mapping may be used for: `PROT_*` of mmap(2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +97,7 @@ impl VmaMap {
     /// # Errors
     /// ENOMEM with too many mappings, or without memory to note it.
     pub fn insert(&mut self, vma: Vma) -> Result<(), Errno> {
-        self.insert_with(vma, &mut Vec::new())
+        self.insert_with(vma, None)
     }
 
     /// Makes sure that one mapping can be put in the place of all those in
@@ -124,7 +124,7 @@ impl VmaMap {
     pub fn put(&mut self, room: Room, vma: Vma) -> Result<(), Errno> {
         let Room { start, end, mut spare } = room;
         self.remove(start, end)?;
-        self.insert_with(vma, &mut spare)
+        self.insert_with(vma, Some(&mut spare))
     }
 
     /// Takes back that room was made.
@@ -133,7 +133,7 @@ impl VmaMap {
         self.join(self.before(at).unwrap_or(at), room.end);
     }
 
-    fn insert_with(&mut self, vma: Vma, spare: &mut Vec<Vma>) -> Result<(), Errno> {
+    fn insert_with(&mut self, vma: Vma, spare: Spare<'_>) -> Result<(), Errno> {
         let mut at = self.seek(vma.start);
         let joins_next = self.at(at).is_some_and(|next| vma.joins(next));
         let before = self.before(at);
@@ -196,8 +196,21 @@ impl VmaMap {
     /// Makes sure that no mapping crosses `start` or `end`, and answers where the
     /// first one from `start` on is. `kept`: the pieces between them will stay, so
     /// that there are more mappings in the end. On an error nothing has changed.
+    #[inline]
     fn cut(&mut self, start: u64, end: u64, kept: bool) -> Result<At, Errno> {
-        let mut at = self.seek(start);
+        let at = self.seek(start);
+        match self.at(at) {
+            // Mostly it is all of one mapping.
+            Some(first) if first.start < start || first.end != end => {
+                self.cut_at(at, start, end, kept)
+            }
+            _ => Ok(at),
+        }
+    }
+
+    /// The same, where the first mapping is at `at`.
+    #[inline(never)]
+    fn cut_at(&mut self, mut at: At, start: u64, end: u64, kept: bool) -> Result<At, Errno> {
         let Some(first) = self.at(at).filter(|first| first.start < end) else { return Ok(at) };
         let (crosses_start, crosses_both) = (first.start < start, first.end > end);
         let mut last = if first.end >= end { at } else { self.seek(end) };
@@ -210,10 +223,10 @@ impl VmaMap {
             return Err(Errno::ENOMEM);
         }
         // To reserve may move what is behind, in the same chunk or in later ones.
-        if crosses_end && self.reserve(&mut last, &mut Vec::new())? {
+        if crosses_end && self.reserve(&mut last, None)? {
             at = self.seek(start);
         }
-        if crosses_start && self.reserve(&mut at, &mut Vec::new())? {
+        if crosses_start && self.reserve(&mut at, None)? {
             last = self.seek(end);
         }
         if crosses_end {

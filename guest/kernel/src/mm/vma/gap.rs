@@ -18,7 +18,8 @@ impl VmaMap {
 
     /// The end of the highest gap of `length` bytes below `high`.
     fn end_of_gap(&mut self, high: u64, length: u64) -> Option<u64> {
-        let mut at = self.seek(high - 1);
+        // Mostly it is not where the last one was.
+        let mut at = self.search(high - 1);
         if self.at(at).is_none_or(|vma| vma.start >= high) {
             if high - self.end_below(at) >= length {
                 return Some(high);
@@ -38,20 +39,24 @@ impl VmaMap {
     /// The same of the gaps directly below the mapping at `at` and those before it in
     /// its chunk.
     fn end_of_gap_in_chunk(&mut self, at: At, length: u64) -> Option<u64> {
-        let below_all = self.end_below(At { index: 0, ..at });
         let areas = &self.chunks[at.chunk].areas;
-        let mut largest = 0;
-        for index in (0..=at.index).rev() {
-            let below = if index > 0 { areas[index - 1].end } else { below_all };
-            let gap = areas[index].start - below;
+        let (mut above, mut largest) = (areas[at.index].start, 0);
+        for (index, vma) in areas[..at.index].iter().enumerate().rev() {
+            let gap = above - vma.end;
             if gap >= length {
-                self.found(At { index, ..at });
-                return Some(areas[index].start);
+                self.found(At { index: index + 1, ..at });
+                return Some(above);
             }
-            largest = largest.max(gap);
+            (above, largest) = (vma.start, largest.max(gap));
+        }
+        let first = At { index: 0, ..at };
+        let gap = above - self.end_below(first);
+        if gap >= length {
+            self.found(first);
+            return Some(above);
         }
         if at.index + 1 == areas.len() {
-            self.chunks[at.chunk].gap = largest;
+            self.chunks[at.chunk].gap = largest.max(gap);
         }
         None
     }

@@ -38,6 +38,9 @@ impl At {
     }
 }
 
+/// Memory for a chunk, if somebody has put it by.
+pub(super) type Spare<'a> = Option<&'a mut Vec<Vma>>;
+
 /// Some neighbours.
 pub(super) struct Chunk {
     pub(super) areas: Vec<Vma>,
@@ -84,17 +87,21 @@ impl VmaMap {
     }
 
     /// The same, when it is another one than the last time.
-    fn search(&self, address: u64) -> At {
+    #[inline(never)]
+    pub(super) fn search(&self, address: u64) -> At {
         let ends_before = |chunk: &Chunk| chunk.areas.last().is_some_and(|vma| vma.end <= address);
         // Mostly there is one chunk.
         let chunk = match &self.chunks[..] {
-            [chunk] => usize::from(ends_before(chunk)),
+            [_] => 0,
             chunks => chunks.partition_point(ends_before),
         };
         let Some(Chunk { areas, .. }) = self.chunks.get(chunk) else {
             return At { chunk, index: 0 };
         };
         let index = areas.partition_point(|vma| vma.end <= address);
+        if index == areas.len() {
+            return At { chunk: chunk + 1, index: 0 };
+        }
         self.last.set((chunk, index));
         At { chunk, index }
     }
@@ -118,17 +125,18 @@ impl VmaMap {
     }
 
     /// Makes sure of memory for [`MORE`] mappings in the chunk of `at`, which may
-    /// move with what is behind it: `spare`, if that is left and no other can be had.
+    /// move with what is behind it: in `spare`, if that is left and no other can be had.
     /// What is mapped does not change. Answers whether places have moved.
     #[inline]
-    pub(super) fn reserve(&mut self, at: &mut At, spare: &mut Vec<Vma>) -> Result<bool, Errno> {
+    pub(super) fn reserve(&mut self, at: &mut At, spare: Spare<'_>) -> Result<bool, Errno> {
         match self.chunks.get(at.chunk) {
             Some(Chunk { areas, .. }) if areas.len() + MORE <= areas.capacity() => Ok(false),
             _ => self.make_room(at, spare).map(|()| true),
         }
     }
 
-    fn make_room(&mut self, at: &mut At, spare: &mut Vec<Vma>) -> Result<(), Errno> {
+    #[cold]
+    fn make_room(&mut self, at: &mut At, spare: Spare<'_>) -> Result<(), Errno> {
         if at.chunk == self.chunks.len() {
             // Behind the last one: at its end.
             let Some(last) = self.chunks.last() else {
@@ -176,6 +184,7 @@ impl VmaMap {
     }
 
     /// Inserts where there is memory for it, and keeps the chunk's gap right.
+    #[inline(always)]
     #[expect(clippy::disallowed_methods, reason = "whoever calls it has reserved")]
     pub(super) fn insert_at(&mut self, at: At, vma: Vma) {
         let below = self.end_below(at);
@@ -329,8 +338,7 @@ impl VmaMap {
     }
 }
 
-fn or_spare(count: usize, spare: &mut Vec<Vma>) -> Result<Vec<Vma>, Errno> {
-    try_with_capacity(count).or_else(|error| {
-        if spare.capacity() == 0 { Err(error) } else { Ok(core::mem::take(spare)) }
-    })
+fn or_spare(count: usize, spare: Spare<'_>) -> Result<Vec<Vma>, Errno> {
+    let kept = spare.filter(|spare| spare.capacity() >= count);
+    try_with_capacity(count).or_else(|error| kept.map(core::mem::take).ok_or(error))
 }
