@@ -8,6 +8,7 @@
 
 use super::cpu;
 use super::phys::direct;
+use core::ops::ControlFlow;
 use core::sync::atomic::{AtomicU64, Ordering};
 use trapgate_abi::boot_info::Range;
 use trapgate_abi::layout::PAGE_SIZE;
@@ -228,27 +229,42 @@ impl PageTables {
         }
     }
 
-    /// Calls `visit` with the address of, and the entry for, each page of
-    /// `start..end` that has one; the entry may be changed. Skips what has no
-    /// tables at the cost of one look a table.
-    #[inline]
-    pub fn for_each(&mut self, start: u64, end: u64, mut visit: impl FnMut(u64, &mut u64)) {
+    /// Calls `visit` with the part of each leaf table that `start..end` has, and the
+    /// address where it begins, until that breaks off. Skips what has no tables at the
+    /// cost of one look a table.
+    #[inline(always)]
+    fn for_each_leaf<B>(
+        &mut self,
+        start: u64,
+        end: u64,
+        mut visit: impl FnMut(u64, &mut [u64]) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
         let mut address = start;
         while address < end {
-            let table = match self.leaf(address) {
-                Ok(table) => table,
-                Err(next) => {
-                    address = next;
-                    continue;
+            address = match self.leaf(address) {
+                Ok(table) => {
+                    visit(address, entries(table, address, end))?;
+                    piece_end(address, 1)
                 }
+                Err(next) => next,
             };
-            for entry in entries(table, address, end) {
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Calls `visit` with the address of, and the entry for, each page of
+    /// `start..end` that has one; the entry may be changed.
+    #[inline]
+    pub fn for_each(&mut self, start: u64, end: u64, mut visit: impl FnMut(u64, &mut u64)) {
+        let _: ControlFlow<()> = self.for_each_leaf(start, end, |mut address, entries| {
+            for entry in entries {
                 if *entry != 0 {
                     visit(address, entry);
                 }
                 address += PAGE_SIZE;
             }
-        }
+            ControlFlow::Continue(())
+        });
     }
 
     /// Calls `visit` with each page of `start..end`, its entry, which may be 0, and
@@ -285,23 +301,13 @@ impl PageTables {
 
     /// The first page of `start..end` that has an entry, and the entry.
     pub fn first_entry(&mut self, start: u64, end: u64) -> Option<(u64, u64)> {
-        let mut address = start;
-        while address < end {
-            let table = match self.leaf(address) {
-                Ok(table) => table,
-                Err(next) => {
-                    address = next;
-                    continue;
-                }
-            };
-            for entry in entries(table, address, end) {
-                if *entry != 0 {
-                    return Some((address, *entry));
-                }
-                address += PAGE_SIZE;
+        let walk = self.for_each_leaf(start, end, |address, entries| {
+            match entries.iter().zip(0..).find(|(entry, _)| **entry != 0) {
+                Some((&entry, page)) => ControlFlow::Break((address + page * PAGE_SIZE, entry)),
+                None => ControlFlow::Continue(()),
             }
-        }
-        None
+        });
+        walk.break_value()
     }
 
     /// Gives `to`, which has nothing there, a copy of each entry of `start..end`:
@@ -316,28 +322,20 @@ impl PageTables {
         frames: &mut F,
         mut share: impl FnMut(&mut u64, &mut F) -> u64,
     ) -> bool {
-        let mut address = start;
-        while address < end {
-            let table = match self.leaf(address) {
-                Ok(table) => table,
-                Err(next) => {
-                    address = next;
-                    continue;
-                }
-            };
-            let next = piece_end(address, 1).min(end);
-            let from = entries(table, address, end);
+        let walk = self.for_each_leaf(start, end, |address, from| {
             if from.iter().any(|&entry| entry != 0) {
-                let Some(copies) = to.leaf_or_new(address, frames) else { return false };
-                for (entry, copy) in from.iter_mut().zip(entries(copies, address, end)) {
+                let Some(table) = to.leaf_or_new(address, frames) else {
+                    return ControlFlow::Break(());
+                };
+                for (entry, copy) in from.iter_mut().zip(entries(table, address, end)) {
                     if *entry != 0 {
                         *copy = share(entry, frames);
                     }
                 }
             }
-            address = next;
-        }
-        true
+            ControlFlow::Continue(())
+        });
+        walk.is_continue()
     }
 
     /// Gives up the tables that cover nothing but `low..high` and have a part in
