@@ -60,13 +60,15 @@ fn by_door(width: Width, name: &str, args: &[u64]) -> Result<u64, Errno> {
     let number = abi.number(name).unwrap_or_else(|| panic!("{abi:?} has no {name}"));
     let mut registers = [0; 6];
     registers[..args.len()].copy_from_slice(args);
-    // SAFETY: scripts name memory that the compiler knows nothing of, and what the
-    // program itself passes is a caller's own.
     from_return(match width {
+        // SAFETY: scripts name memory that the compiler knows nothing of, and what the
+        // program itself passes is a caller's own.
         Width::X86_64 => unsafe { syscall64::call(number.into(), registers) },
-        Width::I386 => unsafe {
-            int80::call(number.into(), registers.map(|word| word & 0xffff_ffff)) as i32 as u64
-        },
+        Width::I386 => {
+            let registers = registers.map(|word| word & 0xffff_ffff);
+            // SAFETY: as above.
+            unsafe { int80::call(number.into(), registers) as i32 as u64 }
+        }
     })
 }
 
@@ -181,7 +183,7 @@ impl Calls {
             },
             '[' => self.words(prepared, word),
             'M' if word == "M" || word.starts_with("M+") => self.address(word),
-            'A'..='Z' => constants::of(word, self.width),
+            'A'..='Z' => constants::of(word),
             _ => match word.split_once('(') {
                 Some((kind @ ("iov" | "flock" | "flock64" | "how"), rest)) => {
                     let rest = rest.strip_suffix(')').expect("parentheses close");

@@ -1,6 +1,5 @@
 //! Constants by their names.
 
-use crate::call::Width;
 use crate::tokens::number;
 
 /// The names of libc's, and a few that it lacks.
@@ -55,15 +54,13 @@ named! {
     O_LARGEFILE = 0o100000;
     F_SETLK64 = 13;
     F_GETLK64 = 12;
-    F_OFD_SETLK_OLD = 37;
     MAX = i64::MAX;
     MIN = i64::MIN;
     INT_MAX = i32::MAX;
-    SSIZE = 0x7fff_f000i64;
 }
 
 /// The value of constants and numbers, with `|` between them.
-pub(crate) fn of(words: &str, _width: Width) -> u64 {
+pub(crate) fn of(words: &str) -> u64 {
     let parts = words.split('|').map(|part| {
         named(part).or_else(|| number(part)).unwrap_or_else(|| panic!("{part}: what constant?"))
     });
