@@ -107,7 +107,7 @@ pub fn cpuinfo(_: Subject, text: &mut Text) -> Result<(), Errno> {
     write!(text, "\nbugs\t\t:\nbogomips\t: {}.{:02}\n", khz / 500, khz / 5 % 100)?;
     write!(text, "clflush size\t: {line}\ncache_alignment\t: {line}\n")?;
     let (physical, virtually) = (widths & 0xff, widths >> 8 & 0xff);
-    write!(text, "address sizes\t: {physical} bits physical, {virtually} bits virtual\n")?;
+    writeln!(text, "address sizes\t: {physical} bits physical, {virtually} bits virtual")?;
     text.add(b"power management:\n\n")
 }
 

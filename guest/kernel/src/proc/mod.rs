@@ -7,6 +7,7 @@
 //! | file | what it has |
 //! |---|---|
 //! | [`folder`] | the tables, and how `fs` finds its way in them |
+//! | [`subject`] | the process, task or descriptor that a file is about |
 //! | [`root`], [`machine`], [`cpuinfo`], [`sysctl`] | /proc but for processes |
 //! | [`process`] | the table of /proc/PID; `status`, `stat`, `maps`, `memory`, `links`, `limits`, `mounts` have its files |
 //! | [`sysfs`] | /sys |

@@ -1,9 +1,13 @@
 //! The tables of /proc/PID and /proc/PID/task/TID.
 
+use crate::fs::dentry::Dentry;
 use crate::memory::Text;
-use crate::proc::folder::{Entry, Folder, Numbers, What, constant, file, fixed, folder, private};
+use crate::proc::folder::{
+    Entry, Folder, Numbers, Read, What, Write, constant, file, fixed, folder, private,
+};
 use crate::proc::subject::Subject;
 use crate::proc::{limits, links, maps, memory, mounts, stat, status};
+use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 use trapgate_uapi::Errno;
 use trapgate_uapi::prctl::TASK_COMM_LEN;
@@ -111,18 +115,11 @@ const FDINFO: Entry = folder(
     },
 );
 
-const fn link(
-    name: &'static str,
-    target: fn(Subject) -> Result<alloc::sync::Arc<crate::fs::dentry::Dentry>, Errno>,
-) -> Entry {
+const fn link(name: &'static str, target: fn(Subject) -> Result<Arc<Dentry>, Errno>) -> Entry {
     Entry { name, permissions: 0o777, what: What::Link(target) }
 }
 
-const fn writable(
-    name: &'static str,
-    read: fn(Subject, &mut Text) -> Result<(), Errno>,
-    write: fn(Subject, &[u8]) -> Result<(), Errno>,
-) -> Entry {
+const fn writable(name: &'static str, read: Read, write: Write) -> Entry {
     Entry { name, permissions: 0o644, what: What::Writable(read, write) }
 }
 

@@ -1,11 +1,9 @@
 //! The table of /proc itself.
 
-use crate::memory::Text;
-use crate::proc::folder::{Entry, Folder, Numbers, What, constant, file, folder};
+use crate::proc::folder::{Entry, Folder, Numbers, Read, What, constant, file, folder};
 use crate::proc::subject::Subject;
 use crate::proc::{cpuinfo, machine, process, sysctl};
 use crate::process::task::current;
-use trapgate_uapi::Errno;
 
 /// The root.
 pub const ROOT: Folder = Folder { entries: ENTRIES, numbers: Some(PROCESSES) };
@@ -27,7 +25,7 @@ const ENTRIES: &[Entry] = &[
     file("version", machine::version),
 ];
 
-const fn link(name: &'static str, path: fn(Subject, &mut Text) -> Result<(), Errno>) -> Entry {
+const fn link(name: &'static str, path: Read) -> Entry {
     Entry { name, permissions: 0o777, what: What::Symlink(path) }
 }
 

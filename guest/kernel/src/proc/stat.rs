@@ -3,7 +3,7 @@
 use crate::memory::Text;
 use crate::proc::machine::ticks;
 use crate::proc::subject::Subject;
-use crate::process::task::Task;
+use crate::process::task::{Process, Task};
 use core::sync::atomic::Ordering;
 use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_uapi::Errno;
@@ -93,6 +93,12 @@ pub fn stat(about: Subject, text: &mut Text) -> Result<(), Errno> {
     text.add(b"0\n")
 }
 
+/// Pages of the program's code.
+pub fn code_pages(process: &Process) -> u64 {
+    let code = process.program.lock().parts.code;
+    code.end.div_ceil(PAGE_SIZE) - code.start / PAGE_SIZE
+}
+
 /// /proc/PID/statm, in pages.
 ///
 /// # Errors
@@ -100,8 +106,7 @@ pub fn stat(about: Subject, text: &mut Text) -> Result<(), Errno> {
 pub fn statm(about: Subject, text: &mut Text) -> Result<(), Errno> {
     let process = about.process()?;
     let usage = process.memory.lock().usage();
-    let code = process.program.lock().parts.code;
-    let code = code.end.next_multiple_of(PAGE_SIZE) / PAGE_SIZE - code.start / PAGE_SIZE;
+    let code = code_pages(process);
     let (resident, data) = (usage.resident, usage.data + usage.stack);
     let shared = resident.file + resident.shared_memory;
     writeln!(text, "{} {} {shared} {code} 0 {data} 0", usage.size, resident.pages())

@@ -2,7 +2,7 @@
 
 use crate::memory::Text;
 use crate::mm::space::usage::Usage;
-use crate::proc::stat::{SignalSets, name_of};
+use crate::proc::stat::{SignalSets, code_pages, name_of};
 use crate::proc::subject::Subject;
 use crate::process::task::{Process, Task};
 use core::sync::atomic::Ordering;
@@ -46,8 +46,7 @@ pub fn status(about: Subject, text: &mut Text) -> Result<(), Errno> {
 /// Memory. Nobody notes peaks: they are what is so now.
 fn memory(text: &mut Text, process: &Process, usage: &Usage) -> Result<(), Errno> {
     const KIB: u64 = PAGE_SIZE / 1024;
-    let code = process.program.lock().parts.code;
-    let code = code.end.next_multiple_of(PAGE_SIZE) / PAGE_SIZE - code.start / PAGE_SIZE;
+    let code = code_pages(process);
     let resident = usage.resident;
     let lines = [
         ("VmPeak", usage.size),
