@@ -63,8 +63,8 @@ pub const USER_END: u64 = layout_of::USER_STACK_TOP - layout_of::USER_STACK_SIZE
 /// The same of a 32-bit program.
 pub const USER_END32: u64 = layout_of::USER_END32 - layout_of::USER_STACK_SIZE;
 /// Where position-independent programs go: Linux's ELF_ET_DYN_BASE, two thirds
-/// up the address space. There is no randomisation (ASLR) for now: two runs
-/// of a program have the same addresses.
+/// up the address space. [`parse`] puts them here: two runs of what the VMM loads
+/// have the same addresses. The kernel adds what is random.
 pub const PIE_BASE: u64 = 0x5555_5555_4000;
 /// The same for 32-bit programs: Linux's COMPAT_ELF_ET_DYN_BASE, 16 MiB above
 /// the first third of the address space.

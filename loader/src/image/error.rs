@@ -117,7 +117,7 @@ pub enum ImageError {
 
     /// The program wants a dynamic linker (PT_INTERP).
     #[error(
-        "the program is dynamically linked (interpreter '{interpreter}'), which is not supported yet: link it with -static"
+        "the program is dynamically linked (interpreter '{interpreter}') and needs its libraries: give a root that has them (--root), take the host's (--with-libs), or link it with -static"
     )]
     Dynamic {
         /// PT_INTERP's path, or what is there of it.
