@@ -139,6 +139,36 @@ impl Parts {
     };
 }
 
+/// A directory of the host's that is somewhere in the program's tree.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "zerocopy", derive(zerocopy::IntoBytes, zerocopy::Immutable))]
+pub struct Mount {
+    /// Its handle ([`crate::hypercall::files::Handle`]), which is never released.
+    pub handle: u64,
+    /// What may be done to it: [`MOUNT_READ_ONLY`], [`MOUNT_READ_WRITE`],
+    /// [`MOUNT_IN_MEMORY`].
+    pub access: u64,
+    /// Physical addresses of its path in the tree: absolute, of names without `.`, `..`
+    /// and empty ones, with no NUL behind it; `/` for the root.
+    pub path: Range,
+}
+
+impl Mount {
+    /// None.
+    pub const NONE: Mount = Mount { handle: 0, access: 0, path: Range::ZERO };
+}
+
+/// [`Mount::access`]: what would change it is EROFS.
+pub const MOUNT_READ_ONLY: u64 = 0;
+/// [`Mount::access`]: what is changed is changed on the host.
+pub const MOUNT_READ_WRITE: u64 = 1;
+/// [`Mount::access`]: what is changed is changed in memory; to the VMM it is read-only.
+pub const MOUNT_IN_MEMORY: u64 = 2;
+
+/// The most directories of the host's.
+pub const MAX_MOUNTS: usize = 16;
+
 /// The most words of [`BootInfo::random_stock`].
 pub const RANDOM_STOCK: usize = 8;
 
@@ -208,6 +238,11 @@ pub struct BootInfo {
     pub landing_pad: u64,
     /// What to measure instead of starting a program; a kind of 0 for a program.
     pub job: crate::job::Request,
+    /// How many of `mounts` count.
+    pub mount_count: u64,
+    /// Directories of the host's, each before those that are below it in the tree. The
+    /// first may be the root; then there is no image.
+    pub mounts: [Mount; MAX_MOUNTS],
     /// The program that the kernel is to load out of the root: physical addresses of
     /// NUL-terminated strings in a row, its path, its arguments, its environment. Empty,
     /// if the VMM has loaded one, which the next three words are about.
@@ -273,6 +308,8 @@ impl BootInfo {
         compat: 0,
         landing_pad: 0,
         job: crate::job::Request::ZERO,
+        mount_count: 0,
+        mounts: [Mount::NONE; MAX_MOUNTS],
         exec: Range::ZERO,
         argc: 0,
         envc: 0,

@@ -45,3 +45,27 @@ wire_struct! {
 /// bear on a transfer. The kernel keeps the program's own; each transfer tells
 /// the VMM of them, because the host's description may be shared.
 pub const TRANSFER_FLAGS: u32 = O_APPEND | O_NONBLOCK;
+
+wire_struct! {
+    /// What statfs(2) says of a file system: the host's answer.
+    pub struct FileSystemStatus {
+        /// `*_MAGIC` of linux/magic.h
+        pub kind: u64,
+        /// Preferred bytes of a transfer
+        pub bsize: u64,
+        /// Blocks, of `frsize` bytes
+        pub blocks: u64,
+        /// Free blocks
+        pub bfree: u64,
+        /// Those that anybody may take
+        pub bavail: u64,
+        /// Files that there can be
+        pub files: u64,
+        /// Free ones
+        pub ffree: u64,
+        /// Bytes of a name at most
+        pub namelen: u64,
+        /// Bytes of a block
+        pub frsize: u64,
+    }
+}

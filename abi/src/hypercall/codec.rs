@@ -1,6 +1,6 @@
 //! Requests as words: [`Request::encode`], [`Request::decode`].
 
-use super::{COUNT, FailureKind, Malformed, Message, Request, Segment};
+use super::{COUNT, FailureKind, FileRequest, Malformed, Message, Request, Segment};
 use crate::file::TRANSFER_FLAGS;
 use trapgate_uapi::Errno;
 
@@ -50,6 +50,7 @@ impl Request {
             Request::Drain => "drain",
             Request::SwapFpu { .. } => "swap_fpu",
             Request::NotStarted { .. } => "not_started",
+            Request::File(request) => request.name(),
         }
     }
 
@@ -85,6 +86,7 @@ impl Request {
             Request::Drain => (DRAIN, [0; 3]),
             Request::SwapFpu { from, to } => (SWAP_FPU, [from, to, 0]),
             Request::NotStarted { errno } => (NOT_STARTED, [errno.number(), 0, 0]),
+            Request::File(request) => return request.encode(message),
         };
         message[0] = number;
         message[1] = a;
@@ -149,7 +151,7 @@ impl Request {
                 Request::NotStarted { errno: errno.ok_or_else(|| out_of_range(0))? }
             }
             operation::SWAP_FPU => Request::SwapFpu { from: message[1], to: message[2] },
-            _ => return Err(Malformed::Operation(operation)),
+            _ => Request::File(FileRequest::decode(message)?),
         })
     }
 }

@@ -12,7 +12,8 @@
 //!           word 1…3      arguments
 //!           word 4        number of attachments
 //!           word 5…       attachments: segments (address, length), files to
-//!                         watch, or a crash record
+//!                         watch, handles, or a crash record
+//!           word 15…      names: how many bytes, and the bytes
 //! reply     word 0        result, or an error as system calls return it
 //!           word 1…       data
 //! ```
@@ -25,11 +26,15 @@
 
 mod attachments;
 mod codec;
+pub mod files;
+mod names;
 
 pub use attachments::{
     backtrace, crash, push_segment, push_watch, put_backtrace, put_crash, put_event, segments,
     watch_entries,
 };
+pub use files::FileRequest;
+pub use names::{Names, names, put_names};
 
 use crate::crash::{BACKTRACE_DEPTH, FAULT_WORDS};
 use crate::event::{EVENT_WORDS, MAX_EVENTS, MAX_WATCH};
@@ -43,9 +48,15 @@ use trapgate_uapi::Errno;
 /// The I/O port whose OUT means: there is a request.
 pub const PORT: u16 = 0x7a7e;
 /// Words in a request or a reply.
-pub const MESSAGE_WORDS: usize = 64;
+pub const MESSAGE_WORDS: usize = 80;
 /// Segments in one request at most.
 pub const MAX_SEGMENTS: usize = 24;
+/// Segments in one request that has names, too.
+pub const MAX_SEGMENTS_BESIDE_NAMES: usize = (NAMES - ATTACHMENTS) / 2;
+/// Bytes of a name at most: `NAME_MAX`.
+pub const NAME_MAX: usize = 255;
+/// Bytes of all names of a request at most, each with a NUL behind it: two of the longest.
+pub const MAX_NAME_BYTES: usize = 2 * (NAME_MAX + 1);
 /// Bytes that one request moves at most. The kernel keeps to it, so that the
 /// VMM may cut what is longer; and no request takes long.
 pub const MAX_TRANSFER: u64 = 1 << 20;
@@ -56,6 +67,7 @@ pub const NEVER: u64 = u64::MAX;
 
 const COUNT: usize = 4;
 const ATTACHMENTS: usize = 5;
+const NAMES: usize = MESSAGE_WORDS - 1 - MAX_NAME_BYTES / 8;
 const BACKTRACE: usize = ATTACHMENTS + FAULT_WORDS;
 const _: () = assert!(BACKTRACE + BACKTRACE_DEPTH <= MESSAGE_WORDS);
 const _: () = assert!(ATTACHMENTS + 2 * MAX_SEGMENTS <= MESSAGE_WORDS);
@@ -81,6 +93,8 @@ pub enum Malformed {
     Operation(u64),
     /// More attachments than a request holds.
     Count(u64),
+    /// Its names are none.
+    Names,
     /// An argument is outside its type.
     Argument {
         /// The operation.
@@ -97,6 +111,7 @@ impl core::fmt::Display for Malformed {
         match self {
             Malformed::Operation(number) => write!(f, "no operation has number {number}"),
             Malformed::Count(count) => write!(f, "{count} attachments are more than fit"),
+            Malformed::Names => f.write_str("its names are none"),
             Malformed::Argument { operation, index, value } => {
                 write!(f, "argument {index} of operation {operation} is {value:#x}")
             }
@@ -242,4 +257,6 @@ pub enum Request {
     /// Take what is in the CPU's rings ([`crate::log`], [`crate::trace`]), as at
     /// each exit: nothing else is wanted.
     Drain,
+    /// Something of the host's directories.
+    File(FileRequest),
 }

@@ -207,6 +207,8 @@ impl Services {
             Request::Elapsed => Ok(monotonic_ns().saturating_sub(self.began_ns)),
             // The machine's loop has done it, as at each exit.
             Request::Drain => Ok(0),
+            // There is no handle yet.
+            Request::File(_) => Err(Failure::Refused(Errno::EBADF)),
             Request::Wait { .. }
             | Request::SwapFpu { .. }
             | Request::Exit { .. }

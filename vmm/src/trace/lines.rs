@@ -170,7 +170,7 @@ mod tests {
     }
 
     fn request(request: Request) -> Option<GuestEnd> {
-        Some(GuestEnd::Request(request, Box::new([0; 64])))
+        Some(GuestEnd::Request(request, Box::new([0; trapgate_abi::hypercall::MESSAGE_WORDS])))
     }
 
     #[test]
