@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 use trapgate::report::Doing;
-use trapgate::{Builder, End, Error, Sandbox, Stdio};
+use trapgate::{Builder, End, Error, Running, Sandbox, Stdio};
 use trapgate_abi::hypercall::{NEVER, Request};
 use trapgate_measure::bench::record::clock::tsc_khz;
 use trapgate_tests::patch::{asking, kernel_with};
@@ -30,6 +30,17 @@ fn slack() -> Duration {
 /// Until a program surely waits.
 fn a_while() -> Duration {
     Duration::from_millis(scale(300, 1500, 8000))
+}
+
+/// Until a program waits for the host: its vCPU's thread sleeps, and still does a little
+/// later. A busy machine may take long to come so far.
+fn until_it_waits(running: &Running) {
+    let deadline = Instant::now() + slack();
+    let mut times = 0;
+    while times < 10 && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(20));
+        times = if running.sleeps() { times + 1 } else { 0 };
+    }
 }
 
 /// A program that reads its input to its end.
@@ -65,7 +76,7 @@ fn ends_while_nobody_waits(builder: impl Fn(Builder) -> Builder, kills: bool, ex
             let mut running = sandbox.start().expect("it starts");
             let mut stderr = running.stderr.take().expect("it was asked for");
             if kills {
-                thread::sleep(a_while());
+                until_it_waits(&running);
                 running.kill();
             }
             let start = Instant::now();
