@@ -1,20 +1,23 @@
 //! Two address spaces against a model of pages: steps in random order, and in the
 //! end, and along the way, every byte, every entry and every frame compared.
 //!
-//! `model` says what should be, `steps` what is done to both, `walk` reads the
-//! tables. The fake CPU keeps what it has walked, as a TLB does, so that a page that
+//! `model` says what should be, `steps` what may be done, `world` does it to both,
+//! `walk` reads the tables. The fake CPU keeps what it has walked, as a TLB does, so that a page that
 //! was not forgotten is seen.
 
+mod files;
 mod model;
 mod steps;
 mod walk;
+mod world;
 
 use crate::mm::frames::FRAMES;
 use model::Model;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use std::time::{Duration, Instant};
-use steps::{Step, World, step};
+use steps::{Step, step};
+use world::World;
 
 /// How long the long form tries.
 const LONG: Duration = Duration::from_secs(600);
