@@ -4,13 +4,17 @@
 //! The object is locked for the copy, and whoever fetches a missing page of the program's
 //! may need the same lock. So the copy stops there, the page is fetched, and it goes on.
 
-use crate::mm::frames;
-use crate::mm::object::{NoPage, Object};
-use crate::mm::space::{AddressSpace, FRAMES_AT_ONCE, FaultError};
+use crate::mm::fault;
+use crate::mm::object::clean;
+use crate::mm::object::{Missing, NoPage, Object};
+use crate::mm::space::{AddressSpace, FaultError};
 use crate::mm::vma::Prot;
 use spin::Mutex;
 use trapgate_arch::usercopy::access_ok;
 use trapgate_uapi::Errno;
+
+/// Clean pages that are given up at once where there is no frame left.
+const GIVEN_UP: u64 = 64;
 
 /// The longest file: Linux's `MAX_LFS_FILESIZE`.
 pub const MAX_SIZE: u64 = i64::MAX as u64;
@@ -21,7 +25,8 @@ impl From<NoPage> for Errno {
             NoPage::Quota => Errno::ENOSPC,
             NoPage::Frame => Errno::ENOMEM,
             NoPage::Beyond => Errno::EINVAL,
-            NoPage::Failed => Errno::EIO,
+            // Who can bring what is absent has done so.
+            NoPage::Failed | NoPage::Absent(_) => Errno::EIO,
         }
     }
 }
@@ -50,7 +55,7 @@ pub fn read(
         };
         done += copied.bytes;
         let Some(missing) = copied.missing else { return Ok(done) };
-        if let Err(error) = fetch(memory, missing, Prot::WRITE) {
+        if let Err(error) = fetch(memory, object, missing, Prot::WRITE) {
             return if done > 0 { Ok(done) } else { Err(error) };
         }
     }
@@ -90,23 +95,33 @@ pub fn write(
                     None if copied.bytes == 0 || done == length => return Ok((start, done)),
                     // What is left finds out why it stopped.
                     None => continue,
-                    Some(missing) => match fetch(memory, missing, Prot::READ) {
+                    Some(missing) => match fetch(memory, object, missing, Prot::READ) {
                         Ok(()) => continue,
                         Err(error) => error,
                     },
                 }
             }
+            // Others go before a program does without.
+            Err(NoPage::Frame) if clean::give_up(GIVEN_UP) > 0 => continue,
             Err(no_page) => no_page.into(),
         };
         return if done > 0 { Ok((start, done)) } else { Err(error) };
     }
 }
 
-/// Fetches a page of the program's.
+/// Fetches the page that is missing: of the program's, or of the object's.
 #[cold]
-fn fetch(memory: &Mutex<AddressSpace>, address: u64, access: Prot) -> Result<(), Errno> {
-    frames::stock(FRAMES_AT_ONCE);
-    memory.lock().fault(address, access).map(drop).map_err(|error| match error {
+fn fetch(
+    memory: &Mutex<AddressSpace>,
+    object: &Object,
+    missing: Missing,
+    access: Prot,
+) -> Result<(), Errno> {
+    let address = match missing {
+        Missing::Object(page) => return object.bring(page).map_err(Errno::from),
+        Missing::Program(address) => address,
+    };
+    fault::fetch(memory, address, access).map_err(|error| match error {
         FaultError::OutOfMemory => Errno::ENOMEM,
         _ => Errno::EFAULT,
     })

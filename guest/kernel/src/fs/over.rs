@@ -3,7 +3,6 @@
 use crate::fs::filesystem::FileSystem;
 use crate::fs::inode::{Below, Inode, Kind, Linked, Meta};
 use crate::fs::lower::{LowerContent, LowerInode};
-use crate::memory::try_arc;
 use crate::mm::object::Object;
 use alloc::sync::Arc;
 use trapgate_uapi::Errno;
@@ -48,7 +47,7 @@ pub fn kind_of(
 ) -> Result<Kind, Errno> {
     Ok(match (lower.content, lower.mode & S_IFMT) {
         (LowerContent::Regular(size, pager), S_IFREG) => {
-            Kind::Regular(try_arc(Object::paged(size, filesystem.frames.clone(), pager))?)
+            Kind::Regular(Object::over(size, filesystem.frames.clone(), pager)?)
         }
         (LowerContent::Directory(directory), S_IFDIR) => {
             Kind::Directory(Some(Below { directory, linked: linked.clone() }))

@@ -4,6 +4,7 @@
 //! memory they are.
 
 use crate::host::Call;
+use crate::mm::fault;
 use crate::mm::frames;
 use crate::mm::space::{AddressSpace, FRAMES_AT_ONCE};
 use crate::mm::vma::Prot;
@@ -96,7 +97,10 @@ pub fn transfer(
         // What is gathered may need frames, for which nobody asks in the meantime.
         frames::stock(FRAMES_AT_ONCE);
         let mut call = Call::new(request(bytes));
-        let taken = gather(memory, &mut call, ranges, bytes, access);
+        let (taken, stopped) = gather(memory, &mut call, ranges, bytes, access);
+        if stopped.is_some_and(|at| fault::was_absent(memory, at, access)) {
+            continue;
+        }
         if taken == 0 {
             return ended(bytes, Some(Errno::EFAULT));
         }
@@ -151,14 +155,15 @@ fn pause() -> Result<(), Errno> {
 }
 
 /// Attaches what comes after the first `skip` bytes of the ranges to a request.
-/// Answers how many bytes that is; none, if a bad address comes first.
+/// Answers how many bytes that is, none, if a bad address comes first; and where there
+/// was no page, or no room in the request.
 fn gather(
     memory: &Mutex<AddressSpace>,
     call: &mut Call,
     ranges: &[Iovec],
     mut skip: u64,
     access: Prot,
-) -> u64 {
+) -> (u64, Option<u64>) {
     let mut memory = memory.lock();
     let mut limit = MAX_TRANSFER.min(MAX_RW_COUNT - skip);
     let mut taken = 0;
@@ -171,8 +176,8 @@ fn gather(
         limit -= got;
         // A bad address, or the request is full.
         if got < length {
-            break;
+            return (taken, Some(range.iov_base + skipped + got));
         }
     }
-    taken
+    (taken, None)
 }

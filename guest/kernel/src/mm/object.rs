@@ -11,7 +11,7 @@
 
 use crate::mm::frames::{Batch, FRAMES, Frames};
 use alloc::boxed::Box;
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use core::fmt::Debug;
 use core::sync::atomic::{AtomicU64, Ordering};
 use spin::{Mutex, MutexGuard};
@@ -21,6 +21,9 @@ use trapgate_arch::page_map::PageMap;
 use trapgate_arch::paging::{COPY_ON_WRITE, COUNTED, FrameSource};
 use trapgate_arch::{phys, usercopy};
 use trapgate_uapi::Errno;
+
+mod bring;
+pub mod clean;
 
 /// What is below an object: file systems say so, and `mm` does not know how.
 pub trait Pager: Send + Sync + Debug {
@@ -35,6 +38,17 @@ pub trait Pager: Send + Sync + Debug {
     /// # Errors
     /// EIO, if it cannot be read.
     fn fill(&self, index: u64, frame: u64) -> Result<(), Errno>;
+
+    /// Reads what is from page `first` on into `frames`, which hold zeroes: the first
+    /// pages, as far as that is easy. Answers how many bytes there were; fewer than the
+    /// frames have room for, if it is the end, or stops there. Nothing is locked.
+    ///
+    /// # Errors
+    /// EIO, if it cannot be read; and always, if nothing is [`Below::Elsewhere`].
+    fn bring(&self, first: u64, frames: &[Range]) -> Result<u64, Errno> {
+        let _ = (first, frames);
+        Err(Errno::EIO)
+    }
 }
 
 /// What is in the place of a page that an object has not.
@@ -46,6 +60,11 @@ pub enum Below {
     Outside(u64),
     /// Bytes, which [`Pager::fill`] has.
     Bytes,
+    /// Bytes that have to be asked for: [`Pager::bring`].
+    Elsewhere,
+    /// A frame with such bytes that the object keeps as long as there is memory. No pager
+    /// answers this.
+    Clean(u64),
 }
 
 /// A memory object. Pages that nobody has written are what is below, or zeroes.
@@ -59,6 +78,10 @@ pub struct Object {
     pager: Option<Box<dyn Pager>>,
     /// Pages that may be below: what was cut off does not come back.
     pages_below: AtomicU64,
+    /// The pages that were brought last: `bring`.
+    brought: AtomicU64,
+    /// Itself, if it has clean pages, for those who need the memory.
+    this: Mutex<Weak<Object>>,
 }
 
 /// The frames that an object has.
@@ -66,6 +89,8 @@ pub struct Object {
 struct Held {
     map: PageMap,
     count: u64,
+    /// What was brought, and nobody has written: [`clean`].
+    clean: PageMap,
 }
 
 /// How many frames some objects may have together.
@@ -112,6 +137,17 @@ pub enum NoPage {
     Beyond,
     /// What is below cannot be read.
     Failed,
+    /// This page has to be brought first, with nothing locked: [`Object::bring`].
+    Absent(u64),
+}
+
+/// The page at which a copy between an object and a program stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// The program's, at this address.
+    Program(u64),
+    /// The object's.
+    Object(u64),
 }
 
 /// How far a copy between an object and a program came.
@@ -119,9 +155,8 @@ pub enum NoPage {
 pub struct Copied {
     /// Bytes.
     pub bytes: u64,
-    /// The address at which it stopped for a page of the program's that is not there;
-    /// `None`, if it did not.
-    pub missing: Option<u64>,
+    /// The page that is not there, and at which it stopped; `None`, if it did not.
+    pub missing: Option<Missing>,
 }
 
 impl Object {
@@ -149,6 +184,8 @@ impl Object {
             quota,
             pager,
             pages_below: AtomicU64::new(pages_below),
+            brought: AtomicU64::new(0),
+            this: Mutex::new(Weak::new()),
         }
     }
 
@@ -173,12 +210,26 @@ impl Object {
         Pages { held: self.frames.lock(), object: self }
     }
 
-    fn below(&self, page: u64) -> Result<Below, NoPage> {
+    fn below(&self, held: &Held, page: u64) -> Result<Below, NoPage> {
         match &self.pager {
             Some(pager) if page < self.pages_below.load(Ordering::Relaxed) => {
-                pager.below(page).map_err(|_| NoPage::Failed)
+                match pager.below(page) {
+                    Ok(Below::Elsewhere) => match held.clean.get(page) {
+                        0 => Err(NoPage::Absent(page)),
+                        frame => Ok(Below::Clean(frame)),
+                    },
+                    below => below.map_err(|_| NoPage::Failed),
+                }
             }
             _ => Ok(Below::Hole),
+        }
+    }
+
+    /// Whether a page that the object has not is zeroes, and takes no room.
+    fn is_hole(&self, held: &Held, page: u64) -> Result<bool, NoPage> {
+        match self.below(held, page) {
+            Err(NoPage::Absent(_)) => Ok(false),
+            below => Ok(below? == Below::Hole),
         }
     }
 
@@ -198,6 +249,9 @@ impl Object {
                 0 => match pages.source(offset / PAGE_SIZE) {
                     Ok(Some(frame)) => frame,
                     Ok(None) => FRAMES.lock().zero_page(),
+                    Err(NoPage::Absent(page)) => {
+                        return Ok(Copied { bytes: done, missing: Some(Missing::Object(page)) });
+                    }
                     Err(error) if done == 0 => return Err(error),
                     Err(_) => break,
                 },
@@ -208,7 +262,7 @@ impl Object {
             if copied < piece {
                 let few = usercopy::in_front_of_a_page(to + done, piece - copied);
                 done += usercopy::from_frame(to + done, frame + within + copied, few);
-                return Ok(Copied { bytes: done, missing: Some(to + done) });
+                return Ok(Copied { bytes: done, missing: Some(Missing::Program(to + done)) });
             }
             offset += piece;
         }
@@ -240,6 +294,9 @@ impl Object {
             let frame = match pages.held.map.get(at / PAGE_SIZE) {
                 0 => match pages.own(at / PAGE_SIZE, &mut FRAMES.lock()) {
                     Ok(frame) => frame,
+                    Err(NoPage::Absent(page)) => {
+                        break Ok(Copied { bytes: done, missing: Some(Missing::Object(page)) });
+                    }
                     Err(error) if done == 0 => break Err(error),
                     Err(_) => break Ok(Copied { bytes: done, missing: None }),
                 },
@@ -250,7 +307,7 @@ impl Object {
             if copied < piece {
                 let few = usercopy::in_front_of_a_page(from + done, piece - copied);
                 done += usercopy::to_frame(frame + within + copied, from + done, few);
-                break Ok(Copied { bytes: done, missing: Some(from + done) });
+                break Ok(Copied { bytes: done, missing: Some(Missing::Program(from + done)) });
             }
         };
         if done > 0 && start + done > self.size() {
@@ -269,7 +326,7 @@ impl Object {
         let own = pages.held.map.next(from / PAGE_SIZE);
         let end_below = self.pages_below.load(Ordering::Relaxed).min(own.unwrap_or(u64::MAX));
         let mut page = from / PAGE_SIZE;
-        while page < end_below && self.below(page)? == Below::Hole {
+        while page < end_below && self.is_hole(&pages.held, page)? {
             page += 1;
         }
         let found = if page < end_below { Some(page) } else { own };
@@ -284,7 +341,7 @@ impl Object {
     pub fn next_hole(&self, from: u64) -> Result<u64, NoPage> {
         let pages = self.lock();
         let mut page = from / PAGE_SIZE;
-        while pages.held.map.get(page) != 0 || self.below(page)? != Below::Hole {
+        while pages.held.map.get(page) != 0 || !self.is_hole(&pages.held, page)? {
             page += 1;
         }
         Ok(from.max(page * PAGE_SIZE).min(self.size()))
@@ -307,6 +364,10 @@ impl Object {
     /// # Errors
     /// The last page is to be kept in part, and cannot be copied; nothing has changed.
     pub fn set_size(&self, size: u64) -> Result<(), NoPage> {
+        self.with_what_it_takes(|| self.try_set_size(size))
+    }
+
+    fn try_set_size(&self, size: u64) -> Result<(), NoPage> {
         let mut pages = self.lock();
         let old = self.size();
         if size >= old {
@@ -322,6 +383,7 @@ impl Object {
         let end = size.div_ceil(PAGE_SIZE);
         self.pages_below.fetch_min(end, Ordering::Relaxed);
         pages.held.remove(end, PageMap::END, self.quota.as_deref());
+        pages.held.drop_clean(end, PageMap::END);
         Ok(())
     }
 
@@ -330,6 +392,10 @@ impl Object {
     /// # Errors
     /// They cannot be read.
     pub fn read_for_kernel(&self, offset: u64, to: &mut [u8]) -> Result<usize, NoPage> {
+        self.with_what_it_takes(|| self.try_read_for_kernel(offset, to))
+    }
+
+    fn try_read_for_kernel(&self, offset: u64, to: &mut [u8]) -> Result<usize, NoPage> {
         let mut pages = self.lock();
         let length = (to.len() as u64).min(self.size().saturating_sub(offset)) as usize;
         let mut at = offset;
@@ -355,6 +421,10 @@ impl Object {
     /// # Errors
     /// No page for the first byte.
     pub fn write_for_kernel(&self, offset: u64, from: &[u8]) -> Result<usize, NoPage> {
+        self.with_what_it_takes(|| self.try_write_for_kernel(offset, from))
+    }
+
+    fn try_write_for_kernel(&self, offset: u64, from: &[u8]) -> Result<usize, NoPage> {
         let mut pages = self.lock();
         let mut done = 0;
         while done < from.len() {
@@ -379,6 +449,10 @@ impl Object {
     /// # Errors
     /// There are not as many; those that were there are kept.
     pub fn allocate(&self, start: u64, end: u64, grows: bool) -> Result<(), NoPage> {
+        self.with_what_it_takes(|| self.try_allocate(start, end, grows))
+    }
+
+    fn try_allocate(&self, start: u64, end: u64, grows: bool) -> Result<(), NoPage> {
         let mut pages = self.lock();
         for page in start / PAGE_SIZE..end.div_ceil(PAGE_SIZE) {
             pages.own(page, &mut FRAMES.lock())?;
@@ -395,6 +469,10 @@ impl Object {
     /// # Errors
     /// A page is to be kept in part, and cannot be copied.
     pub fn punch(&self, start: u64, end: u64) -> Result<(), NoPage> {
+        self.with_what_it_takes(|| self.try_punch(start, end))
+    }
+
+    fn try_punch(&self, start: u64, end: u64) -> Result<(), NoPage> {
         let mut pages = self.lock();
         let (first, last) = (start.div_ceil(PAGE_SIZE), end / PAGE_SIZE);
         let whole = first..last.max(first);
@@ -413,7 +491,7 @@ impl Object {
         // What is below would show: there, zeroes of its own are the hole.
         let below = self.pages_below.load(Ordering::Relaxed);
         for page in whole.start..whole.end.min(below) {
-            if self.below(page)? != Below::Hole {
+            if !self.is_hole(&pages.held, page)? {
                 let frame = pages.own(page, &mut FRAMES.lock())?;
                 phys::clear_bytes(frame, PAGE_SIZE);
             }
@@ -443,8 +521,15 @@ impl Pages<'_> {
         }
         let mut frame = self.held.map.get(page);
         if frame == 0 {
-            if !shared && let Below::Outside(page) = self.object.below(page)? {
-                return Ok(page | COUNTED | COPY_ON_WRITE);
+            if !shared {
+                match self.object.below(&self.held, page)? {
+                    Below::Outside(page) => return Ok(page | COUNTED | COPY_ON_WRITE),
+                    Below::Clean(frame) => {
+                        frames.own(frame);
+                        return Ok(frame | COUNTED | COPY_ON_WRITE);
+                    }
+                    _ => {}
+                }
             }
             frame = self.own(page, frames)?;
         }
@@ -455,10 +540,10 @@ impl Pages<'_> {
     /// Whether a page can be mapped without a copy, and is worth a frame: one of zeroes
     /// is for those who write it, and all see it.
     pub fn is_at_hand(&self, page: u64, shared: bool) -> bool {
-        let below = || match self.object.below(page) {
+        let below = || match self.object.below(&self.held, page) {
             Ok(Below::Hole) => shared,
-            Ok(Below::Outside(_)) => !shared,
-            Ok(Below::Bytes) | Err(_) => false,
+            Ok(Below::Outside(_) | Below::Clean(_)) => !shared,
+            Ok(Below::Bytes | Below::Elsewhere) | Err(_) => false,
         };
         page < self.object.pages() && (self.held.map.get(page) != 0 || below())
     }
@@ -469,10 +554,10 @@ impl Pages<'_> {
     /// [`NoPage`].
     pub fn source(&mut self, page: u64) -> Result<Option<u64>, NoPage> {
         match self.held.map.get(page) {
-            0 => match self.object.below(page)? {
+            0 => match self.object.below(&self.held, page)? {
                 Below::Hole => Ok(None),
-                Below::Outside(page) => Ok(Some(page)),
-                Below::Bytes => self.own(page, &mut FRAMES.lock()).map(Some),
+                Below::Outside(page) | Below::Clean(page) => Ok(Some(page)),
+                Below::Bytes | Below::Elsewhere => self.own(page, &mut FRAMES.lock()).map(Some),
             },
             frame => Ok(Some(frame)),
         }
@@ -487,7 +572,7 @@ impl Pages<'_> {
         if frame != 0 {
             return Ok(frame);
         }
-        let below = self.object.below(page)?;
+        let below = self.object.below(&self.held, page)?;
         // All that it takes is there, or nothing is taken.
         if frames.spare() <= self.held.map.missing(page) {
             return Err(NoPage::Frame);
@@ -500,7 +585,12 @@ impl Pages<'_> {
             Below::Outside(from) => {
                 frames.take_unclean().map(|to| (to, phys::copy_frame(from, to)))
             }
-            Below::Hole | Below::Bytes => frames.take(1).map(|run| (run.start, ())),
+            // It is nobody's but the object's now: to those who have mapped it, too, it is
+            // a page that others may write.
+            Below::Clean(frame) => Some((self.held.take_over(page, frame), ())),
+            Below::Hole | Below::Bytes | Below::Elsewhere => {
+                frames.take(1).map(|run| (run.start, ()))
+            }
         };
         let filled = match (taken, below, &self.object.pager) {
             (None, ..) => Err(NoPage::Frame),
@@ -549,6 +639,8 @@ impl Held {
 
 impl Drop for Object {
     fn drop(&mut self) {
-        self.frames.get_mut().remove(0, PageMap::END, self.quota.as_deref());
+        let held = self.frames.get_mut();
+        held.remove(0, PageMap::END, self.quota.as_deref());
+        held.drop_clean(0, PageMap::END);
     }
 }

@@ -2,6 +2,7 @@
 //! program can write there, and that is what is told.
 
 use crate::memory::{Text, try_extend};
+use crate::mm::fault;
 use crate::mm::frames;
 use crate::mm::space::FRAMES_AT_ONCE;
 use crate::mm::vma::Prot;
@@ -27,7 +28,7 @@ fn read(process: &Process, range: Range) -> Result<Vec<u8>, Errno> {
         });
         try_extend(&mut bytes, &page[..got as usize])?;
         at += got;
-        if got < length {
+        if got < length && !fault::was_absent(&process.memory, at, Prot::READ) {
             break;
         }
     }

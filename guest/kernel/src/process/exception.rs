@@ -22,7 +22,7 @@ pub fn page_fault(regs: &PtRegs, address: u64) {
         Err(FaultError::Beyond) => {
             current().signals.force(SIGBUS, describe(regs, vector::PF.into(), address));
         }
-        Err(FaultError::NotMapped | FaultError::Access) => {
+        Err(FaultError::NotMapped | FaultError::Access | FaultError::Absent) => {
             caused(regs, vector::PF.into(), address);
         }
     }
@@ -34,7 +34,7 @@ pub fn page_fault_of_kernel(regs: &PtRegs, address: u64, error_code: u64) -> boo
     match fault::serve(&current().process.memory, address, error_code) {
         Ok(()) => true,
         Err(FaultError::OutOfMemory) => exit::out_of_memory(regs),
-        Err(FaultError::NotMapped | FaultError::Access | FaultError::Beyond) => false,
+        Err(_) => false,
     }
 }
 

@@ -4,6 +4,7 @@ use crate::fs::content::MAX_SIZE;
 use crate::fs::file::OpenFile;
 use crate::fs::mapped::{Mappable, mappable};
 use crate::mm::backing::Part;
+use crate::mm::fault;
 use crate::mm::frames;
 use crate::mm::space::map::{Place, Window};
 use crate::mm::space::remap::Move;
@@ -137,7 +138,9 @@ fn populate(start: u64, length: u64, access: Prot) {
         _ => Prot::READ,
     };
     for page in (start..start + length).step_by(PAGE_SIZE as usize) {
-        if memory_with_frames().fetch(page, access).is_err() {
+        if memory_with_frames().fetch(page, access).is_err()
+            && fault::fetch(&current().process.memory, page, access).is_err()
+        {
             return;
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::fs::transfer::MAX_RW_COUNT;
 use crate::host::Call;
+use crate::mm::fault;
 use crate::mm::frames;
 use crate::mm::space::FRAMES_AT_ONCE;
 use crate::mm::vma::Prot;
@@ -45,6 +46,9 @@ syscall_define! {
             let taken = memory.pieces(at, part, Prot::WRITE, |piece| call.push(piece));
             drop(memory);
             if taken == 0 {
+                if fault::was_absent(&current().process.memory, at, Prot::WRITE) {
+                    continue;
+                }
                 return if done == 0 { Err(Errno::EFAULT) } else { Ok(done) };
             }
             match call.submit() {

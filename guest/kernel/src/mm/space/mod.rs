@@ -47,6 +47,8 @@ pub enum FaultError {
     Beyond,
     /// There is no frame left.
     OutOfMemory,
+    /// The object's page has to be brought first, with nothing locked: `fault::fetch`.
+    Absent,
 }
 
 /// One program's memory.

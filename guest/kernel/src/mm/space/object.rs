@@ -4,11 +4,13 @@
 //! a frame of its own when it writes.
 
 use super::{AddressSpace, FaultError, flags, with_access};
+use crate::mm::backing::Mapped;
 use crate::mm::frames::FRAMES;
 use crate::mm::object::{NoPage, Object};
 use crate::mm::vma::{Prot, Vma};
+use alloc::sync::Arc;
 use trapgate_abi::boot_info::Range;
-use trapgate_abi::layout::PAGE_SIZE;
+use trapgate_abi::layout::{PAGE_SIZE, page_down};
 use trapgate_arch::paging::{COPY_ON_WRITE, flush_range};
 use trapgate_arch::{percpu, phys};
 
@@ -22,6 +24,7 @@ impl From<NoPage> for FaultError {
             // Linux: SIGBUS, whatever a file system says.
             NoPage::Beyond | NoPage::Failed | NoPage::Quota => FaultError::Beyond,
             NoPage::Frame => FaultError::OutOfMemory,
+            NoPage::Absent(_) => FaultError::Absent,
         }
     }
 }
@@ -123,6 +126,13 @@ impl AddressSpace {
             Err(_) => frames.give_up(run),
         }
         placed
+    }
+
+    /// The object behind an address of a mapping that has one, and the page's index.
+    pub fn object_behind(&self, address: u64) -> Option<(Arc<Mapped>, u64)> {
+        let vma = self.vmas.find(address)?;
+        let (_, index) = object_at(vma, page_down(address))?;
+        Some((vma.backing.part()?.mapped.clone(), index))
     }
 
     /// Takes the pages of an object from `first` on out of all mappings of it, also

@@ -5,7 +5,7 @@ use super::find::Found;
 use super::place::{Places, word_size};
 use super::wanted::{Failure, Wanted};
 use crate::fs::executable::Executable;
-use crate::mm::backing::{Backing, Part};
+use crate::mm::backing::{Backing, Mapped, Part};
 use crate::mm::space::{AddressSpace, FaultError};
 use crate::mm::vma::Prot;
 use crate::process::program::Parts;
@@ -130,18 +130,34 @@ fn map(memory: &mut AddressSpace, image: &Image, file: &Executable) -> Result<()
         let shown_end = segment.start + (end - offset);
         let file_end = shown_end.next_multiple_of(PAGE_SIZE);
         if offset < end {
-            let part = Part { mapped: file.mapped.clone(), first: offset / PAGE_SIZE };
+            let first = offset / PAGE_SIZE;
+            let part = Part { mapped: file.mapped.clone(), first };
             add(memory, segment.start, file_end, prot, Backing::Private(part))?;
-            memory.clear_behind(shown_end).map_err(|no_page| match no_page {
-                FaultError::OutOfMemory => Errno::ENOMEM.into(),
-                _ => Failure::Damaged(Errno::EFAULT),
-            })?;
+            let last = first + (shown_end - segment.start) / PAGE_SIZE;
+            clear_behind(memory, &file.mapped, last, shown_end)?;
         }
         if file_end < segment.end {
             add(memory, file_end, segment.end, prot, Backing::Anonymous)?;
         }
     }
     Ok(())
+}
+
+/// Clears what is behind a segment's bytes in their last page, which is page `last` of the
+/// file.
+fn clear_behind(
+    memory: &mut AddressSpace,
+    mapped: &Mapped,
+    last: u64,
+    end: u64,
+) -> Result<(), Failure> {
+    loop {
+        return match memory.clear_behind(end) {
+            Err(FaultError::Absent) if mapped.object.bring(last).is_ok() => continue,
+            Err(FaultError::OutOfMemory) => Err(Errno::ENOMEM.into()),
+            cleared => cleared.map_err(|_| Failure::Damaged(Errno::EFAULT)),
+        };
+    }
 }
 
 /// Adds a mapping. Where something is already, Linux finds out late.
