@@ -5,6 +5,7 @@
 use trapgate_abi::PtRegs;
 use trapgate_abi::crash::{BACKTRACE_DEPTH, Fault};
 use trapgate_abi::event::{EVENT_WORDS, WatchEntry};
+use trapgate_abi::hypercall::files::{Handle, push_handle};
 use trapgate_abi::hypercall::{self, FailureKind, Request, Segment};
 use trapgate_arch::cpu;
 use trapgate_arch::hostpage::HostPage;
@@ -43,6 +44,16 @@ impl Call {
         hypercall::push_watch(self.page.message(), entry)
     }
 
+    /// Attaches names; false if there is no room, or if one is none.
+    pub fn put_names(&mut self, names: &[&[u8]]) -> bool {
+        hypercall::put_names(self.page.message(), names)
+    }
+
+    /// Attaches a handle of a file; false if there is no room.
+    pub fn push_handle(&mut self, handle: Handle) -> bool {
+        push_handle(self.page.message(), handle)
+    }
+
     /// Sends the request and waits for the reply.
     ///
     /// # Errors
@@ -59,7 +70,12 @@ impl Call {
 
     /// The reply's data: `N` words.
     pub fn data<const N: usize>(&self) -> [u64; N] {
-        core::array::from_fn(|index| self.page.word(1 + index))
+        self.data_from(0)
+    }
+
+    /// The same from the word `first` of it on.
+    pub fn data_from<const N: usize>(&self, first: usize) -> [u64; N] {
+        core::array::from_fn(|index| self.page.word(1 + first + index))
     }
 }
 

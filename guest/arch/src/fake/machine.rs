@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use trapgate_abi::hypercall::{self, Message, Request, Segment};
+use trapgate_abi::hypercall::{self, FileRequest, Message, Request, Segment};
 use trapgate_abi::layout::{Cpu, DIRECT_MAP, PAGE_SIZE, PERCPU_BASE, percpu};
 use trapgate_abi::trace::{RECORD_WORDS, RING_SIZE, Record, RecordId, Tracing};
 use trapgate_uapi::Errno;
@@ -75,7 +75,13 @@ impl Floor {
             | Request::Read { .. }
             | Request::ReadAt { .. }
             | Request::Random
-            | Request::Discard => hypercall::segments(message).unwrap().collect(),
+            | Request::Discard
+            | Request::File(
+                FileRequest::List { .. }
+                | FileRequest::ReadLink { .. }
+                | FileRequest::Open { .. }
+                | FileRequest::Get { .. },
+            ) => hypercall::segments(message).unwrap().collect(),
             _ => Vec::new(),
         };
         self.requests.borrow_mut().push(request);

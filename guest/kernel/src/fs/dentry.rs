@@ -10,7 +10,6 @@
 use crate::fs::generated::{Generated, Node};
 use crate::fs::inode::{Below, Inode, Kind};
 use crate::fs::names::{self, Names};
-use crate::fs::over::node_over;
 use crate::memory::{try_arc, try_box};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -18,6 +17,9 @@ use smallvec::SmallVec;
 use spin::{Mutex, MutexGuard};
 use trapgate_uapi::Errno;
 use trapgate_uapi::fs::NAME_MAX;
+
+mod again;
+mod bring_up;
 
 /// A name; most are short.
 pub type Name = SmallVec<[u8; 24]>;
@@ -98,6 +100,8 @@ pub struct Children {
     pub names: Names<Entry>,
     /// It was removed: nothing can come here any more.
     pub dead: bool,
+    /// Those of a lower directory that others change, as they were last: `again`.
+    again: Option<Box<again::Known>>,
 }
 
 impl Children {
@@ -274,18 +278,19 @@ impl Dentry {
     /// # Errors
     /// ENOTDIR, ENAMETOOLONG; those of the lower directory.
     pub fn child(self: &Arc<Self>, name: &[u8]) -> Result<Option<Arc<Dentry>>, Errno> {
-        self.child_of(name, names::hash(name))
+        self.child_of(name, names::hash(name), || &[])
     }
 
-    /// The same of a name whose hash is known.
+    /// The same of a name whose hash is known, and `rest` of a path that goes on behind it.
     ///
     /// # Errors
     /// As for [`Dentry::child`].
     #[inline(always)]
-    pub fn child_of(
+    pub fn child_of<'a>(
         self: &Arc<Self>,
-        name: &[u8],
+        name: &'a [u8],
         hash: u32,
+        rest: impl FnOnce() -> &'a [u8],
     ) -> Result<Option<Arc<Dentry>>, Errno> {
         let children = self.children()?;
         if let Some(position) = children.position_of(name, hash) {
@@ -295,7 +300,7 @@ impl Dentry {
         match self.below() {
             _ if name.len() > NAME_MAX => Err(Errno::ENAMETOOLONG),
             None => self.generated_child(name),
-            Some(below) => self.bring_up(name, below),
+            Some(below) => self.bring_up(name, rest(), below),
         }
     }
 
@@ -305,27 +310,6 @@ impl Dentry {
         let Some(Generated::Directory(directory)) = self.made() else { return Ok(None) };
         let dentry = Dentry::generated(name, directory.look_up(name)?)?;
         dentry.place.lock().parent = Some(self.clone());
-        Ok(Some(dentry))
-    }
-
-    /// Brings a file of the lower directory into this one.
-    #[cold]
-    fn bring_up(
-        self: &Arc<Self>,
-        name: &[u8],
-        below: &Below,
-    ) -> Result<Option<Arc<Dentry>>, Errno> {
-        // Nothing is locked: it may have to be asked for.
-        let Some(found) = below.directory.lookup(name)? else { return Ok(None) };
-        let dentry = Dentry::new(name, node_over(found, below, &self.inode.filesystem)?)?;
-        let mut children = self.children()?;
-        // Somebody else may have been faster.
-        if let Some(entry) = children.get(name) {
-            return Ok(entry.dentry().cloned());
-        }
-        children.names.reserve()?;
-        dentry.place.lock().parent = Some(self.clone());
-        children.names.insert(names::hash(name), Entry::Over(dentry.clone()));
         Ok(Some(dentry))
     }
 

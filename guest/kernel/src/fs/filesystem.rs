@@ -1,6 +1,7 @@
 //! A file system: what stat(2), statfs(2) and limits say of all its files.
 
 use crate::clock::Clock;
+use crate::fs::lower::Lower;
 use crate::memory::try_arc;
 use crate::mm::object::Quota;
 use alloc::sync::Arc;
@@ -26,6 +27,8 @@ pub struct FileSystem {
     pub kind: Type,
     /// Whether nothing can be changed in it.
     pub read_only: bool,
+    /// Who knows how much room there is, if that is not what is counted here.
+    pub space: Option<Arc<dyn Lower>>,
     /// Held while names in it come, go or move: one change at a time.
     pub changes: Mutex<()>,
     /// Frames that its files have.
@@ -62,6 +65,7 @@ impl FileSystem {
             device,
             kind,
             read_only: false,
+            space: None,
             changes: Mutex::new(()),
             frames: try_arc(Quota::new(limits.frames))?,
             clock,
@@ -69,6 +73,25 @@ impl FileSystem {
             nodes: AtomicU64::new(0),
             most_nodes: limits.nodes,
         })
+    }
+
+    /// One in which nothing can be changed, and which is somebody else's, who is asked how
+    /// much room there is, if that is known.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn of_another(
+        device: u64,
+        kind: Type,
+        clock: Clock,
+        limits: Limits,
+        space: Option<Arc<dyn Lower>>,
+    ) -> Result<Arc<FileSystem>, Errno> {
+        let mut filesystem = FileSystem::new(device, kind, clock, limits, u64::MAX)?;
+        if let Some(filesystem) = Arc::get_mut(&mut filesystem) {
+            (filesystem.read_only, filesystem.space) = (true, space);
+        }
+        Ok(filesystem)
     }
 
     /// What time its files are told it is.

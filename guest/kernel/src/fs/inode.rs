@@ -34,6 +34,8 @@ pub struct Inode {
     /// Whether it has been read since it was changed: then another read leaves
     /// `accessed` alone, as mount option `relatime` has it.
     read: AtomicBool,
+    /// Whether it is one of those that its file system counts.
+    is_counted: bool,
 }
 
 /// What a file is.
@@ -153,10 +155,11 @@ impl Inode {
     /// ENOMEM, ENOSPC.
     pub fn new(filesystem: &Arc<FileSystem>, kind: Kind, meta: Meta) -> Result<Arc<Inode>, Errno> {
         filesystem.add_node()?;
-        Inode::counted(filesystem, filesystem.number(), kind, meta)
+        Inode::with(filesystem, filesystem.number(), kind, meta, true)
     }
 
-    /// A file over one of a lower file system, whose number it has.
+    /// A file over one of a lower file system, whose number it has. There may be as many
+    /// of these as there is memory for.
     ///
     /// # Errors
     /// ENOMEM.
@@ -166,20 +169,20 @@ impl Inode {
         kind: Kind,
         meta: Meta,
     ) -> Result<Arc<Inode>, Errno> {
-        filesystem.add_node()?;
-        Inode::counted(filesystem, number, kind, meta)
+        Inode::with(filesystem, number, kind, meta, false)
     }
 
     /// What cannot be had counts itself out again when it is dropped.
-    fn counted(
+    fn with(
         filesystem: &Arc<FileSystem>,
         number: u64,
         kind: Kind,
         meta: Meta,
+        is_counted: bool,
     ) -> Result<Arc<Inode>, Errno> {
         let (meta, filesystem) = (Mutex::new(meta), filesystem.clone());
         let (locks, read) = (Mutex::default(), AtomicBool::new(true));
-        try_arc(Inode { filesystem, number, kind, locks, meta, read })
+        try_arc(Inode { filesystem, number, kind, locks, meta, read, is_counted })
     }
 
     /// Its type, as `st_mode` has it.
@@ -267,7 +270,9 @@ impl Inode {
 
 impl Drop for Inode {
     fn drop(&mut self) {
-        self.filesystem.remove_node();
+        if self.is_counted {
+            self.filesystem.remove_node();
+        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! What a file or a directory is made of where it has not been changed: an image, later
-//! a directory of the host's. Nothing here is ever written.
+//! What a file or a directory is made of where it has not been changed: an image, or a
+//! directory of the host's. Nothing here is ever written.
 //!
 //! A directory in memory asks its lower one for a name on the first look-up, and keeps
 //! what it finds as a node of its own (`dentry`).
@@ -8,6 +8,8 @@ use crate::mm::object::Pager;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use smallvec::SmallVec;
+use trapgate_abi::file::FileSystemStatus;
 use trapgate_uapi::Errno;
 use trapgate_uapi::time::Timespec;
 
@@ -25,8 +27,8 @@ pub struct LowerInode {
     pub links: u32,
     /// `st_rdev` of a device.
     pub device: u64,
-    /// When it was modified: for all of its times.
-    pub modified: Timespec,
+    /// When it was last read, when it was modified, and when anything of it changed.
+    pub times: [Timespec; 3],
     /// What is in it.
     pub content: LowerContent,
 }
@@ -56,6 +58,12 @@ pub struct LowerName<'a> {
     pub next: u64,
 }
 
+/// Names that are looked up at once, at most.
+pub const AHEAD: usize = 4;
+
+/// What a walk finds.
+pub type Walked = SmallVec<[LowerInode; AHEAD]>;
+
 /// A directory.
 pub trait Lower: Send + Sync {
     /// The file of that name, if there is one.
@@ -64,10 +72,37 @@ pub trait Lower: Send + Sync {
     /// EIO, EUCLEAN for what cannot be read; ENOMEM.
     fn lookup(&self, name: &[u8]) -> Result<Option<LowerInode>, Errno>;
 
+    /// The files of these names: the first one in this directory, each further one in the
+    /// one before. As many as can be had at once; none, if the first is not there.
+    ///
+    /// # Errors
+    /// As [`Lower::lookup`].
+    #[expect(clippy::disallowed_methods, reason = "it has room for one")]
+    fn walk(&self, names: &[&[u8]]) -> Result<Walked, Errno> {
+        let mut walked = Walked::new();
+        let first = names.first().map_or(Ok(None), |name| self.lookup(name))?;
+        first.into_iter().for_each(|first| walked.push(first));
+        Ok(walked)
+    }
+
     /// Calls `each` with the names from the cookie `from` on (0: all), until it answers
     /// false.
     ///
     /// # Errors
     /// As [`Lower::lookup`].
     fn list(&self, from: u64, each: &mut dyn FnMut(LowerName) -> bool) -> Result<(), Errno>;
+
+    /// Whether others change it, so that what was found once may be something else the
+    /// next time.
+    fn changes(&self) -> bool {
+        false
+    }
+
+    /// How much room there is in its file system, if somebody else knows that.
+    ///
+    /// # Errors
+    /// As [`Lower::lookup`].
+    fn space(&self) -> Result<Option<FileSystemStatus>, Errno> {
+        Ok(None)
+    }
 }

@@ -33,7 +33,9 @@ pub fn node_over(
 pub fn meta_of(lower: &LowerInode) -> Meta {
     let permissions = lower.mode & S_IALLUGO;
     let links = lower.links.max(1);
-    Meta { links, ..Meta::at(lower.modified, permissions, lower.uid, lower.gid) }
+    let [accessed, modified, changed] = lower.times;
+    let meta = Meta::at(modified, permissions, lower.uid, lower.gid);
+    Meta { links, accessed, changed, ..meta }
 }
 
 /// What a file over a lower one is.

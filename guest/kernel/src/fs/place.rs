@@ -3,76 +3,156 @@
 use crate::clock::Clock;
 use crate::fs::dentry::Dentry;
 use crate::fs::filesystem::Limits;
-use crate::fs::image;
 use crate::fs::tree::{default_root, root_over};
-use crate::memory::{try_extend, try_with_capacity};
+use crate::fs::{host, image, mount};
+use crate::memory::{try_arc, try_extend, try_push, try_with_capacity};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use trapgate_abi::boot_info::Range;
+use spin::Mutex;
+use trapgate_abi::boot_info::{BootInfo, Mount, Range};
+use trapgate_arch::phys;
 use trapgate_uapi::Errno;
 use trapgate_uapi::fs::PATH_MAX;
+
+/// `st_dev` of the first of the host's directories: those below are the tree's own.
+const FIRST_MOUNT: u64 = 16;
 
 /// A process's root and working directory.
 pub struct Places {
     /// `None`: no path was walked yet, so there is no tree.
     held: Option<Held>,
-    /// Where the image lies that is below the root; empty, if there is none.
-    image: Range,
+    recipe: Recipe,
+}
+
+/// What a tree is made of.
+#[derive(Clone, Copy)]
+struct Recipe {
+    below: Below,
     clock: Clock,
     limits: Limits,
 }
 
-/// The two of them.
+/// What is below a tree.
+#[derive(Clone, Copy)]
+pub struct Below {
+    /// Where the image lies that is below the root; empty, if there is none.
+    pub image: Range,
+    /// Directories of the host's: [`BootInfo::mounts`].
+    ///
+    /// [`BootInfo::mounts`]: trapgate_abi::boot_info::BootInfo::mounts
+    pub mounts: &'static [Mount],
+}
+
+impl Below {
+    /// Nothing.
+    pub const NOTHING: Below = Below { image: Range::ZERO, mounts: &[] };
+
+    /// What the VMM says.
+    pub fn of_boot(boot: &'static BootInfo) -> Below {
+        let count = (boot.mount_count as usize).min(boot.mounts.len());
+        Below { image: boot.root, mounts: &boot.mounts[..count] }
+    }
+}
+
+/// What there is, when there is a tree.
 #[derive(Clone)]
 pub struct Held {
     /// `/`, which `..` does not lead out of.
     pub root: Arc<Dentry>,
     /// Where relative paths begin.
     pub directory: Arc<Dentry>,
+    /// The roots of the host's directories in the tree.
+    pub mounts: Arc<Vec<Arc<Dentry>>>,
 }
 
 impl Places {
-    /// The root that a sandbox begins with: over an image ([`root_over`]), or where that
-    /// is empty over nothing ([`default_root`]). It is made when it is first needed: many
-    /// a program does without.
-    pub const fn at_the_start(image: Range, clock: Clock, limits: Limits) -> Places {
-        Places { held: None, image, clock, limits }
+    /// The root that a sandbox begins with: over an image or a directory of the host's
+    /// ([`root_over`]), or where there is neither over nothing ([`default_root`]). It is
+    /// made when it is first needed: many a program does without.
+    pub const fn at_the_start(below: Below, clock: Clock, limits: Limits) -> Places {
+        Places { held: None, recipe: Recipe { below, clock, limits } }
     }
 
     /// At this root.
-    pub fn at_root(root: Arc<Dentry>, clock: Clock, limits: Limits) -> Places {
-        let held = Some(Held { root: root.clone(), directory: root });
-        Places { held, image: Range::ZERO, clock, limits }
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn at_root(root: Arc<Dentry>, clock: Clock, limits: Limits) -> Result<Places, Errno> {
+        let (directory, mounts) = (root.clone(), try_arc(Vec::new())?);
+        let places = Places::at_the_start(Below::NOTHING, clock, limits);
+        Ok(Places { held: Some(Held { root, directory, mounts }), ..places })
     }
 
     /// The same, if there is a tree.
     pub const fn held(&self) -> Option<&Held> {
         self.held.as_ref()
     }
+}
 
-    /// The root and the working directory.
-    ///
-    /// # Errors
-    /// If they have to be made, ENOMEM, and those of [`image::root`].
-    #[inline]
-    pub fn get(&mut self) -> Result<&mut Held, Errno> {
-        if self.held.is_none() {
-            self.make()?;
-        }
-        self.held.as_mut().ok_or(Errno::ENOMEM)
+/// Does something with the root and the working directory.
+///
+/// # Errors
+/// If they have to be made, ENOMEM, and what is wrong with what is below.
+#[inline]
+pub fn with<R>(places: &Mutex<Places>, does: impl FnOnce(&mut Held) -> R) -> Result<R, Errno> {
+    if let Some(held) = &mut places.lock().held {
+        return Ok(does(held));
     }
+    make(places)?;
+    places.lock().held.as_mut().map(does).ok_or(Errno::ENOMEM)
+}
 
-    #[cold]
-    fn make(&mut self) -> Result<(), Errno> {
-        let root = if self.image.is_empty() {
-            default_root(self.clock, self.limits)?
-        } else {
-            let (lower, last_number) = image::root(self.image)?;
-            root_over(lower, last_number, self.clock, self.limits)?
+/// Makes the tree. Nothing is locked: the VMM may have to be asked for it.
+#[cold]
+fn make(places: &Mutex<Places>) -> Result<(), Errno> {
+    let recipe = places.lock().recipe;
+    let made = recipe.make()?;
+    places.lock().held.get_or_insert(made);
+    Ok(())
+}
+
+impl Recipe {
+    fn make(&self) -> Result<Held, Errno> {
+        let &Recipe { below: Below { image, mounts }, clock, limits } = self;
+        let is_root = |mount: &&Mount| mount.path.len() == 1;
+        let root = match mounts.first().filter(is_root) {
+            _ if !image.is_empty() => {
+                let (lower, last_number) = image::root(image)?;
+                root_over(lower, last_number, clock, limits)?
+            }
+            Some(mount) => root_over(host::root(mount)?, host::LAST_NUMBER, clock, limits)?,
+            None => default_root(clock, limits)?,
         };
-        self.held = Some(Held { root: root.clone(), directory: root });
-        Ok(())
+        let mut mounted = Vec::new();
+        for (mount, device) in
+            mounts.iter().zip(FIRST_MOUNT..).skip_while(|(mount, _)| is_root(mount))
+        {
+            let added =
+                self.add(&root, mount, device).and_then(|added| try_push(&mut mounted, added));
+            if let Err(error) = added {
+                root.take_apart();
+                return Err(error);
+            }
+        }
+        let mounts = try_arc(mounted)?;
+        Ok(Held { directory: root.clone(), root, mounts })
     }
+
+    fn add(&self, root: &Arc<Dentry>, mount: &Mount, device: u64) -> Result<Arc<Dentry>, Errno> {
+        let path = path_of_mount(mount)?;
+        let lower = host::root(mount)?;
+        mount::add(root, &path, lower, device, (self.clock, self.limits))
+    }
+}
+
+/// A mount's path.
+#[expect(clippy::disallowed_methods, reason = "it is reserved")]
+fn path_of_mount(mount: &Mount) -> Result<Vec<u8>, Errno> {
+    let length = mount.path.len() as usize;
+    let mut path = try_with_capacity(length)?;
+    path.resize(length, 0);
+    phys::read_run(mount.path.start, &mut path);
+    Ok(path)
 }
 
 /// What a path leads to from the root of everything.

@@ -8,6 +8,7 @@ use crate::fs::filesystem::{FileSystem, Limits, Type};
 use crate::fs::generated::Node;
 use crate::fs::inode::{Inode, Kind, Linked, Meta};
 use crate::fs::lower::LowerInode;
+use crate::fs::mount::cover;
 use crate::fs::over::{kind_of, meta_of};
 use crate::memory::{try_arc, try_extend};
 use alloc::sync::Arc;
@@ -72,8 +73,8 @@ pub fn default_root(clock: Clock, limits: Limits) -> Result<Arc<Dentry>, Errno> 
     builder.filled(root)
 }
 
-/// The same over the root of an image, whose inodes have numbers up to `last_number`. What
-/// it has for /dev, /proc and /sys is covered; /tmp is made where it has none.
+/// The same over the root of an image, or of the host's, whose inodes have numbers up to
+/// `last_number`. What it has for /dev, /proc and /sys is covered; /tmp is made where it has none.
 ///
 /// # Errors
 /// ENOMEM; ENOTDIR, EIO, EUCLEAN for what the image has.
@@ -203,12 +204,4 @@ impl Builder {
         let filesystem = &directory.inode.filesystem;
         self.dentry(filesystem, name, kind, permissions)?.put_into(directory, name)
     }
-}
-
-/// Puts the root of a file system where it covers what is there.
-fn cover(directory: &Arc<Dentry>, name: &[u8], root: &Arc<Dentry>) -> Result<(), Errno> {
-    if directory.child(name)?.is_none() {
-        directory.inode.built(|meta| meta.links += 1);
-    }
-    root.put_into(directory, name)
 }

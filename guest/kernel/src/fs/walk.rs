@@ -8,7 +8,7 @@ use crate::fs::dentry::Dentry;
 use crate::fs::generated::Generated;
 use crate::fs::inode::Kind;
 use crate::fs::names::Hash;
-use crate::fs::place::Places;
+use crate::fs::place::{self, Places};
 use crate::memory::{try_extend, try_with_capacity};
 use crate::mm::space::AddressSpace;
 use alloc::sync::Arc;
@@ -49,7 +49,7 @@ impl View<'_> {
     /// # Errors
     /// ENOMEM.
     pub fn root(&self) -> Result<Arc<Dentry>, Errno> {
-        Ok(self.places.lock().get()?.root.clone())
+        place::with(self.places, |held| held.root.clone())
     }
 
     /// Its working directory.
@@ -57,7 +57,7 @@ impl View<'_> {
     /// # Errors
     /// ENOMEM.
     pub fn directory(&self) -> Result<Arc<Dentry>, Errno> {
-        Ok(self.places.lock().get()?.directory.clone())
+        place::with(self.places, |held| held.directory.clone())
     }
 }
 
@@ -261,7 +261,10 @@ impl<'a> Walk<'a, '_> {
                 _ => Component::Name,
             };
             let child = match component {
-                Component::Name => self.directory.child_of(name, hash)?,
+                Component::Name => {
+                    let rest = || text.get(end..).unwrap_or_default();
+                    self.directory.child_of(name, hash, rest)?
+                }
                 Component::DotDot => Some(self.above()?),
                 _ if !self.directory.is_directory() => return Err(Errno::ENOTDIR),
                 _ => Some(self.directory.clone()),
@@ -311,7 +314,9 @@ impl<'a> Walk<'a, '_> {
         }
         let at_top = match &self.top {
             Some(top) => Arc::ptr_eq(top, &self.directory),
-            None => Arc::ptr_eq(&self.start.view.places.lock().get()?.root, &self.directory),
+            None => place::with(self.start.view.places, |held| {
+                Arc::ptr_eq(&held.root, &self.directory)
+            })?,
         };
         if at_top && self.start.resolve & RESOLVE_BENEATH != 0 {
             return Err(Errno::EXDEV);

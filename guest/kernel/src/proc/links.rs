@@ -3,7 +3,7 @@
 use crate::fs::dentry::Dentry;
 use crate::fs::file::{Kind, OpenFile};
 use crate::fs::inode::{self, Inode, Meta};
-use crate::fs::place::path_of;
+use crate::fs::place::{self, path_of};
 use crate::fs::standard::Standard;
 use crate::host;
 use crate::memory::Text;
@@ -34,7 +34,7 @@ pub fn exe(about: Subject) -> Result<Arc<Dentry>, Errno> {
 /// # Errors
 /// ESRCH, ENOMEM.
 pub fn cwd(about: Subject) -> Result<Arc<Dentry>, Errno> {
-    Ok(about.process()?.places.lock().get()?.directory.clone())
+    place::with(&about.process()?.places, |held| held.directory.clone())
 }
 
 /// The root.
@@ -42,7 +42,7 @@ pub fn cwd(about: Subject) -> Result<Arc<Dentry>, Errno> {
 /// # Errors
 /// ESRCH, ENOMEM.
 pub fn root(about: Subject) -> Result<Arc<Dentry>, Errno> {
-    Ok(about.process()?.places.lock().get()?.root.clone())
+    place::with(&about.process()?.places, |held| held.root.clone())
 }
 
 /// The next open descriptor.
@@ -94,7 +94,7 @@ fn host_file(about: Subject, standard: &Standard) -> Result<Arc<Dentry>, Errno> 
 /// ENOMEM, ENAMETOOLONG.
 pub fn describe(dentry: &Arc<Dentry>) -> Result<Vec<u8>, Errno> {
     let inode::Kind::Host(standard) = &dentry.inode.kind else {
-        let root = current().process.places.lock().get()?.root.clone();
+        let root = place::with(&current().process.places, |held| held.root.clone())?;
         return path_of(dentry, &root)?.shown();
     };
     let mut text = Text::default();

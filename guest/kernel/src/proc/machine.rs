@@ -1,8 +1,9 @@
 //! /proc/{meminfo,stat,uptime,loadavg,version,filesystems}: the machine.
 
-use crate::fs::place::top_of;
+use crate::fs::place::{self, top_of};
 use crate::memory::Text;
 use crate::mm::frames::FRAMES;
+use crate::mm::object::clean;
 use crate::proc::mounts::each_mount;
 use crate::proc::subject::Subject;
 use crate::process::task::current;
@@ -31,9 +32,9 @@ pub fn kib_line(text: &mut Text, name: &str, kib: u64) -> Result<(), Errno> {
 
 /// Frames of files in memory.
 fn frames_of_files() -> Result<u64, Errno> {
-    let root = current().process.places.lock().get()?.root.clone();
-    let mut used = 0;
-    each_mount(&top_of(&root), |mounted, _| {
+    let places = place::with(&current().process.places, |held| held.clone())?;
+    let mut used = clean::count();
+    each_mount(&top_of(&places.root), &places.mounts, |mounted, _| {
         used += mounted.inode.filesystem.frames.used();
         Ok(())
     })?;

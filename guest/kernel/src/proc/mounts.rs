@@ -1,17 +1,18 @@
 //! /proc/PID/mountinfo and mounts: what is mounted where.
 
 use crate::fs::dentry::Dentry;
-use crate::fs::place::{Path, path_of, top_of};
+use crate::fs::place::{self, Held, Path, path_of, top_of};
 use crate::fs::tree::MOUNT_POINTS;
 use crate::memory::Text;
-use crate::proc::links;
 use crate::proc::subject::Subject;
 use alloc::sync::Arc;
 use trapgate_uapi::Errno;
 
-/// Calls `each` with the root of each file system, and of the one that it is mounted in.
+/// Calls `each` with the root of each file system, `mounts` among them, and with the number
+/// of the one that it is mounted in.
 pub fn each_mount(
     top: &Arc<Dentry>,
+    mounts: &[Arc<Dentry>],
     mut each: impl FnMut(&Arc<Dentry>, u64) -> Result<(), Errno>,
 ) -> Result<(), Errno> {
     each(top, top.inode.filesystem.device)?;
@@ -34,6 +35,10 @@ pub fn each_mount(
             each(&at, above)?;
         }
     }
+    for mounted in mounts {
+        let above = mounted.parent();
+        each(mounted, above.map_or(0, |above| above.inode.filesystem.device))?;
+    }
     Ok(())
 }
 
@@ -43,8 +48,8 @@ fn each_visible(
     about: Subject,
     mut each: impl FnMut(&Dentry, &[u8], u64) -> Result<(), Errno>,
 ) -> Result<(), Errno> {
-    let root = links::root(about)?;
-    each_mount(&top_of(&root), |mounted, above| match path_of(mounted, &root)? {
+    let Held { root, mounts, .. } = place::with(&about.process()?.places, |held| held.clone())?;
+    each_mount(&top_of(&root), &mounts, |mounted, above| match path_of(mounted, &root)? {
         Path::Within(path) => each(mounted, &path, above),
         Path::Outside(_) | Path::Deleted(_) => Ok(()),
     })

@@ -6,7 +6,7 @@
 
 use crate::clock::Clock;
 use crate::fs::filesystem::Limits as FileLimits;
-use crate::fs::place::Places;
+use crate::fs::place::{Below, Places};
 use crate::fs::table::FileTable;
 use crate::memory::try_arc;
 use crate::mm::space::AddressSpace;
@@ -177,7 +177,7 @@ pub fn start_first(boot: &'static BootInfo, tables: PageTables) -> Result<(), Er
         memory: Mutex::new(AddressSpace::from_boot_info(boot, tables)?),
         files: Mutex::new(FileTable::standard(&boot.files)?),
         places: Mutex::new(Places::at_the_start(
-            boot.root,
+            Below::of_boot(boot),
             clock,
             FileLimits { frames, nodes: frames },
         )),

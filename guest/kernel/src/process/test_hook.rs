@@ -4,7 +4,7 @@
 //! Calls of either width with numbers that Linux has not, from [`FIRST`] on.
 
 use crate::fs::filesystem::Limits as FileLimits;
-use crate::fs::place::Places;
+use crate::fs::place::{Below, Places};
 use crate::fs::table::FileTable;
 use crate::memory::try_arc;
 use crate::mm::frames::FRAMES;
@@ -65,7 +65,7 @@ fn fork(regs: &PtRegs) -> Result<u64, Errno> {
         pid: this.pid + 1,
         memory: Mutex::new(this.memory.lock().fork()?),
         files: Mutex::new(files),
-        places: Mutex::new(Places::at_the_start(Range::ZERO, this.clock, NO_FILES)),
+        places: Mutex::new(Places::at_the_start(Below::NOTHING, this.clock, NO_FILES)),
         actions: Actions::default(),
         umask: AtomicU32::new(this.umask.load(Ordering::Relaxed)),
         clock: this.clock,

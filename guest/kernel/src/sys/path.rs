@@ -6,7 +6,7 @@ use crate::fs::dentry::Dentry;
 use crate::fs::file::{Kind, OpenFile};
 use crate::fs::generated::Generated;
 use crate::fs::inode;
-use crate::fs::place::{Path, path_of};
+use crate::fs::place::{self, Path, path_of};
 use crate::fs::walk::{Last, Start, View, look_up};
 use crate::process::task::current;
 use crate::sys::define::{SysResult, syscall_define};
@@ -106,7 +106,8 @@ fn searched(dentry: Arc<Dentry>) -> Result<Arc<Dentry>, Errno> {
 }
 
 fn go_to(directory: Arc<Dentry>) -> SysResult {
-    let before = core::mem::replace(&mut view().places.lock().get()?.directory, directory);
+    let before =
+        place::with(view().places, |held| core::mem::replace(&mut held.directory, directory))?;
     drop(before);
     Ok(0)
 }
@@ -130,7 +131,7 @@ syscall_define! {
         if !view().who.is_privileged() {
             return Err(Errno::EPERM);
         }
-        let before = core::mem::replace(&mut view().places.lock().get()?.root, root);
+        let before = place::with(view().places, |held| core::mem::replace(&mut held.root, root))?;
         drop(before);
         Ok(0)
     }
@@ -138,7 +139,7 @@ syscall_define! {
 syscall_define! {
     /// getcwd(2): answers the length, as the system call does.
     fn getcwd(buffer: UserPtr<u8>, size: u64) {
-        let places = view().places.lock().get()?.clone();
+        let places = place::with(view().places, |held| held.clone())?;
         let (mut path, prefix): (_, &[u8]) = match path_of(&places.directory, &places.root)? {
             Path::Deleted(_) => return Err(Errno::ENOENT),
             Path::Within(path) => (path, b""),

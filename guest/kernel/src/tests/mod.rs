@@ -33,6 +33,7 @@ use trapgate_abi::layout::{KERNEL_PHYS_END, USER_STACK_SIZE, USER_STACK_TOP};
 use trapgate_abi::x86::selector;
 use trapgate_arch::fake::{self, Halted, Machine};
 use trapgate_arch::paging::PageTables;
+use trapgate_arch::percpu;
 use trapgate_uapi::Errno;
 use trapgate_uapi::errno::from_return;
 use trapgate_uapi::stat::{S_IFIFO, S_IFREG};
@@ -133,7 +134,9 @@ impl Sandbox {
         }
     }
 
+    /// Comes in by a door.
     fn enter(&self, mut regs: PtRegs, handler: crate::sys::table::Handler) -> u64 {
+        percpu::count!(syscall64_native, 1);
         regs.rax = handler(&regs);
         prepare_return(&mut regs);
         regs.rax

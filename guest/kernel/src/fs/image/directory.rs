@@ -76,6 +76,8 @@ pub(super) fn file(image: &Arc<Image>, inode: Inode) -> Result<LowerInode, Errno
         _ => LowerContent::Special,
     };
     let Nid(number) = inode.nid;
+    let modified =
+        Timespec { tv_sec: inode.modified.seconds, tv_nsec: inode.modified.nanoseconds.into() };
     Ok(LowerInode {
         number,
         mode: (inode.file_type.mode() | inode.permissions).into(),
@@ -83,10 +85,7 @@ pub(super) fn file(image: &Arc<Image>, inode: Inode) -> Result<LowerInode, Errno
         gid: inode.gid,
         links: inode.links,
         device: inode.device.encode().unwrap_or(0).into(),
-        modified: Timespec {
-            tv_sec: inode.modified.seconds,
-            tv_nsec: inode.modified.nanoseconds.into(),
-        },
+        times: [modified; 3],
         content,
     })
 }

@@ -2,6 +2,7 @@
 
 use crate::fs::dentry::Dentry;
 use crate::fs::inode::{Inode, Kind, Meta};
+use crate::fs::place;
 use crate::mm::object::{Below, Object, Pager, Quota};
 use crate::process::task::current;
 use std::sync::Arc;
@@ -60,7 +61,7 @@ fn put_as(path: &str, bytes: &[u8], good: u64, permissions: u32) -> Arc<Object> 
 }
 
 fn put_kind(path: &str, kind: Kind, permissions: u32) {
-    let mut directory = current().process.places.lock().get().unwrap().root.clone();
+    let mut directory = place::with(&current().process.places, |held| held.root.clone()).unwrap();
     let mut kind = Some(kind);
     let mut names = path.split('/').filter(|name| !name.is_empty()).peekable();
     while let Some(name) = names.next() {

@@ -17,6 +17,7 @@ use trapgate_uapi::Errno;
 use trapgate_uapi::dirent::{DT_CHR, DT_DIR, DT_LNK, DT_REG};
 use trapgate_uapi::fcntl::{O_CREAT, O_RDONLY, O_RDWR};
 use trapgate_uapi::stat::{S_IFCHR, S_IFDIR, S_IFLNK, S_IFREG};
+use trapgate_uapi::time::Timespec;
 
 /// RAM ends here, and an image begins.
 const PLACE: u64 = 8 << 20;
@@ -99,7 +100,8 @@ fn a_file_of_an_image_has_its_attributes() {
     let [cat, dog] = [b"cat", b"dog"].map(|name| bin.lookup(name).unwrap().unwrap());
     assert_eq!((cat.mode, cat.uid, cat.gid), (S_IFREG | 0o4750, 1000, 100_000));
     assert_eq!((cat.links, cat.number), (2, dog.number), "two names, one file");
-    assert_eq!((cat.modified.tv_sec, cat.modified.tv_nsec), (-5, 7));
+    let modified = Timespec { tv_sec: -5, tv_nsec: 7 };
+    assert_eq!(cat.times, [modified; 3]);
     assert!(root.lookup(b"dog").unwrap().is_none());
     let (_, last_number) = image::root(mapped.range).unwrap();
     assert!(cat.number <= last_number);

@@ -41,7 +41,8 @@ impl Pager for Bytes {
 
 fn inode(number: u64, mode: u32, links: u32, content: LowerContent) -> LowerInode {
     let modified = Timespec { tv_sec: 1000, tv_nsec: 5 };
-    LowerInode { number, mode, uid: 1, gid: 2, links, device: 0, modified, content }
+    let times = [modified; 3];
+    LowerInode { number, mode, uid: 1, gid: 2, links, device: 0, times, content }
 }
 
 fn directory(number: u64) -> LowerInode {
@@ -76,7 +77,7 @@ fn sandbox() -> (Sandbox, Arc<Dentry>) {
     let sandbox = Sandbox::new();
     let (clock, limits) = (Clock::NONE, Limits { frames: 100, nodes: 100 });
     let root = root_over(directory(1), 99, clock, limits).unwrap();
-    *current().process.places.lock() = Places::at_root(root.clone(), clock, limits);
+    *current().process.places.lock() = Places::at_root(root.clone(), clock, limits).unwrap();
     (sandbox, root)
 }
 

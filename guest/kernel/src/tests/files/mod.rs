@@ -3,6 +3,7 @@
 mod attributes;
 mod directories;
 mod generated;
+mod host;
 mod image;
 mod locks;
 mod lower;

@@ -1,0 +1,162 @@
+//! Names of a lower directory that others change: they are asked for again, once a call.
+//!
+//! So they are not among the names in memory, where a walk would find them: beside these,
+//! each with the call that has asked for it. A file that is as it was stays the same file
+//! here, with the pages that were read of it; another, or one that was changed, is a new
+//! one, and whoever has the old one open keeps that.
+
+use super::{Dentry, Name, name as copy};
+use crate::fs::inode::{Below, Inode, Kind};
+use crate::fs::lower::{LowerContent, LowerInode};
+use crate::fs::names::{self, Names};
+use crate::fs::over::{kind_of, meta_of};
+use crate::memory::try_box;
+use alloc::sync::Arc;
+use trapgate_arch::percpu;
+use trapgate_uapi::Errno;
+use trapgate_uapi::stat::S_IFMT;
+
+/// Files that were found, by their names.
+pub(super) type Known = Names<Asked>;
+
+/// A file that was found.
+pub(super) struct Asked {
+    name: Name,
+    dentry: Arc<Dentry>,
+    /// Which call has asked for it last.
+    call: u64,
+}
+
+impl Dentry {
+    /// The first of these names in this directory. What is behind it is asked for with
+    /// it, and need not be for the rest of this call.
+    ///
+    /// # Errors
+    /// Those of the lower directory.
+    pub(super) fn ask_again(
+        self: &Arc<Self>,
+        names: &[&[u8]],
+        below: &Below,
+    ) -> Result<Option<Arc<Dentry>>, Errno> {
+        let Some(&first) = names.first() else { return Ok(None) };
+        let call = percpu::calls();
+        if let Some((known, asked)) = self.known(first)?
+            && asked == call
+        {
+            return Ok(Some(known));
+        }
+        let found = below.directory.walk(names)?;
+        if found.is_empty() {
+            self.gone(first)?;
+            return Ok(None);
+        }
+        let mut result = None;
+        let mut directory = self.clone();
+        for (name, lower) in names.iter().zip(found) {
+            let renewed = directory.renew(name, lower, call);
+            let dentry = match renewed {
+                Err(error) if result.is_none() => return Err(error),
+                // What is wrong with it shows when the path gets there.
+                Err(_) => break,
+                Ok(dentry) => dentry,
+            };
+            result.get_or_insert_with(|| dentry.clone());
+            // A file system that is mounted there is in memory.
+            if dentry.below().is_none() || dentry.is_mount() {
+                break;
+            }
+            directory = dentry;
+        }
+        Ok(result)
+    }
+
+    /// What a name was last, and which call has asked for it.
+    fn known(&self, name: &[u8]) -> Result<Option<(Arc<Dentry>, u64)>, Errno> {
+        let children = self.children()?;
+        let Some(known) = &children.again else { return Ok(None) };
+        let position = known.find(names::hash(name), |asked| *asked.name == *name);
+        Ok(position.map(|position| {
+            let Asked { dentry, call, .. } = known.get(position);
+            (dentry.clone(), *call)
+        }))
+    }
+
+    /// A name is not there any more.
+    fn gone(&self, name: &[u8]) -> Result<(), Errno> {
+        let mut children = self.children()?;
+        let Some(known) = &mut children.again else { return Ok(()) };
+        let position = known.find(names::hash(name), |asked| *asked.name == *name);
+        let gone = position.map(|position| known.remove(position));
+        drop(children);
+        if let Some(asked) = gone {
+            asked.dentry.removed();
+        }
+        Ok(())
+    }
+
+    /// A name is this file now: the one that it was, if it is as it was.
+    fn renew(
+        self: &Arc<Self>,
+        name: &[u8],
+        lower: LowerInode,
+        call: u64,
+    ) -> Result<Arc<Dentry>, Errno> {
+        if let Some(entry) = self.children()?.get(name).and_then(|entry| entry.dentry()) {
+            return Ok(entry.clone());
+        }
+        let below = self.below().ok_or(Errno::ENOTDIR)?;
+        let before = self.known(name)?.map(|(before, _)| before);
+        let same = before.as_ref().filter(|before| is_as(&before.inode, &lower));
+        let dentry = match same {
+            Some(same) => {
+                same.inode.built(|meta| *meta = meta_of(&lower));
+                same.clone()
+            }
+            None => {
+                let filesystem = &self.inode.filesystem;
+                let (number, meta) = (lower.number, meta_of(&lower));
+                let kind = kind_of(lower, &below.linked, filesystem)?;
+                let dentry = Dentry::new(name, Inode::over(filesystem, number, kind, meta)?)?;
+                dentry.place.lock().parent = Some(self.clone());
+                dentry
+            }
+        };
+        let asked = Asked { name: copy(name)?, dentry: dentry.clone(), call };
+        let mut children = self.children()?;
+        if children.again.is_none() {
+            children.again = Some(try_box(Known::default())?);
+        }
+        let Some(known) = &mut children.again else { return Err(Errno::ENOMEM) };
+        let hash = names::hash(name);
+        let replaced = match known.find(hash, |asked| *asked.name == *name) {
+            Some(position) => Some(known.replace(position, asked)),
+            None => {
+                known.reserve()?;
+                known.insert(hash, asked);
+                None
+            }
+        };
+        drop(children);
+        if let Some(replaced) = replaced
+            && !Arc::ptr_eq(&replaced.dentry, &dentry)
+        {
+            replaced.dentry.removed();
+        }
+        Ok(dentry)
+    }
+}
+
+/// Whether a file is the one that was found again, and nobody has changed it.
+fn is_as(inode: &Inode, found: &LowerInode) -> bool {
+    let meta = inode.meta();
+    let [_, modified, changed] = found.times;
+    inode.number == found.number
+        && inode.file_type() == found.mode & S_IFMT
+        && match (&inode.kind, &found.content) {
+            (Kind::Regular(object), LowerContent::Regular(size, _)) => {
+                object.size() == *size && [meta.modified, meta.changed] == [modified, changed]
+            }
+            (Kind::Symlink(target), LowerContent::Symlink(now)) => target == now,
+            _ => true,
+        }
+}

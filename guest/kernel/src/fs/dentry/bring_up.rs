@@ -1,0 +1,72 @@
+//! Names of a lower directory that are looked up for the first time: they come into memory,
+//! with those that a path has behind them.
+
+use super::{Dentry, Entry};
+use crate::fs::inode::Below;
+use crate::fs::lower::{AHEAD, LowerInode};
+use crate::fs::names;
+use crate::fs::over::node_over;
+use alloc::sync::Arc;
+use trapgate_uapi::Errno;
+use trapgate_uapi::fs::NAME_MAX;
+
+impl Dentry {
+    /// Brings a file of the lower directory into this one; and what `rest` of a path leads
+    /// to from there, as far as that can be had at once.
+    #[cold]
+    pub(super) fn bring_up(
+        self: &Arc<Self>,
+        name: &[u8],
+        rest: &[u8],
+        below: &Below,
+    ) -> Result<Option<Arc<Dentry>>, Errno> {
+        let mut names = [name; AHEAD];
+        let following = rest.split(|&byte| byte == b'/').filter(|name| !name.is_empty());
+        let mut count = 1;
+        for (to, name) in names[1..].iter_mut().zip(following) {
+            if matches!(name, b"." | b"..") || name.len() > NAME_MAX {
+                break;
+            }
+            *to = name;
+            count += 1;
+        }
+        if below.directory.changes() {
+            return self.ask_again(&names[..count], below);
+        }
+        // Nothing is locked: it may have to be asked for.
+        let mut found = below.directory.walk(&names[..count])?.into_iter();
+        let Some(lower) = found.next() else { return Ok(None) };
+        let (first, is_new) = self.brought(name, lower, below)?;
+        let mut above = first.clone().filter(|_| is_new);
+        for (name, lower) in names[1..].iter().zip(found) {
+            let Some(directory) = above else { break };
+            // What is wrong with them shows when the path gets there.
+            let brought = directory.below().map(|below| directory.brought(name, lower, below));
+            above = match brought {
+                Some(Ok((next, true))) => next,
+                _ => None,
+            };
+        }
+        Ok(first)
+    }
+
+    /// Puts a file of the lower directory into this one; answers what has the name then,
+    /// and whether that is this file.
+    fn brought(
+        self: &Arc<Self>,
+        name: &[u8],
+        lower: LowerInode,
+        below: &Below,
+    ) -> Result<(Option<Arc<Dentry>>, bool), Errno> {
+        let dentry = Dentry::new(name, node_over(lower, below, &self.inode.filesystem)?)?;
+        let mut children = self.children()?;
+        // Somebody else may have been faster.
+        if let Some(entry) = children.get(name) {
+            return Ok((entry.dentry().cloned(), false));
+        }
+        children.names.reserve()?;
+        dentry.place.lock().parent = Some(self.clone());
+        children.names.insert(names::hash(name), Entry::Over(dentry.clone()));
+        Ok((Some(dentry), true))
+    }
+}

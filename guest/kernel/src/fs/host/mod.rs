@@ -1,0 +1,41 @@
+//! Directories of the host's, as what the tree is made of where nobody has changed it.
+//!
+//! The VMM has them, and is asked by requests (`trapgate_abi::hypercall::files`): names
+//! are looked up several at a time, bytes come in large pieces and are kept as pages.
+//! What was found stands in the VMM's table under a handle; which of these are held is
+//! decided here (`node`), and those that are not needed go back many at a time
+//! (`release`).
+//!
+//! No lock is held while the VMM is asked. What it answers is the host's, who may say
+//! anything: what no file can be is EIO.
+
+mod ask;
+mod buffer;
+mod directory;
+mod listing;
+mod node;
+mod pages;
+mod release;
+
+use crate::fs::lower::LowerInode;
+use ask::look;
+use node::Node;
+use trapgate_abi::boot_info::{MOUNT_IN_MEMORY, Mount};
+use trapgate_abi::hypercall::files::{Found, Handle};
+use trapgate_uapi::Errno;
+
+/// A number that is above those of the host's files: of what is made in memory beside them.
+pub const LAST_NUMBER: u64 = 1 << 62;
+
+/// What a mount has at its root: a directory, or one file.
+///
+/// # Errors
+/// ENOMEM; EIO, and what else the host says.
+pub fn root(mount: &Mount) -> Result<LowerInode, Errno> {
+    let handle = Handle(mount.handle);
+    let found = Found { handle, status: look(handle)? };
+    let node = Node::root(&found)?;
+    // A root is the sandbox's own, and kept as it was found.
+    let changes = mount.access != MOUNT_IN_MEMORY;
+    directory::file(&node, &found, directory::Mount { device: found.status.dev, changes })
+}

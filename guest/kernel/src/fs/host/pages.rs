@@ -1,0 +1,58 @@
+//! The bytes of a file of the host's.
+
+use super::ask;
+use super::node::Node;
+use crate::mm::object::{Below, Pager};
+use alloc::sync::Arc;
+use trapgate_abi::boot_info::Range;
+use trapgate_abi::layout::PAGE_SIZE;
+use trapgate_uapi::Errno;
+
+/// A regular file.
+#[derive(Debug)]
+pub(super) struct Pages {
+    node: Arc<Node>,
+    /// Its size when it was found.
+    size: u64,
+}
+
+impl Pages {
+    pub(super) fn new(node: &Arc<Node>, size: u64) -> Pages {
+        Pages { node: node.clone(), size }
+    }
+}
+
+impl Pager for Pages {
+    fn below(&self, _index: u64) -> Result<Below, Errno> {
+        Ok(Below::Elsewhere)
+    }
+
+    fn fill(&self, _index: u64, _frame: u64) -> Result<(), Errno> {
+        Err(Errno::EIO)
+    }
+
+    fn bring(&self, first: u64, frames: &[Range]) -> Result<u64, Errno> {
+        let offset = first * PAGE_SIZE;
+        let room: u64 = frames.iter().map(Range::len).sum();
+        let wanted = room.min(self.size.saturating_sub(offset));
+        let mut done = self.node.ask(|handle| {
+            if self.node.is_open() {
+                return ask::get(handle, offset, frames, 0);
+            }
+            // The first bytes come with it.
+            let with_it = if first == 0 { frames } else { &[] };
+            let got = ask::open(handle, with_it)?;
+            self.node.opened(handle);
+            if first == 0 { Ok(got) } else { ask::get(handle, offset, frames, 0) }
+        })?;
+        // Fewer than there should be: so it ends there, or has been read in part.
+        while done < wanted {
+            let got = self.node.ask(|handle| ask::get(handle, offset + done, frames, done))?;
+            if got == 0 {
+                break;
+            }
+            done += got.min(room - done);
+        }
+        Ok(done.min(room))
+    }
+}
