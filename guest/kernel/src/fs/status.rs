@@ -45,7 +45,10 @@ fn size(dentry: &Dentry) -> u64 {
     match &dentry.inode.kind {
         Kind::Regular(object) => object.size(),
         Kind::Symlink(target) => target.len() as u64,
-        Kind::Directory(_) => {
+        // Programs take another size for a change, and looking a name up is none. So
+        // it is a block, as in a small directory of a disk.
+        Kind::Directory(Some(_)) => PAGE_SIZE,
+        Kind::Directory(None) => {
             // Two for `.` and `..`.
             let names = dentry.children().map_or(0, |children| children.names.len());
             ((names + 2) * BYTES_OF_A_NAME) as u64

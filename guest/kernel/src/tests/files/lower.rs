@@ -125,6 +125,21 @@ impl Sandbox {
 }
 
 #[test]
+fn looking_into_a_directory_is_no_change_of_it() {
+    let (sandbox, _root) = sandbox();
+    let what = || {
+        let stat = sandbox.stat("/dir").unwrap();
+        (stat.st_size, stat.st_mtime, stat.st_ctime, stat.st_nlink)
+    };
+    let before = what();
+    names(&sandbox, "/dir");
+    assert_eq!(sandbox.stat("/dir/one").unwrap().st_size, 5);
+    assert_eq!(what(), before);
+    sandbox.file("/dir/one", b"written");
+    assert_eq!(what(), before);
+}
+
+#[test]
 fn what_was_written_by_one_name_is_there_by_all() {
     let (sandbox, _root) = sandbox();
     let fd = sandbox.open("/linked", O_RDWR).unwrap();
