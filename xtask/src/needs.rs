@@ -17,7 +17,7 @@ use anyhow::{Context, Result, bail};
 pub(crate) use self::table::{
     BOCHS, BOCHS_BIOS, BOCHS_VGABIOS, BUSYBOX, GRUB, GRUB_MODULES, QEMU, XORRISO, XZ,
 };
-use self::table::{GCC, NEEDS, NO_AMD_RIG, NO_INTEL_RIG, NO_RIGS};
+use self::table::{GCC, NEEDS, NO_AMD_RIG, NO_INTEL_RIG, NO_RIGS, PROGRAMS};
 use crate::debian::{self, Bundle, Compiler, Program, With, libraries};
 use crate::sh;
 
@@ -134,6 +134,11 @@ impl Need {
 /// The system's is preferred; the tree is not even looked for then.
 fn choose(of_system: bool, tree: impl FnOnce() -> Option<PathBuf>) -> Option<Origin> {
     if of_system { Some(Origin::System) } else { tree().map(Origin::Tree) }
+}
+
+/// The root directory of real programs, if it is there.
+pub(crate) fn programs() -> Option<PathBuf> {
+    PROGRAMS.tree()
 }
 
 /// What is there neither in the system nor unpacked.

@@ -30,12 +30,25 @@ pub(crate) fn find(tree: &Path, name: &str) -> Option<PathBuf> {
     directories(tree).iter().map(|place| place.join(name)).find(|file| file.is_file())
 }
 
-/// The names of the libraries that these files of the tree ask for, directly or by
-/// another library, and that the tree does not have. Files that are no programs
-/// or libraries ask for none.
+/// What files of a tree ask for, directly or by another library.
+#[derive(Default)]
+pub(crate) struct Asked {
+    /// The libraries that the tree has.
+    pub(crate) there: Vec<PathBuf>,
+    /// The names of those that it does not have.
+    pub(crate) missing: Vec<String>,
+}
+
+/// The libraries that these files of the tree ask for and that it does not have.
 pub(crate) fn missing(tree: &Path, files: &[&str]) -> Result<Vec<String>> {
+    Ok(asked(tree, files)?.missing)
+}
+
+/// The libraries that these files of the tree ask for. Files that are no programs or
+/// libraries ask for none.
+pub(crate) fn asked(tree: &Path, files: &[&str]) -> Result<Asked> {
     let mut seen = BTreeSet::new();
-    let mut missing = Vec::new();
+    let mut asked = Asked::default();
     let mut queue: Vec<_> = files.iter().map(|file| tree.join(file)).collect();
     queue.retain(|file| file.is_file());
     while let Some(file) = queue.pop() {
@@ -43,13 +56,16 @@ pub(crate) fn missing(tree: &Path, files: &[&str]) -> Result<Vec<String>> {
         for name in needed(&bytes) {
             if seen.insert(name.clone()) {
                 match find(tree, &name) {
-                    Some(library) => queue.push(library),
-                    None => missing.push(name),
+                    Some(library) => {
+                        asked.there.push(library.clone());
+                        queue.push(library);
+                    }
+                    None => asked.missing.push(name),
                 }
             }
         }
     }
-    Ok(missing)
+    Ok(asked)
 }
 
 /// The libraries that this program or library asks for.

@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -25,6 +26,7 @@ pub(crate) const MARK_EXIT: &str = "RIG-EXIT ";
 const DIRECTORY: u32 = 0o040_000;
 const CHARACTER_DEVICE: u32 = 0o020_000;
 const REGULAR: u32 = 0o100_000;
+const SYMLINK: u32 = 0o120_000;
 
 /// The guest's first process. ttyS0 takes the kernel log and our marks, ttyS1 the
 /// command's output alone. `stty` is also a flush: it waits until all is sent.
@@ -147,7 +149,8 @@ impl<W: Write> Archive<W> {
         Ok(())
     }
 
-    /// A file of the host, with its mode bits.
+    /// A file of the host, with its mode bits; of a directory all that is in it, its
+    /// links as links.
     fn copy(&mut self, from: &Path, to: &str) -> Result<()> {
         let name = to.trim_start_matches('/');
         if name.is_empty() || name.ends_with('/') {
@@ -155,6 +158,19 @@ impl<W: Write> Archive<W> {
         }
         let failed = || format!("cannot take {} into the rig", from.display());
         let metadata = fs::metadata(from).with_context(failed)?;
+        if metadata.is_dir() {
+            let entries = fs::read_dir(from).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+            let mut entries = entries.with_context(failed)?;
+            entries.sort_by_key(fs::DirEntry::file_name);
+            for entry in entries {
+                let inner = format!("{name}/{}", entry.file_name().to_string_lossy());
+                match entry.file_type().with_context(failed)?.is_symlink() {
+                    true => self.link(&entry.path(), &inner).with_context(failed)?,
+                    false => self.copy(&entry.path(), &inner)?,
+                }
+            }
+            return Ok(());
+        }
         if !metadata.is_file() {
             bail!("{}: it is no regular file", failed());
         }
@@ -166,6 +182,12 @@ impl<W: Write> Archive<W> {
         io::copy(&mut file, &mut entry).with_context(failed)?;
         entry.finish().with_context(failed)?;
         Ok(())
+    }
+
+    /// A symbolic link of the host, as it is.
+    fn link(&mut self, from: &Path, name: &str) -> io::Result<()> {
+        let target = fs::read_link(from)?;
+        self.add(name, SYMLINK | 0o777, target.as_os_str().as_bytes())
     }
 
     fn finish(self) -> io::Result<W> {
@@ -219,6 +241,21 @@ mod tests {
         archive.device("dev/console", 5, 1).unwrap();
         let entries = entries(&archive.finish().unwrap());
         assert_eq!(entries[1], ("dev/console".into(), 0o020_600, (5, 1), vec![]));
+    }
+
+    #[test]
+    fn a_directory_is_taken_whole_with_its_links() {
+        let tree = tempfile::tempdir().unwrap();
+        fs::create_dir(tree.path().join("b")).unwrap();
+        fs::write(tree.path().join("b/file"), "content").unwrap();
+        std::os::unix::fs::symlink("b/file", tree.path().join("a")).unwrap();
+        let mut archive = Archive::new(Vec::new());
+        archive.copy(tree.path(), "/at").unwrap();
+        let entries = entries(&archive.finish().unwrap());
+        let names: Vec<_> = entries.iter().map(|entry| entry.0.as_str()).collect();
+        assert_eq!(names, ["at", "at/a", "at/b", "at/b/file"]);
+        assert_eq!((entries[1].1, &entries[1].3[..]), (0o120_777, &b"b/file"[..]));
+        assert_eq!(entries[3].3, b"content");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use anyhow::Result;
 
 use super::Context;
 use super::counts;
+use super::debian;
 use super::libtest::Output;
 use super::places::{Place, limit};
 use super::queue::{Boot, Work};
@@ -65,6 +66,9 @@ pub(super) fn run(context: &Context, boot: Boot, files: &[RigFile]) -> Result<Bo
     }
     config.command.extend(["sh".to_owned(), "/script".to_owned()]);
     config.files = files.to_vec();
+    if boot.work.iter().any(|work| work.file == debian::FILE) {
+        config.files.extend(debian::rig_files(cpu)?);
+    }
     config.files.push(RigFile::new(&script, "/script"));
     // Linux has no transparent huge pages below 512 MiB.
     config.mem_mib = 1024;

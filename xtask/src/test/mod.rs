@@ -9,6 +9,7 @@
 
 mod boot;
 mod counts;
+mod debian;
 mod executable;
 mod host;
 mod libtest;

@@ -1,0 +1,117 @@
+//! Debian's programs in the rigs: of the packages that are unpacked for the tests of
+//! the file `debian`, what these run there, with its libraries.
+//!
+//! Called by `boot`, for boots in which that file runs: all of it would not fit into a
+//! rig's memory.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::debian::libraries::asked;
+use crate::needs;
+use crate::rig::{Cpu, RigFile};
+
+/// The file of tests.
+pub(super) const FILE: &str = "debian";
+/// Where its programs are in a rig.
+const PLACE: &str = "/debian";
+
+/// For both rigs.
+const SMALL: &[&str] = &[
+    "bin/dash",
+    "bin/grep",
+    "lib64/ld-linux-x86-64.so.2",
+    "usr/bin/env",
+    "usr/bin/perl",
+    "usr/bin/python3",
+    "usr/lib/python3.11/collections",
+    "usr/lib/python3.11/encodings",
+    "usr/lib/python3.11/importlib",
+    "usr/lib/python3.11/json",
+    "usr/lib/python3.11/re",
+    "usr/lib/x86_64-linux-gnu/perl-base/strict.pm",
+    "usr/lib/x86_64-linux-gnu/perl-base/warnings.pm",
+];
+/// Files of these directories, but not what is in directories there.
+const FLAT: &[&str] = &["usr/lib/python3.11"];
+/// For the AMD rig.
+const MORE: &[&str] = &[
+    "bin/gzip",
+    "bin/ls",
+    "bin/sed",
+    "bin/tar",
+    "etc",
+    "usr/bin/bc",
+    "usr/bin/diff",
+    "usr/bin/find",
+    "usr/bin/gawk",
+    "usr/bin/jq",
+    "usr/bin/lua5.4",
+    "usr/bin/m4",
+    "usr/bin/mawk",
+    "usr/bin/openssl",
+    "usr/bin/sort",
+    "usr/bin/sqlite3",
+    "usr/lib/python3.11/ctypes",
+    "usr/lib/python3.11/email",
+    "usr/lib/python3.11/lib-dynload",
+    "usr/lib/python3.11/sqlite3",
+    "usr/lib/python3.11/urllib",
+    "usr/lib/python3.11/xml",
+    "usr/lib/x86_64-linux-gnu/gconv",
+    "usr/lib/x86_64-linux-gnu/ossl-modules",
+    "usr/lib/x86_64-linux-gnu/perl-base",
+];
+/// Where the AMD rig's interpreters have libraries that they load by themselves.
+const LOADED: &str = "usr/lib/python3.11/lib-dynload";
+
+/// What a rig gets; nothing, where the packages are not there.
+pub(super) fn rig_files(cpu: Cpu) -> Result<Vec<RigFile>> {
+    let Some(tree) = needs::programs() else { return Ok(Vec::new()) };
+    let mut names: Vec<_> = SMALL.iter().map(|name| (*name).to_owned()).collect();
+    for directory in FLAT {
+        names.extend(files(&tree, directory)?);
+    }
+    let mut programs = names.clone();
+    if cpu == Cpu::Amd {
+        names.extend(MORE.iter().map(|name| (*name).to_owned()));
+        programs = [names.clone(), files(&tree, LOADED)?].concat();
+    }
+    let programs: Vec<_> = programs.iter().map(String::as_str).collect();
+    for library in asked(&tree, &programs)?.there {
+        names.push(library.strip_prefix(&tree)?.to_string_lossy().into_owned());
+    }
+    names.sort();
+    names.dedup();
+    names.retain(|name| tree.join(name).exists());
+    Ok(names.iter().map(|name| RigFile::new(tree.join(name), format!("{PLACE}/{name}"))).collect())
+}
+
+/// The regular files of a directory of the tree.
+fn files(tree: &Path, directory: &str) -> Result<Vec<String>> {
+    let mut files = Vec::new();
+    for entry in tree.join(directory).read_dir()? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            files.push(format!("{directory}/{}", entry.file_name().to_string_lossy()));
+        }
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Only where they were unpacked: `cargo xtask setup` made it so.
+    #[test]
+    fn the_intel_rig_gets_less() {
+        let size = |cpu| {
+            let files = rig_files(cpu).unwrap();
+            files.iter().map(|file| file.source.metadata().unwrap().len()).sum::<u64>() >> 20
+        };
+        let (amd, intel) = (size(Cpu::Amd), size(Cpu::Intel));
+        assert!(amd == 0 || intel < 25 && intel < amd, "{amd} MiB, {intel} MiB");
+    }
+}
