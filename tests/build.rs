@@ -5,6 +5,7 @@
 //! - `tests/programs32` and the door probe of `images`, for 32 bits, as
 //!   `NAME.32`;
 //! - `tests/programs/c/NAME.c` as `NAME.musl`, `NAME.gcc` and `NAME.pie`;
+//! - `tests/programs/preload/NAME.c` as the shared library `NAME.so`;
 //! - `tests/programs/std/NAME.rs` as `NAME.std`;
 //! - `tests/cases` as `cases.std`.
 //!
@@ -35,6 +36,7 @@ type How = (&'static str, &'static [&'static str]);
 const WITH_MUSL: [How; 1] = [("musl", &["-static", "-O2"])];
 const WITH_GCC: [How; 2] =
     [("gcc", &["-static", "-O2"]), ("pie", &["-static-pie", "-fPIE", "-O2"])];
+const SHARED: How = ("so", &["-shared", "-fPIC", "-O2"]);
 /// 32-bit programs without a C library, and with glibc.
 const PLAIN_32: How = ("m32", &["-static", "-nostdlib", "-no-pie", "-fno-pie", "-O1"]);
 const STATIC_32: How = ("m32", &["-static", "-O2"]);
@@ -147,6 +149,9 @@ fn main() {
     for source in sources(&programs.join("c"), "c") {
         entries.extend(musl.make(&source, &out, WITH_MUSL));
         entries.extend(gcc.make(&source, &out, WITH_GCC));
+    }
+    for source in sources(&programs.join("preload"), "c") {
+        entries.extend(gcc.make(&source, &out, [SHARED]));
     }
     for source in sources(&programs.join("c32"), "c") {
         entries.extend(gcc_32.make(&source, &out, [PLAIN_32]));

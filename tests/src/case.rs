@@ -1,6 +1,7 @@
 //! A run described once, made natively and in a sandbox.
 
 use crate::cli::trapgate;
+use crate::debian::Root;
 use crate::oracle::is_unstable;
 use crate::process::{Ends, Ran, Started, default_limit, shown};
 use crate::programs::directory;
@@ -61,6 +62,8 @@ pub struct Case {
     stdout: Stdout,
     limit: Duration,
     any_stderr: bool,
+    any_order: bool,
+    root: Option<&'static Root>,
 }
 
 impl Case {
@@ -75,7 +78,15 @@ impl Case {
             stdout: Stdout::default(),
             limit: default_limit(),
             any_stderr: false,
+            any_order: false,
+            root: None,
         }
+    }
+
+    /// This program of this root, found by the `PATH` of its environment.
+    pub fn in_root(root: &'static Root, program: impl AsRef<Path>) -> Case {
+        let case = Case { root: Some(root), ..Case::new(program) };
+        case.options([OsStr::new("--root"), root.archive().as_os_str()])
     }
 
     /// Adds arguments.
@@ -135,6 +146,14 @@ impl Case {
         self
     }
 
+    /// The lines of standard output may come in another order: it is that of
+    /// directories.
+    #[must_use]
+    pub fn any_order(mut self) -> Case {
+        self.any_order = true;
+        self
+    }
+
     /// Runs it as an ordinary process.
     ///
     /// # Panics
@@ -160,10 +179,26 @@ impl Case {
 
     /// The command that runs it as an ordinary process.
     pub fn native_command(&self) -> Command {
-        let mut command = Command::new(&self.program);
-        command.args(&self.args).env_clear();
-        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        let Some(root) = self.root else {
+            let mut command = Command::new(&self.program);
+            command.args(&self.args).env_clear();
+            command.envs(self.env.iter().map(|(name, value)| (name, value)));
+            return command;
+        };
+        let mut command = root.enter();
+        command.args(["/usr/bin/env", "-i"]).args(self.variables());
+        command.arg(&self.program).args(&self.args);
         command
+    }
+
+    /// The environment as words.
+    fn variables(&self) -> impl Iterator<Item = OsString> {
+        self.env.iter().map(|(name, value)| {
+            let mut variable = name.clone();
+            variable.push("=");
+            variable.push(value);
+            variable
+        })
     }
 
     /// Starts it by `trapgate run`.
@@ -175,10 +210,8 @@ impl Case {
     pub fn sandbox_command(&self) -> Command {
         let mut command = Command::new(trapgate());
         command.arg("run").args(&self.options);
-        for (name, value) in &self.env {
-            let mut variable = name.clone();
-            variable.push("=");
-            variable.push(value);
+        command.envs(self.root.map(|root| ("TRAPGATE_CACHE", root.cache())));
+        for variable in self.variables() {
             command.arg("--env").arg(variable);
         }
         command.arg(&self.program).args(&self.args);
@@ -281,9 +314,15 @@ impl Case {
     /// What of a run must be the same in both ways.
     fn outcome(&self, ran: &Ran) -> Outcome {
         let stderr = !self.any_stderr && ran.status < 128;
+        let mut stdout = ran.stdout.clone();
+        if self.any_order {
+            let mut lines: Vec<_> = stdout.split_inclusive(|byte| *byte == b'\n').collect();
+            lines.sort_unstable();
+            stdout = lines.concat();
+        }
         Outcome {
             status: ran.status,
-            stdout: ran.stdout.clone(),
+            stdout,
             stderr: if stderr { ran.stderr.clone() } else { Vec::new() },
         }
     }

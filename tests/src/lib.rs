@@ -29,6 +29,7 @@
 pub mod calls;
 mod case;
 mod cli;
+mod debian;
 pub mod elf;
 mod oracle;
 pub mod patch;
@@ -42,6 +43,7 @@ mod trace;
 
 pub use case::{Case, Stdin, Stdout};
 pub use cli::trapgate;
+pub use debian::{Root, debian};
 pub use place::{
     Place, counts_instructions, kvm, place, rounds, scale, sysenter_arrives, tsc_is_a_clock,
 };

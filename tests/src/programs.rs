@@ -117,6 +117,17 @@ pub fn compiled(name: &str) -> Option<Program> {
     }
 }
 
+/// The bytes of what a compiler makes, if it was there.
+///
+/// # Panics
+/// If there is nothing of this name.
+pub(crate) fn bytes_if_compiled(name: &str) -> Option<&'static [u8]> {
+    match find(name) {
+        Embedded::Bytes(bytes) => Some(bytes),
+        Embedded::Lacks(_) => None,
+    }
+}
+
 /// The names of the 32-bit programs that every machine can make.
 pub fn names_32() -> impl Iterator<Item = &'static str> {
     PROGRAMS.iter().map(|(name, _)| *name).filter(|name| name.ends_with(".32"))

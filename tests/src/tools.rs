@@ -28,12 +28,17 @@ fn system(name: &str) -> Option<Command> {
     places.find(|file| file.is_file()).map(Command::new)
 }
 
+/// The tree of this name that `cargo xtask setup` unpacked, if it has this file.
+pub(crate) fn unpacked_tree(name: &str, file: &str) -> Option<PathBuf> {
+    let own = env::current_exe().expect("a process knows its executable");
+    let mut trees = own.ancestors().map(|above| above.join("xtask/packages").join(name));
+    trees.find(|tree| tree.join(file).is_file())
+}
+
 /// A program of an unpacked tree. Its own loader starts it, with its own libraries:
 /// those of the system may be others.
 fn unpacked(tree: &str, file: &str) -> Option<Command> {
-    let own = env::current_exe().expect("a process knows its executable");
-    let mut trees = own.ancestors().map(|above| above.join("xtask/packages").join(tree));
-    let tree = trees.find(|tree| tree.join(file).is_file())?;
+    let tree = unpacked_tree(tree, file)?;
     let places: Vec<PathBuf> = PLACES.iter().map(|place| tree.join(place)).collect();
     let loader = places.iter().map(|place| place.join(LOADER)).find(|file| file.is_file())?;
     let mut command = Command::new(loader);

@@ -8,6 +8,7 @@ mod bench;
 mod calls;
 mod cli;
 mod count;
+mod debian;
 mod doctor;
 mod doors;
 mod ends;

@@ -1,0 +1,6 @@
+local t = {} for i=1,100 do t[i]=(i*37)%101 end table.sort(t) print(table.concat(t,",",1,10))
+local f = assert(io.open("/tmp/l.txt","w")) for i=1,100 do f:write(i," line\n") end f:close()
+for l in io.lines("/tmp/l.txt") do if l:match("^9%d") then io.write(l,";") end end print()
+f=io.open("/tmp/l.txt","r+") f:seek("set",10) print(f:read(5), f:seek("end")) f:write("tail") f:close()
+print(os.rename("/tmp/l.txt","/tmp/m.txt"), os.remove("/tmp/none")) print(string.format("%5.1f %q %x", 3.14159, "a\nb", 255), #string.rep("ab",1000))
+local n = os.tmpname() print(#n) os.remove(n) f = io.tmpfile() f:write("abc") f:seek("set") print(f:read("a")) print(pcall(error,"no way")) print(math.pi, 7//2, 2^0.5, utf8.len("\u{20ac}x"))
