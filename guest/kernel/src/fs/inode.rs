@@ -217,6 +217,12 @@ impl Inode {
         *self.meta.lock()
     }
 
+    /// Does something with that, without a copy.
+    #[inline]
+    pub fn with_meta<R>(&self, with: impl FnOnce(&Meta) -> R) -> R {
+        with(&self.meta.lock())
+    }
+
     /// Changes what it tells, and when that changed.
     pub fn change<R>(&self, change: impl FnOnce(&mut Meta) -> R) -> R {
         let now = self.filesystem.now();

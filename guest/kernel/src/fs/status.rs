@@ -12,24 +12,29 @@ const BYTES_OF_A_NAME: usize = 20;
 /// Bytes of a block in `st_blocks`.
 const BLOCK: u64 = 512;
 
-/// stat(2), and when the file was made.
-pub fn status(dentry: &Dentry) -> (Stat, Timespec) {
-    let inode = &dentry.inode;
-    let meta = inode.meta();
-    let stat = Stat {
+/// What a file's kind says of its status.
+struct Content {
+    file_type: u32,
+    size: u64,
+    frames: u64,
+    device: u64,
+}
+
+/// stat(2)
+pub fn status(dentry: &Dentry) -> Stat {
+    let inode = &*dentry.inode;
+    let content = content(dentry, inode);
+    inode.with_meta(|meta| Stat {
         st_dev: inode.filesystem.device,
         st_ino: inode.number,
         st_nlink: meta.links.into(),
-        st_mode: inode.file_type() | meta.permissions,
+        st_mode: content.file_type | meta.permissions,
         st_uid: meta.uid,
         st_gid: meta.gid,
-        st_rdev: match inode.kind {
-            Kind::Character(device) | Kind::Block(device) => device,
-            _ => 0,
-        },
-        st_size: size(dentry) as i64,
+        st_rdev: content.device,
+        st_size: content.size as i64,
         st_blksize: PAGE_SIZE as i64,
-        st_blocks: blocks(inode) as i64,
+        st_blocks: (content.frames * (PAGE_SIZE / BLOCK)) as i64,
         st_atime: meta.accessed.tv_sec as u64,
         st_atime_nsec: meta.accessed.tv_nsec as u64,
         st_mtime: meta.modified.tv_sec as u64,
@@ -37,31 +42,31 @@ pub fn status(dentry: &Dentry) -> (Stat, Timespec) {
         st_ctime: meta.changed.tv_sec as u64,
         st_ctime_nsec: meta.changed.tv_nsec as u64,
         ..Stat::default()
-    };
-    (stat, meta.born)
+    })
 }
 
-fn size(dentry: &Dentry) -> u64 {
-    match &dentry.inode.kind {
-        Kind::Regular(object) => object.size(),
-        Kind::Symlink(target) => target.len() as u64,
+/// When the file was made, for statx(2).
+pub fn born(dentry: &Dentry) -> Timespec {
+    dentry.inode.with_meta(|meta| meta.born)
+}
+
+#[inline]
+fn content(dentry: &Dentry, inode: &Inode) -> Content {
+    let (size, frames, device) = match &inode.kind {
+        Kind::Regular(object) => (object.size(), object.frames(), 0),
+        Kind::Symlink(target) => (target.len() as u64, 0, 0),
         // Programs take another size for a change, and looking a name up is none. So
         // it is a block, as in a small directory of a disk.
-        Kind::Directory(Some(_)) => PAGE_SIZE,
+        Kind::Directory(Some(_)) => (PAGE_SIZE, 0, 0),
         Kind::Directory(None) => {
             // Two for `.` and `..`.
             let names = dentry.children().map_or(0, |children| children.names.len());
-            ((names + 2) * BYTES_OF_A_NAME) as u64
+            (((names + 2) * BYTES_OF_A_NAME) as u64, 0, 0)
         }
-        _ => 0,
-    }
-}
-
-fn blocks(inode: &Inode) -> u64 {
-    match &inode.kind {
-        Kind::Regular(object) => object.frames() * (PAGE_SIZE / BLOCK),
-        _ => 0,
-    }
+        Kind::Character(device) | Kind::Block(device) => (0, 0, *device),
+        _ => (0, 0, 0),
+    };
+    Content { file_type: inode.file_type(), size, frames, device }
 }
 
 /// statfs(2), in whole numbers: blocks are pages.

@@ -1,12 +1,12 @@
 //! The status of a file: stat(2), fstat(2), fstatat(2), statx(2).
 
-use crate::fs::file::Kind;
+use crate::fs::dentry::Dentry;
+use crate::fs::file::{Kind, OpenFile};
 use crate::fs::standard::Standard;
 use crate::fs::status;
 use crate::fs::walk::Last;
 use crate::host::Call;
-use crate::process::task::current;
-use crate::sys::define::syscall_define;
+use crate::sys::define::{SysResult, syscall_define};
 use crate::sys::descriptor::file;
 use crate::sys::path::{Target, target};
 use crate::user::UserPtr;
@@ -18,7 +18,6 @@ use trapgate_uapi::fcntl::{
 };
 use trapgate_uapi::stat::{S_IFREG, Stat};
 use trapgate_uapi::statx::{STATX__RESERVED, Statx};
-use trapgate_uapi::time::Timespec;
 
 /// The host's answer, as x86-64 has it.
 fn stat(status: &FileStatus) -> Stat {
@@ -44,91 +43,95 @@ fn stat(status: &FileStatus) -> Stat {
     }
 }
 
+/// What the host says of a regular file of its own: it may have changed.
+#[cold]
+fn ask(file: &Standard) -> Result<Stat, Errno> {
+    let mut call = Call::new(Request::Status { file: file.host });
+    call.submit()?;
+    Ok(stat(&FileStatus::from_words(&call.data())))
+}
+
 /// What fstat(2) tells of a standard file.
 fn of_standard(file: &Standard) -> Result<Stat, Errno> {
-    if file.is(S_IFREG) {
-        let mut call = Call::new(Request::Status { file: file.host });
-        call.submit()?;
-        return Ok(stat(&FileStatus::from_words(&call.data())));
-    }
-    Ok(stat(file.status()))
+    if file.is(S_IFREG) { ask(file) } else { Ok(stat(file.status())) }
 }
 
-/// What fstat(2) tells of a file, whichever structure it goes into.
-pub(super) fn status(fd: u32) -> Result<Stat, Errno> {
-    let mut files = current().process.files.lock();
-    match &files.descriptor(fd)?.file.kind {
-        // The host may have to be asked, which nobody is with the table locked.
-        Kind::Standard(standard) if standard.is(S_IFREG) => {}
-        Kind::Standard(standard) => return Ok(stat(standard.status())),
-        Kind::Inode(file) => return Ok(status::status(&file.dentry).0),
-    }
-    drop(files);
-    match &file(fd)?.kind {
-        Kind::Standard(standard) => of_standard(standard),
-        Kind::Inode(file) => Ok(status::status(&file.dentry).0),
-    }
+/// Hands on what fstat(2) tells: into whichever structure it goes, it is made but once.
+#[inline(always)]
+pub(super) fn tell_open(fd: u32, tell: impl FnOnce(Stat) -> Result<(), Errno>) -> SysResult {
+    tell_file(&*file(fd)?, tell)
 }
 
-/// What fstatat(2) tells, and when the file was made, where that is known.
-fn status_and_birth(
+#[inline(always)]
+fn tell_file(file: &OpenFile, tell: impl FnOnce(Stat) -> Result<(), Errno>) -> SysResult {
+    match &file.kind {
+        Kind::Inode(file) => tell(status::status(&file.dentry)),
+        Kind::Standard(standard) if standard.is(S_IFREG) => tell(ask(standard)?),
+        Kind::Standard(standard) => tell(stat(standard.status())),
+    }
+    .map(|()| 0)
+}
+
+/// Hands on what fstatat(2) tells.
+#[inline(always)]
+pub(super) fn tell_at(
     directory: i32,
     path: UserPtr<u8>,
     flags: u32,
-) -> Result<(Stat, Option<Timespec>), Errno> {
-    let last = if flags & AT_SYMLINK_NOFOLLOW != 0 { Last::Keep } else { Last::Follow };
-    Ok(match target(directory, path, last, flags & AT_EMPTY_PATH != 0)? {
-        Target::Named(dentry) => {
-            let (stat, born) = status::status(&dentry);
-            (stat, Some(born))
-        }
-        Target::Open(file) => match &file.kind {
-            Kind::Standard(standard) => (of_standard(standard)?, None),
-            Kind::Inode(file) => {
-                let (stat, born) = status::status(&file.dentry);
-                (stat, Some(born))
-            }
-        },
-    })
-}
-
-/// What fstatat(2) tells.
-pub(super) fn status_at(directory: i32, path: UserPtr<u8>, flags: u32) -> Result<Stat, Errno> {
+    tell: impl FnOnce(Stat) -> Result<(), Errno>,
+) -> SysResult {
     if flags & !(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE) != 0 {
         return Err(Errno::EINVAL);
     }
-    Ok(status_and_birth(directory, path, flags)?.0)
+    match target(directory, path, last(flags), flags & AT_EMPTY_PATH != 0)? {
+        Target::Named(dentry) => tell(status::status(&dentry)).map(|()| 0),
+        Target::Open(file) => tell_file(&file, tell),
+    }
 }
 
 /// What stat(2) and, with `AT_SYMLINK_NOFOLLOW`, lstat(2) tell.
-pub(super) fn status_of(path: UserPtr<u8>, flags: u32) -> Result<Stat, Errno> {
-    Ok(status_and_birth(AT_FDCWD, path, flags)?.0)
+#[inline(always)]
+pub(super) fn tell_of(
+    path: UserPtr<u8>,
+    flags: u32,
+    tell: impl FnOnce(Stat) -> Result<(), Errno>,
+) -> SysResult {
+    tell_at(AT_FDCWD, path, flags, tell)
+}
+
+fn last(flags: u32) -> Last {
+    if flags & AT_SYMLINK_NOFOLLOW != 0 { Last::Keep } else { Last::Follow }
 }
 
 syscall_define! {
     /// fstat(2)
     fn newfstat(fd: u32, buffer: UserPtr<Stat>) {
-        buffer.write(status(fd)?).map(|()| 0)
+        tell_open(fd, |stat| buffer.write(stat))
     }
 }
 syscall_define! {
     /// fstatat(2)
     fn newfstatat(directory: i32, path: UserPtr<u8>, buffer: UserPtr<Stat>, flags: u32) {
-        buffer.write(status_at(directory, path, flags)?).map(|()| 0)
+        tell_at(directory, path, flags, |stat| buffer.write(stat))
     }
 }
 syscall_define! {
     /// stat(2)
     fn newstat(path: UserPtr<u8>, buffer: UserPtr<Stat>) {
-        buffer.write(status_of(path, 0)?).map(|()| 0)
+        tell_of(path, 0, |stat| buffer.write(stat))
     }
 }
 syscall_define! {
     /// lstat(2)
     fn newlstat(path: UserPtr<u8>, buffer: UserPtr<Stat>) {
-        buffer.write(status_of(path, AT_SYMLINK_NOFOLLOW)?).map(|()| 0)
+        tell_of(path, AT_SYMLINK_NOFOLLOW, |stat| buffer.write(stat))
     }
 }
+/// What statx(2) tells of a file of a file system.
+fn of_inode(dentry: &Dentry) -> Statx {
+    Statx::from(&status::status(dentry)).born(status::born(dentry))
+}
+
 syscall_define! {
     /// statx(2): of the basic fields and the time of birth; what the mask asks for
     /// besides is not answered, as its reply says.
@@ -146,8 +149,14 @@ syscall_define! {
         {
             return Err(Errno::EINVAL);
         }
-        let (stat, born) = status_and_birth(directory, path, flags)?;
-        let statx = Statx::from(&stat);
-        buffer.write(born.map_or(statx, |born| statx.born(born))).map(|()| 0)
+        let target = target(directory, path, last(flags), flags & AT_EMPTY_PATH != 0)?;
+        let statx = match &target {
+            Target::Named(dentry) => of_inode(dentry),
+            Target::Open(file) => match &file.kind {
+                Kind::Inode(file) => of_inode(&file.dentry),
+                Kind::Standard(standard) => Statx::from(&of_standard(standard)?),
+            },
+        };
+        buffer.write(statx).map(|()| 0)
     }
 }

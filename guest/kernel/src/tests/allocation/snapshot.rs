@@ -58,7 +58,7 @@ impl Snapshot {
 
     /// A file of the tree, and those in it.
     fn tree(&mut self, path: &str, dentry: &Dentry) {
-        let (stat, _) = status(dentry);
+        let stat = status(dentry);
         self.add("file", (path, stat));
         let Ok(children) = dentry.children() else { return };
         let inside: Vec<_> =
