@@ -1,7 +1,7 @@
 //! A process's table of descriptors.
 
 use crate::fs::file::OpenFile;
-use crate::memory::{try_arc, try_push, try_with_capacity};
+use crate::memory::try_arc;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::AtomicU32;
@@ -24,6 +24,46 @@ pub struct Descriptor {
 #[derive(Default)]
 pub struct FileTable {
     slots: Vec<Option<Descriptor>>,
+    taken: Taken,
+}
+
+/// Which slots are taken: a bit for each.
+#[derive(Default)]
+struct Taken {
+    words: Vec<u64>,
+    /// Words in front of the first that is not full.
+    full: usize,
+}
+
+/// Bits of a word.
+const BITS: usize = u64::BITS as usize;
+
+impl Taken {
+    /// The lowest slot from `least` on that is free.
+    #[inline]
+    fn lowest_free(&self, least: usize) -> usize {
+        let first = least / BITS;
+        let from = first.max(self.full);
+        let words = self.words.iter().enumerate().skip(from);
+        let not_below = |index| if index == first { u64::MAX << (least % BITS) } else { u64::MAX };
+        let mut free = words.map(|(index, word)| (index, !word & not_below(index)));
+        match free.find(|&(_, free)| free != 0) {
+            Some((index, free)) => index * BITS + free.trailing_zeros() as usize,
+            None => least.max(self.words.len() * BITS),
+        }
+    }
+
+    fn set(&mut self, slot: usize) {
+        self.words[slot / BITS] |= 1 << (slot % BITS);
+        while self.words.get(self.full) == Some(&u64::MAX) {
+            self.full += 1;
+        }
+    }
+
+    fn clear(&mut self, slot: usize) {
+        self.words[slot / BITS] &= !(1 << (slot % BITS));
+        self.full = self.full.min(slot / BITS);
+    }
 }
 
 impl FileTable {
@@ -34,16 +74,19 @@ impl FileTable {
     pub fn standard(files: &'static [StandardFile; 3]) -> Result<Self, Errno> {
         let flags = |number: usize| try_arc(AtomicU32::new(files[number].flags as u32));
         let flags = [flags(0)?, flags(1)?, flags(2)?];
-        let mut slots = try_with_capacity(files.len())?;
+        let mut table = FileTable::default();
+        table.make_room(files.len() - 1)?;
         for (number, file) in files.iter().enumerate() {
             let flags = flags.get(file.same_as as usize).unwrap_or(&flags[number]).clone();
             let open = || -> Result<Descriptor, Errno> {
                 let file = try_arc(OpenFile::standard(number as u32, flags, file))?;
                 Ok(Descriptor { file, close_on_exec: false })
             };
-            try_push(&mut slots, (file.open != 0).then(open).transpose()?)?;
+            if file.open != 0 {
+                table.put(number, open()?);
+            }
         }
-        Ok(FileTable { slots })
+        Ok(table)
     }
 
     /// The descriptor's entry.
@@ -90,7 +133,7 @@ impl FileTable {
             return Err(Errno::EINVAL);
         }
         let slot = self.free_slot(least, limit)?;
-        self.slots[slot as usize] = Some(descriptor);
+        self.put(slot as usize, descriptor);
         Ok(slot)
     }
 
@@ -100,9 +143,10 @@ impl FileTable {
     /// # Errors
     /// EMFILE, ENOMEM.
     pub fn free_slot(&mut self, least: u32, limit: usize) -> Result<u32, Errno> {
-        let free = |slot: &usize| self.slots.get(*slot).is_none_or(Option::is_none);
-        let slot = (least as usize..limit.min(MAX_DESCRIPTORS)).find(free);
-        let slot = slot.ok_or(Errno::EMFILE)?;
+        let slot = self.taken.lowest_free(least as usize);
+        if slot >= limit.min(MAX_DESCRIPTORS) {
+            return Err(Errno::EMFILE);
+        }
         self.make_room(slot)?;
         Ok(slot as u32)
     }
@@ -117,7 +161,7 @@ impl FileTable {
             Some(None) => slot,
             _ => self.free_slot(0, limit)?,
         };
-        self.slots[slot as usize] = Some(descriptor);
+        self.put(slot as usize, descriptor);
         Ok(slot)
     }
 
@@ -131,18 +175,42 @@ impl FileTable {
             return Err(Errno::EBADF);
         }
         self.make_room(slot)?;
-        self.slots[slot] = Some(descriptor);
+        self.put(slot, descriptor);
         Ok(())
     }
 
+    /// Puts a descriptor into a slot that there is.
+    #[inline]
+    fn put(&mut self, slot: usize, descriptor: Descriptor) {
+        self.slots[slot] = Some(descriptor);
+        self.taken.set(slot);
+    }
+
+    /// Takes out what there is in a slot.
+    #[inline]
+    fn take(&mut self, slot: usize) -> Option<Descriptor> {
+        let descriptor = self.slots.get_mut(slot)?.take()?;
+        self.taken.clear(slot);
+        Some(descriptor)
+    }
+
     /// Makes sure that there is a slot of this number.
-    #[expect(clippy::disallowed_methods, reason = "it is reserved")]
+    #[inline]
     fn make_room(&mut self, slot: usize) -> Result<(), Errno> {
-        if self.slots.len() <= slot {
-            let more = slot + 1 - self.slots.len();
-            self.slots.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
-            self.slots.resize_with(slot + 1, || None);
+        if slot < self.slots.len() { Ok(()) } else { self.grow(slot) }
+    }
+
+    #[cold]
+    #[expect(clippy::disallowed_methods, reason = "it is reserved")]
+    fn grow(&mut self, slot: usize) -> Result<(), Errno> {
+        let (slots, words) = (slot + 1, slot / BITS + 1);
+        self.slots.try_reserve(slots - self.slots.len()).map_err(|_| Errno::ENOMEM)?;
+        if words > self.taken.words.len() {
+            let more = words - self.taken.words.len();
+            self.taken.words.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
+            self.taken.words.resize(words, 0);
         }
+        self.slots.resize_with(slots, || None);
         Ok(())
     }
 
@@ -151,8 +219,7 @@ impl FileTable {
     /// # Errors
     /// EBADF.
     pub fn close(&mut self, fd: u32) -> Result<Descriptor, Errno> {
-        let slot = self.slots.get_mut(fd as usize).ok_or(Errno::EBADF)?;
-        slot.take().ok_or(Errno::EBADF)
+        self.take(fd as usize).ok_or(Errno::EBADF)
     }
 
     /// The first descriptor from `first` to `last` that is closed, and what it referred
@@ -165,9 +232,9 @@ impl FileTable {
     ) -> Option<(u32, Descriptor)> {
         let end = (last as usize).saturating_add(1).min(self.slots.len());
         for number in first as usize..end {
-            let slot = &mut self.slots[number];
-            let closes = slot.as_ref().is_some_and(|file| !only_on_exec || file.close_on_exec);
-            if closes && let Some(descriptor) = slot.take() {
+            let slot = self.slots[number].as_ref();
+            let closes = slot.is_some_and(|file| !only_on_exec || file.close_on_exec);
+            if closes && let Some(descriptor) = self.take(number) {
                 return Some((number as u32, descriptor));
             }
         }
@@ -226,5 +293,32 @@ mod tests {
         assert_eq!(table.insert(1024, MAX_DESCRIPTORS, descriptor.clone()), Err(Errno::EINVAL));
         assert_eq!(table.insert(1023, MAX_DESCRIPTORS, descriptor.clone()), Ok(1023));
         assert_eq!(table.insert(1023, MAX_DESCRIPTORS, descriptor), Err(Errno::EMFILE));
+    }
+    #[test]
+    fn the_lowest_free_slot_is_found_whatever_was_taken_and_given_back() {
+        let mut table = FileTable::default();
+        let file = table_file();
+        let limit = 200;
+        let mut model = [false; 200];
+        let mut number = 1u32;
+        for _ in 0..5000 {
+            number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let (least, closes) = ((number >> 8) % 200, number >> 30 == 0);
+            let least = if number >> 29 & 1 == 0 { 0 } else { least };
+            if closes {
+                let was_open = core::mem::take(&mut model[least as usize]);
+                assert_eq!(table.close(least).is_ok(), was_open);
+                continue;
+            }
+            let lowest = (least as usize..limit).find(|&slot| !model[slot]);
+            let descriptor = Descriptor { file: file.clone(), close_on_exec: false };
+            let got = table.insert(least, limit, descriptor);
+            assert_eq!(got, lowest.map(|slot| slot as u32).ok_or(Errno::EMFILE));
+            lowest.inspect(|&slot| model[slot] = true);
+        }
+    }
+
+    fn table_file() -> Arc<OpenFile> {
+        table().file(1).unwrap()
     }
 }
