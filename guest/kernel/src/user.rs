@@ -115,6 +115,51 @@ pub fn read_string(from: UserPtr<u8>, count: usize) -> Result<UserString, Errno>
     Ok(UserString { bytes, terminated })
 }
 
+/// Room for a string of a program's: a short one stays off the heap.
+pub struct StringBuffer {
+    short: [u8; CHUNK],
+    /// One that is not short; else it is empty.
+    long: Vec<u8>,
+}
+
+/// One that holds nothing yet.
+impl Default for StringBuffer {
+    #[inline]
+    fn default() -> StringBuffer {
+        StringBuffer { short: [0; CHUNK], long: Vec::new() }
+    }
+}
+
+impl StringBuffer {
+    /// Reads a string up to its NUL, once: how many bytes are in front of that; `None` if
+    /// there is none among `count` bytes, which are more than a chunk.
+    ///
+    /// # Errors
+    /// EFAULT, ENOMEM.
+    #[inline]
+    pub fn read(&mut self, from: UserPtr<u8>, count: usize) -> Result<Option<usize>, Errno> {
+        // Up to the page's end and no further: the string may end there.
+        let room = (PAGE_SIZE - from.address % PAGE_SIZE).min(CHUNK as u64) as usize;
+        let got = usercopy::read_prefix(&mut self.short[..room], from.address);
+        match first_zero(&self.short).filter(|&end| end < got) {
+            Some(end) => Ok(Some(end)),
+            None => self.read_long(from, count),
+        }
+    }
+
+    #[cold]
+    fn read_long(&mut self, from: UserPtr<u8>, count: usize) -> Result<Option<usize>, Errno> {
+        let terminated = append_string(&mut self.long, from, count)?;
+        Ok(terminated.then_some(self.long.len()))
+    }
+
+    /// What was read, and perhaps what was behind it.
+    #[inline]
+    pub fn bytes(&self) -> &[u8] {
+        if self.long.is_empty() { &self.short } else { &self.long }
+    }
+}
+
 /// Appends such a string, without its NUL; answers whether there was one.
 ///
 /// # Errors

@@ -9,7 +9,7 @@
 
 use crate::fs::generated::{Generated, Node};
 use crate::fs::inode::{Below, Inode, Kind};
-use crate::fs::names::{self, Names};
+use crate::fs::names::{Key, Names, Position};
 use crate::memory::{try_arc, try_box};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -78,19 +78,12 @@ impl Entry {
         }
     }
 
-    #[inline(always)]
     fn is(&self, name: &[u8]) -> bool {
         match self {
-            Entry::Present(dentry) | Entry::Over(dentry) => same(&dentry.place.lock().name, name),
-            Entry::Whiteout(gone) => same(gone, name),
+            Entry::Present(dentry) | Entry::Over(dentry) => &dentry.place.lock().name[..] == name,
+            Entry::Whiteout(gone) => &gone[..] == name,
         }
     }
-}
-
-/// Whether two names are one: most are short, and not worth a call.
-#[inline(always)]
-fn same(one: &[u8], other: &[u8]) -> bool {
-    one.len() == other.len() && core::iter::zip(one, other).all(|(one, other)| one == other)
 }
 
 /// The names of a directory.
@@ -106,18 +99,18 @@ pub struct Children {
 
 impl Children {
     /// Where a name is in memory.
-    pub fn position(&self, name: &[u8]) -> Option<names::Position> {
-        self.position_of(name, names::hash(name))
+    pub fn position(&self, name: &[u8]) -> Option<Position> {
+        self.position_of(name, Key::of(name))
     }
 
-    /// The same of a name whose hash is known.
+    /// The same of a name whose key is known.
     #[inline(always)]
-    fn position_of(&self, name: &[u8], hash: u32) -> Option<names::Position> {
-        self.names.find(hash, |entry| entry.is(name))
+    fn position_of(&self, name: &[u8], key: Key) -> Option<Position> {
+        self.names.find(key, |entry| entry.is(name))
     }
 
     /// Puts another file in a name's place; answers what was there.
-    pub fn replace(&mut self, position: names::Position, dentry: &Arc<Dentry>) -> Entry {
+    pub fn replace(&mut self, position: Position, dentry: &Arc<Dentry>) -> Entry {
         let entry = match self.names.get(position) {
             Entry::Present(_) => Entry::Present(dentry.clone()),
             Entry::Over(_) | Entry::Whiteout(_) => Entry::Over(dentry.clone()),
@@ -225,7 +218,7 @@ impl Dentry {
         }
         children.names.reserve()?;
         self.moved(directory, name);
-        children.names.insert(names::hash(bytes), Entry::Present(self.clone()));
+        children.names.insert(Key::of(bytes), Entry::Present(self.clone()));
         Ok(())
     }
 
@@ -278,34 +271,44 @@ impl Dentry {
     /// # Errors
     /// ENOTDIR, ENAMETOOLONG; those of the lower directory.
     pub fn child(self: &Arc<Self>, name: &[u8]) -> Result<Option<Arc<Dentry>>, Errno> {
-        self.child_of(name, names::hash(name), || &[])
+        self.child_of(Key::of(name), || (name, &[]))
     }
 
-    /// The same of a name whose hash is known, and `rest` of a path that goes on behind it.
+    /// The same of a name whose key is known; most need nothing else. `name`: the name
+    /// itself, and what a path has behind it.
     ///
     /// # Errors
     /// As for [`Dentry::child`].
     #[inline(always)]
     pub fn child_of<'a>(
         self: &Arc<Self>,
-        name: &'a [u8],
-        hash: u32,
-        rest: impl FnOnce() -> &'a [u8],
+        key: Key,
+        name: impl Fn() -> (&'a [u8], &'a [u8]),
     ) -> Result<Option<Arc<Dentry>>, Errno> {
         let children = self.children()?;
-        if let Some(position) = children.position_of(name, hash) {
-            return Ok(children.names.get(position).dentry().cloned());
+        if let Some(entry) = children.names.find_value(key, |entry| entry.is(name().0)) {
+            return Ok(entry.dentry().cloned());
         }
         drop(children);
+        let (name, rest) = name();
+        self.clone().unknown_child(name, rest)
+    }
+
+    /// The file of a name that is not in memory.
+    #[cold]
+    fn unknown_child(
+        self: Arc<Self>,
+        name: &[u8],
+        rest: &[u8],
+    ) -> Result<Option<Arc<Dentry>>, Errno> {
         match self.below() {
             _ if name.len() > NAME_MAX => Err(Errno::ENAMETOOLONG),
             None => self.generated_child(name),
-            Some(below) => self.bring_up(name, rest(), below),
+            Some(below) => self.bring_up(name, rest, below),
         }
     }
 
     /// The file of that name in a directory that makes them; in another, there is none.
-    #[cold]
     fn generated_child(self: &Arc<Self>, name: &[u8]) -> Result<Option<Arc<Dentry>>, Errno> {
         let Some(Generated::Directory(directory)) = self.made() else { return Ok(None) };
         let dentry = Dentry::generated(name, directory.look_up(name)?)?;
@@ -316,18 +319,14 @@ impl Dentry {
     /// Adds a name that is in no directory, after `reserve`.
     pub fn put(self: &Arc<Self>, children: &mut Children, name: &[u8], dentry: &Arc<Dentry>) {
         dentry.place.lock().parent = Some(self.clone());
-        children.names.insert(names::hash(name), Entry::Present(dentry.clone()));
+        children.names.insert(Key::of(name), Entry::Present(dentry.clone()));
     }
 }
 
 impl Dentry {
     /// Takes a name out of this directory. `whiteout`: the name again, which stays in its
     /// place if the lower directory has it, too.
-    pub fn take_out(
-        children: &mut Children,
-        position: names::Position,
-        whiteout: Option<Name>,
-    ) -> Entry {
+    pub fn take_out(children: &mut Children, position: Position, whiteout: Option<Name>) -> Entry {
         match (children.names.get(position), whiteout) {
             (Entry::Over(_), Some(name)) => children.names.replace(position, Entry::Whiteout(name)),
             _ => children.names.remove(position),
@@ -365,7 +364,7 @@ impl Dentry {
     pub fn put_over(
         self: &Arc<Self>,
         children: &mut Children,
-        position: names::Position,
+        position: Position,
         dentry: &Arc<Dentry>,
     ) -> Entry {
         dentry.place.lock().parent = Some(self.clone());

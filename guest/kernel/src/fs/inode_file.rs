@@ -40,12 +40,19 @@ impl InodeFile {
     }
 
     /// Gives up locks, and wakes who may have waited.
+    #[inline]
     pub fn unlock(&self, owners: &[Owner]) {
+        // Most files have none.
+        if !self.dentry.inode.locks.lock().is_empty() {
+            self.clear_locks(owners);
+        }
+    }
+
+    #[cold]
+    fn clear_locks(&self, owners: &[Owner]) {
         let mut locks = self.dentry.inode.locks.lock();
         let mut any = false;
-        if !locks.is_empty() {
-            owners.iter().for_each(|&owner| any |= locks.clear_all(owner));
-        }
+        owners.iter().for_each(|&owner| any |= locks.clear_all(owner));
         drop(locks);
         if any {
             LOCKED.wake_all();

@@ -25,6 +25,7 @@ pub mod mount;
 pub mod names;
 pub mod open;
 pub mod over;
+pub mod path;
 pub mod place;
 pub mod remove;
 pub mod rename;

@@ -28,8 +28,16 @@ pub struct Names<T> {
 
 struct Slot<T> {
     cookie: u32,
-    hash: u32,
+    key: Key,
     value: Option<T>,
+}
+
+/// What a name is found by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Key {
+    /// Of all of its bytes.
+    hash: u32,
+    head: u64,
 }
 
 /// Where a name is: as long as the names do not change.
@@ -42,29 +50,69 @@ impl<T> Default for Names<T> {
     }
 }
 
-/// The hash of a name, of its bytes one after the other: a path is walked so.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Hash(u64);
-
-impl Hash {
-    /// With one more byte.
-    #[inline(always)]
-    pub const fn add(&mut self, byte: u8) {
-        self.0 = (self.0.rotate_left(5) ^ byte as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+impl Key {
+    /// The key of a name.
+    pub fn of(name: &[u8]) -> Key {
+        let mut words = name.chunks(WORD).map(padded);
+        let mut key = Maker::new(words.next().unwrap_or(0));
+        words.for_each(|word| key.add(word));
+        key.end()
     }
 
-    /// The hash: what the last bytes have changed most.
+    /// The name's first eight bytes, the first one lowest; zeroes behind its end.
     #[inline(always)]
-    pub const fn value(self) -> u32 {
-        (self.0 >> 32) as u32
+    pub const fn head(self) -> u64 {
+        self.head
+    }
+
+    /// Whether it is all of the name: no byte of a name is zero.
+    #[inline(always)]
+    const fn is_whole(self) -> bool {
+        self.head >> 56 == 0
+    }
+}
+
+/// Bytes that a name is looked at at a time.
+pub const WORD: usize = size_of::<u64>();
+
+/// The word of up to eight bytes, with zeroes behind them.
+#[cold]
+pub fn padded(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte))
+}
+
+/// Makes a key of a name's words, one after the other.
+#[derive(Clone, Copy, Debug)]
+pub struct Maker {
+    hash: u64,
+    head: u64,
+}
+
+impl Maker {
+    /// With the first eight bytes, or those that there are and zeroes behind them.
+    #[inline(always)]
+    pub const fn new(head: u64) -> Maker {
+        let mut key = Maker { hash: 0, head };
+        key.add(head);
+        key
+    }
+
+    /// With the next eight bytes, the same.
+    #[inline(always)]
+    pub const fn add(&mut self, word: u64) {
+        self.hash = (self.hash.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    /// The key: its hash is what the last bytes have changed most.
+    #[inline(always)]
+    pub const fn end(self) -> Key {
+        Key { hash: (self.hash >> 32) as u32, head: self.head }
     }
 }
 
 /// The hash of a name.
 pub fn hash(name: &[u8]) -> u32 {
-    let mut hash = Hash::default();
-    name.iter().for_each(|&byte| hash.add(byte));
-    hash.value()
+    Key::of(name).hash
 }
 
 impl<T> Names<T> {
@@ -78,20 +126,37 @@ impl<T> Names<T> {
         self.live == 0
     }
 
-    /// The name with this hash that `is_it`.
+    /// Where the name with this key is. `is_it` is asked only of names that the key is
+    /// not all of.
+    pub fn find(&self, key: Key, is_it: impl FnMut(&T) -> bool) -> Option<Position> {
+        self.find_slot(key, is_it).map(|(position, _)| position)
+    }
+
+    /// What it stands for.
     #[inline(always)]
-    pub fn find(&self, hash: u32, mut is_it: impl FnMut(&T) -> bool) -> Option<Position> {
+    pub fn find_value(&self, key: Key, is_it: impl FnMut(&T) -> bool) -> Option<&T> {
+        self.find_slot(key, is_it)?.1.value.as_ref()
+    }
+
+    #[inline(always)]
+    fn find_slot(
+        &self,
+        key: Key,
+        mut is_it: impl FnMut(&T) -> bool,
+    ) -> Option<(Position, &Slot<T>)> {
         let mask = self.index.len().wrapping_sub(1);
-        let mut at = hash as usize & mask;
+        let mut at = key.hash as usize & mask;
         loop {
             let word = *self.index.get(at)?;
             if word == 0 {
                 return None;
             }
-            if (word >> 32) as u32 == hash {
+            if (word >> 32) as u32 == key.hash {
                 let position = word as u32 as usize - 1;
-                if self.slots[position].value.as_ref().is_some_and(&mut is_it) {
-                    return Some(Position(position));
+                let slot = &self.slots[position];
+                let mut is_it = || slot.value.as_ref().is_some_and(&mut is_it);
+                if slot.key.head == key.head && (key.is_whole() || is_it()) {
+                    return Some((Position(position), slot));
                 }
             }
             at = (at + 1) & mask;
@@ -129,19 +194,19 @@ impl<T> Names<T> {
 
     /// Adds a name, after [`Names::reserve`].
     #[expect(clippy::disallowed_methods, reason = "it is reserved")]
-    pub fn insert(&mut self, hash: u32, value: T) {
+    pub fn insert(&mut self, key: Key, value: T) {
         let position = self.slots.len();
-        self.slots.push(Slot { cookie: self.next_cookie, hash, value: Some(value) });
+        self.slots.push(Slot { cookie: self.next_cookie, key, value: Some(value) });
         self.next_cookie += 1;
         self.live += 1;
-        self.link(hash, position);
+        self.link(key.hash, position);
     }
 
     /// Takes a name out.
     pub fn remove(&mut self, position: Position) -> T {
         let slot = &mut self.slots[position.0];
         let value = slot.value.take().expect("a name that is there");
-        let hash = slot.hash;
+        let hash = slot.key.hash;
         self.live -= 1;
         self.unlink(hash, position.0);
         while self.slots.last().is_some_and(|slot| slot.value.is_none()) {
@@ -217,7 +282,7 @@ impl<T> Names<T> {
         self.index.fill(0);
         for position in 0..self.slots.len() {
             if self.slots[position].value.is_some() {
-                self.link(self.slots[position].hash, position);
+                self.link(self.slots[position].key.hash, position);
             }
         }
     }

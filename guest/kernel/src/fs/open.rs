@@ -7,6 +7,7 @@ use crate::fs::dev::Device;
 use crate::fs::file::{OpenFile, readable, writable};
 use crate::fs::inode::{Inode, Kind};
 use crate::fs::inode_file::InodeFile;
+use crate::fs::path::PathName;
 use crate::fs::standard::Standard;
 use crate::fs::walk::{Component, Found, Last, RESOLVE, Start, View, look_up, walk};
 use crate::mm::object::Object;
@@ -133,15 +134,15 @@ impl How {
 ///
 /// # Errors
 /// Those of open(2).
-pub fn open(start: &Start, path: &[u8], how: How) -> Result<Arc<OpenFile>, Errno> {
+pub fn open(start: &Start, path: PathName, how: How) -> Result<Arc<OpenFile>, Errno> {
     let last = if how.has(O_NOFOLLOW) { Last::Keep } else { Last::Follow };
     if how.has(TMPFILE) {
         return open_without_a_name(start, path, how, last);
     }
-    let found = walk(start, path, last)?;
     if !how.has(O_CREAT) {
-        return open_existing(&start.view, found.existing()?, how);
+        return open_existing(&start.view, look_up(start, path, last)?, how);
     }
+    let found = walk(start, path, last)?;
     if found.component == Component::Name && found.slashes {
         return Err(Errno::EISDIR);
     }
@@ -227,7 +228,7 @@ fn may_open(who: Credentials, inode: &Inode, how: How) -> Result<(), Errno> {
 /// `O_TMPFILE`: a file in the file system of a directory, with no name.
 fn open_without_a_name(
     start: &Start,
-    path: &[u8],
+    path: PathName,
     how: How,
     last: Last,
 ) -> Result<Arc<OpenFile>, Errno> {

@@ -1,13 +1,14 @@
 //! From a path to a file (path_resolution(7)).
 //!
-//! One loop, a component at a time. A symbolic link's target takes its place in the
-//! path, which is written down anew for that; nothing else is allocated.
+//! One loop, a component at a time, for which its directory is locked once. A symbolic
+//! link's target takes its place in the path, which is written down anew for that;
+//! nothing else is allocated.
 
 use crate::fs::access::{Credentials, EXEC};
 use crate::fs::dentry::Dentry;
 use crate::fs::generated::Generated;
 use crate::fs::inode::Kind;
-use crate::fs::names::Hash;
+use crate::fs::path::{Part, PathName};
 use crate::fs::place::{self, Places};
 use crate::memory::{try_extend, try_with_capacity};
 use crate::mm::space::AddressSpace;
@@ -96,7 +97,7 @@ pub struct Found<'a> {
     /// What the last component names, if it is there.
     pub dentry: Option<Arc<Dentry>>,
     /// The path, as far as links have changed it.
-    path: Text<'a>,
+    text: Text<'a>,
     name: [usize; 2],
     /// What the last component is.
     pub component: Component,
@@ -120,34 +121,22 @@ pub enum Component {
 impl Found<'_> {
     /// The last component, as it is in the path.
     pub fn name(&self) -> &[u8] {
-        &self.path.bytes()[self.name[0]..self.name[1]]
-    }
-
-    /// What is there.
-    ///
-    /// # Errors
-    /// ENOENT, if nothing is; ENOTDIR, if slashes follow what is no directory.
-    pub fn existing(self) -> Result<Arc<Dentry>, Errno> {
-        let dentry = self.dentry.ok_or(Errno::ENOENT)?;
-        if self.slashes && !dentry.is_directory() {
-            return Err(Errno::ENOTDIR);
-        }
-        Ok(dentry)
+        &self.text.path().bytes()[self.name[0]..self.name[1]]
     }
 }
 
 /// A path's bytes: the caller's, or those that a link has led to.
 enum Text<'a> {
-    Given(&'a [u8]),
+    Given(PathName<'a>),
     Written(Vec<u8>),
 }
 
 impl Text<'_> {
-    #[inline]
-    fn bytes(&self) -> &[u8] {
+    #[inline(always)]
+    fn path(&self) -> PathName<'_> {
         match self {
-            Text::Given(bytes) => bytes,
-            Text::Written(bytes) => bytes,
+            Text::Given(path) => *path,
+            Text::Written(bytes) => PathName::from(&bytes[..]),
         }
     }
 }
@@ -156,36 +145,119 @@ impl Text<'_> {
 ///
 /// # Errors
 /// Those of path_resolution(7).
-#[inline]
-pub fn look_up(start: &Start, path: &[u8], last: Last) -> Result<Arc<Dentry>, Errno> {
-    walk(start, path, last)?.existing()
+pub fn look_up<'a>(
+    start: &Start,
+    path: impl Into<PathName<'a>>,
+    last: Last,
+) -> Result<Arc<Dentry>, Errno> {
+    look_up_path(start, path.into(), last)
+}
+
+fn look_up_path(start: &Start, path: PathName, last: Last) -> Result<Arc<Dentry>, Errno> {
+    let found = run(start, path, last)?;
+    let dentry = found.dentry.ok_or(Errno::ENOENT)?;
+    if found.slashes && !dentry.is_directory() {
+        return Err(Errno::ENOTDIR);
+    }
+    Ok(dentry)
 }
 
 /// Walks to the end of a path, where something is or could be.
 ///
 /// # Errors
 /// Those of path_resolution(7): ENOENT also for an empty path.
-pub fn walk<'a>(start: &Start, path: &'a [u8], last: Last) -> Result<Found<'a>, Errno> {
-    if path.is_empty() {
-        return Err(Errno::ENOENT);
-    }
-    if path.len() >= PATH_MAX {
-        return Err(Errno::ENAMETOOLONG);
-    }
-    let mut walk = Walk {
-        start,
-        top: None,
-        directory: begin(start, path)?,
-        text: Text::Given(path),
-        at: 0,
-        links: 0,
-    };
-    walk.set_top();
-    walk.run(last)
+pub fn walk<'a>(
+    start: &Start,
+    path: impl Into<PathName<'a>>,
+    last: Last,
+) -> Result<Found<'a>, Errno> {
+    walk_path(start, path.into(), last)
 }
 
-fn begin(start: &Start, path: &[u8]) -> Result<Arc<Dentry>, Errno> {
-    let absolute = path[0] == b'/';
+fn walk_path<'a>(start: &Start, path: PathName<'a>, last: Last) -> Result<Found<'a>, Errno> {
+    run(start, path, last)
+}
+
+/// The keys' heads of `.` and `..`.
+const DOT: u64 = b'.' as u64;
+const DOT_DOT: u64 = DOT << 8 | DOT;
+
+/// The walk. Each caller has its own, with what it needs of the answer.
+#[inline(always)]
+fn run<'a>(start: &Start, path: PathName<'a>, last: Last) -> Result<Found<'a>, Errno> {
+    match path.len() {
+        0 => return Err(Errno::ENOENT),
+        PATH_MAX.. => return Err(Errno::ENAMETOOLONG),
+        _ => {}
+    }
+    let mut directory = begin(start, path)?;
+    // With openat2(2)'s flags, the directory where it begins is the top.
+    let is_top = start.resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT) != 0;
+    let top = is_top.then(|| directory.clone());
+    let who = start.view.who;
+    let (mut text, mut at, mut links) = (Text::Given(path), 0, 0);
+    'text: loop {
+        let path = text.path();
+        at = path.past_slashes(at);
+        if at == path.len() {
+            // A path of slashes alone, or behind a link that led to a file itself.
+            let (dentry, slashes) = (Some(directory.clone()), path.is_slash(at.wrapping_sub(1)));
+            let (name, component) = ([0, 0], Component::Root);
+            return Ok(Found { directory, dentry, text, name, component, slashes });
+        }
+        loop {
+            let Part { end, key, next } = path.part(at);
+            let is_last = next == path.len();
+            let slashes = end < next;
+            if !who.is_privileged() {
+                who.may(&directory.inode, EXEC)?;
+            }
+            let (component, child) = match key.head() {
+                DOT | DOT_DOT if !directory.is_directory() => return Err(Errno::ENOTDIR),
+                DOT => (Component::Dot, Some(directory.clone())),
+                DOT_DOT => (Component::DotDot, Some(above(start, top.as_ref(), &directory)?)),
+                _ => (Component::Name, directory.child_of(key, || path.split(at, end))?),
+            };
+            let Some(child) = child else {
+                if !is_last {
+                    return Err(Errno::ENOENT);
+                }
+                let (dentry, name) = (None, [at, end]);
+                return Ok(Found { directory, dentry, text, name, component, slashes });
+            };
+            let follows = !is_last || last == Last::Follow || last == Last::Keep && slashes;
+            if follows && !child.is_directory() && child.inode.is_symlink() {
+                links += 1;
+                if links > MAX_LINKS {
+                    return Err(Errno::ELOOP);
+                }
+                let target = follow(start, top.as_ref(), &directory, &child, path, end)?;
+                at = if target.text.is_some() { 0 } else { end };
+                directory = target.directory.unwrap_or(directory);
+                if let Some(path) = target.text {
+                    text = Text::Written(path);
+                }
+                continue 'text;
+            }
+            check_device(start, &directory, &child)?;
+            if is_last {
+                let (dentry, name) = (Some(child), [at, end]);
+                return Ok(Found { directory, dentry, text, name, component, slashes });
+            }
+            if !child.is_directory() {
+                return Err(Errno::ENOTDIR);
+            }
+            (directory, at) = (child, next);
+        }
+    }
+}
+
+#[inline(always)]
+fn begin(start: &Start, path: PathName) -> Result<Arc<Dentry>, Errno> {
+    let absolute = path.is_slash(0);
+    if absolute && start.resolve == 0 {
+        return start.view.root();
+    }
     if absolute && start.resolve & RESOLVE_BENEATH != 0 {
         return Err(Errno::EXDEV);
     }
@@ -197,191 +269,87 @@ fn begin(start: &Start, path: &[u8]) -> Result<Arc<Dentry>, Errno> {
     }
 }
 
-struct Walk<'a, 'b> {
-    start: &'b Start<'b>,
-    /// What `..` does not lead out of, instead of the process's root.
-    top: Option<Arc<Dentry>>,
-    /// Where it is.
-    directory: Arc<Dentry>,
-    text: Text<'a>,
-    /// Where the rest of the path begins.
-    at: usize,
-    links: u32,
+/// The directory above, or the same where it ends: `top`, or the process's root.
+fn above(
+    start: &Start,
+    top: Option<&Arc<Dentry>>,
+    directory: &Arc<Dentry>,
+) -> Result<Arc<Dentry>, Errno> {
+    let at_top = match top {
+        Some(top) => Arc::ptr_eq(top, directory),
+        None => place::with(start.view.places, |held| Arc::ptr_eq(&held.root, directory))?,
+    };
+    if at_top && start.resolve & RESOLVE_BENEATH != 0 {
+        return Err(Errno::EXDEV);
+    }
+    let above = if at_top { None } else { directory.parent() };
+    Ok(above.unwrap_or_else(|| directory.clone()))
 }
 
-/// A component of a path: its bytes, its hash, and where the next begins: behind slashes,
-/// if some follow.
-struct Part {
-    start: usize,
-    end: usize,
-    hash: u32,
-    next: usize,
-}
-
-/// The next component from `at` on, past slashes; `None` at the end.
 #[inline(always)]
-fn part(path: &[u8], at: usize) -> Option<Part> {
-    let start = past_slashes(path, at);
-    let mut hash = Hash::default();
-    let mut end = start;
-    while let Some(&byte) = path.get(end)
-        && byte != b'/'
+fn check_device(start: &Start, directory: &Dentry, child: &Dentry) -> Result<(), Errno> {
+    if start.resolve & RESOLVE_NO_XDEV != 0
+        && !Arc::ptr_eq(&child.inode.filesystem, &directory.inode.filesystem)
     {
-        hash.add(byte);
-        end += 1;
+        return Err(Errno::EXDEV);
     }
-    let hash = hash.value();
-    (start < end).then(|| Part { start, end, hash, next: past_slashes(path, end) })
+    Ok(())
 }
 
-#[inline(always)]
-fn past_slashes(path: &[u8], mut at: usize) -> usize {
-    while path.get(at) == Some(&b'/') {
-        at += 1;
-    }
-    at
+/// Where a link leads.
+struct Target {
+    /// Where the walk goes on, if that is elsewhere.
+    directory: Option<Arc<Dentry>>,
+    /// The path from there on; `None`: what is behind the link in the one there is.
+    text: Option<Vec<u8>>,
 }
 
-impl<'a> Walk<'a, '_> {
-    fn run(mut self, last: Last) -> Result<Found<'a>, Errno> {
-        loop {
-            let text = self.text.bytes();
-            let Some(Part { start, end, hash, next }) = part(text, self.at) else {
-                // A path of slashes alone, or behind a link that led to a file itself.
-                let (dentry, slashes) = (self.directory.clone(), text.ends_with(b"/"));
-                return Ok(self.found(Some(dentry), [0, 0], Component::Root, slashes));
-            };
-            let is_last = next == text.len();
-            let slashes = end < next;
-            let name = &text[start..end];
-            self.start.view.who.may(&self.directory.inode, EXEC)?;
-            let component = match (name.len(), name[0]) {
-                (1, b'.') => Component::Dot,
-                (2, b'.') if name[1] == b'.' => Component::DotDot,
-                _ => Component::Name,
-            };
-            let child = match component {
-                Component::Name => {
-                    let rest = || text.get(end..).unwrap_or_default();
-                    self.directory.child_of(name, hash, rest)?
-                }
-                Component::DotDot => Some(self.above()?),
-                _ if !self.directory.is_directory() => return Err(Errno::ENOTDIR),
-                _ => Some(self.directory.clone()),
-            };
-            let Some(child) = child else {
-                if !is_last {
-                    return Err(Errno::ENOENT);
-                }
-                return Ok(self.found(None, [start, end], component, slashes));
-            };
-            let follows = match last {
-                _ if !is_last => true,
-                Last::Follow => true,
-                Last::Keep => slashes,
-                Last::Name => false,
-            };
-            if follows && child.inode.is_symlink() {
-                self.follow(&child, end)?;
-                continue;
-            }
-            self.check_device(&child)?;
-            if is_last {
-                return Ok(self.found(Some(child), [start, end], component, slashes));
-            }
-            if !child.is_directory() {
-                return Err(Errno::ENOTDIR);
-            }
-            self.directory = child;
-            self.at = next;
-        }
+/// Where a link leads that ends at `end` in the path.
+#[cold]
+fn follow(
+    start: &Start,
+    top: Option<&Arc<Dentry>>,
+    directory: &Dentry,
+    link: &Dentry,
+    path: PathName,
+    end: usize,
+) -> Result<Target, Errno> {
+    if start.resolve & RESOLVE_NO_SYMLINKS != 0 {
+        return Err(Errno::ELOOP);
     }
-
-    fn found(
-        self,
-        dentry: Option<Arc<Dentry>>,
-        name: [usize; 2],
-        component: Component,
-        slashes: bool,
-    ) -> Found<'a> {
-        Found { directory: self.directory, dentry, path: self.text, name, component, slashes }
-    }
-
-    /// The directory above, or the same where it ends.
-    fn above(&self) -> Result<Arc<Dentry>, Errno> {
-        if !self.directory.is_directory() {
-            return Err(Errno::ENOTDIR);
+    let Kind::Symlink(target) = &link.inode.kind else {
+        let target = jump(start, link)?;
+        check_device(start, directory, &target)?;
+        return Ok(Target { directory: Some(target), text: None });
+    };
+    link.inode.accessed();
+    let mut from = None;
+    if target.first() == Some(&b'/') {
+        if start.resolve & RESOLVE_BENEATH != 0 {
+            return Err(Errno::EXDEV);
         }
-        let at_top = match &self.top {
-            Some(top) => Arc::ptr_eq(top, &self.directory),
-            None => place::with(self.start.view.places, |held| {
-                Arc::ptr_eq(&held.root, &self.directory)
-            })?,
+        let top = match top {
+            Some(top) => top.clone(),
+            None => start.view.root()?,
         };
-        if at_top && self.start.resolve & RESOLVE_BENEATH != 0 {
-            return Err(Errno::EXDEV);
-        }
-        let above = if at_top { None } else { self.directory.parent() };
-        Ok(above.unwrap_or_else(|| self.directory.clone()))
+        check_device(start, directory, &top)?;
+        from = Some(top);
     }
+    let rest = &path.bytes()[end..];
+    let mut text = try_with_capacity(target.len() + rest.len())?;
+    try_extend(&mut text, target)?;
+    try_extend(&mut text, rest)?;
+    Ok(Target { directory: from, text: Some(text) })
+}
 
-    /// With openat2(2)'s flags, the directory where it began is the top.
-    fn set_top(&mut self) {
-        if self.start.resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT) != 0 {
-            self.top = Some(self.directory.clone());
-        }
+/// The file that a link leads to that has no path.
+fn jump(start: &Start, link: &Dentry) -> Result<Arc<Dentry>, Errno> {
+    let link = link.made().and_then(Generated::as_link).ok_or(Errno::EINVAL)?;
+    if start.resolve & RESOLVE_NO_MAGICLINKS != 0 {
+        return Err(Errno::ELOOP);
     }
-
-    fn check_device(&self, child: &Arc<Dentry>) -> Result<(), Errno> {
-        if self.start.resolve & RESOLVE_NO_XDEV != 0
-            && !Arc::ptr_eq(&child.inode.filesystem, &self.directory.inode.filesystem)
-        {
-            return Err(Errno::EXDEV);
-        }
-        Ok(())
+    if start.resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT) != 0 {
+        return Err(Errno::EXDEV);
     }
-
-    /// Goes on with the link's target, and what comes behind `end` in the path.
-    #[cold]
-    fn follow(&mut self, link: &Dentry, end: usize) -> Result<(), Errno> {
-        self.links += 1;
-        if self.links > MAX_LINKS || self.start.resolve & RESOLVE_NO_SYMLINKS != 0 {
-            return Err(Errno::ELOOP);
-        }
-        let Kind::Symlink(target) = &link.inode.kind else { return self.jump(link, end) };
-        link.inode.accessed();
-        if target.first() == Some(&b'/') {
-            if self.start.resolve & RESOLVE_BENEATH != 0 {
-                return Err(Errno::EXDEV);
-            }
-            let top = match &self.top {
-                Some(top) => top.clone(),
-                None => self.start.view.root()?,
-            };
-            self.check_device(&top)?;
-            self.directory = top;
-        }
-        let rest = &self.text.bytes()[end..];
-        let mut path = try_with_capacity(target.len() + rest.len())?;
-        try_extend(&mut path, target)?;
-        try_extend(&mut path, rest)?;
-        self.text = Text::Written(path);
-        self.at = 0;
-        Ok(())
-    }
-
-    /// Goes on where a link leads that has no path.
-    fn jump(&mut self, link: &Dentry, end: usize) -> Result<(), Errno> {
-        let link = link.made().and_then(Generated::as_link).ok_or(Errno::EINVAL)?;
-        if self.start.resolve & RESOLVE_NO_MAGICLINKS != 0 {
-            return Err(Errno::ELOOP);
-        }
-        if self.start.resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT) != 0 {
-            return Err(Errno::EXDEV);
-        }
-        let target = link.target()?;
-        self.check_device(&target)?;
-        (self.directory, self.at) = (target, end);
-        Ok(())
-    }
+    link.target()
 }

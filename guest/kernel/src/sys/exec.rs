@@ -4,7 +4,7 @@ use crate::memory::{try_extend, try_with_capacity};
 use crate::process::exec::{Pointers, execute};
 use crate::sys::define::{SysResult, syscall_define};
 use crate::sys::path::read_path;
-use crate::user::UserPtr;
+use crate::user::{StringBuffer, UserPtr};
 use trapgate_uapi::Errno;
 use trapgate_uapi::fcntl::{AT_EMPTY_PATH, AT_FDCWD};
 
@@ -33,9 +33,10 @@ pub(super) fn exec(
     envp: Pointers,
     flags: u32,
 ) -> SysResult {
-    let bytes = read_path(path)?;
+    let mut buffer = StringBuffer::default();
+    let bytes = read_path(path, &mut buffer)?.bytes();
     let mut path = try_with_capacity(bytes.len())?;
-    try_extend(&mut path, &bytes)?;
+    try_extend(&mut path, bytes)?;
     if path.is_empty() && flags & AT_EMPTY_PATH == 0 {
         return Err(Errno::ENOENT);
     }

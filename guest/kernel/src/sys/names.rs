@@ -5,13 +5,14 @@ use crate::fs::create::{create, regular};
 use crate::fs::file::Kind as FileKind;
 use crate::fs::inode::Kind;
 use crate::fs::link::link as add_link;
+use crate::fs::path::PathName;
 use crate::fs::remove::{What, remove};
 use crate::fs::rename::{Mode, rename as move_name};
 use crate::fs::tree::symlink as link_to;
 use crate::fs::walk::{Component, Found, Last, View, walk};
 use crate::sys::define::{SysResult, syscall_define};
 use crate::sys::path::{Target, read_path, start, target, view};
-use crate::user::UserPtr;
+use crate::user::{StringBuffer, UserPtr};
 use trapgate_uapi::Errno;
 use trapgate_uapi::fcntl::{AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW};
 use trapgate_uapi::fs::{RENAME_EXCHANGE, RENAME_NOREPLACE};
@@ -27,7 +28,7 @@ enum New {
 }
 
 /// A name that is free.
-fn free<'a>(directory: i32, path: &'a [u8], new: New) -> Result<Found<'a>, Errno> {
+fn free<'a>(directory: i32, path: PathName<'a>, new: New) -> Result<Found<'a>, Errno> {
     let found = walk(&start(directory, path)?, path, Last::Name)?;
     if found.dentry.is_some() || found.component != Component::Name {
         return Err(Errno::EEXIST);
@@ -39,8 +40,9 @@ fn free<'a>(directory: i32, path: &'a [u8], new: New) -> Result<Found<'a>, Errno
 }
 
 fn make_directory(directory: i32, path: UserPtr<u8>, mode: u32) -> SysResult {
-    let path = read_path(path)?;
-    let found = free(directory, &path, New::Directory)?;
+    let mut buffer = StringBuffer::default();
+    let path = read_path(path, &mut buffer)?;
+    let found = free(directory, path, New::Directory)?;
     let mode = mode & (S_IRWXUGO | S_ISVTX);
     create(&view(), &found.directory, found.name(), Kind::Directory(None), mode).map(|_| 0)
 }
@@ -56,14 +58,15 @@ syscall_define! {
 }
 
 fn make_node(directory: i32, path: UserPtr<u8>, mode: u32, device: u32) -> SysResult {
-    let path = read_path(path)?;
+    let mut buffer = StringBuffer::default();
+    let path = read_path(path, &mut buffer)?;
     let kind = mode & S_IFMT;
     match kind {
         0 | S_IFREG | S_IFCHR | S_IFBLK | S_IFIFO | S_IFSOCK => {}
         S_IFDIR => return Err(Errno::EPERM),
         _ => return Err(Errno::EINVAL),
     }
-    let found = free(directory, &path, New::Other)?;
+    let found = free(directory, path, New::Other)?;
     if matches!(kind, S_IFCHR | S_IFBLK) && !view().who.is_privileged() {
         return Err(Errno::EPERM);
     }
@@ -90,15 +93,16 @@ syscall_define! {
 }
 
 fn make_symlink(to: UserPtr<u8>, directory: i32, path: UserPtr<u8>) -> SysResult {
-    let to = read_path(to)?;
+    let (mut to_buffer, mut buffer) = (StringBuffer::default(), StringBuffer::default());
+    let to = read_path(to, &mut to_buffer)?.bytes();
     if to.is_empty() {
         return Err(Errno::ENOENT);
     }
-    let path = read_path(path)?;
-    let found = free(directory, &path, New::Other)?;
+    let path = read_path(path, &mut buffer)?;
+    let found = free(directory, path, New::Other)?;
     // Its permissions are nobody's to take away.
     let view = View { umask: 0, ..view() };
-    create(&view, &found.directory, found.name(), link_to(&to)?, S_IRWXUGO).map(|_| 0)
+    create(&view, &found.directory, found.name(), link_to(to)?, S_IRWXUGO).map(|_| 0)
 }
 syscall_define! {
     /// symlink(2)
@@ -129,8 +133,9 @@ fn make_link(
             FileKind::Standard(_) => return Err(Errno::EXDEV),
         },
     };
-    let path = read_path(new)?;
-    let found = free(new_directory, &path, New::Other)?;
+    let mut buffer = StringBuffer::default();
+    let path = read_path(new, &mut buffer)?;
+    let found = free(new_directory, path, New::Other)?;
     add_link(&view(), &file, &found).map(|()| 0)
 }
 syscall_define! {
@@ -151,8 +156,9 @@ syscall_define! {
 }
 
 fn take_away(directory: i32, path: UserPtr<u8>, what: What) -> SysResult {
-    let path = read_path(path)?;
-    let found = walk(&start(directory, &path)?, &path, Last::Name)?;
+    let mut buffer = StringBuffer::default();
+    let path = read_path(path, &mut buffer)?;
+    let found = walk(&start(directory, path)?, path, Last::Name)?;
     remove(&view(), &found, what).map(|()| 0)
 }
 syscall_define! {
@@ -187,9 +193,10 @@ fn rename_at(
         RENAME_EXCHANGE => Mode::Exchange,
         _ => return Err(Errno::EINVAL),
     };
-    let (old, new) = (read_path(old)?, read_path(new)?);
-    let from = walk(&start(old_directory, &old)?, &old, Last::Name)?;
-    let to = walk(&start(new_directory, &new)?, &new, Last::Name)?;
+    let (mut old_buffer, mut new_buffer) = (StringBuffer::default(), StringBuffer::default());
+    let (old, new) = (read_path(old, &mut old_buffer)?, read_path(new, &mut new_buffer)?);
+    let from = walk(&start(old_directory, old)?, old, Last::Name)?;
+    let to = walk(&start(new_directory, new)?, new, Last::Name)?;
     move_name(&view(), &from, &to, mode).map(|()| 0)
 }
 syscall_define! {

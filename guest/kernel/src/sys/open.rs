@@ -2,12 +2,13 @@
 
 use crate::fs::file::Kind;
 use crate::fs::open::{How, open as open_path};
+use crate::fs::path::PathName;
 use crate::fs::table::Descriptor;
 use crate::fs::walk::{Last, Start};
 use crate::process::task::current;
 use crate::sys::define::{SysResult, syscall_define};
 use crate::sys::path::{Target, read_path, start, target, view};
-use crate::user::UserPtr;
+use crate::user::{StringBuffer, UserPtr};
 use trapgate_arch::usercopy;
 use trapgate_uapi::Errno;
 use trapgate_uapi::fcntl::{
@@ -25,11 +26,12 @@ pub(super) fn open_at(
     large: u32,
 ) -> SysResult {
     let how = How::of_open(flags | large, mode)?;
-    let path = read_path(path)?;
-    open_with(&start(directory, &path)?, &path, how, flags)
+    let mut buffer = StringBuffer::default();
+    let path = read_path(path, &mut buffer)?;
+    open_with(&start(directory, path)?, path, how, flags)
 }
 
-fn open_with(start: &Start, path: &[u8], how: How, flags: u32) -> SysResult {
+fn open_with(start: &Start, path: PathName, how: How, flags: u32) -> SysResult {
     let process = &current().process;
     let limit = process.limits.descriptors();
     // Nothing is created that there is no descriptor for.
@@ -73,11 +75,12 @@ syscall_define! {
         let OpenHow { flags, mode, resolve } = how.read()?;
         only_zeroes(how.offset(1).cast(), size - SIZE)?;
         let how = How::of_openat2(flags, mode, resolve)?;
-        let path = read_path(path)?;
+        let mut buffer = StringBuffer::default();
+        let path = read_path(path, &mut buffer)?;
         // In the root that it names, an absolute path begins at the descriptor, too.
-        let from = if resolve == 0 || path.is_empty() { &path[..] } else { b"." };
+        let from = if resolve == 0 || path.is_empty() { path } else { b".".as_slice().into() };
         let start = Start { resolve, ..start(directory, from)? };
-        open_with(&start, &path, how, flags as u32)
+        open_with(&start, path, how, flags as u32)
     }
 }
 

@@ -6,12 +6,13 @@ use crate::fs::dentry::Dentry;
 use crate::fs::file::{Kind, OpenFile};
 use crate::fs::generated::Generated;
 use crate::fs::inode;
+use crate::fs::path::PathName;
 use crate::fs::place::{self, Path, path_of};
 use crate::fs::walk::{Last, Start, View, look_up};
 use crate::process::task::current;
 use crate::sys::define::{SysResult, syscall_define};
 use crate::sys::descriptor::file;
-use crate::user::{Bytes, UserPtr, UserString, read_string};
+use crate::user::{StringBuffer, UserPtr};
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 use trapgate_uapi::Errno;
@@ -19,9 +20,13 @@ use trapgate_uapi::fcntl::AT_FDCWD;
 use trapgate_uapi::fs::PATH_MAX;
 
 /// Reads a path, which may be empty.
-pub(super) fn read_path(path: UserPtr<u8>) -> Result<Bytes, Errno> {
-    let UserString { bytes, terminated } = read_string(path, PATH_MAX)?;
-    if terminated { Ok(bytes) } else { Err(Errno::ENAMETOOLONG) }
+#[inline]
+pub(super) fn read_path(
+    path: UserPtr<u8>,
+    buffer: &mut StringBuffer,
+) -> Result<PathName<'_>, Errno> {
+    let length = buffer.read(path, PATH_MAX)?.ok_or(Errno::ENAMETOOLONG)?;
+    Ok(PathName::in_buffer(buffer.bytes(), length))
 }
 
 /// The running process's view of the file systems.
@@ -37,17 +42,16 @@ pub(super) fn view() -> View<'static> {
 
 /// Where a path begins, of the calls that take a directory's descriptor, which only
 /// matters if the path is relative. An empty one names nothing.
-pub(super) fn start(directory: i32, path: &[u8]) -> Result<Start<'static>, Errno> {
-    // Nobody looks at the descriptor then.
-    if path.is_empty() {
-        return Err(Errno::ENOENT);
-    }
-    let start = Start::new(view());
-    if directory == AT_FDCWD || path.first() == Some(&b'/') {
-        return Ok(start);
-    }
-    let directory = directory_of(&*file(directory as u32)?)?;
-    Ok(Start { directory: Some(directory), ..start })
+#[inline]
+pub(super) fn start(directory: i32, path: PathName) -> Result<Start<'static>, Errno> {
+    let directory = match directory {
+        // Nobody looks at the descriptor then.
+        _ if path.is_empty() => return Err(Errno::ENOENT),
+        AT_FDCWD => None,
+        _ if path.is_slash(0) => None,
+        _ => Some(directory_of(&*file(directory as u32)?)?),
+    };
+    Ok(Start { directory, ..Start::new(view()) })
 }
 
 /// The directory that is open.
@@ -75,14 +79,15 @@ pub(super) fn target(
     last: Last,
     may_be_empty: bool,
 ) -> Result<Target, Errno> {
-    let path = read_path(path)?;
+    let mut buffer = StringBuffer::default();
+    let path = read_path(path, &mut buffer)?;
     if path.is_empty() && may_be_empty {
         if directory == AT_FDCWD {
             return view().directory().map(Target::Named);
         }
         return file(directory as u32).map(Target::Open);
     }
-    let dentry = look_up(&start(directory, &path)?, &path, last)?;
+    let dentry = look_up(&start(directory, path)?, path, last)?;
     match &dentry.inode.kind {
         // A link has led to a file that is open, and has no name here.
         inode::Kind::Host(file) => OpenFile::of_standard(file).map(Target::Open),
@@ -92,8 +97,9 @@ pub(super) fn target(
 
 /// The file that a path names.
 pub(super) fn named(directory: i32, path: UserPtr<u8>, last: Last) -> Result<Arc<Dentry>, Errno> {
-    let path = read_path(path)?;
-    look_up(&start(directory, &path)?, &path, last)
+    let mut buffer = StringBuffer::default();
+    let path = read_path(path, &mut buffer)?;
+    look_up(&start(directory, path)?, path, last)
 }
 
 /// The directory that a process may go to.

@@ -8,7 +8,7 @@
 use super::{Dentry, Name, name as copy};
 use crate::fs::inode::{Below, Inode, Kind};
 use crate::fs::lower::{LowerContent, LowerInode};
-use crate::fs::names::{self, Names};
+use crate::fs::names::{Key, Names};
 use crate::fs::over::{kind_of, meta_of};
 use crate::memory::try_box;
 use alloc::sync::Arc;
@@ -74,7 +74,7 @@ impl Dentry {
     fn known(&self, name: &[u8]) -> Result<Option<(Arc<Dentry>, u64)>, Errno> {
         let children = self.children()?;
         let Some(known) = &children.again else { return Ok(None) };
-        let position = known.find(names::hash(name), |asked| *asked.name == *name);
+        let position = known.find(Key::of(name), |asked| *asked.name == *name);
         Ok(position.map(|position| {
             let Asked { dentry, call, .. } = known.get(position);
             (dentry.clone(), *call)
@@ -85,7 +85,7 @@ impl Dentry {
     fn gone(&self, name: &[u8]) -> Result<(), Errno> {
         let mut children = self.children()?;
         let Some(known) = &mut children.again else { return Ok(()) };
-        let position = known.find(names::hash(name), |asked| *asked.name == *name);
+        let position = known.find(Key::of(name), |asked| *asked.name == *name);
         let gone = position.map(|position| known.remove(position));
         drop(children);
         if let Some(asked) = gone {
@@ -127,12 +127,12 @@ impl Dentry {
             children.again = Some(try_box(Known::default())?);
         }
         let Some(known) = &mut children.again else { return Err(Errno::ENOMEM) };
-        let hash = names::hash(name);
-        let replaced = match known.find(hash, |asked| *asked.name == *name) {
+        let key = Key::of(name);
+        let replaced = match known.find(key, |asked| *asked.name == *name) {
             Some(position) => Some(known.replace(position, asked)),
             None => {
                 known.reserve()?;
-                known.insert(hash, asked);
+                known.insert(key, asked);
                 None
             }
         };

@@ -4,7 +4,7 @@
 use super::{Dentry, Entry};
 use crate::fs::inode::Below;
 use crate::fs::lower::{AHEAD, LowerInode};
-use crate::fs::names;
+use crate::fs::names::Key;
 use crate::fs::over::node_over;
 use alloc::sync::Arc;
 use trapgate_uapi::Errno;
@@ -66,7 +66,7 @@ impl Dentry {
         }
         children.names.reserve()?;
         dentry.place.lock().parent = Some(self.clone());
-        children.names.insert(names::hash(name), Entry::Over(dentry.clone()));
+        children.names.insert(Key::of(name), Entry::Over(dentry.clone()));
         Ok((Some(dentry), true))
     }
 }

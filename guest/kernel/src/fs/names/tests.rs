@@ -6,11 +6,17 @@ use std::collections::BTreeMap;
 
 /// Finds a name, of a directory whose hashes collide much.
 fn find(names: &Names<String>, name: &str) -> Option<Position> {
-    names.find(bad_hash(name), |other| other == name)
+    names.find(bad_key(name), |other| other == name)
 }
 
-fn bad_hash(name: &str) -> u32 {
-    hash(name.as_bytes()) % 7
+fn bad_key(name: &str) -> Key {
+    let key = Key::of(name.as_bytes());
+    Key { hash: key.hash % 7, ..key }
+}
+
+/// Names of one to twelve bytes: a word has seven or eight of them whole.
+fn name_of(number: u8) -> String {
+    format!("{}{}", &"aaaaaaaaaa"[..number as usize % 11], number)
 }
 
 #[derive(Clone, Debug)]
@@ -36,16 +42,16 @@ proptest! {
         for step in steps {
             match step {
                 Step::Insert(number) => {
-                    let name = number.to_string();
+                    let name = name_of(number);
                     if find(&names, &name).is_none() {
                         names.reserve().unwrap();
                         let cookie = names.next_cookie;
-                        names.insert(bad_hash(&name), name);
+                        names.insert(bad_key(&name), name);
                         prop_assert!(model.insert(number, cookie).is_none());
                     }
                 }
                 Step::Remove(number) => {
-                    let name = number.to_string();
+                    let name = name_of(number);
                     let found = find(&names, &name);
                     prop_assert_eq!(found.is_some(), model.remove(&number).is_some());
                     if let Some(position) = found {
@@ -54,7 +60,7 @@ proptest! {
                 }
                 Step::List(from) => {
                     let listed: Vec<_> = names.from(from.into()).collect();
-                    let mut expected: Vec<_> = model.iter().map(|(n, &c)| (c, n.to_string())).collect();
+                    let mut expected: Vec<_> = model.iter().map(|(n, &c)| (c, name_of(*n))).collect();
                     expected.sort();
                     expected.retain(|(cookie, _)| *cookie >= from.into());
                     let listed: Vec<_> = listed.into_iter().map(|(c, n)| (c, n.clone())).collect();
@@ -64,7 +70,7 @@ proptest! {
             prop_assert_eq!(names.len(), model.len());
         }
         for number in 0..60 {
-            prop_assert_eq!(find(&names, &number.to_string()).is_some(), model.contains_key(&number));
+            prop_assert_eq!(find(&names, &name_of(number)).is_some(), model.contains_key(&number));
         }
     }
 }
@@ -75,10 +81,10 @@ fn a_hundred_thousand_names_are_found_and_go_in_order() {
     let all: Vec<String> = (0..100_000).map(|number| format!("file-{number}")).collect();
     for name in &all {
         names.reserve().unwrap();
-        names.insert(hash(name.as_bytes()), name.clone());
+        names.insert(Key::of(name.as_bytes()), name.clone());
     }
     let position = |names: &Names<String>, name: &String| {
-        names.find(hash(name.as_bytes()), |other| other == name)
+        names.find(Key::of(name.as_bytes()), |other| other == name)
     };
     assert!(all.iter().all(|name| position(&names, name).is_some()));
     for name in &all {
@@ -93,11 +99,26 @@ fn cookies_that_run_out_are_given_anew() {
     let mut names = Names::<u8>::default();
     for value in 0..3 {
         names.reserve().unwrap();
-        names.insert(value.into(), value);
+        names.insert(Key::of(&[value + 1]), value);
     }
     names.next_cookie = END_COOKIE;
     names.reserve().unwrap();
-    names.insert(9, 9);
+    names.insert(Key::of(&[9]), 9);
     let listed: Vec<_> = names.from(0).map(|(cookie, &value)| (cookie, value)).collect();
     assert_eq!(listed, [(3, 0), (4, 1), (5, 2), (6, 9)]);
+}
+
+#[test]
+fn a_key_is_whole_up_to_seven_bytes_and_no_two_of_those_are_the_same() {
+    let name = b"abcdefghijklmnopqrstuvwxyz";
+    for length in 1..=20 {
+        assert_eq!(Key::of(&name[..length]).is_whole(), length < 8);
+        for start in 0..=name.len() - length {
+            let expected = name[start..][..length.min(8)].iter().rev();
+            let head = expected.fold(0, |word, &byte| word << 8 | u64::from(byte));
+            assert_eq!(Key::of(&name[start..][..length]).head, head);
+        }
+    }
+    let keys = (1..=20).map(|length| Key::of(&name[..length]).hash);
+    assert_eq!(keys.collect::<std::collections::BTreeSet<_>>().len(), 20);
 }

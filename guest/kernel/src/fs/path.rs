@@ -1,0 +1,162 @@
+//! A path's bytes, looked at a word at a time.
+//!
+//! A word shows where a name ends, and is what its key is made of: so a name is looked at
+//! once, whatever comes of it.
+
+use crate::fs::names::{Key, Maker, WORD, padded};
+
+/// A path.
+#[derive(Clone, Copy)]
+pub struct PathName<'a> {
+    /// The path, and perhaps what is behind it in a buffer.
+    bytes: &'a [u8],
+    length: usize,
+}
+
+impl<'a> From<&'a [u8]> for PathName<'a> {
+    fn from(bytes: &'a [u8]) -> PathName<'a> {
+        PathName { bytes, length: bytes.len() }
+    }
+}
+
+/// A component of a path: where its name ends, what it is found by, and where the next
+/// begins: behind slashes, if some follow.
+pub struct Part {
+    /// Where its name ends.
+    pub end: usize,
+    /// What its name is found by.
+    pub key: Key,
+    /// Where the next one begins, or the path ends.
+    pub next: usize,
+}
+
+impl<'a> PathName<'a> {
+    /// The first bytes of a buffer. What is behind them is not looked at, but lets words
+    /// be loaded at once.
+    #[inline]
+    pub fn in_buffer(bytes: &'a [u8], length: usize) -> PathName<'a> {
+        PathName { bytes, length: length.min(bytes.len()) }
+    }
+
+    /// How many bytes it has.
+    #[inline(always)]
+    pub const fn len(self) -> usize {
+        self.length
+    }
+
+    /// Whether it has none.
+    #[inline(always)]
+    pub const fn is_empty(self) -> bool {
+        self.length == 0
+    }
+
+    /// Its bytes.
+    #[inline]
+    pub fn bytes(self) -> &'a [u8] {
+        &self.bytes[..self.length]
+    }
+
+    /// A component's name, and what comes behind it.
+    pub fn split(self, start: usize, end: usize) -> (&'a [u8], &'a [u8]) {
+        let (name, rest) = self.bytes()[start..].split_at(end - start);
+        (name, rest)
+    }
+
+    /// Whether there is a slash here.
+    #[inline(always)]
+    pub fn is_slash(self, at: usize) -> bool {
+        at < self.length && self.bytes.get(at) == Some(&b'/')
+    }
+
+    /// Where the next component begins, or the path ends.
+    #[inline(always)]
+    pub fn past_slashes(self, mut at: usize) -> usize {
+        while self.is_slash(at) {
+            at += 1;
+        }
+        at
+    }
+
+    /// The component that begins here, where no slash is.
+    #[inline(always)]
+    pub fn part(self, start: usize) -> Part {
+        let (head, mut count) = self.word(start);
+        let mut key = Maker::new(head);
+        let mut end = start + count;
+        while count == WORD && end < self.length && !self.is_slash(end) {
+            let word;
+            (word, count) = self.word(end);
+            key.add(word);
+            end += count;
+        }
+        let next = if end < self.length { self.past_slashes(end + 1) } else { end };
+        Part { end, key: key.end(), next }
+    }
+
+    /// Up to eight bytes of a name and zeroes behind them; how many there are.
+    #[inline(always)]
+    fn word(self, at: usize) -> (u64, usize) {
+        let word = match self.bytes.get(at..).and_then(|rest| rest.first_chunk()) {
+            Some(word) => u64::from_le_bytes(*word),
+            None => padded(&self.bytes[at..]),
+        };
+        let to_slash = first_slash(word);
+        let count = to_slash.min(self.length - at);
+        let above = 1u64.checked_shl(8 * count as u32).unwrap_or(0);
+        (word & above.wrapping_sub(1), count)
+    }
+}
+
+/// How many bytes are in front of the first slash; all, if there is none.
+#[inline(always)]
+const fn first_slash(word: u64) -> usize {
+    const ONES: u64 = u64::MAX / 0xff;
+    let zeroes = word ^ (ONES * b'/' as u64);
+    // The highest bit of each byte that was zero, and perhaps of some above the lowest.
+    let found = zeroes.wrapping_sub(ONES) & !zeroes & (ONES << 7);
+    found.trailing_zeros() as usize / 8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The components of a path: their names, and where they are.
+    fn parts(path: PathName) -> Vec<(usize, usize, Key)> {
+        let mut parts = Vec::new();
+        let mut at = path.past_slashes(0);
+        while at < path.len() {
+            let part = path.part(at);
+            parts.push((at, part.end, part.key));
+            at = part.next;
+        }
+        parts
+    }
+
+    #[test]
+    fn components_are_between_slashes_wherever_the_buffer_ends() {
+        let names = ["a", "bc", "1234567", "12345678", "123456789", "0123456789abcdef", "x", "y"];
+        for slashes in 1..10 {
+            for count in 1..=names.len() {
+                let path = names[..count].join(&"/".repeat(slashes));
+                let mut buffer = path.clone().into_bytes();
+                for _ in 0..12 {
+                    let parts = parts(PathName::in_buffer(&buffer, path.len()));
+                    assert_eq!(parts.len(), count);
+                    for ((start, end, key), name) in parts.into_iter().zip(names) {
+                        assert_eq!(&path[start..end], name);
+                        assert_eq!(key, Key::of(name.as_bytes()));
+                    }
+                    buffer.push(b"/z"[buffer.len() % 2]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn slashes_may_begin_and_end_a_path() {
+        for (path, count) in [("/", 0), ("//", 0), ("/a", 1), ("a/", 1), ("//a//", 1)] {
+            assert_eq!(parts(path.as_bytes().into()).len(), count, "{path}");
+        }
+    }
+}
