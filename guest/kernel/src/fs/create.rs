@@ -3,6 +3,7 @@
 use crate::fs::access::{EXEC, WRITE};
 use crate::fs::dentry::{Dentry, Entry};
 use crate::fs::inode::{Inode, Kind, Meta};
+use crate::fs::names::Named;
 use crate::fs::walk::View;
 use crate::memory::try_arc;
 use crate::mm::object::Object;
@@ -42,11 +43,11 @@ pub fn may_change(view: &View, directory: &Dentry) -> Result<(), Errno> {
 pub fn create(
     view: &View,
     directory: &Arc<Dentry>,
-    name: &[u8],
+    name: Named,
     kind: Kind,
     permissions: u32,
 ) -> Result<Arc<Dentry>, Errno> {
-    let dentry = prepare(view, directory, name, kind, permissions)?;
+    let dentry = prepare(view, directory, &name, kind, permissions)?;
     put(directory, name, &dentry)?;
     Ok(dentry)
 }
@@ -70,7 +71,7 @@ pub fn prepare(
 ///
 /// # Errors
 /// EEXIST, ENOENT, ENOMEM, ENOSPC; nothing has changed then.
-pub fn put(directory: &Arc<Dentry>, name: &[u8], dentry: &Arc<Dentry>) -> Result<(), Errno> {
+pub fn put(directory: &Arc<Dentry>, name: Named, dentry: &Arc<Dentry>) -> Result<(), Errno> {
     let _changes = directory.inode.filesystem.changes.lock();
     add(directory, name, dentry)?;
     directory.inode.change(|meta| {
@@ -84,7 +85,7 @@ pub fn put(directory: &Arc<Dentry>, name: &[u8], dentry: &Arc<Dentry>) -> Result
 ///
 /// # Errors
 /// EEXIST, ENOENT, ENOMEM, ENOSPC.
-pub fn add(directory: &Arc<Dentry>, name: &[u8], dentry: &Arc<Dentry>) -> Result<(), Errno> {
+pub fn add(directory: &Arc<Dentry>, name: Named, dentry: &Arc<Dentry>) -> Result<(), Errno> {
     let mut children = directory.children()?;
     if children.dead {
         return Err(Errno::ENOENT);

@@ -9,7 +9,7 @@
 
 use crate::fs::generated::{Generated, Node};
 use crate::fs::inode::{Below, Inode, Kind};
-use crate::fs::names::{Key, Names, Position};
+use crate::fs::names::{Key, Named, Names, Position};
 use crate::memory::{try_arc, try_box};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -99,14 +99,8 @@ pub struct Children {
 
 impl Children {
     /// Where a name is in memory.
-    pub fn position(&self, name: &[u8]) -> Option<Position> {
-        self.position_of(name, Key::of(name))
-    }
-
-    /// The same of a name whose key is known.
-    #[inline(always)]
-    fn position_of(&self, name: &[u8], key: Key) -> Option<Position> {
-        self.names.find(key, |entry| entry.is(name))
+    pub fn position(&self, name: Named) -> Option<Position> {
+        self.names.find(name.key, |entry| entry.is(&name))
     }
 
     /// Puts another file in a name's place; answers what was there.
@@ -120,7 +114,7 @@ impl Children {
 
     /// What is in memory for a name.
     pub fn get(&self, name: &[u8]) -> Option<&Entry> {
-        self.position(name).map(|position| self.names.get(position))
+        self.position(name.into()).map(|position| self.names.get(position))
     }
 }
 
@@ -211,7 +205,7 @@ impl Dentry {
     pub fn put_into(self: &Arc<Self>, directory: &Arc<Dentry>, bytes: &[u8]) -> Result<(), Errno> {
         let name = name(bytes)?;
         let mut children = directory.children()?;
-        if let Some(position) = children.position(bytes) {
+        if let Some(position) = children.position(bytes.into()) {
             self.moved(directory, name);
             directory.put_over(&mut children, position, self);
             return Ok(());
@@ -294,6 +288,14 @@ impl Dentry {
         self.clone().unknown_child(name, rest)
     }
 
+    /// The directory in this one, of a name that its key is all of, if memory has it.
+    #[inline(always)]
+    pub fn known_directory(&self, key: Key) -> Option<Arc<Dentry>> {
+        let children = self.children.as_ref()?.lock();
+        let child = children.names.find_whole(key)?.dentry()?;
+        child.is_directory().then(|| child.clone())
+    }
+
     /// The file of a name that is not in memory.
     #[cold]
     fn unknown_child(
@@ -317,9 +319,9 @@ impl Dentry {
     }
 
     /// Adds a name that is in no directory, after `reserve`.
-    pub fn put(self: &Arc<Self>, children: &mut Children, name: &[u8], dentry: &Arc<Dentry>) {
+    pub fn put(self: &Arc<Self>, children: &mut Children, name: Named, dentry: &Arc<Dentry>) {
         dentry.place.lock().parent = Some(self.clone());
-        children.names.insert(Key::of(name), Entry::Present(dentry.clone()));
+        children.names.insert(name.key, Entry::Present(dentry.clone()));
     }
 }
 

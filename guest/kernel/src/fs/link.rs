@@ -24,7 +24,7 @@ pub fn link(view: &View, file: &Arc<Dentry>, to: &Found) -> Result<(), Errno> {
     if inode.is_directory() {
         return Err(Errno::EPERM);
     }
-    let dentry = Dentry::new(to.name(), inode.clone())?;
+    let dentry = Dentry::new(&to.name(), inode.clone())?;
     let _changes = inode.filesystem.changes.lock();
     let meta = inode.meta();
     if meta.links == 0 && !meta.linkable {

@@ -8,6 +8,7 @@
 //! are, in a sandbox of their own.
 
 use alloc::vec::Vec;
+use core::ops::Deref;
 use trapgate_uapi::Errno;
 
 /// The first cookie: 1 and 2 are `.` and `..`.
@@ -72,11 +73,35 @@ impl Key {
     }
 }
 
+/// A name whose key is known.
+#[derive(Clone, Copy)]
+pub struct Named<'a> {
+    /// The name.
+    pub bytes: &'a [u8],
+    /// What it is found by.
+    pub key: Key,
+}
+
+impl<'a> From<&'a [u8]> for Named<'a> {
+    fn from(bytes: &'a [u8]) -> Named<'a> {
+        Named { bytes, key: Key::of(bytes) }
+    }
+}
+
+impl Deref for Named<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes
+    }
+}
+
 /// Bytes that a name is looked at at a time.
 pub const WORD: usize = size_of::<u64>();
 
 /// The word of up to eight bytes, with zeroes behind them.
 #[cold]
+#[inline(never)]
 pub fn padded(bytes: &[u8]) -> u64 {
     bytes.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte))
 }
@@ -136,6 +161,12 @@ impl<T> Names<T> {
     #[inline(always)]
     pub fn find_value(&self, key: Key, is_it: impl FnMut(&T) -> bool) -> Option<&T> {
         self.find_slot(key, is_it)?.1.value.as_ref()
+    }
+
+    /// The same of a name that its key is all of; else nothing.
+    #[inline(always)]
+    pub fn find_whole(&self, key: Key) -> Option<&T> {
+        if key.is_whole() { self.find_value(key, |_| false) } else { None }
     }
 
     #[inline(always)]

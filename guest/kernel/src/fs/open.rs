@@ -158,13 +158,13 @@ pub fn open(start: &Start, path: PathName, how: How) -> Result<Arc<OpenFile>, Er
 fn create_and_open(view: &View, found: &Found, how: How) -> Result<Arc<OpenFile>, Errno> {
     let directory = &found.directory;
     let kind = create::regular(directory)?;
-    let dentry = create::prepare(view, directory, found.name(), kind, how.permissions)?;
+    let dentry = create::prepare(view, directory, &found.name(), kind, how.permissions)?;
     // The last thing that can fail is its name.
     let file = OpenFile::of_inode(InodeFile::new(dentry.clone(), how.of_file()))?;
     match create::put(directory, found.name(), &dentry) {
         // Somebody else was faster.
         Err(Errno::EEXIST) if !how.has(O_EXCL) => {
-            let dentry = directory.child(found.name())?.ok_or(Errno::ENOENT)?;
+            let dentry = directory.child(&found.name())?.ok_or(Errno::ENOENT)?;
             open_existing(view, dentry, how)
         }
         put => put.map(|()| file),

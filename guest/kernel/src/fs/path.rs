@@ -93,6 +93,22 @@ impl<'a> PathName<'a> {
         Part { end, key: key.end(), next }
     }
 
+    /// The component that begins here, if its name fits in a word, and one slash and a
+    /// further name follow: as nearly all have it that are not the last.
+    #[inline(always)]
+    pub fn short_part(self, start: usize) -> Option<Part> {
+        let word = u64::from_le_bytes(*self.bytes.get(start..)?.first_chunk()?);
+        let slashes = slashes_in(word);
+        let end = start + slashes.trailing_zeros() as usize / 8;
+        let next = end + 1;
+        if slashes == 0 || next >= self.length || self.is_slash(next) {
+            return None;
+        }
+        // What is below the lowest one.
+        let head = word & (slashes ^ (slashes - 1)) >> 8;
+        Some(Part { end, key: Maker::new(head).end(), next })
+    }
+
     /// Up to eight bytes of a name and zeroes behind them; how many there are.
     #[inline(always)]
     fn word(self, at: usize) -> (u64, usize) {
@@ -100,21 +116,19 @@ impl<'a> PathName<'a> {
             Some(word) => u64::from_le_bytes(*word),
             None => padded(&self.bytes[at..]),
         };
-        let to_slash = first_slash(word);
+        let to_slash = slashes_in(word).trailing_zeros() as usize / 8;
         let count = to_slash.min(self.length - at);
         let above = 1u64.checked_shl(8 * count as u32).unwrap_or(0);
         (word & above.wrapping_sub(1), count)
     }
 }
 
-/// How many bytes are in front of the first slash; all, if there is none.
+/// The highest bit of the lowest byte that is a slash, and perhaps bits above it.
 #[inline(always)]
-const fn first_slash(word: u64) -> usize {
+const fn slashes_in(word: u64) -> u64 {
     const ONES: u64 = u64::MAX / 0xff;
     let zeroes = word ^ (ONES * b'/' as u64);
-    // The highest bit of each byte that was zero, and perhaps of some above the lowest.
-    let found = zeroes.wrapping_sub(ONES) & !zeroes & (ONES << 7);
-    found.trailing_zeros() as usize / 8
+    zeroes.wrapping_sub(ONES) & !zeroes & (ONES << 7)
 }
 
 #[cfg(test)]
@@ -127,6 +141,10 @@ mod tests {
         let mut at = path.past_slashes(0);
         while at < path.len() {
             let part = path.part(at);
+            if let Some(short) = path.short_part(at) {
+                assert_eq!((short.end, short.key, short.next), (part.end, part.key, part.next));
+                assert!(short.next < path.len());
+            }
             parts.push((at, part.end, part.key));
             at = part.next;
         }
@@ -151,6 +169,22 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn short_components_are_those_in_front_of_one_slash_and_a_name() {
+        let ends = |path: &'static str, length: usize| {
+            PathName::in_buffer(path.as_bytes(), length).short_part(0).map(|part| part.end)
+        };
+        for (path, end) in [("a/b", 1), ("1234567/x", 7), ("../x", 2)] {
+            let buffer = format!("{path}--------").leak();
+            assert_eq!(ends(buffer, path.len()), Some(end), "{path}");
+        }
+        for path in ["a", "a/", "a//", "a//b", "1234567/", "1234567//x", "12345678/x"] {
+            let buffer = format!("{path}/-------").leak();
+            assert_eq!(ends(buffer, path.len()), None, "{path}");
+        }
+        assert_eq!(ends("a/b", 3), None, "there is no whole word");
     }
 
     #[test]

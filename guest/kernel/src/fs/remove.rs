@@ -42,7 +42,7 @@ pub fn remove(view: &View, found: &Found, what: What) -> Result<(), Errno> {
     if victim.is_mount() {
         return Err(Errno::EBUSY);
     }
-    let whiteout = directory.whiteout(found.name())?;
+    let whiteout = directory.whiteout(&found.name())?;
     let gone = {
         let _changes = directory.inode.filesystem.changes.lock();
         if what == What::Directory {

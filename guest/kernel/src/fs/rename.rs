@@ -3,7 +3,7 @@
 use crate::fs::access::WRITE;
 use crate::fs::create::may_change;
 use crate::fs::dentry::{self, Children, Dentry};
-use crate::fs::names::Position;
+use crate::fs::names::{Named, Position};
 use crate::fs::remove::{What, has_lost_a_name, may_delete};
 use crate::fs::walk::{Component, Found, View};
 use alloc::sync::Arc;
@@ -126,7 +126,7 @@ fn is_above(directory: &Arc<Dentry>, other: &Arc<Dentry>) -> bool {
 }
 
 /// Where this file is in its directory.
-fn position(children: &Children, name: &[u8], dentry: &Arc<Dentry>) -> Result<Position, Errno> {
+fn position(children: &Children, name: Named, dentry: &Arc<Dentry>) -> Result<Position, Errno> {
     let position = children.position(name).ok_or(Errno::ENOENT)?;
     match children.names.get(position).dentry() {
         Some(there) if Arc::ptr_eq(there, dentry) => Ok(position),
@@ -144,8 +144,8 @@ fn replace(from: &Found, source: &Arc<Dentry>, to: &Found) -> Result<(), Errno> 
     {
         return Err(Errno::ENOTEMPTY);
     }
-    let name = dentry::name(to.name())?;
-    let whiteout = old.whiteout(from.name())?;
+    let name = dentry::name(&to.name())?;
+    let whiteout = old.whiteout(&from.name())?;
     let same = Arc::ptr_eq(old, new);
     let mut children = new.children()?;
     if children.dead {
@@ -196,7 +196,7 @@ fn replace(from: &Found, source: &Arc<Dentry>, to: &Found) -> Result<(), Errno> 
 fn put(
     directory: &Arc<Dentry>,
     children: &mut Children,
-    name: &[u8],
+    name: Named,
     place: Option<Position>,
     dentry: &Arc<Dentry>,
 ) -> Option<dentry::Entry> {

@@ -4,7 +4,7 @@ use crate::fs::dentry::Dentry;
 use crate::fs::filesystem::FileSystem;
 use crate::fs::inode::{Inode, Kind};
 use trapgate_abi::layout::PAGE_SIZE;
-use trapgate_uapi::stat::Stat;
+use trapgate_uapi::stat::{S_IFDIR, S_IFLNK, S_IFREG, Stat};
 use trapgate_uapi::time::Timespec;
 
 /// What tmpfs says that a name takes: Linux's `BOGO_DIRENT_SIZE`.
@@ -50,23 +50,26 @@ pub fn born(dentry: &Dentry) -> Timespec {
     dentry.inode.with_meta(|meta| meta.born)
 }
 
-#[inline]
+#[inline(always)]
 fn content(dentry: &Dentry, inode: &Inode) -> Content {
-    let (size, frames, device) = match &inode.kind {
-        Kind::Regular(object) => (object.size(), object.frames(), 0),
-        Kind::Symlink(target) => (target.len() as u64, 0, 0),
+    let (file_type, size, frames) = match &inode.kind {
+        Kind::Regular(object) => (S_IFREG, object.size(), object.frames()),
         // Programs take another size for a change, and looking a name up is none. So
         // it is a block, as in a small directory of a disk.
-        Kind::Directory(Some(_)) => (PAGE_SIZE, 0, 0),
+        Kind::Directory(Some(_)) => (S_IFDIR, PAGE_SIZE, 0),
         Kind::Directory(None) => {
             // Two for `.` and `..`.
             let names = dentry.children().map_or(0, |children| children.names.len());
-            (((names + 2) * BYTES_OF_A_NAME) as u64, 0, 0)
+            (S_IFDIR, ((names + 2) * BYTES_OF_A_NAME) as u64, 0)
         }
-        Kind::Character(device) | Kind::Block(device) => (0, 0, *device),
-        _ => (0, 0, 0),
+        Kind::Symlink(target) => (S_IFLNK, target.len() as u64, 0),
+        Kind::Character(device) | Kind::Block(device) => {
+            let (file_type, device) = (inode.file_type(), *device);
+            return Content { file_type, size: 0, frames: 0, device };
+        }
+        _ => (inode.file_type(), 0, 0),
     };
-    Content { file_type: inode.file_type(), size, frames, device }
+    Content { file_type, size, frames, device: 0 }
 }
 
 /// statfs(2), in whole numbers: blocks are pages.

@@ -8,6 +8,7 @@ use crate::fs::access::{Credentials, EXEC};
 use crate::fs::dentry::Dentry;
 use crate::fs::generated::Generated;
 use crate::fs::inode::Kind;
+use crate::fs::names::{Key, Named};
 use crate::fs::path::{Part, PathName};
 use crate::fs::place::{self, Places};
 use crate::memory::{try_extend, try_with_capacity};
@@ -99,6 +100,7 @@ pub struct Found<'a> {
     /// The path, as far as links have changed it.
     text: Text<'a>,
     name: [usize; 2],
+    key: Key,
     /// What the last component is.
     pub component: Component,
     /// Whether slashes follow: it must be a directory.
@@ -120,8 +122,9 @@ pub enum Component {
 
 impl Found<'_> {
     /// The last component, as it is in the path.
-    pub fn name(&self) -> &[u8] {
-        &self.text.path().bytes()[self.name[0]..self.name[1]]
+    pub fn name(&self) -> Named<'_> {
+        let bytes = &self.text.path().bytes()[self.name[0]..self.name[1]];
+        Named { bytes, key: self.key }
     }
 }
 
@@ -199,11 +202,14 @@ fn run<'a>(start: &Start, path: PathName<'a>, last: Last) -> Result<Found<'a>, E
     'text: loop {
         let path = text.path();
         at = path.past_slashes(at);
+        if who.is_privileged() && start.resolve == 0 {
+            (directory, at) = go_along(directory, path, at);
+        }
         if at == path.len() {
             // A path of slashes alone, or behind a link that led to a file itself.
             let (dentry, slashes) = (Some(directory.clone()), path.is_slash(at.wrapping_sub(1)));
-            let (name, component) = ([0, 0], Component::Root);
-            return Ok(Found { directory, dentry, text, name, component, slashes });
+            let (name, key, component) = ([0, 0], Key::default(), Component::Root);
+            return Ok(Found { directory, dentry, text, name, key, component, slashes });
         }
         loop {
             let Part { end, key, next } = path.part(at);
@@ -223,7 +229,7 @@ fn run<'a>(start: &Start, path: PathName<'a>, last: Last) -> Result<Found<'a>, E
                     return Err(Errno::ENOENT);
                 }
                 let (dentry, name) = (None, [at, end]);
-                return Ok(Found { directory, dentry, text, name, component, slashes });
+                return Ok(Found { directory, dentry, text, name, key, component, slashes });
             };
             let follows = !is_last || last == Last::Follow || last == Last::Keep && slashes;
             if follows && !child.is_directory() && child.inode.is_symlink() {
@@ -242,7 +248,7 @@ fn run<'a>(start: &Start, path: PathName<'a>, last: Last) -> Result<Found<'a>, E
             check_device(start, &directory, &child)?;
             if is_last {
                 let (dentry, name) = (Some(child), [at, end]);
-                return Ok(Found { directory, dentry, text, name, component, slashes });
+                return Ok(Found { directory, dentry, text, name, key, component, slashes });
             }
             if !child.is_directory() {
                 return Err(Errno::ENOTDIR);
@@ -250,6 +256,18 @@ fn run<'a>(start: &Start, path: PathName<'a>, last: Last) -> Result<Found<'a>, E
             (directory, at) = (child, next);
         }
     }
+}
+
+/// Goes on as long as there are short names of directories that memory has, of which most
+/// of a path consists. The last component is left.
+#[inline(always)]
+fn go_along(mut directory: Arc<Dentry>, path: PathName, mut at: usize) -> (Arc<Dentry>, usize) {
+    while let Some(part) = path.short_part(at)
+        && let Some(child) = directory.known_directory(part.key)
+    {
+        (directory, at) = (child, part.next);
+    }
+    (directory, at)
 }
 
 #[inline(always)]

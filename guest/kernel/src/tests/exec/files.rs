@@ -85,7 +85,7 @@ fn put_kind(path: &str, kind: Kind, permissions: u32) {
             continue;
         }
         let mut children = directory.children().unwrap();
-        let position = children.position(name.as_bytes()).unwrap();
+        let position = children.position(name.as_bytes().into()).unwrap();
         directory.put_over(&mut children, position, &made);
     }
 }
