@@ -146,8 +146,8 @@ impl Parts {
 pub struct Mount {
     /// Its handle ([`crate::hypercall::files::Handle`]), which is never released.
     pub handle: u64,
-    /// What may be done to it: [`MOUNT_READ_ONLY`], [`MOUNT_READ_WRITE`],
-    /// [`MOUNT_IN_MEMORY`].
+    /// What may be done to it, in the bits of [`MOUNT_ACCESS`]: [`MOUNT_READ_ONLY`],
+    /// [`MOUNT_READ_WRITE`], [`MOUNT_IN_MEMORY`]; and perhaps [`MOUNT_SHARED`].
     pub access: u64,
     /// Physical addresses of its path in the tree: absolute, of names without `.`, `..`
     /// and empty ones, with no NUL behind it; `/` for the root.
@@ -165,6 +165,11 @@ pub const MOUNT_READ_ONLY: u64 = 0;
 pub const MOUNT_READ_WRITE: u64 = 1;
 /// [`Mount::access`]: what is changed is changed in memory; to the VMM it is read-only.
 pub const MOUNT_IN_MEMORY: u64 = 2;
+
+/// Of [`Mount::access`], what may be done.
+pub const MOUNT_ACCESS: u64 = 0xff;
+/// [`Mount::access`]: others change it meanwhile, and the program shall see that.
+pub const MOUNT_SHARED: u64 = 1 << 8;
 
 /// The most directories of the host's.
 pub const MAX_MOUNTS: usize = 16;

@@ -27,6 +27,11 @@ use super::MESSAGE_WORDS;
 /// Names of one [`FileRequest::Walk`] at most.
 pub const MAX_WALK: usize = (MESSAGE_WORDS - 1) / Found::WORDS;
 
+/// The word of a reply to [`FileRequest::Walk`] that says how many bytes of the last file's
+/// beginning were read; `u64::MAX`, if it is not open.
+pub const WALK_OPENED: usize = 1 + MAX_WALK * Found::WORDS;
+const _: () = assert!(WALK_OPENED < MESSAGE_WORDS);
+
 /// What stands for a file or a directory of the host's: never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Handle(pub u64);
@@ -50,6 +55,10 @@ pub enum FileRequest {
     /// else the error of the first, such as ENOENT; data: a [`Found`] of each. It ends
     /// early at what is no directory, and at what is not there or cannot be reached: of
     /// that, the kernel asks for the reason by a walk that begins there.
+    ///
+    /// If there are segments, at most [`super::MAX_SEGMENTS_BESIDE_NAMES`], and the last
+    /// name is a regular file's, it is opened for reading, and they are filled with its
+    /// beginning: [`WALK_OPENED`].
     Walk {
         /// A directory.
         directory: Handle,
