@@ -346,7 +346,7 @@ fn what_is_no_root_is_said_in_a_line() {
         ("none", "none: no such file"),
         ("text", "text: is no root: it is neither a tar"),
         ("cut.tar", "cut.tar: entry 'usr/bin/hello': ends in the middle"),
-        (".", "directories of the host cannot be a root yet"),
+        ("root.tar/none", "root.tar/none: cannot be read: Not a directory"),
     ] {
         let ran = place.trapgate(&["run", "--root", &place.path(root), "hello"]);
         ran.expect_in_stderr(part);

@@ -97,7 +97,7 @@ pub(crate) fn print(text: &[u8]) -> anyhow::Result<()> {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a program in a sandbox
-    Run(run::Args),
+    Run(Box<run::Args>),
     /// Say whether this host can run sandboxes, and how each door arrives
     Doctor(doctor::Args),
     /// Measure what doors, calls, exits and starts cost here, and compare

@@ -13,7 +13,7 @@ use tabled::Table;
 use tabled::settings::{Padding, Style};
 use trapgate::Error;
 use trapgate::error::shown;
-use trapgate::root::{self, Cache, Image, Kept};
+use trapgate::root::{self, Cache, Image, Kept, Root};
 
 /// An image that is not in order.
 const BAD: u8 = 1;
@@ -213,11 +213,11 @@ fn check(file: &Path) -> anyhow::Result<u8> {
     crate::cli::print(text.as_bytes()).map(|()| status)
 }
 
-/// The image of a root, which a line on the terminal shows if it takes long.
+/// What is at a path as a root; a line on the terminal shows if an image of it takes long.
 ///
 /// # Errors
 /// [`Error::Root`].
-pub(crate) fn open(source: &Path) -> Result<Image, Error> {
+pub(crate) fn open(source: &Path) -> Result<Root, Error> {
     let mut line = Line::new(source);
     root::open(source, &mut |progress| line.show(progress))
 }

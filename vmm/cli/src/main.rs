@@ -47,7 +47,7 @@ static ALLOCATOR: GlobalDlmalloc = GlobalDlmalloc;
 fn main() {
     let words: Vec<OsString> = std::env::args_os().collect();
     ending::with(match quick::read(&words) {
-        Some(args) => carry_out(None, ColorChoice::Auto, Command::Run(args)),
+        Some(args) => carry_out(None, ColorChoice::Auto, Command::Run(Box::new(args))),
         None => {
             let status = by_clap(&words);
             let _ = stdout().flush();
@@ -73,7 +73,7 @@ fn carry_out(log: Option<LevelFilter>, color: ColorChoice, command: Command) -> 
         return status::SETUP;
     }
     let result = match command {
-        Command::Run(args) => run::main(args),
+        Command::Run(args) => run::main(*args),
         Command::Doctor(args) => doctor::main(&args),
         Command::Bench(args) => bench::main(&args.0),
         Command::Image(args) => image::main(&args.0),

@@ -13,11 +13,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use trapgate::error::{explain_missing, shown, status};
 use trapgate::host::policy::Grant;
+use trapgate::host::raise_descriptor_limit;
 use trapgate::machine::forward;
 use trapgate::root::Root;
 use trapgate::sandbox::config::{Config, DEFAULT_MEMORY, Program, TraceTo};
 use trapgate::stats::record::Record;
-use trapgate::{ByteSize, ClockSource, End, Error, Mitigations, Outcome, Sandbox, recipe};
+use trapgate::{Bind, ByteSize, ClockSource, End, Error, Mitigations, Outcome, Sandbox, recipe};
 
 const AFTER_HELP: &str = concat!(
     "\
@@ -28,6 +29,10 @@ Examples:
   seq 9 | trapgate run busybox sha256sum      a program in PATH, in a pipe
   trapgate run --root alpine.tar.gz busybox ls /etc
                                               a program in a root of files
+  trapgate run --root /srv/debian --bind .:/work python3 /work/job.py
+                                              a directory, another in it
+  trapgate run --root alpine.tar.gz --bind out:/out:rw busybox touch /out/done
+                                              what is written is written here
   trapgate run --with-libs jq --version       a dynamic program of this host
   trapgate run --stats ./hello                what the run cost
   trapgate run --deny clock,random ./hello    no time, no randomness
@@ -49,15 +54,21 @@ pub(crate) struct Args {
     /// End the program after this time (status 124): 10s, 1m30s, 500ms
     #[arg(short, long, value_name = "TIME", value_parser = trapgate::sandbox::recipe::parse_time)]
     pub(crate) timeout: Option<Duration>,
-    /// The root of the program's files, in which the program is: a tar or a cpio (newc),
-    /// both also by gzip or zstd, an OCI layout (a directory or an archive), or an
-    /// uncompressed EROFS image
+    /// The root of the program's files, in which the program is: a directory, a tar or a
+    /// cpio (newc), both also by gzip or zstd, an OCI layout (a directory or an archive), or
+    /// an uncompressed EROFS image
     ///
-    /// An image is made of it once, and kept: 'trapgate image'. A name without a slash
+    /// Nothing is written to it: what the program changes is changed in memory. An image is
+    /// made of an archive once, and kept: 'trapgate image'. A name without a slash
     /// is searched for in the PATH of the program's environment [default:
     /// /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin].
     #[arg(long, value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
     pub(crate) root: Option<PathBuf>,
+    /// A directory of this host in the program's tree, read-only, or as ':rw' to be written
+    ///
+    /// GUEST is an absolute path, which need not be there. May be given several times.
+    #[arg(long = "bind", value_name = "HOST:GUEST[:ro|:rw]", value_hint = ValueHint::DirPath)]
+    pub(crate) binds: Vec<Bind>,
     /// The root is the program with its interpreter and its libraries, as ldd finds them,
     /// by the paths that they have here
     #[arg(long, conflicts_with = "root")]
@@ -153,6 +164,9 @@ pub(crate) fn main(args: Args) -> anyhow::Result<u8> {
     let timeout = config.timeout;
     if let Some(path) = strace {
         config.trace = Some(trace_to(&path)?);
+    }
+    if !config.binds.is_empty() || matches!(config.root, Some(Root::Directory(_))) {
+        raise_descriptor_limit();
     }
     let sandbox = Sandbox::new(config)?;
     // Before the run, so that nothing is lost after it.
@@ -282,6 +296,7 @@ fn config(args: Args) -> Result<Config, Error> {
         }
     };
     set_root(&mut config, args.root, args.with_libs, is_recipe)?;
+    config.binds.extend(args.binds);
     config.argv.extend(command.map(OsString::into_vec));
     if args.inherit_env {
         inherit(&mut config.envp, std::env::vars_os());
@@ -340,7 +355,7 @@ fn set_root(
         config.root = Some(Root::Source(root));
     }
     if let Some(Root::Source(source)) = &config.root {
-        config.root = Some(Root::Image(image::open(source)?));
+        config.root = Some(image::open(source)?);
     }
     Ok(())
 }

@@ -32,8 +32,10 @@ use crate::{ByteSize, Error};
 use page_tables::{Frames, PageTables};
 use program::Program;
 use trapgate_abi::boot_info::{
-    BootInfo, ClockInfo, MAX_REGIONS, RANDOM_STOCK, Range, Region, SEED, StandardFile, feature,
+    BootInfo, ClockInfo, MAX_REGIONS, Mount, RANDOM_STOCK, Range, Region, SEED, StandardFile,
+    feature,
 };
+use trapgate_abi::hypercall::files::Handle;
 use trapgate_abi::kernel_note::Instruments;
 use trapgate_abi::layout::{
     BOOT_INFO, Cpu, HIGH_RAM_START, KERNEL_BASE, LARGE_PAGE_SIZE, PAGE_SIZE, cpus_end, percpu,
@@ -71,6 +73,8 @@ pub struct Start<'a> {
     pub cpus: u64,
     /// Guest-physical addresses of the root's image; empty without one.
     pub root: Range,
+    /// Directories of the host's in its tree, the root first, each before those below it.
+    pub mounts: &'a [Mounted],
     /// The door of the 32-bit vDSO.
     pub fast_door: FastDoor,
     /// The least log level that matters, as `log::LevelFilter`'s number.
@@ -84,6 +88,16 @@ pub struct Start<'a> {
     pub traced: bool,
     /// What is on the kernel's way in and out.
     pub hardening: Hardening,
+}
+
+/// A directory of the host's in the program's tree.
+pub struct Mounted {
+    /// What the kernel calls it.
+    pub handle: Handle,
+    /// `MOUNT_*` of [`trapgate_abi::boot_info`].
+    pub access: u64,
+    /// Its path there.
+    pub path: Vec<u8>,
 }
 
 /// Memory that is ready but for the clocks and the standard files.
@@ -147,7 +161,8 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
     let stamped = Stamps::size(start.stamps);
     let traced = if start.traced { trace_rings::size(start.cpus) } else { 0 };
     let lent: u64 = vdsos.iter().map(Vdso::size).sum();
-    let beside = lent + stamped + traced + page_tables::size(start.root);
+    let paths: u64 = start.mounts.iter().map(|mount| mount.path.len() as u64).sum();
+    let beside = lent + stamped + traced + page_tables::size(start.root) + paths;
     let needed = LEAST + cpus_end(start.cpus) + program.size() + beside;
     let too_small = || Error::MemoryTooSmall {
         name: start.name.to_owned(),
@@ -175,6 +190,7 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
         .kernel(&mut tables, &kernel, start.root)
         .and_then(|()| builder.untrain_alias(&mut tables, &kernel, start.hardening))
         .and_then(|()| builder.program(&mut tables, &program, &mut info))
+        .and_then(|()| builder.mounts(start.mounts, &mut info))
         .and_then(|()| builder.lend(&vdsos, &mut info))
         .and_then(|()| match &mut user_tables {
             Some(user) => isolation::fill(&tables, user, &kernel, start.cpus, &mut builder.frames),
@@ -309,6 +325,21 @@ impl Builder<'_> {
         for piece in kernel.image().filter(|piece| !piece.write) {
             tables.map_direct(piece.start, piece.end, read, false, frames)?;
         }
+        Some(())
+    }
+
+    /// The paths of mounts, in a row, and what the boot information says of them.
+    fn mounts(&mut self, mounts: &[Mounted], info: &mut BootInfo) -> Option<()> {
+        let all: u64 = mounts.iter().map(|mount| mount.path.len() as u64).sum();
+        let mut at = self.frames.take(all)?;
+        for (mount, word) in mounts.iter().zip(&mut info.mounts) {
+            self.ram.write(at, &mount.path).ok()?;
+            let end = at + mount.path.len() as u64;
+            let (Handle(handle), path) = (mount.handle, Range { start: at, end });
+            *word = Mount { handle, access: mount.access, path };
+            at = end;
+        }
+        info.mount_count = mounts.len() as u64;
         Some(())
     }
 

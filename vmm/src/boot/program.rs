@@ -212,9 +212,11 @@ mod tests {
     use super::*;
     use crate::boot::kernel::PLAIN;
     use crate::boot::mitigation::Hardening;
-    use crate::boot::prepare;
     use crate::boot::vdso::FastDoor;
+    use crate::boot::{Mounted, prepare};
     use crate::machine::memory::GuestRam;
+    use trapgate_abi::boot_info::Mount;
+    use trapgate_abi::hypercall::files::Handle;
 
     #[test]
     fn of_a_program_in_the_root_the_kernel_gets_path_arguments_and_environment() {
@@ -237,6 +239,7 @@ mod tests {
             features: 0,
             cpus: 1,
             root: Range::ZERO,
+            mounts: &[],
             fast_door: FastDoor::Int80,
             log_level: 0,
             ignored_signals: 0,
@@ -252,6 +255,49 @@ mod tests {
         assert_eq!((info.argc, info.envc, info.seed), (3, 1, [9, 8, 7, 6, 5]));
         assert_eq!((info.region_count, info.entry, info.hwcap, info.hwcap2), (0, 0, 1, 2));
         assert!(info.exec.end <= info.free[0].start);
+    }
+
+    #[test]
+    fn the_kernel_finds_where_directories_of_the_hosts_are() {
+        let ram = GuestRam::new(16 << 20).unwrap();
+        let mounted = |handle, access, path: &str| Mounted {
+            handle: Handle(handle),
+            access,
+            path: path.as_bytes().to_vec(),
+        };
+        let mounts = [mounted(7, 2, "/"), mounted(8, 0, "/data"), mounted(9, 1, "/data/rw")];
+        let start = Start {
+            name: "probe",
+            execfn: b"/bin/prog",
+            load: Load::InRoot,
+            argv: &[],
+            envp: &[],
+            seed: [0; 5],
+            random_stock: &[],
+            hwcap: 0,
+            hwcap2: 0,
+            xcr0: 0,
+            features: 0,
+            cpus: 1,
+            root: Range::ZERO,
+            mounts: &mounts,
+            fast_door: FastDoor::Int80,
+            log_level: 0,
+            ignored_signals: 0,
+            stamps: 0,
+            traced: false,
+            hardening: Hardening::NONE,
+        };
+        let info = prepare(&ram, PLAIN, &start).unwrap().info;
+        assert_eq!(info.mount_count, 3);
+        for (mount, expected) in info.mounts.iter().zip(&mounts) {
+            let mut path = vec![0; mount.path.len() as usize];
+            ram.read(mount.path.start, &mut path).unwrap();
+            assert_eq!(path, expected.path);
+            assert_eq!((Handle(mount.handle), mount.access), (expected.handle, expected.access));
+            assert!(mount.path.end <= info.free[0].start);
+        }
+        assert_eq!(info.mounts[3], Mount::NONE);
     }
 
     #[test]
@@ -271,6 +317,7 @@ mod tests {
             features: 0,
             cpus: 1,
             root: Range::ZERO,
+            mounts: &[],
             fast_door: FastDoor::Syscall,
             log_level: 0,
             ignored_signals: 0,

@@ -9,6 +9,7 @@
 //!
 //! Uses `machine` for its RAM, and no room above; `machine` knows it as [`Serve`].
 
+pub(crate) mod directories;
 mod files;
 mod filesystem;
 pub mod policy;
@@ -18,6 +19,7 @@ mod transfer;
 mod wait;
 mod worker;
 
+pub use directories::raise_descriptor_limit;
 pub use stats::HostCallStats;
 
 use crate::host::policy::{Grant, Policy};
@@ -25,6 +27,7 @@ use crate::machine::image::MappedImage;
 use crate::machine::kvm::clock::monotonic_ns;
 use crate::machine::memory::{GuestRam, OutOfRam};
 use crate::machine::{Control, Serve, Served};
+use directories::Directories;
 use rustix::io;
 use rustix::rand::{GetRandomFlags, getrandom};
 use rustix::time::Timespec;
@@ -47,6 +50,7 @@ pub struct Services {
     image: Option<Arc<MappedImage>>,
     policy: Policy,
     files: [Option<HostFile>; 3],
+    directories: Directories,
     watched: Watched,
     /// What the sandbox is told from outside.
     control: Arc<Control>,
@@ -140,8 +144,24 @@ impl Services {
         let stats = HostCallStats::default();
         let files = files.map(|file| file.map(HostFile::new));
         let (watched, began_ns) = (Watched::default(), monotonic_ns());
-        let (image, timed) = (None, false);
-        Services { ram, image, policy, files, watched, control, began_ns, timed, stats }
+        let (image, timed, directories) = (None, false, Directories::default());
+        Services {
+            ram,
+            image,
+            policy,
+            files,
+            directories,
+            watched,
+            control,
+            began_ns,
+            timed,
+            stats,
+        }
+    }
+
+    /// Serves programs that have directories of the host's.
+    pub(crate) fn with_directories(self, directories: Directories) -> Self {
+        Services { directories, ..self }
     }
 
     /// Serves programs whose memory has parts of this image.
@@ -175,7 +195,7 @@ impl Services {
     /// Carries a permitted request out. The outer error is a malformed
     /// attachment, the inner one an answer.
     fn carry_out(
-        &self,
+        &mut self,
         request: &Request,
         message: &Message,
         reply: &mut Message,
@@ -207,8 +227,7 @@ impl Services {
             Request::Elapsed => Ok(monotonic_ns().saturating_sub(self.began_ns)),
             // The machine's loop has done it, as at each exit.
             Request::Drain => Ok(0),
-            // There is no handle yet.
-            Request::File(_) => Err(Failure::Refused(Errno::EBADF)),
+            Request::File(request) => self.file_request(request, message, data)?,
             Request::Wait { .. }
             | Request::SwapFpu { .. }
             | Request::Exit { .. }
@@ -220,16 +239,8 @@ impl Services {
 
     /// Repeats `call` while signals interrupt it, until it answers or the
     /// sandbox is told to stop.
-    fn interruptible(&self, mut call: impl FnMut() -> io::Result<usize>) -> Reply {
-        loop {
-            if self.control.is_stopped() {
-                return Err(Failure::Stopped);
-            }
-            match call() {
-                Err(io::Errno::INTR) => {}
-                result => return Ok(result? as u64),
-            }
-        }
+    fn interruptible(&self, call: impl FnMut() -> io::Result<usize>) -> Reply {
+        interruptible(&self.control, call)
     }
 
     /// A standard file.
@@ -268,6 +279,20 @@ impl Services {
             self.ram.discard(segment)?;
         }
         Ok(0)
+    }
+}
+
+/// Repeats `call` while signals interrupt it, until it answers or the sandbox is told to
+/// stop.
+fn interruptible(control: &Control, mut call: impl FnMut() -> io::Result<usize>) -> Reply {
+    loop {
+        if control.is_stopped() {
+            return Err(Failure::Stopped);
+        }
+        match call() {
+            Err(io::Errno::INTR) => {}
+            result => return Ok(result? as u64),
+        }
     }
 }
 

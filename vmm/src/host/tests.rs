@@ -1,5 +1,6 @@
 //! The services, fed with messages directly: no VM.
 
+mod files;
 mod wait;
 
 use super::*;

@@ -327,7 +327,7 @@ impl Services {
     }
 
     /// Copies bytes into pieces of RAM, which have room for them.
-    fn scatter(&self, segments: &[Segment], mut bytes: &[u8]) -> Result<(), OutOfRam> {
+    pub(super) fn scatter(&self, segments: &[Segment], mut bytes: &[u8]) -> Result<(), OutOfRam> {
         for segment in segments {
             let length = bytes.len().min(segment.length as usize);
             let (now, later) = bytes.split_at(length);
@@ -338,7 +338,7 @@ impl Services {
     }
 
     /// Copies bytes out of pieces of RAM, or of the image: all, or so many.
-    fn gather(&self, segments: &[Segment], most: u64) -> Result<Vec<u8>, OutOfRam> {
+    pub(super) fn gather(&self, segments: &[Segment], most: u64) -> Result<Vec<u8>, OutOfRam> {
         let mut bytes = vec![0; room(segments, most)];
         let mut rest = &mut bytes[..];
         for segment in segments {

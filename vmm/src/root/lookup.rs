@@ -13,10 +13,10 @@ use trapgate_erofs::{FileType, Inode, LINK_MAX};
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Links that are followed in one path.
-const MOST_LINKS: u32 = 40;
+pub(super) const MOST_LINKS: u32 = 40;
 
 /// Bytes of the largest program that is read.
-const LARGEST_PROGRAM: u64 = 1 << 30;
+pub(super) const LARGEST_PROGRAM: u64 = 1 << 30;
 
 /// A file in an image.
 struct Found<'a> {
@@ -33,30 +33,11 @@ impl Image {
     /// [`Error::NotFound`], [`Error::NotAFile`], [`Error::NotExecutable`];
     /// [`Error::Root`], if the image is damaged.
     pub fn find_program(&self, name: &[u8], path: &[u8]) -> Result<Vec<u8>, Error> {
-        if name.contains(&b'/') {
-            let found = absolute(name);
-            return self.executable(&found).map(|()| found);
-        }
-        let mut first_mistake = None;
-        let directories =
-            path.split(|byte| *byte == b':').filter(|directory| !directory.is_empty());
-        for directory in directories {
-            let found = absolute(&[directory, b"/", name].concat());
-            match self.executable(&found) {
-                Ok(()) => return Ok(found),
-                Err(Error::NotFound { .. }) => {}
-                Err(error) => _ = first_mistake.get_or_insert(error),
-            }
-        }
-        // One that cannot be executed is worth a message, if there is no other.
-        Err(first_mistake.unwrap_or_else(|| Error::NotFound {
-            path: to_path(name),
-            hint: format!(" in the root's PATH, {}", shown(&to_path(path))),
-        }))
+        find_program(name, path, &|path| self.executable(path))
     }
 
     /// Whether there is a program.
-    fn executable(&self, path: &[u8]) -> Result<(), Error> {
+    pub(super) fn executable(&self, path: &[u8]) -> Result<(), Error> {
         let inode = self.find(path)?.inode;
         let not = |kind| Err(Error::NotAFile { path: to_path(path), kind });
         match inode.file_type {
@@ -120,6 +101,33 @@ impl Image {
         }
         Ok(Found { files, inode: current })
     }
+}
+
+/// As [`Image::find_program`], of whatever has programs where `executable` says so.
+pub(crate) fn find_program(
+    name: &[u8],
+    path: &[u8],
+    executable: &dyn Fn(&[u8]) -> Result<(), Error>,
+) -> Result<Vec<u8>, Error> {
+    if name.contains(&b'/') {
+        let found = absolute(name);
+        return executable(&found).map(|()| found);
+    }
+    let mut first_mistake = None;
+    let directories = path.split(|byte| *byte == b':').filter(|directory| !directory.is_empty());
+    for directory in directories {
+        let found = absolute(&[directory, b"/", name].concat());
+        match executable(&found) {
+            Ok(()) => return Ok(found),
+            Err(Error::NotFound { .. }) => {}
+            Err(error) => _ = first_mistake.get_or_insert(error),
+        }
+    }
+    // One that cannot be executed is worth a message, if there is no other.
+    Err(first_mistake.unwrap_or_else(|| Error::NotFound {
+        path: to_path(name),
+        hint: format!(" in the root's PATH, {}", shown(&to_path(path))),
+    }))
 }
 
 /// Puts a path's names ahead of those that are there.

@@ -4,6 +4,7 @@
 //! ```text
 //! (this file)  an image: opened, and read as the guest reads it
 //! lookup       paths in it, as Linux follows them; programs, by PATH
+//! directory    a directory of the host's, which is a root as it is
 //! source       what a source is, and the image that is made of it
 //! flatten/     archives and layers as one tree
 //! libs         a program of the host's with its libraries, as a source
@@ -16,6 +17,7 @@
 
 #[cfg(feature = "images")]
 mod cache;
+mod directory;
 #[cfg(feature = "images")]
 mod flatten;
 #[cfg(feature = "images")]
@@ -28,7 +30,9 @@ mod source;
 
 #[cfg(feature = "images")]
 pub use cache::{Cache, Kept, SCHEMA_JSON};
+pub use directory::Directory;
 pub use lookup::DEFAULT_PATH;
+pub(crate) use lookup::find_program;
 #[cfg(feature = "images")]
 pub use meter::{Progress, Step};
 
@@ -44,36 +48,80 @@ use trapgate_erofs::{Source, Unreadable};
 /// What is to be the root of a program's files.
 #[derive(Debug)]
 pub enum Root {
-    /// What is at this path: an image, or with the feature `images` something that one
-    /// can be made of (`Cache`).
+    /// What is at this path: a directory of the host's, an image, or with the feature
+    /// `images` something that one can be made of (`Cache`).
     Source(PathBuf),
     /// This image.
     Image(Image),
+    /// This directory, which is not written: what the program changes is changed in
+    /// memory.
+    Directory(Directory),
+}
+
+/// The same, once it is there.
+#[derive(Debug)]
+pub(crate) enum Opened {
+    Image(Image),
+    Directory(Directory),
 }
 
 impl Root {
-    /// The image, made if it must be.
-    pub(crate) fn into_image(self) -> Result<Image, Error> {
+    /// It, opened, and made if it must be.
+    pub(crate) fn opened(self) -> Result<Opened, Error> {
         match self {
-            Root::Image(image) => Ok(image),
+            Root::Image(image) => Ok(Opened::Image(image)),
+            Root::Directory(directory) => Ok(Opened::Directory(directory)),
             #[cfg(feature = "images")]
-            Root::Source(path) => open(path, &mut |_| {}),
+            Root::Source(path) => open(path, &mut |_| {})?.opened(),
             #[cfg(not(feature = "images"))]
-            Root::Source(path) => Image::open(path),
+            Root::Source(path) if path.is_dir() => Root::Directory(Directory::open(path)?).opened(),
+            #[cfg(not(feature = "images"))]
+            Root::Source(path) => Root::Image(Image::open(path)?).opened(),
         }
     }
 }
 
-/// The image of a source: itself, or the one that the user's cache has of it.
+impl Opened {
+    /// The image, if it is one.
+    pub(crate) fn image(&self) -> Option<&Image> {
+        match self {
+            Opened::Image(image) => Some(image),
+            Opened::Directory(_) => None,
+        }
+    }
+
+    /// Whether there is a program at a path.
+    pub(crate) fn executable(&self, path: &[u8]) -> Result<(), Error> {
+        match self {
+            Opened::Image(image) => image.executable(path),
+            Opened::Directory(directory) => directory.executable(path),
+        }
+    }
+
+    /// All bytes of the program at a path.
+    pub(crate) fn read_program(&self, path: &[u8]) -> Result<Vec<u8>, Error> {
+        match self {
+            Opened::Image(image) => image.read_program(path),
+            Opened::Directory(directory) => directory.read_program(path),
+        }
+    }
+}
+
+/// What is at a path, as a root: a directory or an image itself, or the image that the
+/// user's cache has of it.
 ///
 /// # Errors
 /// As [`Cache::image`], and [`Error::Input`], if a cache is needed and has no place.
 #[cfg(feature = "images")]
-pub fn open(path: impl AsRef<Path>, report: &mut dyn FnMut(Progress)) -> Result<Image, Error> {
+pub fn open(path: impl AsRef<Path>, report: &mut dyn FnMut(Progress)) -> Result<Root, Error> {
+    let path = path.as_ref();
+    if path.is_dir() && !source::is_layout(path) {
+        return Directory::open(path).map(Root::Directory);
+    }
     // Who has images needs no cache, nor a place for one.
-    match source::look(path.as_ref())? {
-        source::Found::Image(image) => Ok(image),
-        _ => Cache::of_user()?.image(path, report),
+    match source::look(path)? {
+        source::Found::Image(image) => Ok(Root::Image(image)),
+        _ => Cache::of_user()?.image(path, report).map(Root::Image),
     }
 }
 

@@ -46,14 +46,19 @@ impl Found {
     }
 }
 
+/// Whether a directory is an OCI layout.
+pub(super) fn is_layout(path: &Path) -> bool {
+    path.join(oci::MARK).exists()
+}
+
 /// Looks what is at `path`: by what is in it, and not by its name.
 pub(super) fn look(path: &Path) -> Result<Found, Error> {
     let root = |bad: Bad| bad.at(path);
     if path.is_dir() {
-        if !path.join(oci::MARK).exists() {
+        if !is_layout(path) {
             return Err(root(Bad::Unsupported(
-                "is a directory, and no OCI layout: directories of the host cannot be a root yet; \
-                 make a tar of it, with 'tar -C DIRECTORY -cf root.tar .'"
+                "is a directory, and no OCI layout: it is a root as it is, and an image of it is \
+                 made by way of a tar, with 'tar -C DIRECTORY -cf root.tar .'"
                     .to_owned(),
             )));
         }

@@ -3,8 +3,9 @@
 
 use crate::boot::mitigation::Mitigations;
 use crate::host::policy::Policy;
-use crate::root::{Image, Root};
+use crate::root::{Directory, Image, Root};
 use crate::sandbox::Sandbox;
+use crate::sandbox::bind::{Access, Bind};
 use crate::sandbox::config::{ClockSource, Config, Program, TraceTo, quoted};
 use crate::sandbox::stdio::Stdio;
 use crate::{ByteSize, Error};
@@ -33,7 +34,8 @@ impl Builder {
         self
     }
 
-    /// The root of its files is what is at `path`: an EROFS image, or with the feature
+    /// The root of its files is what is at `path`: a directory of the host's, which is not
+    /// written ([`Builder::root_directory`]), an EROFS image, or with the feature
     /// `images` an archive or an OCI layout, which is made an image of once
     /// ([`crate::root::Cache::of_user`]). [`Builder::program`] is a path in it then; a name
     /// without a slash is looked for in its PATH, or in [`crate::root::DEFAULT_PATH`].
@@ -55,6 +57,40 @@ impl Builder {
     /// The root of its files is this image: [`Builder::root`].
     pub fn root_image(self, image: Image) -> Self {
         self.root_of(Root::Image(image))
+    }
+
+    /// The root of its files is this directory of the host's. Nothing in it is written: what
+    /// the program changes is changed in memory, and gone with it.
+    ///
+    /// ```no_run
+    /// use trapgate::Sandbox;
+    /// use trapgate::root::Directory;
+    ///
+    /// let root = Directory::open("/srv/debian")?;
+    /// let outcome = Sandbox::builder().root_directory(root).program("ls").build()?.run()?;
+    /// assert!(outcome.end.success());
+    /// # Ok::<(), trapgate::Error>(())
+    /// ```
+    pub fn root_directory(self, directory: Directory) -> Self {
+        self.root_of(Root::Directory(directory))
+    }
+
+    /// The directory `host` of the host's is at `guest` in the program's tree, an absolute
+    /// path that need not be there.
+    ///
+    /// ```no_run
+    /// use trapgate::{Access, Sandbox};
+    ///
+    /// let builder = Sandbox::builder().root("alpine.erofs").program("busybox");
+    /// let builder = builder.args(["cp", "-r", "/in", "/out"]);
+    /// let builder = builder.bind("data", "/in", Access::ReadOnly);
+    /// builder.bind("results", "/out", Access::ReadWrite).build()?.run()?;
+    /// # Ok::<(), trapgate::Error>(())
+    /// ```
+    pub fn bind(mut self, host: impl AsRef<Path>, guest: impl AsRef<Path>, access: Access) -> Self {
+        let (host, guest) = (host.as_ref().to_owned(), guest.as_ref().to_owned());
+        self.config.binds.push(Bind { host, guest, access });
+        self
     }
 
     fn root_of(mut self, root: Root) -> Self {

@@ -1,5 +1,6 @@
 //! What to run, with what, within which limits.
 
+pub use crate::sandbox::bind::{Access, Bind};
 pub use crate::sandbox::stdio::Stdio;
 
 use crate::boot::mitigation::Mitigations;
@@ -41,6 +42,8 @@ pub struct Config {
     /// The root of its files, in which [`Program::Path`] is then; without one there is no
     /// file.
     pub root: Option<Root>,
+    /// Directories of the host's in its tree.
+    pub binds: Vec<Bind>,
     /// Its arguments, the first being its name.
     pub argv: Vec<Vec<u8>>,
     /// Its environment, as `NAME=VALUE`.
@@ -120,6 +123,7 @@ impl Default for Config {
         Config {
             program: None,
             root: None,
+            binds: Vec::new(),
             argv: Vec::new(),
             envp: Vec::new(),
             memory: DEFAULT_MEMORY,

@@ -3,6 +3,7 @@
 //! ```text
 //! builder, config, recipe   describing a sandbox
 //! program, stdio            its program and its standard files
+//! bind, tree                directories of the host's; where its files are
 //! run                       the run itself, on the vCPU's thread
 //! running, capture          waiting for it, and what it writes
 //! outcome, stats            what came of it, and what it cost
@@ -11,6 +12,7 @@
 //! The top room: it makes a machine, has `boot` fill it, gives it the host's
 //! services, and runs it to its end.
 
+pub(crate) mod bind;
 pub(crate) mod builder;
 pub(crate) mod capture;
 pub mod config;
@@ -22,6 +24,7 @@ mod run;
 pub(crate) mod running;
 pub mod stats;
 pub(crate) mod stdio;
+mod tree;
 
 pub use outcome::{End, Outcome, Output};
 
@@ -36,7 +39,6 @@ use crate::machine::image::MappedImage;
 use crate::machine::kvm::{stats_fd::VcpuStats, vm};
 use crate::machine::memory::LEAST;
 use crate::machine::{Limits, Machine};
-use crate::root::Root;
 use builder::Builder;
 use config::Config;
 use run::Run;
@@ -51,6 +53,7 @@ use trapgate_abi::boot_info::{RANDOM_STOCK, SEED, feature};
 use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_abi::mitigation::keep;
 use trapgate_abi::x86::cr4;
+use tree::Tree;
 
 /// A VM with a program in it that has not run yet.
 pub struct Sandbox {
@@ -75,22 +78,23 @@ impl Sandbox {
     pub fn new(mut config: Config) -> Result<Sandbox, Error> {
         let program = config.program.take().ok_or(Error::NoProgram)?;
         config.check()?;
-        let root = config.root.take().map(Root::into_image).transpose()?;
-        let program = program::find(program, root.as_ref(), &config.envp)?;
-        let (name, bytes) = program::read(&program, root.as_ref())?;
+        let tree = Tree::open(config.root.take(), &config.binds)?;
+        let program = program::find(program, &tree, &config.envp)?;
+        let name = program::name(&program);
+        let bytes = program::preloaded(&program, &tree)?;
         let start = Instant::now();
         // The file first: a mistake in it is the user's most likely one. What is in the
         // root the guest's kernel loads, and so says what is wrong.
-        let image = match (&program, &root) {
-            (config::Program::Path(_), Some(_)) => None,
-            _ => Some(
-                trapgate_loader::image::parse(&bytes)
+        let image = match &bytes {
+            None => None,
+            Some(bytes) => Some(
+                trapgate_loader::image::parse(bytes)
                     .map_err(|source| Error::Image { name: name.clone(), source })?,
             ),
         };
         let memory = check_memory(config.memory, &name)?;
         let kvm = vm::open()?;
-        let mapped = root.as_ref().map(|image| {
+        let mapped = tree.image().map(|image| {
             image.to_file().and_then(|(name, file)| MappedImage::new(name, file, memory))
         });
         let mut machine = Machine::with_image(&kvm, memory, mapped.transpose()?)?;
@@ -107,13 +111,17 @@ impl Sandbox {
         let create_us = start.elapsed().as_micros() as u64;
 
         let start = Instant::now();
+        let (directories, mounts) = tree.mount()?;
         let random_granted = config.policy.allows(Grant::Random);
         let random = random_words()?;
         let (seed, stock) = random.split_at(SEED);
         let start_info = Start {
             name: &name,
             execfn: program::path(&program),
-            load: image.as_ref().map_or(Load::InRoot, |image| Load::Here { image, bytes: &bytes }),
+            load: match (&image, &bytes) {
+                (Some(image), Some(bytes)) => Load::Here { image, bytes },
+                _ => Load::InRoot,
+            },
             argv: &config.argv,
             envp: &config.envp,
             seed: std::array::from_fn(|index| seed[index]),
@@ -124,6 +132,7 @@ impl Sandbox {
             features: boot::features(vm) | if config.aslr { feature::ASLR } else { 0 },
             cpus: machine.cpus(),
             root: machine.image(),
+            mounts: &mounts,
             fast_door: FastDoor::of(vm.kind, boot::features(vm)),
             log_level: log::max_level() as u64,
             ignored_signals: config.ignored_signals,
@@ -145,7 +154,8 @@ impl Sandbox {
                 prepared,
                 policy: config.policy,
                 program,
-                root,
+                tree,
+                directories,
                 kernel,
                 detailed: config.detailed_stats,
                 kvm_stats: kvm_stats.map(Arc::new),

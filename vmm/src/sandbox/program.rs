@@ -1,8 +1,9 @@
 //! The program that a sandbox is to run: its name, and its bytes.
 
 use super::config::Program;
+use super::tree::Tree;
 use crate::Error;
-use crate::root::{DEFAULT_PATH, Image};
+use crate::root::DEFAULT_PATH;
 use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -28,30 +29,45 @@ pub(super) fn name(program: &Program) -> String {
 /// The program, at the path in the root that its name means there, if there is one.
 pub(super) fn find(
     program: Program,
-    root: Option<&Image>,
+    tree: &Tree,
     environment: &[Vec<u8>],
 ) -> Result<Program, Error> {
-    let (Some(root), Program::Path(path)) = (root, &program) else { return Ok(program) };
+    let path = match &program {
+        Program::Path(path) if tree.has_root() => path,
+        _ => return Ok(program),
+    };
     let variables = environment.iter().map(Vec::as_slice);
     let mut paths = variables.filter_map(|variable| variable.strip_prefix(b"PATH="));
     let directories = paths.next().unwrap_or(DEFAULT_PATH.as_bytes());
-    let found = root.find_program(path.as_os_str().as_bytes(), directories)?;
-    Ok(Program::Path(OsString::from_vec(found).into()))
+    let found = tree.find_program(path.as_os_str().as_bytes(), directories)?;
+    Ok(Program::Path(to_path(&found)))
 }
 
-/// The program's name and bytes.
-pub(super) fn read<'a>(
+/// The program's bytes, if the kernel does not find them itself, in the root.
+pub(super) fn preloaded<'a>(
     program: &'a Program,
-    root: Option<&Image>,
-) -> Result<(String, Cow<'a, [u8]>), Error> {
-    let name = name(program);
-    match (program, root) {
-        (Program::Path(path), Some(root)) => {
-            Ok((name, Cow::Owned(root.read_program(path.as_os_str().as_bytes())?)))
-        }
-        (Program::Path(path), None) => Ok((name, Cow::Owned(read_file(path)?))),
-        (Program::Bytes { bytes, .. }, _) => Ok((name, Cow::Borrowed(bytes))),
+    tree: &Tree,
+) -> Result<Option<Cow<'a, [u8]>>, Error> {
+    match program {
+        Program::Path(_) if tree.has_root() => Ok(None),
+        _ => read(program, tree).map(Some),
     }
+}
+
+/// The program's bytes.
+pub(super) fn read<'a>(program: &'a Program, tree: &Tree) -> Result<Cow<'a, [u8]>, Error> {
+    match program {
+        Program::Path(path) if tree.has_root() => {
+            Ok(Cow::Owned(tree.read_program(path.as_os_str().as_bytes())?))
+        }
+        Program::Path(path) => Ok(Cow::Owned(read_file(path)?)),
+        Program::Bytes { bytes, .. } => Ok(Cow::Borrowed(bytes)),
+    }
+}
+
+/// Bytes as a path.
+pub(super) fn to_path(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(OsString::from_vec(bytes.to_vec()))
 }
 
 /// The largest file that is taken for a program, in bytes.

@@ -12,11 +12,12 @@
 //! ```
 //!
 //! A relative program is relative to the recipe; so is `root`, in which the program is
-//! then. `memory` and `timeout` may be
+//! then, and so are the host's directories of `binds`. `memory` and `timeout` may be
 //! numbers too, of bytes and seconds, as the options may.
 
 use crate::host::policy::{Grant, Policy};
 use crate::root::Root;
+use crate::sandbox::bind::{Bind, from_directory};
 use crate::sandbox::config::{Config, Program, quoted};
 use crate::{ByteSize, Error};
 use serde::Deserialize;
@@ -33,6 +34,8 @@ use trapgate_loader::text::printable;
 struct Recipe {
     program: PathBuf,
     root: Option<PathBuf>,
+    #[serde(default)]
+    binds: Vec<String>,
     #[serde(default)]
     args: Vec<String>,
     #[serde(default)]
@@ -78,6 +81,11 @@ fn parse(path: &Path, text: &str) -> Result<Config, String> {
         }
         None => directory.join(&recipe.program),
     };
+    for text in recipe.binds {
+        let bind = text.parse::<Bind>();
+        let bind = bind.map_err(|error| format!("binds: {}: {error}", quoted(text.as_bytes())))?;
+        config.binds.push(from_directory(bind, directory));
+    }
     config.argv = vec![program.as_os_str().as_bytes().to_vec()];
     config.argv.extend(recipe.args.into_iter().map(String::into_bytes));
     config.program = Some(Program::Path(program));
@@ -160,6 +168,16 @@ mod tests {
         assert_eq!(config.argv, [b"bin/prog"]);
         let expected = Path::new("images/x/root.tar");
         assert!(matches!(config.root, Some(Root::Source(path)) if path == expected));
+    }
+
+    #[test]
+    fn binds_are_written_as_the_option_is_and_relative_to_the_recipe() {
+        let text = "program = 'prog'\nbinds = ['data:/in', '/abs:/out:rw']\n";
+        let config = parse(Path::new("images/r.toml"), text).unwrap();
+        let hosts: Vec<_> = config.binds.iter().map(|bind| bind.host.as_path()).collect();
+        assert_eq!(hosts, [Path::new("images/data"), Path::new("/abs")]);
+        let error = parse(Path::new("r.toml"), "program = 'p'\nbinds = ['data']").unwrap_err();
+        assert!(error.starts_with("binds: 'data': write HOST:GUEST"), "{error}");
     }
 
     #[test]

@@ -4,9 +4,11 @@
 use super::outcome::{End, Outcome};
 use super::program;
 use super::stats::{DoorCalls, Phases, Stats};
+use super::tree::Tree;
 use crate::boot::Prepared;
 use crate::error::Error;
 use crate::host::Services;
+use crate::host::directories::Directories;
 use crate::host::policy::{Grant, Policy};
 use crate::machine::control::SIGKILL;
 use crate::machine::kvm::Kind;
@@ -14,7 +16,6 @@ use crate::machine::kvm::stats_fd::VcpuStats;
 use crate::machine::teardown::Teardown;
 use crate::machine::{GuestEnd, Machine, Manner, log_lines};
 use crate::report::{self, Crash, Place};
-use crate::root::Image;
 use crate::sandbox::config::{ClockSource, Program, TraceTo};
 use crate::symbols::Symbols;
 use crate::trace::Tracer;
@@ -35,7 +36,9 @@ pub(super) struct Run {
     pub(super) policy: Policy,
     pub(super) program: Program,
     /// Where that is, if it is no file of the host's.
-    pub(super) root: Option<Image>,
+    pub(super) tree: Tree,
+    /// What of it the guest asks for.
+    pub(super) directories: Directories,
     /// The guest kernel's image.
     pub(super) kernel: Cow<'static, [u8]>,
     /// Whether the costly statistics are wanted.
@@ -57,7 +60,16 @@ impl Run {
         files: [Option<File>; 3],
     ) -> Result<Outcome, Error> {
         let Run {
-            prepared, policy, program, root, kernel, clock_source, trace, mut phases, ..
+            prepared,
+            policy,
+            program,
+            tree,
+            directories,
+            kernel,
+            clock_source,
+            trace,
+            mut phases,
+            ..
         } = self;
         let (load_bias, stamps) = (prepared.load_bias, prepared.stamps);
         let note = prepared.entry().note;
@@ -68,7 +80,8 @@ impl Run {
             Tracer::new(rings, Cpu::first(machine.cpus()), to, control.clone())
         });
         let mut services = Services::new(ram.clone(), policy, files, control.clone())
-            .with_image(machine.mapped_image());
+            .with_image(machine.mapped_image())
+            .with_directories(directories);
         services.begin(clock.began_ns);
         if self.detailed {
             services.time_services();
@@ -100,13 +113,13 @@ impl Run {
         let end = match ended.end {
             GuestEnd::Stopped => {
                 place = machine.program_registers().map(|regs| {
-                    Place::computing(&regs, symbol(&program, root.as_ref(), regs.rip, load_bias))
+                    Place::computing(&regs, symbol(&program, &tree, regs.rip, load_bias))
                 });
                 End::Stopped
             }
             GuestEnd::Request(Request::Exit { status }, _) => End::Exited(status),
             GuestEnd::Request(Request::Killed { signal }, message) => {
-                let crash = crash(&program, root.as_ref(), signal, &message, load_bias, kind);
+                let crash = crash(&program, &tree, signal, &message, load_bias, kind);
                 if crash.fault.vector == NO_VECTOR && control.has_sent(signal) {
                     place = Some(Place::of(&crash));
                 }
@@ -194,28 +207,23 @@ fn clock(
 }
 
 /// The function of the program's at an address.
-fn symbol(
-    program: &Program,
-    root: Option<&Image>,
-    address: u64,
-    load_bias: Option<u64>,
-) -> Option<String> {
+fn symbol(program: &Program, tree: &Tree, address: u64, load_bias: Option<u64>) -> Option<String> {
     let load_bias = load_bias?;
-    let bytes = program::read(program, root).map(|(_, bytes)| bytes).unwrap_or_default();
+    let bytes = program::read(program, tree).unwrap_or_default();
     Symbols::new(&bytes).lookup(address, load_bias).map(|symbol| symbol.to_string())
 }
 
 /// What killed the program, as the kernel's last message has it.
 fn crash(
     program: &Program,
-    root: Option<&Image>,
+    tree: &Tree,
     signal: u8,
     message: &Message,
     load_bias: Option<u64>,
     kind: Kind,
 ) -> Crash {
     let (fault, regs) = hypercall::crash(message);
-    let location = symbol(program, root, regs.rip, load_bias);
+    let location = symbol(program, tree, regs.rip, load_bias);
     let uninterpreted = report::is_uninterpreted(kind == Kind::Software, &fault, &regs);
     Crash { name: program::name(program), signal, fault, regs, location, uninterpreted }
 }

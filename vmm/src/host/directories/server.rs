@@ -1,0 +1,311 @@
+//! The server: requests on handles, carried out on descriptors. It touches no memory of the
+//! guest's, so it can do its work on another thread.
+
+use super::list::Listing;
+use super::node::{Budget, Directory, Named, Node, Open};
+use super::open::{self, Descriptors};
+use super::table::Table;
+use super::{Done, Job, Trouble, Waits, status};
+use crate::Error;
+use rustix::fd::OwnedFd;
+use rustix::fs::{OFlags, fstatfs, readlinkat_raw};
+use rustix::io;
+use rustix::process::{Resource, getrlimit};
+use std::sync::Arc;
+use trapgate_abi::file::FileSystemStatus;
+use trapgate_abi::hypercall::MAX_TRANSFER;
+use trapgate_abi::hypercall::files::{Access, FileRequest, Found, Handle, MAX_WALK};
+use trapgate_uapi::Errno;
+use trapgate_uapi::stat::{S_IFDIR, S_IFLNK, S_IFMT};
+
+/// A directory of the host's that a sandbox has.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// It, of `O_PATH`.
+    pub(crate) fd: OwnedFd,
+    /// Whether what is in it may be changed.
+    pub(crate) is_writable: bool,
+}
+
+/// The server of a sandbox.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(super) table: Table,
+    pub(super) budget: Budget,
+    pub(super) descriptors: Descriptors,
+    listing: Option<Listing>,
+    /// What a request does first that may wait.
+    #[cfg(test)]
+    pub(super) hold: Option<fn()>,
+}
+
+/// What a sandbox has at most.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) descriptors: usize,
+    /// Each takes some hundred bytes.
+    pub(super) handles: usize,
+}
+
+const MOST: Limits = Limits { descriptors: 1 << 16, handles: 1 << 18 };
+
+impl Server {
+    /// For these directories, and the handle of each.
+    ///
+    /// # Errors
+    /// [`Error::Host`], if there is no /proc/self/fd, or one cannot be looked at.
+    pub(crate) fn new(directories: Vec<Shared>) -> Result<(Server, Vec<Handle>), Error> {
+        // Half of what this process may have: there are others beside this sandbox.
+        let limit = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| limit as usize);
+        let descriptors = MOST.descriptors.min(limit / 2);
+        Server::within(Limits { descriptors, ..MOST }, directories)
+    }
+
+    pub(super) fn within(
+        limits: Limits,
+        directories: Vec<Shared>,
+    ) -> Result<(Server, Vec<Handle>), Error> {
+        let budget = Budget::new(limits.descriptors);
+        let mut table = Table::new(limits.handles);
+        let mut handles = Vec::with_capacity(directories.len());
+        for (mount, Shared { fd, is_writable }) in directories.into_iter().enumerate() {
+            let failed = |errno: io::Errno| Error::host("statx of a host directory")(errno.into());
+            let (status, _) = status::of(&fd).map_err(failed)?;
+            let none_left = |_| failed(io::Errno::NFILE);
+            let root =
+                Directory::root(fd, mount, is_writable, status.dev, &budget).map_err(none_left)?;
+            handles.push(table.insert(Node::Directory(Arc::new(root))).map_err(none_left)?);
+        }
+        table.pin();
+        let server = Server {
+            table,
+            budget,
+            descriptors: Descriptors::open()?,
+            listing: None,
+            #[cfg(test)]
+            hold: None,
+        };
+        Ok((server, handles))
+    }
+
+    /// Carries a request out; on a thread that must not wait, only if it cannot wait: else
+    /// [`Trouble::MayWait`], and nothing was done.
+    pub(super) fn carry_out(&mut self, job: &Job, waits: Waits) -> Result<Done, Trouble> {
+        #[cfg(test)]
+        if let (Some(hold), Waits::Yes) = (self.hold, waits) {
+            hold();
+        }
+        match job.request {
+            FileRequest::Walk { directory } => self.walk(directory, job, waits),
+            FileRequest::List { directory, cookie } => {
+                self.list(directory, cookie, job.room, waits)
+            }
+            FileRequest::ReadLink { link } => self.read_link(link, job.room, waits),
+            FileRequest::Open { file, access } => self.open(file, access, waits),
+            FileRequest::Get { file, offset } => self.get(file, offset, job.room),
+            FileRequest::Look { file } => self.look(file, waits),
+            FileRequest::Release { keep } => Ok(Done::of(self.release(&job.handles, keep))),
+            FileRequest::FileSystem { file } => self.file_system(file, waits),
+            _ => Err(Trouble::Refused(Errno::EROFS)),
+        }
+    }
+
+    fn walk(&mut self, directory: Handle, job: &Job, waits: Waits) -> Result<Done, Trouble> {
+        let mut at = self.table.directory(directory)?;
+        at.must_not_wait(waits)?;
+        let mut done = Done::default();
+        for name in job.names.iter().flat_map(|names| names.iter()).take(MAX_WALK) {
+            let (found, below) = match self.step(&at, name, waits) {
+                Ok(step) => step,
+                Err(_) if done.value > 0 => break,
+                Err(trouble) => return Err(trouble),
+            };
+            done.value += 1;
+            done.data.extend(found.to_words());
+            match below {
+                Some(below) => at = below,
+                None => break,
+            }
+        }
+        Ok(done)
+    }
+
+    /// A name in a directory; and the directory that it is, if it is one.
+    pub(super) fn step(
+        &mut self,
+        at: &Arc<Directory>,
+        name: &[u8],
+        waits: Waits,
+    ) -> Result<(Found, Option<Arc<Directory>>), Trouble> {
+        let fd = open::path(at, name, waits)?;
+        let (status, identity) = status::of(&fd)?;
+        let kind = status.mode as u32 & S_IFMT;
+        let (node, below) = if kind == S_IFDIR {
+            let below = Arc::new(at.below(fd, status.dev, &self.budget)?);
+            (Node::Directory(below.clone()), Some(below))
+        } else {
+            let (directory, name) = (at.clone(), name.into());
+            let (reading, writing) = (None, None);
+            (Node::Named(Named { directory, name, identity, kind, reading, writing }), None)
+        };
+        let handle = self.table.insert(node)?;
+        Ok((Found { handle, status }, below))
+    }
+
+    fn list(
+        &mut self,
+        handle: Handle,
+        cookie: u64,
+        room: usize,
+        waits: Waits,
+    ) -> Result<Done, Trouble> {
+        let directory = self.table.directory(handle)?;
+        directory.must_not_wait(waits)?;
+        let listing = match self.listing.take().filter(|listing| listing.is_of(handle)) {
+            Some(listing) => listing,
+            None => Listing::open(handle, &directory, waits)?,
+        };
+        self.listing.insert(listing).read(cookie, room)
+    }
+
+    fn read_link(&mut self, link: Handle, room: usize, waits: Waits) -> Result<Done, Trouble> {
+        /// `PATH_MAX`
+        const LONGEST: usize = 4096;
+        let named = self.table.named(link)?;
+        if named.kind != S_IFLNK {
+            return Err(Errno::EINVAL.into());
+        }
+        let (fd, _) = open::found(named, waits)?;
+        let mut bytes = vec![0; room.min(LONGEST)];
+        if bytes.is_empty() {
+            return Err(Errno::EINVAL.into());
+        }
+        let length = readlinkat_raw(&fd, "", &mut bytes[..])?;
+        bytes.truncate(length);
+        Ok(Done { value: length as u64, bytes, ..Done::default() })
+    }
+
+    fn open(&mut self, file: Handle, access: Access, waits: Waits) -> Result<Done, Trouble> {
+        let Server { table, descriptors, budget, .. } = self;
+        let named = table.named(file)?;
+        open::must_be_regular(named.kind)?;
+        if access != Access::Read && !named.directory.is_writable {
+            return Err(Trouble::Refused(Errno::EROFS));
+        }
+        let reads = access != Access::Write && named.reading.is_none();
+        let writes = access != Access::Read && named.writing.is_none();
+        let mut status = None;
+        if reads || writes {
+            let (fd, found) = open::found(named, waits)?;
+            let reading = match reads {
+                true => Some(descriptors.open_file(&fd, OFlags::RDONLY, budget)?),
+                false => None,
+            };
+            if writes {
+                let writing = descriptors.open_file(&fd, OFlags::WRONLY, budget)?;
+                named.writing = Some(Arc::new(writing));
+            }
+            if let Some(reading) = reading {
+                named.reading = Some(Arc::new(reading));
+            }
+            status = Some(found);
+        }
+        let status = match status {
+            Some(status) => status,
+            None => return self.look(file, waits),
+        };
+        Ok(Done { data: status.to_words().to_vec(), ..Done::default() })
+    }
+
+    /// The file that is open for reading; and whether it can be read in place.
+    ///
+    /// # Errors
+    /// EBADF.
+    pub(super) fn reading(&mut self, file: Handle) -> Result<(&Open, bool), Trouble> {
+        let named = self.table.named(file)?;
+        let at_once = named.directory.is_at_once();
+        let open = named.reading.as_deref().ok_or(Trouble::Refused(Errno::EBADF))?;
+        Ok((open, at_once))
+    }
+
+    /// Where a file cannot be read in place.
+    fn get(&mut self, file: Handle, offset: u64, room: usize) -> Result<Done, Trouble> {
+        let (open, _) = self.reading(file)?;
+        let mut bytes = vec![0; room.min(MAX_TRANSFER as usize)];
+        let mut length = 0;
+        while length < bytes.len() {
+            let at = offset.saturating_add(length as u64);
+            match io::pread(&open.file, &mut bytes[length..], at) {
+                Ok(0) => break,
+                Ok(read) => length += read,
+                Err(_) if length > 0 => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        bytes.truncate(length);
+        Ok(Done { value: length as u64, bytes, ..Done::default() })
+    }
+
+    pub(super) fn look(&mut self, file: Handle, waits: Waits) -> Result<Done, Trouble> {
+        let status = match self.table.get(file)? {
+            Node::Directory(directory) => {
+                directory.must_not_wait(waits)?;
+                status::of(&directory.fd)?.0
+            }
+            Node::Named(named) => {
+                named.directory.must_not_wait(waits)?;
+                match named.reading.as_ref().or(named.writing.as_ref()) {
+                    Some(open) => status::of(&open.file)?.0,
+                    None => open::found(named, waits)?.1,
+                }
+            }
+        };
+        Ok(Done { data: status.to_words().to_vec(), ..Done::default() })
+    }
+
+    fn release(&mut self, handles: &[Handle], keep: bool) -> u64 {
+        let mut count = 0;
+        for &handle in handles {
+            let known = if keep {
+                match self.table.get(handle) {
+                    Ok(Node::Named(named)) => {
+                        (named.reading, named.writing) = (None, None);
+                        true
+                    }
+                    Ok(Node::Directory(_)) => true,
+                    Err(_) => false,
+                }
+            } else {
+                self.table.release(handle)
+            };
+            self.listing.take_if(|listing| listing.is_of(handle));
+            count += u64::from(known);
+        }
+        count
+    }
+
+    fn file_system(&mut self, file: Handle, waits: Waits) -> Result<Done, Trouble> {
+        let node = self.table.get(file)?;
+        let directory = node.directory();
+        directory.must_not_wait(waits)?;
+        let status = match node {
+            Node::Directory(directory) => fstatfs(&directory.fd)?,
+            Node::Named(named) => match named.reading.as_ref().or(named.writing.as_ref()) {
+                Some(open) => fstatfs(&open.file)?,
+                None => fstatfs(open::found(named, waits)?.0)?,
+            },
+        };
+        let status = FileSystemStatus {
+            kind: (status.f_type as u32).into(),
+            bsize: status.f_bsize as u64,
+            blocks: status.f_blocks,
+            bfree: status.f_bfree,
+            bavail: status.f_bavail,
+            files: status.f_files,
+            ffree: status.f_ffree,
+            namelen: status.f_namelen as u64,
+            frsize: status.f_frsize as u64,
+        };
+        Ok(Done { data: status.to_words().to_vec(), ..Done::default() })
+    }
+}

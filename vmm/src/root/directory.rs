@@ -1,0 +1,108 @@
+//! A directory of the host's that the guest sees by requests (`host::directories`), and
+//! the programs in it.
+
+use super::lookup::{LARGEST_PROGRAM, MOST_LINKS};
+use super::unreadable;
+use crate::Error;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
+use rustix::io;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use trapgate_uapi::stat::{S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK};
+
+/// A directory of the host's, opened: what happens to its name then does not matter any
+/// more.
+#[derive(Debug)]
+pub struct Directory {
+    path: PathBuf,
+    /// Of `O_PATH`.
+    fd: OwnedFd,
+}
+
+impl Directory {
+    /// Opens the directory at `path`.
+    ///
+    /// # Errors
+    /// [`Error::Root`], if it is none, or one in which this process may not look.
+    pub fn open(path: impl AsRef<Path>) -> Result<Directory, Error> {
+        let path = path.as_ref();
+        let failed = |errno: io::Errno| match errno {
+            io::Errno::NOTDIR => {
+                let reason = "is no directory".to_owned();
+                Error::Root { name: crate::error::shown(path), reason }
+            }
+            errno => unreadable(path, &errno.into()),
+        };
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = openat(CWD, path, flags, Mode::empty()).map_err(failed)?;
+        // That needs the right to look for names in it.
+        openat(&fd, ".", flags, Mode::empty()).map_err(failed)?;
+        Ok(Directory { path: path.to_owned(), fd })
+    }
+
+    /// Where it was found.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The same directory once more.
+    pub(crate) fn to_fd(&self) -> Result<OwnedFd, Error> {
+        self.fd.try_clone().map_err(|error| unreadable(&self.path, &error))
+    }
+
+    /// What is at a path in it, followed as if it were the root of all files.
+    fn at(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Error> {
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        let flags = flags | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+        let given = || Path::new(OsStr::from_bytes(path)).to_owned();
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            return match openat2(self.fd.as_fd(), path, flags, Mode::empty(), resolve) {
+                // A directory on the way was moved meanwhile.
+                Err(io::Errno::AGAIN) if tries < MOST_LINKS => continue,
+                Err(io::Errno::NOENT | io::Errno::NOTDIR) => {
+                    Err(Error::NotFound { path: given(), hint: " in the root".to_owned() })
+                }
+                Err(errno) => Err(Error::Unreadable { path: given(), source: errno.into() }),
+                Ok(fd) => Ok(fd),
+            };
+        }
+    }
+
+    /// Whether there is a program at a path.
+    pub(crate) fn executable(&self, path: &[u8]) -> Result<(), Error> {
+        let fd = self.at(path, OFlags::PATH)?;
+        let given = || Path::new(OsStr::from_bytes(path)).to_owned();
+        let status = fstat(&fd)
+            .map_err(|errno| Error::Unreadable { path: given(), source: errno.into() })?;
+        let kind = match status.st_mode & S_IFMT {
+            S_IFREG if status.st_mode & 0o111 != 0 => return Ok(()),
+            S_IFREG => return Err(Error::NotExecutable { path: given() }),
+            S_IFDIR => "a directory",
+            S_IFIFO => "a pipe",
+            S_IFSOCK => "a socket",
+            S_IFCHR | S_IFBLK => "a device",
+            _ => "no regular file",
+        };
+        Err(Error::NotAFile { path: given(), kind })
+    }
+
+    /// All bytes of the program at a path.
+    pub(crate) fn read_program(&self, path: &[u8]) -> Result<Vec<u8>, Error> {
+        self.executable(path)?;
+        let given = || Path::new(OsStr::from_bytes(path)).to_owned();
+        let unreadable = |source| Error::Unreadable { path: given(), source };
+        let mut bytes = Vec::new();
+        let file = File::from(self.at(path, OFlags::RDONLY)?);
+        let is_file = file.metadata().map_err(unreadable)?.is_file();
+        if is_file {
+            file.take(LARGEST_PROGRAM).read_to_end(&mut bytes).map_err(unreadable)?;
+        }
+        Ok(bytes)
+    }
+}

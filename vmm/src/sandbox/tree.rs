@@ -1,0 +1,122 @@
+//! Where a program's files are: its root, and directories of the host's in it.
+
+use super::bind::{Bind, below};
+use crate::Error;
+use crate::boot::Mounted;
+use crate::host::directories::{Directories, Server, Shared};
+use crate::root::{Directory, Image, Opened, Root, find_program};
+use trapgate_abi::boot_info::{MOUNT_ACCESS, MOUNT_IN_MEMORY, MOUNT_READ_WRITE};
+
+/// The tree, each part of which is open.
+#[derive(Debug)]
+pub(super) struct Tree {
+    root: Option<Opened>,
+    /// By its path there; those that are below others behind these.
+    binds: Vec<Bound>,
+}
+
+#[derive(Debug)]
+struct Bound {
+    path: Vec<u8>,
+    directory: Directory,
+    access: u64,
+}
+
+impl Tree {
+    /// Opens what it is made of.
+    pub(super) fn open(root: Option<Root>, binds: &[Bind]) -> Result<Tree, Error> {
+        let binds = Bind::in_order(binds)?.into_iter().map(|(bind, path)| {
+            let directory = Directory::open(&bind.host)?;
+            Ok(Bound { path, directory, access: bind.access.word() })
+        });
+        let binds = binds.collect::<Result<_, Error>>()?;
+        Ok(Tree { root: root.map(Root::opened).transpose()?, binds })
+    }
+
+    /// Whether programs are found in it.
+    pub(super) fn has_root(&self) -> bool {
+        self.root.is_some()
+    }
+
+    /// The root's image, if it is one.
+    pub(super) fn image(&self) -> Option<&Image> {
+        self.root.as_ref()?.image()
+    }
+
+    /// The path of a program: [`Image::find_program`].
+    pub(super) fn find_program(&self, name: &[u8], path: &[u8]) -> Result<Vec<u8>, Error> {
+        let found = find_program(name, path, &|path| match self.part(path) {
+            Part::Bound(directory, rest) => directory.executable(rest),
+            Part::Root(root) => root.executable(path),
+            Part::Nothing => Err(self.not_found(path)),
+        });
+        match found {
+            // A link may lead to where only the guest comes: from a bind to the root.
+            Err(Error::NotFound { .. }) if name.contains(&b'/') && !self.binds.is_empty() => {
+                Ok(if name.starts_with(b"/") { name.to_vec() } else { [b"/", name].concat() })
+            }
+            found => found,
+        }
+    }
+
+    /// All bytes of the program at a path.
+    pub(super) fn read_program(&self, path: &[u8]) -> Result<Vec<u8>, Error> {
+        match self.part(path) {
+            Part::Bound(directory, rest) => directory.read_program(rest),
+            Part::Root(root) => root.read_program(path),
+            Part::Nothing => Err(self.not_found(path)),
+        }
+    }
+
+    fn not_found(&self, path: &[u8]) -> Error {
+        let path = super::program::to_path(path);
+        Error::NotFound { path, hint: " in the sandbox".to_owned() }
+    }
+
+    /// In what a path ends, if it has no links.
+    fn part<'a>(&self, path: &'a [u8]) -> Part<'_, 'a> {
+        // The last one is the deepest.
+        for bound in self.binds.iter().rev() {
+            if let Some(rest) = below(path, &bound.path) {
+                return Part::Bound(&bound.directory, rest);
+            }
+        }
+        self.root.as_ref().map_or(Part::Nothing, Part::Root)
+    }
+
+    /// The server of its directories, and what the kernel is told of them.
+    pub(super) fn mount(&self) -> Result<(Directories, Vec<Mounted>), Error> {
+        let root = match &self.root {
+            Some(Opened::Directory(directory)) => Some((directory, MOUNT_IN_MEMORY, &b"/"[..])),
+            _ => None,
+        };
+        let binds = self.binds.iter();
+        let binds = binds.map(|bound| (&bound.directory, bound.access, bound.path.as_slice()));
+        let all: Vec<_> = root.into_iter().chain(binds).collect();
+        if all.is_empty() {
+            return Ok((Directories::default(), Vec::new()));
+        }
+        let mut shared = Vec::with_capacity(all.len());
+        for (directory, access, _) in &all {
+            let is_writable = access & MOUNT_ACCESS == MOUNT_READ_WRITE;
+            shared.push(Shared { fd: directory.to_fd()?, is_writable });
+        }
+        let (server, handles) = Server::new(shared)?;
+        let mounts = all.into_iter().zip(handles).map(|((_, access, path), handle)| Mounted {
+            handle,
+            access,
+            path: path.to_vec(),
+        });
+        Ok((Directories::new(server), mounts.collect()))
+    }
+}
+
+/// Where something is.
+enum Part<'a, 'p> {
+    /// In a directory of the host's, at this path.
+    Bound(&'a Directory, &'p [u8]),
+    /// In the root.
+    Root(&'a Opened),
+    /// In memory: it is not there before the program runs.
+    Nothing,
+}
