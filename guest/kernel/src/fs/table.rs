@@ -9,7 +9,9 @@ use trapgate_abi::boot_info::StandardFile;
 use trapgate_uapi::Errno;
 
 /// The most descriptors: the hard `RLIMIT_NOFILE`.
-pub const MAX_DESCRIPTORS: usize = 1024;
+pub const MAX_DESCRIPTORS: usize = 1 << 17;
+/// As many as a program has that asks for no more: the soft one, as Linux has it.
+pub const DESCRIPTORS: usize = 1024;
 
 /// A descriptor: the file, and the one flag of its own.
 #[derive(Clone)]
@@ -285,14 +287,14 @@ mod tests {
     fn dup_takes_the_lowest_free_slot_and_close_frees_it() {
         let mut table = table();
         let descriptor = table.descriptor(1).unwrap().clone();
-        assert_eq!(table.insert(0, MAX_DESCRIPTORS, descriptor.clone()), Ok(2));
-        assert_eq!(table.insert(10, MAX_DESCRIPTORS, descriptor.clone()), Ok(10));
+        assert_eq!(table.insert(0, DESCRIPTORS, descriptor.clone()), Ok(2));
+        assert_eq!(table.insert(10, DESCRIPTORS, descriptor.clone()), Ok(10));
         table.close(0).unwrap();
         assert_eq!(table.close(0).err(), Some(Errno::EBADF));
-        assert_eq!(table.insert(0, MAX_DESCRIPTORS, descriptor.clone()), Ok(0));
-        assert_eq!(table.insert(1024, MAX_DESCRIPTORS, descriptor.clone()), Err(Errno::EINVAL));
-        assert_eq!(table.insert(1023, MAX_DESCRIPTORS, descriptor.clone()), Ok(1023));
-        assert_eq!(table.insert(1023, MAX_DESCRIPTORS, descriptor), Err(Errno::EMFILE));
+        assert_eq!(table.insert(0, DESCRIPTORS, descriptor.clone()), Ok(0));
+        assert_eq!(table.insert(1024, DESCRIPTORS, descriptor.clone()), Err(Errno::EINVAL));
+        assert_eq!(table.insert(1023, DESCRIPTORS, descriptor.clone()), Ok(1023));
+        assert_eq!(table.insert(1023, DESCRIPTORS, descriptor), Err(Errno::EMFILE));
     }
     #[test]
     fn the_lowest_free_slot_is_found_whatever_was_taken_and_given_back() {
@@ -315,6 +317,22 @@ mod tests {
             let got = table.insert(least, limit, descriptor);
             assert_eq!(got, lowest.map(|slot| slot as u32).ok_or(Errno::EMFILE));
             lowest.inspect(|&slot| model[slot] = true);
+        }
+    }
+
+    #[test]
+    fn there_are_as_many_as_the_limit_says_and_no_more() {
+        let (mut table, file) = (FileTable::default(), table_file());
+        let descriptor = || Descriptor { file: file.clone(), close_on_exec: false };
+        for slot in 0..MAX_DESCRIPTORS as u32 {
+            assert_eq!(table.insert(0, usize::MAX, descriptor()), Ok(slot));
+        }
+        assert_eq!(table.insert(0, usize::MAX, descriptor()), Err(Errno::EMFILE));
+        let all = MAX_DESCRIPTORS as u32;
+        assert_eq!(table.replace(all, usize::MAX, descriptor()), Err(Errno::EBADF));
+        for slot in [all - 1, 70_000, 64, 0] {
+            table.close(slot).unwrap();
+            assert_eq!(table.insert(0, usize::MAX, descriptor()), Ok(slot));
         }
     }
 

@@ -1,6 +1,6 @@
 //! Limits of a process: getrlimit(2).
 
-use crate::fs::table::MAX_DESCRIPTORS;
+use crate::fs::table::{DESCRIPTORS, MAX_DESCRIPTORS};
 use crate::memory::try_insert;
 use alloc::collections::BTreeMap;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -20,7 +20,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { set: Mutex::default(), descriptors: AtomicUsize::new(MAX_DESCRIPTORS) }
+        Limits { set: Mutex::default(), descriptors: AtomicUsize::new(DESCRIPTORS) }
     }
 }
 
@@ -41,7 +41,9 @@ impl Limits {
             RLIMIT_STACK => soft(USER_STACK_SIZE),
             RLIMIT_CORE => soft(0),
             RLIMIT_NPROC => Rlimit::both(1),
-            RLIMIT_NOFILE => Rlimit::both(MAX_DESCRIPTORS as u64),
+            RLIMIT_NOFILE => {
+                Rlimit { rlim_cur: DESCRIPTORS as u64, rlim_max: MAX_DESCRIPTORS as u64 }
+            }
             _ => Rlimit::both(RLIM_INFINITY),
         })
     }

@@ -3,7 +3,6 @@
 //! Each standard file is asked for once, however many descriptors refer to it.
 
 use super::descriptor::file;
-use crate::fs::table::MAX_DESCRIPTORS;
 use crate::memory::{try_push, try_with_capacity};
 use crate::process::task::current;
 use crate::sched::thread::work;
@@ -29,7 +28,7 @@ const INVALID: usize = usize::MAX;
 
 /// poll(2) with the time in nanoseconds, negative for ever.
 fn poll_for(entries: UserPtr<Pollfd>, count: u32, timeout_ns: i64) -> SysResult {
-    if count as usize > MAX_DESCRIPTORS {
+    if count as usize > current().process.limits.descriptors() {
         return Err(Errno::EINVAL);
     }
     let mut wanted: Masks = [None; HOST_FILES];

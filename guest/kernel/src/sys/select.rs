@@ -2,7 +2,7 @@
 
 use super::descriptor::file;
 use super::poll::{ALWAYS, ALWAYS_READY, read_mask, ready_within, with_mask, within};
-use crate::fs::table::MAX_DESCRIPTORS;
+use crate::fs::table::DESCRIPTORS;
 use crate::sched::watch::{HOST_FILES, Masks};
 use crate::sys::define::{SysResult, syscall_define};
 use crate::user::UserPtr;
@@ -16,8 +16,8 @@ const WANTED: [u16; SETS] = [POLLIN | POLLHUP | POLLERR, POLLOUT | POLLERR, POLL
 
 /// Bits of a word of a set, as it is read and written here.
 const WORD: usize = u32::BITS as usize;
-/// One for each descriptor that there can be.
-type Set = [u32; MAX_DESCRIPTORS / WORD];
+/// One for each descriptor that libc's `FD_SETSIZE` has; a longer one is cut.
+type Set = [u32; DESCRIPTORS / WORD];
 
 /// A call's sets, where they are.
 pub(super) struct Sets {
@@ -33,12 +33,12 @@ impl Sets {
     /// Words of each.
     fn words(&self) -> Result<usize, Errno> {
         let count = usize::try_from(self.count).map_err(|_| Errno::EINVAL)?;
-        Ok(count.min(MAX_DESCRIPTORS).div_ceil(self.long) * (self.long / WORD))
+        Ok(count.min(DESCRIPTORS).div_ceil(self.long) * (self.long / WORD))
     }
 
     fn read(&self) -> Result<[Set; SETS], Errno> {
         let words = self.words()?;
-        let mut sets = [[0; MAX_DESCRIPTORS / WORD]; SETS];
+        let mut sets = [[0; DESCRIPTORS / WORD]; SETS];
         for (set, at) in sets.iter_mut().zip(self.at).filter(|(_, at)| !at.is_null()) {
             for (index, word) in set.iter_mut().enumerate().take(words) {
                 *word = at.offset(index as u64).read()?;
@@ -97,7 +97,7 @@ fn select_for(sets: &Sets, timeout_ns: i64) -> SysResult {
         })?;
     }
     let ready = ready_within(&wanted, if any_ready { 0 } else { timeout_ns })?;
-    let mut found = [[0; MAX_DESCRIPTORS / WORD]; SETS];
+    let mut found = [[0; DESCRIPTORS / WORD]; SETS];
     let mut count = 0;
     for ((set, mask), found) in wanted_sets.iter().zip(WANTED).zip(&mut found) {
         members(set, sets.count, |fd| {

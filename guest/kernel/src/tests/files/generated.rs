@@ -367,7 +367,7 @@ fn mounts_and_limits_have_linuxs_columns() {
     let name = |line: &str| line[..25].to_owned();
     assert!(ours.lines().map(name).eq(native.lines().map(name)), "{ours}");
     assert!(ours.contains(
-        "Max open files            1024                 1024                 files     \n"
+        "Max open files            1024                 131072               files     \n"
     ));
     // Below another root the rest is not to be seen.
     assert_eq!(sandbox.with_path(nr64::CHROOT, "/dev", []), Ok(0));
