@@ -1,7 +1,7 @@
 //! New files: creat(2), mkdir(2), symlink(2), mknod(2), and files without a name.
 
 use crate::fs::access::{EXEC, WRITE};
-use crate::fs::dentry::{Dentry, Entry};
+use crate::fs::dentry::Dentry;
 use crate::fs::inode::{Inode, Kind, Meta};
 use crate::fs::names::Named;
 use crate::fs::walk::View;
@@ -95,9 +95,9 @@ pub fn add(directory: &Arc<Dentry>, name: Named, dentry: &Arc<Dentry>) -> Result
             children.names.reserve()?;
             directory.put(&mut children, name, dentry);
         }
-        Some(position) => match children.names.get(position) {
-            Entry::Present(_) | Entry::Over(_) => return Err(Errno::EEXIST),
-            Entry::Whiteout(_) => drop(directory.put_over(&mut children, position, dentry)),
+        Some(position) => match children.names.get(position).dentry() {
+            Some(_) => return Err(Errno::EEXIST),
+            None => drop(directory.put_over(&mut children, position, dentry)),
         },
     }
     Ok(())

@@ -66,6 +66,8 @@ pub enum Entry {
     Over(Arc<Dentry>),
     /// Nothing, instead of what the lower directory has.
     Whiteout(Name),
+    /// Nothing, as in the lower directory, which need not be asked again.
+    Absent(Name),
 }
 
 impl Entry {
@@ -74,14 +76,14 @@ impl Entry {
     pub const fn dentry(&self) -> Option<&Arc<Dentry>> {
         match self {
             Entry::Present(dentry) | Entry::Over(dentry) => Some(dentry),
-            Entry::Whiteout(_) => None,
+            Entry::Whiteout(_) | Entry::Absent(_) => None,
         }
     }
 
     fn is(&self, name: &[u8]) -> bool {
         match self {
             Entry::Present(dentry) | Entry::Over(dentry) => &dentry.place.lock().name[..] == name,
-            Entry::Whiteout(gone) => &gone[..] == name,
+            Entry::Whiteout(gone) | Entry::Absent(gone) => &gone[..] == name,
         }
     }
 }
@@ -93,6 +95,8 @@ pub struct Children {
     pub names: Names<Entry>,
     /// It was removed: nothing can come here any more.
     pub dead: bool,
+    /// How many names have become [`Entry::Absent`] since those were last forgotten.
+    absent: usize,
     /// Those of a lower directory that others change, as they were last: `again`.
     again: Option<Box<again::Known>>,
 }
@@ -106,7 +110,7 @@ impl Children {
     /// Puts another file in a name's place; answers what was there.
     pub fn replace(&mut self, position: Position, dentry: &Arc<Dentry>) -> Entry {
         let entry = match self.names.get(position) {
-            Entry::Present(_) => Entry::Present(dentry.clone()),
+            Entry::Present(_) | Entry::Absent(_) => Entry::Present(dentry.clone()),
             Entry::Over(_) | Entry::Whiteout(_) => Entry::Over(dentry.clone()),
         };
         self.names.replace(position, entry)

@@ -246,6 +246,17 @@ impl<T> Names<T> {
         value
     }
 
+    /// Takes out what is not worth keeping.
+    pub fn retain(&mut self, keep: impl Fn(&T) -> bool) {
+        // From the end: holes there go at once.
+        for position in (0..self.slots.len()).rev() {
+            let value = self.slots.get(position).and_then(|slot| slot.value.as_ref());
+            if value.is_some_and(|value| !keep(value)) {
+                self.remove(Position(position));
+            }
+        }
+    }
+
     /// The names from a cookie on, each with its own.
     pub fn from(&self, cookie: u32) -> impl Iterator<Item = (u32, &T)> {
         let first = self.slots.partition_point(|slot| slot.cookie < cookie);

@@ -1,7 +1,7 @@
 //! Names of a lower directory that are looked up for the first time: they come into memory,
 //! with those that a path has behind them.
 
-use super::{Dentry, Entry};
+use super::{Dentry, Entry, name as copy};
 use crate::fs::inode::Below;
 use crate::fs::lower::{AHEAD, LowerInode};
 use crate::fs::names::Key;
@@ -9,6 +9,10 @@ use crate::fs::over::node_over;
 use alloc::sync::Arc;
 use trapgate_uapi::Errno;
 use trapgate_uapi::fs::NAME_MAX;
+
+/// Names that are not there, of which a directory keeps a note: when there are more, it
+/// begins anew.
+const MOST_ABSENT: usize = 512;
 
 impl Dentry {
     /// Brings a file of the lower directory into this one; and what `rest` of a path leads
@@ -35,7 +39,7 @@ impl Dentry {
         }
         // Nothing is locked: it may have to be asked for.
         let mut found = below.directory.walk(&names[..count])?.into_iter();
-        let Some(lower) = found.next() else { return Ok(None) };
+        let Some(lower) = found.next() else { return self.absent(name).map(|()| None) };
         let (first, is_new) = self.brought(name, lower, below)?;
         let mut above = first.clone().filter(|_| is_new);
         for (name, lower) in names[1..].iter().zip(found) {
@@ -48,6 +52,24 @@ impl Dentry {
             };
         }
         Ok(first)
+    }
+
+    /// Notes that the lower directory has no such name: programs ask for libraries and
+    /// modules wherever they could be, again and again.
+    fn absent(&self, name: &[u8]) -> Result<(), Errno> {
+        let absent = copy(name)?;
+        let mut children = self.children()?;
+        if children.get(name).is_some() || children.dead {
+            return Ok(());
+        }
+        if children.absent == MOST_ABSENT {
+            children.names.retain(|entry| !matches!(entry, Entry::Absent(_)));
+            children.absent = 0;
+        }
+        children.names.reserve()?;
+        children.names.insert(Key::of(name), Entry::Absent(absent));
+        children.absent += 1;
+        Ok(())
     }
 
     /// Puts a file of the lower directory into this one; answers what has the name then,

@@ -9,6 +9,7 @@ use crate::fs::tree::root_over;
 use crate::mm::object::{Below, Pager};
 use crate::process::task::current;
 use crate::tests::Sandbox;
+use std::cell::Cell;
 use std::sync::Arc;
 use trapgate_arch::phys;
 use trapgate_uapi::Errno;
@@ -17,6 +18,11 @@ use trapgate_uapi::fcntl::{O_CREAT, O_RDWR};
 use trapgate_uapi::stat::{S_IFDIR, S_IFREG};
 use trapgate_uapi::syscall::nr64;
 use trapgate_uapi::time::Timespec;
+
+thread_local! {
+    /// How often a name was asked for.
+    static LOOKED_UP: Cell<u32> = const { Cell::new(0) };
+}
 
 /// A directory with files of the bytes `lower`, and one directory.
 #[derive(Debug)]
@@ -51,6 +57,7 @@ fn directory(number: u64) -> LowerInode {
 
 impl Lower for Image {
     fn lookup(&self, name: &[u8]) -> Result<Option<LowerInode>, Errno> {
+        LOOKED_UP.set(LOOKED_UP.get() + 1);
         if name == b"dir" {
             return Ok(Some(directory(14)));
         }
@@ -168,4 +175,30 @@ fn a_directory_is_empty_when_all_below_it_is_gone() {
     assert_eq!(names(&sandbox, "/dir"), [".", ".."], "nothing of the old one shows");
     assert!(names(&sandbox, "/away").contains(&"one".into()));
     assert!(sandbox.open("/away/new", O_CREAT | O_RDWR).is_ok());
+}
+
+#[test]
+fn a_name_that_is_not_there_is_asked_for_once() {
+    let (sandbox, root) = sandbox();
+    let asks = |path: &str| {
+        let before = LOOKED_UP.get();
+        assert_eq!(sandbox.stat(path).err(), Some(Errno::ENOENT), "{path}");
+        LOOKED_UP.get() - before
+    };
+    assert_eq!([asks("/none"), asks("/none"), asks("/none/x")], [1, 0, 0]);
+    assert_eq!([asks("/a-longer-name"), asks("/a-longer-name")], [1, 0]);
+    // It can be made, and is only in memory then.
+    let before = names(&sandbox, "/");
+    sandbox.open("/none", O_CREAT | O_RDWR).unwrap();
+    assert_eq!(names(&sandbox, "/").len(), before.len() + 1);
+    assert_eq!(sandbox.with_path(nr64::UNLINK, "/none", []), Ok(0));
+    assert_eq!(names(&sandbox, "/"), before);
+    assert_eq!([asks("/none"), asks("/none")], [1, 0]);
+    // There is an end to what is noted, and files stay.
+    sandbox.open("/kept", O_CREAT | O_RDWR).unwrap();
+    for number in 0..2000 {
+        assert_eq!(asks(&format!("/none-{number}")), 1);
+    }
+    assert!(root.children().unwrap().names.len() < 600);
+    assert!(sandbox.stat("/kept").is_ok() && sandbox.stat("/one").is_ok());
 }
