@@ -133,7 +133,8 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
             }),
         4 => (0..FILES, 0..FILE_PAGES, any::<u8>())
             .prop_map(|(file, page, value)| Step::WriteFile { file, page, value }),
-        1 => (0..FILES, 0..FILE_PAGES, 0..PAGE_SIZE)
+        // Shorter than what it then grows to.
+        1 => (0..FILES, 0..FILE_PAGES - 1, 0..PAGE_SIZE)
             .prop_map(|(file, pages, bytes)| Step::Truncate { file, pages, bytes }),
         3 => part.clone().prop_map(|(first, count)| Step::Unmap { first, count }),
         4 => (anywhere.clone(), prot())
