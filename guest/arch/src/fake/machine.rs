@@ -77,7 +77,8 @@ impl Floor {
             | Request::Random
             | Request::Discard
             | Request::File(
-                FileRequest::List { .. }
+                FileRequest::Walk { .. }
+                | FileRequest::List { .. }
                 | FileRequest::ReadLink { .. }
                 | FileRequest::Open { .. }
                 | FileRequest::Get { .. },

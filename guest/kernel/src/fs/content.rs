@@ -25,6 +25,7 @@ impl From<NoPage> for Errno {
             NoPage::Quota => Errno::ENOSPC,
             NoPage::Frame => Errno::ENOMEM,
             NoPage::Beyond => Errno::EINVAL,
+            NoPage::Denied => Errno::EACCES,
             // Who can bring what is absent has done so.
             NoPage::Failed | NoPage::Absent(_) => Errno::EIO,
         }

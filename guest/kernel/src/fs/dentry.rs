@@ -24,6 +24,15 @@ mod bring_up;
 /// A name; most are short.
 pub type Name = SmallVec<[u8; 24]>;
 
+/// What will come after a name was looked up.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ahead<'a> {
+    /// The rest of its path.
+    pub rest: &'a [u8],
+    /// What the path leads to will be read.
+    pub read: bool,
+}
+
 /// A copy of a name.
 ///
 /// # Errors
@@ -269,11 +278,11 @@ impl Dentry {
     /// # Errors
     /// ENOTDIR, ENAMETOOLONG; those of the lower directory.
     pub fn child(self: &Arc<Self>, name: &[u8]) -> Result<Option<Arc<Dentry>>, Errno> {
-        self.child_of(Key::of(name), || (name, &[]))
+        self.child_of(Key::of(name), || (name, Ahead::default()))
     }
 
     /// The same of a name whose key is known; most need nothing else. `name`: the name
-    /// itself, and what a path has behind it.
+    /// itself, and what will come after it.
     ///
     /// # Errors
     /// As for [`Dentry::child`].
@@ -281,15 +290,15 @@ impl Dentry {
     pub fn child_of<'a>(
         self: &Arc<Self>,
         key: Key,
-        name: impl Fn() -> (&'a [u8], &'a [u8]),
+        name: impl Fn() -> (&'a [u8], Ahead<'a>),
     ) -> Result<Option<Arc<Dentry>>, Errno> {
         let children = self.children()?;
         if let Some(entry) = children.names.find_value(key, |entry| entry.is(name().0)) {
             return Ok(entry.dentry().cloned());
         }
         drop(children);
-        let (name, rest) = name();
-        self.clone().unknown_child(name, rest)
+        let (name, ahead) = name();
+        self.clone().unknown_child(name, ahead)
     }
 
     /// The directory in this one, of a name that its key is all of, if memory has it.
@@ -305,12 +314,12 @@ impl Dentry {
     fn unknown_child(
         self: Arc<Self>,
         name: &[u8],
-        rest: &[u8],
+        ahead: Ahead,
     ) -> Result<Option<Arc<Dentry>>, Errno> {
         match self.below() {
             _ if name.len() > NAME_MAX => Err(Errno::ENAMETOOLONG),
             None => self.generated_child(name),
-            Some(below) => self.bring_up(name, rest, below),
+            Some(below) => self.bring_up(name, ahead, below),
         }
     }
 

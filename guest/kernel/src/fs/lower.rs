@@ -73,12 +73,14 @@ pub trait Lower: Send + Sync {
     fn lookup(&self, name: &[u8]) -> Result<Option<LowerInode>, Errno>;
 
     /// The files of these names: the first one in this directory, each further one in the
-    /// one before. As many as can be had at once; none, if the first is not there.
+    /// one before. As many as can be had at once; none, if the first is not there. `read`:
+    /// the last one will be read.
     ///
     /// # Errors
     /// As [`Lower::lookup`].
     #[expect(clippy::disallowed_methods, reason = "it has room for one")]
-    fn walk(&self, names: &[&[u8]]) -> Result<Walked, Errno> {
+    fn walk(&self, names: &[&[u8]], read: bool) -> Result<Walked, Errno> {
+        let _ = read;
         let mut walked = Walked::new();
         let first = names.first().map_or(Ok(None), |name| self.lookup(name))?;
         first.into_iter().for_each(|first| walked.push(first));

@@ -135,7 +135,7 @@ impl How {
 /// # Errors
 /// Those of open(2).
 pub fn open(start: &Start, path: PathName, how: How) -> Result<Arc<OpenFile>, Errno> {
-    let last = if how.has(O_NOFOLLOW) { Last::Keep } else { Last::Follow };
+    let last = if how.has(O_NOFOLLOW) { Last::Keep } else { Last::Read };
     if how.has(TMPFILE) {
         return open_without_a_name(start, path, how, last);
     }

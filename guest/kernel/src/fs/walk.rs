@@ -5,7 +5,7 @@
 //! nothing else is allocated.
 
 use crate::fs::access::{Credentials, EXEC};
-use crate::fs::dentry::Dentry;
+use crate::fs::dentry::{Ahead, Dentry};
 use crate::fs::generated::Generated;
 use crate::fs::inode::Kind;
 use crate::fs::names::{Key, Named};
@@ -85,6 +85,8 @@ impl<'a> Start<'a> {
 pub enum Last {
     /// It is.
     Follow,
+    /// It is, and what is there will be read.
+    Read,
     /// It is what is found, unless slashes follow.
     Keep,
     /// It is what is found: the call is about the name.
@@ -222,7 +224,7 @@ fn run<'a>(start: &Start, path: PathName<'a>, last: Last) -> Result<Found<'a>, E
                 DOT | DOT_DOT if !directory.is_directory() => return Err(Errno::ENOTDIR),
                 DOT => (Component::Dot, Some(directory.clone())),
                 DOT_DOT => (Component::DotDot, Some(above(start, top.as_ref(), &directory)?)),
-                _ => (Component::Name, directory.child_of(key, || path.split(at, end))?),
+                _ => (Component::Name, directory.child_of(key, || ahead(path, at, end, last))?),
             };
             let Some(child) = child else {
                 if !is_last {
@@ -231,7 +233,12 @@ fn run<'a>(start: &Start, path: PathName<'a>, last: Last) -> Result<Found<'a>, E
                 let (dentry, name) = (None, [at, end]);
                 return Ok(Found { directory, dentry, text, name, key, component, slashes });
             };
-            let follows = !is_last || last == Last::Follow || last == Last::Keep && slashes;
+            let follows = match last {
+                _ if !is_last => true,
+                Last::Follow | Last::Read => true,
+                Last::Keep => slashes,
+                Last::Name => false,
+            };
             if follows && !child.is_directory() && child.inode.is_symlink() {
                 links += 1;
                 if links > MAX_LINKS {
@@ -256,6 +263,12 @@ fn run<'a>(start: &Start, path: PathName<'a>, last: Last) -> Result<Found<'a>, E
             (directory, at) = (child, next);
         }
     }
+}
+
+/// A component, and what comes after it.
+fn ahead<'a>(path: PathName<'a>, at: usize, end: usize, last: Last) -> (&'a [u8], Ahead<'a>) {
+    let (name, rest) = path.split(at, end);
+    (name, Ahead { rest, read: last == Last::Read })
 }
 
 /// Goes on as long as there are short names of directories that memory has, of which most

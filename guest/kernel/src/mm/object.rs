@@ -15,6 +15,7 @@ use alloc::sync::{Arc, Weak};
 use core::fmt::Debug;
 use core::sync::atomic::{AtomicU64, Ordering};
 use spin::{Mutex, MutexGuard};
+use taken::Begun;
 use trapgate_abi::boot_info::Range;
 use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_arch::page_map::PageMap;
@@ -24,6 +25,7 @@ use trapgate_uapi::Errno;
 
 mod bring;
 pub mod clean;
+pub mod taken;
 
 /// What is below an object: file systems say so, and `mm` does not know how.
 pub trait Pager: Send + Sync + Debug {
@@ -38,6 +40,11 @@ pub trait Pager: Send + Sync + Debug {
     /// # Errors
     /// EIO, if it cannot be read.
     fn fill(&self, index: u64, frame: u64) -> Result<(), Errno>;
+
+    /// What has come of the first pages already, once.
+    fn begun(&self) -> Option<Begun> {
+        None
+    }
 
     /// Reads what is from page `first` on into `frames`, which hold zeroes: the first
     /// pages, as far as that is easy. Answers how many bytes there were; fewer than the
@@ -137,6 +144,8 @@ pub enum NoPage {
     Beyond,
     /// What is below cannot be read.
     Failed,
+    /// What is below may not be read: EACCES.
+    Denied,
     /// This page has to be brought first, with nothing locked: [`Object::bring`].
     Absent(u64),
 }

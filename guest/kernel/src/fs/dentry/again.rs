@@ -36,6 +36,7 @@ impl Dentry {
     pub(super) fn ask_again(
         self: &Arc<Self>,
         names: &[&[u8]],
+        read: bool,
         below: &Below,
     ) -> Result<Option<Arc<Dentry>>, Errno> {
         let Some(&first) = names.first() else { return Ok(None) };
@@ -45,7 +46,9 @@ impl Dentry {
         {
             return Ok(Some(known));
         }
-        let found = below.directory.walk(names)?;
+        // What is known was read, perhaps, and is not read again before it has changed.
+        let read = read && !self.knows(names)?;
+        let found = below.directory.walk(names, read)?;
         if found.is_empty() {
             self.gone(first)?;
             return Ok(None);
@@ -68,6 +71,18 @@ impl Dentry {
             directory = dentry;
         }
         Ok(result)
+    }
+
+    /// Whether these names were all found before.
+    fn knows(self: &Arc<Self>, names: &[&[u8]]) -> Result<bool, Errno> {
+        let mut at = self.clone();
+        for name in names {
+            match at.is_directory().then(|| at.known(name)).transpose()?.flatten() {
+                Some((next, _)) => at = next,
+                None => return Ok(false),
+            }
+        }
+        Ok(true)
     }
 
     /// What a name was last, and which call has asked for it.

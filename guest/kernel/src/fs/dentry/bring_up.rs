@@ -1,7 +1,7 @@
 //! Names of a lower directory that are looked up for the first time: they come into memory,
 //! with those that a path has behind them.
 
-use super::{Dentry, Entry, name as copy};
+use super::{Ahead, Dentry, Entry, name as copy};
 use crate::fs::inode::Below;
 use crate::fs::lower::{AHEAD, LowerInode};
 use crate::fs::names::Key;
@@ -15,17 +15,17 @@ use trapgate_uapi::fs::NAME_MAX;
 const MOST_ABSENT: usize = 512;
 
 impl Dentry {
-    /// Brings a file of the lower directory into this one; and what `rest` of a path leads
+    /// Brings a file of the lower directory into this one; and what its path leads
     /// to from there, as far as that can be had at once.
     #[cold]
     pub(super) fn bring_up(
         self: &Arc<Self>,
         name: &[u8],
-        rest: &[u8],
+        ahead: Ahead,
         below: &Below,
     ) -> Result<Option<Arc<Dentry>>, Errno> {
         let mut names = [name; AHEAD];
-        let following = rest.split(|&byte| byte == b'/').filter(|name| !name.is_empty());
+        let following = ahead.rest.split(|&byte| byte == b'/').filter(|name| !name.is_empty());
         let mut count = 1;
         for (to, name) in names[1..].iter_mut().zip(following) {
             if matches!(name, b"." | b"..") || name.len() > NAME_MAX {
@@ -34,11 +34,12 @@ impl Dentry {
             *to = name;
             count += 1;
         }
+        let names = &names[..count];
         if below.directory.changes() {
-            return self.ask_again(&names[..count], below);
+            return self.ask_again(names, ahead.read, below);
         }
         // Nothing is locked: it may have to be asked for.
-        let mut found = below.directory.walk(&names[..count])?.into_iter();
+        let mut found = below.directory.walk(names, ahead.read)?.into_iter();
         let Some(lower) = found.next() else { return self.absent(name).map(|()| None) };
         let (first, is_new) = self.brought(name, lower, below)?;
         let mut above = first.clone().filter(|_| is_new);

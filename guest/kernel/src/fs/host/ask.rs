@@ -5,7 +5,7 @@ use crate::host::Call;
 use smallvec::SmallVec;
 use trapgate_abi::boot_info::Range;
 use trapgate_abi::file::{FileStatus, FileSystemStatus};
-use trapgate_abi::hypercall::files::{Access, FileRequest, Found, Handle, MAX_WALK};
+use trapgate_abi::hypercall::files::{Access, FileRequest, Found, Handle, MAX_WALK, WALK_OPENED};
 use trapgate_abi::hypercall::{Request, Segment};
 use trapgate_uapi::Errno;
 
@@ -39,17 +39,24 @@ fn push_runs(call: &mut Call, runs: &[Range], mut skip: u64) -> bool {
 }
 
 /// The files of these names, each in the one before: as far as they are there. The first
-/// is.
+/// is. If the last is a regular file and there are frames, it is open then, and as many of
+/// its first bytes are in them as is answered, too.
 #[expect(clippy::disallowed_methods, reason = "it has room for as many")]
-pub(super) fn walk(directory: Handle, names: &[&[u8]]) -> Result<Walked, Errno> {
+pub(super) fn walk(
+    directory: Handle,
+    names: &[&[u8]],
+    to: &[Range],
+) -> Result<(Walked, Option<u64>), Errno> {
     let request = FileRequest::Walk { directory };
-    let (found, call) = ask(request, |call| call.put_names(names))?;
+    let (found, call) = ask(request, |call| call.put_names(names) && push_runs(call, to, 0))?;
     let found = usize::try_from(found).unwrap_or(0).min(names.len()).min(MAX_WALK);
     let mut walked = Walked::new();
     for index in 0..found {
         walked.push(Found::from_words(&call.data_from(index * Found::WORDS)));
     }
-    if walked.is_empty() { Err(Errno::EIO) } else { Ok(walked) }
+    let [opened] = call.data_from(WALK_OPENED - 1);
+    let opened = (!to.is_empty() && opened != u64::MAX).then_some(opened);
+    if walked.is_empty() { Err(Errno::EIO) } else { Ok((walked, opened)) }
 }
 
 /// A directory's next entries, written over these runs: how many bytes.

@@ -9,10 +9,13 @@ use super::release::release;
 use crate::fs::dentry::name as copy;
 use crate::fs::lower::{AHEAD, Lower, LowerContent, LowerInode, LowerName, Walked};
 use crate::memory::{try_arc, try_box, try_with_capacity};
+use crate::mm::object::clean;
+use crate::mm::object::taken::{AT_ONCE, Begun, Taken};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use spin::Mutex;
 use trapgate_abi::file::{FileStatus, FileSystemStatus};
+use trapgate_abi::hypercall::MAX_SEGMENTS_BESIDE_NAMES;
 use trapgate_abi::hypercall::files::{Found, MAX_WALK};
 use trapgate_arch::phys;
 use trapgate_uapi::Errno;
@@ -40,24 +43,39 @@ pub(super) struct Mount {
 
 impl Lower for Directory {
     fn lookup(&self, name: &[u8]) -> Result<Option<LowerInode>, Errno> {
-        Ok(self.walk(&[name])?.pop())
+        Ok(self.walk(&[name], false)?.pop())
     }
 
     #[expect(clippy::disallowed_methods, reason = "it has room for as many")]
-    fn walk(&self, names: &[&[u8]]) -> Result<Walked, Errno> {
+    fn walk(&self, names: &[&[u8]], read: bool) -> Result<Walked, Errno> {
         let names = &names[..names.len().min(AHEAD)];
-        let walked = match self.node.ask(|handle| ask::walk(handle, names)) {
+        let frames = read.then(|| {
+            clean::make_room(AT_ONCE);
+            Taken::new(AT_ONCE, MAX_SEGMENTS_BESIDE_NAMES)
+        });
+        let to = frames.as_ref().map_or(&[][..], Taken::runs);
+        let walked = self.node.ask(|handle| ask::walk(handle, names, to));
+        let mut begun = match (&walked, frames) {
+            (Ok((_, Some(bytes))), Some(frames)) => Some(Begun { frames, bytes: *bytes }),
+            (_, frames) => {
+                frames.into_iter().for_each(Taken::untouched);
+                None
+            }
+        };
+        let walked = match walked {
             Err(Errno::ENOENT) => return Ok(Walked::new()),
-            walked => walked?,
+            walked => walked?.0,
         };
         let mut files = Walked::new();
         let (mut above, mut failed) = (self.node.clone(), None);
-        for (name, found) in names.iter().zip(&walked) {
+        for (index, (name, found)) in names.iter().zip(&walked).enumerate() {
             if failed.is_some() {
                 release(found.handle);
                 continue;
             }
-            match self.found(&above, name, found) {
+            let is_last = index + 1 == walked.len();
+            let begun = if is_last { begun.take() } else { None };
+            match self.found(&above, name, found, begun) {
                 Ok((node, file)) => {
                     files.push(file);
                     above = node;
@@ -102,24 +120,35 @@ impl Directory {
         above: &Arc<Node>,
         name: &[u8],
         found: &Found,
+        begun: Option<Begun>,
     ) -> Result<(Arc<Node>, LowerInode), Errno> {
         let name = copy(name).inspect_err(|_| release(found.handle))?;
         let node = Node::found(above, name, found)?;
-        let file = file(&node, found, self.mount)?;
+        if begun.is_some() {
+            node.opened(found.handle);
+        }
+        let file = file(&node, found, self.mount, begun)?;
         Ok((node, file))
     }
 }
 
-/// What was found in a mount, as the tree wants it.
+/// What was found in a mount, as the tree wants it, and perhaps its first bytes with it.
 ///
 /// # Errors
 /// ENOMEM; EIO for what no file can be, and what the host says.
-pub(super) fn file(node: &Arc<Node>, found: &Found, mount: Mount) -> Result<LowerInode, Errno> {
+pub(super) fn file(
+    node: &Arc<Node>,
+    found: &Found,
+    mount: Mount,
+    begun: Option<Begun>,
+) -> Result<LowerInode, Errno> {
     let status = &found.status;
     let mode = u32::try_from(status.mode).map_err(|_| Errno::EIO)?;
     let content = match mode & S_IFMT {
         S_IFREG if i64::try_from(status.size).is_err() => return Err(Errno::EIO),
-        S_IFREG => LowerContent::Regular(status.size, try_box(Pages::new(node, status.size))?),
+        S_IFREG => {
+            LowerContent::Regular(status.size, try_box(Pages::new(node, status.size, begun))?)
+        }
         S_IFDIR => LowerContent::Directory(try_arc(Directory {
             node: node.clone(),
             mount,

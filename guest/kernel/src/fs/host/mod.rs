@@ -20,7 +20,7 @@ mod release;
 use crate::fs::lower::LowerInode;
 use ask::look;
 use node::Node;
-use trapgate_abi::boot_info::{MOUNT_IN_MEMORY, Mount};
+use trapgate_abi::boot_info::{MOUNT_SHARED, Mount};
 use trapgate_abi::hypercall::files::{Found, Handle};
 use trapgate_uapi::Errno;
 
@@ -35,7 +35,6 @@ pub fn root(mount: &Mount) -> Result<LowerInode, Errno> {
     let handle = Handle(mount.handle);
     let found = Found { handle, status: look(handle)? };
     let node = Node::root(&found)?;
-    // A root is the sandbox's own, and kept as it was found.
-    let changes = mount.access != MOUNT_IN_MEMORY;
-    directory::file(&node, &found, directory::Mount { device: found.status.dev, changes })
+    let changes = mount.access & MOUNT_SHARED != 0;
+    directory::file(&node, &found, directory::Mount { device: found.status.dev, changes }, None)
 }

@@ -139,7 +139,7 @@ impl Node {
                 *to = node.above.as_ref().map_or(&[][..], |(_, name)| name);
                 count += 1;
             }
-            let walked = walk(handle, &names[..count]).map_err(|error| match error {
+            let (walked, _) = walk(handle, &names[..count], &[]).map_err(|error| match error {
                 Errno::ENOENT | Errno::ENOTDIR => Errno::ESTALE,
                 error => error,
             })?;

@@ -2,8 +2,10 @@
 
 use super::ask;
 use super::node::Node;
+use crate::mm::object::taken::Begun;
 use crate::mm::object::{Below, Pager};
 use alloc::sync::Arc;
+use spin::Mutex;
 use trapgate_abi::boot_info::Range;
 use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_uapi::Errno;
@@ -14,11 +16,12 @@ pub(super) struct Pages {
     node: Arc<Node>,
     /// Its size when it was found.
     size: u64,
+    begun: Mutex<Option<Begun>>,
 }
 
 impl Pages {
-    pub(super) fn new(node: &Arc<Node>, size: u64) -> Pages {
-        Pages { node: node.clone(), size }
+    pub(super) fn new(node: &Arc<Node>, size: u64, begun: Option<Begun>) -> Pages {
+        Pages { node: node.clone(), size, begun: Mutex::new(begun) }
     }
 }
 
@@ -29,6 +32,10 @@ impl Pager for Pages {
 
     fn fill(&self, _index: u64, _frame: u64) -> Result<(), Errno> {
         Err(Errno::EIO)
+    }
+
+    fn begun(&self) -> Option<Begun> {
+        self.begun.lock().take()
     }
 
     fn bring(&self, first: u64, frames: &[Range]) -> Result<u64, Errno> {

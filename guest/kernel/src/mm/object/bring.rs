@@ -4,25 +4,20 @@
 //! which it is (`NoPage::Absent`), lets go, has the page brought with those that will
 //! be wanted next, and tries again.
 
+use super::taken::{AT_ONCE, Begun, MOST_RUNS, Taken};
 use super::{NoPage, Object, Pager, Quota, clean};
 use crate::memory::try_arc;
-use crate::mm::frames::{self, FRAMES};
+use crate::mm::frames::FRAMES;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 use trapgate_abi::boot_info::Range;
 use trapgate_abi::layout::PAGE_SIZE;
-use trapgate_arch::paging::FrameSource;
 use trapgate_arch::phys;
 use trapgate_uapi::Errno;
 
-/// Pages that are brought at once, from a multiple of it on: files of this size take one
-/// request.
-const AT_ONCE: u64 = 16;
-/// The same where pages follow those that were brought last.
+/// Pages that are brought at once, where they follow those that were brought last.
 const IN_A_ROW: u64 = 64;
-/// Runs of frames that they are brought into, at most.
-const MOST_RUNS: usize = 16;
 
 impl Object {
     /// The content of a file that lies somewhere else, as [`Object::paged`]; what has to
@@ -31,8 +26,12 @@ impl Object {
     /// # Errors
     /// ENOMEM.
     pub fn over(size: u64, quota: Arc<Quota>, pager: Box<dyn Pager>) -> Result<Arc<Object>, Errno> {
+        let begun = pager.begun();
         let object = try_arc(Object::paged(size, quota, pager))?;
         *object.this.lock() = Arc::downgrade(&object);
+        if let Some(begun) = begun {
+            object.begin_with(begun);
+        }
         Ok(object)
     }
 
@@ -59,22 +58,34 @@ impl Object {
         let pager = self.pager.as_deref().ok_or(NoPage::Failed)?;
         let (mut first, end) = self.window(page).ok_or(NoPage::Beyond)?;
         clean::make_room(end - first);
-        let mut taken = Taken::new(end - first);
-        if first + taken.count <= page {
+        let mut taken = Taken::new(end - first, MOST_RUNS);
+        if first + taken.count() <= page {
             // It is what matters.
-            taken.keep((end - page).min(taken.count));
+            taken.keep((end - page).min(taken.count()));
             first = page;
         }
-        if taken.count == 0 {
+        if taken.count() == 0 {
             return Err(NoPage::Frame);
         }
-        let bytes = pager.bring(first, taken.runs()).map_err(|_| NoPage::Failed)?;
-        let length = taken.count * PAGE_SIZE;
-        self.brought.store(first + taken.count, Ordering::Relaxed);
+        let bytes = pager.bring(first, taken.runs()).map_err(|error| match error {
+            Errno::EACCES | Errno::EPERM => NoPage::Denied,
+            _ => NoPage::Failed,
+        })?;
+        let length = taken.count() * PAGE_SIZE;
+        self.brought.store(first + taken.count(), Ordering::Relaxed);
         if bytes < length {
             self.ends_at(first * PAGE_SIZE + bytes);
         }
         self.keep(first, taken, page)
+    }
+
+    /// Keeps what came of the first pages when the file was found.
+    fn begin_with(&self, Begun { mut frames, bytes }: Begun) {
+        // A page in part is whole only at the end.
+        let all = bytes >= self.size();
+        frames.keep(if all { self.pages() } else { bytes / PAGE_SIZE });
+        self.brought.store(frames.count(), Ordering::Relaxed);
+        let _ = self.keep(0, frames, u64::MAX);
     }
 
     /// Which pages are brought with one: those that are there already are left out.
@@ -123,7 +134,8 @@ impl Object {
                 let is_wanted = page < end_below
                     && pages.held.map.get(page) == 0
                     && pages.held.clean.get(page) == 0;
-                match pages.held.clean.slot(page, frames).filter(|_| is_wanted) {
+                let slot = if is_wanted { pages.held.clean.slot(page, frames) } else { None };
+                match slot {
                     Some(slot) => {
                         *slot = frame;
                         kept += 1;
@@ -146,67 +158,5 @@ impl Object {
         let this = self.this.lock().clone();
         clean::note(this, [first, index], kept);
         result
-    }
-}
-
-/// Frames that are to be filled; they go back, unless they are taken.
-struct Taken {
-    runs: [Range; MOST_RUNS],
-    len: usize,
-    count: u64,
-}
-
-impl Taken {
-    /// Up to `most` frames, in a row where there are such.
-    fn new(most: u64) -> Taken {
-        frames::stock(most);
-        let mut taken = Taken { runs: [Range::ZERO; MOST_RUNS], len: 0, count: 0 };
-        let mut frames = FRAMES.lock();
-        if let Some(start) = frames.allocate_run(most) {
-            taken.runs[0] = Range { start, end: start + most * PAGE_SIZE };
-            (taken.len, taken.count) = (1, most);
-        }
-        while taken.count < most
-            && taken.len < MOST_RUNS
-            && let Some(run) = frames.take(most - taken.count)
-        {
-            taken.runs[taken.len] = run;
-            taken.len += 1;
-            taken.count += run.len() / PAGE_SIZE;
-        }
-        taken
-    }
-
-    fn runs(&self) -> &[Range] {
-        &self.runs[..self.len]
-    }
-
-    /// Gives back all but the first `count`.
-    fn keep(&mut self, count: u64) {
-        let mut frames = FRAMES.lock();
-        while self.count > count {
-            let last = &mut self.runs[self.len - 1];
-            let less = (last.len() / PAGE_SIZE).min(self.count - count);
-            let end = last.end;
-            last.end -= less * PAGE_SIZE;
-            frames.give_back(Range { start: last.end, end });
-            self.count -= less;
-            self.len -= usize::from(last.is_empty());
-        }
-    }
-
-    /// All of them, to be kept.
-    fn take(&mut self) -> [Range; MOST_RUNS] {
-        (self.len, self.count) = (0, 0);
-        core::mem::replace(&mut self.runs, [Range::ZERO; MOST_RUNS])
-    }
-}
-
-impl Drop for Taken {
-    fn drop(&mut self) {
-        let mut frames = FRAMES.lock();
-        for &run in self.runs() {
-            frames.give_up(run);
-        }
     }
 }

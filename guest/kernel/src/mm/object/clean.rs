@@ -49,7 +49,7 @@ pub(super) fn note(object: Weak<Object>, [first, end]: [u64; 2], count: u64) {
 }
 
 /// Makes room for so many pages, where memory is not plenty. Nothing is locked.
-pub(super) fn make_room(pages: u64) {
+pub fn make_room(pages: u64) {
     let (free, total) = {
         let frames = FRAMES.lock();
         (frames.available(), frames.total())

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use trapgate_abi::boot_info::{Mount, Range};
 use trapgate_abi::file::{FileStatus, FileSystemStatus};
-use trapgate_abi::hypercall::files::{Entry, Found, Handle, MAX_WALK, handles};
+use trapgate_abi::hypercall::files::{Entry, Found, Handle, MAX_WALK, WALK_OPENED, handles};
 use trapgate_abi::hypercall::{FileRequest, Message, Request, Segment, names};
 use trapgate_arch::fake::fill;
 use trapgate_uapi::Errno;
@@ -167,6 +167,18 @@ impl Host {
                         None if found.is_empty() => return Err(Errno::ENOENT),
                         _ => break,
                     }
+                }
+                if let Some(last) = found.last() {
+                    let opened =
+                        matches!(self.files[at].what, What::File(_)) && !segments.is_empty();
+                    let opened = opened && !self.fails.contains_key("open");
+                    message[WALK_OPENED] = match opened {
+                        true => {
+                            self.handles.get_mut(&last.handle.0).unwrap().1 = true;
+                            self.read(at, 0, segments)?
+                        }
+                        false => u64::MAX,
+                    };
                 }
                 for (index, found) in found.iter().enumerate() {
                     let first = 1 + index * Found::WORDS;
