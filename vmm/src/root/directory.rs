@@ -57,7 +57,7 @@ impl Directory {
     /// What is at a path in it, followed as if it were the root of all files.
     fn at(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Error> {
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        let flags = flags | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+        let flags = flags | OFlags::CLOEXEC;
         let given = || Path::new(OsStr::from_bytes(path)).to_owned();
         let mut tries = 0;
         loop {
@@ -98,11 +98,59 @@ impl Directory {
         let given = || Path::new(OsStr::from_bytes(path)).to_owned();
         let unreadable = |source| Error::Unreadable { path: given(), source };
         let mut bytes = Vec::new();
-        let file = File::from(self.at(path, OFlags::RDONLY)?);
+        let file = File::from(self.at(path, OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK)?);
         let is_file = file.metadata().map_err(unreadable)?.is_file();
         if is_file {
             file.take(LARGEST_PROGRAM).read_to_end(&mut bytes).map_err(unreadable)?;
         }
         Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    #[test]
+    fn programs_are_found_inside_whatever_leads_to_them() {
+        let place = tempfile::tempdir().unwrap();
+        let at = |name: &str| place.path().join(name);
+        fs::create_dir_all(at("usr/bin")).unwrap();
+        for (name, mode) in [("usr/bin/prog", 0o755), ("usr/bin/text", 0o644)] {
+            fs::write(at(name), name).unwrap();
+            fs::set_permissions(at(name), PermissionsExt::from_mode(mode)).unwrap();
+        }
+        symlink("/usr/bin", at("bin")).unwrap();
+        symlink("../../../usr/bin/prog", at("usr/bin/up")).unwrap();
+        symlink("/etc/passwd", at("usr/bin/out")).unwrap();
+        symlink("loop", at("usr/bin/loop")).unwrap();
+        let directory = Directory::open(place.path()).unwrap();
+        for path in ["/usr/bin/prog", "/bin/prog", "/bin/up", "/../bin/./prog"] {
+            directory.executable(path.as_bytes()).unwrap();
+            assert_eq!(directory.read_program(path.as_bytes()).unwrap(), b"usr/bin/prog");
+        }
+        for (path, part) in [
+            ("/bin/out", "no such file in the root"),
+            ("/bin/none", "no such file in the root"),
+            ("/bin/prog/x", "no such file in the root"),
+            ("/bin/text", "is not executable"),
+            ("/bin", "is a directory"),
+            ("/bin/loop", "cannot be read"),
+        ] {
+            let error = directory.executable(path.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(part) && !error.contains('\n'), "{path}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_directory_is_said() {
+        let place = tempfile::tempdir().unwrap();
+        fs::write(place.path().join("file"), "").unwrap();
+        for (name, part) in [("none", "none: no such file"), ("file", "file: is no directory")] {
+            let error = Directory::open(place.path().join(name)).unwrap_err().to_string();
+            assert!(error.ends_with(part), "{error}");
+        }
     }
 }
