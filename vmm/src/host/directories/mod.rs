@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! (this file)  a request as a job; where it is carried out, and its bytes
-//! server       the requests that read; change: those that do not
+//! server       the requests that read; change: those that change something
 //! table        handles: an index and a generation
 //! node         what a handle is, and how many descriptors there are
 //! open         opening by name; list: a directory's names; status: what a file is
@@ -20,6 +20,7 @@
 //! vCPU's waits for it, so that the guest sees no difference; but it can be stopped.
 
 mod away;
+mod change;
 mod list;
 mod node;
 mod open;
@@ -32,18 +33,22 @@ mod tests;
 pub use node::raise_descriptor_limit;
 pub(crate) use server::{Server, Shared};
 
-use super::raw::{Vectors, Way};
+use super::raw::{How, Vectors, Way};
 use super::{Failure, Reply, Services};
 use crate::machine::Control;
 use away::{Away, Came};
 use rustix::io;
+use trapgate_abi::file::FileStatus;
 use trapgate_abi::hypercall::files::{
-    Access, Change, FileRequest, Found, Handle, WALK_OPENED, change, handles,
+    AT_END, Access, Change, FileRequest, Found, Handle, WALK_OPENED, change, handles,
 };
 use trapgate_abi::hypercall::{
     MAX_SEGMENTS_BESIDE_NAMES, MAX_TRANSFER, Malformed, Message, Names, Segment, names, segments,
 };
 use trapgate_uapi::Errno;
+
+/// Bytes of a link's target at most, and one more: `PATH_MAX`.
+const LONGEST_TARGET: u64 = 4096;
 
 /// Whether a request may wait for a file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +96,8 @@ struct Job {
     change: Option<Change>,
     /// Bytes that the answer may have.
     room: usize,
+    /// Bytes that it brings.
+    input: Vec<u8>,
 }
 
 /// What came of it.
@@ -179,11 +186,15 @@ impl Services {
     ) -> Result<Reply, Malformed> {
         let (mut job, mut pieces) = (Job::new(request), Vec::new());
         match request {
-            FileRequest::Link { .. } | FileRequest::Unlink { .. } | FileRequest::Rename { .. } => {
-                job.names = Some(names(message)?)
+            FileRequest::Link { .. } | FileRequest::Unlink { .. } => {
+                job.names = Some(so_many::<1>(message)?);
             }
+            FileRequest::Rename { .. } => job.names = Some(so_many::<2>(message)?),
             FileRequest::Walk { .. } | FileRequest::Make { .. } => {
-                job.names = Some(names(message)?);
+                job.names = Some(match request {
+                    FileRequest::Make { .. } => so_many::<1>(message)?,
+                    _ => names(message)?,
+                });
                 pieces = segments(message)?.collect();
                 if pieces.len() > MAX_SEGMENTS_BESIDE_NAMES {
                     return Err(Malformed::Count(pieces.len() as u64));
@@ -206,11 +217,16 @@ impl Services {
 
     fn file_reply(&mut self, mut job: Job, pieces: &[Segment], data: &mut [u64]) -> Reply {
         let request = job.request;
-        if let FileRequest::Get { file, offset } = request {
-            return self.get(file, offset, pieces);
+        match request {
+            FileRequest::Get { file, offset } => return self.get(file, offset, pieces),
+            FileRequest::Put { file, offset } => return self.put(file, offset, pieces, data),
+            // A link's target: one that is too long is found to be.
+            FileRequest::Make { .. } => job.input = self.gather(pieces, LONGEST_TARGET)?,
+            _ => {
+                self.check(pieces.iter().copied())?;
+                job.room = room(pieces);
+            }
         }
-        self.check(pieces.iter().copied())?;
-        job.room = room(pieces);
         let asked = job.names.as_ref().map_or(0, |names| names.iter().count() as u64);
         let done = self.directories.carry_out(job, &self.control)?;
         data[..done.data.len()].copy_from_slice(&done.data);
@@ -271,10 +287,51 @@ impl Services {
     }
 }
 
+impl Services {
+    /// Writes an open file, as [`Services::get`] reads it.
+    fn put(&mut self, file: Handle, offset: u64, pieces: &[Segment], data: &mut [u64]) -> Reply {
+        let image = self.image.as_deref();
+        let vectors = Vectors::new(&self.ram, pieces.iter().copied(), image)?;
+        let at = match offset {
+            AT_END => None,
+            offset => Some(i64::try_from(offset).map_err(|_| Errno::EFBIG)?),
+        };
+        let server = self.directories.server.as_deref_mut();
+        let (open, at_once) = server.ok_or(Failure::Refused(Errno::EBADF))?.writing(file)?;
+        if !at_once {
+            let input = self.gather(pieces, MAX_TRANSFER)?;
+            let job = Job { input, ..Job::new(FileRequest::Put { file, offset }) };
+            let done = self.directories.carry_out_away(job, &self.control)?;
+            data[..done.data.len()].copy_from_slice(&done.data);
+            return Ok(done.value);
+        }
+        let written = super::interruptible(&self.control, || match at {
+            Some(at) => vectors.transfer_at(&open.file, Way::Out, at),
+            None => vectors.transfer(&open.file, Way::Out, How::Append),
+        })?;
+        let (status, _) = status::of(&open.file)?;
+        data[..FileStatus::WORDS].copy_from_slice(&status.to_words());
+        Ok(written)
+    }
+}
+
+/// The names of a request that has so many.
+fn so_many<const N: usize>(message: &Message) -> Result<Names, Malformed> {
+    let names = names(message)?;
+    names.exactly::<N>()?;
+    Ok(names)
+}
+
 impl Job {
+    /// Its names, of which there are so many.
+    fn exactly<const N: usize>(&self) -> Result<[&[u8]; N], Errno> {
+        let names = self.names.as_ref().ok_or(Errno::EINVAL)?;
+        names.exactly().map_err(|_| Errno::EINVAL)
+    }
+
     fn new(request: FileRequest) -> Job {
         let (names, handles, change) = (None, Vec::new(), None);
-        Job { request, names, handles, change, room: 0 }
+        Job { request, names, handles, change, room: 0, input: Vec::new() }
     }
 }
 

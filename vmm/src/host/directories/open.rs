@@ -101,6 +101,12 @@ impl Descriptors {
     }
 }
 
+impl AsFd for Descriptors {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 /// Why a file of this kind is not opened.
 pub(super) fn must_be_regular(kind: u32) -> Result<(), Errno> {
     match kind {

@@ -106,7 +106,20 @@ impl Server {
             FileRequest::Look { file } => self.look(file, waits),
             FileRequest::Release { keep } => Ok(Done::of(self.release(&job.handles, keep))),
             FileRequest::FileSystem { file } => self.file_system(file, waits),
-            _ => Err(Trouble::Refused(Errno::EROFS)),
+            FileRequest::Make { directory, mode } => self.make(directory, mode, job, waits),
+            FileRequest::Link { file, directory } => self.link(file, directory, job, waits),
+            FileRequest::Unlink { directory, is_directory } => {
+                self.unlink(directory, is_directory, job, waits)
+            }
+            FileRequest::Rename { from, to, flags } => self.rename([from, to], flags, job, waits),
+            FileRequest::Change { file } => {
+                self.change(file, &job.change.unwrap_or_default(), waits)
+            }
+            FileRequest::Put { file, offset } => self.put(file, offset, job),
+            FileRequest::Sync { file, data_only } => self.sync(file, data_only, waits),
+            FileRequest::Allocate { file, mode, offset, length } => {
+                self.allocate(file, mode, [offset, length], waits)
+            }
         }
     }
 

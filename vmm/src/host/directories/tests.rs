@@ -1,5 +1,7 @@
 //! The server, on directories of the host's that are not as they were a moment ago.
 
+mod changes;
+
 use super::*;
 use crate::host::directories::server::Limits;
 use rustix::event::poll;

@@ -106,9 +106,11 @@ fn what_is_no_name_and_what_does_not_fit_is_malformed() {
 #[test]
 fn forged_handles_and_what_would_change_something_are_refused_and_counted() {
     let (_directory, mut services, directory) = with_directory();
+    let answer = reply(&mut services, &named(FileRequest::Walk { directory }, &[b"file"], &[]));
+    let file = found(&answer, 0).handle;
     let refused = [
-        (FileRequest::Look { file: Handle(directory.0 + 1) }, Errno::EBADF),
-        (FileRequest::Allocate { file: directory, mode: 0, offset: 0, length: 1 }, Errno::EROFS),
+        (FileRequest::Look { file: Handle(file.0 + 1) }, Errno::EBADF),
+        (FileRequest::Allocate { file, mode: 0, offset: 0, length: 1 }, Errno::EROFS),
         (FileRequest::Change { file: directory }, Errno::EROFS),
     ];
     for (request, expected) in refused {
