@@ -31,8 +31,6 @@ Examples:
                                               a program in a root of files
   trapgate run --root /srv/debian --bind .:/work python3 /work/job.py
                                               a directory, another in it
-  trapgate run --root alpine.tar.gz --bind out:/out:rw busybox touch /out/done
-                                              what is written is written here
   trapgate run --with-libs jq --version       a dynamic program of this host
   trapgate run --stats ./hello                what the run cost
   trapgate run --deny clock,random ./hello    no time, no randomness
@@ -66,7 +64,8 @@ pub(crate) struct Args {
     pub(crate) root: Option<PathBuf>,
     /// A directory of this host in the program's tree, read-only, or as ':rw' to be written
     ///
-    /// GUEST is an absolute path, which need not be there. May be given several times.
+    /// GUEST is an absolute path, which need not be there. May be given several times. As
+    /// yet the guest's kernel does not write: with ':rw', too, it says EROFS.
     #[arg(long = "bind", value_name = "HOST:GUEST[:ro|:rw]", value_hint = ValueHint::DirPath)]
     pub(crate) binds: Vec<Bind>,
     /// The root is the program with its interpreter and its libraries, as ldd finds them,
