@@ -1,6 +1,29 @@
-local t = {} for i=1,100 do t[i]=(i*37)%101 end table.sort(t) print(table.concat(t,",",1,10))
-local f = assert(io.open("/tmp/l.txt","w")) for i=1,100 do f:write(i," line\n") end f:close()
-for l in io.lines("/tmp/l.txt") do if l:match("^9%d") then io.write(l,";") end end print()
-f=io.open("/tmp/l.txt","r+") f:seek("set",10) print(f:read(5), f:seek("end")) f:write("tail") f:close()
-print(os.rename("/tmp/l.txt","/tmp/m.txt"), os.remove("/tmp/none")) print(string.format("%5.1f %q %x", 3.14159, "a\nb", 255), #string.rep("ab",1000))
-local n = os.tmpname() print(#n) os.remove(n) f = io.tmpfile() f:write("abc") f:seek("set") print(f:read("a")) print(pcall(error,"no way")) print(math.pi, 7//2, 2^0.5, utf8.len("\u{20ac}x"))
+-- Tables, texts, and files.
+local numbers = {}
+for i = 1, 100 do numbers[i] = (i * 37) % 101 end
+table.sort(numbers)
+print(table.concat(numbers, ",", 1, 10))
+print(string.format("%5.1f %q %x", 3.14159, "a\nb", 255), #string.rep("ab", 1000))
+print(pcall(error, "no way"))
+print(math.pi, 7 // 2, 2 ^ 0.5, utf8.len("\u{20ac}x"))
+
+local file = assert(io.open("/tmp/lines", "w"))
+for i = 1, 100 do file:write(i, " line\n") end
+file:close()
+for line in io.lines("/tmp/lines") do
+  if line:match("^9%d") then io.write(line, ";") end
+end
+print()
+file = io.open("/tmp/lines", "r+")
+file:seek("set", 10)
+print(file:read(5), file:seek("end"))
+file:write("tail")
+file:close()
+print(os.rename("/tmp/lines", "/tmp/moved"), os.remove("/tmp/none"))
+local name = os.tmpname()
+print(#name)
+os.remove(name)
+file = io.tmpfile()
+file:write("abc")
+file:seek("set")
+print(file:read("a"))

@@ -1,1 +1,27 @@
-<?php $a=range(1,50); usort($a, fn($x,$y)=>($x*7%51)<=>($y*7%51)); echo implode(",",array_slice($a,0,8)),"\n"; echo json_encode(["a"=>1,"b"=>[1.5,null,"ü"]]),"\n"; printf("%05.1f|%'*10s|%b\n",3.14159,"x",10); mkdir("/tmp/p"); file_put_contents("/tmp/p/f",str_repeat("hello\n",1000)); echo filesize("/tmp/p/f")," ",md5_file("/tmp/p/f"),"\n"; foreach(scandir("/tmp/p") as $f) echo $f,"\n"; echo preg_replace('/(\w)(\w*)/','$2$1',"hello world"),"\n"; $f=fopen("/tmp/p/g","w+"); fwrite($f,"abcdef"); fseek($f,2); echo fread($f,3),"\n"; flock($f,LOCK_EX); ftruncate($f,4); fclose($f); rename("/tmp/p/g","/tmp/p/h"); symlink("h","/tmp/p/l"); echo readlink("/tmp/p/l"),"\n"; $t=tmpfile(); fwrite($t,"x"); echo serialize([1,"a"=>true]),"\n"; echo hash("sha256","x"),"\n"; $g=glob("/tmp/p/*"); print_r($g); unlink("/tmp/p/f");
+<?php
+// Arrays, texts, and files.
+$numbers = range(1, 50);
+usort($numbers, fn($a, $b) => ($a * 7 % 51) <=> ($b * 7 % 51));
+echo implode(",", array_slice($numbers, 0, 8)), "\n";
+echo json_encode(["a" => 1, "b" => [1.5, null, "ü"]]), "\n";
+printf("%05.1f|%'*10s|%b\n", 3.14159, "x", 10);
+echo preg_replace('/(\w)(\w*)/', '$2$1', "hello world"), "\n";
+echo serialize([1, "a" => true]), " ", hash("sha256", "x"), "\n";
+
+mkdir("/tmp/dir");
+file_put_contents("/tmp/dir/text", str_repeat("hello\n", 1000));
+echo filesize("/tmp/dir/text"), " ", md5_file("/tmp/dir/text"), "\n";
+$file = fopen("/tmp/dir/new", "w+");
+fwrite($file, "abcdef");
+fseek($file, 2);
+echo fread($file, 3), "\n";
+flock($file, LOCK_EX);
+ftruncate($file, 4);
+fclose($file);
+rename("/tmp/dir/new", "/tmp/dir/moved");
+symlink("moved", "/tmp/dir/link");
+echo readlink("/tmp/dir/link"), "\n";
+fwrite(tmpfile(), "x");
+print_r(glob("/tmp/dir/*"));
+print_r(scandir("/tmp/dir"));
+unlink("/tmp/dir/text");

@@ -1,13 +1,26 @@
-import sqlite3, os
+"""A database by each way of keeping a journal; its files are listed on the way."""
+import os
+import sqlite3
+
 for mode in ("delete", "wal", "truncate", "memory"):
-    c = sqlite3.connect("/tmp/%s.db" % mode)
-    print(c.execute("pragma journal_mode=%s" % mode).fetchone())
-    c.execute("create table t(a integer primary key, b text, c real)")
-    with c: c.executemany("insert into t(b,c) values(?,?)", (("row%d"%i, i/3) for i in range(2000)))
+    database = sqlite3.connect(f"/tmp/{mode}.db")
+    print(database.execute(f"pragma journal_mode={mode}").fetchone())
+    database.execute("create table t(a integer primary key, b text, c real)")
+    with database:
+        rows = ((f"row{i}", i / 3) for i in range(2000))
+        database.executemany("insert into t(b, c) values(?, ?)", rows)
     try:
-        with c: c.execute("update t set b='x'"); raise ValueError
-    except ValueError: pass
-    print(c.execute("select count(*), sum(c), max(b) from t where a%7=1").fetchall(), sorted(os.listdir("/tmp")))
-    c.execute("create index i on t(b)"); c.execute("delete from t where a>1500"); c.commit(); c.execute("vacuum")
-    print(c.execute("pragma integrity_check").fetchall()); c.close()
+        with database:
+            database.execute("update t set b = 'x'")
+            raise ValueError
+    except ValueError:
+        pass
+    print(database.execute("select count(*), sum(c), max(b) from t where a % 7 = 1").fetchall())
+    print(sorted(os.listdir("/tmp")))
+    database.execute("create index i on t(b)")
+    database.execute("delete from t where a > 1500")
+    database.commit()
+    database.execute("vacuum")
+    print(database.execute("pragma integrity_check").fetchall())
+    database.close()
 print(sorted(os.listdir("/tmp")))

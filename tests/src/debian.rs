@@ -50,7 +50,7 @@ const NATIVELY: &str = r#"
 set -e
 root=$1 tree=$2 cases=$3
 shift 3
-mount -t tmpfs none "$root"
+mount -t tmpfs -o mode=755 none "$root"
 for entry in "$tree"/*; do
     place=$root/${entry##*/}
     if [ -L "$entry" ]; then

@@ -2,6 +2,7 @@
 //! they print, how they end and which files they leave behind is as natively.
 
 use std::fmt::Write;
+use std::time::Duration;
 use trapgate_tests::{Case, Home, Ran, case_elsewhere, debian, needs_kvm, scale, takes_long};
 
 /// What cannot run yet, each with the call that it waits for. What can must become a
@@ -17,6 +18,9 @@ const NOT_YET: [(&str, &[&str]); 7] = [
     ("socket", &["python3", "-c", "import socket; socket.socket()"]),
 ];
 
+/// Longer than any case takes, where ring 0 is interpreted and the machine is busy.
+const LIMIT: Duration = Duration::from_secs(300);
+
 /// A program of the root in the usual environment, in which it says at its end what it
 /// leaves in /tmp; or none, with a loud skip.
 fn case(program: &str) -> Option<Case> {
@@ -25,7 +29,7 @@ fn case(program: &str) -> Option<Case> {
         case_elsewhere(program, Home::Host, "a rig has not all of the root's programs");
         return None;
     }
-    let case = Case::in_root(root, program);
+    let case = Case::in_root(root, program).limit(LIMIT);
     let case = case.env("PATH", "/usr/bin:/bin").env("LD_PRELOAD", "/cases/left.so");
     Some(case.env("HOME", "/tmp").env("PYTHONDONTWRITEBYTECODE", "1"))
 }
