@@ -125,7 +125,8 @@ impl Object {
         let (size, mut kept, mut result) = (self.size(), 0, Ok(()));
         let mut pages = self.lock();
         let end_below = self.pages_below.load(Ordering::Relaxed);
-        let frames = &mut *FRAMES.lock();
+        let mut all = FRAMES.lock();
+        let frames = &mut *all;
         let mut index = first;
         for run in taken.take() {
             for frame in (run.start..run.end).step_by(PAGE_SIZE as usize) {
@@ -155,6 +156,8 @@ impl Object {
             }
         }
         drop(pages);
+        // The note may need memory, which the heap takes from the frames.
+        drop(all);
         let this = self.this.lock().clone();
         clean::note(this, [first, index], kept);
         result
