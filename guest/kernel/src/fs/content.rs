@@ -6,7 +6,7 @@
 
 use crate::mm::fault;
 use crate::mm::object::clean;
-use crate::mm::object::{Missing, NoPage, Object};
+use crate::mm::object::{NoPage, Object};
 use crate::mm::space::{AddressSpace, FaultError};
 use crate::mm::vma::Prot;
 use spin::Mutex;
@@ -27,7 +27,7 @@ impl From<NoPage> for Errno {
             NoPage::Beyond => Errno::EINVAL,
             NoPage::Denied => Errno::EACCES,
             // Who can bring what is absent has done so.
-            NoPage::Failed | NoPage::Absent(_) => Errno::EIO,
+            NoPage::Failed | NoPage::Absent => Errno::EIO,
         }
     }
 }
@@ -51,12 +51,15 @@ pub fn read(
     loop {
         let copied = match object.read(offset + done, to + done, length - done) {
             Ok(copied) => copied,
-            Err(_) if done > 0 => return Ok(done),
-            Err(no_page) => return Err(no_page.into()),
+            Err(no_page) => match bring(object, no_page) {
+                Ok(()) => continue,
+                Err(_) if done > 0 => return Ok(done),
+                Err(error) => return Err(error),
+            },
         };
         done += copied.bytes;
         let Some(missing) = copied.missing else { return Ok(done) };
-        if let Err(error) = fetch(memory, object, missing, Prot::WRITE) {
+        if let Err(error) = fetch(memory, missing, Prot::WRITE) {
             return if done > 0 { Ok(done) } else { Err(error) };
         }
     }
@@ -96,7 +99,7 @@ pub fn write(
                     None if copied.bytes == 0 || done == length => return Ok((start, done)),
                     // What is left finds out why it stopped.
                     None => continue,
-                    Some(missing) => match fetch(memory, object, missing, Prot::READ) {
+                    Some(missing) => match fetch(memory, missing, Prot::READ) {
                         Ok(()) => continue,
                         Err(error) => error,
                     },
@@ -104,24 +107,27 @@ pub fn write(
             }
             // Others go before a program does without.
             Err(NoPage::Frame) if clean::give_up(GIVEN_UP) > 0 => continue,
-            Err(no_page) => no_page.into(),
+            Err(no_page) => match bring(object, no_page) {
+                Ok(()) => continue,
+                Err(error) => error,
+            },
         };
         return if done > 0 { Ok((start, done)) } else { Err(error) };
     }
 }
 
-/// Fetches the page that is missing: of the program's, or of the object's.
+/// Has the object's page brought, if that is all that was missing.
 #[cold]
-fn fetch(
-    memory: &Mutex<AddressSpace>,
-    object: &Object,
-    missing: Missing,
-    access: Prot,
-) -> Result<(), Errno> {
-    let address = match missing {
-        Missing::Object(page) => return object.bring(page).map_err(Errno::from),
-        Missing::Program(address) => address,
-    };
+fn bring(object: &Object, no_page: NoPage) -> Result<(), Errno> {
+    if no_page != NoPage::Absent {
+        return Err(no_page.into());
+    }
+    object.bring_absent().map_err(Errno::from)
+}
+
+/// Fetches a page of the program's.
+#[cold]
+fn fetch(memory: &Mutex<AddressSpace>, address: u64, access: Prot) -> Result<(), Errno> {
     fault::fetch(memory, address, access).map_err(|error| match error {
         FaultError::OutOfMemory => Errno::ENOMEM,
         _ => Errno::EFAULT,

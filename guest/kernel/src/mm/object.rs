@@ -85,7 +85,9 @@ pub struct Object {
     pager: Option<Box<dyn Pager>>,
     /// Pages that may be below: what was cut off does not come back.
     pages_below: AtomicU64,
-    /// The pages that were brought last: `bring`.
+    /// The page that was last found to be absent, and the end of those that were brought
+    /// last: `bring`.
+    absent: AtomicU64,
     brought: AtomicU64,
     /// Itself, if it has clean pages, for those who need the memory.
     this: Mutex<Weak<Object>>,
@@ -146,17 +148,8 @@ pub enum NoPage {
     Failed,
     /// What is below may not be read: EACCES.
     Denied,
-    /// This page has to be brought first, with nothing locked: [`Object::bring`].
-    Absent(u64),
-}
-
-/// The page at which a copy between an object and a program stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missing {
-    /// The program's, at this address.
-    Program(u64),
-    /// The object's.
-    Object(u64),
+    /// A page has to be brought first, with nothing locked: [`Object::bring_absent`].
+    Absent,
 }
 
 /// How far a copy between an object and a program came.
@@ -164,8 +157,9 @@ pub enum Missing {
 pub struct Copied {
     /// Bytes.
     pub bytes: u64,
-    /// The page that is not there, and at which it stopped; `None`, if it did not.
-    pub missing: Option<Missing>,
+    /// The address at which it stopped for a page that is not there: the program's, or the
+    /// object's, which who tries again is told; `None`, if it did not.
+    pub missing: Option<u64>,
 }
 
 impl Object {
@@ -193,6 +187,7 @@ impl Object {
             quota,
             pager,
             pages_below: AtomicU64::new(pages_below),
+            absent: AtomicU64::new(0),
             brought: AtomicU64::new(0),
             this: Mutex::new(Weak::new()),
         }
@@ -224,7 +219,10 @@ impl Object {
             Some(pager) if page < self.pages_below.load(Ordering::Relaxed) => {
                 match pager.below(page) {
                     Ok(Below::Elsewhere) => match held.clean.get(page) {
-                        0 => Err(NoPage::Absent(page)),
+                        0 => {
+                            self.absent.store(page, Ordering::Relaxed);
+                            Err(NoPage::Absent)
+                        }
                         frame => Ok(Below::Clean(frame)),
                     },
                     below => below.map_err(|_| NoPage::Failed),
@@ -237,7 +235,7 @@ impl Object {
     /// Whether a page that the object has not is zeroes, and takes no room.
     fn is_hole(&self, held: &Held, page: u64) -> Result<bool, NoPage> {
         match self.below(held, page) {
-            Err(NoPage::Absent(_)) => Ok(false),
+            Err(NoPage::Absent) => Ok(false),
             below => Ok(below? == Below::Hole),
         }
     }
@@ -258,10 +256,10 @@ impl Object {
                 0 => match pages.source(offset / PAGE_SIZE) {
                     Ok(Some(frame)) => frame,
                     Ok(None) => FRAMES.lock().zero_page(),
-                    Err(NoPage::Absent(page)) => {
-                        return Ok(Copied { bytes: done, missing: Some(Missing::Object(page)) });
-                    }
                     Err(error) if done == 0 => return Err(error),
+                    Err(NoPage::Absent) => {
+                        return Ok(Copied { bytes: done, missing: Some(to + done) });
+                    }
                     Err(_) => break,
                 },
                 frame => frame,
@@ -271,7 +269,7 @@ impl Object {
             if copied < piece {
                 let few = usercopy::in_front_of_a_page(to + done, piece - copied);
                 done += usercopy::from_frame(to + done, frame + within + copied, few);
-                return Ok(Copied { bytes: done, missing: Some(Missing::Program(to + done)) });
+                return Ok(Copied { bytes: done, missing: Some(to + done) });
             }
             offset += piece;
         }
@@ -303,9 +301,6 @@ impl Object {
             let frame = match pages.held.map.get(at / PAGE_SIZE) {
                 0 => match pages.own(at / PAGE_SIZE, &mut FRAMES.lock()) {
                     Ok(frame) => frame,
-                    Err(NoPage::Absent(page)) => {
-                        break Ok(Copied { bytes: done, missing: Some(Missing::Object(page)) });
-                    }
                     Err(error) if done == 0 => break Err(error),
                     Err(_) => break Ok(Copied { bytes: done, missing: None }),
                 },
@@ -316,7 +311,7 @@ impl Object {
             if copied < piece {
                 let few = usercopy::in_front_of_a_page(from + done, piece - copied);
                 done += usercopy::to_frame(frame + within + copied, from + done, few);
-                break Ok(Copied { bytes: done, missing: Some(Missing::Program(from + done)) });
+                break Ok(Copied { bytes: done, missing: Some(from + done) });
             }
         };
         if done > 0 && start + done > self.size() {
@@ -546,15 +541,23 @@ impl Pages<'_> {
         Ok(frame | COUNTED)
     }
 
-    /// Whether a page can be mapped without a copy, and is worth a frame: one of zeroes
-    /// is for those who write it, and all see it.
-    pub fn is_at_hand(&self, page: u64, shared: bool) -> bool {
-        let below = || match self.object.below(&self.held, page) {
-            Ok(Below::Hole) => shared,
-            Ok(Below::Outside(_) | Below::Clean(_)) => !shared,
-            Ok(Below::Bytes | Below::Elsewhere) | Err(_) => false,
+    /// The same of a page beside one that is wanted, if it is at hand: it needs no copy,
+    /// and is worth a frame. One of zeroes is for those who write it, and all see it.
+    pub fn map_at_hand(&mut self, page: u64, shared: bool, frames: &mut Frames) -> Option<u64> {
+        if page >= self.object.pages() {
+            return None;
+        }
+        let (frame, copies) = match self.held.map.get(page) {
+            0 => match self.object.below(&self.held, page) {
+                Ok(Below::Outside(page)) if !shared => return Some(page | COUNTED | COPY_ON_WRITE),
+                Ok(Below::Clean(frame)) if !shared => (frame, COPY_ON_WRITE),
+                Ok(Below::Hole) if shared => (self.own(page, frames).ok()?, 0),
+                _ => return None,
+            },
+            frame => (frame, 0),
         };
-        page < self.object.pages() && (self.held.map.get(page) != 0 || below())
+        frames.own(frame);
+        Some(frame | COUNTED | copies)
     }
 
     /// What a page is to be copied from: its physical address; `None` for zeroes.

@@ -1,8 +1,9 @@
 //! Pages that have to be asked for: `Below::Elsewhere`.
 //!
 //! Whoever finds one missing has locks, and the request must have none. So it is told
-//! which it is (`NoPage::Absent`), lets go, has the page brought with those that will
-//! be wanted next, and tries again.
+//! (`NoPage::Absent`), lets go, has the page brought with those that will be wanted next,
+//! and tries again. Which page it is stands in the object: so errors are small, and
+//! copies that never see this one take no longer.
 
 use super::taken::{AT_ONCE, Begun, MOST_RUNS, Taken};
 use super::{NoPage, Object, Pager, Quota, clean};
@@ -42,14 +43,24 @@ impl Object {
     ) -> Result<R, NoPage> {
         loop {
             match attempt() {
-                Err(NoPage::Absent(page)) => self.bring(page)?,
+                Err(NoPage::Absent) => self.bring_absent()?,
                 done => return done,
             }
         }
     }
 
-    /// Brings the page that [`NoPage::Absent`] told of, and others around it. Nothing is
-    /// locked. If the file ends before it, so does the object then.
+    /// Brings the page that [`NoPage::Absent`] told of: nobody's attempt in between does
+    /// more than have another one brought first.
+    ///
+    /// # Errors
+    /// Those of [`Object::bring`].
+    #[cold]
+    pub fn bring_absent(&self) -> Result<(), NoPage> {
+        self.bring(self.absent.load(Ordering::Relaxed))
+    }
+
+    /// Brings a page, and others around it. Nothing is locked. If the file ends before it,
+    /// so does the object then.
     ///
     /// # Errors
     /// It cannot be read, or there is no frame for it.

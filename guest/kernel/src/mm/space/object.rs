@@ -24,7 +24,7 @@ impl From<NoPage> for FaultError {
             // Linux: SIGBUS, whatever a file system says.
             NoPage::Beyond | NoPage::Failed | NoPage::Denied | NoPage::Quota => FaultError::Beyond,
             NoPage::Frame => FaultError::OutOfMemory,
-            NoPage::Absent(_) => FaultError::Absent,
+            NoPage::Absent => FaultError::Absent,
         }
     }
 }
@@ -78,18 +78,21 @@ impl AddressSpace {
         let mut pages = object.lock();
         self.tables.for_each_slot(first, last, &mut *FRAMES.lock(), |address, entry, frames| {
             let index = index + (address - first) / PAGE_SIZE;
-            if *entry != 0 || address != page && !pages.is_at_hand(index, shared) {
+            if *entry != 0 {
                 return true;
             }
-            let had = pages.map(index, shared, frames).map(|bits| {
+            let had = if address == page {
+                let had = pages.map(index, shared, frames);
+                result = had.map(drop).map_err(FaultError::from);
+                had.ok()
+            } else {
+                pages.map_at_hand(index, shared, frames)
+            };
+            if let Some(bits) = had {
                 *entry = with_access(bits | private, vma.prot);
                 mapped += 1;
-            });
-            let is_the_end = had == Err(NoPage::Frame);
-            if address == page || is_the_end && address < page {
-                result = had.map_err(FaultError::from);
             }
-            !is_the_end
+            true
         });
         percpu::count!(pages_mapped, mapped);
         result
