@@ -19,6 +19,7 @@ extern crate std;
 mod macros;
 
 pub mod auxvec;
+pub mod capability;
 pub mod close_range;
 pub mod dirent;
 pub mod errno;

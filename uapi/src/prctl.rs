@@ -4,7 +4,7 @@ use crate::macros::constants;
 
 constants! { "prctl(2)", prctl as i32:
     PR_GET_DUMPABLE PR_SET_DUMPABLE PR_SET_NAME PR_GET_NAME PR_SET_NO_NEW_PRIVS
-    PR_GET_NO_NEW_PRIVS
+    PR_GET_NO_NEW_PRIVS PR_GET_KEEPCAPS PR_SET_KEEPCAPS PR_CAPBSET_READ PR_CAPBSET_DROP
 }
 
 /// Bytes of a task's name, its NUL included (prctl(2) `PR_SET_NAME`).

@@ -20,7 +20,7 @@ pub(crate) enum Width {
 }
 
 /// Names that i386 has for calls of x86-64's, with whole offsets, users and sizes.
-const I386_NAMES: [(&str, &str); 24] = [
+const I386_NAMES: [(&str, &str); 33] = [
     ("lseek", "_llseek"),
     ("mmap", "mmap2"),
     ("stat", "stat64"),
@@ -39,6 +39,15 @@ const I386_NAMES: [(&str, &str); 24] = [
     ("fchown", "fchown32"),
     ("setuid", "setuid32"),
     ("setgid", "setgid32"),
+    ("getuid", "getuid32"),
+    ("getgid", "getgid32"),
+    ("geteuid", "geteuid32"),
+    ("getegid", "getegid32"),
+    ("setreuid", "setreuid32"),
+    ("setregid", "setregid32"),
+    ("getresuid", "getresuid32"),
+    ("getresgid", "getresgid32"),
+    ("getgroups", "getgroups32"),
     ("setresuid", "setresuid32"),
     ("setresgid", "setresgid32"),
     ("setgroups", "setgroups32"),

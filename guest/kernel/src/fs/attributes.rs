@@ -4,6 +4,7 @@
 use crate::fs::access::{Credentials, WRITE};
 use crate::fs::inode::{Inode, Kind, without_set_id};
 use trapgate_uapi::Errno;
+use trapgate_uapi::capability::{CAP_CHOWN, CAP_FSETID};
 use trapgate_uapi::stat::{S_IALLUGO, S_ISGID};
 use trapgate_uapi::time::Timespec;
 
@@ -24,7 +25,7 @@ pub fn set_permissions(who: Credentials, inode: &Inode, permissions: u32) -> Res
         return Err(Errno::EPERM);
     }
     inode.change(|meta| {
-        let foreign = !who.is_privileged() && meta.gid != who.gid;
+        let foreign = !who.can(CAP_FSETID) && !who.is_in(meta.gid);
         let kept = if foreign { S_IALLUGO & !S_ISGID } else { S_IALLUGO };
         meta.permissions = permissions & kept;
     });
@@ -45,8 +46,8 @@ pub fn set_owner(
     let meta = inode.meta();
     let owns = meta.uid == who.uid;
     let keeps_user = uid.is_none_or(|uid| owns && uid == meta.uid);
-    let own_group = gid.is_none_or(|gid| owns && (gid == who.gid || gid == meta.gid));
-    if !(who.is_privileged() || keeps_user && own_group) {
+    let own_group = gid.is_none_or(|gid| owns && (gid == meta.gid || who.is_in(gid)));
+    if !(who.can(CAP_CHOWN) || keeps_user && own_group) {
         return Err(Errno::EPERM);
     }
     inode.change(|meta| {

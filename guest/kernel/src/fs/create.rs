@@ -9,6 +9,7 @@ use crate::memory::try_arc;
 use crate::mm::object::Object;
 use alloc::sync::Arc;
 use trapgate_uapi::Errno;
+use trapgate_uapi::capability::CAP_FSETID;
 use trapgate_uapi::stat::{S_ISGID, S_IXGRP};
 
 /// The content of a new regular file in this directory.
@@ -122,8 +123,8 @@ pub fn inode(
     if inherits && is_directory {
         permissions |= S_ISGID;
     } else if permissions & (S_ISGID | S_IXGRP) == S_ISGID | S_IXGRP
-        && gid != view.who.gid
-        && !view.who.is_privileged()
+        && !view.who.is_in(gid)
+        && !view.who.can(CAP_FSETID)
     {
         permissions &= !S_ISGID;
     }

@@ -15,6 +15,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_uapi::Errno;
+use trapgate_uapi::capability::CAP_FSETID;
 use trapgate_uapi::fcntl::{
     O_ACCMODE, O_APPEND, O_ASYNC, O_CLOEXEC, O_CREAT, O_DIRECT, O_DIRECTORY, O_DSYNC, O_EXCL,
     O_LARGEFILE, O_NOATIME, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, O_SYNC,
@@ -193,7 +194,7 @@ fn open_existing(view: &View, dentry: Arc<Dentry>, how: How) -> Result<Arc<OpenF
     let file = OpenFile::of_inode(InodeFile::new(dentry.clone(), how.of_file()))?;
     if let Kind::Regular(object) = &dentry.inode.kind {
         set_size(view, object, 0)?;
-        dentry.inode.written(view.who.is_privileged());
+        dentry.inode.written(view.who.can(CAP_FSETID));
     }
     Ok(file)
 }
@@ -274,7 +275,7 @@ pub fn truncate(view: &View, inode: &Inode, size: u64) -> Result<(), Errno> {
         _ if inode.filesystem.read_only => Err(Errno::EROFS),
         Kind::Regular(object) => {
             set_size(view, object, size)?;
-            inode.written(view.who.is_privileged());
+            inode.written(view.who.can(CAP_FSETID));
             Ok(())
         }
         Kind::Directory(_) => Err(Errno::EISDIR),

@@ -38,7 +38,7 @@ pub struct View<'a> {
     /// The process's root and working directory.
     pub places: &'a Mutex<Places>,
     /// Whose rights count.
-    pub who: Credentials,
+    pub who: Credentials<'a>,
     /// Permissions that new files do not get.
     pub umask: u32,
     /// The process's memory, which may have files mapped.

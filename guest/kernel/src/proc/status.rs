@@ -4,14 +4,12 @@ use crate::memory::Text;
 use crate::mm::space::usage::Usage;
 use crate::proc::stat::{SignalSets, code_pages, name_of};
 use crate::proc::subject::Subject;
+use crate::process::credentials::Identity;
 use crate::process::task::{Process, Task};
 use core::sync::atomic::Ordering;
 use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_uapi::Errno;
 use trapgate_uapi::resource::RLIMIT_SIGPENDING;
-
-/// All capabilities that Linux knows: the user is root in its sandbox.
-const CAPABILITIES: u64 = (1 << 41) - 1;
 
 /// The file.
 ///
@@ -25,17 +23,32 @@ pub fn status(about: Subject, text: &mut Text) -> Result<(), Errno> {
     text.add(name_of(task).trim())?;
     writeln!(text, "\nUmask:\t{:04o}", process.umask.load(Ordering::Relaxed))?;
     writeln!(text, "State:\tR (running)\nTgid:\t{pid}\nNgid:\t0\nPid:\t{tid}\nPPid:\t0")?;
-    writeln!(text, "TracerPid:\t0\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t{room}")?;
-    writeln!(text, "Groups:\t0 \nNStgid:\t{pid}\nNSpid:\t{tid}\nNSpgid:\t{pid}\nNSsid:\t{pid}")?;
+    let ids = task.credentials.get();
+    write!(text, "TracerPid:\t0\n")?;
+    for (name, who) in [("Uid", ids.users), ("Gid", ids.groups)] {
+        let Identity { real, effective, saved, files } = who;
+        writeln!(text, "{name}:\t{real}\t{effective}\t{saved}\t{files}")?;
+    }
+    write!(text, "FDSize:\t{room}\nGroups:\t")?;
+    for group in &*task.credentials.groups.lock() {
+        write!(text, "{group} ")?;
+    }
+    writeln!(text, "\nNStgid:\t{pid}\nNSpid:\t{tid}\nNSpgid:\t{pid}\nNSsid:\t{pid}")?;
     let usage = process.memory.lock().usage();
     memory(text, process, &usage)?;
     let tasks = process.tasks.load(Ordering::Relaxed);
     writeln!(text, "CoreDumping:\t0\nTHP_enabled:\t0\nThreads:\t{tasks}")?;
     signals(text, task)?;
-    for (name, set) in [("CapInh", 0), ("CapPrm", CAPABILITIES), ("CapEff", CAPABILITIES)] {
-        writeln!(text, "{name}:\t{set:016x}")?;
+    let sets = [
+        ("CapInh", ids.inheritable),
+        ("CapPrm", ids.permitted),
+        ("CapEff", ids.effective),
+        ("CapBnd", ids.bounding),
+    ];
+    for (name, set) in sets {
+        writeln!(text, "{name}:\t{:016x}", set.0)?;
     }
-    writeln!(text, "CapBnd:\t{CAPABILITIES:016x}\nCapAmb:\t{:016x}\nNoNewPrivs:\t1", 0)?;
+    writeln!(text, "CapAmb:\t{:016x}\nNoNewPrivs:\t1", 0)?;
     writeln!(text, "Seccomp:\t0\nSeccomp_filters:\t0")?;
     writeln!(text, "Speculation_Store_Bypass:\tunknown\nSpeculationIndirectBranch:\tunknown")?;
     writeln!(text, "Cpus_allowed:\t1\nCpus_allowed_list:\t0")?;

@@ -48,16 +48,20 @@ impl Limits {
         })
     }
 
-    /// Sets both.
+    /// Sets both. `may_raise`: the hard one may be raised (`CAP_SYS_RESOURCE`).
     ///
     /// # Errors
     /// EINVAL; EPERM for a hard limit above the one there is; ENOMEM.
-    pub fn set(&self, resource: u32, new: Rlimit) -> Result<(), Errno> {
+    pub fn set(&self, resource: u32, new: Rlimit, may_raise: bool) -> Result<(), Errno> {
         let old = self.get(resource)?;
         if new.rlim_cur > new.rlim_max {
             return Err(Errno::EINVAL);
         }
-        if new.rlim_max > old.rlim_max {
+        if new.rlim_max > old.rlim_max && !may_raise {
+            return Err(Errno::EPERM);
+        }
+        // As if by /proc/sys/fs/nr_open.
+        if resource == RLIMIT_NOFILE && new.rlim_max > MAX_DESCRIPTORS as u64 {
             return Err(Errno::EPERM);
         }
         try_insert(&mut self.set.lock(), resource, new)?;

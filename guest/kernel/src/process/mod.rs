@@ -1,6 +1,7 @@
 //! Processes and their tasks: what is theirs, what an exception does to them, how
 //! they end, and what is done before ring 3 goes on.
 
+pub mod credentials;
 pub mod exception;
 pub mod exec;
 pub mod exit;

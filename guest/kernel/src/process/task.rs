@@ -10,6 +10,7 @@ use crate::fs::place::{Below, Places};
 use crate::fs::table::FileTable;
 use crate::memory::try_arc;
 use crate::mm::space::AddressSpace;
+use crate::process::credentials::TaskCredentials;
 use crate::process::limits::Limits;
 use crate::process::program::Program;
 use crate::process::random_stock::RandomStock;
@@ -86,6 +87,8 @@ pub struct Task {
     pub pid: u32,
     /// Its process.
     pub process: Arc<Process>,
+    /// Who it is.
+    pub credentials: TaskCredentials,
     /// Its signals.
     pub signals: Signals,
     /// sigaltstack(2); without a size there is none.
@@ -111,12 +114,18 @@ trapgate_arch::percpu::running_task!(Task);
 static NEXT_TID: AtomicU32 = AtomicU32::new(FIRST_PID + 1);
 
 impl Task {
-    fn new(thread: Arc<Thread>, tid: u32, process: Arc<Process>) -> Task {
+    fn new(
+        thread: Arc<Thread>,
+        tid: u32,
+        process: Arc<Process>,
+        credentials: TaskCredentials,
+    ) -> Task {
         Task {
             thread,
             tid,
             pid: process.pid,
             process,
+            credentials,
             signals: Signals::default(),
             alternate_stack: Mutex::default(),
             clear_child_tid: AtomicU64::new(0),
@@ -145,11 +154,12 @@ impl Task {
             return Err(Errno::ENOMEM);
         }
         let state = UserState::beside_this_one().ok_or(Errno::ENOMEM)?;
+        let credentials = self.credentials.try_clone()?;
         let stack = KernelStack::new().ok_or(Errno::EAGAIN)?;
         let cr3 = process.memory.lock().cr3();
         let thread = try_arc(Thread::in_ring_3(stack, state, regs, cr3))?;
         let tid = NEXT_TID.fetch_add(1, Ordering::Relaxed);
-        let mut task = Task::new(thread.clone(), tid, process);
+        let mut task = Task::new(thread.clone(), tid, process, credentials);
         *task.name.get_mut() = *self.name.lock();
         let task = try_arc(task)?;
         thread.belongs_to(Owner::new(task.clone()));
@@ -194,7 +204,8 @@ pub fn start_first(boot: &'static BootInfo, tables: PageTables) -> Result<(), Er
         boot,
     };
     let thread = try_arc(Thread::running(process.memory.lock().cr3()))?;
-    let mut task = Task::new(thread.clone(), FIRST_PID, try_arc(process)?);
+    let root = TaskCredentials::root()?;
+    let mut task = Task::new(thread.clone(), FIRST_PID, try_arc(process)?, root);
     let [low, high] = boot.comm.map(u128::from);
     *task.name.get_mut() = (high << 64 | low).to_le_bytes();
     NEXT_TID.store(FIRST_PID + 1, Ordering::Relaxed);

@@ -1,13 +1,15 @@
 //! fcntl(2).
 
+use crate::fs::file::OpenFile;
 use crate::process::task::current;
 use crate::sys::define::{SysResult, syscall_define};
 use crate::sys::descriptor::{duplicate, file, opened};
 use crate::sys::lock::{control_lock, is_about_locks};
+use crate::sys::path::view;
 use crate::user::UserPtr;
 use trapgate_uapi::Errno;
 use trapgate_uapi::fcntl::{
-    F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_SETFD, F_SETFL, FD_CLOEXEC, Flock,
+    F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_SETFD, F_SETFL, FD_CLOEXEC, Flock, O_NOATIME,
 };
 
 /// fcntl(2) for either width; `others`: what is left, whose structures have two forms.
@@ -29,6 +31,7 @@ pub(super) fn control(
         F_DUPFD | F_DUPFD_CLOEXEC => duplicate(fd, argument as u32, command == F_DUPFD_CLOEXEC),
         F_SETFL => {
             let file = opened(fd)?;
+            check_flags(&file, argument as u32)?;
             file.set_flags(file.settable_flags(), argument as u32);
             Ok(0)
         }
@@ -39,6 +42,15 @@ syscall_define! {
     /// fcntl(2)
     fn fcntl(fd: u32, command: u32, argument: u64) {
         control(fd, command, argument, || control_locks(fd, command, UserPtr::new(argument)))
+    }
+}
+
+/// Whether `F_SETFL` may set these: not being noted as a reader is for who owns a file.
+fn check_flags(file: &OpenFile, flags: u32) -> Result<(), Errno> {
+    let inode = file.as_inode().map(|file| &file.dentry.inode);
+    match inode.filter(|_| flags & O_NOATIME & !file.flags() != 0) {
+        Some(inode) if !view().who.owns(inode) => Err(Errno::EPERM),
+        _ => Ok(()),
     }
 }
 

@@ -10,6 +10,7 @@ pub mod args;
 pub mod attributes;
 pub mod compat;
 pub mod copy;
+pub mod credentials;
 pub mod define;
 pub mod descriptor;
 pub mod directory;

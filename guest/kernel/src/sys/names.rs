@@ -14,6 +14,7 @@ use crate::sys::define::{SysResult, syscall_define};
 use crate::sys::path::{Target, read_path, start, target, view};
 use crate::user::{StringBuffer, UserPtr};
 use trapgate_uapi::Errno;
+use trapgate_uapi::capability::CAP_MKNOD;
 use trapgate_uapi::fcntl::{AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW};
 use trapgate_uapi::fs::{RENAME_EXCHANGE, RENAME_NOREPLACE};
 use trapgate_uapi::stat::{
@@ -67,7 +68,7 @@ fn make_node(directory: i32, path: UserPtr<u8>, mode: u32, device: u32) -> SysRe
         _ => return Err(Errno::EINVAL),
     }
     let found = free(directory, path, New::Other)?;
-    if matches!(kind, S_IFCHR | S_IFBLK) && !view().who.is_privileged() {
+    if matches!(kind, S_IFCHR | S_IFBLK) && !view().who.can(CAP_MKNOD) {
         return Err(Errno::EPERM);
     }
     let kind = match kind {

@@ -110,6 +110,7 @@ fn check_access(directory: i32, path: UserPtr<u8>, mode: u32, flags: u32) -> Sys
         return Err(Errno::EINVAL);
     }
     let last = if flags & AT_SYMLINK_NOFOLLOW != 0 { Last::Keep } else { Last::Follow };
+    let _as_real = (flags & AT_EACCESS == 0).then(|| current().credentials.as_real());
     let found = target(directory, path, last, flags & AT_EMPTY_PATH != 0)?;
     let dentry = match &found {
         Target::Named(dentry) => dentry,

@@ -1,7 +1,7 @@
 //! What calls with a path have in common; and where a process is: chdir(2), fchdir(2),
 //! chroot(2), getcwd(2); and readlink(2).
 
-use crate::fs::access::{Credentials, EXEC};
+use crate::fs::access::EXEC;
 use crate::fs::dentry::Dentry;
 use crate::fs::file::{Kind, OpenFile};
 use crate::fs::generated::Generated;
@@ -16,6 +16,7 @@ use crate::user::{StringBuffer, UserPtr};
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 use trapgate_uapi::Errno;
+use trapgate_uapi::capability::CAP_SYS_CHROOT;
 use trapgate_uapi::fcntl::AT_FDCWD;
 use trapgate_uapi::fs::PATH_MAX;
 
@@ -31,10 +32,11 @@ pub(super) fn read_path(
 
 /// The running process's view of the file systems.
 pub(super) fn view() -> View<'static> {
-    let process = &current().process;
+    let task = current();
+    let process = &task.process;
     View {
         places: &process.places,
-        who: Credentials::ROOT,
+        who: task.credentials.for_files(),
         umask: process.umask.load(Ordering::Relaxed),
         memory: &process.memory,
     }
@@ -134,7 +136,7 @@ syscall_define! {
     /// chroot(2)
     fn chroot(path: UserPtr<u8>) {
         let root = searched(named(AT_FDCWD, path, Last::Follow)?)?;
-        if !view().who.is_privileged() {
+        if !view().who.can(CAP_SYS_CHROOT) {
             return Err(Errno::EPERM);
         }
         let before = place::with(view().places, |held| core::mem::replace(&mut held.root, root))?;

@@ -1,23 +1,24 @@
-//! Who the program is, and how it ends: getpid(2) and its kin, exit(2),
+//! Which process it is, and how it ends: getpid(2) and its kin, exit(2),
 //! arch_prctl(2), set_tid_address(2), prctl(2), limits.
 
+use crate::process::credentials::Ids;
 use crate::process::exit;
 use crate::process::task::current;
+use crate::sys::credentials::ids;
 use crate::sys::define::{SysResult, syscall_define};
 use crate::user::{UserPtr, read_string};
 use core::sync::atomic::Ordering;
 use trapgate_arch::cpu;
 use trapgate_uapi::Errno;
+use trapgate_uapi::capability::{CAP_LAST_CAP, CAP_SYS_RESOURCE};
 use trapgate_uapi::futex::RobustListHead;
 use trapgate_uapi::prctl::{
-    ARCH_GET_FS, ARCH_GET_GS, ARCH_SET_FS, ARCH_SET_GS, PR_GET_DUMPABLE, PR_GET_NAME,
-    PR_GET_NO_NEW_PRIVS, PR_SET_DUMPABLE, PR_SET_NAME, PR_SET_NO_NEW_PRIVS, TASK_COMM_LEN,
+    ARCH_GET_FS, ARCH_GET_GS, ARCH_SET_FS, ARCH_SET_GS, PR_CAPBSET_DROP, PR_CAPBSET_READ,
+    PR_GET_DUMPABLE, PR_GET_KEEPCAPS, PR_GET_NAME, PR_GET_NO_NEW_PRIVS, PR_SET_DUMPABLE,
+    PR_SET_KEEPCAPS, PR_SET_NAME, PR_SET_NO_NEW_PRIVS, TASK_COMM_LEN,
 };
 use trapgate_uapi::resource::Rlimit;
 use trapgate_uapi::stat::S_IRWXUGO;
-
-/// The user and group of every program: root of its own sandbox.
-pub(super) const ROOT: u32 = 0;
 
 syscall_define! {
     /// getpid(2)
@@ -31,50 +32,6 @@ syscall_define! {
     /// getppid(2): the parent is outside.
     fn getppid() { Ok(0) }
 }
-syscall_define! {
-    /// getuid(2)
-    fn getuid() { Ok(ROOT.into()) }
-}
-syscall_define! {
-    /// geteuid(2)
-    fn geteuid() { Ok(ROOT.into()) }
-}
-syscall_define! {
-    /// getgid(2)
-    fn getgid() { Ok(ROOT.into()) }
-}
-syscall_define! {
-    /// getegid(2)
-    fn getegid() { Ok(ROOT.into()) }
-}
-syscall_define! {
-    /// getresuid(2)
-    fn getresuid(real: UserPtr<u32>, effective: UserPtr<u32>, saved: UserPtr<u32>) {
-        [real, effective, saved].iter().try_for_each(|id| id.write(ROOT))?;
-        Ok(0)
-    }
-}
-syscall_define! {
-    /// getresgid(2)
-    fn getresgid(real: UserPtr<u32>, effective: UserPtr<u32>, saved: UserPtr<u32>) {
-        [real, effective, saved].iter().try_for_each(|id| id.write(ROOT))?;
-        Ok(0)
-    }
-}
-syscall_define! {
-    /// getgroups(2): none but the primary one.
-    fn getgroups(size: i32, list: UserPtr<u32>) { groups(size, || list.write(ROOT)) }
-}
-
-/// getgroups(2) for either width: `write` writes the one group.
-pub(super) fn groups(size: i32, write: impl FnOnce() -> Result<(), Errno>) -> SysResult {
-    match size {
-        ..0 => Err(Errno::EINVAL),
-        0 => Ok(1),
-        _ => write().map(|()| 1),
-    }
-}
-
 syscall_define! {
     /// getpgrp(2): the program leads the only process group.
     fn getpgrp() { Ok(current().process.pid.into()) }
@@ -161,8 +118,13 @@ fn set(is_users: bool) -> SysResult {
     if is_users { Ok(0) } else { Err(Errno::EPERM) }
 }
 
+/// A capability's number.
+fn capability(number: u64) -> Result<u32, Errno> {
+    u32::try_from(number).ok().filter(|&number| number <= CAP_LAST_CAP).ok_or(Errno::EINVAL)
+}
+
 syscall_define! {
-    /// prctl(2): the task's name, and what is always so in a sandbox.
+    /// prctl(2): the task's name, its capabilities, and what is always so in a sandbox.
     fn prctl(option: i32, first: u64) {
         let name = UserPtr::<[u8; TASK_COMM_LEN]>::new(first);
         match option {
@@ -178,11 +140,30 @@ syscall_define! {
                 let bytes = *current().name.lock();
                 name.write(bytes).map(|()| 0)
             }
+            PR_GET_KEEPCAPS => Ok(ids().keeps_capabilities.into()),
+            PR_SET_KEEPCAPS => match first {
+                0 | 1 => current().credentials.change(|ids| {
+                    ids.keeps_capabilities = first == 1;
+                    Ok(())
+                }),
+                _ => Err(Errno::EINVAL),
+            }
+            .map(|()| 0),
+            PR_CAPBSET_READ => Ok(ids().bounding.has(capability(first)?).into()),
+            PR_CAPBSET_DROP => {
+                let drop = |ids: &mut Ids| ids.drop_bounding(capability(first)?);
+                current().credentials.change(drop).map(|()| 0)
+            }
             PR_GET_DUMPABLE | PR_GET_NO_NEW_PRIVS => Ok(1),
             PR_SET_DUMPABLE | PR_SET_NO_NEW_PRIVS => Ok(0),
             _ => Err(Errno::EINVAL),
         }
     }
+}
+
+/// Whether hard limits may be raised.
+pub(super) fn may_raise() -> bool {
+    current().credentials.can(CAP_SYS_RESOURCE)
 }
 
 syscall_define! {
@@ -194,7 +175,7 @@ syscall_define! {
 syscall_define! {
     /// setrlimit(2)
     fn setrlimit(resource: u32, limits: UserPtr<Rlimit>) {
-        current().process.limits.set(resource, limits.read()?).map(|()| 0)
+        current().process.limits.set(resource, limits.read()?, may_raise()).map(|()| 0)
     }
 }
 syscall_define! {
@@ -205,7 +186,7 @@ syscall_define! {
         let limits = &current().process.limits;
         let now = limits.get(resource)?;
         if let Some(new) = new {
-            limits.set(resource, new)?;
+            limits.set(resource, new, may_raise())?;
         }
         old.write_if(now).map(|()| 0)
     }

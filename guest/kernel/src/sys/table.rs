@@ -14,9 +14,9 @@ pub use build::{Handler, Table};
 use super::define::encode;
 use crate::log::log;
 use crate::sys::{
-    attributes, compat, copy, descriptor, directory, exec, fcntl, futex, ioctl, lock, mm, names,
-    open, path, poll, process, random, read_write, sched, select, signal, size, space, stat,
-    statfs, system, time, xattr,
+    attributes, compat, copy, credentials, descriptor, directory, exec, fcntl, futex, ioctl, lock,
+    mm, names, open, path, poll, process, random, read_write, sched, select, signal, size, space,
+    stat, statfs, system, time, xattr,
 };
 use build::{CompatEntry, Entry, compat_entries, entries, ia32, is_named, note, x64};
 use trapgate_abi::PtRegs;
@@ -59,19 +59,25 @@ const XATTRS: &str = "no file has any: EOPNOTSUPP, and a list is empty";
 const FUTEX: &str = "one thread: `FUTEX_WAKE` wakes nobody, `FUTEX_WAIT` needs a timeout, else \
     EDEADLK; both with `_BITSET`; others are ENOSYS";
 /// What running another program has.
-const EXEC: &str = "of a process with one thread";
+const EXEC: &str = "of a process with one thread; set-user-ID bits give nothing, as with \
+    `PR_SET_NO_NEW_PRIVS`";
 /// What an action has.
 const ACTION: &str = "recorded; no handler is called: its signal ends the program";
 const ENTRIES: &[Entry] = entries! {
     process {
-        both: getpid gettid getppid getuid geteuid getgid getegid getresuid getresgid getgroups
-            getpgrp getpgid getsid exit exit_group umask set_tid_address
-            prctl ("`PR_SET_NAME`, `PR_GET_NAME`; `PR_GET_DUMPABLE` and `PR_GET_NO_NEW_PRIVS` are 1 \
+        both: getpid gettid getppid getpgrp getpgid getsid exit exit_group umask set_tid_address
+            prctl ("`PR_SET_NAME`, `PR_GET_NAME`, `PR_SET_KEEPCAPS`, `PR_GET_KEEPCAPS`, \
+                `PR_CAPBSET_READ`, `PR_CAPBSET_DROP`; `PR_GET_DUMPABLE` and `PR_GET_NO_NEW_PRIVS` are 1 \
                 whatever was set; others are EINVAL")
             prlimit64 (LIMITS);
         x64: arch_prctl ("bases of FS and GS; others are EINVAL")
             set_robust_list (ROBUST) get_robust_list (ROBUST)
             getrlimit (LIMITS) setrlimit (LIMITS);
+    }
+    credentials {
+        both: getuid geteuid getgid getegid getresuid getresgid getgroups setuid setgid setreuid
+            setregid setresuid setresgid setfsuid setfsgid setgroups capget capset;
+        x64: ;
     }
     exec {
         both: ;
@@ -195,7 +201,13 @@ const ENTRIES: &[Entry] = entries! {
 const COMPAT_ENTRIES: &[CompatEntry] = compat_entries! {
     process {
         compat: arch_prctl getrlimit (LIMITS) setrlimit old_getrlimit set_robust_list get_robust_list;
-        native: getuid16 geteuid16 getgid16 getegid16 getresuid16 getresgid16 getgroups16;
+        native: ;
+    }
+    credentials {
+        compat: ;
+        native: getuid16 geteuid16 getgid16 getegid16 getresuid16 getresgid16 getgroups16 setuid16
+            setgid16 setreuid16 setregid16 setresuid16 setresgid16 setfsuid16 setfsgid16
+            setgroups16;
     }
     exec {
         compat: execve (EXEC) execveat (EXEC);
@@ -397,8 +409,8 @@ mod tests {
             (nr32::MMAP, compat::mm::__ia32_compat_sys_ia32_mmap),
             (nr32::MMAP2, compat::mm::__ia32_sys_mmap_pgoff),
             (nr32::MREMAP, compat::mm::__ia32_sys_mremap),
-            (nr32::GETUID, compat::process::__ia32_sys_getuid16),
-            (nr32::GETUID32, process::__ia32_sys_getuid),
+            (nr32::GETUID, compat::credentials::__ia32_sys_getuid16),
+            (nr32::GETUID32, credentials::__ia32_sys_getuid),
             (nr32::CLOCK_GETTIME, compat::time::__ia32_sys_clock_gettime32),
             (nr32::CLOCK_GETTIME64, time::__ia32_sys_clock_gettime),
         ];

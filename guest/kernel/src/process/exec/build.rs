@@ -8,7 +8,9 @@ use crate::fs::executable::Executable;
 use crate::mm::backing::{Backing, Mapped, Part};
 use crate::mm::space::{AddressSpace, FaultError};
 use crate::mm::vma::Prot;
+use crate::process::credentials::Ids;
 use crate::process::program::Parts;
+use crate::process::task::current;
 use core::ops::Range;
 use trapgate_abi::boot_info::{self, BootInfo, Vdso};
 use trapgate_abi::layout::PAGE_SIZE;
@@ -78,6 +80,7 @@ pub(super) fn build(
     // Without an interpreter it may be one itself, whose program's heap is this one.
     let heap = if has_place { image.brk } else { places.pie };
     memory.set_heap(heap + places.brk_gap);
+    let Ids { users, groups, .. } = current().credentials.get();
     let auxv = AuxValues {
         phdr: image.phdr_addr,
         phent: image.phdr_entry_size.into(),
@@ -89,6 +92,11 @@ pub(super) fn build(
         minsigstksz: Some(boot.minsigstksz),
         sysinfo: (vdso.vsyscall != 0).then_some(vdso_at + vdso.vsyscall),
         sysinfo_ehdr: Some(vdso_at),
+        uid: users.real,
+        euid: users.effective,
+        gid: groups.real,
+        egid: groups.effective,
+        secure: (users.real != users.effective || groups.real != groups.effective).into(),
         ..AuxValues::default()
     };
     let top = places.stack_top - places.stack_gap;

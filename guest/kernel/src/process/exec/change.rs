@@ -52,6 +52,7 @@ pub(super) fn change(task: &Task, built: Built, file: Executable, execfn: &[u8],
     process.actions.reset_handlers();
 
     // What the task had.
+    task.credentials.begin_program();
     *task.alternate_stack.lock() = Sigaltstack::default();
     *task.robust_list.lock() = [0; 2];
     task.compat_robust_list.store(0, Ordering::Relaxed);

@@ -3,7 +3,6 @@
 
 use super::arguments::replace_first;
 use super::wanted::{Failure, Wanted};
-use crate::fs::access::Credentials;
 use crate::fs::executable::Executable;
 use crate::fs::walk::{Last, Start, View};
 use crate::memory::{try_extend, try_with_capacity};
@@ -111,9 +110,10 @@ fn open(wanted: &Wanted) -> Result<Executable, Errno> {
 
 /// The running process's view of the file systems.
 fn view() -> View<'static> {
-    let process = &current().process;
-    let umask = process.umask.load(Ordering::Relaxed);
-    View { places: &process.places, who: Credentials::ROOT, umask, memory: &process.memory }
+    let task = current();
+    let process = &task.process;
+    let (who, umask) = (task.credentials.for_files(), process.umask.load(Ordering::Relaxed));
+    View { places: &process.places, who, umask, memory: &process.memory }
 }
 
 fn owned(bytes: &[u8]) -> Result<Vec<u8>, Errno> {

@@ -19,6 +19,7 @@
 
 pub mod attributes;
 pub mod copy;
+pub mod credentials;
 pub mod directory;
 pub mod exec;
 pub mod fcntl;

@@ -1,56 +1,14 @@
-//! Who the program is in 16 bits; limits, robust lists and arch_prctl(2) of
-//! i386.
+//! Limits, robust lists and arch_prctl(2) of i386.
 
 use crate::process::task::current;
-use crate::sys::define::{SysResult, compat_define, ia32_define};
-use crate::sys::process::{ROOT, check_tid, groups};
+use crate::sys::define::compat_define;
+use crate::sys::process::{check_tid, may_raise};
 use crate::user::UserPtr;
 use core::sync::atomic::Ordering;
 use trapgate_uapi::Errno;
 use trapgate_uapi::futex::CompatRobustListHead;
-use trapgate_uapi::highuid::low_id;
 use trapgate_uapi::resource::CompatRlimit;
 
-const ROOT_16: u16 = low_id(ROOT);
-
-ia32_define! {
-    /// getuid(2)
-    fn getuid16() { Ok(ROOT_16.into()) }
-}
-ia32_define! {
-    /// geteuid(2)
-    fn geteuid16() { Ok(ROOT_16.into()) }
-}
-ia32_define! {
-    /// getgid(2)
-    fn getgid16() { Ok(ROOT_16.into()) }
-}
-ia32_define! {
-    /// getegid(2)
-    fn getegid16() { Ok(ROOT_16.into()) }
-}
-
-fn write_ids(pointers: [UserPtr<u16>; 3]) -> SysResult {
-    pointers.iter().try_for_each(|id| id.write(ROOT_16))?;
-    Ok(0)
-}
-
-ia32_define! {
-    /// getresuid(2)
-    fn getresuid16(real: UserPtr<u16>, effective: UserPtr<u16>, saved: UserPtr<u16>) {
-        write_ids([real, effective, saved])
-    }
-}
-ia32_define! {
-    /// getresgid(2)
-    fn getresgid16(real: UserPtr<u16>, effective: UserPtr<u16>, saved: UserPtr<u16>) {
-        write_ids([real, effective, saved])
-    }
-}
-ia32_define! {
-    /// getgroups(2)
-    fn getgroups16(size: i32, list: UserPtr<u16>) { groups(size, || list.write(ROOT_16)) }
-}
 compat_define! {
     /// arch_prctl(2): bases of FS and GS are not for 32-bit programs, which
     /// have set_thread_area(2).
@@ -72,7 +30,7 @@ compat_define! {
 compat_define! {
     /// setrlimit(2)
     fn setrlimit(resource: u32, limits: UserPtr<CompatRlimit>) {
-        current().process.limits.set(resource, limits.read()?.into()).map(|()| 0)
+        current().process.limits.set(resource, limits.read()?.into(), may_raise()).map(|()| 0)
     }
 }
 

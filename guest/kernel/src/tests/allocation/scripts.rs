@@ -8,6 +8,7 @@ use core::ops::Range;
 use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_loader::image::Class;
 use trapgate_uapi::Errno;
+use trapgate_uapi::capability::_LINUX_CAPABILITY_VERSION_3;
 use trapgate_uapi::fcntl::{
     AT_EMPTY_PATH, F_DUPFD, F_DUPFD_CLOEXEC, F_GETFL, F_SETLK, LOCK_EX, LOCK_UN, O_CREAT, O_RDWR,
     O_TMPFILE,
@@ -136,6 +137,11 @@ fn cpus(sandbox: &Sandbox) {
     sandbox.store(ZEROES, &[1]);
 }
 
+/// Which form of capabilities it is.
+fn version_of_capabilities(sandbox: &Sandbox) {
+    sandbox.store(ZEROES, &_LINUX_CAPABILITY_VERSION_3.to_le_bytes());
+}
+
 /// Makes the tree.
 fn tree(sandbox: &Sandbox) {
     sandbox.call(nr64::ACCESS, [TREE, 0, 0, 0, 0, 0]).unwrap();
@@ -233,6 +239,26 @@ pub(super) const SCRIPTS: &[Script] = &[
     call("sys_getresuid16", [ZEROES, ZEROES, ZEROES]),
     call("sys_getresgid16", [ZEROES, ZEROES, ZEROES]),
     call("sys_getgroups16", [8, ZEROES]),
+    call("sys_setuid", [ID]),
+    call("sys_setgid", [ID]),
+    call("sys_setreuid", [ID, ID]),
+    call("sys_setregid", [ID, ID]),
+    call("sys_setresuid", [ID, ID, ID]),
+    call("sys_setresgid", [ID, ID, ID]),
+    call("sys_setfsuid", [ID]),
+    call("sys_setfsgid", [ID]),
+    call("sys_setgroups", [9, ZEROES]),
+    call("sys_setuid16", [ID]),
+    call("sys_setgid16", [ID]),
+    call("sys_setreuid16", [ID, ID]),
+    call("sys_setregid16", [ID, ID]),
+    call("sys_setresuid16", [ID, ID, ID]),
+    call("sys_setresgid16", [ID, ID, ID]),
+    call("sys_setfsuid16", [ID]),
+    call("sys_setfsgid16", [ID]),
+    call("sys_setgroups16", [9, ZEROES]),
+    call("sys_capget", [ZEROES, OLD]).after(version_of_capabilities),
+    call("sys_capset", [ZEROES, OLD]).after(version_of_capabilities),
     // tls
     call("sys_set_thread_area", [ZEROES]).after(segment),
     call("sys_get_thread_area", [ZEROES]).after(segment).error(Errno::EINVAL),

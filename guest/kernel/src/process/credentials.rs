@@ -1,0 +1,276 @@
+//! Who a task is, and what it may become (credentials(7), capabilities(7)).
+//!
+//! A program is root of its own sandbox and may become somebody else. No file gives
+//! rights back: set-user-ID files run as with `PR_SET_NO_NEW_PRIVS`, and none has
+//! capabilities.
+
+mod identity;
+
+pub use identity::Identity;
+
+use crate::fs::access::{Capabilities, Credentials, Groups};
+use crate::memory::{try_collect, try_extend};
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
+use spin::Mutex;
+use trapgate_uapi::Errno;
+use trapgate_uapi::capability::{
+    CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_FSETID, CAP_LINUX_IMMUTABLE,
+    CAP_MAC_OVERRIDE, CAP_MKNOD, CAP_SETGID, CAP_SETPCAP, CAP_SETUID,
+};
+
+/// The user with all capabilities, and its group.
+const ROOT: u32 = 0;
+
+/// Capabilities that go and come with the user for files alone (Linux: `CAP_FS_SET`).
+const FOR_FILES: Capabilities = Capabilities::of(&[
+    CAP_CHOWN,
+    CAP_MKNOD,
+    CAP_DAC_OVERRIDE,
+    CAP_DAC_READ_SEARCH,
+    CAP_FOWNER,
+    CAP_FSETID,
+    CAP_LINUX_IMMUTABLE,
+    CAP_MAC_OVERRIDE,
+]);
+
+/// Numbers and capabilities of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ids {
+    /// Its user.
+    pub users: Identity,
+    /// Its group.
+    pub groups: Identity,
+    /// Capabilities that a program's file could give back.
+    pub inheritable: Capabilities,
+    /// Those that it may have.
+    pub permitted: Capabilities,
+    /// Those that it has.
+    pub effective: Capabilities,
+    /// Those that a program may get.
+    pub bounding: Capabilities,
+    /// `PR_SET_KEEPCAPS`: they stay permitted when root becomes another user.
+    pub keeps_capabilities: bool,
+}
+
+impl Ids {
+    /// Root, which may do everything.
+    const ROOT: Ids = Ids {
+        users: Identity::of(ROOT),
+        groups: Identity::of(ROOT),
+        inheritable: Capabilities::NONE,
+        permitted: Capabilities::ALL,
+        effective: Capabilities::ALL,
+        bounding: Capabilities::ALL,
+        keeps_capabilities: false,
+    };
+
+    /// Another user, out of the one it is and whether it may be anybody; capabilities
+    /// follow.
+    ///
+    /// # Errors
+    /// Those of `to`.
+    pub fn change_user(
+        &mut self,
+        to: impl FnOnce(Identity, bool) -> Result<Identity, Errno>,
+    ) -> Result<(), Errno> {
+        let (old, new) = (self.users, to(self.users, self.effective.has(CAP_SETUID))?);
+        self.users = new;
+        if old.is(ROOT) && !new.is(ROOT) && !self.keeps_capabilities {
+            self.permitted = Capabilities::NONE;
+            self.effective = Capabilities::NONE;
+        }
+        match (old.effective == ROOT, new.effective == ROOT) {
+            (true, false) => self.effective = Capabilities::NONE,
+            (false, true) => self.effective = self.permitted,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Another group, in the same way.
+    ///
+    /// # Errors
+    /// Those of `to`.
+    pub fn change_group(
+        &mut self,
+        to: impl FnOnce(Identity, bool) -> Result<Identity, Errno>,
+    ) -> Result<(), Errno> {
+        self.groups = to(self.groups, self.effective.has(CAP_SETGID))?;
+        Ok(())
+    }
+
+    /// Another user for files alone; the capabilities for files follow.
+    pub fn change_user_for_files(&mut self, id: u32) {
+        let old = self.users.files;
+        self.users = self.users.with_files(id, self.effective.has(CAP_SETUID));
+        match (old == ROOT, self.users.files == ROOT) {
+            (true, false) => self.effective = self.effective.without(FOR_FILES),
+            (false, true) => self.effective = self.effective.or(self.permitted.and(FOR_FILES)),
+            _ => {}
+        }
+    }
+
+    /// Another group for files alone.
+    pub fn change_group_for_files(&mut self, id: u32) {
+        self.groups = self.groups.with_files(id, self.effective.has(CAP_SETGID));
+    }
+
+    /// capset(2)
+    ///
+    /// # Errors
+    /// EPERM.
+    pub fn set_capabilities(
+        &mut self,
+        effective: Capabilities,
+        permitted: Capabilities,
+        inheritable: Capabilities,
+    ) -> Result<(), Errno> {
+        let has = self.inheritable.or(self.permitted);
+        let allowed = (self.effective.has(CAP_SETPCAP) || inheritable.are_in(has))
+            && inheritable.are_in(self.inheritable.or(self.bounding))
+            && permitted.are_in(self.permitted)
+            && effective.are_in(permitted);
+        if !allowed {
+            return Err(Errno::EPERM);
+        }
+        (self.effective, self.permitted, self.inheritable) = (effective, permitted, inheritable);
+        Ok(())
+    }
+
+    /// `PR_CAPBSET_DROP`
+    ///
+    /// # Errors
+    /// EPERM.
+    pub fn drop_bounding(&mut self, capability: u32) -> Result<(), Errno> {
+        if !self.effective.has(CAP_SETPCAP) {
+            return Err(Errno::EPERM);
+        }
+        self.bounding = self.bounding.without(Capabilities::of(&[capability]));
+        Ok(())
+    }
+
+    /// execve(2) of a file that gives nothing.
+    fn begin_program(&mut self) {
+        self.users = self.users.saved_as_effective();
+        self.groups = self.groups.saved_as_effective();
+        let as_root = self.users.real == ROOT || self.users.effective == ROOT;
+        // Root's programs get what is not bound; nobody gets more than there was.
+        let gets = if as_root { self.bounding.or(self.inheritable) } else { Capabilities::NONE };
+        self.permitted = self.permitted.and(gets);
+        let has = self.users.effective == ROOT;
+        self.effective = if has { self.permitted } else { Capabilities::NONE };
+        self.keeps_capabilities = false;
+    }
+}
+
+/// Who a task is. What each path asks for is beside the rest, without a lock.
+pub struct TaskCredentials {
+    ids: Mutex<Ids>,
+    /// The user for files, and above it the group.
+    owner: AtomicU64,
+    /// Effective capabilities.
+    capabilities: AtomicU64,
+    /// Further groups, ascending.
+    pub groups: Groups,
+}
+
+impl TaskCredentials {
+    fn new(ids: Ids, groups: Vec<u32>) -> TaskCredentials {
+        let (ids, groups) = (Mutex::new(ids), Mutex::new(groups));
+        let (owner, capabilities) = (AtomicU64::new(0), AtomicU64::new(0));
+        let credentials = TaskCredentials { ids, owner, capabilities, groups };
+        credentials.tell(&credentials.get());
+        credentials
+    }
+
+    /// Root, in its own group.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn root() -> Result<TaskCredentials, Errno> {
+        Ok(TaskCredentials::new(Ids::ROOT, try_collect([ROOT].into_iter())?))
+    }
+
+    /// The same for another task.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn try_clone(&self) -> Result<TaskCredentials, Errno> {
+        let mut groups = Vec::new();
+        try_extend(&mut groups, &self.groups.lock())?;
+        Ok(TaskCredentials::new(self.get(), groups))
+    }
+
+    /// Its numbers and capabilities.
+    pub fn get(&self) -> Ids {
+        *self.ids.lock()
+    }
+
+    /// Changes them; an error leaves all as it was.
+    ///
+    /// # Errors
+    /// Those of `change`.
+    pub fn change(&self, change: impl FnOnce(&mut Ids) -> Result<(), Errno>) -> Result<(), Errno> {
+        let mut ids = self.ids.lock();
+        let mut new = *ids;
+        change(&mut new)?;
+        *ids = new;
+        self.tell(&new);
+        Ok(())
+    }
+
+    /// Whether it has a capability.
+    pub fn can(&self, capability: u32) -> bool {
+        Capabilities(self.capabilities.load(Ordering::Relaxed)).has(capability)
+    }
+
+    /// Its rights on files.
+    #[inline]
+    pub fn for_files(&self) -> Credentials<'_> {
+        let owner = self.owner.load(Ordering::Relaxed);
+        Credentials {
+            uid: owner as u32,
+            gid: (owner >> 32) as u32,
+            capabilities: Capabilities(self.capabilities.load(Ordering::Relaxed)),
+            groups: &self.groups,
+        }
+    }
+
+    fn tell(&self, ids: &Ids) {
+        let owner = u64::from(ids.users.files) | u64::from(ids.groups.files) << 32;
+        self.owner.store(owner, Ordering::Relaxed);
+        self.capabilities.store(ids.effective.0, Ordering::Relaxed);
+    }
+
+    /// As long as the result lives, its rights on files are its real user's: access(2).
+    #[must_use]
+    pub fn as_real(&self) -> AsReal<'_> {
+        let mut ids = self.get();
+        ids.users.files = ids.users.real;
+        ids.groups.files = ids.groups.real;
+        let is_root = ids.users.real == ROOT;
+        ids.effective = if is_root { ids.permitted } else { Capabilities::NONE };
+        self.tell(&ids);
+        AsReal(self)
+    }
+
+    /// It begins another program.
+    pub fn begin_program(&self) {
+        let mut ids = self.ids.lock();
+        ids.begin_program();
+        self.tell(&ids);
+    }
+}
+
+/// A task that acts as its real user.
+pub struct AsReal<'a>(&'a TaskCredentials);
+
+impl Drop for AsReal<'_> {
+    fn drop(&mut self) {
+        self.0.tell(&self.0.get());
+    }
+}
+
+#[cfg(test)]
+mod tests;
