@@ -22,7 +22,8 @@ constants! { "openat(2)", general as u32:
 constants! { "access(2)", general as u32: F_OK R_OK W_OK X_OK }
 constants! { "fcntl(2)", general as u32:
     F_GETLK F_SETLK F_SETLKW F_OFD_GETLK F_OFD_SETLK F_OFD_SETLKW F_ADD_SEALS F_GET_SEALS
-    F_SEAL_SEAL F_SEAL_SHRINK F_SEAL_GROW F_SEAL_WRITE
+    F_SEAL_SEAL F_SEAL_SHRINK F_SEAL_GROW F_SEAL_WRITE F_SEAL_FUTURE_WRITE F_SEAL_EXEC
+    F_GETOWN F_GETSIG F_GETLEASE F_GETPIPE_SZ F_SETPIPE_SZ
 }
 constants! { "fcntl(2)", general as i16: F_RDLCK F_WRLCK F_UNLCK }
 constants! { "flock(2)", general as u32: LOCK_SH LOCK_EX LOCK_NB LOCK_UN }

@@ -23,6 +23,7 @@ pub mod capability;
 pub mod close_range;
 pub mod dirent;
 pub mod errno;
+pub mod eventfd;
 pub mod falloc;
 pub mod fcntl;
 pub mod fs;

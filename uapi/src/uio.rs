@@ -3,6 +3,9 @@
 use crate::macros::{constants, structure};
 
 constants! { "readv(2)", general as u64: UIO_MAXIOV }
+constants! { "preadv2(2)", general as u32: RWF_HIPRI RWF_DSYNC RWF_SYNC RWF_NOWAIT RWF_APPEND }
+/// Not at the end, whatever `O_APPEND` says; linux-raw-sys lacks it.
+pub const RWF_NOAPPEND: u32 = 0x20;
 
 structure! {
     /// `struct iovec` of x86-64.

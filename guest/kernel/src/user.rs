@@ -218,11 +218,11 @@ pub type IoVecs = SmallVec<[Iovec; 4]>;
 /// Copies an array of [`Iovec`] in and checks it as readv(2) wants it.
 ///
 /// # Errors
-/// EINVAL for too many elements or too many bytes, EFAULT, ENOMEM.
+/// EINVAL for too many elements or a negative length, EFAULT, ENOMEM.
 pub fn read_iovecs(array: UserPtr<Iovec>, count: u64) -> Result<IoVecs, Errno> {
     collect_iovecs(count, |index| {
         let vector = array.offset(index).read()?;
-        Ok((vector, i64::try_from(vector.iov_len).ok()))
+        Ok((vector, vector.iov_len <= i64::MAX as u64))
     })
 }
 
@@ -233,25 +233,26 @@ pub fn read_iovecs(array: UserPtr<Iovec>, count: u64) -> Result<IoVecs, Errno> {
 pub fn read_compat_iovecs(array: UserPtr<CompatIovec>, count: u64) -> Result<IoVecs, Errno> {
     collect_iovecs(count, |index| {
         let vector = array.offset(index).read()?;
-        let length = i32::try_from(vector.iov_len).ok().map(i64::from);
-        Ok((vector.into(), length))
+        Ok((vector.into(), vector.iov_len <= i32::MAX as u32))
     })
 }
 
-/// Collects `count` elements from `read`, which answers each with its length
-/// as a signed number of the caller's width, `None` for what is none.
+/// Collects `count` elements from `read`, which answers each with whether its length is a
+/// signed number of the caller's width. Together they may be longer: what is too much is
+/// left out.
 fn collect_iovecs(
     count: u64,
-    read: impl Fn(u64) -> Result<(Iovec, Option<i64>), Errno>,
+    read: impl Fn(u64) -> Result<(Iovec, bool), Errno>,
 ) -> Result<IoVecs, Errno> {
     if count > UIO_MAXIOV {
         return Err(Errno::EINVAL);
     }
-    let mut total = 0i64;
     let mut vectors = IoVecs::new();
     for index in 0..count {
-        let (vector, length) = read(index)?;
-        total = length.and_then(|length| total.checked_add(length)).ok_or(Errno::EINVAL)?;
+        let (vector, fits) = read(index)?;
+        if !fits {
+            return Err(Errno::EINVAL);
+        }
         try_push_small(&mut vectors, vector)?;
     }
     Ok(vectors)

@@ -4,9 +4,10 @@
 //! The object is locked for the copy, and whoever fetches a missing page of the program's
 //! may need the same lock. So the copy stops there, the page is fetched, and it goes on.
 
+use crate::fs::transfer::MAX_RW_COUNT;
 use crate::mm::fault;
 use crate::mm::object::clean;
-use crate::mm::object::{NoPage, Object};
+use crate::mm::object::{Copied, NoPage, Object};
 use crate::mm::space::{AddressSpace, FaultError};
 use crate::mm::vma::Prot;
 use spin::Mutex;
@@ -18,6 +19,8 @@ const GIVEN_UP: u64 = 64;
 
 /// The longest file: Linux's `MAX_LFS_FILESIZE`.
 pub const MAX_SIZE: u64 = i64::MAX as u64;
+/// Where a transfer can begin that ends within that, however long it is.
+const LAST_START: u64 = MAX_SIZE - MAX_RW_COUNT;
 
 impl From<NoPage> for Errno {
     fn from(why: NoPage) -> Errno {
@@ -47,21 +50,58 @@ pub fn read(
     if !access_ok(to, length) {
         return Err(Errno::EFAULT);
     }
+    match object.read(offset, to, length) {
+        Ok(Copied { bytes: bytes @ 1.., missing: None }) => Ok(bytes),
+        stopped => read_on(memory, object, [offset, to, length], stopped),
+    }
+}
+
+/// The same from where the first copy stopped.
+#[cold]
+fn read_on(
+    memory: &Mutex<AddressSpace>,
+    object: &Object,
+    [offset, to, length]: [u64; 3],
+    mut copied: Result<Copied, NoPage>,
+) -> Result<u64, Errno> {
     let mut done = 0;
     loop {
-        let copied = match object.read(offset + done, to + done, length - done) {
-            Ok(copied) => copied,
-            Err(no_page) => match bring(object, no_page) {
-                Ok(()) => continue,
-                Err(_) if done > 0 => return Ok(done),
-                Err(error) => return Err(error),
-            },
+        let fetched = match copied {
+            Ok(Copied { bytes, missing }) => {
+                done += bytes;
+                match missing {
+                    None if done > 0 => return Ok(done),
+                    None => return nothing_at(offset, length),
+                    Some(address) => fetch(memory, address, Prot::WRITE),
+                }
+            }
+            Err(no_page) => bring(object, no_page),
         };
-        done += copied.bytes;
-        let Some(missing) = copied.missing else { return Ok(done) };
-        if let Err(error) = fetch(memory, missing, Prot::WRITE) {
-            return if done > 0 { Ok(done) } else { Err(error) };
+        match fetched {
+            Ok(()) => copied = object.read(offset + done, to + done, length - done),
+            Err(_) if done > 0 => return Ok(done),
+            Err(error) => return Err(error),
         }
+    }
+}
+
+/// What reading answers where nothing is: an error, if it would end beyond all offsets.
+#[cold]
+fn nothing_at(offset: u64, length: u64) -> Result<u64, Errno> {
+    let end = offset.checked_add(length).filter(|&end| end <= MAX_SIZE);
+    end.map(|_| 0).ok_or(Errno::EINVAL)
+}
+
+/// How many bytes can be written at the end of all offsets. At an offset that was given
+/// all of them can, or none.
+#[cold]
+fn room_at(start: u64, length: u64, given: bool) -> Result<u64, Errno> {
+    let room = MAX_SIZE.saturating_sub(start);
+    match given {
+        _ if length <= room => Ok(length),
+        true => Err(Errno::EINVAL),
+        false if room == 0 => Err(Errno::EFBIG),
+        false => Ok(room),
     }
 }
 
@@ -81,43 +121,55 @@ pub fn write(
     if !access_ok(from, length) {
         return Err(Errno::EFAULT);
     }
-    let mut start = offset.unwrap_or_else(|| object.size());
-    if start >= MAX_SIZE && length > 0 {
-        return Err(Errno::EFBIG);
+    let start = offset.unwrap_or_else(|| object.size());
+    let length = match start {
+        ..=LAST_START => length,
+        _ => room_at(start, length, offset.is_some())?,
+    };
+    match object.write(offset, from, length) {
+        Ok((start, copied)) if copied.bytes == length => Ok((start, length)),
+        stopped => write_on(memory, object, (offset, start), [from, length], stopped),
     }
-    let length = length.min(MAX_SIZE - start);
-    let (mut at, mut done) = (offset, 0);
+}
+
+/// The same from where the first copy stopped, which began at `start` if it did.
+#[cold]
+fn write_on(
+    memory: &Mutex<AddressSpace>,
+    object: &Object,
+    (mut at, mut start): (Option<u64>, u64),
+    [from, length]: [u64; 2],
+    mut copied: Result<(u64, Copied), NoPage>,
+) -> Result<(u64, u64), Errno> {
+    let mut done = 0;
     loop {
-        let error = match object.write(at, from + done, length - done) {
-            Ok((began, copied)) => {
+        let fetched = match copied {
+            Ok((began, Copied { bytes, missing })) => {
                 if done == 0 {
                     start = began;
                 }
-                done += copied.bytes;
+                done += bytes;
                 at = Some(start + done);
-                match copied.missing {
-                    None if copied.bytes == 0 || done == length => return Ok((start, done)),
+                match missing {
+                    None if bytes == 0 || done == length => return Ok((start, done)),
                     // What is left finds out why it stopped.
-                    None => continue,
-                    Some(missing) => match fetch(memory, missing, Prot::READ) {
-                        Ok(()) => continue,
-                        Err(error) => error,
-                    },
+                    None => Ok(()),
+                    Some(address) => fetch(memory, address, Prot::READ),
                 }
             }
             // Others go before a program does without.
-            Err(NoPage::Frame) if clean::give_up(GIVEN_UP) > 0 => continue,
-            Err(no_page) => match bring(object, no_page) {
-                Ok(()) => continue,
-                Err(error) => error,
-            },
+            Err(NoPage::Frame) if clean::give_up(GIVEN_UP) > 0 => Ok(()),
+            Err(no_page) => bring(object, no_page),
         };
-        return if done > 0 { Ok((start, done)) } else { Err(error) };
+        match fetched {
+            Ok(()) => copied = object.write(at, from + done, length - done),
+            Err(_) if done > 0 => return Ok((start, done)),
+            Err(error) => return Err(error),
+        }
     }
 }
 
 /// Has the object's page brought, if that is all that was missing.
-#[cold]
 fn bring(object: &Object, no_page: NoPage) -> Result<(), Errno> {
     if no_page != NoPage::Absent {
         return Err(no_page.into());
@@ -126,7 +178,6 @@ fn bring(object: &Object, no_page: NoPage) -> Result<(), Errno> {
 }
 
 /// Fetches a page of the program's.
-#[cold]
 fn fetch(memory: &Mutex<AddressSpace>, address: u64, access: Prot) -> Result<(), Errno> {
     fault::fetch(memory, address, access).map_err(|error| match error {
         FaultError::OutOfMemory => Errno::ENOMEM,

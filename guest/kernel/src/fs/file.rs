@@ -2,6 +2,7 @@
 
 use crate::fs::inode;
 use crate::fs::inode_file::InodeFile;
+pub use crate::fs::open_flags::{readable, writable};
 use crate::fs::standard::Standard;
 use crate::memory::try_arc;
 use alloc::sync::Arc;
@@ -9,9 +10,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use trapgate_abi::boot_info::StandardFile;
 use trapgate_abi::file::TRANSFER_FLAGS;
 use trapgate_uapi::Errno;
-use trapgate_uapi::fcntl::{
-    O_ACCMODE, O_ASYNC, O_DIRECT, O_NOATIME, O_PATH, O_RDONLY, O_RDWR, O_WRONLY,
-};
+use trapgate_uapi::fcntl::{O_ASYNC, O_DIRECT, O_NOATIME};
 
 /// An open file description (open(2)): shared by descriptors that dup(2) made.
 pub struct OpenFile {
@@ -124,16 +123,4 @@ impl OpenFile {
     pub fn writable(&self) -> bool {
         writable(self.flags())
     }
-}
-
-/// Whether a file with these flags can be read.
-#[inline]
-pub const fn readable(flags: u32) -> bool {
-    flags & O_PATH == 0 && matches!(flags & O_ACCMODE, O_RDONLY | O_RDWR)
-}
-
-/// Whether a file with these flags can be written.
-#[inline]
-pub const fn writable(flags: u32) -> bool {
-    flags & O_PATH == 0 && matches!(flags & O_ACCMODE, O_WRONLY | O_RDWR)
 }

@@ -1,8 +1,10 @@
 //! An inode: a file, however many names it has.
 
+use crate::fs::event::Event;
 use crate::fs::filesystem::FileSystem;
 use crate::fs::lock::Locks;
 use crate::fs::lower::Lower;
+use crate::fs::pipe::Pipe;
 use crate::fs::standard::Standard;
 use crate::memory::{try_arc, try_insert};
 use crate::mm::object::Object;
@@ -51,8 +53,10 @@ pub enum Kind {
     Character(u64),
     /// The same. There is none behind it.
     Block(u64),
-    /// A named pipe.
-    Fifo,
+    /// A pipe, with a name or without.
+    Fifo(Arc<Pipe>),
+    /// A counter.
+    Event(Event),
     /// The name of a socket.
     Socket,
     /// Bytes that are made when they are read: `generated`.
@@ -181,7 +185,7 @@ impl Inode {
         is_counted: bool,
     ) -> Result<Arc<Inode>, Errno> {
         let (meta, filesystem) = (Mutex::new(meta), filesystem.clone());
-        let (locks, read) = (Mutex::default(), AtomicBool::new(true));
+        let (locks, read) = (Mutex::default(), AtomicBool::new(false));
         try_arc(Inode { filesystem, number, kind, locks, meta, read, is_counted })
     }
 
@@ -194,7 +198,8 @@ impl Inode {
             Kind::Host(ref file) => file.file_type(),
             Kind::Character(_) => S_IFCHR,
             Kind::Block(_) => S_IFBLK,
-            Kind::Fifo => S_IFIFO,
+            Kind::Fifo(_) => S_IFIFO,
+            Kind::Event(_) => 0,
             Kind::Socket => S_IFSOCK,
         }
     }
@@ -251,6 +256,13 @@ impl Inode {
                 meta.permissions = without_set_id(meta.permissions);
             }
         });
+    }
+
+    /// Somebody writes to it who may not keep its set-user-ID bits.
+    pub fn take_set_id(&self) {
+        if without_set_id(self.meta().permissions) != self.meta().permissions {
+            self.change(|meta| meta.permissions = without_set_id(meta.permissions));
+        }
     }
 
     /// It has been read.

@@ -6,9 +6,11 @@ use crate::fs::dev::Device;
 use crate::fs::generated::{self, Generated, Snapshot};
 use crate::fs::inode::Kind;
 use crate::fs::lock::Owner;
+use crate::fs::pipe::Pipe;
 use crate::fs::transfer::MAX_RW_COUNT;
 use crate::mm::space::AddressSpace;
 use crate::sched::wait_queue::WaitQueue;
+use crate::user::UserPtr;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use spin::Mutex;
@@ -16,6 +18,7 @@ use trapgate_arch::usercopy::access_ok;
 use trapgate_uapi::Errno;
 use trapgate_uapi::fcntl::{O_APPEND, O_NOATIME, O_PATH};
 use trapgate_uapi::fs::{SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET};
+use trapgate_uapi::poll::{POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM};
 use trapgate_uapi::uio::Iovec;
 
 /// An open file of a file system.
@@ -24,11 +27,15 @@ pub struct InodeFile {
     pub dentry: Arc<Dentry>,
     /// `O_*` flags that fcntl(2) shows.
     pub flags: AtomicU32,
-    /// Where the next transfer begins; in a directory, the next name's cookie.
+    /// Where the next transfer begins; in a directory, the next name's cookie; of a pipe,
+    /// what opening it answered.
     pub position: AtomicU64,
     /// What it was when it was read, of a file that is made for that.
     snapshot: Snapshot,
 }
+
+/// Bytes of what an eventfd(2) takes and gives.
+const EVENT: u64 = size_of::<u64>() as u64;
 
 /// Who waits for a lock on a file: all of them, since there are few.
 pub static LOCKED: WaitQueue = WaitQueue::new();
@@ -65,6 +72,9 @@ impl Drop for InodeFile {
     fn drop(&mut self) {
         let owner = self.owner();
         self.unlock(&[Owner::File(owner), Owner::Whole(owner)]);
+        if let Kind::Fifo(pipe) = &self.dentry.inode.kind {
+            pipe.remove_end(self.flags());
+        }
     }
 }
 
@@ -93,6 +103,24 @@ impl InodeFile {
         self.flags.load(Ordering::Relaxed)
     }
 
+    /// What poll(2) tells of it: most files never keep anybody waiting.
+    pub fn ready(&self) -> u16 {
+        match &self.dentry.inode.kind {
+            Kind::Fifo(pipe) => pipe.ready(self.flags(), self.position.load(Ordering::Relaxed)),
+            Kind::Event(event) => event.ready(),
+            _ => POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM,
+        }
+    }
+
+    /// Where those wait who want to hear of a change of that.
+    pub fn queues(&self) -> Option<[&WaitQueue; 2]> {
+        match &self.dentry.inode.kind {
+            Kind::Fifo(pipe) => Some([&pipe.readers, &pipe.writers]),
+            Kind::Event(event) => Some([&event.queue, &event.queue]),
+            _ => None,
+        }
+    }
+
     /// Whether it is only a place in a file system (`O_PATH`).
     pub fn is_path(&self) -> bool {
         self.flags() & O_PATH != 0
@@ -110,7 +138,7 @@ impl InodeFile {
         length: u64,
         at: At,
     ) -> Result<u64, Errno> {
-        let length = length.min(MAX_RW_COUNT);
+        let length = at_most(to, length)?;
         match &self.dentry.inode.kind {
             Kind::Regular(object) => {
                 let offset = match at {
@@ -133,6 +161,17 @@ impl InodeFile {
                 Device::of(*device).ok_or(Errno::ENXIO)?.read(memory, to, length)
             }
             Kind::Directory(_) => Err(Errno::EISDIR),
+            Kind::Fifo(_) if at != At::Position => Err(Errno::ESPIPE),
+            Kind::Fifo(pipe) => {
+                self.read_pipe(pipe, memory, &[Iovec { iov_base: to, iov_len: length }])
+            }
+            Kind::Event(_) if at != At::Position => Err(Errno::ESPIPE),
+            Kind::Event(event) => {
+                if length < EVENT {
+                    return Err(Errno::EINVAL);
+                }
+                UserPtr::new(to).write(event.take(self.flags())?).map(|()| EVENT)
+            }
             Kind::Generated => self.read_generated(to, length, at),
             _ => Err(Errno::EINVAL),
         }
@@ -179,7 +218,7 @@ impl InodeFile {
         at: At,
         append: bool,
     ) -> Result<u64, Errno> {
-        let length = length.min(MAX_RW_COUNT);
+        let length = at_most(from, length)?;
         match &self.dentry.inode.kind {
             Kind::Regular(object) => {
                 let offset = match at {
@@ -198,18 +237,55 @@ impl InodeFile {
                 Ok(done)
             }
             Kind::Character(device) => Device::of(*device).ok_or(Errno::ENXIO)?.write(length),
+            Kind::Fifo(_) if at != At::Position => Err(Errno::ESPIPE),
+            Kind::Fifo(pipe) => {
+                self.write_pipe(pipe, memory, &[Iovec { iov_base: from, iov_len: length }])
+            }
+            Kind::Event(_) if at != At::Position => Err(Errno::ESPIPE),
+            Kind::Event(event) => {
+                if length != EVENT {
+                    return Err(Errno::EINVAL);
+                }
+                event.add(UserPtr::new(from).read()?, self.flags()).map(|()| EVENT)
+            }
             Kind::Generated => self.write_generated(from, length, at),
             _ => Err(Errno::EINVAL),
         }
     }
 
-    /// write(2) of bytes of the kernel's to what keeps none.
+    fn read_pipe(
+        &self,
+        pipe: &Pipe,
+        memory: &Mutex<AddressSpace>,
+        to: &[Iovec],
+    ) -> Result<u64, Errno> {
+        are_users(to)?;
+        let got = pipe.read(memory, to, self.flags())?;
+        self.dentry.inode.accessed();
+        Ok(got)
+    }
+
+    fn write_pipe(
+        &self,
+        pipe: &Pipe,
+        memory: &Mutex<AddressSpace>,
+        from: &[Iovec],
+    ) -> Result<u64, Errno> {
+        are_users(from)?;
+        let done = pipe.write(memory, from, self.flags())?;
+        self.dentry.inode.modify();
+        Ok(done)
+    }
+
+    /// write(2) of bytes of the kernel's to what has no positions.
     ///
     /// # Errors
     /// Those of write(2).
-    pub fn write_of_kernel(&self, length: u64) -> Result<u64, Errno> {
+    pub fn write_of_kernel(&self, bytes: &[u8]) -> Result<u64, Errno> {
+        let length = bytes.len() as u64;
         match &self.dentry.inode.kind {
             Kind::Character(device) => Device::of(*device).ok_or(Errno::ENXIO)?.write(length),
+            Kind::Fifo(pipe) => pipe.write_of_kernel(bytes, self.flags()),
             _ => Err(Errno::EINVAL),
         }
     }
@@ -229,6 +305,9 @@ impl InodeFile {
         pieces: &[Iovec],
         at: At,
     ) -> Result<u64, Errno> {
+        if let (Kind::Fifo(pipe), At::Position) = (&self.dentry.inode.kind, at) {
+            return self.read_pipe(pipe, memory, pieces);
+        }
         each_piece(pieces, at, |piece, at| self.read(memory, piece.iov_base, piece.iov_len, at))
     }
 
@@ -243,6 +322,9 @@ impl InodeFile {
         at: At,
         append: bool,
     ) -> Result<u64, Errno> {
+        if let (Kind::Fifo(pipe), At::Position) = (&self.dentry.inode.kind, at) {
+            return self.write_pipe(pipe, memory, pieces);
+        }
         each_piece(pieces, at, |piece, at| {
             self.write(memory, piece.iov_base, piece.iov_len, at, append)
         })
@@ -255,9 +337,9 @@ impl InodeFile {
     pub fn seek(&self, offset: i64, whence: u32) -> Result<u64, Errno> {
         let position = || self.position.load(Ordering::Relaxed) as i64;
         let to = match (&self.dentry.inode.kind, whence) {
-            (Kind::Fifo | Kind::Socket, _) => return Err(Errno::ESPIPE),
-            // Devices that are here have no position.
-            (Kind::Character(_), _) => return Ok(0),
+            (Kind::Fifo(_) | Kind::Socket, _) => return Err(Errno::ESPIPE),
+            // Devices that are here have no position, nor have counters.
+            (Kind::Character(_) | Kind::Event(_), _) => return Ok(0),
             (_, SEEK_SET) => Some(offset),
             (_, SEEK_CUR) => position().checked_add(offset),
             (Kind::Regular(object), SEEK_END) => (object.size() as i64).checked_add(offset),
@@ -278,15 +360,30 @@ impl InodeFile {
     }
 }
 
+/// How many bytes of so many one call moves. All must be at addresses of the program's.
+#[inline(always)]
+fn at_most(address: u64, length: u64) -> Result<u64, Errno> {
+    if length <= MAX_RW_COUNT { Ok(length) } else { too_many(address, length) }
+}
+
+#[cold]
+fn too_many(address: u64, length: u64) -> Result<u64, Errno> {
+    if access_ok(address, length) { Ok(MAX_RW_COUNT) } else { Err(Errno::EFAULT) }
+}
+
+/// Whether all pieces are at addresses of the program's.
+fn are_users(pieces: &[Iovec]) -> Result<(), Errno> {
+    let all = pieces.iter().all(|piece| access_ok(piece.iov_base, piece.iov_len));
+    if all { Ok(()) } else { Err(Errno::EFAULT) }
+}
+
 /// Does it with each piece, until one comes short.
 fn each_piece(
     pieces: &[Iovec],
     at: At,
     mut moves: impl FnMut(&Iovec, At) -> Result<u64, Errno>,
 ) -> Result<u64, Errno> {
-    if pieces.iter().any(|piece| !access_ok(piece.iov_base, piece.iov_len)) {
-        return Err(Errno::EFAULT);
-    }
+    are_users(pieces)?;
     let mut done = 0;
     for piece in pieces.iter().filter(|piece| piece.iov_len > 0) {
         let room = piece.iov_len.min(MAX_RW_COUNT - done);

@@ -54,7 +54,11 @@ pub fn mappable(file: &Arc<OpenFile>, shared: bool, prot: Prot) -> Result<Mappab
     let inode = &file.as_inode().ok_or(Errno::ENODEV)?.dentry.inode;
     match &inode.kind {
         Kind::Regular(object) => {
-            let may_write = file.writable();
+            let sealed = object.check_seals(None).is_err();
+            if sealed && writes {
+                return Err(Errno::EPERM);
+            }
+            let may_write = file.writable() && !sealed;
             let mapped = Mapped { object: object.clone(), file: Some(file.clone()), may_write };
             try_arc(mapped).map(Mappable::Pages)
         }

@@ -8,8 +8,10 @@ use crate::fs::file::{OpenFile, readable, writable};
 use crate::fs::inode::{Inode, Kind};
 use crate::fs::inode_file::InodeFile;
 use crate::fs::path::PathName;
+use crate::fs::pipe::Pipe;
 use crate::fs::standard::Standard;
 use crate::fs::walk::{Component, Found, Last, RESOLVE, Start, View, look_up, walk};
+use crate::fs::write_rules::{self, MAX_NON_LFS};
 use crate::mm::object::Object;
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
@@ -91,7 +93,8 @@ impl How {
         if mode & !u64::from(if creates { S_IALLUGO } else { 0 }) != 0 {
             return Err(Errno::EINVAL);
         }
-        How::checked(flags, mode as u32)
+        let large = if flags & O_PATH == 0 { O_LARGEFILE } else { 0 };
+        How::checked(flags | large, mode as u32)
     }
 
     fn checked(mut flags: u32, permissions: u32) -> Result<How, Errno> {
@@ -185,7 +188,11 @@ fn open_existing(view: &View, dentry: Arc<Dentry>, how: How) -> Result<Arc<OpenF
     match &inode.kind {
         Kind::Host(file) => return reopen(file, how),
         Kind::Character(device) if Device::of(*device).is_none() => return Err(Errno::ENXIO),
-        Kind::Fifo | Kind::Socket | Kind::Block(_) => return Err(Errno::ENXIO),
+        Kind::Fifo(pipe) => return open_fifo(pipe, &dentry, how),
+        Kind::Socket | Kind::Block(_) => return Err(Errno::ENXIO),
+        Kind::Regular(object) if !how.has(O_LARGEFILE) && object.size() > MAX_NON_LFS => {
+            return Err(Errno::EOVERFLOW);
+        }
         _ => {}
     }
     if !how.has(O_TRUNC) {
@@ -197,6 +204,17 @@ fn open_existing(view: &View, dentry: Arc<Dentry>, how: How) -> Result<Arc<OpenF
         dentry.inode.written(view.who.can(CAP_FSETID));
     }
     Ok(file)
+}
+
+/// Opens a fifo: with its other end, or when somebody opens that.
+fn open_fifo(pipe: &Pipe, dentry: &Arc<Dentry>, how: How) -> Result<Arc<OpenFile>, Errno> {
+    let flags = how.of_file();
+    let seen = pipe.open(flags)?;
+    write_rules::begin();
+    // From here on the end goes with the file.
+    let file = InodeFile::new(dentry.clone(), flags);
+    file.position.store(seen, Ordering::Relaxed);
+    OpenFile::of_inode(file)
 }
 
 /// Opens a standard file that is open: it is the same one, as dup(2) would make it, since
@@ -285,6 +303,7 @@ pub fn truncate(view: &View, inode: &Inode, size: u64) -> Result<(), Errno> {
 
 /// Cuts a file, or makes it longer; what is cut off is mapped no longer.
 fn set_size(view: &View, object: &Object, size: u64) -> Result<(), Errno> {
+    object.check_seals_of_size(size)?;
     let shrinks = size < object.size();
     object.set_size(size)?;
     if shrinks {

@@ -3,6 +3,8 @@
 use crate::fs::filesystem::FileSystem;
 use crate::fs::inode::{Below, Inode, Kind, Linked, Meta};
 use crate::fs::lower::{LowerContent, LowerInode};
+use crate::fs::pipe::Pipe;
+use crate::memory::try_arc;
 use crate::mm::object::Object;
 use alloc::sync::Arc;
 use trapgate_uapi::Errno;
@@ -57,7 +59,7 @@ pub fn kind_of(
         (LowerContent::Symlink(target), S_IFLNK) => Kind::Symlink(target),
         (LowerContent::Special, S_IFCHR) => Kind::Character(lower.device),
         (LowerContent::Special, S_IFBLK) => Kind::Block(lower.device),
-        (LowerContent::Special, S_IFIFO) => Kind::Fifo,
+        (LowerContent::Special, S_IFIFO) => Kind::Fifo(try_arc(Pipe::default())?),
         (LowerContent::Special, S_IFSOCK) => Kind::Socket,
         _ => return Err(Errno::EIO),
     })

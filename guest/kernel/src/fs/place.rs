@@ -175,11 +175,18 @@ pub fn path_of(dentry: &Arc<Dentry>, root: &Arc<Dentry>) -> Result<Path, Errno> 
     let mut at = dentry.clone();
     let mut deleted = false;
     let outside = loop {
-        if Arc::ptr_eq(&at, root) {
+        if Arc::ptr_eq(&at, root) && at.is_directory() {
             break false;
         }
-        let Some(parent) = at.parent() else { break true };
         deleted |= at.is_removed();
+        let Some(parent) = at.parent() else {
+            // What was never in a directory has a name all the same.
+            at.with_name(|name| path.put(name))?;
+            if deleted && !at.is_directory() {
+                path.put(b"/")?;
+            }
+            break true;
+        };
         at.with_name(|name| path.put(name))?;
         path.put(b"/")?;
         at = parent;

@@ -12,8 +12,9 @@
 use crate::mm::frames::{Batch, FRAMES, Frames};
 use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
+use core::cmp::Ordering::{Equal, Greater, Less};
 use core::fmt::Debug;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use spin::{Mutex, MutexGuard};
 use taken::Begun;
 use trapgate_abi::boot_info::Range;
@@ -22,6 +23,9 @@ use trapgate_arch::page_map::PageMap;
 use trapgate_arch::paging::{COPY_ON_WRITE, COUNTED, FrameSource};
 use trapgate_arch::{phys, usercopy};
 use trapgate_uapi::Errno;
+use trapgate_uapi::fcntl::{
+    F_SEAL_FUTURE_WRITE, F_SEAL_GROW, F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_WRITE,
+};
 
 mod bring;
 pub mod clean;
@@ -91,6 +95,8 @@ pub struct Object {
     brought: AtomicU64,
     /// Itself, if it has clean pages, for those who need the memory.
     this: Mutex<Weak<Object>>,
+    /// `F_SEAL_*`: what may not be done to it any more.
+    seals: AtomicU32,
 }
 
 /// The frames that an object has.
@@ -190,6 +196,7 @@ impl Object {
             absent: AtomicU64::new(0),
             brought: AtomicU64::new(0),
             this: Mutex::new(Weak::new()),
+            seals: AtomicU32::new(F_SEAL_SEAL),
         }
     }
 
@@ -197,6 +204,40 @@ impl Object {
     #[inline]
     pub fn size(&self) -> u64 {
         self.size.load(Ordering::Relaxed)
+    }
+
+    /// Its seals: `F_SEAL_*`.
+    pub fn seals(&self) -> u32 {
+        self.seals.load(Ordering::Relaxed)
+    }
+
+    /// Sets its seals.
+    pub fn set_seals(&self, seals: u32) {
+        self.seals.store(seals, Ordering::Relaxed);
+    }
+
+    /// Whether its seals let it be written, up to `end`; `None`: wherever it is now.
+    ///
+    /// # Errors
+    /// EPERM.
+    pub fn check_seals(&self, end: Option<u64>) -> Result<(), Errno> {
+        let seals = self.seals();
+        let grows = end.is_some_and(|end| end > self.size()) && seals & F_SEAL_GROW != 0;
+        let is_sealed = seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE) != 0;
+        if grows || is_sealed { Err(Errno::EPERM) } else { Ok(()) }
+    }
+
+    /// Whether its seals let it be so long.
+    ///
+    /// # Errors
+    /// EPERM.
+    pub fn check_seals_of_size(&self, size: u64) -> Result<(), Errno> {
+        let sealed = match size.cmp(&self.size()) {
+            Less => F_SEAL_SHRINK,
+            Equal => 0,
+            Greater => F_SEAL_GROW,
+        };
+        if self.seals() & sealed != 0 { Err(Errno::EPERM) } else { Ok(()) }
     }
 
     /// How many pages it has, the last one perhaps in part.
@@ -558,6 +599,17 @@ impl Pages<'_> {
         };
         frames.own(frame);
         Some(frame | COUNTED | copies)
+    }
+
+    /// Whether a page has something, in a frame or below.
+    pub fn is_there(&self, page: u64) -> bool {
+        page < self.object.pages()
+            && (self.frame(page) != 0 || self.object.below(&self.held, page) != Ok(Below::Hole))
+    }
+
+    /// The object's own frame for a page; 0, if it has none.
+    pub fn frame(&self, page: u64) -> u64 {
+        self.held.map.get(page)
     }
 
     /// What a page is to be copied from: its physical address; `None` for zeroes.

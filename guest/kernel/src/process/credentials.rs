@@ -9,6 +9,7 @@ mod identity;
 pub use identity::Identity;
 
 use crate::fs::access::{Capabilities, Credentials, Groups};
+use crate::fs::write_rules;
 use crate::memory::{try_collect, try_extend};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -241,6 +242,9 @@ impl TaskCredentials {
         let owner = u64::from(ids.users.files) | u64::from(ids.groups.files) << 32;
         self.owner.store(owner, Ordering::Relaxed);
         self.capabilities.store(ids.effective.0, Ordering::Relaxed);
+        if !ids.effective.has(CAP_FSETID) {
+            write_rules::begin();
+        }
     }
 
     /// As long as the result lives, its rights on files are its real user's: access(2).

@@ -1,14 +1,16 @@
 //! Limits of a process: getrlimit(2).
 
 use crate::fs::table::{DESCRIPTORS, MAX_DESCRIPTORS};
+use crate::fs::write_rules;
 use crate::memory::try_insert;
 use alloc::collections::BTreeMap;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use spin::Mutex;
 use trapgate_abi::layout::USER_STACK_SIZE;
 use trapgate_uapi::Errno;
 use trapgate_uapi::resource::{
-    RLIM_INFINITY, RLIM_NLIMITS, RLIMIT_CORE, RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_STACK, Rlimit,
+    RLIM_INFINITY, RLIM_NLIMITS, RLIMIT_CORE, RLIMIT_FSIZE, RLIMIT_NOFILE, RLIMIT_NPROC,
+    RLIMIT_STACK, Rlimit,
 };
 
 /// Soft and hard limits, as far as they were set, by resource.
@@ -16,11 +18,17 @@ pub struct Limits {
     set: Mutex<BTreeMap<u32, Rlimit>>,
     /// The soft `RLIMIT_NOFILE`: each new descriptor asks for it.
     descriptors: AtomicUsize,
+    /// The soft `RLIMIT_FSIZE`.
+    file_size: AtomicU64,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { set: Mutex::default(), descriptors: AtomicUsize::new(DESCRIPTORS) }
+        Limits {
+            set: Mutex::default(),
+            descriptors: AtomicUsize::new(DESCRIPTORS),
+            file_size: AtomicU64::new(RLIM_INFINITY),
+        }
     }
 }
 
@@ -65,10 +73,20 @@ impl Limits {
             return Err(Errno::EPERM);
         }
         try_insert(&mut self.set.lock(), resource, new)?;
-        if resource == RLIMIT_NOFILE {
-            self.descriptors.store(new.rlim_cur as usize, Ordering::Relaxed);
+        match resource {
+            RLIMIT_NOFILE => self.descriptors.store(new.rlim_cur as usize, Ordering::Relaxed),
+            RLIMIT_FSIZE => {
+                self.file_size.store(new.rlim_cur, Ordering::Relaxed);
+                write_rules::begin();
+            }
+            _ => {}
         }
         Ok(())
+    }
+
+    /// How long a file may get by its writing: the soft `RLIMIT_FSIZE`, in bytes.
+    pub fn file_size(&self) -> u64 {
+        self.file_size.load(Ordering::Relaxed)
     }
 
     /// How many descriptors the process may have: the soft `RLIMIT_NOFILE`.

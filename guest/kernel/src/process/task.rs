@@ -5,9 +5,10 @@
 //! through GS, as everything that belongs to a CPU.
 
 use crate::clock::Clock;
-use crate::fs::filesystem::Limits as FileLimits;
+use crate::fs::filesystem::{FileSystem, Limits as FileLimits};
 use crate::fs::place::{Below, Places};
 use crate::fs::table::FileTable;
+use crate::fs::unnamed;
 use crate::memory::try_arc;
 use crate::mm::space::AddressSpace;
 use crate::process::credentials::TaskCredentials;
@@ -43,6 +44,8 @@ pub struct Process {
     pub memory: Mutex<AddressSpace>,
     /// Its descriptors.
     pub files: Mutex<FileTable>,
+    /// Files of the sandbox that have no place in its tree.
+    pub unnamed: Arc<FileSystem>,
     /// Its root and its working directory.
     pub places: Mutex<Places>,
     /// What it wants done with signals.
@@ -186,6 +189,7 @@ pub fn start_first(boot: &'static BootInfo, tables: PageTables) -> Result<(), Er
         pid: FIRST_PID,
         memory: Mutex::new(AddressSpace::from_boot_info(boot, tables)?),
         files: Mutex::new(FileTable::standard(&boot.files)?),
+        unnamed: unnamed::file_system(clock, FileLimits { frames, nodes: frames })?,
         places: Mutex::new(Places::at_the_start(
             Below::of_boot(boot),
             clock,

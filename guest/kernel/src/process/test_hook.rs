@@ -65,6 +65,7 @@ fn fork(regs: &PtRegs) -> Result<u64, Errno> {
         pid: this.pid + 1,
         memory: Mutex::new(this.memory.lock().fork()?),
         files: Mutex::new(files),
+        unnamed: this.unnamed.clone(),
         places: Mutex::new(Places::at_the_start(Below::NOTHING, this.clock, NO_FILES)),
         actions: Actions::default(),
         umask: AtomicU32::new(this.umask.load(Ordering::Relaxed)),

@@ -2,7 +2,7 @@
 
 use crate::fs::content::MAX_SIZE;
 use crate::fs::file::{Kind, OpenFile, readable, writable};
-use crate::fs::inode_file::InodeFile;
+use crate::fs::inode_file::{At, InodeFile};
 use crate::fs::standard::Standard;
 use crate::fs::transfer::MAX_RW_COUNT;
 use crate::host::Call;
@@ -14,6 +14,7 @@ use crate::sched::wait::wait_for;
 use crate::sys::define::{SysResult, syscall_define};
 use crate::sys::descriptor::opened;
 use crate::sys::space::content;
+use crate::sys::write_limit::allowed;
 use crate::user::UserPtr;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -91,13 +92,14 @@ fn put(file: &OpenFile, to: &mut Position, bytes: &[u8]) -> Result<usize, Errno>
                 if to.at >= MAX_SIZE {
                     return Err(Errno::EFBIG);
                 }
-                let room = (MAX_SIZE - to.at).min(bytes.len() as u64) as usize;
+                let room = (MAX_SIZE - to.at).min(bytes.len() as u64);
+                let room = allowed(inode, At::Offset(to.at), room, false)? as usize;
                 let done = object.write_for_kernel(to.at, &bytes[..room])?;
                 to.advance(done as u64);
                 inode.dentry.inode.modify();
                 Ok(done)
             }
-            None => inode.write_of_kernel(bytes.len() as u64).map(|done| done as usize),
+            None => inode.write_of_kernel(bytes).map(|done| done as usize),
         },
     }
 }

@@ -3,13 +3,16 @@
 use crate::fs::file::OpenFile;
 use crate::process::task::current;
 use crate::sys::define::{SysResult, syscall_define};
-use crate::sys::descriptor::{duplicate, file, opened};
+use crate::sys::descriptor::{duplicate, opened};
 use crate::sys::lock::{control_lock, is_about_locks};
+use crate::sys::memfd::{add_seals, seals};
 use crate::sys::path::view;
+use crate::sys::pipe;
 use crate::user::UserPtr;
 use trapgate_uapi::Errno;
 use trapgate_uapi::fcntl::{
-    F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_SETFD, F_SETFL, FD_CLOEXEC, Flock, O_NOATIME,
+    F_ADD_SEALS, F_DUPFD, F_DUPFD_CLOEXEC, F_GET_SEALS, F_GETFD, F_GETFL, F_GETLEASE, F_GETOWN,
+    F_GETPIPE_SZ, F_GETSIG, F_SETFD, F_SETFL, F_SETPIPE_SZ, F_UNLCK, FD_CLOEXEC, Flock, O_NOATIME,
 };
 
 /// fcntl(2) for either width; `others`: what is left, whose structures have two forms.
@@ -41,7 +44,22 @@ pub(super) fn control(
 syscall_define! {
     /// fcntl(2)
     fn fcntl(fd: u32, command: u32, argument: u64) {
-        control(fd, command, argument, || control_locks(fd, command, UserPtr::new(argument)))
+        control(fd, command, argument, || control_locks(fd, command, argument))
+    }
+}
+
+/// fcntl(2) for either width: commands that are rare, and about no lock.
+#[inline(never)]
+pub(super) fn control_rarely(fd: u32, command: u32, argument: u64) -> SysResult {
+    let file = opened(fd)?;
+    match command {
+        F_GETOWN | F_GETSIG => Ok(0),
+        F_GETLEASE => Ok(F_UNLCK as u64),
+        F_GET_SEALS => seals(&file),
+        F_ADD_SEALS => add_seals(&file, argument as u32),
+        F_GETPIPE_SZ => pipe::size(&file),
+        F_SETPIPE_SZ => pipe::set_size(&file, argument),
+        _ => Err(Errno::EINVAL),
     }
 }
 
@@ -55,10 +73,11 @@ fn check_flags(file: &OpenFile, flags: u32) -> Result<(), Errno> {
 }
 
 #[inline(never)]
-fn control_locks(fd: u32, command: u32, lock: UserPtr<Flock>) -> SysResult {
+fn control_locks(fd: u32, command: u32, argument: u64) -> SysResult {
     if !is_about_locks(command) {
-        return file(fd).and(Err(Errno::EINVAL));
+        return control_rarely(fd, command, argument);
     }
+    let lock = UserPtr::<Flock>::new(argument);
     match control_lock(fd, command, lock.read()?)? {
         Some(found) => lock.write(found).map(|()| 0),
         None => Ok(0),

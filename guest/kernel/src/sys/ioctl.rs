@@ -3,13 +3,15 @@
 use crate::host::Call;
 use crate::process::task::current;
 use crate::sys::define::{SysResult, syscall_define};
-use crate::sys::descriptor::file;
+use crate::sys::descriptor::opened;
+use crate::sys::pipe::pipe_of;
 use crate::user::UserPtr;
 use trapgate_abi::hypercall::Request;
 use trapgate_uapi::Errno;
 use trapgate_uapi::fcntl::O_NONBLOCK;
 use trapgate_uapi::ioctl::{
-    FIOCLEX, FIONBIO, FIONCLEX, TCGETS, TCSETS, TCSETSF, TIOCGPGRP, TIOCGWINSZ, Termios, Winsize,
+    FIOCLEX, FIONBIO, FIONCLEX, FIONREAD, TCGETS, TCSETS, TCSETSF, TIOCGPGRP, TIOCGWINSZ, Termios,
+    Winsize,
 };
 use zerocopy::{IntoBytes, transmute};
 
@@ -19,7 +21,7 @@ const TERMIOS: usize = size_of::<Termios>();
 /// ioctl(2) for either width: what a terminal is asked, and two flags. Their
 /// structures have no pointers and no `long`.
 pub(super) fn control_device(fd: u32, request: u32, argument: u64) -> SysResult {
-    let file = file(fd)?;
+    let file = opened(fd)?;
     match request {
         FIONBIO => {
             let on = UserPtr::<i32>::new(argument).read()? != 0;
@@ -30,6 +32,9 @@ pub(super) fn control_device(fd: u32, request: u32, argument: u64) -> SysResult 
             let mut files = current().process.files.lock();
             files.descriptor(fd)?.close_on_exec = request == FIOCLEX;
             Ok(0)
+        }
+        FIONREAD if let Some(pipe) = pipe_of(&file) => {
+            UserPtr::new(argument).write(pipe.bytes() as u32).map(|()| 0)
         }
         _ => match file.as_standard() {
             Some(standard) if standard.is_terminal() => terminal(standard.host, request, argument),

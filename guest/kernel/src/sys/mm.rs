@@ -1,4 +1,4 @@
-//! Memory: mmap(2), munmap(2), mprotect(2), mremap(2), madvise(2), brk(2).
+//! Memory: mmap(2), munmap(2), mprotect(2), mremap(2), brk(2).
 
 use crate::fs::content::MAX_SIZE;
 use crate::fs::file::OpenFile;
@@ -8,29 +8,26 @@ use crate::mm::fault;
 use crate::mm::frames;
 use crate::mm::space::map::{Place, Window};
 use crate::mm::space::remap::Move;
-use crate::mm::space::{AddressSpace, FRAMES_AT_ONCE};
+use crate::mm::space::{AddressSpace, FRAMES_AT_ONCE, FaultError};
 use crate::mm::vma::Prot;
 use crate::process::task::current;
 use crate::sched::thread::work;
 use crate::sys::define::{SysResult, syscall_define};
 use crate::sys::descriptor::opened;
-use crate::user::UserPtr;
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 use spin::MutexGuard;
-use trapgate_abi::layout::{PAGE_SIZE, page_up};
+use trapgate_abi::layout::{LARGE_PAGE_SIZE, PAGE_SIZE, USER_END, page_up};
 use trapgate_arch::percpu;
 use trapgate_uapi::Errno;
 use trapgate_uapi::mman::{
-    MADV_COLD, MADV_DODUMP, MADV_DOFORK, MADV_DONTFORK, MADV_DONTNEED, MADV_FREE, MADV_MERGEABLE,
-    MADV_NORMAL, MADV_PAGEOUT, MADV_WILLNEED, MAP_32BIT, MAP_ANONYMOUS, MAP_DENYWRITE,
-    MAP_EXECUTABLE, MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_GROWSDOWN, MAP_HUGETLB, MAP_LOCKED,
-    MAP_NONBLOCK, MAP_NORESERVE, MAP_POPULATE, MAP_PRIVATE, MAP_SHARED, MAP_SHARED_VALIDATE,
-    MAP_STACK, MAP_TYPE, MREMAP_FIXED, MREMAP_MAYMOVE, MS_ASYNC, MS_INVALIDATE, MS_SYNC, PROT_EXEC,
-    PROT_GROWSDOWN, PROT_GROWSUP, PROT_READ, PROT_SEM, PROT_WRITE,
+    MAP_32BIT, MAP_ANONYMOUS, MAP_DENYWRITE, MAP_EXECUTABLE, MAP_FIXED, MAP_FIXED_NOREPLACE,
+    MAP_GROWSDOWN, MAP_HUGETLB, MAP_LOCKED, MAP_NONBLOCK, MAP_NORESERVE, MAP_POPULATE, MAP_PRIVATE,
+    MAP_SHARED, MAP_SHARED_VALIDATE, MAP_STACK, MAP_TYPE, MREMAP_DONTUNMAP, MREMAP_FIXED,
+    MREMAP_MAYMOVE, PROT_EXEC, PROT_GROWSDOWN, PROT_GROWSUP, PROT_READ, PROT_SEM, PROT_WRITE,
 };
 
-fn memory() -> MutexGuard<'static, AddressSpace> {
+pub(super) fn memory() -> MutexGuard<'static, AddressSpace> {
     current().process.memory.lock()
 }
 
@@ -84,10 +81,15 @@ pub(super) fn map_memory(
     let file = if flags & MAP_ANONYMOUS == 0 { Some(opened(fd)?) } else { None };
     if flags & MAP_HUGETLB != 0 {
         // There are no large pages to map, and no file system of them.
-        return Err(if file.is_some() { Errno::EINVAL } else { Errno::ENOMEM });
+        let misplaced = flags & MAP_FIXED != 0 && !address.is_multiple_of(LARGE_PAGE_SIZE);
+        let wrong = file.is_some() || misplaced;
+        return Err(if wrong { Errno::EINVAL } else { Errno::ENOMEM });
     }
     if length == 0 {
         return Err(Errno::EINVAL);
+    }
+    if page_up(length).is_none_or(|length| length > USER_END) {
+        return Err(Errno::ENOMEM);
     }
     let shared = match flags & MAP_TYPE {
         MAP_SHARED => true,
@@ -97,6 +99,10 @@ pub(super) fn map_memory(
         MAP_SHARED_VALIDATE if file.is_some() => return Err(Errno::EOPNOTSUPP),
         _ => return Err(Errno::EINVAL),
     };
+    // Only private memory without a file grows like a stack.
+    if flags & MAP_GROWSDOWN != 0 && (shared || file.is_some()) {
+        return Err(Errno::EINVAL);
+    }
     let access = prot(bits & (PROT_READ | PROT_WRITE | PROT_EXEC))?;
     let part = match &file {
         Some(file) => part_of(file, shared, access, [offset, length])?,
@@ -110,7 +116,8 @@ pub(super) fn map_memory(
     let reserve = reserve && (part.is_none() || !shared);
     let start = memory_with_frames().map(address, length, access, place, part, reserve)?;
     if flags & (MAP_POPULATE | MAP_LOCKED) != 0 {
-        populate(start, length, access);
+        // As far as that goes.
+        let _ = touch(start, start + length, None);
     }
     Ok(start)
 }
@@ -130,21 +137,17 @@ fn part_of(
     })
 }
 
-/// `MAP_POPULATE`: touches each page as a program would, as far as that goes.
-fn populate(start: u64, length: u64, access: Prot) {
-    let access = match access {
-        access if access.allows(Prot::WRITE) => Prot::WRITE,
-        Prot::NONE => return,
-        _ => Prot::READ,
-    };
-    for page in (start..start + length).step_by(PAGE_SIZE as usize) {
-        if memory_with_frames().fetch(page, access).is_err()
-            && fault::fetch(&current().process.memory, page, access).is_err()
-        {
-            return;
+/// Touches each page of a range, for an access or for whatever it is mapped for.
+pub(super) fn touch(start: u64, end: u64, access: Option<Prot>) -> Result<(), FaultError> {
+    for page in (start..end).step_by(PAGE_SIZE as usize) {
+        let access = memory().access_of_touch(page, access)?;
+        if memory_with_frames().fetch(page, access).is_err() {
+            fault::fetch(&current().process.memory, page, access)?;
         }
     }
+    Ok(())
 }
+
 syscall_define! {
     /// munmap(2)
     fn munmap(address: u64, length: u64) {
@@ -170,10 +173,11 @@ pub(super) fn remap_memory(
     [address, old_length, new_length, flags, to]: [u64; 5],
     window: Window,
 ) -> SysResult {
-    let known = MREMAP_MAYMOVE | MREMAP_FIXED;
-    let may_move = flags & MREMAP_MAYMOVE != 0;
-    let fixed = flags & MREMAP_FIXED != 0;
-    if flags & !known != 0 || fixed && !may_move {
+    let known = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
+    let [may_move, fixed, keep] =
+        [MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP].map(|flag| flags & flag != 0);
+    let contradict = (fixed || keep) && !may_move || keep && old_length != new_length;
+    if flags & !known != 0 || contradict {
         return Err(Errno::EINVAL);
     }
     let to = match (fixed, may_move) {
@@ -181,7 +185,7 @@ pub(super) fn remap_memory(
         (false, true) => Move::Within(window),
         (false, false) => Move::Never,
     };
-    let moved = memory_with_frames().remap(address, old_length, new_length, to)?;
+    let moved = memory_with_frames().remap(address, old_length, new_length, to, keep)?;
     move_landing_pad(address, old_length, moved);
     Ok(moved)
 }
@@ -201,60 +205,4 @@ fn move_landing_pad(from: u64, length: u64, to: u64) {
 syscall_define! {
     /// brk(2): the system call, which answers where the heap ends.
     fn brk(address: u64) { Ok(memory_with_frames().set_brk(address)) }
-}
-
-syscall_define! {
-    /// madvise(2): DONTNEED and FREE give memory back, other advice is
-    /// accepted and has no effect.
-    fn madvise(address: u64, length: u64, advice: u32) {
-        match advice {
-            MADV_DONTNEED | MADV_FREE => {
-                memory().discard(address, length, advice == MADV_FREE)?;
-            }
-            MADV_NORMAL..=MADV_WILLNEED
-            | MADV_DONTFORK
-            | MADV_DOFORK
-            | MADV_MERGEABLE..=MADV_DODUMP
-            | MADV_COLD
-            | MADV_PAGEOUT => memory().check_mapped(address, length)?,
-            _ => return Err(Errno::EINVAL),
-        }
-        Ok(0)
-    }
-}
-syscall_define! {
-    /// msync(2): anonymous memory is never out of date.
-    fn msync(address: u64, length: u64, flags: u32) {
-        let both = MS_ASYNC | MS_SYNC;
-        if flags & !(both | MS_INVALIDATE) != 0 || flags & both == both {
-            return Err(Errno::EINVAL);
-        }
-        memory().check_mapped(address, length).map(|()| 0)
-    }
-}
-syscall_define! {
-    /// mlock(2): guest memory is never swapped out by the guest.
-    fn mlock(address: u64, length: u64) {
-        let start = address & !(PAGE_SIZE - 1);
-        let length = length.checked_add(address - start).ok_or(Errno::ENOMEM)?;
-        memory().check_mapped(start, length).map(|()| 0)
-    }
-}
-syscall_define! {
-    /// munlock(2)
-    fn munlock(address: u64, length: u64) {
-        let start = address & !(PAGE_SIZE - 1);
-        let length = length.checked_add(address - start).ok_or(Errno::ENOMEM)?;
-        memory().check_mapped(start, length).map(|()| 0)
-    }
-}
-syscall_define! {
-    /// mincore(2): what is mapped is resident.
-    fn mincore(address: u64, length: u64, vector: UserPtr<u8>) {
-        memory().check_mapped(address, length)?;
-        for page in 0..length.div_ceil(PAGE_SIZE) {
-            vector.offset(page).write(1)?;
-        }
-        Ok(0)
-    }
 }

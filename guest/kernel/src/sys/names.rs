@@ -6,10 +6,12 @@ use crate::fs::file::Kind as FileKind;
 use crate::fs::inode::Kind;
 use crate::fs::link::link as add_link;
 use crate::fs::path::PathName;
+use crate::fs::pipe::Pipe;
 use crate::fs::remove::{What, remove};
 use crate::fs::rename::{Mode, rename as move_name};
 use crate::fs::tree::symlink as link_to;
 use crate::fs::walk::{Component, Found, Last, View, walk};
+use crate::memory::try_arc;
 use crate::sys::define::{SysResult, syscall_define};
 use crate::sys::path::{Target, read_path, start, target, view};
 use crate::user::{StringBuffer, UserPtr};
@@ -74,7 +76,7 @@ fn make_node(directory: i32, path: UserPtr<u8>, mode: u32, device: u32) -> SysRe
     let kind = match kind {
         S_IFCHR => Kind::Character(device.into()),
         S_IFBLK => Kind::Block(device.into()),
-        S_IFIFO => Kind::Fifo,
+        S_IFIFO => Kind::Fifo(try_arc(Pipe::default())?),
         S_IFSOCK => Kind::Socket,
         _ => regular(&found.directory)?,
     };

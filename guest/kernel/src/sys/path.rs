@@ -84,10 +84,7 @@ pub(super) fn target(
     let mut buffer = StringBuffer::default();
     let path = read_path(path, &mut buffer)?;
     if path.is_empty() && may_be_empty {
-        if directory == AT_FDCWD {
-            return view().directory().map(Target::Named);
-        }
-        return file(directory as u32).map(Target::Open);
+        return no_path(directory);
     }
     let dentry = look_up(&start(directory, path)?, path, last)?;
     match &dentry.inode.kind {
@@ -95,6 +92,14 @@ pub(super) fn target(
         inode::Kind::Host(file) => OpenFile::of_standard(file).map(Target::Open),
         _ => Ok(Target::Named(dentry)),
     }
+}
+
+/// What is meant without a path: the descriptor's own file, or the working directory.
+pub(super) fn no_path(directory: i32) -> Result<Target, Errno> {
+    if directory == AT_FDCWD {
+        return view().directory().map(Target::Named);
+    }
+    file(directory as u32).map(Target::Open)
 }
 
 /// The file that a path names.
@@ -181,7 +186,9 @@ fn read_link(directory: i32, path: UserPtr<u8>, buffer: UserPtr<u8>, size: i32) 
             made = link.text()?;
             &made
         }
-        _ => return Err(if by_path { Errno::EINVAL } else { Errno::ENOENT }),
+        // An empty path is no link's.
+        _ if !by_path || path.read()? == 0 => return Err(Errno::ENOENT),
+        _ => return Err(Errno::EINVAL),
     };
     dentry.inode.accessed();
     let length = target.len().min(size);

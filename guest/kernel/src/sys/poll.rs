@@ -3,69 +3,139 @@
 //! Each standard file is asked for once, however many descriptors refer to it.
 
 use super::descriptor::file;
-use crate::memory::{try_push, try_with_capacity};
+use crate::fs::file::OpenFile;
+use crate::fs::inode_file::InodeFile;
+use crate::memory::{try_push, try_push_small, try_with_capacity};
 use crate::process::task::current;
 use crate::sched::thread::work;
 use crate::sched::wait::wait;
+use crate::sched::wait_queue::WaitQueue;
 use crate::sched::watch::{self, HOST_FILES, Masks};
 use crate::sys::define::{SysResult, syscall_define};
 use crate::user::UserPtr;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use smallvec::SmallVec;
 use trapgate_arch::percpu;
 use trapgate_uapi::Errno;
-use trapgate_uapi::poll::{
-    POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLRDNORM, POLLWRNORM, Pollfd,
-};
+use trapgate_uapi::poll::{POLLERR, POLLHUP, POLLNVAL, Pollfd};
 use trapgate_uapi::signal::{SIG_SETMASK, SIGSET_SIZE};
 use trapgate_uapi::time::Timespec;
 
-/// In the place of a host's file: one of a file system, which never keeps anybody
-/// waiting.
-pub(super) const ALWAYS: usize = HOST_FILES;
-/// What is ready of such a file: Linux's `DEFAULT_POLLMASK`.
-pub(super) const ALWAYS_READY: u16 = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
-/// In the place of a host's file: no file.
-const INVALID: usize = usize::MAX;
+/// What is polled.
+pub(super) enum Source {
+    /// A file of the host's.
+    Host(usize),
+    /// One of a file system.
+    Local(Arc<OpenFile>),
+}
+
+impl Source {
+    /// The file behind a descriptor.
+    pub(super) fn of(fd: u32) -> Result<Source, Errno> {
+        let file = file(fd)?;
+        Ok(match file.as_standard() {
+            Some(standard) => Source::Host(standard.host as usize),
+            None => Source::Local(file),
+        })
+    }
+
+    /// What is ready of it: the host has answered, or it is asked now.
+    pub(super) fn ready(&self, answers: &Masks) -> u16 {
+        match self {
+            Source::Host(host) => answers.get(*host).copied().flatten().unwrap_or_default(),
+            Source::Local(file) => file.as_inode().map_or(0, InodeFile::ready),
+        }
+    }
+}
+
+/// What is waited for.
+#[derive(Default)]
+pub(super) struct Wanted {
+    /// Of the host's files.
+    host: Masks,
+    /// Of those that keep somebody waiting.
+    local: Vec<(Arc<OpenFile>, u16)>,
+    /// Something of what is wanted is ready at once.
+    pub(super) any_ready: bool,
+}
+
+impl Wanted {
+    /// Adds `POLL*` bits of a file, of which `always` are told in any case.
+    pub(super) fn add(&mut self, source: &Source, mask: u16, always: u16) -> Result<(), Errno> {
+        match source {
+            Source::Host(host) => {
+                if let Some(slot) = self.host.get_mut(*host) {
+                    *slot = Some(slot.unwrap_or(0) | mask);
+                }
+            }
+            Source::Local(file) => {
+                let Some(inode) = file.as_inode() else { return Ok(()) };
+                self.any_ready |= inode.ready() & (mask | always) != 0;
+                if inode.queues().is_some() {
+                    try_push(&mut self.local, (file.clone(), mask | always))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What is ready of the host's files, if anything is.
+    fn look(&self, arm: bool) -> Result<Option<Masks>, Errno> {
+        let is_any_wanted = self.host.iter().any(Option::is_some);
+        let ready = if is_any_wanted { watch::look(&self.host, arm)? } else { NOTHING };
+        let local = |(file, mask): &(Arc<OpenFile>, u16)| {
+            file.as_inode().is_some_and(|inode| inode.ready() & mask != 0)
+        };
+        let any = ready.iter().flatten().any(|mask| *mask != 0) || self.local.iter().any(local);
+        Ok(any.then_some(ready))
+    }
+
+    /// Where it is waited.
+    fn queues(&self) -> Result<SmallVec<[&WaitQueue; 2 * HOST_FILES]>, Errno> {
+        let mut queues = SmallVec::new();
+        for (file, _) in (0..).zip(&self.host).filter(|(_, mask)| mask.is_some()) {
+            try_push_small(&mut queues, watch::queue(file)?)?;
+        }
+        for (file, _) in &self.local {
+            for queue in file.as_inode().and_then(InodeFile::queues).into_iter().flatten() {
+                try_push_small(&mut queues, queue)?;
+            }
+        }
+        Ok(queues)
+    }
+}
+
+const NOTHING: Masks = [None; HOST_FILES];
 
 /// poll(2) with the time in nanoseconds, negative for ever.
 fn poll_for(entries: UserPtr<Pollfd>, count: u32, timeout_ns: i64) -> SysResult {
     if count as usize > current().process.limits.descriptors() {
         return Err(Errno::EINVAL);
     }
-    let mut wanted: Masks = [None; HOST_FILES];
-    // Those with an answer at hand.
-    let mut answered = 0;
+    let mut wanted = Wanted::default();
     let mut list = try_with_capacity(count as usize)?;
     for index in 0..count.into() {
         let entry = entries.offset(index).read()?;
-        let host = match entry.fd {
+        let source = match entry.fd {
             ..0 => None,
-            fd => match file(fd as u32) {
-                Ok(file) => Some(file.as_standard().map_or(ALWAYS, |file| file.host as usize)),
-                Err(_) => Some(INVALID),
-            },
+            fd => Some(Source::of(fd as u32).ok()),
         };
-        answered += match host {
-            Some(INVALID) => 1,
-            Some(ALWAYS) => u32::from(entry.events & ALWAYS_READY != 0),
-            _ => 0,
-        };
-        if let Some(slot) = host.and_then(|host| wanted.get_mut(host)) {
-            *slot = Some(slot.unwrap_or(0) | entry.events);
+        match &source {
+            Some(Some(source)) => wanted.add(source, entry.events, POLLERR | POLLHUP)?,
+            // No file: that is an answer.
+            Some(None) => wanted.any_ready = true,
+            None => {}
         }
-        try_push(&mut list, (entry, host))?;
+        try_push(&mut list, (entry, source))?;
     }
-    // With an answer at hand there is nothing to wait for.
-    let timeout_ns = if answered > 0 { 0 } else { timeout_ns };
-    let answers = ready_within(&wanted, timeout_ns)?.map(Option::unwrap_or_default);
+    let answers = ready_within(&wanted, timeout_ns)?;
     let mut ready = 0;
-    for (index, (entry, host)) in list.into_iter().enumerate() {
-        let revents = match host {
+    for (index, (entry, source)) in list.into_iter().enumerate() {
+        let revents = match source {
             None => 0,
-            Some(ALWAYS) => ALWAYS_READY & entry.events,
-            Some(host) => match answers.get(host) {
-                Some(answer) => answer & (entry.events | POLLERR | POLLHUP),
-                None => POLLNVAL,
-            },
+            Some(None) => POLLNVAL,
+            Some(Some(source)) => source.ready(&answers) & (entry.events | POLLERR | POLLHUP),
         };
         ready += u64::from(revents != 0);
         entries.offset(index as u64).write(Pollfd { revents, ..entry })?;
@@ -74,19 +144,15 @@ fn poll_for(entries: UserPtr<Pollfd>, count: u32, timeout_ns: i64) -> SysResult 
 }
 
 /// Waits until something of what is wanted is ready, at most so long, negative for
-/// ever, and answers what is. Nothing of it: the time is over.
+/// ever, and answers what is of the host's files. With an answer at hand there is nothing
+/// to wait for.
 ///
 /// # Errors
 /// EINTR, ENOMEM; what the VMM answered.
-pub(super) fn ready_within(wanted: &Masks, timeout_ns: i64) -> Result<Masks, Errno> {
-    const NOTHING: Masks = [None; HOST_FILES];
-    let is_any_wanted = wanted.iter().any(Option::is_some);
-    let look = |arm| {
-        let ready = if is_any_wanted { watch::look(wanted, arm)? } else { NOTHING };
-        Ok(ready.iter().flatten().any(|mask| *mask != 0).then_some(ready))
-    };
+pub(super) fn ready_within(wanted: &Wanted, timeout_ns: i64) -> Result<Masks, Errno> {
+    let timeout_ns = if wanted.any_ready { 0 } else { timeout_ns };
     // What is ready costs no place in a queue.
-    if let Some(ready) = look(timeout_ns != 0)? {
+    if let Some(ready) = wanted.look(timeout_ns != 0)? {
         return Ok(ready);
     }
     let elapsed = || current().process.clock.elapsed();
@@ -96,16 +162,11 @@ pub(super) fn ready_within(wanted: &Masks, timeout_ns: i64) -> Result<Masks, Err
         Ok(timeout) => Some(elapsed().saturating_add(timeout)),
         Err(_) => None,
     };
-    let mut queues = [watch::queue(0)?; HOST_FILES];
-    let mut count = 0;
-    for (file, _) in (0..).zip(wanted).filter(|(_, mask)| mask.is_some()) {
-        queues[count] = watch::queue(file)?;
-        count += 1;
-    }
+    let queues = wanted.queues()?;
     // It has just been looked at, and nobody has run since.
     let mut looked = true;
-    let ready = wait(&queues[..count], deadline, || {
-        if core::mem::take(&mut looked) { Ok(None) } else { look(true) }
+    let ready = wait(&queues, deadline, || {
+        if core::mem::take(&mut looked) { Ok(None) } else { wanted.look(true) }
     })?;
     Ok(ready.unwrap_or(NOTHING))
 }

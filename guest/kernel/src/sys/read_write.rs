@@ -1,18 +1,21 @@
 //! Bytes in and out: read(2), write(2), pread(2), their vectors, lseek(2).
 
 use crate::fs::file::{Kind, OpenFile};
-use crate::fs::inode_file::At;
+use crate::fs::inode_file::{At, InodeFile};
 use crate::fs::standard::Standard;
-use crate::fs::transfer::{Until, transfer};
+use crate::fs::transfer::{MAX_RW_COUNT, Until, transfer};
 use crate::host::call;
+use crate::memory::try_push_small;
 use crate::mm::space::AddressSpace;
 use crate::mm::vma::Prot;
 use crate::process::task::current;
 use crate::sys::define::{SysResult, syscall_define};
 use crate::sys::descriptor::{file, opened};
-use crate::user::{UserPtr, read_iovecs};
+use crate::sys::write_limit::allowed;
+use crate::user::{IoVecs, UserPtr, read_iovecs};
 use spin::Mutex;
 use trapgate_abi::hypercall::Request;
+use trapgate_arch::usercopy::access_ok;
 use trapgate_uapi::Errno;
 use trapgate_uapi::fcntl::O_NONBLOCK;
 use trapgate_uapi::fs::SEEK_HOLE;
@@ -55,8 +58,28 @@ pub(super) fn output(file: &OpenFile, ranges: &[Iovec]) -> SysResult {
     }
     match &file.kind {
         Kind::Standard(standard) => to_standard(standard, file.transfer_flags(), ranges),
-        Kind::Inode(inode) => inode.write_pieces(memory(), ranges, At::Position, inode.appends()),
+        Kind::Inode(inode) => write_pieces(inode, ranges, At::Position, inode.appends()),
     }
+}
+
+/// writev(2) and its kin to a file of a file system.
+pub(super) fn write_pieces(inode: &InodeFile, ranges: &[Iovec], at: At, append: bool) -> SysResult {
+    let all = ranges.iter().fold(0, |all: u64, piece| all.saturating_add(piece.iov_len));
+    let mut left = allowed(inode, at, all.min(MAX_RW_COUNT), append)?;
+    if left == all {
+        return inode.write_pieces(memory(), ranges, at, append);
+    }
+    // What is left out is at an address of the program's, too.
+    if !ranges.iter().all(|piece| access_ok(piece.iov_base, piece.iov_len)) {
+        return Err(Errno::EFAULT);
+    }
+    let mut pieces = IoVecs::new();
+    for piece in ranges {
+        let iov_len = piece.iov_len.min(left);
+        left -= iov_len;
+        try_push_small(&mut pieces, Iovec { iov_len, ..*piece })?;
+    }
+    inode.write_pieces(memory(), &pieces, at, append)
 }
 
 fn to_standard(file: &Standard, flags: u32, ranges: &[Iovec]) -> SysResult {
@@ -116,9 +139,7 @@ pub(super) fn output_at(file: &OpenFile, ranges: &[Iovec], offset: u64) -> SysRe
         Kind::Standard(standard) if standard.is_stream() => Err(Errno::ESPIPE),
         _ if !file.writable() => Err(Errno::EBADF),
         Kind::Standard(_) => Err(Errno::EOPNOTSUPP),
-        Kind::Inode(inode) => {
-            inode.write_pieces(memory(), ranges, At::Offset(offset), inode.appends())
-        }
+        Kind::Inode(inode) => write_pieces(inode, ranges, At::Offset(offset), inode.appends()),
     }
 }
 
@@ -140,7 +161,9 @@ syscall_define! {
         let file = file(fd)?;
         match &file.kind {
             Kind::Inode(inode) if file.writable() => {
-                inode.write(memory(), buffer.address(), count, At::Position, inode.appends())
+                let append = inode.appends();
+                let count = allowed(inode, At::Position, count, append)?;
+                inode.write(memory(), buffer.address(), count, At::Position, append)
             }
             _ => output(&file, &one(buffer.address(), count)),
         }
@@ -177,8 +200,9 @@ pub(super) fn write_at(fd: u32, buffer: UserPtr<u8>, count: u64, offset: i64) ->
     let file = file(fd)?;
     match &file.kind {
         Kind::Inode(inode) if file.writable() => {
-            let appends = inode.appends();
-            inode.write(memory(), buffer.address(), count, At::Offset(offset), appends)
+            let (at, append) = (At::Offset(offset), inode.appends());
+            let count = allowed(inode, at, count, append)?;
+            inode.write(memory(), buffer.address(), count, at, append)
         }
         _ => output_at(&file, &one(buffer.address(), count), offset),
     }

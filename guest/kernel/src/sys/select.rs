@@ -1,9 +1,7 @@
 //! Waiting for files, by sets of descriptors: select(2), pselect6(2).
 
-use super::descriptor::file;
-use super::poll::{ALWAYS, ALWAYS_READY, read_mask, ready_within, with_mask, within};
+use super::poll::{Source, Wanted, read_mask, ready_within, with_mask, within};
 use crate::fs::table::DESCRIPTORS;
-use crate::sched::watch::{HOST_FILES, Masks};
 use crate::sys::define::{SysResult, syscall_define};
 use crate::user::UserPtr;
 use trapgate_uapi::Errno;
@@ -76,36 +74,20 @@ fn members(
     Ok(())
 }
 
-/// Which of the host's files a descriptor refers to, or [`ALWAYS`].
-fn host(fd: usize) -> Result<usize, Errno> {
-    Ok(file(fd as u32)?.as_standard().map_or(ALWAYS, |file| file.host as usize))
-}
-
 /// select(2) for either width: negative nanoseconds for ever.
 fn select_for(sets: &Sets, timeout_ns: i64) -> SysResult {
     let wanted_sets = sets.read()?;
-    let mut wanted: Masks = [None; HOST_FILES];
-    let mut any_ready = false;
+    let mut wanted = Wanted::default();
     for (set, mask) in wanted_sets.iter().zip(WANTED) {
-        members(set, sets.count, |fd| {
-            let host = host(fd)?;
-            if let Some(slot) = wanted.get_mut(host) {
-                *slot = Some(slot.unwrap_or(0) | mask & (POLLIN | POLLOUT | POLLPRI));
-            }
-            any_ready |= host == ALWAYS && ALWAYS_READY & mask != 0;
-            Ok(())
-        })?;
+        let asked = mask & (POLLIN | POLLOUT | POLLPRI);
+        members(set, sets.count, |fd| wanted.add(&Source::of(fd as u32)?, asked, mask & !asked))?;
     }
-    let ready = ready_within(&wanted, if any_ready { 0 } else { timeout_ns })?;
+    let answers = ready_within(&wanted, timeout_ns)?;
     let mut found = [[0; DESCRIPTORS / WORD]; SETS];
     let mut count = 0;
     for ((set, mask), found) in wanted_sets.iter().zip(WANTED).zip(&mut found) {
         members(set, sets.count, |fd| {
-            let ready = match host(fd)? {
-                ALWAYS => ALWAYS_READY,
-                host => ready.get(host).copied().flatten().unwrap_or(0),
-            };
-            if ready & mask != 0 {
+            if Source::of(fd as u32)?.ready(&answers) & mask != 0 {
                 found[fd / WORD] |= 1 << (fd % WORD);
                 count += 1;
             }

@@ -2,14 +2,17 @@
 
 use crate::fs::access::WRITE;
 use crate::fs::file::Kind;
+use crate::fs::inode;
 use crate::fs::open::truncate as truncate_inode;
 use crate::fs::walk::Last;
+use crate::fs::write_rules::MAX_NON_LFS;
 use crate::sys::define::{SysResult, syscall_define};
 use crate::sys::descriptor::opened;
 use crate::sys::path::{named, view};
+use crate::sys::write_limit::{check_size, check_size_of};
 use crate::user::UserPtr;
 use trapgate_uapi::Errno;
-use trapgate_uapi::fcntl::AT_FDCWD;
+use trapgate_uapi::fcntl::{AT_FDCWD, O_LARGEFILE};
 
 /// A size, which is checked first.
 fn size(size: i64) -> Result<u64, Errno> {
@@ -26,6 +29,9 @@ pub(super) fn truncate_path(path: UserPtr<u8>, length: i64) -> SysResult {
     }
     let view = view();
     view.who.may(inode, WRITE)?;
+    if let inode::Kind::Regular(object) = &inode.kind {
+        check_size(object, length)?;
+    }
     truncate_inode(&view, inode, length).map(|()| 0)
 }
 
@@ -35,6 +41,10 @@ pub(super) fn truncate_file(fd: u32, length: i64) -> SysResult {
     let file = opened(fd)?;
     match &file.kind {
         Kind::Inode(inode) if file.writable() => {
+            if file.flags() & O_LARGEFILE == 0 && length > MAX_NON_LFS {
+                return Err(Errno::EINVAL);
+            }
+            check_size_of(&file, length)?;
             truncate_inode(&view(), &inode.dentry.inode, length).map(|()| 0)
         }
         _ => Err(Errno::EINVAL),
@@ -53,8 +63,8 @@ syscall_define! {
 /// Files in memory are as safe as they will be.
 fn synchronize(fd: u32) -> SysResult {
     match &opened(fd)?.kind {
-        Kind::Inode(_) => Ok(0),
-        Kind::Standard(_) => Err(Errno::EINVAL),
+        Kind::Inode(file) if !matches!(file.dentry.inode.kind, inode::Kind::Fifo(_)) => Ok(0),
+        _ => Err(Errno::EINVAL),
     }
 }
 syscall_define! {

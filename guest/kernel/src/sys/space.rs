@@ -7,6 +7,9 @@ use crate::fs::inode::Kind;
 use crate::mm::object::Object;
 use crate::sys::define::{SysResult, syscall_define};
 use crate::sys::descriptor::opened;
+use crate::sys::madvise::punch;
+use crate::sys::pipe::pipe_of;
+use crate::sys::write_limit::check_size;
 use alloc::sync::Arc;
 use trapgate_uapi::Errno;
 use trapgate_uapi::falloc::{FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE};
@@ -37,14 +40,19 @@ pub(super) fn allocate(fd: u32, mode: u32, offset: i64, length: i64) -> SysResul
     let inode = file.as_inode().map(|file| &file.dentry.inode).ok_or(Errno::ESPIPE)?;
     let object = match &inode.kind {
         Kind::Regular(object) => object,
-        Kind::Fifo => return Err(Errno::ESPIPE),
+        Kind::Fifo(_) => return Err(Errno::ESPIPE),
         _ => return Err(Errno::ENODEV),
     };
     let end = start.checked_add(length as u64).filter(|&end| end <= MAX_SIZE);
     let end = end.ok_or(Errno::EFBIG)?;
     if punches {
-        object.punch(start, end)?;
+        object.check_seals(None)?;
+        punch(object, start, end)?;
     } else {
+        check_size(object, end)?;
+        if mode == 0 {
+            object.check_seals_of_size(end.max(object.size()))?;
+        }
         object.allocate(start, end, mode == 0)?;
     }
     inode.modify();
@@ -57,7 +65,7 @@ const FALLOC_PUNCH: u32 = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
 /// posix_fadvise(2) for either width.
 pub(super) fn advise(fd: u32, length: i64, advice: u32) -> SysResult {
     let file = opened(fd)?;
-    if content(&file).is_none() && file.as_standard().is_some_and(|file| file.is_stream()) {
+    if file.as_standard().is_some_and(|file| file.is_stream()) || pipe_of(&file).is_some() {
         return Err(Errno::ESPIPE);
     }
     if length < 0 || advice > POSIX_FADV_NOREUSE { Err(Errno::EINVAL) } else { Ok(0) }

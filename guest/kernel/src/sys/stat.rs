@@ -8,7 +8,7 @@ use crate::fs::walk::Last;
 use crate::host::Call;
 use crate::sys::define::{SysResult, syscall_define};
 use crate::sys::descriptor::file;
-use crate::sys::path::{Target, target};
+use crate::sys::path::{Target, no_path, target};
 use crate::user::UserPtr;
 use trapgate_abi::file::FileStatus;
 use trapgate_abi::hypercall::Request;
@@ -17,7 +17,7 @@ use trapgate_uapi::fcntl::{
     AT_EMPTY_PATH, AT_FDCWD, AT_NO_AUTOMOUNT, AT_STATX_SYNC_TYPE, AT_SYMLINK_NOFOLLOW,
 };
 use trapgate_uapi::stat::{S_IFREG, Stat};
-use trapgate_uapi::statx::{STATX__RESERVED, Statx};
+use trapgate_uapi::statx::{STATX__RESERVED, STATX_BTIME, Statx};
 
 /// The host's answer, as x86-64 has it.
 fn stat(status: &FileStatus) -> Stat {
@@ -83,7 +83,7 @@ pub(super) fn tell_at(
     if flags & !(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE) != 0 {
         return Err(Errno::EINVAL);
     }
-    match target(directory, path, last(flags), flags & AT_EMPTY_PATH != 0)? {
+    match target_or_no_path(directory, path, flags)? {
         Target::Named(dentry) => tell(status::status(&dentry)).map(|()| 0),
         Target::Open(file) => tell_file(&file, tell),
     }
@@ -97,6 +97,16 @@ pub(super) fn tell_of(
     tell: impl FnOnce(Stat) -> Result<(), Errno>,
 ) -> SysResult {
     tell_at(AT_FDCWD, path, flags, tell)
+}
+
+/// The file that is meant; with `AT_EMPTY_PATH`, no path is as good as an empty one.
+#[inline(always)]
+fn target_or_no_path(directory: i32, path: UserPtr<u8>, flags: u32) -> Result<Target, Errno> {
+    let may_be_empty = flags & AT_EMPTY_PATH != 0;
+    match may_be_empty && path.is_null() {
+        true => no_path(directory),
+        false => target(directory, path, last(flags), may_be_empty),
+    }
 }
 
 fn last(flags: u32) -> Last {
@@ -127,9 +137,10 @@ syscall_define! {
         tell_of(path, AT_SYMLINK_NOFOLLOW, |stat| buffer.write(stat))
     }
 }
-/// What statx(2) tells of a file of a file system.
-fn of_inode(dentry: &Dentry) -> Statx {
-    Statx::from(&status::status(dentry)).born(status::born(dentry))
+/// What statx(2) tells of a file of a file system, to who asks for this.
+fn of_inode(dentry: &Dentry, mask: u32) -> Statx {
+    let statx = Statx::from(&status::status(dentry));
+    if mask & STATX_BTIME != 0 { statx.born(status::born(dentry)) } else { statx }
 }
 
 syscall_define! {
@@ -149,11 +160,11 @@ syscall_define! {
         {
             return Err(Errno::EINVAL);
         }
-        let target = target(directory, path, last(flags), flags & AT_EMPTY_PATH != 0)?;
+        let target = target_or_no_path(directory, path, flags)?;
         let statx = match &target {
-            Target::Named(dentry) => of_inode(dentry),
+            Target::Named(dentry) => of_inode(dentry, mask),
             Target::Open(file) => match &file.kind {
-                Kind::Inode(file) => of_inode(&file.dentry),
+                Kind::Inode(file) => of_inode(&file.dentry, mask),
                 Kind::Standard(standard) => Statx::from(&of_standard(standard)?),
             },
         };

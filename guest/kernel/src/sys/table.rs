@@ -14,9 +14,9 @@ pub use build::{Handler, Table};
 use super::define::encode;
 use crate::log::log;
 use crate::sys::{
-    attributes, compat, copy, credentials, descriptor, directory, exec, fcntl, futex, ioctl, lock,
-    mm, names, open, path, poll, process, random, read_write, sched, select, signal, size, space,
-    stat, statfs, system, time, xattr,
+    attributes, compat, copy, credentials, descriptor, directory, eventfd, exec, fcntl, futex,
+    ioctl, lock, madvise, memfd, mm, names, open, path, pipe, poll, process, random, read_write,
+    refused, sched, select, signal, size, space, stat, statfs, system, time, vectors, xattr,
 };
 use build::{CompatEntry, Entry, compat_entries, entries, ia32, is_named, note, x64};
 use trapgate_abi::PtRegs;
@@ -27,23 +27,27 @@ use trapgate_uapi::Errno;
 use trapgate_uapi::syscall::{I386, I386_COUNT, X32, X32_BIT, X32_COUNT, X86_64, X86_64_COUNT};
 
 /// What opening has.
-const OPENS: &str = "files in memory and devices; fifos, sockets and block devices are ENXIO";
+const OPENS: &str = "files in memory, fifos and devices; sockets and block devices are ENXIO";
 /// What making a node has.
-const NODES: &str = "a fifo or a socket cannot be opened yet, nor a device that is not in /dev";
+const NODES: &str = "a socket cannot be opened yet, nor a device that is not in /dev";
 /// What writing at an offset has.
 const WRITES_AT: &str = "of files in memory; standard files are EOPNOTSUPP";
+/// What a transfer with flags has.
+const FLAGS: &str = "`RWF_NOWAIT` and those of later Linuxes are EOPNOTSUPP, and of a standard \
+    file those that append";
 /// What sending a signal has.
 const ONE_PROCESS: &str = "to the program itself, nobody else is there; one that stops is ignored";
 /// What a limit has.
-const LIMITS: &str = "recorded and told; `RLIMIT_NOFILE` alone is enforced";
+const LIMITS: &str = "recorded and told; `RLIMIT_NOFILE` and `RLIMIT_FSIZE` alone are enforced";
 /// What a list of robust futexes has.
 const ROBUST: &str = "recorded; nobody walks it";
 /// What mapping has.
 const MAPPING: &str = "standard files are ENODEV; `MAP_HUGETLB` is ENOMEM; `MAP_GROWSDOWN` has no \
     effect";
 /// What fcntl(2) has.
-const FCNTL: &str = "`F_DUPFD`, `F_DUPFD_CLOEXEC`, `F_GETFD`, `F_SETFD`, `F_GETFL`, `F_SETFL`, and \
-    locks, of files in memory; others are EINVAL";
+const FCNTL: &str = "`F_DUPFD`, `F_DUPFD_CLOEXEC`, `F_GETFD`, `F_SETFD`, `F_GETFL`, `F_SETFL`, \
+    sizes of pipes, locks and seals of files in memory; nobody owns or leases a file; others are \
+    EINVAL";
 /// What locking has.
 const LOCKS: &str = "of files in memory; of a standard file it is ENOLCK";
 /// What the room in a file system has.
@@ -58,6 +62,8 @@ const XATTRS: &str = "no file has any: EOPNOTSUPP, and a list is empty";
 /// What futex(2) has.
 const FUTEX: &str = "one thread: `FUTEX_WAKE` wakes nobody, `FUTEX_WAIT` needs a timeout, else \
     EDEADLK; both with `_BITSET`; others are ENOSYS";
+/// What is not a program's to do.
+const REFUSED: &str = "EPERM, as in a container";
 /// What running another program has.
 const EXEC: &str = "of a process with one thread; set-user-ID bits give nothing, as with \
     `PR_SET_NO_NEW_PRIVS`";
@@ -84,12 +90,15 @@ const ENTRIES: &[Entry] = entries! {
         x64: execve (EXEC) execveat (EXEC);
     }
     mm {
-        both: munmap mprotect brk
-            madvise ("`MADV_DONTNEED` and `MADV_FREE` give memory back at once, but not of the \
-                program's own segments; other advice has no effect")
-            msync mlock munlock mincore ("what is mapped counts as resident");
-        x64: mmap (MAPPING)
-            mremap ("`MREMAP_DONTUNMAP` is EINVAL");
+        both: munmap mprotect brk;
+        x64: mmap (MAPPING) mremap;
+    }
+    madvise {
+        both: madvise ("`MADV_DONTNEED` and `MADV_FREE` give memory back, but not of the program's own \
+                segments; `MADV_WIPEONFORK` is EINVAL; what is only advice has no effect")
+            msync mlock mlock2 munlock mlockall ("`MCL_FUTURE` has no effect") munlockall
+            mincore ("pages that came ahead of a touch are resident, too");
+        x64: ;
     }
     signal {
         both: kill (ONE_PROCESS) tkill (ONE_PROCESS) tgkill (ONE_PROCESS);
@@ -123,6 +132,14 @@ const ENTRIES: &[Entry] = entries! {
         x64: readv writev ("more than 24 pieces that do not touch are several writes")
             pread64 preadv pwrite64 (WRITES_AT) pwritev (WRITES_AT) lseek;
     }
+    vectors {
+        both: ;
+        x64: preadv2 (FLAGS) pwritev2 (FLAGS);
+    }
+    memfd {
+        both: memfd_create ("`MFD_HUGETLB` is ENOSYS");
+        x64: ;
+    }
     descriptor {
         both: close close_range dup dup2 dup3;
         x64: ;
@@ -155,7 +172,7 @@ const ENTRIES: &[Entry] = entries! {
     }
     ioctl {
         both: ;
-        x64: ioctl ("`FIONBIO`, `FIOCLEX`, `FIONCLEX`; of a terminal `TCGETS`, `TIOCGWINSZ` and \
+        x64: ioctl ("`FIONBIO`, `FIOCLEX`, `FIONCLEX`; of a pipe `FIONREAD`; of a terminal `TCGETS`, `TIOCGWINSZ` and \
             `TIOCGPGRP`, and `TCSETS` is EPERM");
     }
     stat {
@@ -187,6 +204,21 @@ const ENTRIES: &[Entry] = entries! {
     size {
         both: fsync fdatasync sync syncfs;
         x64: truncate ftruncate;
+    }
+    pipe {
+        both: pipe pipe2;
+        x64: ;
+    }
+    eventfd {
+        both: eventfd eventfd2;
+        x64: ;
+    }
+    refused {
+        both: mount (REFUSED) umount (REFUSED) pivot_root (REFUSED) unshare (REFUSED)
+            setns (REFUSED) swapon (REFUSED) swapoff (REFUSED) reboot (REFUSED)
+            sethostname (REFUSED) setdomainname (REFUSED) bpf (REFUSED)
+            perf_event_open (REFUSED) fanotify_init (REFUSED);
+        x64: ;
     }
     poll {
         both: poll pause;
@@ -245,7 +277,7 @@ const COMPAT_ENTRIES: &[CompatEntry] = compat_entries! {
         native: futex_time32 futex (FUTEX);
     }
     read_write {
-        compat: lseek preadv pwritev (WRITES_AT);
+        compat: lseek preadv pwritev (WRITES_AT) preadv2 (FLAGS) pwritev2 (FLAGS);
         native: readv writev llseek ia32_pread64 ia32_pwrite64 (WRITES_AT);
     }
     fcntl {

@@ -126,7 +126,7 @@ impl AddressSpace {
     /// # Errors
     /// Those of munmap(2).
     pub fn unmap(&mut self, address: u64, length: u64) -> Result<(), Errno> {
-        let (start, end) = self.user_range(address, length, Errno::EINVAL)?;
+        let (start, end) = self.user_range(address, length)?;
         if start == end {
             return Err(Errno::EINVAL);
         }
@@ -140,10 +140,7 @@ impl AddressSpace {
     /// # Errors
     /// Those of mprotect(2).
     pub fn protect(&mut self, address: u64, length: u64, prot: Prot) -> Result<(), Errno> {
-        let (start, end) = self.user_range(address, length, Errno::ENOMEM)?;
-        if !self.vmas.is_covered(start, end) {
-            return Err(Errno::ENOMEM);
-        }
+        let (start, end) = pages(address, length, Errno::ENOMEM)?;
         // Linux: VM_MAYWRITE or VM_MAYEXEC is clear there.
         let may_not = |vma: &Vma| match &vma.backing {
             Backing::Vvar => true,
@@ -151,8 +148,18 @@ impl AddressSpace {
             _ => false,
         };
         let more_than_read = prot.allows(Prot::WRITE) || prot.allows(Prot::EXEC);
-        if more_than_read && self.vmas.any(start, end, may_not) {
-            return Err(Errno::EACCES);
+        // What comes before a hole, or before what may not change, changes.
+        let (mut at, mut result) = (start, Ok(()));
+        while at < end && result.is_ok() {
+            match self.vmas.find(at) {
+                None => result = Err(Errno::ENOMEM),
+                Some(vma) if more_than_read && may_not(vma) => result = Err(Errno::EACCES),
+                Some(vma) => at = vma.end.min(end),
+            }
+        }
+        let end = at;
+        if start == end {
+            return result;
         }
         self.vmas.protect(start, end, prot)?;
         let mut present = 0;
@@ -163,7 +170,7 @@ impl AddressSpace {
         if present != 0 {
             flush_range(start, end);
         }
-        Ok(())
+        result
     }
 
     /// madvise(2) `MADV_DONTNEED`, and `MADV_FREE`, which only private memory may be:
@@ -171,10 +178,10 @@ impl AddressSpace {
     /// comes back as it was, and so does what the VMM has loaded.
     ///
     /// # Errors
-    /// ENOMEM, if part of the range is not mapped; the rest is done. EINVAL, if it is
-    /// to be freed and may not be; what comes before is done.
+    /// ENOMEM, if part of the range is not mapped; the rest is done. EINVAL, if it
+    /// wraps; or if it is to be freed and may not be; what comes before is done.
     pub fn discard(&mut self, address: u64, length: u64, free: bool) -> Result<(), Errno> {
-        let (start, end) = self.user_range(address, length, Errno::ENOMEM)?;
+        let (start, end) = pages(address, length, Errno::EINVAL)?;
         let mut at = start;
         while let Some(vma) = self.vmas.find_from(at).filter(|vma| vma.start < end) {
             let (first, last) = (vma.start.max(start), vma.end.min(end));
@@ -194,9 +201,18 @@ impl AddressSpace {
     /// Whether all of a range is mapped; for madvise(2) and msync(2).
     ///
     /// # Errors
-    /// EINVAL or ENOMEM.
-    pub fn check_mapped(&self, address: u64, length: u64) -> Result<(), Errno> {
-        let (start, end) = self.user_range(address, length, Errno::ENOMEM)?;
+    /// EINVAL or ENOMEM; `wraps`, if it ends beyond all addresses.
+    pub fn check_mapped(&self, address: u64, length: u64, wraps: Errno) -> Result<(), Errno> {
+        let (start, end) = pages(address, length, wraps)?;
         if self.vmas.is_covered(start, end) { Ok(()) } else { Err(Errno::ENOMEM) }
     }
+}
+
+/// The pages of a range that may end anywhere; `address` must be on a page.
+fn pages(address: u64, length: u64, wraps: Errno) -> Result<(u64, u64), Errno> {
+    if !address.is_multiple_of(PAGE_SIZE) {
+        return Err(Errno::EINVAL);
+    }
+    let end = page_up(length).and_then(|length| address.checked_add(length)).ok_or(wraps)?;
+    Ok((address, end))
 }

@@ -12,6 +12,7 @@ mod object;
 mod populate;
 mod program;
 pub mod remap;
+pub mod resident;
 pub mod usage;
 
 use crate::mm::backing::Backing;
@@ -265,14 +266,15 @@ impl AddressSpace {
         }
     }
 
-    /// The pages of `address..address + length`; `address` must be on a page.
-    fn user_range(&self, address: u64, length: u64, beyond: Errno) -> Result<(u64, u64), Errno> {
-        if !address.is_multiple_of(PAGE_SIZE) {
-            return Err(Errno::EINVAL);
+    /// The pages of `address..address + length`, all of them the user's; `address` must
+    /// be on a page.
+    fn user_range(&self, address: u64, length: u64) -> Result<(u64, u64), Errno> {
+        let length = page_up(length).ok_or(Errno::EINVAL)?;
+        let end = address.checked_add(length).filter(|&end| end <= self.end);
+        match end {
+            Some(end) if address.is_multiple_of(PAGE_SIZE) => Ok((address, end)),
+            _ => Err(Errno::EINVAL),
         }
-        let length = page_up(length).ok_or(beyond)?;
-        let end = address.checked_add(length).filter(|&end| end <= self.end).ok_or(beyond)?;
-        Ok((address, end))
     }
 }
 

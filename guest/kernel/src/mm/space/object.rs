@@ -30,7 +30,7 @@ impl From<NoPage> for FaultError {
 }
 
 /// The object behind an address of a mapping that has one, and the page's index.
-fn object_at(vma: &Vma, address: u64) -> Option<(&Object, u64)> {
+pub(super) fn object_at(vma: &Vma, address: u64) -> Option<(&Object, u64)> {
     let part = vma.backing.part()?;
     Some((&part.mapped.object, part.first + (address - vma.start) / PAGE_SIZE))
 }

@@ -20,7 +20,7 @@ pub enum Move {
 }
 
 impl AddressSpace {
-    /// mremap(2).
+    /// mremap(2). `keep`: the pages move, and the mapping stays without them, too.
     ///
     /// # Errors
     /// Those of mremap(2).
@@ -30,6 +30,7 @@ impl AddressSpace {
         old_length: u64,
         new_length: u64,
         to: Move,
+        keep: bool,
     ) -> Result<u64, Errno> {
         if !address.is_multiple_of(PAGE_SIZE) || new_length == 0 {
             return Err(Errno::EINVAL);
@@ -53,7 +54,7 @@ impl AddressSpace {
             if to < USER_MIN {
                 return Err(Errno::EPERM);
             }
-        } else if new_length <= old_length {
+        } else if new_length <= old_length && !keep {
             if new_length < old_length {
                 self.unmap(address + new_length, old_length - new_length)?;
             }
@@ -66,6 +67,7 @@ impl AddressSpace {
         if !matches!(to, Move::To(_))
             && let Some(end) = wanted
             && old_length > 0
+            && !keep
             && self.vmas.is_free(old_end, end)
         {
             let backing = vma.backing.after(old_end - vma.start);
@@ -92,6 +94,15 @@ impl AddressSpace {
         let moved = Vma { start, end, prot: vma.prot, backing };
         if old_length == 0 {
             return self.vmas.insert(moved).map(|()| target);
+        }
+        if keep {
+            let ready = self.prepare_move(address, target, kept);
+            if let Err(error) = ready.and_then(|()| self.vmas.insert(moved)) {
+                self.prune(start, end, self.vmas.free_around(start));
+                return Err(error);
+            }
+            self.move_pages(address, target, kept, vma.prot);
+            return Ok(target);
         }
         let room = self.vmas.prepare_put(address, old_end)?;
         if let Err(error) = self.prepare_move(address, target, kept) {

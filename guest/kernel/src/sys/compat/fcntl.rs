@@ -1,11 +1,9 @@
 //! fcntl(2): the commands about locks have three structures.
 
 use crate::sys::define::{SysResult, compat_define};
-use crate::sys::descriptor::file;
-use crate::sys::fcntl::control;
+use crate::sys::fcntl::{control, control_rarely};
 use crate::sys::lock::control_lock;
 use crate::user::UserPtr;
-use trapgate_uapi::Errno;
 use trapgate_uapi::fcntl::{
     CompatFlock, F_GETLK, F_GETLK64, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_SETLK, F_SETLK64,
     F_SETLKW, F_SETLKW64, Flock, Flock64,
@@ -31,7 +29,7 @@ compat_define! {
 fn control_narrow(fd: u32, command: u32, argument: u64) -> SysResult {
     control(fd, command, argument, || {
         if !matches!(command, F_GETLK | F_SETLK | F_SETLKW) {
-            return file(fd).and(Err(Errno::EINVAL));
+            return control_rarely(fd, command, argument);
         }
         let lock = UserPtr::<CompatFlock>::new(argument);
         match control_lock(fd, command, Flock::from(lock.read()?))? {

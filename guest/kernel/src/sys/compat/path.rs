@@ -1,6 +1,7 @@
 //! Calls with a path.
 
 use super::join;
+use crate::fs::write_rules;
 use crate::sys::define::{compat_define, ia32_define};
 use crate::sys::open::open_at;
 use crate::sys::size::{truncate_file, truncate_path};
@@ -9,11 +10,15 @@ use trapgate_uapi::fcntl::AT_FDCWD;
 
 compat_define! {
     /// open(2): without `O_LARGEFILE` implied.
-    fn open(path: UserPtr<u8>, flags: u32, mode: u32) { open_at(AT_FDCWD, path, flags, mode, 0) }
+    fn open(path: UserPtr<u8>, flags: u32, mode: u32) {
+        write_rules::begin();
+        open_at(AT_FDCWD, path, flags, mode, 0)
+    }
 }
 compat_define! {
     /// openat(2): without `O_LARGEFILE` implied.
     fn openat(directory: i32, path: UserPtr<u8>, flags: u32, mode: u32) {
+        write_rules::begin();
         open_at(directory, path, flags, mode, 0)
     }
 }

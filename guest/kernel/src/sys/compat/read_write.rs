@@ -9,6 +9,7 @@ use crate::sys::descriptor::file;
 use crate::sys::read_write::{
     input, input_at, output, output_at, position, read_at, seek, write_at,
 };
+use crate::sys::vectors::{read_with, write_with};
 use crate::user::{UserPtr, read_compat_iovecs};
 use trapgate_uapi::uio::CompatIovec;
 
@@ -59,5 +60,31 @@ ia32_define! {
     /// _llseek(2): the offset in two registers, the new position in memory.
     fn llseek(fd: u32, high: u32, low: u32, result: UserPtr<u64>, whence: u32) {
         result.write(seek(fd, join(low, high) as i64, whence)?).map(|()| 0)
+    }
+}
+compat_define! {
+    /// preadv2(2): the offset in two registers.
+    fn preadv2(
+        fd: u32,
+        vectors: UserPtr<CompatIovec>,
+        count: u64,
+        low: u32,
+        high: u32,
+        flags: u32,
+    ) {
+        read_with(fd, || read_compat_iovecs(vectors, count), join(low, high) as i64, flags)
+    }
+}
+compat_define! {
+    /// pwritev2(2): the same.
+    fn pwritev2(
+        fd: u32,
+        vectors: UserPtr<CompatIovec>,
+        count: u64,
+        low: u32,
+        high: u32,
+        flags: u32,
+    ) {
+        write_with(fd, || read_compat_iovecs(vectors, count), join(low, high) as i64, flags)
     }
 }

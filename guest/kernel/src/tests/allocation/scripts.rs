@@ -10,21 +10,21 @@ use trapgate_loader::image::Class;
 use trapgate_uapi::Errno;
 use trapgate_uapi::capability::_LINUX_CAPABILITY_VERSION_3;
 use trapgate_uapi::fcntl::{
-    AT_EMPTY_PATH, F_DUPFD, F_DUPFD_CLOEXEC, F_GETFL, F_SETLK, LOCK_EX, LOCK_UN, O_CREAT, O_RDWR,
-    O_TMPFILE,
+    AT_EMPTY_PATH, F_DUPFD, F_DUPFD_CLOEXEC, F_GETFL, F_SETLK, F_SETPIPE_SZ, LOCK_EX, LOCK_UN,
+    O_CREAT, O_RDWR, O_TMPFILE,
 };
 use trapgate_uapi::futex::{FUTEX_WAIT, FUTEX_WAKE};
 use trapgate_uapi::ioctl::{FIOCLEX, TCGETS};
 use trapgate_uapi::ldt::LDT_READ_DEFAULT;
 use trapgate_uapi::mman::{
-    MADV_DONTNEED, MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, MAP_SHARED, MREMAP_FIXED, MREMAP_MAYMOVE,
-    MS_SYNC, PROT_NONE, PROT_READ, PROT_WRITE,
+    MADV_DONTNEED, MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, MAP_SHARED, MCL_CURRENT, MREMAP_FIXED,
+    MREMAP_MAYMOVE, MS_SYNC, PROT_NONE, PROT_READ, PROT_WRITE,
 };
 use trapgate_uapi::prctl::{ARCH_GET_FS, PR_GET_NAME, PR_SET_NAME};
 use trapgate_uapi::resource::RLIMIT_CORE;
 use trapgate_uapi::signal::{SIG_BLOCK, SIGCHLD, SIGSET_SIZE, SIGUSR1};
 use trapgate_uapi::syscall::nr64;
-use trapgate_uapi::uio::UIO_MAXIOV;
+use trapgate_uapi::uio::{RWF_APPEND, UIO_MAXIOV};
 
 /// Zeroes, with room for the longest argument.
 const ZEROES: u64 = DATA + PAGE_SIZE;
@@ -140,6 +140,11 @@ fn cpus(sandbox: &Sandbox) {
 /// Which form of capabilities it is.
 fn version_of_capabilities(sandbox: &Sandbox) {
     sandbox.store(ZEROES, &_LINUX_CAPABILITY_VERSION_3.to_le_bytes());
+}
+
+/// Descriptors 3 and 4 are the ends of a pipe.
+fn piped(sandbox: &Sandbox) {
+    sandbox.call(nr64::PIPE, [ZEROES, 0, 0, 0, 0, 0]).unwrap();
 }
 
 /// Makes the tree.
@@ -281,6 +286,9 @@ pub(super) const SCRIPTS: &[Script] = &[
     call("sys_madvise", [MAPPED, 3 * PAGE_SIZE, MADV_DONTNEED as u64]).after(mapped),
     call("sys_msync", [MAPPED, 3 * PAGE_SIZE, MS_SYNC as u64]).after(mapped),
     call("sys_mlock", [MAPPED, 3 * PAGE_SIZE]).after(mapped),
+    call("sys_mlock2", [MAPPED, 3 * PAGE_SIZE]).after(mapped),
+    call("sys_mlockall", [MCL_CURRENT as u64]).after(mapped),
+    call("sys_munlockall", []),
     call("sys_munlock", [MAPPED, 3 * PAGE_SIZE]).after(mapped),
     call("sys_mincore", [MAPPED, 3 * PAGE_SIZE, ZEROES]).after(mapped),
     call("sys_mremap", [MAPPED + 4 * PAGE_SIZE, PAGE_SIZE, 2 * PAGE_SIZE]).after(mapped),
@@ -364,6 +372,32 @@ pub(super) const SCRIPTS: &[Script] = &[
     call("sys_ia32_pread64", [2, ZEROES, 8, 0, 0]),
     call("compat_sys_lseek", [2, 0, 0]),
     call("compat_sys_preadv", [2, VECTORS, UIO_MAXIOV, 0, 0]),
+    call("sys_preadv2", [2, VECTORS, UIO_MAXIOV, 0, 0, 0]),
+    call("sys_pwritev2", [3, VECTORS, 5, 0, 0, RWF_APPEND as u64]).after(opened),
+    call("compat_sys_preadv2", [2, VECTORS, UIO_MAXIOV, 0, 0, 0]),
+    call("compat_sys_pwritev2", [3, VECTORS, 5, 0, 0, RWF_APPEND as u64]).after(opened),
+    call("sys_pipe", [ZEROES]),
+    call("sys_pipe2", [ZEROES, 0]),
+    call("sys_write", [4, ZEROES, PAGE_SIZE]).after(piped),
+    call("sys_fcntl", [4, F_SETPIPE_SZ as u64, 1 << 20]).after(piped),
+    call("sys_eventfd", [3]),
+    call("sys_eventfd2", [3, 0]),
+    // refused
+    call("sys_mount", []).error(Errno::EPERM),
+    call("sys_umount", []).error(Errno::EPERM),
+    call("sys_pivot_root", []).error(Errno::EPERM),
+    call("sys_unshare", []).error(Errno::EPERM),
+    call("sys_setns", []).error(Errno::EPERM),
+    call("sys_swapon", []).error(Errno::EPERM),
+    call("sys_swapoff", []).error(Errno::EPERM),
+    call("sys_reboot", []).error(Errno::EPERM),
+    call("sys_sethostname", []).error(Errno::EPERM),
+    call("sys_setdomainname", []).error(Errno::EPERM),
+    call("sys_bpf", []).error(Errno::EPERM),
+    call("sys_perf_event_open", []).error(Errno::EPERM),
+    call("sys_fanotify_init", []).error(Errno::EPERM),
+    // memfd
+    call("sys_memfd_create", [SHORT, 0]),
     // descriptor
     call("sys_close", [1]),
     call("sys_close_range", [1, 1000]),

@@ -10,6 +10,7 @@ mod lower;
 mod mapping;
 mod names;
 mod opening;
+mod pipes;
 mod reading;
 mod space;
 mod walking;

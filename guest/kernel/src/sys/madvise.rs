@@ -1,0 +1,197 @@
+//! Which pages are in memory, and which shall be: madvise(2), mlock(2) and its kin,
+//! mincore(2); msync(2).
+
+use crate::mm::object::Object;
+use crate::mm::space::FaultError;
+use crate::mm::vma::Prot;
+use crate::sys::define::{SysResult, syscall_define};
+use crate::sys::mm::{memory, touch};
+use crate::user::UserPtr;
+use alloc::sync::Arc;
+use trapgate_abi::layout::{PAGE_SIZE, page_up};
+use trapgate_arch::usercopy::access_ok;
+use trapgate_uapi::Errno;
+use trapgate_uapi::mman::{
+    MADV_COLD, MADV_DODUMP, MADV_DOFORK, MADV_DONTFORK, MADV_DONTNEED, MADV_FREE, MADV_MERGEABLE,
+    MADV_NORMAL, MADV_PAGEOUT, MADV_POPULATE_READ, MADV_POPULATE_WRITE, MADV_REMOVE, MADV_WILLNEED,
+    MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT, MLOCK_ONFAULT, MS_ASYNC, MS_INVALIDATE, MS_SYNC,
+};
+
+syscall_define! {
+    /// madvise(2): DONTNEED and FREE give memory back, REMOVE the object's, too; POPULATE
+    /// touches. Other advice is accepted and has no effect.
+    fn madvise(address: u64, length: u64, advice: u32) {
+        match advice {
+            MADV_DONTNEED | MADV_FREE => {
+                memory().discard(address, length, advice == MADV_FREE)?;
+            }
+            MADV_REMOVE => remove(address, length)?,
+            MADV_POPULATE_READ => populate(address, length, Prot::READ)?,
+            MADV_POPULATE_WRITE => populate(address, length, Prot::WRITE)?,
+            MADV_NORMAL..=MADV_WILLNEED
+            | MADV_DONTFORK
+            | MADV_DOFORK
+            | MADV_MERGEABLE..=MADV_DODUMP
+            | MADV_COLD
+            | MADV_PAGEOUT => memory().check_mapped(address, length, Errno::EINVAL)?,
+            _ => return Err(Errno::EINVAL),
+        }
+        Ok(0)
+    }
+}
+
+/// The pages that madvise(2) is about.
+fn advised(address: u64, length: u64) -> Result<(u64, u64), Errno> {
+    let end = page_up(length).and_then(|length| address.checked_add(length));
+    match end {
+        Some(end) if address.is_multiple_of(PAGE_SIZE) => Ok((address, end)),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// `MADV_POPULATE_READ`, `MADV_POPULATE_WRITE`
+fn populate(address: u64, length: u64, access: Prot) -> Result<(), Errno> {
+    let (start, end) = advised(address, length)?;
+    touch(start, end, Some(access)).map_err(|error| match error {
+        FaultError::Access => Errno::EINVAL,
+        FaultError::Beyond => Errno::EFAULT,
+        _ => Errno::ENOMEM,
+    })
+}
+
+/// `MADV_REMOVE`: a hole in what is mapped.
+fn remove(address: u64, length: u64) -> Result<(), Errno> {
+    let (mut at, end) = advised(address, length)?;
+    let mut covered = Ok(());
+    while at < end {
+        let (object, first, next) = {
+            let memory = memory();
+            let Some(vma) = memory.area_from(at).filter(|vma| vma.start < end) else {
+                return Err(Errno::ENOMEM);
+            };
+            if vma.start > at {
+                // What is mapped is done nevertheless.
+                (covered, at) = (Err(Errno::ENOMEM), vma.start);
+            }
+            let part = vma.backing.part().ok_or(Errno::EINVAL)?;
+            if !vma.backing.is_shared() || !part.mapped.may_write {
+                return Err(Errno::EACCES);
+            }
+            let first = part.first * PAGE_SIZE + (at - vma.start);
+            (part.mapped.object.clone(), first, vma.end.min(end))
+        };
+        punch(&object, first, first + (next - at))?;
+        at = next;
+    }
+    covered
+}
+
+/// Makes a hole of bytes in an object, which whoever has it mapped sees.
+pub(super) fn punch(object: &Arc<Object>, start: u64, end: u64) -> Result<(), Errno> {
+    memory().forget(object, start.div_ceil(PAGE_SIZE)..end / PAGE_SIZE);
+    object.punch(start, end).map_err(Errno::from)
+}
+
+syscall_define! {
+    /// msync(2): memory is never out of date.
+    fn msync(address: u64, length: u64, flags: u32) {
+        let both = MS_ASYNC | MS_SYNC;
+        if flags & !(both | MS_INVALIDATE) != 0 || flags & both == both {
+            return Err(Errno::EINVAL);
+        }
+        // As in Linux: what is rounded up beyond all numbers is nothing.
+        let length = if page_up(length).is_none() { 0 } else { length };
+        memory().check_mapped(address, length, Errno::ENOMEM).map(|()| 0)
+    }
+}
+
+/// The whole pages of a range for mlock(2): a length that wraps is a short one.
+fn locked(address: u64, length: u64) -> Result<(u64, u64), Errno> {
+    let start = address & !(PAGE_SIZE - 1);
+    let length = length.wrapping_add(address - start).wrapping_add(PAGE_SIZE - 1);
+    let end = start.checked_add(length & !(PAGE_SIZE - 1)).ok_or(Errno::EINVAL)?;
+    memory().check_mapped(start, end - start, Errno::EINVAL)?;
+    Ok((start, end))
+}
+
+/// mlock(2): guest memory is never swapped out by the guest, so that it is touched, and
+/// stays.
+fn lock(address: u64, length: u64, on_fault: bool) -> SysResult {
+    let (start, end) = locked(address, length)?;
+    if on_fault {
+        return Ok(0);
+    }
+    touch(start, end, None).map(|()| 0).map_err(|error| match error {
+        FaultError::OutOfMemory => Errno::EAGAIN,
+        _ => Errno::ENOMEM,
+    })
+}
+syscall_define! {
+    /// mlock(2)
+    fn mlock(address: u64, length: u64) { lock(address, length, false) }
+}
+syscall_define! {
+    /// mlock2(2)
+    fn mlock2(address: u64, length: u64, flags: u32) {
+        if flags & !MLOCK_ONFAULT != 0 {
+            return Err(Errno::EINVAL);
+        }
+        lock(address, length, flags & MLOCK_ONFAULT != 0)
+    }
+}
+syscall_define! {
+    /// munlock(2)
+    fn munlock(address: u64, length: u64) { locked(address, length).map(|_| 0) }
+}
+syscall_define! {
+    /// mlockall(2): what is mapped is touched, as far as that goes.
+    fn mlockall(flags: u32) {
+        let known = MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT;
+        if flags & !known != 0 || flags & (MCL_CURRENT | MCL_FUTURE) == 0 {
+            return Err(Errno::EINVAL);
+        }
+        if flags & (MCL_CURRENT | MCL_ONFAULT) == MCL_CURRENT {
+            let mut at = 0;
+            let next = |at| memory().area_from(at).map(|vma| (vma.start, vma.end));
+            while let Some((start, end)) = next(at) {
+                let _ = touch(start, end, None);
+                at = end;
+            }
+        }
+        Ok(0)
+    }
+}
+syscall_define! {
+    /// munlockall(2)
+    fn munlockall() { Ok(0) }
+}
+
+syscall_define! {
+    /// mincore(2)
+    fn mincore(address: u64, length: u64, vector: UserPtr<u8>) {
+        /// Pages at a time.
+        const AT_ONCE: usize = 64;
+        if !address.is_multiple_of(PAGE_SIZE) {
+            return Err(Errno::EINVAL);
+        }
+        if !access_ok(address, length) {
+            return Err(Errno::ENOMEM);
+        }
+        let pages = length.div_ceil(PAGE_SIZE);
+        if !access_ok(vector.address(), pages) {
+            return Err(Errno::EFAULT);
+        }
+        let mut done = 0;
+        while done < pages {
+            let mut states = [0; AT_ONCE];
+            let count = (pages - done).min(AT_ONCE as u64) as usize;
+            for (page, state) in (done..).zip(&mut states[..count]) {
+                let there = memory().is_resident(address + page * PAGE_SIZE);
+                *state = there.ok_or(Errno::ENOMEM)?.into();
+            }
+            vector.offset(done).write_slice(&states[..count])?;
+            done += count as u64;
+        }
+        Ok(0)
+    }
+}
