@@ -31,6 +31,12 @@ impl Setting {
         let none = 0;
         let nofile = libc::RLIMIT_NOFILE as u64;
         raw64("prlimit64", &[0, nofile, limit.as_ptr() as u64, none]).expect("root may lower it");
+        // What kills is an answer, too.
+        let ignored = [libc::SIG_IGN as u64, 0, 0, 0];
+        for signal in [libc::SIGXFSZ, libc::SIGPIPE] {
+            let action = [signal as u64, ignored.as_ptr() as u64, 0, 8];
+            raw64("rt_sigaction", &action).expect("it can be ignored");
+        }
         let setting = Setting;
         setting.leave();
         setting
@@ -51,6 +57,9 @@ impl Setting {
         }
         raw64("setresgid", &[0; 3]).expect("it is root");
         raw64("setgroups", &[0, 0]).expect("it is root");
+        let (fsize, none) = (libc::RLIMIT_FSIZE as u64, 0);
+        let unlimited = [u64::MAX; 2];
+        raw64("prlimit64", &[0, fsize, unlimited.as_ptr() as u64, none]).expect("it is root");
         raw64("umask", &[0o022]).expect("it is always done");
         raw64("fchdir", &[ROOT]).expect("it is a directory");
         raw64("chroot", &[c".".as_ptr() as u64]).expect("the program is root");
