@@ -27,16 +27,15 @@ impl VmaMap {
             at = self.before(at)?;
         }
         loop {
-            // Many chunks are full: nothing but their largest gaps is looked at.
-            let near = &self.chunks[..=at.chunk];
-            let chunk = near.iter().rposition(|chunk| chunk.gap >= length)?;
-            if chunk < at.chunk {
-                at = At { chunk, index: near[chunk].areas.len() - 1 };
-            }
-            if let Some(end) = self.end_of_gap_in_chunk(at, length) {
+            if self.chunks[at.chunk].gap >= length
+                && let Some(end) = self.end_of_gap_in_chunk(at, length)
+            {
                 return Some(end);
             }
-            at = self.before(At { index: 0, ..at })?;
+            // Many chunks are full: nothing but their largest gaps is looked at.
+            let mut below = self.chunks[..at.chunk].iter();
+            let chunk = below.rposition(|chunk| chunk.gap >= length)?;
+            at = At { chunk, index: self.chunks[chunk].areas.len() - 1 };
         }
     }
 
