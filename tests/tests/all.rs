@@ -5,6 +5,7 @@
 mod attacks;
 mod bad_input;
 mod bench;
+mod binds;
 mod calls;
 mod cli;
 mod count;

@@ -1,0 +1,95 @@
+//! Directories of the host's: as the root, and in it.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+use trapgate_tests::programs::{bytes, directory};
+use trapgate_tests::{Case, Ran, needs_kvm, scale, trapgate};
+
+/// A directory with `root`, in which a program is, and `data`.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Place {
+        let place = Place(directory());
+        for name in ["root/usr/bin", "data/sub"] {
+            fs::create_dir_all(place.path(name)).expect("room");
+        }
+        fs::write(place.path("root/usr/bin/hello"), bytes("hello-syscall")).expect("room");
+        let mode = Permissions::from_mode(0o755);
+        fs::set_permissions(place.path("root/usr/bin/hello"), mode).expect("it is ours");
+        symlink("usr/bin", place.path("root/bin")).expect("room");
+        symlink("/bin/hello", place.path("root/usr/bin/again")).expect("room");
+        fs::write(place.path("data/file"), "x").expect("room");
+        place
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.path().join(name).to_str().expect("ASCII").to_owned()
+    }
+
+    /// Runs `trapgate run` with these words.
+    fn run(&self, words: &[&str]) -> Ran {
+        let mut command = Command::new(trapgate());
+        command.arg("run").args(words).env("TRAPGATE_CACHE", self.path("cache"));
+        let limit = Duration::from_secs(scale(20, 60, 200));
+        Case::new("unused").start(command).finish(limit)
+    }
+}
+
+#[test]
+fn a_program_runs_that_is_in_a_directory() {
+    needs_kvm!();
+    let place = Place::new();
+    let root = place.path("root");
+    for name in ["hello", "again", "usr/bin/hello", "/bin/hello", "/bin/again"] {
+        let ran = place.run(&["--root", &root, name]);
+        ran.expect_status(0).expect_stdout("Hello from ring 3 by SYSCALL.\n");
+        ran.expect(ran.stderr.is_empty(), "nothing on stderr");
+    }
+    place.run(&["--root", &root, "none"]).expect_status(127);
+    place.run(&["--root", &root, "/usr/bin"]).expect_status(126);
+}
+
+#[test]
+fn a_program_runs_that_is_in_a_directory_beside_the_root() {
+    needs_kvm!();
+    let place = Place::new();
+    let bind = format!("{}:/opt/new/app", place.path("root/usr/bin"));
+    let run = |words: &[&str]| {
+        let root = place.path("data");
+        place.run(&[&["--root", &root, "--bind", &bind], words].concat())
+    };
+    let expected = "Hello from ring 3 by SYSCALL.\n";
+    run(&["/opt/new/app/hello"]).expect_status(0).expect_stdout(expected);
+    run(&["-e", "PATH=/opt/new/app", "hello"]).expect_status(0).expect_stdout(expected);
+    run(&["/opt/new/app/none"]).expect_status(127);
+}
+
+#[test]
+fn what_is_no_bind_and_no_root_is_said_in_a_line() {
+    let place = Place::new();
+    let (root, data, file) = (place.path("root"), place.path("data"), place.path("data/file"));
+    let none = place.path("none");
+    for (binds, part) in [
+        (vec![format!("{none}:/a")], "none: no such file"),
+        (vec![format!("{file}:/a")], "file: is no directory"),
+        (vec![format!("{data}:/a/../b")], "has '.' or '..' in it"),
+        (vec![format!("{data}:/")], "is the root"),
+        (vec![format!("{data}:/a"), format!("{data}:/a/")], "'/a' is given twice"),
+    ] {
+        let mut words = vec!["--root", &root];
+        binds.iter().for_each(|bind| words.extend(["--bind", bind]));
+        words.push("hello");
+        let ran = place.run(&words);
+        ran.expect_in_stderr(part);
+        ran.is_refusal(125).unwrap_or_else(|text| ran.fail(&text));
+    }
+    let ran = place.run(&["--root", &none, "hello"]);
+    ran.expect_in_stderr("none: no such file").expect_status(125);
+    let ran = place.run(&["--root", &root, "--bind", "data:relative", "hello"]);
+    ran.expect_in_stderr("HOST:GUEST").expect_status(125);
+    assert!(Path::new(&root).is_dir());
+}
