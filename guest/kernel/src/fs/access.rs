@@ -2,6 +2,7 @@
 
 use crate::fs::inode::Inode;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
 use spin::Mutex;
 use trapgate_uapi::Errno;
 use trapgate_uapi::capability::{CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_LAST_CAP};
@@ -66,35 +67,61 @@ impl Capabilities {
 /// Further groups of a task's: setgroups(2).
 pub type Groups = Mutex<Vec<u32>>;
 
-/// Whose rights count.
-#[derive(Clone, Copy)]
-pub struct Credentials<'a> {
-    /// The user for files.
-    pub uid: u32,
-    /// The group for files.
-    pub gid: u32,
+/// A task's rights on files, which each path asks for: without a lock.
+#[derive(Default)]
+pub struct Rights {
+    /// The user for files, and above it the group.
+    owner: AtomicU64,
     /// The effective capabilities.
-    pub capabilities: Capabilities,
-    /// Further groups.
-    pub groups: &'a Groups,
+    capabilities: AtomicU64,
+    /// Further groups, ascending.
+    pub groups: Groups,
 }
 
+impl Rights {
+    /// From now on they are these.
+    pub fn set(&self, uid: u32, gid: u32, capabilities: Capabilities) {
+        self.owner.store(u64::from(uid) | u64::from(gid) << 32, Ordering::Relaxed);
+        self.capabilities.store(capabilities.0, Ordering::Relaxed);
+    }
+}
+
+/// Whose rights count.
+#[derive(Clone, Copy)]
+pub struct Credentials<'a>(pub &'a Rights);
+
 impl Credentials<'_> {
+    /// The user for files.
+    pub fn uid(self) -> u32 {
+        self.0.owner.load(Ordering::Relaxed) as u32
+    }
+
+    /// The group for files.
+    pub fn gid(self) -> u32 {
+        (self.0.owner.load(Ordering::Relaxed) >> 32) as u32
+    }
+
+    /// The effective capabilities.
+    #[inline(always)]
+    pub fn capabilities(self) -> Capabilities {
+        Capabilities(self.0.capabilities.load(Ordering::Relaxed))
+    }
+
     /// Whether they have a capability.
     #[inline(always)]
-    pub const fn can(self, capability: u32) -> bool {
-        self.capabilities.has(capability)
+    pub fn can(self, capability: u32) -> bool {
+        self.capabilities().has(capability)
     }
 
     /// Whether no directory's permissions keep them from searching it.
     #[inline(always)]
-    pub const fn is_privileged(self) -> bool {
+    pub fn is_privileged(self) -> bool {
         self.can(CAP_DAC_OVERRIDE)
     }
 
     /// Whether a group is among theirs.
     pub fn is_in(self, group: u32) -> bool {
-        self.gid == group || self.groups.lock().contains(&group)
+        self.gid() == group || self.0.groups.lock().contains(&group)
     }
 
     /// Whether an access is allowed.
@@ -112,7 +139,7 @@ impl Credentials<'_> {
     fn by_permissions(self, inode: &Inode, access: Access) -> Result<(), Errno> {
         let meta = inode.meta();
         let class = match () {
-            () if meta.uid == self.uid => meta.permissions >> 6,
+            () if meta.uid == self.uid() => meta.permissions >> 6,
             () if self.is_in(meta.gid) => meta.permissions >> 3,
             () => meta.permissions,
         };
@@ -133,6 +160,6 @@ impl Credentials<'_> {
 
     /// Whether they own the file, or may act so.
     pub fn owns(self, inode: &Inode) -> bool {
-        self.can(CAP_FOWNER) || inode.meta().uid == self.uid
+        self.can(CAP_FOWNER) || inode.meta().uid == self.uid()
     }
 }

@@ -44,7 +44,7 @@ pub fn set_owner(
 ) -> Result<(), Errno> {
     may_change(inode)?;
     let meta = inode.meta();
-    let owns = meta.uid == who.uid;
+    let owns = meta.uid == who.uid();
     let keeps_user = uid.is_none_or(|uid| owns && uid == meta.uid);
     let own_group = gid.is_none_or(|gid| owns && (gid == meta.gid || who.is_in(gid)));
     if !(who.can(CAP_CHOWN) || keeps_user && own_group) {

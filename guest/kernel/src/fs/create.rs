@@ -119,7 +119,7 @@ pub fn inode(
     let is_directory = matches!(kind, Kind::Directory(_));
     // Files of a directory with the set-group-ID bit are of its group.
     let inherits = above.permissions & S_ISGID != 0;
-    let gid = if inherits { above.gid } else { view.who.gid };
+    let gid = if inherits { above.gid } else { view.who.gid() };
     if inherits && is_directory {
         permissions |= S_ISGID;
     } else if permissions & (S_ISGID | S_IXGRP) == S_ISGID | S_IXGRP
@@ -128,7 +128,7 @@ pub fn inode(
     {
         permissions &= !S_ISGID;
     }
-    let mut meta = Meta::new(filesystem, permissions, view.who.uid, gid);
+    let mut meta = Meta::new(filesystem, permissions, view.who.uid(), gid);
     meta.links += u32::from(is_directory);
     Inode::new(filesystem, kind, meta)
 }

@@ -139,21 +139,33 @@ impl InodeFile {
         at: At,
     ) -> Result<u64, Errno> {
         let length = at_most(to, length)?;
+        let Kind::Regular(object) = &self.dentry.inode.kind else {
+            return self.read_of_others(memory, to, length, at);
+        };
+        let offset = match at {
+            At::Position => self.position.load(Ordering::Relaxed),
+            At::Offset(offset) => offset,
+        };
+        let got = content::read(memory, object, offset, to, length)?;
+        if at == At::Position {
+            self.position.store(offset + got, Ordering::Relaxed);
+        }
+        if self.flags() & O_NOATIME == 0 {
+            self.dentry.inode.accessed();
+        }
+        Ok(got)
+    }
+
+    /// The same of what is no regular file.
+    #[inline(never)]
+    fn read_of_others(
+        &self,
+        memory: &Mutex<AddressSpace>,
+        to: u64,
+        length: u64,
+        at: At,
+    ) -> Result<u64, Errno> {
         match &self.dentry.inode.kind {
-            Kind::Regular(object) => {
-                let offset = match at {
-                    At::Position => self.position.load(Ordering::Relaxed),
-                    At::Offset(offset) => offset,
-                };
-                let got = content::read(memory, object, offset, to, length)?;
-                if at == At::Position {
-                    self.position.store(offset + got, Ordering::Relaxed);
-                }
-                if self.flags() & O_NOATIME == 0 {
-                    self.dentry.inode.accessed();
-                }
-                Ok(got)
-            }
             Kind::Character(device) => {
                 if !access_ok(to, length) {
                     return Err(Errno::EFAULT);
@@ -161,17 +173,12 @@ impl InodeFile {
                 Device::of(*device).ok_or(Errno::ENXIO)?.read(memory, to, length)
             }
             Kind::Directory(_) => Err(Errno::EISDIR),
-            Kind::Fifo(_) if at != At::Position => Err(Errno::ESPIPE),
+            Kind::Fifo(_) | Kind::Event(_) if at != At::Position => Err(Errno::ESPIPE),
             Kind::Fifo(pipe) => {
                 self.read_pipe(pipe, memory, &[Iovec { iov_base: to, iov_len: length }])
             }
-            Kind::Event(_) if at != At::Position => Err(Errno::ESPIPE),
-            Kind::Event(event) => {
-                if length < EVENT {
-                    return Err(Errno::EINVAL);
-                }
-                UserPtr::new(to).write(event.take(self.flags())?).map(|()| EVENT)
-            }
+            Kind::Event(_) if length < EVENT => Err(Errno::EINVAL),
+            Kind::Event(event) => UserPtr::new(to).write(event.take(self.flags())?).map(|()| EVENT),
             Kind::Generated => self.read_generated(to, length, at),
             _ => Err(Errno::EINVAL),
         }
@@ -219,33 +226,42 @@ impl InodeFile {
         append: bool,
     ) -> Result<u64, Errno> {
         let length = at_most(from, length)?;
+        let Kind::Regular(object) = &self.dentry.inode.kind else {
+            return self.write_to_others(memory, from, length, at);
+        };
+        let offset = match at {
+            _ if append => None,
+            At::Position => Some(self.position.load(Ordering::Relaxed)),
+            At::Offset(offset) => Some(offset),
+        };
+        if length == 0 {
+            return Ok(0);
+        }
+        let (start, done) = content::write(memory, object, offset, from, length)?;
+        if at == At::Position {
+            self.position.store(start + done, Ordering::Relaxed);
+        }
+        self.dentry.inode.modify();
+        Ok(done)
+    }
+
+    /// The same to what is no regular file.
+    #[inline(never)]
+    fn write_to_others(
+        &self,
+        memory: &Mutex<AddressSpace>,
+        from: u64,
+        length: u64,
+        at: At,
+    ) -> Result<u64, Errno> {
         match &self.dentry.inode.kind {
-            Kind::Regular(object) => {
-                let offset = match at {
-                    _ if append => None,
-                    At::Position => Some(self.position.load(Ordering::Relaxed)),
-                    At::Offset(offset) => Some(offset),
-                };
-                if length == 0 {
-                    return Ok(0);
-                }
-                let (start, done) = content::write(memory, object, offset, from, length)?;
-                if at == At::Position {
-                    self.position.store(start + done, Ordering::Relaxed);
-                }
-                self.dentry.inode.modify();
-                Ok(done)
-            }
             Kind::Character(device) => Device::of(*device).ok_or(Errno::ENXIO)?.write(length),
-            Kind::Fifo(_) if at != At::Position => Err(Errno::ESPIPE),
+            Kind::Fifo(_) | Kind::Event(_) if at != At::Position => Err(Errno::ESPIPE),
             Kind::Fifo(pipe) => {
                 self.write_pipe(pipe, memory, &[Iovec { iov_base: from, iov_len: length }])
             }
-            Kind::Event(_) if at != At::Position => Err(Errno::ESPIPE),
+            Kind::Event(_) if length != EVENT => Err(Errno::EINVAL),
             Kind::Event(event) => {
-                if length != EVENT {
-                    return Err(Errno::EINVAL);
-                }
                 event.add(UserPtr::new(from).read()?, self.flags()).map(|()| EVENT)
             }
             Kind::Generated => self.write_generated(from, length, at),

@@ -46,7 +46,7 @@ pub fn memory(
 ) -> Result<Arc<OpenFile>, Errno> {
     let object = Object::file(filesystem.frames.clone());
     object.set_seals(seals);
-    let meta = Meta::new(filesystem, permissions, who.uid, who.gid);
+    let meta = Meta::new(filesystem, permissions, who.uid(), who.gid());
     let inode = Inode::new(filesystem, Kind::Regular(try_arc(object)?), Meta { links: 0, ..meta })?;
     let dentry = Dentry::new(name, inode)?;
     dentry.removed();
@@ -64,7 +64,7 @@ pub fn pipe(
     flags: u32,
 ) -> Result<[Arc<OpenFile>; 2], Errno> {
     let pipe = try_arc(Pipe::default())?;
-    let meta = Meta::new(filesystem, PERMISSIONS, who.uid, who.gid);
+    let meta = Meta::new(filesystem, PERMISSIONS, who.uid(), who.gid());
     let inode = Inode::new(filesystem, Kind::Fifo(pipe.clone()), meta)?;
     let mut name = Text::default();
     write!(name, "pipe:[{}]", inode.number)?;
@@ -90,7 +90,7 @@ pub fn event(
     flags: u32,
 ) -> Result<Arc<OpenFile>, Errno> {
     let kind = Kind::Event(Event::new(count, semaphore));
-    let meta = Meta::new(filesystem, PERMISSIONS, who.uid, who.gid);
+    let meta = Meta::new(filesystem, PERMISSIONS, who.uid(), who.gid());
     let dentry = Dentry::new(b"anon_inode:[eventfd]", Inode::new(filesystem, kind, meta)?)?;
     OpenFile::of_inode(InodeFile::new(dentry, O_RDWR | flags))
 }

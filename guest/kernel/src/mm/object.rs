@@ -285,7 +285,7 @@ impl Object {
     ///
     /// # Errors
     /// The first byte cannot be read.
-    #[inline]
+    #[inline(always)]
     pub fn read(&self, mut offset: u64, to: u64, length: u64) -> Result<Copied, NoPage> {
         let mut pages = self.lock();
         let length = length.min(self.size().saturating_sub(offset));
@@ -322,7 +322,7 @@ impl Object {
     ///
     /// # Errors
     /// No page for the first byte.
-    #[inline]
+    #[inline(always)]
     pub fn write(
         &self,
         offset: Option<u64>,

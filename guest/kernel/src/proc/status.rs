@@ -30,7 +30,7 @@ pub fn status(about: Subject, text: &mut Text) -> Result<(), Errno> {
         writeln!(text, "{name}:\t{real}\t{effective}\t{saved}\t{files}")?;
     }
     write!(text, "FDSize:\t{room}\nGroups:\t")?;
-    for group in &*task.credentials.groups.lock() {
+    for group in &*task.credentials.rights.groups.lock() {
         write!(text, "{group} ")?;
     }
     writeln!(text, "\nNStgid:\t{pid}\nNSpid:\t{tid}\nNSpgid:\t{pid}\nNSsid:\t{pid}")?;

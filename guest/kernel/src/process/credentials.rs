@@ -8,11 +8,10 @@ mod identity;
 
 pub use identity::Identity;
 
-use crate::fs::access::{Capabilities, Credentials, Groups};
+use crate::fs::access::{Capabilities, Credentials, Rights};
 use crate::fs::write_rules;
 use crate::memory::{try_collect, try_extend};
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, Ordering};
 use spin::Mutex;
 use trapgate_uapi::Errno;
 use trapgate_uapi::capability::{
@@ -165,22 +164,18 @@ impl Ids {
     }
 }
 
-/// Who a task is. What each path asks for is beside the rest, without a lock.
+/// Who a task is. What each path asks for is beside the rest.
 pub struct TaskCredentials {
     ids: Mutex<Ids>,
-    /// The user for files, and above it the group.
-    owner: AtomicU64,
-    /// Effective capabilities.
-    capabilities: AtomicU64,
-    /// Further groups, ascending.
-    pub groups: Groups,
+    /// What follows from these.
+    pub rights: Rights,
 }
 
 impl TaskCredentials {
     fn new(ids: Ids, groups: Vec<u32>) -> TaskCredentials {
-        let (ids, groups) = (Mutex::new(ids), Mutex::new(groups));
-        let (owner, capabilities) = (AtomicU64::new(0), AtomicU64::new(0));
-        let credentials = TaskCredentials { ids, owner, capabilities, groups };
+        let rights = Rights::default();
+        *rights.groups.lock() = groups;
+        let credentials = TaskCredentials { ids: Mutex::new(ids), rights };
         credentials.tell(&credentials.get());
         credentials
     }
@@ -199,7 +194,7 @@ impl TaskCredentials {
     /// ENOMEM.
     pub fn try_clone(&self) -> Result<TaskCredentials, Errno> {
         let mut groups = Vec::new();
-        try_extend(&mut groups, &self.groups.lock())?;
+        try_extend(&mut groups, &self.rights.groups.lock())?;
         Ok(TaskCredentials::new(self.get(), groups))
     }
 
@@ -223,25 +218,17 @@ impl TaskCredentials {
 
     /// Whether it has a capability.
     pub fn can(&self, capability: u32) -> bool {
-        Capabilities(self.capabilities.load(Ordering::Relaxed)).has(capability)
+        self.for_files().can(capability)
     }
 
     /// Its rights on files.
     #[inline]
     pub fn for_files(&self) -> Credentials<'_> {
-        let owner = self.owner.load(Ordering::Relaxed);
-        Credentials {
-            uid: owner as u32,
-            gid: (owner >> 32) as u32,
-            capabilities: Capabilities(self.capabilities.load(Ordering::Relaxed)),
-            groups: &self.groups,
-        }
+        Credentials(&self.rights)
     }
 
     fn tell(&self, ids: &Ids) {
-        let owner = u64::from(ids.users.files) | u64::from(ids.groups.files) << 32;
-        self.owner.store(owner, Ordering::Relaxed);
-        self.capabilities.store(ids.effective.0, Ordering::Relaxed);
+        self.rights.set(ids.users.files, ids.groups.files, ids.effective);
         if !ids.effective.has(CAP_FSETID) {
             write_rules::begin();
         }

@@ -98,8 +98,8 @@ pub(super) fn set_group_for_files(id: u32) -> SysResult {
 pub(super) fn groups(size: i32, write: impl Fn(u64, u32) -> Result<(), Errno>) -> SysResult {
     let room = usize::try_from(size).map_err(|_| Errno::EINVAL)?;
     // User memory may fault, and nothing is locked then.
-    let group = |index| current().credentials.groups.lock().get(index).copied();
-    let count = current().credentials.groups.lock().len();
+    let group = |index| current().credentials.rights.groups.lock().get(index).copied();
+    let count = current().credentials.rights.groups.lock().len();
     if room == 0 {
         return Ok(count as u64);
     }
@@ -127,7 +127,7 @@ pub(super) fn set_groups(count: u32, read: impl Fn(u64) -> Result<u32, Errno>) -
         try_push(&mut groups, group)?;
     }
     groups.sort_unstable();
-    drop(mem::replace(&mut *credentials.groups.lock(), groups));
+    drop(mem::replace(&mut *credentials.rights.groups.lock(), groups));
     Ok(0)
 }
 

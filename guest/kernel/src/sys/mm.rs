@@ -79,17 +79,11 @@ pub(super) fn map_memory(
         return Err(Errno::EINVAL);
     }
     let file = if flags & MAP_ANONYMOUS == 0 { Some(opened(fd)?) } else { None };
-    if flags & MAP_HUGETLB != 0 {
-        // There are no large pages to map, and no file system of them.
-        let misplaced = flags & MAP_FIXED != 0 && !address.is_multiple_of(LARGE_PAGE_SIZE);
-        let wrong = file.is_some() || misplaced;
-        return Err(if wrong { Errno::EINVAL } else { Errno::ENOMEM });
+    if flags & (MAP_HUGETLB | MAP_GROWSDOWN) != 0 || length > USER_END {
+        check_unusual(address, length, flags, file.is_some())?;
     }
     if length == 0 {
         return Err(Errno::EINVAL);
-    }
-    if page_up(length).is_none_or(|length| length > USER_END) {
-        return Err(Errno::ENOMEM);
     }
     let shared = match flags & MAP_TYPE {
         MAP_SHARED => true,
@@ -99,10 +93,6 @@ pub(super) fn map_memory(
         MAP_SHARED_VALIDATE if file.is_some() => return Err(Errno::EOPNOTSUPP),
         _ => return Err(Errno::EINVAL),
     };
-    // Only private memory without a file grows like a stack.
-    if flags & MAP_GROWSDOWN != 0 && (shared || file.is_some()) {
-        return Err(Errno::EINVAL);
-    }
     let access = prot(bits & (PROT_READ | PROT_WRITE | PROT_EXEC))?;
     let part = match &file {
         Some(file) => part_of(file, shared, access, [offset, length])?,
@@ -120,6 +110,23 @@ pub(super) fn map_memory(
         let _ = touch(start, start + length, None);
     }
     Ok(start)
+}
+
+/// What few ask for: large pages, memory that grows like a stack, more than there are
+/// addresses.
+#[cold]
+fn check_unusual(address: u64, length: u64, flags: u64, of_file: bool) -> Result<(), Errno> {
+    if flags & MAP_HUGETLB != 0 {
+        // There are no large pages to map, and no file system of them.
+        let misplaced = flags & MAP_FIXED != 0 && !address.is_multiple_of(LARGE_PAGE_SIZE);
+        return Err(if of_file || misplaced { Errno::EINVAL } else { Errno::ENOMEM });
+    }
+    if length > USER_END {
+        return Err(Errno::ENOMEM);
+    }
+    // Only private memory without a file grows so.
+    let grows = length > 0 && !of_file && flags & MAP_TYPE == MAP_PRIVATE;
+    if grows { Ok(()) } else { Err(Errno::EINVAL) }
 }
 
 /// Which part of a file is mapped; `None`, if it is memory without one.

@@ -46,7 +46,7 @@ impl Snapshot {
             lines.add("limit", (resource, process.limits.get(resource)));
         }
         lines.add("credentials", task.credentials.get());
-        lines.add("groups", task.credentials.groups.lock());
+        lines.add("groups", task.credentials.rights.groups.lock());
         lines.add("blocked", task.signals.change_mask(0, None, 0));
         lines.add("pending", task.signals.pending());
         lines.add("alternate stack", *task.alternate_stack.lock());
