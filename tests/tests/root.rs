@@ -117,6 +117,7 @@ fn run(
         features: boot::features(vm),
         cpus: machine.cpus(),
         root: machine.image(),
+        mounts: &[],
         fast_door: FastDoor::Int80,
         log_level: 0,
         ignored_signals: 0,
