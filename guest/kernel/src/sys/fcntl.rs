@@ -78,7 +78,7 @@ fn control_locks(fd: u32, command: u32, argument: u64) -> SysResult {
         return control_rarely(fd, command, argument);
     }
     let lock = UserPtr::<Flock>::new(argument);
-    match control_lock(fd, command, lock.read()?)? {
+    match control_lock(fd, command, || lock.read())? {
         Some(found) => lock.write(found).map(|()| 0),
         None => Ok(0),
     }

@@ -77,9 +77,10 @@ fn whole(file: &InodeFile, exclusive: bool) -> Lock {
 pub(super) fn control_lock(
     fd: u32,
     command: u32,
-    mut flock: Flock,
+    read: impl FnOnce() -> Result<Flock, Errno>,
 ) -> Result<Option<Flock>, Errno> {
     let open = opened(fd)?;
+    let mut flock = read()?;
     let file = lockable(&open)?;
     let of_file = matches!(command, F_OFD_GETLK | F_OFD_SETLK | F_OFD_SETLKW);
     if of_file && flock.l_pid != 0 {

@@ -61,14 +61,14 @@ syscall_define! {
 }
 
 fn make_node(directory: i32, path: UserPtr<u8>, mode: u32, device: u32) -> SysResult {
-    let mut buffer = StringBuffer::default();
-    let path = read_path(path, &mut buffer)?;
     let kind = mode & S_IFMT;
     match kind {
         0 | S_IFREG | S_IFCHR | S_IFBLK | S_IFIFO | S_IFSOCK => {}
         S_IFDIR => return Err(Errno::EPERM),
         _ => return Err(Errno::EINVAL),
     }
+    let mut buffer = StringBuffer::default();
+    let path = read_path(path, &mut buffer)?;
     let found = free(directory, path, New::Other)?;
     if matches!(kind, S_IFCHR | S_IFBLK) && !view().who.can(CAP_MKNOD) {
         return Err(Errno::EPERM);

@@ -179,7 +179,8 @@ impl AddressSpace {
     ///
     /// # Errors
     /// ENOMEM, if part of the range is not mapped; the rest is done. EINVAL, if it
-    /// wraps; or if it is to be freed and may not be; what comes before is done.
+    /// wraps; or if it may not be given up, as the kernel's own pages, or not be freed;
+    /// what comes before is done.
     pub fn discard(&mut self, address: u64, length: u64, free: bool) -> Result<(), Errno> {
         let (start, end) = pages(address, length, Errno::EINVAL)?;
         let mut at = start;
@@ -190,9 +191,11 @@ impl AddressSpace {
                 Backing::Anonymous | Backing::Heap | Backing::Stack => {
                     self.release_pages(first, last);
                 }
+                // Linux: VM_PFNMAP.
+                Backing::Vvar => return Err(Errno::EINVAL),
                 _ if free => return Err(Errno::EINVAL),
                 Backing::Private(_) => self.release_pages(first, last),
-                Backing::Shared(_) | Backing::Image | Backing::Vdso | Backing::Vvar => {}
+                Backing::Shared(_) | Backing::Image | Backing::Vdso => {}
             }
         }
         if self.vmas.is_covered(start, end) { Ok(()) } else { Err(Errno::ENOMEM) }

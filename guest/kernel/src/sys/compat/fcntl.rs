@@ -20,7 +20,7 @@ compat_define! {
             _ => return control_narrow(fd, command, argument),
         };
         let lock = UserPtr::<Flock64>::new(argument);
-        match control_lock(fd, command, Flock::from(lock.read()?))? {
+        match control_lock(fd, command, || lock.read().map(Flock::from))? {
             Some(found) => lock.write(found.into()).map(|()| 0),
             None => Ok(0),
         }
@@ -32,7 +32,7 @@ fn control_narrow(fd: u32, command: u32, argument: u64) -> SysResult {
             return control_rarely(fd, command, argument);
         }
         let lock = UserPtr::<CompatFlock>::new(argument);
-        match control_lock(fd, command, Flock::from(lock.read()?))? {
+        match control_lock(fd, command, || lock.read().map(Flock::from))? {
             Some(found) => lock.write(found.try_into()?).map(|()| 0),
             None => Ok(0),
         }
