@@ -185,7 +185,9 @@ impl Inode {
         is_counted: bool,
     ) -> Result<Arc<Inode>, Errno> {
         let (meta, filesystem) = (Mutex::new(meta), filesystem.clone());
-        let (locks, read) = (Mutex::default(), AtomicBool::new(false));
+        // What is made when it is asked for has no time that is worth asking the host for.
+        let is_made = matches!(kind, Kind::Generated | Kind::MagicLink | Kind::Host(_));
+        let (locks, read) = (Mutex::default(), AtomicBool::new(is_made));
         try_arc(Inode { filesystem, number, kind, locks, meta, read, is_counted })
     }
 
