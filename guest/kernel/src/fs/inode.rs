@@ -185,9 +185,7 @@ impl Inode {
         is_counted: bool,
     ) -> Result<Arc<Inode>, Errno> {
         let (meta, filesystem) = (Mutex::new(meta), filesystem.clone());
-        // What is made when it is asked for has no time that is worth asking the host for.
-        let is_made = matches!(kind, Kind::Generated | Kind::MagicLink | Kind::Host(_));
-        let (locks, read) = (Mutex::default(), AtomicBool::new(is_made));
+        let (locks, read) = (Mutex::default(), AtomicBool::new(false));
         try_arc(Inode { filesystem, number, kind, locks, meta, read, is_counted })
     }
 
@@ -265,6 +263,12 @@ impl Inode {
         if without_set_id(self.meta().permissions) != self.meta().permissions {
             self.change(|meta| meta.permissions = without_set_id(meta.permissions));
         }
+    }
+
+    /// Reading it leaves the time of its access alone: of what is made when it is asked
+    /// for, that is not worth asking the host what time it is.
+    pub fn leave_access_time(&self) {
+        self.read.store(true, Ordering::Relaxed);
     }
 
     /// It has been read.

@@ -157,7 +157,9 @@ impl Tabled {
         };
         let links = if what.dirent_type() == DT_DIR { 2 } else { 1 };
         let meta = Meta { links, ..Meta::at(self.filesystem.start(), permissions, 0, 0) };
-        Ok(Node { inode: Inode::over(&self.filesystem, number, kind, meta)?, generated })
+        let inode = Inode::over(&self.filesystem, number, kind, meta)?;
+        inode.leave_access_time();
+        Ok(Node { inode, generated })
     }
 }
 
