@@ -29,7 +29,7 @@ Examples:
   seq 9 | trapgate run busybox sha256sum      a program in PATH, in a pipe
   trapgate run --root alpine.tar.gz busybox ls /etc
                                               a program in a root of files
-  trapgate run --root /srv/debian --bind .:/work python3 /work/job.py
+  trapgate run --root /srv/debian --bind .:/src python3 /src/job.py
                                               a directory, another in it
   trapgate run --with-libs jq --version       a dynamic program of this host
   trapgate run --stats ./hello                what the run cost
