@@ -221,6 +221,8 @@ pub struct BootInfo {
     pub features: u64,
     /// RAM in bytes.
     pub ram_size: u64,
+    /// Bytes that the files of each file system in memory may have; 0: half of RAM.
+    pub disk: u64,
     /// XCR0: the states that ring 3 can use; 0 on a CPU without XSAVE.
     pub xcr0: u64,
     /// Bytes that hold these states, in XSAVE's standard format.
@@ -305,6 +307,7 @@ impl BootInfo {
         abi_version: crate::ABI_VERSION,
         features: 0,
         ram_size: 0,
+        disk: 0,
         xcr0: 0,
         fpu_size: 0,
         free: [Range::ZERO; 2],

@@ -18,7 +18,7 @@ use trapgate_abi::hypercall::{FailureKind, Malformed, Message, PORT, Request};
 use trapgate_abi::layout::{Cpu, DIRECT_MAP, KERNEL_BASE};
 use trapgate_loader::image;
 use trapgate_tests::programs::{bytes, directory};
-use trapgate_tests::{Case, Ran, needs_kvm, scale, trapgate};
+use trapgate_tests::{Case, Ran, busybox, needs_kvm, scale, trapgate};
 
 const MEMORY: u64 = 4 << 20;
 
@@ -117,6 +117,7 @@ fn run(
         features: boot::features(vm),
         cpus: machine.cpus(),
         root: machine.image(),
+        disk: 0,
         mounts: &[],
         fast_door: FastDoor::Int80,
         log_level: 0,
@@ -336,6 +337,25 @@ fn a_program_of_the_hosts_is_run_with_its_libraries_as_its_root() {
     ran.expect_in_stderr("root.tar: is no ELF file");
     let root = place.path("root.tar");
     place.trapgate(&["run", "--with-libs", "--root", &root, "hello"]).expect_status(125);
+}
+
+#[test]
+fn files_in_memory_have_the_room_that_is_given_to_them() {
+    needs_kvm!();
+    let place = Place::new();
+    let ran = place.trapgate(&["run", "--disk", "257M", "-m", "256M", "none"]);
+    ran.expect_in_stderr("the disk, 257 MiB, is larger than the memory");
+    ran.is_refusal(125).unwrap_or_else(|text| ran.fail(&text));
+    let Some(busybox) = busybox() else { return };
+    let busybox = busybox.to_str().expect("UTF-8");
+    let run = |words: &[&str]| {
+        place.trapgate(&[&["run", "--disk", "1M", "-m", "64M", busybox], words].concat())
+    };
+    let ran = run(&["stat", "-f", "-c", "%b", "/", "/tmp", "/dev/shm"]);
+    ran.expect_status(0).expect_stdout("256\n256\n256\n");
+    let ran = run(&["dd", "if=/dev/zero", "of=/tmp/file", "bs=64k", "count=17"]);
+    ran.expect_status(1).expect_in_stderr("No space left on device");
+    run(&["dd", "if=/dev/zero", "of=/tmp/file", "bs=64k", "count=16"]).expect_status(0);
 }
 
 #[test]

@@ -51,6 +51,7 @@ fn machine_with(program: &str, arguments: &[&str]) -> (Machine, Prepared) {
         features: boot::features(vm),
         cpus: machine.cpus(),
         root: machine.image(),
+        disk: 0,
         mounts: &[],
         fast_door: FastDoor::Int80,
         log_level: 0,

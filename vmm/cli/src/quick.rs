@@ -52,6 +52,7 @@ fn take(args: &mut Args, option: &str, value: &OsStr) -> Option<()> {
         "-m" | "--memory" if args.memory.is_none() => {
             args.memory = Some(FromStr::from_str(value).ok()?)
         }
+        "--disk" if args.disk.is_none() => args.disk = Some(FromStr::from_str(value).ok()?),
         "-t" | "--timeout" if args.timeout.is_none() => {
             args.timeout = Some(trapgate::sandbox::recipe::parse_time(value).ok()?);
         }
@@ -70,10 +71,11 @@ mod tests {
     use proptest::prelude::*;
 
     /// Words that lines are made of.
-    const WORDS: [&str; 26] = [
+    const WORDS: [&str; 27] = [
         "run",
         "-m",
         "--memory",
+        "--disk",
         "16M",
         "1",
         "0",

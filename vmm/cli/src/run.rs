@@ -50,6 +50,10 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "SIZE", help = memory_help())]
     pub(crate) memory: Option<ByteSize>,
     /// End the program after this time (status 124): 10s, 1m30s, 500ms
+    /// What it may keep in files in memory: in the root's, in /tmp, in /dev/shm, in each so
+    /// much; beyond that is ENOSPC [default: half of the memory]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) disk: Option<ByteSize>,
     #[arg(short, long, value_name = "TIME", value_parser = trapgate::sandbox::recipe::parse_time)]
     pub(crate) timeout: Option<Duration>,
     /// The root of the program's files, in which the program is: a directory, a tar or a
@@ -322,6 +326,7 @@ fn config(args: Args) -> Result<Config, Error> {
     config.mitigations = args.mitigations.unwrap_or(config.mitigations);
     config.clock_source = args.clock_source;
     if args.no_aslr {
+    config.disk = args.disk.or(config.disk);
         config.aslr = false;
     }
     Ok(config)

@@ -109,6 +109,7 @@ mod tests {
             features: 0,
             cpus,
             root: Range::ZERO,
+            disk: 0,
             mounts: &[],
             fast_door: FastDoor::Int80,
             log_level: 0,

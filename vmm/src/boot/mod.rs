@@ -73,6 +73,8 @@ pub struct Start<'a> {
     pub cpus: u64,
     /// Guest-physical addresses of the root's image; empty without one.
     pub root: Range,
+    /// Bytes that the files of each file system in memory may have; 0: half of RAM.
+    pub disk: u64,
     /// Directories of the host's in its tree, the root first, each before those below it.
     pub mounts: &'a [Mounted],
     /// The door of the 32-bit vDSO.
@@ -227,6 +229,7 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
         xcr0: start.xcr0,
         fpu_size: fpu::area_size(start.xcr0),
         root: start.root,
+        disk: start.disk,
         free: [Range { start: used, end: low_end }, Range { start: HIGH_RAM_START, end: high_end }],
         page_table: tables.root(),
         seed: start.seed,

@@ -201,6 +201,24 @@ impl Builder {
     /// let policy = Policy::only([Grant::Stdin, Grant::Stdout]);
     /// Sandbox::builder().program("./prog").policy(policy).build()?.run()?;
     /// # Ok::<(), trapgate::Error>(())
+    /// What it may keep in files: so much in those of the root, as much in those of /tmp
+    /// and of /dev/shm. They are in its memory, half of which that is by default. A program
+    /// that writes more gets ENOSPC; statfs(2) tells it how much is left.
+    ///
+    /// ```no_run
+    /// use trapgate::{ByteSize, Sandbox};
+    ///
+    /// let builder = Sandbox::builder().root("alpine.erofs").program("busybox");
+    /// let builder = builder.args(["dd", "if=/dev/zero", "of=/file"]);
+    /// let outcome = builder.disk(ByteSize(8 << 20)).build()?.run()?;
+    /// assert!(!outcome.end.success());
+    /// # Ok::<(), trapgate::Error>(())
+    /// ```
+    pub fn disk(mut self, disk: ByteSize) -> Self {
+        self.config.disk = Some(disk);
+        self
+    }
+
     /// ```
     pub fn policy(mut self, policy: Policy) -> Self {
         self.config.policy = policy;

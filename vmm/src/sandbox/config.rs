@@ -50,6 +50,9 @@ pub struct Config {
     pub envp: Vec<Vec<u8>>,
     /// RAM.
     pub memory: ByteSize,
+    /// What the files of each file system in memory may have together: of the root, of
+    /// /tmp, of /dev/shm. Half of RAM by default; never more than RAM.
+    pub disk: Option<ByteSize>,
     /// Wall-clock time that it may run.
     pub timeout: Option<Duration>,
     /// What it may ask for.
@@ -127,6 +130,7 @@ impl Default for Config {
             argv: Vec::new(),
             envp: Vec::new(),
             memory: DEFAULT_MEMORY,
+            disk: None,
             timeout: None,
             policy: Policy::default(),
             aslr: true,
@@ -174,6 +178,15 @@ impl Config {
         if self.timeout.is_some_and(|timeout| timeout.is_zero()) {
             return wrong("the timeout".to_owned(), "is no time at all: leave it out for no limit");
         }
+        if let Some(disk) = self.disk {
+            if disk.0 == 0 {
+                return wrong("the disk".to_owned(), "is 0 bytes: give it a page at least, 4K");
+            }
+            if disk > self.memory {
+                let what = format!("the disk, {disk},");
+                return wrong(what, "is larger than the memory, which its files are in: give more memory");
+            }
+        }
         if self.output_limit.0 == 0 {
             let reason = "is 0 bytes: send what nobody wants to Stdio::null()";
             return wrong("the output limit".to_owned(), reason);
@@ -213,6 +226,10 @@ mod tests {
         }
         let error = message(|config| config.timeout = Some(Duration::ZERO));
         assert!(error.starts_with("the timeout is no time"), "{error}");
+        let error = message(|config| config.disk = Some(ByteSize(0)));
+        assert!(error.starts_with("the disk is 0 bytes"), "{error}");
+        let error = message(|config| config.disk = Some(ByteSize(DEFAULT_MEMORY.0 + 1)));
+        assert!(error.contains("is larger than the memory"), "{error}");
         let error = message(|config| config.output_limit = ByteSize(0));
         assert!(error.starts_with("the output limit is 0"), "{error}");
     }

@@ -132,6 +132,7 @@ impl Sandbox {
             features: boot::features(vm) | if config.aslr { feature::ASLR } else { 0 },
             cpus: machine.cpus(),
             root: machine.image(),
+            disk: config.disk.map_or(0, |disk| disk.0),
             mounts: &mounts,
             fast_door: FastDoor::of(vm.kind, boot::features(vm)),
             log_level: log::max_level() as u64,

@@ -12,8 +12,8 @@
 //! ```
 //!
 //! A relative program is relative to the recipe; so is `root`, in which the program is
-//! then, and so are the host's directories of `binds`. `memory` and `timeout` may be
-//! numbers too, of bytes and seconds, as the options may.
+//! then, and so are the host's directories of `binds`. `memory`, `disk` and `timeout` may
+//! be numbers too, of bytes and seconds, as the options may.
 
 use crate::host::policy::{Grant, Policy};
 use crate::root::Root;
@@ -41,6 +41,7 @@ struct Recipe {
     #[serde(default)]
     env: BTreeMap<String, String>,
     memory: Option<Value>,
+    disk: Option<Value>,
     timeout: Option<Value>,
     allow: Option<Vec<Grant>>,
     aslr: Option<bool>,
@@ -100,9 +101,10 @@ fn parse(path: &Path, text: &str) -> Result<Config, String> {
         config.envp.push(format!("{name}={value}").into());
     }
     if let Some(memory) = recipe.memory {
-        let memory = as_option(memory)
-            .and_then(|text| text.parse::<ByteSize>().map_err(|error| error.to_string()));
-        config.memory = memory.map_err(|error| format!("memory: {error}"))?;
+        config.memory = size("memory", memory)?;
+    }
+    if let Some(disk) = recipe.disk {
+        config.disk = Some(size("disk", disk)?);
     }
     if let Some(timeout) = recipe.timeout {
         let timeout = as_option(timeout).and_then(|text| parse_time(&text));
@@ -115,6 +117,13 @@ fn parse(path: &Path, text: &str) -> Result<Config, String> {
         config.aslr = aslr;
     }
     Ok(config)
+}
+
+/// A size of this key's.
+fn size(key: &str, value: Value) -> Result<ByteSize, String> {
+    let size = as_option(value)
+        .and_then(|text| text.parse::<ByteSize>().map_err(|error| error.to_string()));
+    size.map_err(|error| format!("{key}: {error}"))
 }
 
 /// A number, or text, as it would stand behind the option of that name.
@@ -185,6 +194,9 @@ mod tests {
         let config = |text: &str| parse(Path::new("r.toml"), &format!("program = 'p'\n{text}"));
         assert_eq!(config("memory = 16777216").unwrap().memory, ByteSize(16 << 20));
         assert_eq!(config("memory = '16777216'").unwrap().memory, ByteSize(16 << 20));
+        assert_eq!(config("disk = '1M'").unwrap().disk, Some(ByteSize(1 << 20)));
+        assert_eq!(config("").unwrap().disk, None);
+        assert!(config("disk = 0").unwrap_err().starts_with("disk: "));
         let timeout = |text| config(text).unwrap().timeout;
         assert_eq!(timeout("timeout = 10"), Some(Duration::from_secs(10)));
         assert_eq!(timeout("timeout = 0.5"), Some(Duration::from_millis(500)));

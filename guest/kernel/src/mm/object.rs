@@ -525,8 +525,12 @@ impl Pages<'_> {
             return Err(NoPage::Frame);
         }
         let quota = self.object.quota.as_deref();
-        if quota.is_some_and(|quota| !quota.take(1)) {
-            return Err(NoPage::Quota);
+        match quota {
+            // Who only reads comes here, too, and is not to be told that there is no
+            // room to write. A file has one such page at most.
+            Some(quota) if below == Below::Bytes => quota.take_anyhow(1),
+            Some(quota) if !quota.take(1) => return Err(NoPage::Quota),
+            _ => {}
         }
         let taken = match below {
             Below::Outside(from) => {

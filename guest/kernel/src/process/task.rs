@@ -183,17 +183,18 @@ pub fn current() -> &'static Task {
 /// ENOMEM.
 pub fn start_first(boot: &'static BootInfo, tables: PageTables) -> Result<(), Errno> {
     let clock = Clock::new(boot.clock);
-    // Half of memory may be files.
-    let frames = boot.ram_size / PAGE_SIZE / 2;
+    // Half of memory may be files, and as many of them may be there, as on Linux's tmpfs.
+    let half = boot.ram_size / PAGE_SIZE / 2;
+    let on_disk = if boot.disk == 0 { half } else { boot.disk.div_ceil(PAGE_SIZE) };
     let process = Process {
         pid: FIRST_PID,
         memory: Mutex::new(AddressSpace::from_boot_info(boot, tables)?),
         files: Mutex::new(FileTable::standard(&boot.files)?),
-        unnamed: unnamed::file_system(clock, FileLimits { frames, nodes: frames })?,
+        unnamed: unnamed::file_system(clock, FileLimits { frames: half, nodes: half })?,
         places: Mutex::new(Places::at_the_start(
             Below::of_boot(boot),
             clock,
-            FileLimits { frames, nodes: frames },
+            FileLimits { frames: on_disk, nodes: half },
         )),
         actions: Actions::inherited(boot.ignored_signals)?,
         umask: AtomicU32::new(0o022),

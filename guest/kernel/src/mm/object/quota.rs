@@ -30,6 +30,11 @@ impl Quota {
         used <= self.limit
     }
 
+    /// Counts more, whether that is too many or not.
+    pub(super) fn take_anyhow(&self, count: u64) {
+        self.used.fetch_add(count, Ordering::Relaxed);
+    }
+
     pub(super) fn give_back(&self, count: u64) {
         self.used.fetch_sub(count, Ordering::Relaxed);
     }

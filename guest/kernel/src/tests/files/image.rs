@@ -1,6 +1,7 @@
 //! The files of an image, as the tree asks for them.
 
 use super::super::{FREE, Sandbox, boot_info};
+use super::BUFFER;
 use crate::fs::image;
 use crate::fs::lower::{Lower, LowerContent, LowerInode};
 use crate::mm::object::{Below, Pager};
@@ -17,6 +18,7 @@ use trapgate_uapi::Errno;
 use trapgate_uapi::dirent::{DT_CHR, DT_DIR, DT_LNK, DT_REG};
 use trapgate_uapi::fcntl::{O_CREAT, O_RDONLY, O_RDWR};
 use trapgate_uapi::stat::{S_IFCHR, S_IFDIR, S_IFLNK, S_IFREG};
+use trapgate_uapi::syscall::nr64;
 use trapgate_uapi::time::Timespec;
 
 /// RAM ends here, and an image begins.
@@ -246,6 +248,23 @@ fn a_program_reads_the_files_of_its_roots_image_and_writes_its_own() {
     assert!(sandbox.stat("/tmp").is_ok(), "it is made where the image has none");
     let place = Segment { address: PLACE, length: image.len() as u64 };
     assert_eq!(bytes_of(&place), image, "nobody writes the image");
+}
+
+#[test]
+fn what_an_image_has_can_be_read_where_nothing_can_be_written() {
+    let image = image();
+    let len = (image.len() as u64).next_multiple_of(PAGE_SIZE);
+    let root = Range { start: PLACE, end: PLACE + len };
+    let sandbox = Sandbox::boot(BootInfo { root, disk: PAGE_SIZE, ..boot_info() });
+    fill(&Segment { address: PLACE, length: len }, &image);
+    sandbox.file("/new", b"x");
+    let new = sandbox.open("/new", O_RDWR).unwrap();
+    let write = |fd: u64, at: u64| sandbox.call(nr64::PWRITE64, [fd, BUFFER, 1, at, 0, 0]);
+    assert_eq!(write(new, PAGE_SIZE), Err(Errno::ENOSPC));
+    // Its last bytes lie behind the inode, and are copied.
+    let cat = sandbox.open("/bin/cat", O_RDWR).unwrap();
+    assert_eq!(sandbox.read::<5000>(cat).unwrap().1, 5000);
+    assert_eq!(write(cat, 0), Err(Errno::ENOSPC), "that would take another page");
 }
 
 #[test]

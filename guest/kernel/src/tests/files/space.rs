@@ -1,12 +1,14 @@
 //! What files take of memory, and bytes from file to file.
 
 use super::*;
-use crate::tests::free_frames;
+use crate::tests::{boot_info, free_frames};
 use std::cell::RefCell;
 use std::rc::Rc;
+use trapgate_abi::boot_info::BootInfo;
 use trapgate_abi::hypercall::Request;
 use trapgate_arch::fake::bytes_of;
 use trapgate_uapi::falloc::{FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE};
+use trapgate_uapi::statfs::Statfs;
 
 #[test]
 fn memory_for_a_range_and_holes_in_it() {
@@ -72,4 +74,39 @@ fn bytes_go_from_file_to_file_and_to_the_host() {
     assert_eq!(sandbox.call(nr64::SENDFILE, [1, from, 0, 9999, 0, 0]), Ok(5000));
     assert_eq!(*taken.borrow(), long);
     assert_eq!(sandbox.call(nr64::SENDFILE, [1, 0, 0, 9, 0, 0]), Err(Errno::EINVAL));
+}
+
+/// `f_blocks` and `f_bfree` at a path.
+fn room(sandbox: &Sandbox, path: &str) -> (u64, u64) {
+    sandbox.with_path(nr64::STATFS, path, [BUFFER]).unwrap();
+    let statfs: Statfs = sandbox.structure(BUFFER);
+    (statfs.f_blocks, statfs.f_bfree)
+}
+
+#[test]
+fn each_file_system_in_memory_has_as_much_room_as_the_vmm_says() {
+    // A page in part is a page.
+    let sandbox = Sandbox::boot(BootInfo { disk: 3 * PAGE_SIZE - 1, ..boot_info() });
+    for directory in ["", "/tmp", "/dev/shm"] {
+        let path = format!("{directory}/file");
+        let fd = sandbox.open(&path, O_CREAT | O_RDWR).unwrap();
+        let write = |at: u64| sandbox.call(nr64::PWRITE64, [fd, BUFFER, 1, at * PAGE_SIZE, 0, 0]);
+        assert_eq!(room(&sandbox, &path), (3, 3));
+        for at in 0..3 {
+            assert_eq!(write(2 * at), Ok(1));
+            assert_eq!(room(&sandbox, &path), (3, 2 - at));
+        }
+        assert_eq!(write(1), Err(Errno::ENOSPC));
+        assert_eq!(sandbox.call(nr64::FALLOCATE, [fd, 0, 0, 4 * PAGE_SIZE, 0, 0]), Err(Errno::ENOSPC));
+        assert_eq!(write(0), Ok(1), "what is there can be written again");
+        assert_eq!(sandbox.call(nr64::FTRUNCATE, [fd, 1, 0, 0, 0, 0]), Ok(0));
+        assert_eq!((write(1), room(&sandbox, &path)), (Ok(1), (3, 1)));
+    }
+}
+
+#[test]
+fn where_nothing_is_said_half_of_memory_may_be_files() {
+    let boot = boot_info();
+    let sandbox = Sandbox::boot(boot);
+    assert_eq!(room(&sandbox, "/tmp").0, boot.ram_size / PAGE_SIZE / 2);
 }
