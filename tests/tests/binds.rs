@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 use trapgate_tests::programs::{bytes, directory};
-use trapgate_tests::{Case, Ran, needs_kvm, scale, trapgate};
+use trapgate_tests::{Case, Ran, busybox, needs_kvm, scale, trapgate};
 
 /// A directory with `root`, in which a program is, and `data`.
 struct Place(tempfile::TempDir);
@@ -69,13 +69,31 @@ fn a_program_runs_that_is_in_a_directory_beside_the_root() {
 }
 
 #[test]
+fn one_file_of_the_hosts_is_where_it_is_to_be() {
+    needs_kvm!();
+    let place = Place::new();
+    let program = format!("{}:/opt/prog", place.path("root/usr/bin/hello"));
+    let data = place.path("data");
+    let ran = place.run(&["--root", &data, "--bind", &program, "/opt/prog"]);
+    ran.expect_status(0).expect_stdout("Hello from ring 3 by SYSCALL.\n");
+    let Some(busybox) = busybox() else { return };
+    let busybox = busybox.to_str().expect("UTF-8");
+    let file = format!("{}:/new/in.txt:cache=exclusive", place.path("data/file"));
+    let ran = place.run(&["--bind", &file, busybox, "cat", "/new/in.txt"]);
+    ran.expect_status(0).expect_stdout("x");
+    let ran = place.run(&["--bind", &file, busybox, "ls", "-a", "/new"]);
+    ran.expect_status(0).expect_stdout(".\n..\nin.txt\n");
+}
+
+#[test]
 fn what_is_no_bind_and_no_root_is_said_in_a_line() {
     let place = Place::new();
     let (root, data, file) = (place.path("root"), place.path("data"), place.path("data/file"));
     let none = place.path("none");
     for (binds, part) in [
         (vec![format!("{none}:/a")], "none: no such file"),
-        (vec![format!("{file}:/a")], "file: is no directory"),
+        (vec![format!("{file}/x:/a")], "file/x: cannot be read: Not a directory"),
+        (vec!["/dev/null:/a".to_owned()], "/dev/null: cannot be read: it is no regular file"),
         (vec![format!("{data}:/a/../b")], "has '.' or '..' in it"),
         (vec![format!("{data}:/")], "is the root"),
         (vec![format!("{data}:/a"), format!("{data}:/a/")], "'/a' is given twice"),
@@ -91,5 +109,7 @@ fn what_is_no_bind_and_no_root_is_said_in_a_line() {
     ran.expect_in_stderr("none: no such file").expect_status(125);
     let ran = place.run(&["--root", &root, "--bind", "data:relative", "hello"]);
     ran.expect_in_stderr("HOST:GUEST").expect_status(125);
+    let ran = place.run(&["--root", &root, "--bind", "data:/a:rw,cache=on", "hello"]);
+    ran.expect_in_stderr("'cache=on' is no option of a bind").expect_status(125);
     assert!(Path::new(&root).is_dir());
 }

@@ -120,7 +120,7 @@ pub use sandbox::Sandbox;
 #[doc(inline)]
 pub use sandbox::builder::Builder;
 #[doc(inline)]
-pub use sandbox::config::{Access, Bind, ClockSource, Config, Program};
+pub use sandbox::config::{Access, Bind, CacheMode, ClockSource, Config, Program};
 #[doc(inline)]
 pub use sandbox::outcome::{End, Outcome, Output};
 #[cfg(feature = "recipe")]

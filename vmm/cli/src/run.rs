@@ -31,6 +31,7 @@ Examples:
                                               a program in a root of files
   trapgate run --root /srv/debian --bind .:/src python3 /src/job.py
                                               a directory, another in it
+  trapgate run --root alpine.tar.gz --bind in.csv:/in.csv busybox wc -l /in.csv
   trapgate run --with-libs jq --version       a dynamic program of this host
   trapgate run --stats ./hello                what the run cost
   trapgate run --deny clock,random ./hello    no time, no randomness
@@ -49,11 +50,11 @@ pub(crate) struct Args {
     /// Memory of the sandbox; taken from the host only as it is touched
     #[arg(short, long, value_name = "SIZE", help = memory_help())]
     pub(crate) memory: Option<ByteSize>,
-    /// End the program after this time (status 124): 10s, 1m30s, 500ms
     /// What it may keep in files in memory: in the root's, in /tmp, in /dev/shm, in each so
     /// much; beyond that is ENOSPC [default: half of the memory]
     #[arg(long, value_name = "SIZE")]
     pub(crate) disk: Option<ByteSize>,
+    /// End the program after this time (status 124): 10s, 1m30s, 500ms
     #[arg(short, long, value_name = "TIME", value_parser = trapgate::sandbox::recipe::parse_time)]
     pub(crate) timeout: Option<Duration>,
     /// The root of the program's files, in which the program is: a directory, a tar or a
@@ -66,11 +67,15 @@ pub(crate) struct Args {
     /// /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin].
     #[arg(long, value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
     pub(crate) root: Option<PathBuf>,
-    /// A directory of this host in the program's tree, read-only, or as ':rw' to be written
+    /// A directory or a file of this host in the program's tree, read-only, or as ':rw' to be
+    /// written
     ///
-    /// GUEST is an absolute path, which need not be there. May be given several times. As
-    /// yet the guest's kernel does not write: with ':rw', too, it says EROFS.
-    #[arg(long = "bind", value_name = "HOST:GUEST[:ro|:rw]", value_hint = ValueHint::DirPath)]
+    /// GUEST is an absolute path, which need not be there. Options stand behind a colon, with
+    /// commas between them: ro (the default) or rw; cache=shared (the default), where others
+    /// change it meanwhile and the program sees that, or cache=exclusive, where nobody does,
+    /// so that what was read once is not asked for again. May be given several times. As yet
+    /// the guest's kernel does not write: with ':rw', too, it says EROFS.
+    #[arg(long = "bind", value_name = "HOST:GUEST[:OPTION,...]", value_hint = ValueHint::AnyPath)]
     pub(crate) binds: Vec<Bind>,
     /// The root is the program with its interpreter and its libraries, as ldd finds them,
     /// by the paths that they have here
@@ -321,12 +326,12 @@ fn config(args: Args) -> Result<Config, Error> {
         }
     }
     config.memory = args.memory.unwrap_or(config.memory);
+    config.disk = args.disk.or(config.disk);
     config.timeout = args.timeout.or(config.timeout);
     config.policy.deny(&args.deny);
     config.mitigations = args.mitigations.unwrap_or(config.mitigations);
     config.clock_source = args.clock_source;
     if args.no_aslr {
-    config.disk = args.disk.or(config.disk);
         config.aslr = false;
     }
     Ok(config)

@@ -4,13 +4,13 @@
 use super::lookup::{LARGEST_PROGRAM, MOST_LINKS};
 use super::unreadable;
 use crate::Error;
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
 use rustix::io;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use trapgate_uapi::stat::{S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK};
 
@@ -76,35 +76,51 @@ impl Directory {
 
     /// Whether there is a program at a path.
     pub(crate) fn executable(&self, path: &[u8]) -> Result<(), Error> {
-        let fd = self.at(path, OFlags::PATH)?;
-        let given = || Path::new(OsStr::from_bytes(path)).to_owned();
-        let status = fstat(&fd)
-            .map_err(|errno| Error::Unreadable { path: given(), source: errno.into() })?;
-        let kind = match status.st_mode & S_IFMT {
-            S_IFREG if status.st_mode & 0o111 != 0 => return Ok(()),
-            S_IFREG => return Err(Error::NotExecutable { path: given() }),
-            S_IFDIR => "a directory",
-            S_IFIFO => "a pipe",
-            S_IFSOCK => "a socket",
-            S_IFCHR | S_IFBLK => "a device",
-            _ => "no regular file",
-        };
-        Err(Error::NotAFile { path: given(), kind })
+        must_be_program(self.at(path, OFlags::PATH)?.as_fd(), path)
     }
 
     /// All bytes of the program at a path.
     pub(crate) fn read_program(&self, path: &[u8]) -> Result<Vec<u8>, Error> {
         self.executable(path)?;
-        let given = || Path::new(OsStr::from_bytes(path)).to_owned();
-        let unreadable = |source| Error::Unreadable { path: given(), source };
-        let mut bytes = Vec::new();
-        let file = File::from(self.at(path, OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK)?);
-        let is_file = file.metadata().map_err(unreadable)?.is_file();
-        if is_file {
-            file.take(LARGEST_PROGRAM).read_to_end(&mut bytes).map_err(unreadable)?;
-        }
-        Ok(bytes)
+        let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK;
+        read_program(&File::from(self.at(path, flags)?), path)
     }
+}
+
+/// Whether a file, which is at `path` in the guest, is a program.
+pub(super) fn must_be_program(file: BorrowedFd<'_>, path: &[u8]) -> Result<(), Error> {
+    let given = || Path::new(OsStr::from_bytes(path)).to_owned();
+    let status =
+        fstat(file).map_err(|errno| Error::Unreadable { path: given(), source: errno.into() })?;
+    let kind = match status.st_mode & S_IFMT {
+        S_IFREG if status.st_mode & 0o111 != 0 => return Ok(()),
+        S_IFREG => return Err(Error::NotExecutable { path: given() }),
+        S_IFDIR => "a directory",
+        S_IFIFO => "a pipe",
+        S_IFSOCK => "a socket",
+        S_IFCHR | S_IFBLK => "a device",
+        _ => "no regular file",
+    };
+    Err(Error::NotAFile { path: given(), kind })
+}
+
+/// All bytes of a program, as far as it is a regular file.
+pub(super) fn read_program(file: &File, path: &[u8]) -> Result<Vec<u8>, Error> {
+    let given = || Path::new(OsStr::from_bytes(path)).to_owned();
+    let unreadable = |source| Error::Unreadable { path: given(), source };
+    let status = file.metadata().map_err(unreadable)?;
+    let length = if status.is_file() { status.len().min(LARGEST_PROGRAM) } else { 0 };
+    let mut bytes = vec![0; length as usize];
+    let mut done = 0;
+    while done < bytes.len() {
+        match file.read_at(&mut bytes[done..], done as u64).map_err(unreadable)? {
+            // It is shorter now.
+            0 => break,
+            count => done += count,
+        }
+    }
+    bytes.truncate(done);
+    Ok(bytes)
 }
 
 #[cfg(test)]

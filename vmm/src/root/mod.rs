@@ -5,6 +5,7 @@
 //! (this file)  an image: opened, and read as the guest reads it
 //! lookup       paths in it, as Linux follows them; programs, by PATH
 //! directory    a directory of the host's, which is a root as it is
+//! single_file  one file of the host's, for a bind
 //! source       what a source is, and the image that is made of it
 //! flatten/     archives and layers as one tree
 //! libs         a program of the host's with its libraries, as a source
@@ -25,6 +26,7 @@ mod libs;
 mod lookup;
 #[cfg(feature = "images")]
 mod meter;
+mod single_file;
 #[cfg(feature = "images")]
 mod source;
 
@@ -33,6 +35,7 @@ pub use cache::{Cache, Kept, SCHEMA_JSON};
 pub use directory::Directory;
 pub use lookup::DEFAULT_PATH;
 pub(crate) use lookup::find_program;
+pub(crate) use single_file::SingleFile;
 #[cfg(feature = "images")]
 pub use meter::{Progress, Step};
 

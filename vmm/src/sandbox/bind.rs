@@ -1,4 +1,4 @@
-//! Directories of the host's in a program's tree.
+//! Directories and files of the host's in a program's tree.
 
 use super::config::quoted;
 use crate::Error;
@@ -19,61 +19,106 @@ pub enum Access {
     ReadWrite,
 }
 
-impl Access {
-    /// [`trapgate_abi::boot_info::Mount::access`].
-    pub(super) fn word(self) -> u64 {
-        match self {
-            Access::ReadOnly => MOUNT_READ_ONLY | MOUNT_SHARED,
-            Access::ReadWrite => MOUNT_READ_WRITE | MOUNT_SHARED,
-        }
-    }
+/// Whether others may change it on the host while the program runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CacheMode {
+    /// They may, and the program sees it: the host is asked for a name each time that one is
+    /// walked. The default.
+    #[default]
+    Shared,
+    /// Nobody does: what was asked for once is kept, names and bytes, as it is of a root.
+    Exclusive,
 }
 
-/// A directory of the host's, and where the program finds it: [`crate::Builder::bind`].
+/// A directory of the host's, or one regular file, and where the program finds it:
+/// [`crate::Builder::bind`].
 ///
-/// As text it is `HOST:GUEST`, with `:ro` (as without it) or `:rw` behind it.
+/// As text it is `HOST:GUEST`, with `:` and options behind it, separated by commas: `ro` (as
+/// without it) or `rw`, `cache=shared` (as without it) or `cache=exclusive`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bind {
-    /// The directory.
+    /// The directory or the file.
     pub host: PathBuf,
     /// The program's name for it: an absolute path, not the root's.
     pub guest: PathBuf,
     /// What the program may do there.
     pub access: Access,
+    /// Whether others change it.
+    pub cache: CacheMode,
 }
 
 /// Why a text is no [`Bind`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("write HOST:GUEST or HOST:GUEST:rw, where GUEST is an absolute path in the sandbox")]
-pub struct NoBind;
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoBind {
+    /// It has not both paths.
+    #[error(
+        "write HOST:GUEST or HOST:GUEST:rw, where GUEST is an absolute path in the sandbox"
+    )]
+    Paths,
+    /// This is behind them.
+    #[error("{} is no option of a bind: there are ro, rw, cache=shared, cache=exclusive", quoted(.0.as_bytes()))]
+    Option(String),
+    /// This contradicts what is before it.
+    #[error("{} says again how it is to be: give one of each pair of options", quoted(.0.as_bytes()))]
+    Twice(String),
+}
 
 impl FromStr for Bind {
     type Err = NoBind;
 
     fn from_str(text: &str) -> Result<Bind, NoBind> {
-        let (text, access) = match text.rsplit_once(':') {
-            Some((rest, "ro")) => (rest, Access::ReadOnly),
-            Some((rest, "rw")) => (rest, Access::ReadWrite),
-            _ => (text, Access::default()),
+        // A path of the host's may have colons, so options are what is behind the last one
+        // and can be no path.
+        let (paths, options) = match text.rsplit_once(':') {
+            Some((paths, options)) if !options.contains('/') => (paths, options),
+            _ => (text, ""),
         };
-        // The last part that can be the program's name for it: a path of the host's may
-        // have colons.
-        let (host, guest) = text.rsplit_once(":/").ok_or(NoBind)?;
+        let (host, guest) = paths.rsplit_once(":/").ok_or(NoBind::Paths)?;
         if host.is_empty() {
-            return Err(NoBind);
+            return Err(NoBind::Paths);
         }
-        Ok(Bind { host: host.into(), guest: format!("/{guest}").into(), access })
+        let (mut access, mut cache) = (None, None);
+        let has_options = paths.len() < text.len();
+        for option in has_options.then(|| options.split(',')).into_iter().flatten() {
+            let again = match option {
+                "ro" => access.replace(Access::ReadOnly).is_some(),
+                "rw" => access.replace(Access::ReadWrite).is_some(),
+                "cache=shared" => cache.replace(CacheMode::Shared).is_some(),
+                "cache=exclusive" => cache.replace(CacheMode::Exclusive).is_some(),
+                _ => return Err(NoBind::Option(option.to_owned())),
+            };
+            if again {
+                return Err(NoBind::Twice(option.to_owned()));
+            }
+        }
+        let (access, cache) = (access.unwrap_or_default(), cache.unwrap_or_default());
+        Ok(Bind { host: host.into(), guest: format!("/{guest}").into(), access, cache })
     }
 }
 
 impl fmt::Display for Bind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let suffix = if self.access == Access::ReadWrite { ":rw" } else { "" };
-        write!(f, "{}:{}{suffix}", self.host.display(), self.guest.display())
+        let options = match (self.access, self.cache) {
+            // Of a path with a colon in its last name, that would be taken for an option.
+            (Access::ReadOnly, CacheMode::Shared) => ":ro",
+            (Access::ReadWrite, CacheMode::Shared) => ":rw",
+            (Access::ReadOnly, CacheMode::Exclusive) => ":ro,cache=exclusive",
+            (Access::ReadWrite, CacheMode::Exclusive) => ":rw,cache=exclusive",
+        };
+        write!(f, "{}:{}{options}", self.host.display(), self.guest.display())
     }
 }
 
 impl Bind {
+    /// `access` of [`trapgate_abi::boot_info::Mount`].
+    pub(super) fn word(&self) -> u64 {
+        let access = match self.access {
+            Access::ReadOnly => MOUNT_READ_ONLY,
+            Access::ReadWrite => MOUNT_READ_WRITE,
+        };
+        access | if self.cache == CacheMode::Shared { MOUNT_SHARED } else { 0 }
+    }
+
     /// The program's name for it, of single slashes and without one at its end.
     ///
     /// # Errors
@@ -144,24 +189,52 @@ mod tests {
 
     #[test]
     fn a_bind_is_read_from_its_end() {
-        for (text, host, guest, access) in [
-            ("a:/b", "a", "/b", Access::ReadOnly),
-            ("a:/b:ro", "a", "/b", Access::ReadOnly),
-            ("a:/b:rw", "a", "/b", Access::ReadWrite),
-            ("/x:/y:/z", "/x:/y", "/z", Access::ReadOnly),
-            ("c:d:/z:w", "c:d", "/z:w", Access::ReadOnly),
-            (".:/", ".", "/", Access::ReadOnly),
+        for (text, host, guest, access, cache) in [
+            ("a:/b", "a", "/b", Access::ReadOnly, CacheMode::Shared),
+            ("a:/b:ro", "a", "/b", Access::ReadOnly, CacheMode::Shared),
+            ("a:/b:rw", "a", "/b", Access::ReadWrite, CacheMode::Shared),
+            ("a:/b:rw,cache=shared", "a", "/b", Access::ReadWrite, CacheMode::Shared),
+            ("a:/b:cache=exclusive,rw", "a", "/b", Access::ReadWrite, CacheMode::Exclusive),
+            ("a,x:/b,ro:cache=exclusive", "a,x", "/b,ro", Access::ReadOnly, CacheMode::Exclusive),
+            ("/x:/y:/z", "/x:/y", "/z", Access::ReadOnly, CacheMode::Shared),
+            ("c:d:/z:w:ro", "c:d", "/z:w", Access::ReadOnly, CacheMode::Shared),
+            (".:/", ".", "/", Access::ReadOnly, CacheMode::Shared),
         ] {
             let bind: Bind = text.parse().unwrap();
-            assert_eq!(bind, Bind { host: host.into(), guest: guest.into(), access }, "{text}");
+            let expected = Bind { host: host.into(), guest: guest.into(), access, cache };
+            assert_eq!(bind, expected, "{text}");
+            assert_eq!(bind.to_string().parse(), Ok(expected), "{text}");
         }
         for text in ["", "a", "/a", ":/a", "a:b", "a:b:rw", ":/", "rw", "a:rw"] {
-            assert_eq!(text.parse::<Bind>(), Err(NoBind), "{text}");
+            assert_eq!(text.parse::<Bind>(), Err(NoBind::Paths), "{text}");
+        }
+        for (text, option) in
+            [("a:/b:w", "w"), ("a:/b:rw,", ""), ("a:/b:rw,cache=no", "cache=no"), ("a:/b:", "")]
+        {
+            assert_eq!(text.parse::<Bind>(), Err(NoBind::Option(option.to_owned())), "{text}");
+        }
+        for (text, option) in [("a:/b:rw,ro", "ro"), ("a:/b:rw,rw", "rw")] {
+            assert_eq!(text.parse::<Bind>(), Err(NoBind::Twice(option.to_owned())), "{text}");
+        }
+        let error = "a:/b:\u{1b}[31m".parse::<Bind>().unwrap_err().to_string();
+        assert!(!error.contains('\u{1b}'), "{error:?}");
+    }
+
+    #[test]
+    fn the_kernel_is_told_what_may_be_done_and_whether_others_change_it() {
+        for (text, word) in [
+            ("a:/b", MOUNT_READ_ONLY | MOUNT_SHARED),
+            ("a:/b:rw", MOUNT_READ_WRITE | MOUNT_SHARED),
+            ("a:/b:cache=exclusive", MOUNT_READ_ONLY),
+            ("a:/b:rw,cache=exclusive", MOUNT_READ_WRITE),
+        ] {
+            assert_eq!(text.parse::<Bind>().unwrap().word(), word, "{text}");
         }
     }
 
     fn bind(guest: &str) -> Bind {
-        Bind { host: ".".into(), guest: guest.into(), access: Access::ReadOnly }
+        let (access, cache) = Default::default();
+        Bind { host: ".".into(), guest: guest.into(), access, cache }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::boot::mitigation::Mitigations;
 use crate::host::policy::Policy;
 use crate::root::{Directory, Image, Root};
 use crate::sandbox::Sandbox;
-use crate::sandbox::bind::{Access, Bind};
+use crate::sandbox::bind::{Access, Bind, CacheMode};
 use crate::sandbox::config::{ClockSource, Config, Program, TraceTo, quoted};
 use crate::sandbox::stdio::Stdio;
 use crate::{ByteSize, Error};
@@ -75,8 +75,9 @@ impl Builder {
         self.root_of(Root::Directory(directory))
     }
 
-    /// The directory `host` of the host's is at `guest` in the program's tree, an absolute
-    /// path that need not be there.
+    /// The directory `host` of the host's, or the regular file, is at `guest` in the program's
+    /// tree, an absolute path that need not be there. Others may change it meanwhile, and
+    /// the program sees that.
     ///
     /// ```no_run
     /// use trapgate::{Access, Sandbox};
@@ -87,9 +88,23 @@ impl Builder {
     /// builder.bind("results", "/out", Access::ReadWrite).build()?.run()?;
     /// # Ok::<(), trapgate::Error>(())
     /// ```
-    pub fn bind(mut self, host: impl AsRef<Path>, guest: impl AsRef<Path>, access: Access) -> Self {
+    pub fn bind(self, host: impl AsRef<Path>, guest: impl AsRef<Path>, access: Access) -> Self {
         let (host, guest) = (host.as_ref().to_owned(), guest.as_ref().to_owned());
-        self.config.binds.push(Bind { host, guest, access });
+        self.bind_as(Bind { host, guest, access, cache: CacheMode::Shared })
+    }
+
+    /// The same, with all that can be said of it; a [`Bind`] can be parsed, too.
+    ///
+    /// ```no_run
+    /// use trapgate::{Bind, Sandbox};
+    ///
+    /// let builder = Sandbox::builder().root("alpine.erofs").program("busybox");
+    /// let sources: Bind = "/srv/sources:/src:cache=exclusive".parse().expect("it is one");
+    /// builder.args(["grep", "-r", "main", "/src"]).bind_as(sources).build()?.run()?;
+    /// # Ok::<(), trapgate::Error>(())
+    /// ```
+    pub fn bind_as(mut self, bind: Bind) -> Self {
+        self.config.binds.push(bind);
         self
     }
 
@@ -186,21 +201,6 @@ impl Builder {
         self
     }
 
-    /// Ends the program after this much wall-clock time: [`crate::End::TimedOut`].
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.config.timeout = Some(timeout);
-        self
-    }
-
-    /// What the program may ask for: standard files, the clock and randomness by
-    /// default.
-    ///
-    /// ```no_run
-    /// use trapgate::{Grant, Policy, Sandbox};
-    ///
-    /// let policy = Policy::only([Grant::Stdin, Grant::Stdout]);
-    /// Sandbox::builder().program("./prog").policy(policy).build()?.run()?;
-    /// # Ok::<(), trapgate::Error>(())
     /// What it may keep in files: so much in those of the root, as much in those of /tmp
     /// and of /dev/shm. They are in its memory, half of which that is by default. A program
     /// that writes more gets ENOSPC; statfs(2) tells it how much is left.
@@ -219,6 +219,21 @@ impl Builder {
         self
     }
 
+    /// Ends the program after this much wall-clock time: [`crate::End::TimedOut`].
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.config.timeout = Some(timeout);
+        self
+    }
+
+    /// What the program may ask for: standard files, the clock and randomness by
+    /// default.
+    ///
+    /// ```no_run
+    /// use trapgate::{Grant, Policy, Sandbox};
+    ///
+    /// let policy = Policy::only([Grant::Stdin, Grant::Stdout]);
+    /// Sandbox::builder().program("./prog").policy(policy).build()?.run()?;
+    /// # Ok::<(), trapgate::Error>(())
     /// ```
     pub fn policy(mut self, policy: Policy) -> Self {
         self.config.policy = policy;

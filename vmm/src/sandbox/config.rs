@@ -1,6 +1,6 @@
 //! What to run, with what, within which limits.
 
-pub use crate::sandbox::bind::{Access, Bind};
+pub use crate::sandbox::bind::{Access, Bind, CacheMode};
 pub use crate::sandbox::stdio::Stdio;
 
 use crate::boot::mitigation::Mitigations;

@@ -1,10 +1,11 @@
-//! Where a program's files are: its root, and directories of the host's in it.
+//! Where a program's files are: its root, and directories and files of the host's in it.
 
 use super::bind::{Bind, below};
 use crate::Error;
 use crate::boot::Mounted;
 use crate::host::directories::{Directories, Server, Shared};
-use crate::root::{Directory, Image, Opened, Root, find_program};
+use crate::root::{Directory, Image, Opened, Root, SingleFile, find_program};
+use std::path::Path;
 use trapgate_abi::boot_info::{MOUNT_ACCESS, MOUNT_IN_MEMORY, MOUNT_READ_WRITE};
 
 /// The tree, each part of which is open.
@@ -18,16 +19,31 @@ pub(super) struct Tree {
 #[derive(Debug)]
 struct Bound {
     path: Vec<u8>,
-    directory: Directory,
+    host: Host,
     access: u64,
+}
+
+/// What of the host's is bound.
+#[derive(Debug)]
+enum Host {
+    Directory(Directory),
+    File(SingleFile),
+}
+
+impl Host {
+    fn open(path: &Path) -> Result<Host, Error> {
+        Ok(match SingleFile::open(path)? {
+            Some(file) => Host::File(file),
+            None => Host::Directory(Directory::open(path)?),
+        })
+    }
 }
 
 impl Tree {
     /// Opens what it is made of.
     pub(super) fn open(root: Option<Root>, binds: &[Bind]) -> Result<Tree, Error> {
         let binds = Bind::in_order(binds)?.into_iter().map(|(bind, path)| {
-            let directory = Directory::open(&bind.host)?;
-            Ok(Bound { path, directory, access: bind.access.word() })
+            Ok(Bound { path, host: Host::open(&bind.host)?, access: bind.word() })
         });
         let binds = binds.collect::<Result<_, Error>>()?;
         Ok(Tree { root: root.map(Root::opened).transpose()?, binds })
@@ -47,6 +63,7 @@ impl Tree {
     pub(super) fn find_program(&self, name: &[u8], path: &[u8]) -> Result<Vec<u8>, Error> {
         let found = find_program(name, path, &|path| match self.part(path) {
             Part::Bound(directory, rest) => directory.executable(rest),
+            Part::File(file) => file.executable(path),
             Part::Root(root) => root.executable(path),
             Part::Nothing => Err(self.not_found(path)),
         });
@@ -63,6 +80,7 @@ impl Tree {
     pub(super) fn read_program(&self, path: &[u8]) -> Result<Vec<u8>, Error> {
         match self.part(path) {
             Part::Bound(directory, rest) => directory.read_program(rest),
+            Part::File(file) => file.read_program(path),
             Part::Root(root) => root.read_program(path),
             Part::Nothing => Err(self.not_found(path)),
         }
@@ -77,36 +95,44 @@ impl Tree {
     fn part<'a>(&self, path: &'a [u8]) -> Part<'_, 'a> {
         // The last one is the deepest.
         for bound in self.binds.iter().rev() {
-            if let Some(rest) = below(path, &bound.path) {
-                return Part::Bound(&bound.directory, rest);
+            match &bound.host {
+                Host::Directory(directory) => {
+                    if let Some(rest) = below(path, &bound.path) {
+                        return Part::Bound(directory, rest);
+                    }
+                }
+                Host::File(file) if path == bound.path => return Part::File(file),
+                Host::File(_) => {}
             }
         }
         self.root.as_ref().map_or(Part::Nothing, Part::Root)
     }
 
-    /// The server of its directories, and what the kernel is told of them.
+    /// The server of what is the host's, and what the kernel is told of them.
     pub(super) fn mount(&self) -> Result<(Directories, Vec<Mounted>), Error> {
-        let root = match &self.root {
-            Some(Opened::Directory(directory)) => Some((directory, MOUNT_IN_MEMORY, &b"/"[..])),
-            _ => None,
+        let mut shared = Vec::new();
+        let mut places = Vec::new();
+        let mut add = |fd, access: u64, path: &[u8]| {
+            let is_writable = access & MOUNT_ACCESS == MOUNT_READ_WRITE;
+            shared.push(Shared { fd, is_writable });
+            places.push((access, path.to_vec()));
         };
-        let binds = self.binds.iter();
-        let binds = binds.map(|bound| (&bound.directory, bound.access, bound.path.as_slice()));
-        let all: Vec<_> = root.into_iter().chain(binds).collect();
-        if all.is_empty() {
+        if let Some(Opened::Directory(directory)) = &self.root {
+            add(directory.to_fd()?, MOUNT_IN_MEMORY, b"/");
+        }
+        for bound in &self.binds {
+            let fd = match &bound.host {
+                Host::Directory(directory) => directory.to_fd()?,
+                Host::File(file) => file.to_fd()?,
+            };
+            add(fd, bound.access, &bound.path);
+        }
+        if shared.is_empty() {
             return Ok((Directories::default(), Vec::new()));
         }
-        let mut shared = Vec::with_capacity(all.len());
-        for (directory, access, _) in &all {
-            let is_writable = access & MOUNT_ACCESS == MOUNT_READ_WRITE;
-            shared.push(Shared { fd: directory.to_fd()?, is_writable });
-        }
         let (server, handles) = Server::new(shared)?;
-        let mounts = all.into_iter().zip(handles).map(|((_, access, path), handle)| Mounted {
-            handle,
-            access,
-            path: path.to_vec(),
-        });
+        let mounts = places.into_iter().zip(handles);
+        let mounts = mounts.map(|((access, path), handle)| Mounted { handle, access, path });
         Ok((Directories::new(server), mounts.collect()))
     }
 }
@@ -115,6 +141,8 @@ impl Tree {
 enum Part<'a, 'p> {
     /// In a directory of the host's, at this path.
     Bound(&'a Directory, &'p [u8]),
+    /// It is this file of the host's.
+    File(&'a SingleFile),
     /// In the root.
     Root(&'a Opened),
     /// In memory: it is not there before the program runs.

@@ -37,6 +37,8 @@ pub(super) struct Directory {
 #[derive(Debug)]
 pub(super) struct Named {
     pub(super) directory: Arc<Directory>,
+    /// Empty of a file that is a mount of its own: `directory` is then the file itself, so
+    /// that nothing beside it can be reached.
     pub(super) name: Box<[u8]>,
     pub(super) identity: Identity,
     /// `st_mode` and `S_IFMT`.
@@ -61,6 +63,14 @@ impl Node {
             Node::Directory(directory) => directory,
             Node::Named(named) => &named.directory,
         }
+    }
+}
+
+impl Named {
+    /// A file that is a mount of its own.
+    pub(super) fn alone(file: Arc<Directory>, kind: u32, identity: Identity) -> Named {
+        let (name, reading, writing) = (Box::default(), None, None);
+        Named { directory: file, name, identity, kind, reading, writing }
     }
 }
 

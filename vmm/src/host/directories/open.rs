@@ -52,7 +52,11 @@ pub(super) fn path(directory: &Directory, name: &[u8], waits: Waits) -> Result<O
 /// ESTALE, if its name is another file's now; those of open(2).
 pub(super) fn found(named: &Named, waits: Waits) -> Result<(OwnedFd, FileStatus), Trouble> {
     named.directory.must_not_wait(waits)?;
-    let fd = path(&named.directory, &named.name, waits)?;
+    // A mount that is one file has it in the place of a directory.
+    let fd = match &*named.name {
+        b"" => named.directory.fd.try_clone().map_err(|_| Errno::ENFILE)?,
+        name => path(&named.directory, name, waits)?,
+    };
     let (status, identity) = status::of(&fd)?;
     if identity == named.identity { Ok((fd, status)) } else { Err(Errno::ESTALE.into()) }
 }

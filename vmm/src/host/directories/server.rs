@@ -18,12 +18,12 @@ use trapgate_abi::hypercall::files::{Access, FileRequest, Found, Handle, MAX_WAL
 use trapgate_uapi::Errno;
 use trapgate_uapi::stat::{S_IFDIR, S_IFLNK, S_IFMT};
 
-/// A directory of the host's that a sandbox has.
+/// A directory of the host's that a sandbox has, or one file.
 #[derive(Debug)]
 pub(crate) struct Shared {
     /// It, of `O_PATH`.
     pub(crate) fd: OwnedFd,
-    /// Whether what is in it may be changed.
+    /// Whether it, or what is in it, may be changed.
     pub(crate) is_writable: bool,
 }
 
@@ -70,11 +70,16 @@ impl Server {
         let mut handles = Vec::with_capacity(directories.len());
         for (mount, Shared { fd, is_writable }) in directories.into_iter().enumerate() {
             let failed = |errno: io::Errno| Error::host("statx of a host directory")(errno.into());
-            let (status, _) = status::of(&fd).map_err(failed)?;
+            let (status, identity) = status::of(&fd).map_err(failed)?;
             let none_left = |_| failed(io::Errno::NFILE);
             let root =
                 Directory::root(fd, mount, is_writable, status.dev, &budget).map_err(none_left)?;
-            handles.push(table.insert(Node::Directory(Arc::new(root))).map_err(none_left)?);
+            let root = Arc::new(root);
+            let node = match status.mode as u32 & S_IFMT {
+                S_IFDIR => Node::Directory(root),
+                kind => Node::Named(Named::alone(root, kind, identity)),
+            };
+            handles.push(table.insert(node).map_err(none_left)?);
         }
         table.pin();
         let server = Server {

@@ -421,3 +421,28 @@ fn who_waits_for_a_file_system_can_be_stopped() {
     drop(host);
     assert!(start.elapsed() < Duration::from_millis(900), "{:?}", start.elapsed());
 }
+
+#[test]
+fn one_file_is_a_mount_of_its_own_and_leads_nowhere() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    fs::write(at("file"), "mine").unwrap();
+    fs::write(at("other"), "not mine").unwrap();
+    let fd = openat(CWD, at("file"), OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
+    let limits = Limits { descriptors: 10, handles: 10 };
+    let (server, handles) = Server::within(limits, vec![Shared { fd, is_writable: true }]).unwrap();
+    let directories = Directories::new(server);
+    let mut host = Host { directories, control: Control::default(), root: handles[0] };
+    let file = host.root;
+    // Its name is another's.
+    fs::rename(at("other"), at("file")).unwrap();
+    let status = status(&host.call(FileRequest::Look { file }).unwrap());
+    assert_eq!((status.mode as u32 & S_IFMT, status.size), (S_IFREG, 4));
+    assert_eq!(host.open(file).unwrap().size, 4);
+    assert_eq!(host.read(file, 0).unwrap(), b"mine");
+    for name in ["other", "file"] {
+        assert_eq!(host.walk(file, &[name]).unwrap_err(), Errno::ENOTDIR, "{name}");
+    }
+    let list = FileRequest::List { directory: file, cookie: 0 };
+    assert_eq!(host.call(list).unwrap_err(), Errno::ENOTDIR);
+}
