@@ -156,9 +156,37 @@ impl InodeFile {
         Ok(got)
     }
 
-    /// The same of what is no regular file.
+    /// The same of what is no regular file: first of what can be had at once.
     #[inline(never)]
     fn read_of_others(
+        &self,
+        memory: &Mutex<AddressSpace>,
+        to: u64,
+        length: u64,
+        at: At,
+    ) -> Result<u64, Errno> {
+        if at == At::Position {
+            match &self.dentry.inode.kind {
+                Kind::Fifo(pipe) => {
+                    let got = pipe.read_few(to, length);
+                    if got > 0 {
+                        self.dentry.inode.accessed();
+                        return Ok(got);
+                    }
+                }
+                Kind::Event(event) if length >= EVENT => {
+                    let count = event.take(self.flags())?;
+                    return UserPtr::new(to).write(count).map(|()| EVENT);
+                }
+                _ => {}
+            }
+        }
+        self.read_slowly(memory, to, length, at)
+    }
+
+    /// The same of all others.
+    #[inline(never)]
+    fn read_slowly(
         &self,
         memory: &Mutex<AddressSpace>,
         to: u64,
@@ -177,8 +205,6 @@ impl InodeFile {
             Kind::Fifo(pipe) => {
                 self.read_pipe(pipe, memory, &[Iovec { iov_base: to, iov_len: length }])
             }
-            Kind::Event(_) if length < EVENT => Err(Errno::EINVAL),
-            Kind::Event(event) => UserPtr::new(to).write(event.take(self.flags())?).map(|()| EVENT),
             Kind::Generated => self.read_generated(to, length, at),
             _ => Err(Errno::EINVAL),
         }
@@ -245,9 +271,34 @@ impl InodeFile {
         Ok(done)
     }
 
-    /// The same to what is no regular file.
+    /// The same to what is no regular file: first to what takes it at once.
     #[inline(never)]
     fn write_to_others(
+        &self,
+        memory: &Mutex<AddressSpace>,
+        from: u64,
+        length: u64,
+        at: At,
+    ) -> Result<u64, Errno> {
+        if at == At::Position {
+            match &self.dentry.inode.kind {
+                Kind::Fifo(pipe) if pipe.write_few(from, length, self.flags()) => {
+                    self.dentry.inode.modify();
+                    return Ok(length);
+                }
+                Kind::Event(event) if length == EVENT => {
+                    let more = UserPtr::new(from).read()?;
+                    return event.add(more, self.flags()).map(|()| EVENT);
+                }
+                _ => {}
+            }
+        }
+        self.write_slowly(memory, from, length, at)
+    }
+
+    /// The same to all others.
+    #[inline(never)]
+    fn write_slowly(
         &self,
         memory: &Mutex<AddressSpace>,
         from: u64,
@@ -259,10 +310,6 @@ impl InodeFile {
             Kind::Fifo(_) | Kind::Event(_) if at != At::Position => Err(Errno::ESPIPE),
             Kind::Fifo(pipe) => {
                 self.write_pipe(pipe, memory, &[Iovec { iov_base: from, iov_len: length }])
-            }
-            Kind::Event(_) if length != EVENT => Err(Errno::EINVAL),
-            Kind::Event(event) => {
-                event.add(UserPtr::new(from).read()?, self.flags()).map(|()| EVENT)
             }
             Kind::Generated => self.write_generated(from, length, at),
             _ => Err(Errno::EINVAL),

@@ -11,7 +11,7 @@ use crate::fs::path::PathName;
 use crate::fs::pipe::Pipe;
 use crate::fs::standard::Standard;
 use crate::fs::walk::{Component, Found, Last, RESOLVE, Start, View, look_up, walk};
-use crate::fs::write_rules::{self, MAX_NON_LFS};
+use crate::fs::write_rules::MAX_NON_LFS;
 use crate::mm::object::Object;
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
@@ -210,7 +210,6 @@ fn open_existing(view: &View, dentry: Arc<Dentry>, how: How) -> Result<Arc<OpenF
 fn open_fifo(pipe: &Pipe, dentry: &Arc<Dentry>, how: How) -> Result<Arc<OpenFile>, Errno> {
     let flags = how.of_file();
     let seen = pipe.open(flags)?;
-    write_rules::begin();
     // From here on the end goes with the file.
     let file = InodeFile::new(dentry.clone(), flags);
     file.position.store(seen, Ordering::Relaxed);

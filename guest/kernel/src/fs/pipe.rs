@@ -8,6 +8,7 @@
 //! a page of the program's that is missing ends the copy; it is fetched, and the piece
 //! is copied again.
 
+mod few;
 mod pages;
 
 use crate::fs::open_flags::{readable, writable};

@@ -69,7 +69,6 @@ pub fn pipe(
     let mut name = Text::default();
     write!(name, "pipe:[{}]", inode.number)?;
     let dentry = Dentry::new(name.bytes(), inode)?;
-    write_rules::begin();
     let open = |flags: u32| {
         pipe.add_end(flags)?;
         // From here on the end goes with the file.

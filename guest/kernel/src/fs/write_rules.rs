@@ -1,6 +1,6 @@
 //! Whether there is more to a write than that its end is no larger than the largest
 //! offset: `RLIMIT_FSIZE`, seals (memfd_create(2)), a file that was opened without
-//! `O_LARGEFILE`, a pipe that nobody reads, a user whose writing takes set-user-ID bits.
+//! `O_LARGEFILE`, a user whose writing takes set-user-ID bits.
 //! Few programs have any of this, and each write asks.
 
 use core::sync::atomic::{AtomicBool, Ordering};

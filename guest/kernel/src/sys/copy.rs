@@ -13,6 +13,7 @@ use crate::process::task::current;
 use crate::sched::wait::wait_for;
 use crate::sys::define::{SysResult, syscall_define};
 use crate::sys::descriptor::opened;
+use crate::sys::read_write::or_broken;
 use crate::sys::space::content;
 use crate::sys::write_limit::allowed;
 use crate::user::UserPtr;
@@ -99,7 +100,10 @@ fn put(file: &OpenFile, to: &mut Position, bytes: &[u8]) -> Result<usize, Errno>
                 inode.dentry.inode.modify();
                 Ok(done)
             }
-            None => inode.write_of_kernel(bytes).map(|done| done as usize),
+            None => {
+                let written = inode.write_of_kernel(bytes);
+                or_broken(inode, bytes.len() as u64, written).map(|done| done as usize)
+            }
         },
     }
 }

@@ -1,6 +1,7 @@
 //! Bytes in and out: read(2), write(2), pread(2), their vectors, lseek(2).
 
 use crate::fs::file::{Kind, OpenFile};
+use crate::fs::inode;
 use crate::fs::inode_file::{At, InodeFile};
 use crate::fs::standard::Standard;
 use crate::fs::transfer::{MAX_RW_COUNT, Until, transfer};
@@ -67,7 +68,8 @@ pub(super) fn write_pieces(inode: &InodeFile, ranges: &[Iovec], at: At, append: 
     let all = ranges.iter().fold(0, |all: u64, piece| all.saturating_add(piece.iov_len));
     let mut left = allowed(inode, at, all.min(MAX_RW_COUNT), append)?;
     if left == all {
-        return inode.write_pieces(memory(), ranges, at, append);
+        let written = inode.write_pieces(memory(), ranges, at, append);
+        return or_broken(inode, all, written);
     }
     // What is left out is at an address of the program's, too.
     if !ranges.iter().all(|piece| access_ok(piece.iov_base, piece.iov_len)) {
@@ -79,7 +81,27 @@ pub(super) fn write_pieces(inode: &InodeFile, ranges: &[Iovec], at: At, append: 
         left -= iov_len;
         try_push_small(&mut pieces, Iovec { iov_len, ..*piece })?;
     }
-    inode.write_pieces(memory(), &pieces, at, append)
+    let written = inode.write_pieces(memory(), &pieces, at, append);
+    or_broken(inode, all, written)
+}
+
+/// What a write of so many bytes has answered, after the signal for whoever writes to a
+/// pipe that nobody reads, which comes also after a part (pipe(7)).
+#[inline(always)]
+pub(super) fn or_broken(inode: &InodeFile, all: u64, written: SysResult) -> SysResult {
+    if written != Ok(all) {
+        tell_if_broken(inode, &written);
+    }
+    written
+}
+
+#[cold]
+fn tell_if_broken(inode: &InodeFile, written: &SysResult) {
+    if let inode::Kind::Fifo(pipe) = &inode.dentry.inode.kind
+        && (*written == Err(Errno::EPIPE) || written.is_ok() && !pipe.has_readers())
+    {
+        current().signals.send(SIGPIPE);
+    }
 }
 
 fn to_standard(file: &Standard, flags: u32, ranges: &[Iovec]) -> SysResult {
@@ -163,7 +185,8 @@ syscall_define! {
             Kind::Inode(inode) if file.writable() => {
                 let append = inode.appends();
                 let count = allowed(inode, At::Position, count, append)?;
-                inode.write(memory(), buffer.address(), count, At::Position, append)
+                let written = inode.write(memory(), buffer.address(), count, At::Position, append);
+                or_broken(inode, count, written)
             }
             _ => output(&file, &one(buffer.address(), count)),
         }

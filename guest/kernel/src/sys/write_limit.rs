@@ -12,7 +12,7 @@ use core::sync::atomic::Ordering;
 use trapgate_uapi::Errno;
 use trapgate_uapi::capability::CAP_FSETID;
 use trapgate_uapi::fcntl::O_LARGEFILE;
-use trapgate_uapi::signal::{SIGPIPE, SIGXFSZ};
+use trapgate_uapi::signal::SIGXFSZ;
 
 /// How many of so many bytes may be written, with `append` at the end.
 ///
@@ -25,14 +25,7 @@ pub(super) fn allowed(file: &InodeFile, at: At, length: u64, append: bool) -> Re
 
 #[cold]
 fn limited(file: &InodeFile, at: At, length: u64, append: bool) -> Result<u64, Errno> {
-    let object = match &file.dentry.inode.kind {
-        Kind::Regular(object) => object,
-        Kind::Fifo(pipe) if length > 0 && !pipe.has_readers() => {
-            current().signals.send(SIGPIPE);
-            return Err(Errno::EPIPE);
-        }
-        _ => return Ok(length),
-    };
+    let Kind::Regular(object) = &file.dentry.inode.kind else { return Ok(length) };
     let start = match at {
         _ if append => object.size(),
         At::Position => file.position.load(Ordering::Relaxed),

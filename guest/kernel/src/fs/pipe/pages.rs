@@ -124,6 +124,45 @@ impl Pages {
         Step::Done
     }
 
+    /// Writes less than a page, if there is room behind what was written last, or in a
+    /// page that is at hand: all of it, or nothing.
+    #[inline(always)]
+    #[expect(clippy::disallowed_methods, reason = "places are reserved")]
+    pub(super) fn put_few(&mut self, length: u64, copy: impl FnOnce(u64) -> u64) -> bool {
+        if let Some(last) = self.pages.back_mut()
+            && !last.packet
+            && last.end + length <= PAGE_SIZE
+        {
+            let all = copy(last.frame + last.end) == length;
+            last.end += if all { length } else { 0 };
+            return all;
+        }
+        if self.spare == 0 || self.is_full() || copy(self.spare) != length {
+            return false;
+        }
+        let frame = core::mem::take(&mut self.spare);
+        self.pages.push_back(Page { frame, start: 0, end: length, packet: false });
+        true
+    }
+
+    /// Reads up to so many bytes, if they are in one page: all that there are, or none.
+    #[inline(always)]
+    pub(super) fn take_few(&mut self, length: u64, copy: impl FnOnce(u64, u64) -> u64) -> u64 {
+        let is_alone = self.pages.len() == 1;
+        let Some(first) = self.pages.front_mut() else { return 0 };
+        let there = first.end - first.start;
+        let piece = there.min(length);
+        let goes_on = piece < length && !is_alone;
+        if goes_on || first.packet || copy(first.frame + first.start, piece) != piece {
+            return 0;
+        }
+        first.start += piece;
+        if piece == there {
+            self.drop_first();
+        }
+        piece
+    }
+
     /// Reads what is left of a transfer, as far as there are bytes.
     pub(super) fn take(&mut self, done: &mut u64, length: u64, copy: &mut Copy<'_>) -> Step {
         while *done < length {

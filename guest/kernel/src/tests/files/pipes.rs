@@ -145,6 +145,60 @@ fn who_writes_where_nobody_reads_gets_a_signal() {
 }
 
 #[test]
+fn a_few_bytes_stay_in_order_where_a_page_of_the_pipe_ends() {
+    let sandbox = Sandbox::new();
+    sandbox.pipe(O_NONBLOCK);
+    // A page is at hand from here on.
+    sandbox.write(4, b"x").unwrap();
+    assert_eq!(sandbox.read::<1>(3), Ok((*b"x", 1)));
+    let most = PAGE_SIZE - 2;
+    let write = |length: u64| sandbox.call(nr64::WRITE, [4, DATA, length, 0, 0, 0]);
+    let read = |length: u64| sandbox.call(nr64::READ, [3, DATA, length, 0, 0, 0]);
+    for _ in 0..3 {
+        assert_eq!(write(most), Ok(most));
+        assert_eq!(sandbox.write(4, b"yz"), Ok(2), "up to its end");
+        assert_eq!((sandbox.write(4, b"abc"), sandbox.write(4, b"de")), (Ok(3), Ok(2)));
+        assert_eq!(read(most), Ok(most));
+        assert_eq!(sandbox.read::<4>(3), Ok((*b"yzab", 4)), "of two pages");
+        assert_eq!(sandbox.read::<3>(3), Ok((*b"cde", 3)));
+        assert_eq!(sandbox.read::<1>(3), Err(Errno::EAGAIN));
+    }
+}
+
+#[test]
+fn whichever_way_one_writes_where_nobody_reads_there_is_a_signal() {
+    let write = |sandbox: &Sandbox| sandbox.write(4, b"x");
+    let writev = |sandbox: &Sandbox| {
+        sandbox.store(BUFFER, &[BUFFER, 1].map(u64::to_le_bytes).concat());
+        sandbox.call(nr64::WRITEV, [4, BUFFER, 1, 0, 0, 0])
+    };
+    let sendfile = |sandbox: &Sandbox| {
+        let file = sandbox.open("/tmp/file", O_RDWR | O_CREAT).unwrap();
+        sandbox.write(file, b"x").unwrap();
+        sandbox.store(BUFFER, &[0; 8]);
+        sandbox.call(nr64::SENDFILE, [4, file.into(), BUFFER, 1, 0, 0])
+    };
+    let nowhere = |sandbox: &Sandbox| sandbox.call(nr64::WRITE, [4, u64::MAX, 1, 0, 0, 0]);
+    let ways: [(&dyn Fn(&Sandbox) -> Result<u64, Errno>, _, _); 4] = [
+        (&write, Errno::EPIPE, true),
+        (&writev, Errno::EPIPE, true),
+        (&sendfile, Errno::EPIPE, true),
+        (&nowhere, Errno::EFAULT, false),
+    ];
+    for (way, error, signal) in ways {
+        let sandbox = Sandbox::new();
+        sandbox.pipe(0);
+        sandbox.close(3);
+        sandbox.store(BUFFER, &(1u64 << (SIGPIPE - 1)).to_le_bytes());
+        let block = [SIG_BLOCK as u64, BUFFER, 0, 8, 0, 0];
+        sandbox.call(nr64::RT_SIGPROCMASK, block).unwrap();
+        assert_eq!(way(&sandbox), Err(error));
+        sandbox.call(nr64::RT_SIGPENDING, [BUFFER, 8, 0, 0, 0, 0]).unwrap();
+        assert_eq!(sandbox.load_word(BUFFER), u64::from(signal) << (SIGPIPE - 1));
+    }
+}
+
+#[test]
 fn poll_tells_what_a_pipe_has_and_who_is_gone() {
     let sandbox = Sandbox::new();
     sandbox.pipe(0);
