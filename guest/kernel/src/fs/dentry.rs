@@ -309,6 +309,14 @@ impl Dentry {
         child.is_directory().then(|| child.clone())
     }
 
+    /// The file of such a name in this directory, if memory has it and it is no link.
+    #[inline(always)]
+    pub fn known_file(&self, key: Key) -> Option<Arc<Dentry>> {
+        let children = self.children.as_ref()?.lock();
+        let child = children.names.find_whole(key)?.dentry()?;
+        (!child.inode.is_symlink()).then(|| child.clone())
+    }
+
     /// The file of a name that is not in memory.
     #[cold]
     fn unknown_child(

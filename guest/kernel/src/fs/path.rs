@@ -109,6 +109,20 @@ impl<'a> PathName<'a> {
         Some(Part { end, key: Maker::new(head).end(), next })
     }
 
+    /// The last component's key, if it is all of what is left of the path and shorter
+    /// than a word: as most are.
+    #[inline(always)]
+    pub fn short_end(self, start: usize) -> Option<Key> {
+        let word = u64::from_le_bytes(*self.bytes.get(start..)?.first_chunk()?);
+        let count = self.length.wrapping_sub(start);
+        // One at least; and all of eight is not all of what may be.
+        if count.wrapping_sub(1) >= WORD - 1 {
+            return None;
+        }
+        let name = word & !(u64::MAX << (8 * count));
+        (slashes_in(name) == 0).then(|| Maker::new(name).end())
+    }
+
     /// Up to eight bytes of a name and zeroes behind them; how many there are.
     #[inline(always)]
     fn word(self, at: usize) -> (u64, usize) {
@@ -185,6 +199,25 @@ mod tests {
             assert_eq!(ends(buffer, path.len()), None, "{path}");
         }
         assert_eq!(ends("a/b", 3), None, "there is no whole word");
+    }
+
+    #[test]
+    fn short_ends_are_names_that_nothing_follows() {
+        let key = |path: &'static str, length: usize, start: usize| {
+            PathName::in_buffer(path.as_bytes(), length).short_end(start)
+        };
+        for end in ["a", "1234567", "..", "\u{80}/"] {
+            let name = end.trim_end_matches('/');
+            let buffer = format!("/x/{end}-------/").leak();
+            let length = 3 + name.len();
+            assert_eq!(key(buffer, length, 3), Some(Key::of(name.as_bytes())), "{end}");
+        }
+        for path in ["", "a/", "a//", "a/b", "/", "1234567/", "12345678", "123456789"] {
+            let buffer = format!("{path}--------").leak();
+            assert_eq!(key(buffer, path.len(), 0), None, "{path}");
+        }
+        assert_eq!(key("a--------", 1, 2), None, "it is behind the end");
+        assert_eq!(key("abc", 3, 0), None, "there is no whole word");
     }
 
     #[test]

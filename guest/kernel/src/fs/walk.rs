@@ -159,7 +159,26 @@ pub fn look_up<'a>(
 }
 
 fn look_up_path(start: &Start, path: PathName, last: Last) -> Result<Arc<Dentry>, Errno> {
-    let found = run(start, path, last)?;
+    let (directory, at) = set_out(start, path)?;
+    // No link, and no slash behind it: it is the file, whatever `last` says.
+    if goes_along(start)
+        && let Some(key) = path.short_end(at)
+        && let Some(child) = directory.known_file(key)
+    {
+        return Ok(child);
+    }
+    look_up_slowly(start, path, last, (directory, at))
+}
+
+/// The same of a path whose last component is none of those.
+#[inline(never)]
+fn look_up_slowly(
+    start: &Start,
+    path: PathName,
+    last: Last,
+    from: (Arc<Dentry>, usize),
+) -> Result<Arc<Dentry>, Errno> {
+    let found = run(start, path, last, from)?;
     let dentry = found.dentry.ok_or(Errno::ENOENT)?;
     if found.slashes && !dentry.is_directory() {
         return Err(Errno::ENOTDIR);
@@ -180,33 +199,50 @@ pub fn walk<'a>(
 }
 
 fn walk_path<'a>(start: &Start, path: PathName<'a>, last: Last) -> Result<Found<'a>, Errno> {
-    run(start, path, last)
+    let from = set_out(start, path)?;
+    run(start, path, last, from)
 }
 
 /// The keys' heads of `.` and `..`.
 const DOT: u64 = b'.' as u64;
 const DOT_DOT: u64 = DOT << 8 | DOT;
 
-/// The walk. Each caller has its own, with what it needs of the answer.
+/// The walk's first steps: the directory that they lead to, and where the rest of the path
+/// begins.
 #[inline(always)]
-fn run<'a>(start: &Start, path: PathName<'a>, last: Last) -> Result<Found<'a>, Errno> {
+fn set_out(start: &Start, path: PathName) -> Result<(Arc<Dentry>, usize), Errno> {
     match path.len() {
         0 => return Err(Errno::ENOENT),
         PATH_MAX.. => return Err(Errno::ENAMETOOLONG),
         _ => {}
     }
-    let mut directory = begin(start, path)?;
+    let (directory, at) = (begin(start, path)?, path.past_slashes(0));
+    Ok(if goes_along(start) { go_along(directory, path, at) } else { (directory, at) })
+}
+
+/// Whether names that memory has are all that matters: no permission, and no flag of
+/// openat2(2)'s.
+#[inline(always)]
+fn goes_along(start: &Start) -> bool {
+    start.resolve == 0 && start.view.who.is_privileged()
+}
+
+/// The walk from where [`set_out`] has led. Each caller has its own, with what it needs of
+/// the answer.
+#[inline(always)]
+fn run<'a>(
+    start: &Start,
+    path: PathName<'a>,
+    last: Last,
+    (mut directory, mut at): (Arc<Dentry>, usize),
+) -> Result<Found<'a>, Errno> {
     // With openat2(2)'s flags, the directory where it begins is the top.
     let is_top = start.resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT) != 0;
     let top = is_top.then(|| directory.clone());
     let who = start.view.who;
-    let (mut text, mut at, mut links) = (Text::Given(path), 0, 0);
+    let (mut text, mut links) = (Text::Given(path), 0);
     'text: loop {
         let path = text.path();
-        at = path.past_slashes(at);
-        if who.is_privileged() && start.resolve == 0 {
-            (directory, at) = go_along(directory, path, at);
-        }
         if at == path.len() {
             // A path of slashes alone, or behind a link that led to a file itself.
             let (dentry, slashes) = (Some(directory.clone()), path.is_slash(at.wrapping_sub(1)));
@@ -249,6 +285,10 @@ fn run<'a>(start: &Start, path: PathName<'a>, last: Last) -> Result<Found<'a>, E
                 directory = target.directory.unwrap_or(directory);
                 if let Some(path) = target.text {
                     text = Text::Written(path);
+                }
+                at = text.path().past_slashes(at);
+                if goes_along(start) {
+                    (directory, at) = go_along(directory, text.path(), at);
                 }
                 continue 'text;
             }
