@@ -75,7 +75,8 @@ pub fn prepare(
 pub fn put(directory: &Arc<Dentry>, name: Named, dentry: &Arc<Dentry>) -> Result<(), Errno> {
     let _changes = directory.inode.filesystem.changes.lock();
     add(directory, name, dentry)?;
-    directory.inode.change(|meta| {
+    // It was made just now.
+    directory.inode.change_at(dentry.inode.with_meta(|meta| meta.born), |meta| {
         meta.modified = meta.changed;
         meta.links += u32::from(dentry.is_directory());
     });

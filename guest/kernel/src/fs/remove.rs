@@ -6,6 +6,7 @@ use crate::fs::walk::{Component, Found, View};
 use alloc::sync::Arc;
 use trapgate_uapi::Errno;
 use trapgate_uapi::stat::S_ISVTX;
+use trapgate_uapi::time::Timespec;
 
 /// What a call takes away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,17 +63,18 @@ pub fn remove(view: &View, found: &Found, what: What) -> Result<(), Errno> {
     };
     // With nothing locked: what goes with it may be much.
     drop(gone);
-    has_lost_a_name(victim, directory);
-    directory.inode.change(|meta| {
+    let now = directory.inode.filesystem.now();
+    has_lost_a_name(victim, directory, now);
+    directory.inode.change_at(now, |meta| {
         meta.modified = meta.changed;
         meta.links -= u32::from(what == What::Directory);
     });
     Ok(())
 }
 
-/// A file has one name less, in this directory.
-pub fn has_lost_a_name(victim: &Dentry, directory: &Dentry) {
-    let links = victim.inode.change(|meta| {
+/// A file has one name less, in this directory, from this time on.
+pub fn has_lost_a_name(victim: &Dentry, directory: &Dentry, now: Timespec) {
+    let links = victim.inode.change_at(now, |meta| {
         meta.links = if victim.is_directory() { 0 } else { meta.links.saturating_sub(1) };
         meta.links
     });

@@ -176,7 +176,7 @@ fn replace(from: &Found, source: &Arc<Dentry>, to: &Found) -> Result<(), Errno> 
             target.children()?.dead = true;
         }
         target.removed();
-        has_lost_a_name(target, new);
+        has_lost_a_name(target, new, new.inode.filesystem.now());
     }
     drop((gone, taken));
     let is_directory = source.is_directory();
