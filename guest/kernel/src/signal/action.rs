@@ -1,13 +1,13 @@
 //! What a process wants done with each signal, and what is done if it wants
 //! nothing.
 
-use super::number::{UNBLOCKABLE, bit};
+use super::number::UNBLOCKABLE;
 use crate::memory::try_insert;
 use alloc::collections::BTreeMap;
 use spin::Mutex;
 use trapgate_uapi::Errno;
 use trapgate_uapi::signal::{
-    NSIG, SIG_IGN, SIGCHLD, SIGCONT, SIGSTOP, SIGTTOU, SIGURG, SIGWINCH, Sigaction,
+    SIG_IGN, SIGCHLD, SIGCONT, SIGSTOP, SIGTTOU, SIGURG, SIGWINCH, Sigaction,
 };
 
 /// Set in a recorded action that came by an i386 call: the handler wants
@@ -43,10 +43,12 @@ impl Actions {
     /// ENOMEM.
     pub fn inherited(ignored: u64) -> Result<Self, Errno> {
         let actions = Actions::default();
-        let is_ignored = |signal: &u8| ignored & !UNBLOCKABLE & bit(*signal) != 0;
         let action = Sigaction { sa_handler: SIG_IGN, ..Sigaction::default() };
-        for signal in (1..=NSIG as u8).filter(is_ignored) {
-            actions.set(signal, action)?;
+        // Few are, so those that are not cost a start nothing.
+        let mut left = ignored & !UNBLOCKABLE;
+        while left != 0 {
+            actions.set(left.trailing_zeros() as u8 + 1, action)?;
+            left &= left - 1;
         }
         Ok(actions)
     }
@@ -87,5 +89,14 @@ mod tests {
         for signal in [1, 2, 6, 9, 11, 13, 14, 15, 24, 31, 34, 64] {
             assert_eq!(default_action(signal), DefaultAction::Terminate, "{signal}");
         }
+    }
+
+    #[test]
+    fn of_ignored_signals_those_stay_ignored_that_can_be() {
+        // SIGKILL and SIGSTOP are 9 and 19.
+        let ignored = [1, 9, 13, 19, 64].iter().fold(0, |bits, signal| bits | 1 << (signal - 1));
+        let actions = Actions::inherited(ignored).unwrap();
+        let found = (1..=64).filter(|&signal| actions.get(signal).sa_handler == SIG_IGN);
+        assert_eq!(found.collect::<Vec<_>>(), [1, 13, 64]);
     }
 }
