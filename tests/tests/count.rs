@@ -151,13 +151,16 @@ const MEASURED: [(Operation, Width); 8] = [
     (Operation::Int80, Width::W32),
 ];
 
-/// The doors and what else there is here.
+/// The doors and what else there is here. In the Intel rig, where a step takes longest,
+/// only what arrives otherwise than in the AMD rig: its doors, each by one width.
 fn measured() -> impl Iterator<Item = (Operation, Width)> {
     let fast = fast_door();
+    let doors_only = place() == Place::Intel;
     MEASURED.into_iter().filter(move |&measured| match measured {
         (Operation::Syscall, Width::W32) => fast == Some("syscall"),
         (Operation::Sysenter, Width::W32) => fast == Some("sysenter"),
-        _ => true,
+        (Operation::Syscall | Operation::Int80, Width::W64) => true,
+        _ => !doors_only,
     })
 }
 
@@ -185,7 +188,9 @@ fn a_call_is_as_many_instructions_every_time_as_the_tsc_counts_where_it_counts_t
         let first = count();
         println!("{operation:?}, {width:?}: {first} instructions");
         assert!(first >= 1.0 && first.fract() == 0.0, "{operation:?}, {width:?}: {first}");
-        assert_eq!([count(), count()], [first; 2], "{operation:?}, {width:?}");
+        for _ in 0..scale(2, 2, 1) {
+            assert_eq!(count(), first, "{operation:?}, {width:?}");
+        }
         if counts_instructions() {
             let mut probe = Probe::in_sandbox(width, Sandbox::builder()).expect("a sandbox");
             let [few, many] = [10, 20].map(|calls| ticks(&mut probe, operation, calls));
