@@ -12,6 +12,7 @@
 
 use crate::host;
 use core::sync::atomic::{AtomicBool, Ordering};
+use fresh::Fresh;
 use runs::Runs;
 use spin::Mutex;
 use trapgate_abi::boot_info::Range;
@@ -20,6 +21,7 @@ use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_arch::paging::FrameSource;
 use trapgate_arch::phys::{self, FrameTable};
 
+mod fresh;
 mod runs;
 
 /// Bounds of the kernel's reserve, in frames.
@@ -42,8 +44,8 @@ pub static FRAMES: Mutex<Frames> = Mutex::new(Frames::NONE);
 /// The table, and the free frames.
 pub struct Frames {
     table: FrameTable,
-    /// Never used, in ascending order.
-    fresh: [Range; 2],
+    /// Never used.
+    fresh: Fresh,
     /// Used before, and zeroes now.
     zero: Runs,
     /// Used before.
@@ -64,7 +66,7 @@ const fn number(address: u64) -> u64 {
 impl Frames {
     const NONE: Frames = Frames {
         table: FrameTable::EMPTY,
-        fresh: [Range::ZERO; 2],
+        fresh: Fresh::NONE,
         zero: Runs::NONE,
         dirty: Runs::NONE,
         free: 0,
@@ -89,6 +91,7 @@ impl Frames {
         low.start += PAGE_SIZE;
         let total: u64 = fresh.iter().map(|range| number(range.len())).sum();
         let reserve = (total / 64).clamp(RESERVE_LEAST, RESERVE_MOST);
+        let fresh = Fresh::new(fresh);
         *self = Frames { table, fresh, free: total, total, reserve, zero_page, ..Frames::NONE };
     }
 
@@ -168,11 +171,7 @@ impl Frames {
         if self.free < self.reserve + count {
             return None;
         }
-        let length = count * PAGE_SIZE;
-        let run = match self.fresh.iter_mut().find(|range| range.len() >= length) {
-            Some(range) => take_from(range, count),
-            None => self.used_run(count)?,
-        };
+        let run = self.fresh.take_run(count).or_else(|| self.used_run(count))?;
         self.free -= count;
         Some(run.start)
     }
@@ -227,18 +226,11 @@ impl Frames {
         if !dirty_last && let Some(run) = self.dirty.pop(&mut self.table, most) {
             return Some((run, true));
         }
-        if let Some(range) = self.fresh.iter_mut().find(|range| !range.is_empty()) {
-            return Some((take_from(range, most), false));
+        if let Some(run) = self.fresh.take(most) {
+            return Some((run, false));
         }
         self.dirty.pop(&mut self.table, most).map(|run| (run, true))
     }
-}
-
-/// The first `most` frames of a range, or all.
-fn take_from(range: &mut Range, most: u64) -> Range {
-    let start = range.start;
-    range.start = range.end.min(start + most * PAGE_SIZE);
-    Range { start, end: range.start }
 }
 
 impl FrameSource for Frames {
@@ -258,9 +250,8 @@ impl FrameSource for Frames {
         }
         self.free += number(run.len());
         // What was taken last and not used: no word of the table is touched for it.
-        match self.fresh.iter_mut().find(|range| range.start == run.end) {
-            Some(range) => range.start = run.start,
-            None => self.zero.push(&mut self.table, run),
+        if !self.fresh.put_back(run) {
+            self.zero.push(&mut self.table, run);
         }
     }
 }
