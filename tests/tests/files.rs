@@ -16,7 +16,7 @@ use trapgate_tests::{
 };
 
 /// The cases, a file a family.
-const LIST: [&str; 14] = [
+const LIST: [&str; 16] = [
     include_str!("../cases/list/attributes.cases"),
     include_str!("../cases/list/content.cases"),
     include_str!("../cases/list/descriptors.cases"),
@@ -28,7 +28,9 @@ const LIST: [&str; 14] = [
     include_str!("../cases/list/open.cases"),
     include_str!("../cases/list/pipes.cases"),
     include_str!("../cases/list/pointers.cases"),
+    include_str!("../cases/list/process.cases"),
     include_str!("../cases/list/rename.cases"),
+    include_str!("../cases/list/segments.cases"),
     include_str!("../cases/list/status.cases"),
     include_str!("../cases/list/walk.cases"),
 ];

@@ -17,7 +17,10 @@ constants! { "fcntl(2)", general as u32:
 constants! { "openat(2)", general as i32: AT_FDCWD }
 constants! { "openat(2)", general as u32:
     AT_EMPTY_PATH AT_SYMLINK_NOFOLLOW AT_SYMLINK_FOLLOW AT_REMOVEDIR AT_EACCESS AT_NO_AUTOMOUNT
-    AT_STATX_SYNC_TYPE
+    AT_STATX_SYNC_TYPE AT_HANDLE_FID AT_HANDLE_MNT_ID_UNIQUE AT_HANDLE_CONNECTABLE
+}
+constants! { "splice(2)", general as u32:
+    SPLICE_F_MOVE SPLICE_F_NONBLOCK SPLICE_F_MORE SPLICE_F_GIFT
 }
 constants! { "access(2)", general as u32: F_OK R_OK W_OK X_OK }
 constants! { "fcntl(2)", general as u32:

@@ -4,10 +4,16 @@ use crate::macros::{constants, structure};
 use crate::time::{OldTimeval32, Timeval};
 
 constants! { "getrlimit(2)", general as u32:
-    RLIMIT_FSIZE RLIMIT_STACK RLIMIT_CORE RLIMIT_RSS RLIMIT_SIGPENDING RLIMIT_NPROC RLIMIT_NOFILE RLIM_NLIMITS
+    RLIMIT_FSIZE RLIMIT_STACK RLIMIT_CORE RLIMIT_RSS RLIMIT_SIGPENDING RLIMIT_NPROC RLIMIT_NOFILE
+    RLIMIT_NICE RLIMIT_RTPRIO RLIM_NLIMITS
 }
 constants! { "getrusage(2)", general as i32: RUSAGE_SELF RUSAGE_CHILDREN RUSAGE_THREAD }
 constants! { "getpriority(2)", general as i32: PRIO_PROCESS PRIO_PGRP PRIO_USER }
+
+/// Nice values go from here,
+pub const MIN_NICE: i32 = -20;
+/// to here.
+pub const MAX_NICE: i32 = 19;
 
 /// No limit.
 pub const RLIM_INFINITY: u64 = u64::MAX;

@@ -17,6 +17,14 @@ constants! { "sched(7)", general as u32:
     SCHED_NORMAL SCHED_FIFO SCHED_RR SCHED_BATCH SCHED_IDLE SCHED_DEADLINE
     SCHED_RESET_ON_FORK
 }
+constants! { "sched_setattr(2)", general as u64:
+    SCHED_FLAG_RESET_ON_FORK SCHED_FLAG_KEEP_POLICY SCHED_FLAG_KEEP_PARAMS
+    SCHED_FLAG_UTIL_CLAMP SCHED_FLAG_ALL
+}
+/// The least size of a [`SchedAttr`] that there ever was.
+pub const SCHED_ATTR_SIZE_VER0: u32 = 48;
+/// The highest priority of the classes that have one.
+pub const MAX_RT_PRIORITY: u32 = 99;
 
 structure! {
     /// `struct clone_args` of clone3(2), the same for both widths.
@@ -44,5 +52,56 @@ structure! {
     #[derive(Default)]
     pub struct SchedParam: 4 {
         pub sched_priority: i32,
+    }
+}
+
+structure! {
+    /// `struct sched_attr` of sched_setattr(2), the same for both widths.
+    #[derive(Default)]
+    pub struct SchedAttr: 56 {
+        pub size: u32,
+        pub sched_policy: u32,
+        pub sched_flags: u64,
+        pub sched_nice: i32,
+        pub sched_priority: u32,
+        pub sched_runtime: u64,
+        pub sched_deadline: u64,
+        pub sched_period: u64,
+        pub sched_util_min: u32,
+        pub sched_util_max: u32,
+    }
+}
+
+impl SchedAttr {
+    /// Of the words that there were at first.
+    pub const fn of_version_0(words: [u64; 6]) -> SchedAttr {
+        SchedAttr {
+            size: words[0] as u32,
+            sched_policy: (words[0] >> 32) as u32,
+            sched_flags: words[1],
+            sched_nice: words[2] as i32,
+            sched_priority: (words[2] >> 32) as u32,
+            sched_runtime: words[3],
+            sched_deadline: words[4],
+            sched_period: words[5],
+            sched_util_min: 0,
+            sched_util_max: 0,
+        }
+    }
+
+    /// Its words, as they lie in memory.
+    pub const fn words(&self) -> [u64; 7] {
+        const fn pair(low: u32, high: u32) -> u64 {
+            (high as u64) << 32 | low as u64
+        }
+        [
+            pair(self.size, self.sched_policy),
+            self.sched_flags,
+            pair(self.sched_nice as u32, self.sched_priority),
+            self.sched_runtime,
+            self.sched_deadline,
+            self.sched_period,
+            pair(self.sched_util_min, self.sched_util_max),
+        ]
     }
 }

@@ -10,6 +10,12 @@ constants! { "inode(7)", general as u32:
 }
 /// All permissions of a file: Linux's `S_IRWXUGO`.
 pub const S_IRWXUGO: u32 = S_IRWXU | S_IRWXG | S_IRWXO;
+/// To be read by all: Linux's `S_IRUGO`,
+pub const S_IRUGO: u32 = 0o444;
+/// written by all,
+pub const S_IWUGO: u32 = 0o222;
+/// executed by all.
+pub const S_IXUGO: u32 = 0o111;
 /// The same, with the three bits above them: Linux's `S_IALLUGO`.
 pub const S_IALLUGO: u32 = S_ISUID | S_ISGID | S_ISVTX | S_IRWXUGO;
 

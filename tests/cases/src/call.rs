@@ -84,6 +84,8 @@ fn by_door(width: Width, name: &str, args: &[u64]) -> Result<u64, Errno> {
 /// Makes the calls of cases.
 pub(crate) struct Calls {
     pub(crate) width: Width,
+    /// What shmget(2) has answered last: `SHM`.
+    segment: u64,
 }
 
 /// What a call is made with.
@@ -95,7 +97,7 @@ struct Prepared {
 
 impl Calls {
     pub(crate) const fn new(width: Width) -> Calls {
-        Calls { width }
+        Calls { width, segment: u64::MAX }
     }
 
     /// A call, with its arguments as words.
@@ -131,6 +133,9 @@ impl Calls {
         let mut result = by_door(self.width, real, &registers);
         if let (Some(at), Ok(_)) = (position, result) {
             result = Ok(show::word(&memory::read(at, 8), 0, 8));
+        }
+        if let ("shmget", Ok(id)) = (name, result) {
+            self.segment = id;
         }
         Answer::new(name, self.width, result, outputs)
     }
@@ -192,6 +197,7 @@ impl Calls {
             },
             '[' => self.words(prepared, word),
             'M' if word == "M" || word.starts_with("M+") => self.address(word),
+            'S' if word == "SHM" => self.segment,
             'A'..='Z' => constants::of(word),
             _ => match word.split_once('(') {
                 Some((kind @ ("iov" | "flock" | "flock64" | "how"), rest)) => {
@@ -238,6 +244,7 @@ impl Calls {
             "stat" => (144, Shape::Stat),
             "statx" => (256, Shape::Statx),
             "statfs" => (120, Shape::Statfs),
+            "segment" => (112, Shape::Segment),
             _ => match what.split_once('!') {
                 Some((_, there)) => {
                     let there = there.parse().expect("how many bytes are there");

@@ -34,6 +34,8 @@ pub(crate) enum Shape {
     StatOld,
     Statx,
     Statfs,
+    /// `struct shmid64_ds`.
+    Segment,
     Flock {
         large: bool,
     },
@@ -54,6 +56,8 @@ impl Answer {
     ) -> Answer {
         let mut text = match (name, result) {
             ("mmap" | "mremap" | "old:mmap" | "shmat", Ok(address)) => place(address),
+            // Which number is Linux's own business.
+            ("shmget", Ok(_)) => "a segment".to_owned(),
             (_, result) => number(result),
         };
         let mut rest = result.unwrap_or(0) as usize;
@@ -155,6 +159,12 @@ fn structure(shape: Shape, width: Width, bytes: &[u8]) -> String {
             [(0, 4), (4, 4), (56, 4), (60, 4)].map(at),
             [(8, 8), (16, 8), (24, 8), (32, 8), (40, 8)].map(at),
         ),
+        (Shape::Segment, Width::X86_64) => {
+            segment([(20, 4), (48, 8), (88, 8), (4, 4), (8, 4)].map(at))
+        }
+        (Shape::Segment, Width::I386) => {
+            segment([(20, 2), (36, 4), (72, 4), (4, 4), (8, 4)].map(at))
+        }
         (Shape::Flock { large }, _) => {
             let [which, whence, start, length, owner] = flock_layout(width, large).map(at);
             let owner = if owner == 0 { "nobody's" } else { "somebody's" };
@@ -177,6 +187,10 @@ fn stat(mode: u64, [links, uid, gid, size, blocks]: [u64; 5]) -> String {
         }
         _ => format!("mode {mode:o} links {links} {owner}"),
     }
+}
+
+fn segment([mode, size, attaches, uid, gid]: [u64; 5]) -> String {
+    format!("mode {mode:o} size {size} attaches {attaches} {uid}:{gid}")
 }
 
 fn statfs([kind, size, name, fragment]: [u64; 4], counts: [u64; 5]) -> String {

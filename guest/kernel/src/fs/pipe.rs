@@ -10,6 +10,7 @@
 
 mod few;
 mod pages;
+mod splice;
 
 use crate::fs::open_flags::{readable, writable};
 use crate::fs::transfer::MAX_RW_COUNT;

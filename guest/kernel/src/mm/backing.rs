@@ -64,6 +64,12 @@ pub trait MappedFile: Send + Sync + Debug {
     /// # Errors
     /// ENOMEM, ENAMETOOLONG.
     fn path(&self) -> Result<Vec<u8>, Errno>;
+
+    /// The number of the segment of System V's shared memory that it is, if it is none of
+    /// a file system.
+    fn segment(&self) -> Option<u32> {
+        None
+    }
 }
 
 impl Mapped {

@@ -45,6 +45,39 @@ impl Prot {
     }
 }
 
+/// What was said of a mapping that no access depends on: by mmap(2), mlock(2),
+/// madvise(2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks(u8);
+
+impl Marks {
+    /// Nothing.
+    pub const NONE: Marks = Marks(0);
+    /// Its pages stay: mlock(2).
+    pub const LOCKED: Marks = Marks(1);
+    /// It grows down when it is touched below: `MAP_GROWSDOWN`.
+    pub const GROWS_DOWN: Marks = Marks(2);
+    /// A forked process has it without its pages: `MADV_WIPEONFORK`.
+    pub const WIPE_ON_FORK: Marks = Marks(4);
+    /// A forked process does not have it: `MADV_DONTFORK`.
+    pub const DONT_FORK: Marks = Marks(8);
+
+    /// Both.
+    pub const fn with(self, other: Marks) -> Marks {
+        Marks(self.0 | other.0)
+    }
+
+    /// Those that are not in `other`.
+    pub const fn without(self, other: Marks) -> Marks {
+        Marks(self.0 & !other.0)
+    }
+
+    /// Whether one of `other` is among them.
+    pub const fn has(self, other: Marks) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
 /// One mapping.
 #[derive(Clone, Debug)]
 pub struct Vma {
@@ -54,6 +87,8 @@ pub struct Vma {
     pub end: u64,
     /// Access.
     pub prot: Prot,
+    /// What was said of it.
+    pub marks: Marks,
     /// What is mapped.
     pub backing: Backing,
 }
@@ -68,6 +103,7 @@ impl Vma {
     fn joins(&self, next: &Vma) -> bool {
         self.end == next.start
             && self.prot == next.prot
+            && self.marks == next.marks
             && self.backing.goes_on_as(self.end - self.start, &next.backing)
     }
 
@@ -75,7 +111,7 @@ impl Vma {
     fn split_off(&mut self, address: u64) -> Vma {
         let backing = self.backing.after(address - self.start);
         let end = core::mem::replace(&mut self.end, address);
-        Vma { start: address, end, prot: self.prot, backing }
+        Vma { start: address, end, prot: self.prot, marks: self.marks, backing }
     }
 }
 
@@ -175,6 +211,25 @@ impl VmaMap {
     /// # Errors
     /// As [`Self::remove`].
     pub fn protect(&mut self, start: u64, end: u64, prot: Prot) -> Result<(), Errno> {
+        self.change(start, end, |vma| vma.prot = prot)
+    }
+
+    /// Sets and clears marks of the mappings in `start..end`, which may have holes. On an
+    /// error nothing has changed.
+    ///
+    /// # Errors
+    /// As [`Self::remove`].
+    pub fn mark(&mut self, start: u64, end: u64, set: Marks, clear: Marks) -> Result<(), Errno> {
+        self.change(start, end, |vma| vma.marks = vma.marks.without(clear).with(set))
+    }
+
+    #[inline(always)]
+    fn change(
+        &mut self,
+        start: u64,
+        end: u64,
+        mut change: impl FnMut(&mut Vma),
+    ) -> Result<(), Errno> {
         let first = self.cut(start, end, true)?;
         let mut index = first.index;
         for Chunk { areas, .. } in &mut self.chunks[first.chunk..] {
@@ -182,7 +237,7 @@ impl VmaMap {
                 if vma.start >= end {
                     break;
                 }
-                vma.prot = prot;
+                change(vma);
             }
             if areas.last().is_some_and(|last| last.end >= end) {
                 break;

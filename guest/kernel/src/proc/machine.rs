@@ -1,4 +1,4 @@
-//! /proc/{meminfo,stat,uptime,loadavg,version,filesystems}: the machine.
+//! /proc/{meminfo,vmstat,stat,uptime,loadavg,version,filesystems}: the machine.
 
 use crate::fs::place::{self, top_of};
 use crate::memory::Text;
@@ -106,6 +106,41 @@ pub fn meminfo(_: Subject, text: &mut Text) -> Result<(), Errno> {
     }
     kib_line(text, "Hugepagesize:", 2048)?;
     kib_line(text, "Hugetlb:", 0)
+}
+
+/// /proc/vmstat: in pages; what nobody counts is 0.
+///
+/// # Errors
+/// ENOMEM.
+pub fn vmstat(_: Subject, text: &mut Text) -> Result<(), Errno> {
+    let process = &current().process;
+    let usage = process.memory.lock().usage();
+    let files = frames_of_files()?;
+    let free = FRAMES.lock().available();
+    let shared = usage.resident.shared_memory + files;
+    let stacks = u64::from(process.tasks.load(Ordering::Relaxed)) * 16;
+    let lines = [
+        ("nr_free_pages", free),
+        ("nr_active_anon", usage.resident.anonymous),
+        ("nr_anon_pages", usage.resident.anonymous),
+        ("nr_mapped", usage.resident.file),
+        ("nr_file_pages", shared),
+        ("nr_dirty", 0),
+        ("nr_writeback", 0),
+        ("nr_shmem", shared),
+        ("nr_kernel_stack", stacks),
+        ("nr_page_table_pages", usage.tables),
+        ("pgpgin", 0),
+        ("pgpgout", 0),
+        ("pswpin", 0),
+        ("pswpout", 0),
+        ("pgalloc_normal", 0),
+        ("pgfree", 0),
+        ("pgfault", 0),
+        ("pgmajfault", 0),
+        ("oom_kill", 0),
+    ];
+    lines.into_iter().try_for_each(|(name, count)| writeln!(text, "{name} {count}"))
 }
 
 /// /proc/stat: one CPU, which the program has had all the time.

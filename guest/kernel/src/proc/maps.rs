@@ -4,7 +4,7 @@ use crate::fs::place::{Path, path_of, top_of};
 use crate::memory::Text;
 use crate::mm::backing::{Backing, MappedFile, Part};
 use crate::mm::space::usage::Resident;
-use crate::mm::vma::{Prot, Vma};
+use crate::mm::vma::{Marks, Prot, Vma};
 use crate::proc::links;
 use crate::proc::machine::kib_line;
 use crate::proc::subject::Subject;
@@ -202,6 +202,10 @@ fn flags(text: &mut Text, vma: &Vma) -> Result<(), Errno> {
         (may_write, "mw "),
         (!matches!(vma.backing, Backing::Vvar), "me "),
         (is_shared, "ms "),
+        (vma.marks.has(Marks::GROWS_DOWN), "gd "),
+        (vma.marks.has(Marks::LOCKED), "lo "),
+        (vma.marks.has(Marks::DONT_FORK), "dc "),
+        (vma.marks.has(Marks::WIPE_ON_FORK), "wf "),
         (!is_shared && vma.prot.allows(Prot::WRITE), "ac "),
     ];
     text.add(b"VmFlags: ")?;

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | [`folder`] | the tables, and how `fs` finds its way in them |
 //! | [`subject`] | the process, task or descriptor that a file is about |
-//! | [`root`], [`machine`], [`cpuinfo`], [`sysctl`] | /proc but for processes |
+//! | [`root`], [`machine`], [`cpuinfo`], [`sysctl`], [`sysvipc`] | /proc but for processes |
 //! | [`process`] | the table of /proc/PID; `status`, `stat`, `maps`, `memory`, `links`, `limits`, `mounts` have its files |
 //! | [`sysfs`] | /sys |
 
@@ -27,6 +27,7 @@ pub mod status;
 pub mod subject;
 pub mod sysctl;
 pub mod sysfs;
+pub mod sysvipc;
 
 use crate::fs::dentry::Dentry;
 use crate::fs::filesystem::FileSystem;

@@ -33,7 +33,7 @@ pub const PROCESS: Folder = fixed(&[
     file("mounts", mounts::mounts),
     constant!("oom_score", "0\n"),
     writable("oom_score_adj", oom_score_adj, set_oom_score_adj),
-    constant!("personality", "00000000\n"),
+    private("personality", personality),
     link("root", links::root),
     constant!("sessionid", "4294967295"),
     constant!("setgroups", "allow\n"),
@@ -136,6 +136,10 @@ fn set_comm(about: Subject, bytes: &[u8]) -> Result<(), Errno> {
     name[..length].copy_from_slice(&bytes[..length]);
     *about.task()?.name.lock() = name;
     Ok(())
+}
+
+fn personality(about: Subject, text: &mut Text) -> Result<(), Errno> {
+    writeln!(text, "{:08x}", about.task()?.personality.load(Ordering::Relaxed))
 }
 
 fn oom_score_adj(about: Subject, text: &mut Text) -> Result<(), Errno> {

@@ -2,7 +2,7 @@
 
 use crate::proc::folder::{Entry, Folder, Numbers, Read, What, constant, file, folder};
 use crate::proc::subject::Subject;
-use crate::proc::{cpuinfo, machine, process, sysctl};
+use crate::proc::{cpuinfo, machine, process, sysctl, sysvipc};
 use crate::process::task::current;
 
 /// The root.
@@ -21,8 +21,10 @@ const ENTRIES: &[Entry] = &[
     file("stat", machine::stat),
     constant!("swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"),
     folder("sys", &sysctl::ROOT),
+    folder("sysvipc", &sysvipc::ROOT),
     file("uptime", machine::uptime),
     file("version", machine::version),
+    file("vmstat", machine::vmstat),
 ];
 
 const fn link(name: &'static str, path: Read) -> Entry {

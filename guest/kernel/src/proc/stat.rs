@@ -3,6 +3,7 @@
 use crate::memory::Text;
 use crate::proc::machine::ticks;
 use crate::proc::subject::Subject;
+use crate::process::scheduling::Scheduling;
 use crate::process::task::{Process, Task};
 use core::sync::atomic::Ordering;
 use trapgate_abi::layout::PAGE_SIZE;
@@ -76,7 +77,10 @@ pub fn stat(about: Subject, text: &mut Text) -> Result<(), Errno> {
     // State, parent, group, session, terminal and its group, flags; faults; times.
     write!(text, ") R 0 {pid} {pid} 0 -1 0 0 0 0 0 {} 0 0 0 ", ticks())?;
     // Priority, nice, tasks, a timer; when it started.
-    write!(text, "20 0 {tasks} 0 0 ")?;
+    let Scheduling { policy, priority, nice, .. } = *task.scheduling.lock();
+    // What has a priority of its own comes before 0, and lower the higher that is.
+    let told = if priority == 0 { 20 + nice } else { -1 - priority as i32 };
+    write!(text, "{told} {nice} {tasks} 0 0 ")?;
     write!(text, "{} {} {limit} ", usage.size * PAGE_SIZE, usage.resident.pages())?;
     write!(text, "{} {} {} 0 0 ", parts.code.start, parts.code.end, parts.stack)?;
     // Real-time signals have no room there.
@@ -85,7 +89,7 @@ pub fn stat(about: Subject, text: &mut Text) -> Result<(), Errno> {
         write!(text, "{set} ")?;
     }
     // Where it waits, swaps; signal of its end, CPU, priority, policy; delays, guests.
-    write!(text, "0 0 0 {SIGCHLD} 0 0 0 0 0 0 ")?;
+    write!(text, "0 0 0 {SIGCHLD} 0 {priority} {policy} 0 0 0 ")?;
     write!(text, "{} {} {} ", parts.data.start, parts.data.end, heap.start)?;
     for range in [parts.arguments, parts.environment] {
         write!(text, "{} {} ", range.start, range.end)?;

@@ -61,10 +61,11 @@ fn memory(text: &mut Text, process: &Process, usage: &Usage) -> Result<(), Errno
     const KIB: u64 = PAGE_SIZE / 1024;
     let code = code_pages(process);
     let resident = usage.resident;
+    let locked = process.memory.lock().locked_pages();
     let lines = [
         ("VmPeak", usage.size),
         ("VmSize", usage.size),
-        ("VmLck", 0),
+        ("VmLck", locked),
         ("VmPin", 0),
         ("VmHWM", resident.pages()),
         ("VmRSS", resident.pages()),

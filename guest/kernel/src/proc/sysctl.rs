@@ -16,6 +16,7 @@ use trapgate_abi::layout::USER_MIN;
 use trapgate_arch::paging::FrameSource;
 use trapgate_arch::phys;
 use trapgate_uapi::Errno;
+use trapgate_uapi::shm::{SHMALL, SHMMAX, SHMMNI};
 
 /// The root.
 pub const ROOT: Folder = fixed(&[folder("fs", &FS), folder("kernel", &KERNEL), folder("vm", &VM)]);
@@ -39,6 +40,9 @@ const KERNEL: Folder = fixed(&[
     constant!("pid_max", "32768\n"),
     folder("random", &RANDOM),
     file("randomize_va_space", randomize_va_space),
+    file("shmall", |_, text| writeln!(text, "{SHMALL}")),
+    file("shmmax", |_, text| writeln!(text, "{SHMMAX}")),
+    file("shmmni", |_, text| writeln!(text, "{SHMMNI}")),
     constant!("tainted", "0\n"),
     constant!("threads-max", "32768\n"),
     file("version", |_, text| writeln!(text, "{}", name(&UTSNAME.version))),

@@ -38,6 +38,7 @@ use trapgate_arch::phys;
 use trapgate_loader::stack::{self, Strings};
 use trapgate_uapi::Errno;
 use trapgate_uapi::fcntl::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW};
+use trapgate_uapi::personality::ADDR_NO_RANDOMIZE;
 use trapgate_uapi::resource::RLIMIT_STACK;
 use trapgate_uapi::signal::SIGSEGV;
 use wanted::{Failure, Wanted};
@@ -157,7 +158,8 @@ fn replace(task: &Task, mut wanted: Wanted, boot: Option<&BootInfo>) -> Result<(
     let random = random::words(process, boot.is_some());
     let [first, second, places @ ..] = random;
     let seed = (u128::from(first) << 64 | u128::from(second)).to_le_bytes();
-    let at_random = process.boot.features & feature::ASLR != 0;
+    let same = task.personality.load(Ordering::Relaxed) & ADDR_NO_RANDOMIZE != 0;
+    let at_random = process.boot.features & feature::ASLR != 0 && !same;
     let places = Places::of(found.program.class, at_random.then_some(places));
     let memory = process.memory.lock().beside()?;
     let built = build(memory, &found, &wanted, process.boot, &places, seed)?;

@@ -9,8 +9,8 @@ use spin::Mutex;
 use trapgate_abi::layout::USER_STACK_SIZE;
 use trapgate_uapi::Errno;
 use trapgate_uapi::resource::{
-    RLIM_INFINITY, RLIM_NLIMITS, RLIMIT_CORE, RLIMIT_FSIZE, RLIMIT_NOFILE, RLIMIT_NPROC,
-    RLIMIT_STACK, Rlimit,
+    RLIM_INFINITY, RLIM_NLIMITS, RLIMIT_CORE, RLIMIT_FSIZE, RLIMIT_NICE, RLIMIT_NOFILE,
+    RLIMIT_NPROC, RLIMIT_RTPRIO, RLIMIT_STACK, Rlimit,
 };
 
 /// Soft and hard limits, as far as they were set, by resource.
@@ -49,6 +49,7 @@ impl Limits {
             RLIMIT_STACK => soft(USER_STACK_SIZE),
             RLIMIT_CORE => soft(0),
             RLIMIT_NPROC => Rlimit::both(1),
+            RLIMIT_NICE | RLIMIT_RTPRIO => Rlimit::both(0),
             RLIMIT_NOFILE => {
                 Rlimit { rlim_cur: DESCRIPTORS as u64, rlim_max: MAX_DESCRIPTORS as u64 }
             }

@@ -10,6 +10,8 @@ pub mod limits;
 pub mod prepare_return;
 pub mod program;
 pub mod random_stock;
+pub mod scheduling;
+pub mod segments;
 pub mod task;
 #[cfg(feature = "test-hook")]
 pub mod test_hook;

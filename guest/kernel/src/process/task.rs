@@ -15,6 +15,8 @@ use crate::process::credentials::TaskCredentials;
 use crate::process::limits::Limits;
 use crate::process::program::Program;
 use crate::process::random_stock::RandomStock;
+use crate::process::scheduling::Scheduling;
+use crate::process::segments::Segments;
 use crate::sched::switch;
 use crate::sched::thread::Thread;
 use crate::signal::action::Actions;
@@ -68,6 +70,8 @@ pub struct Process {
     pub oom_score_adj: AtomicI32,
     /// What it runs.
     pub program: Mutex<Program>,
+    /// System V's shared memory, which all processes have.
+    pub segments: Arc<Mutex<Segments>>,
     /// What the VMM said at the start.
     pub boot: &'static BootInfo,
 }
@@ -104,6 +108,10 @@ pub struct Task {
     pub compat_robust_list: AtomicU32,
     /// prctl(2) `PR_SET_NAME`.
     pub name: Mutex<[u8; TASK_COMM_LEN]>,
+    /// How it is scheduled.
+    pub scheduling: Mutex<Scheduling>,
+    /// personality(2).
+    pub personality: AtomicU32,
     /// Where the landing pad was before the call that it makes moved it; 0 if
     /// it did not.
     pub left_landing_pad: AtomicU64,
@@ -135,6 +143,8 @@ impl Task {
             robust_list: Mutex::new([0; 2]),
             compat_robust_list: AtomicU32::new(0),
             name: Mutex::default(),
+            scheduling: Mutex::default(),
+            personality: AtomicU32::new(0),
             left_landing_pad: AtomicU64::new(0),
             begins: Mutex::new(None),
         }
@@ -164,6 +174,8 @@ impl Task {
         let tid = NEXT_TID.fetch_add(1, Ordering::Relaxed);
         let mut task = Task::new(thread.clone(), tid, process, credentials);
         *task.name.get_mut() = *self.name.lock();
+        *task.scheduling.get_mut() = self.scheduling.lock().inherited();
+        *task.personality.get_mut() = self.personality.load(Ordering::Relaxed);
         let task = try_arc(task)?;
         thread.belongs_to(Owner::new(task.clone()));
         Ok(task)
@@ -206,6 +218,7 @@ pub fn start_first(boot: &'static BootInfo, tables: PageTables) -> Result<(), Er
         tasks: AtomicU32::new(1),
         oom_score_adj: AtomicI32::new(0),
         program: Mutex::new(Program { file: None, parts: boot.parts }),
+        segments: try_arc(Mutex::default())?,
         boot,
     };
     let thread = try_arc(Thread::running(process.memory.lock().cr3()))?;

@@ -76,6 +76,7 @@ fn fork(regs: &PtRegs) -> Result<u64, Errno> {
         landing_pad: AtomicU64::new(this.landing_pad.load(Ordering::Relaxed)),
         tasks: AtomicU32::new(1),
         program: Mutex::new(this.program.lock().clone()),
+        segments: this.segments.clone(),
         boot: this.boot,
         oom_score_adj: AtomicI32::new(this.oom_score_adj.load(Ordering::Relaxed)),
     })?;

@@ -13,14 +13,20 @@ const fn name(text: &str) -> Name {
 }
 
 /// What the program is told: a Linux whose interface this kernel follows.
-pub static UTSNAME: NewUtsname = NewUtsname {
-    sysname: name("Linux"),
-    nodename: name("trapgate"),
-    release: name("6.12.0-trapgate"),
-    version: name(concat!("#1 trapgate ", env!("CARGO_PKG_VERSION"))),
-    machine: name("x86_64"),
-    domainname: name("(none)"),
-};
+pub static UTSNAME: NewUtsname = utsname("x86_64");
+/// The same for one that believes to be on 32-bit Linux (personality(2)).
+pub static UTSNAME32: NewUtsname = utsname("i686");
+
+const fn utsname(machine: &str) -> NewUtsname {
+    NewUtsname {
+        sysname: name("Linux"),
+        nodename: name("trapgate"),
+        release: name("6.12.0-trapgate"),
+        version: name(concat!("#1 trapgate ", env!("CARGO_PKG_VERSION"))),
+        machine: name(machine),
+        domainname: name("(none)"),
+    }
+}
 
 /// A name without its NULs.
 pub fn text(name: &Name) -> &str {

@@ -29,20 +29,20 @@ use trapgate_uapi::poll::POLLOUT;
 use trapgate_uapi::signal::SIGPIPE;
 
 /// Where a file is read or written: an offset of the caller's, or its own position.
-struct Position<'a> {
-    at: u64,
+pub(super) struct Position<'a> {
+    pub(super) at: u64,
     /// `None`: the caller's.
     own: Option<&'a InodeFile>,
 }
 
 impl<'a> Position<'a> {
-    fn new(file: &'a OpenFile, given: Option<u64>) -> Position<'a> {
+    pub(super) fn new(file: &'a OpenFile, given: Option<u64>) -> Position<'a> {
         let own = file.as_inode().filter(|_| given.is_none());
         let position = own.map(|file| file.position.load(Ordering::Relaxed));
         Position { at: given.or(position).unwrap_or(0), own }
     }
 
-    fn advance(&mut self, bytes: u64) {
+    pub(super) fn advance(&mut self, bytes: u64) {
         self.at += bytes;
         if let Some(file) = self.own {
             file.position.store(self.at, Ordering::Relaxed);
@@ -52,7 +52,7 @@ impl<'a> Position<'a> {
 
 /// A page of the kernel's, for bytes on their way.
 #[expect(clippy::disallowed_methods, reason = "it is reserved")]
-fn page() -> Result<Vec<u8>, Errno> {
+pub(super) fn page() -> Result<Vec<u8>, Errno> {
     let mut page = try_with_capacity(PAGE_SIZE as usize)?;
     page.resize(PAGE_SIZE as usize, 0);
     Ok(page)
@@ -85,7 +85,7 @@ fn copy(
 }
 
 /// Writes bytes of the kernel's to a file, at a position that moves on.
-fn put(file: &OpenFile, to: &mut Position, bytes: &[u8]) -> Result<usize, Errno> {
+pub(super) fn put(file: &OpenFile, to: &mut Position, bytes: &[u8]) -> Result<usize, Errno> {
     match &file.kind {
         Kind::Standard(standard) => to_host(standard, file.transfer_flags(), bytes),
         Kind::Inode(inode) => match content(file) {

@@ -3,7 +3,7 @@
 
 use crate::mm::object::Object;
 use crate::mm::space::FaultError;
-use crate::mm::vma::Prot;
+use crate::mm::vma::{Marks, Prot};
 use crate::sys::define::{SysResult, syscall_define};
 use crate::sys::mm::{memory, touch};
 use crate::user::UserPtr;
@@ -12,32 +12,46 @@ use trapgate_abi::layout::{PAGE_SIZE, page_up};
 use trapgate_arch::usercopy::access_ok;
 use trapgate_uapi::Errno;
 use trapgate_uapi::mman::{
-    MADV_COLD, MADV_DODUMP, MADV_DOFORK, MADV_DONTFORK, MADV_DONTNEED, MADV_FREE, MADV_MERGEABLE,
-    MADV_NORMAL, MADV_PAGEOUT, MADV_POPULATE_READ, MADV_POPULATE_WRITE, MADV_REMOVE, MADV_WILLNEED,
-    MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT, MLOCK_ONFAULT, MS_ASYNC, MS_INVALIDATE, MS_SYNC,
+    MADV_COLD, MADV_DODUMP, MADV_DOFORK, MADV_DONTFORK, MADV_DONTNEED, MADV_DONTNEED_LOCKED,
+    MADV_FREE, MADV_KEEPONFORK, MADV_MERGEABLE, MADV_NORMAL, MADV_PAGEOUT, MADV_POPULATE_READ,
+    MADV_POPULATE_WRITE, MADV_REMOVE, MADV_WILLNEED, MADV_WIPEONFORK, MCL_CURRENT, MCL_FUTURE,
+    MCL_ONFAULT, MLOCK_ONFAULT, MS_ASYNC, MS_INVALIDATE, MS_SYNC,
 };
 
 syscall_define! {
     /// madvise(2): DONTNEED and FREE give memory back, REMOVE the object's, too; POPULATE
-    /// touches. Other advice is accepted and has no effect.
+    /// touches; some is for fork(2). Other advice is accepted and has no effect.
     fn madvise(address: u64, length: u64, advice: u32) {
         match advice {
-            MADV_DONTNEED | MADV_FREE => {
-                memory().discard(address, length, advice == MADV_FREE)?;
-            }
+            MADV_DONTNEED => memory().discard(address, length, false, false)?,
+            MADV_DONTNEED_LOCKED => memory().discard(address, length, false, true)?,
+            MADV_FREE => memory().discard(address, length, true, false)?,
             MADV_REMOVE => remove(address, length)?,
             MADV_POPULATE_READ => populate(address, length, Prot::READ)?,
             MADV_POPULATE_WRITE => populate(address, length, Prot::WRITE)?,
             MADV_NORMAL..=MADV_WILLNEED
-            | MADV_DONTFORK
-            | MADV_DOFORK
-            | MADV_MERGEABLE..=MADV_DODUMP
-            | MADV_COLD
-            | MADV_PAGEOUT => memory().check_mapped(address, length, Errno::EINVAL)?,
+            | MADV_MERGEABLE..=MADV_DODUMP => {
+                memory().check_mapped(address, length, Errno::EINVAL)?;
+            }
+            MADV_COLD | MADV_PAGEOUT => {
+                let memory = memory();
+                memory.check_mapped(address, length, Errno::EINVAL)?;
+                if memory.has_locked(address, length) {
+                    return Err(Errno::EINVAL);
+                }
+            }
+            MADV_DONTFORK => mark(address, length, Marks::DONT_FORK, Marks::NONE)?,
+            MADV_DOFORK => mark(address, length, Marks::NONE, Marks::DONT_FORK)?,
+            MADV_WIPEONFORK => memory().wipe_on_fork(address, length)?,
+            MADV_KEEPONFORK => mark(address, length, Marks::NONE, Marks::WIPE_ON_FORK)?,
             _ => return Err(Errno::EINVAL),
         }
         Ok(0)
     }
+}
+
+fn mark(address: u64, length: u64, set: Marks, clear: Marks) -> Result<(), Errno> {
+    memory().mark(address, length, set, clear)
 }
 
 /// The pages that madvise(2) is about.
@@ -74,6 +88,9 @@ fn remove(address: u64, length: u64) -> Result<(), Errno> {
                 (covered, at) = (Err(Errno::ENOMEM), vma.start);
             }
             let part = vma.backing.part().ok_or(Errno::EINVAL)?;
+            if vma.marks.has(Marks::LOCKED) {
+                return Err(Errno::EINVAL);
+            }
             if !vma.backing.is_shared() || !part.mapped.may_write {
                 return Err(Errno::EACCES);
             }
@@ -106,18 +123,18 @@ syscall_define! {
 }
 
 /// The whole pages of a range for mlock(2): a length that wraps is a short one.
-fn locked(address: u64, length: u64) -> Result<(u64, u64), Errno> {
+fn locked(address: u64, length: u64, set: Marks) -> Result<(u64, u64), Errno> {
     let start = address & !(PAGE_SIZE - 1);
     let length = length.wrapping_add(address - start).wrapping_add(PAGE_SIZE - 1);
     let end = start.checked_add(length & !(PAGE_SIZE - 1)).ok_or(Errno::EINVAL)?;
-    memory().check_mapped(start, end - start, Errno::EINVAL)?;
+    memory().mark(start, end - start, set, Marks::LOCKED.without(set))?;
     Ok((start, end))
 }
 
 /// mlock(2): guest memory is never swapped out by the guest, so that it is touched, and
 /// stays.
 fn lock(address: u64, length: u64, on_fault: bool) -> SysResult {
-    let (start, end) = locked(address, length)?;
+    let (start, end) = locked(address, length, Marks::LOCKED)?;
     if on_fault {
         return Ok(0);
     }
@@ -141,7 +158,7 @@ syscall_define! {
 }
 syscall_define! {
     /// munlock(2)
-    fn munlock(address: u64, length: u64) { locked(address, length).map(|_| 0) }
+    fn munlock(address: u64, length: u64) { locked(address, length, Marks::NONE).map(|_| 0) }
 }
 syscall_define! {
     /// mlockall(2): what is mapped is touched, as far as that goes.
@@ -149,6 +166,13 @@ syscall_define! {
         let known = MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT;
         if flags & !known != 0 || flags & (MCL_CURRENT | MCL_FUTURE) == 0 {
             return Err(Errno::EINVAL);
+        }
+        let marks = |flag| if flags & flag != 0 { Marks::LOCKED } else { Marks::NONE };
+        let future = marks(MCL_FUTURE);
+        if flags & MCL_CURRENT != 0 {
+            memory().mark_all(Marks::LOCKED, future)?;
+        } else {
+            memory().set_future(future);
         }
         if flags & (MCL_CURRENT | MCL_ONFAULT) == MCL_CURRENT {
             let mut at = 0;
@@ -163,7 +187,7 @@ syscall_define! {
 }
 syscall_define! {
     /// munlockall(2)
-    fn munlockall() { Ok(0) }
+    fn munlockall() { memory().mark_all(Marks::NONE, Marks::NONE).map(|()| 0) }
 }
 
 syscall_define! {

@@ -9,7 +9,7 @@ use crate::mm::frames;
 use crate::mm::space::map::{Place, Window};
 use crate::mm::space::remap::Move;
 use crate::mm::space::{AddressSpace, FRAMES_AT_ONCE, FaultError};
-use crate::mm::vma::Prot;
+use crate::mm::vma::{Marks, Prot};
 use crate::process::task::current;
 use crate::sched::thread::work;
 use crate::sys::define::{SysResult, syscall_define};
@@ -32,7 +32,7 @@ pub(super) fn memory() -> MutexGuard<'static, AddressSpace> {
 }
 
 /// The same for what may need frames.
-fn memory_with_frames() -> MutexGuard<'static, AddressSpace> {
+pub(super) fn memory_with_frames() -> MutexGuard<'static, AddressSpace> {
     frames::stock(FRAMES_AT_ONCE);
     memory()
 }
@@ -101,7 +101,8 @@ pub(super) fn map_memory(
     let noreplace = flags & MAP_FIXED_NOREPLACE != 0;
     let fixed = flags & MAP_FIXED != 0 || noreplace;
     let reserve = flags & MAP_NORESERVE == 0;
-    let place = Place { fixed, replace: !noreplace, window, shared };
+    let marks = marks(flags);
+    let place = Place { fixed, replace: !noreplace, window, shared, marks };
     // A private mapping of a file may need as much memory as one without.
     let reserve = reserve && (part.is_none() || !shared);
     let start = memory_with_frames().map(address, length, access, place, part, reserve)?;
@@ -110,6 +111,17 @@ pub(super) fn map_memory(
         let _ = touch(start, start + length, None);
     }
     Ok(start)
+}
+
+/// What the flags say of a mapping.
+#[inline(always)]
+const fn marks(flags: u64) -> Marks {
+    if flags & (MAP_GROWSDOWN | MAP_LOCKED) == 0 {
+        return Marks::NONE;
+    }
+    let locked = if flags & MAP_LOCKED != 0 { Marks::LOCKED } else { Marks::NONE };
+    let grows = if flags & MAP_GROWSDOWN != 0 { Marks::GROWS_DOWN } else { Marks::NONE };
+    locked.with(grows)
 }
 
 /// What few ask for: large pages, memory that grows like a stack, more than there are
@@ -163,9 +175,32 @@ syscall_define! {
 }
 syscall_define! {
     /// mprotect(2)
-    fn mprotect(address: u64, length: u64, bits: u64) {
-        memory().protect(address, length, prot(bits)?).map(|()| 0)
+    fn mprotect(address: u64, length: u64, bits: u64) { protect(address, length, bits) }
+}
+
+/// mprotect(2), also by other names.
+#[inline(always)]
+pub(super) fn protect(address: u64, length: u64, bits: u64) -> SysResult {
+    if bits & (PROT_GROWSDOWN | PROT_GROWSUP) != 0 {
+        return protect_growing(address, length, bits);
     }
+    memory().protect(address, length, prot(bits)?).map(|()| 0)
+}
+
+/// mprotect(2) of all that has grown down: nothing here grows up.
+#[cold]
+fn protect_growing(address: u64, length: u64, bits: u64) -> SysResult {
+    let end = page_up(length).and_then(|length| address.checked_add(length));
+    if bits & PROT_GROWSUP != 0 || !address.is_multiple_of(PAGE_SIZE) {
+        return Err(Errno::EINVAL);
+    }
+    let end = end.ok_or(Errno::ENOMEM)?;
+    let mut memory = memory();
+    if !memory.is_mapped(address) {
+        return Err(Errno::ENOMEM);
+    }
+    let start = memory.start_of_growing(address).ok_or(Errno::EINVAL)?;
+    memory.protect(start, end - start, prot(bits)?).map(|()| 0)
 }
 
 syscall_define! {

@@ -6,6 +6,7 @@
 //! `ENTRIES`. What i386 passes in another form has its handlers in [`compat`], and
 //! its name in `COMPAT_ENTRIES`.
 
+mod absent;
 pub mod args;
 pub mod attributes;
 pub mod compat;
@@ -18,6 +19,7 @@ pub mod eventfd;
 pub mod exec;
 pub mod fcntl;
 pub mod futex;
+pub mod handle;
 pub mod ioctl;
 pub mod lock;
 pub mod madvise;
@@ -26,17 +28,24 @@ pub mod mm;
 pub mod names;
 pub mod open;
 pub mod path;
+pub mod personality;
 pub mod pipe;
+pub mod pkeys;
+pub mod policy;
 pub mod poll;
+pub mod priority;
 pub mod process;
 pub mod random;
 pub mod read_write;
 pub mod refused;
 pub mod sched;
 pub mod select;
+pub mod shm;
 pub mod signal;
 pub mod size;
+pub mod socket;
 pub mod space;
+pub mod splice;
 pub mod stat;
 pub mod statfs;
 pub mod system;

@@ -85,7 +85,7 @@ syscall_define! {
 }
 
 /// What a program of a later header says must say nothing.
-fn only_zeroes(from: UserPtr<u8>, length: u64) -> Result<(), Errno> {
+pub(super) fn only_zeroes(from: UserPtr<u8>, length: u64) -> Result<(), Errno> {
     let mut chunk = [0; 64];
     let mut done = 0;
     while done < length {

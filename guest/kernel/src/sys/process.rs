@@ -17,7 +17,7 @@ use trapgate_uapi::prctl::{
     PR_GET_DUMPABLE, PR_GET_KEEPCAPS, PR_GET_NAME, PR_GET_NO_NEW_PRIVS, PR_SET_DUMPABLE,
     PR_SET_KEEPCAPS, PR_SET_NAME, PR_SET_NO_NEW_PRIVS, TASK_COMM_LEN,
 };
-use trapgate_uapi::resource::Rlimit;
+use trapgate_uapi::resource::{RLIMIT_STACK, Rlimit};
 use trapgate_uapi::stat::S_IRWXUGO;
 
 syscall_define! {
@@ -161,9 +161,14 @@ syscall_define! {
     }
 }
 
-/// Whether hard limits may be raised.
-pub(super) fn may_raise() -> bool {
-    current().credentials.can(CAP_SYS_RESOURCE)
+/// setrlimit(2) for either width.
+pub(super) fn set_limit(resource: u32, new: Rlimit) -> Result<(), Errno> {
+    let process = &current().process;
+    process.limits.set(resource, new, current().credentials.can(CAP_SYS_RESOURCE))?;
+    if resource == RLIMIT_STACK {
+        process.memory.lock().set_growth(new.rlim_cur);
+    }
+    Ok(())
 }
 
 syscall_define! {
@@ -175,7 +180,7 @@ syscall_define! {
 syscall_define! {
     /// setrlimit(2)
     fn setrlimit(resource: u32, limits: UserPtr<Rlimit>) {
-        current().process.limits.set(resource, limits.read()?, may_raise()).map(|()| 0)
+        set_limit(resource, limits.read()?).map(|()| 0)
     }
 }
 syscall_define! {
@@ -186,7 +191,7 @@ syscall_define! {
         let limits = &current().process.limits;
         let now = limits.get(resource)?;
         if let Some(new) = new {
-            limits.set(resource, new, may_raise())?;
+            set_limit(resource, new)?;
         }
         old.write_if(now).map(|()| 0)
     }

@@ -1,13 +1,10 @@
-//! Scheduling with one CPU: sched_yield(2), sched_setaffinity(2), getcpu(2),
-//! getpriority(2).
+//! Scheduling with one CPU: sched_yield(2), sched_setaffinity(2), getcpu(2).
 
 use crate::process::task::current;
 use crate::sched::switch;
 use crate::sys::define::{SysResult, syscall_define};
 use crate::user::UserPtr;
 use trapgate_uapi::Errno;
-use trapgate_uapi::resource::{PRIO_PROCESS, PRIO_USER};
-use trapgate_uapi::sched::{SCHED_NORMAL, SchedParam};
 
 syscall_define! {
     /// getcpu(2): there is one.
@@ -24,7 +21,8 @@ syscall_define! {
     }
 }
 
-fn check_pid(pid: i32) -> Result<(), Errno> {
+/// Whether it is the running task: EINVAL for what is no number of one, ESRCH.
+pub(super) fn check_pid(pid: i32) -> Result<(), Errno> {
     let task = current();
     let own = pid as u32 == task.tid || pid as u32 == task.process.pid;
     if pid < 0 {
@@ -63,30 +61,4 @@ pub(super) fn set_affinity(pid: i32, size: u32, mask: UserPtr<u8>) -> SysResult 
     let first = if size == 0 { 0 } else { mask.read()? };
     find_pid(pid)?;
     if first & 1 == 0 { Err(Errno::EINVAL) } else { Ok(0) }
-}
-syscall_define! {
-    /// sched_getscheduler(2): `SCHED_NORMAL`, which sched(7) calls
-    /// `SCHED_OTHER`.
-    fn sched_getscheduler(pid: i32) { check_pid(pid).map(|()| SCHED_NORMAL.into()) }
-}
-syscall_define! {
-    /// sched_getparam(2): priority 0.
-    fn sched_getparam(pid: i32, parameters: UserPtr<SchedParam>) {
-        check_pid(pid)?;
-        parameters.write(SchedParam::default()).map(|()| 0)
-    }
-}
-/// What the system call answers for nice value 0: such that none is negative.
-const NICE_0: u64 = 20;
-
-syscall_define! {
-    /// getpriority(2): nice value 0.
-    fn getpriority(which: i32, who: i32) {
-        match which {
-            PRIO_PROCESS..PRIO_USER => find_pid(who).map(|()| NICE_0),
-            PRIO_USER if who == 0 => Ok(NICE_0),
-            PRIO_USER => Err(Errno::ESRCH),
-            _ => Err(Errno::EINVAL),
-        }
-    }
 }

@@ -2,21 +2,31 @@
 
 use crate::mm::frames::FRAMES;
 use crate::process::task::current;
-use crate::process::utsname::UTSNAME;
+use crate::process::utsname::{UTSNAME, UTSNAME32};
 use crate::sys::define::syscall_define;
 use crate::user::UserPtr;
 use core::slice;
+use core::sync::atomic::Ordering;
 use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_uapi::Errno;
+use trapgate_uapi::personality::{PER_LINUX32, PER_MASK};
 use trapgate_uapi::resource::{RUSAGE_CHILDREN, RUSAGE_SELF, RUSAGE_THREAD, Rusage};
 use trapgate_uapi::sysinfo::Sysinfo;
 use trapgate_uapi::time::{NSEC_PER_SEC, Timeval};
 use trapgate_uapi::utsname::NewUtsname;
 
+/// What uname(2) tells the running task.
+pub(super) fn names() -> &'static NewUtsname {
+    match current().personality.load(Ordering::Relaxed) & PER_MASK {
+        PER_LINUX32 => &UTSNAME32,
+        _ => &UTSNAME,
+    }
+}
+
 syscall_define! {
     /// uname(2)
     fn newuname(buffer: UserPtr<NewUtsname>) {
-        buffer.write_slice(slice::from_ref(&UTSNAME)).map(|()| 0)
+        buffer.write_slice(slice::from_ref(names())).map(|()| 0)
     }
 }
 syscall_define! {

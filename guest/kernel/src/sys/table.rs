@@ -11,19 +11,16 @@ mod support;
 
 pub use build::{Handler, Table};
 
-use super::define::encode;
-use crate::log::log;
+use super::absent::{no_call_of_i386, no_call_of_x86_64};
 use crate::sys::{
     attributes, compat, copy, credentials, descriptor, directory, eventfd, exec, fcntl, futex,
-    ioctl, lock, madvise, memfd, mm, names, open, path, pipe, poll, process, random, read_write,
-    refused, sched, select, signal, size, space, stat, statfs, system, time, vectors, xattr,
+    handle, ioctl, lock, madvise, memfd, mm, names, open, path, personality, pipe, pkeys, policy,
+    poll, priority, process, random, read_write, refused, sched, select, shm, signal, size, socket,
+    space, splice, stat, statfs, system, time, vectors, xattr,
 };
 use build::{CompatEntry, Entry, compat_entries, entries, ia32, is_named, note, x64};
 use trapgate_abi::PtRegs;
-use trapgate_abi::log::{Event, Level};
 use trapgate_arch::cpu::clamp_index_nospec;
-use trapgate_arch::percpu;
-use trapgate_uapi::Errno;
 use trapgate_uapi::syscall::{I386, I386_COUNT, X32, X32_BIT, X32_COUNT, X86_64, X86_64_COUNT};
 
 /// What opening has.
@@ -42,8 +39,7 @@ const LIMITS: &str = "recorded and told; `RLIMIT_NOFILE` and `RLIMIT_FSIZE` alon
 /// What a list of robust futexes has.
 const ROBUST: &str = "recorded; nobody walks it";
 /// What mapping has.
-const MAPPING: &str = "standard files are ENODEV; `MAP_HUGETLB` is ENOMEM; `MAP_GROWSDOWN` has no \
-    effect";
+const MAPPING: &str = "standard files are ENODEV; `MAP_HUGETLB` is ENOMEM";
 /// What fcntl(2) has.
 const FCNTL: &str = "`F_DUPFD`, `F_DUPFD_CLOEXEC`, `F_GETFD`, `F_SETFD`, `F_GETFL`, `F_SETFL`, \
     sizes of pipes, locks and seals of files in memory; nobody owns or leases a file; others are \
@@ -64,6 +60,19 @@ const FUTEX: &str = "one thread: `FUTEX_WAKE` wakes nobody, `FUTEX_WAIT` needs a
     EDEADLK; both with `_BITSET`; others are ENOSYS";
 /// What is not a program's to do.
 const REFUSED: &str = "EPERM, as in a container";
+/// What there is of changes to files.
+const INOTIFY: &str = "ENOSYS: nobody tells of changes, programs look for themselves";
+/// What there is of rings.
+const IO_URING: &str = "ENOSYS, as in a Linux without it";
+/// What moving by pipes has.
+const SPLICE: &str = "pipes of the sandbox and files in memory; pages are copied";
+/// What policies have.
+const POLICY: &str = "recorded, told and inherited, nobody goes before another by it; \
+    `SCHED_DEADLINE` is EINVAL";
+/// What nice values have.
+const PRIORITY: &str = "recorded, told and inherited, nobody goes before another by it";
+/// What keys have.
+const PKEYS: &str = "as on a CPU without them: ENOSPC and EINVAL; without a key it is mprotect(2)";
 /// What running another program has.
 const EXEC: &str = "of a process with one thread; set-user-ID bits give nothing, as with \
     `PR_SET_NO_NEW_PRIVS`";
@@ -95,8 +104,8 @@ const ENTRIES: &[Entry] = entries! {
     }
     madvise {
         both: madvise ("`MADV_DONTNEED` and `MADV_FREE` give memory back, but not of the program's own \
-                segments; `MADV_WIPEONFORK` is EINVAL; what is only advice has no effect")
-            msync mlock mlock2 munlock mlockall ("`MCL_FUTURE` has no effect") munlockall
+                segments; what is only advice has no effect")
+            msync mlock mlock2 munlock mlockall ("what comes later is locked, too, but comes when it is touched") munlockall
             mincore ("pages that came ahead of a touch are resident, too");
         x64: ;
     }
@@ -120,8 +129,43 @@ const ENTRIES: &[Entry] = entries! {
         x64: ;
     }
     sched {
-        both: getcpu sched_yield sched_getscheduler sched_getparam getpriority;
+        both: getcpu sched_yield;
         x64: sched_getaffinity sched_setaffinity;
+    }
+    policy {
+        both: sched_setscheduler (POLICY) sched_setparam (POLICY) sched_setattr (POLICY)
+            sched_getscheduler sched_getparam sched_getattr sched_get_priority_min
+            sched_get_priority_max sched_rr_get_interval;
+        x64: ;
+    }
+    priority {
+        both: getpriority setpriority (PRIORITY) ioprio_get ioprio_set (PRIORITY);
+        x64: ;
+    }
+    personality {
+        both: personality ("`PER_LINUX32` and `ADDR_NO_RANDOMIZE` have an effect, all else is \
+                recorded");
+        x64: ;
+    }
+    pkeys {
+        both: pkey_alloc (PKEYS) pkey_free (PKEYS) pkey_mprotect (PKEYS);
+        x64: ;
+    }
+    shm {
+        both: shmget shmdt;
+        x64: shmat shmctl;
+    }
+    handle {
+        both: name_to_handle_at ("EOPNOTSUPP, as in a file system that cannot be exported");
+        x64: ;
+    }
+    splice {
+        both: splice (SPLICE) tee (SPLICE);
+        x64: vmsplice (SPLICE);
+    }
+    socket {
+        both: socket ("those of `AF_UNIX` are EAFNOSUPPORT, all others ENOSYS");
+        x64: ;
     }
     futex {
         both: ;
@@ -217,8 +261,11 @@ const ENTRIES: &[Entry] = entries! {
         both: mount (REFUSED) umount (REFUSED) pivot_root (REFUSED) unshare (REFUSED)
             setns (REFUSED) swapon (REFUSED) swapoff (REFUSED) reboot (REFUSED)
             sethostname (REFUSED) setdomainname (REFUSED) bpf (REFUSED)
-            perf_event_open (REFUSED) fanotify_init (REFUSED);
-        x64: ;
+            perf_event_open (REFUSED) fanotify_init (REFUSED)
+            inotify_init (INOTIFY) inotify_init1 (INOTIFY) inotify_add_watch (INOTIFY)
+            inotify_rm_watch (INOTIFY) io_uring_setup (IO_URING) io_uring_enter (IO_URING)
+            io_uring_register (IO_URING);
+        x64: open_by_handle_at (REFUSED);
     }
     poll {
         both: poll pause;
@@ -270,6 +317,18 @@ const COMPAT_ENTRIES: &[CompatEntry] = compat_entries! {
     }
     sched {
         compat: sched_getaffinity sched_setaffinity;
+        native: sched_rr_get_interval_time32;
+    }
+    splice {
+        compat: ;
+        native: vmsplice (SPLICE);
+    }
+    shm {
+        compat: shmat shmctl ipc ("shared memory, with `IPC_64`; queues and semaphores are ENOSYS");
+        native: ;
+    }
+    refused {
+        compat: open_by_handle_at (REFUSED);
         native: ;
     }
     futex {
@@ -324,42 +383,22 @@ const COMPAT_ENTRIES: &[CompatEntry] = compat_entries! {
     }
 };
 
-/// A call without a handler: Linux's `sys_ni_syscall`.
-extern "C-unwind" fn __x64_sys_ni_syscall(regs: &PtRegs) -> u64 {
-    unknown(regs, 0);
-    encode(Err(Errno::ENOSYS))
-}
-
-/// The same by the i386 convention.
-extern "C-unwind" fn __ia32_sys_ni_syscall(regs: &PtRegs) -> u64 {
-    unknown(regs, 1);
-    encode(Err(Errno::ENOSYS))
-}
-
 /// A number beyond x86-64's: x32's bit, or nothing.
 extern "C-unwind" fn beyond_x86_64(regs: &PtRegs) -> u64 {
     let number = (regs.orig_rax as u32).wrapping_sub(X32_BIT);
     SYS_CALL_TABLE_X32[clamp_index_nospec::<{ X32_COUNT as u32 }>(number)](regs)
 }
 
-/// Notes a call that nobody answers. `abi`: 0 for 64-bit, 1 for i386.
-#[cold]
-fn unknown(regs: &PtRegs, abi: u64) {
-    percpu::count!(unknown_calls, 1);
-    percpu::set_counter!(last_unknown_call, regs.orig_rax);
-    log(Level::Info, Event::UnknownCall, [regs.orig_rax, abi, regs.rip, 0]);
-}
-
 /// x86-64's table.
 pub static SYS_CALL_TABLE_64: Table<{ X86_64_COUNT + 1 }> =
-    x64(X86_64, ENTRIES, __x64_sys_ni_syscall, beyond_x86_64);
+    x64(X86_64, ENTRIES, no_call_of_x86_64, beyond_x86_64);
 /// x32's table. x32 programs pass 32-bit structures in many calls; only those
 /// rows that Linux shares with x86-64 have handlers.
 pub static SYS_CALL_TABLE_X32: Table<{ X32_COUNT + 1 }> =
-    x64(X32, ENTRIES, __x64_sys_ni_syscall, __x64_sys_ni_syscall);
+    x64(X32, ENTRIES, no_call_of_x86_64, no_call_of_x86_64);
 /// i386's table.
 pub static SYS_CALL_TABLE_32: Table<{ I386_COUNT + 1 }> =
-    ia32(I386, COMPAT_ENTRIES, ENTRIES, __ia32_sys_ni_syscall);
+    ia32(I386, COMPAT_ENTRIES, ENTRIES, no_call_of_i386);
 
 /// Every handler has a row: a misspelt name does not build.
 const _: () = {
@@ -423,10 +462,10 @@ mod tests {
 
     #[test]
     fn rows_without_a_handler_answer_enosys() {
-        let none = address(__x64_sys_ni_syscall);
+        let none = address(no_call_of_x86_64);
         assert_eq!(address(SYS_CALL_TABLE_64[nr64::RSEQ as usize]), none);
         assert_eq!(address(SYS_CALL_TABLE_64[400]), none);
-        assert_eq!(address(SYS_CALL_TABLE_32[17]), address(__ia32_sys_ni_syscall));
+        assert_eq!(address(SYS_CALL_TABLE_32[17]), address(no_call_of_i386));
         // A call whose structures are 32-bit is not x32's, whatever its name.
         let ioctl = trapgate_uapi::syscall::Abi::X32.number("ioctl").unwrap();
         assert_eq!(address(SYS_CALL_TABLE_X32[ioctl as usize]), none);
@@ -455,7 +494,7 @@ mod tests {
     /// tables have it.
     #[test]
     fn every_call_of_x86_64_that_is_answered_is_answered_for_i386() {
-        let none = [address(__x64_sys_ni_syscall), address(__ia32_sys_ni_syscall)];
+        let none = [address(no_call_of_x86_64), address(no_call_of_i386)];
         let answered = |handler: Handler| !none.contains(&address(handler));
         for row in X86_64 {
             let name = match row.name {

@@ -1,12 +1,14 @@
 //! Memory: the calls, page faults, and what is done when frames run out.
 
 use super::{DATA, HEAP, SIZE, Sandbox, TEXT, boot_info, free_frames};
+use crate::process::task::current;
 use crate::sched::idle;
 use trapgate_abi::boot_info::{BootInfo, feature};
 use trapgate_abi::hypercall::Request;
 use trapgate_abi::layout::{LARGE_PAGE_SIZE, MMAP_BASE, PAGE_SIZE, USER_STACK_TOP};
 use trapgate_arch::fake::user;
 use trapgate_uapi::Errno;
+use trapgate_uapi::resource::RLIMIT_STACK;
 use trapgate_uapi::syscall::{nr32, nr64};
 
 const READ: u64 = 1;
@@ -205,4 +207,45 @@ fn who_waits_gives_much_memory_back_first() {
     assert!(matches!(requests[..], [Request::Discard, Request::Wait { .. }]), "{requests:?}");
     idle::wait().unwrap();
     assert_eq!(sandbox.machine.requests().len(), 1, "there is no more");
+}
+
+#[test]
+fn memory_that_grows_down_does_so_up_to_its_limit() {
+    const AT: u64 = 0x7000_0000;
+    let sandbox = Sandbox::new();
+    let flags = PRIVATE | ANONYMOUS | FIXED | 0x100;
+    sandbox.call(nr64::MMAP, [AT, PAGE_SIZE, READ | WRITE, flags, u64::MAX, 0]).unwrap();
+    sandbox.store(AT - 5 * PAGE_SIZE, b"x");
+    assert_eq!(sandbox.load(AT - 5 * PAGE_SIZE), *b"x");
+    let unmapped = |address: u64| current().process.memory.lock().area_from(address).unwrap().start;
+    assert_eq!(unmapped(0x6000_0000), AT - 5 * PAGE_SIZE, "one mapping");
+    // The kernel touches for the program.
+    let uname = |address| sandbox.call(nr64::UNAME, [address, 0, 0, 0, 0, 0]);
+    assert_eq!(uname(AT - 9 * PAGE_SIZE), Ok(0));
+    sandbox.store(DATA, [64 * PAGE_SIZE; 2].map(u64::to_le_bytes).as_flattened());
+    sandbox.call(nr64::SETRLIMIT, [RLIMIT_STACK.into(), DATA, 0, 0, 0, 0]).unwrap();
+    assert_eq!(uname(AT - 64 * PAGE_SIZE), Err(Errno::EFAULT));
+    assert_eq!(uname(AT - 63 * PAGE_SIZE), Ok(0));
+}
+
+#[test]
+fn a_child_has_what_madvise_says() {
+    const AT: u64 = 0x7000_0000;
+    let sandbox = Sandbox::new();
+    let flags = PRIVATE | ANONYMOUS | FIXED;
+    let length = 4 * PAGE_SIZE;
+    sandbox.call(nr64::MMAP, [AT, length, READ | WRITE, flags, u64::MAX, 0]).unwrap();
+    sandbox.store(AT, &[1; 4 * PAGE_SIZE as usize]);
+    let advise = |page: u64, advice| {
+        let at = AT + page * PAGE_SIZE;
+        sandbox.call(nr64::MADVISE, [at, PAGE_SIZE, advice, 0, 0, 0]).unwrap();
+    };
+    advise(1, 18);
+    advise(2, 10);
+    sandbox.call(nr64::MLOCK, [AT, PAGE_SIZE, 0, 0, 0, 0]).unwrap();
+    let mut child = current().process.memory.lock().fork().unwrap();
+    let there = [0, 1, 2, 3].map(|page| child.is_resident(AT + page * PAGE_SIZE));
+    assert_eq!(there, [Some(true), Some(false), None, Some(true)]);
+    assert_eq!((child.locked_pages(), current().process.memory.lock().locked_pages()), (0, 1));
+    assert_eq!(sandbox.load(AT + PAGE_SIZE), [1], "the parent keeps its own");
 }

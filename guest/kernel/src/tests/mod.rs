@@ -12,6 +12,7 @@ mod fs;
 mod mm;
 mod process;
 mod sched;
+mod shm;
 mod signal;
 mod threads;
 mod trace;

@@ -112,3 +112,25 @@ fn capabilities_are_told_and_given_up_by_version() {
     sandbox.store(DATA + 64, &[1]);
     assert_eq!(set(0), Err(Errno::EPERM));
 }
+
+#[test]
+fn a_32_bit_persona_has_another_machine() {
+    let sandbox = Sandbox::new();
+    let machine = || {
+        assert_eq!(sandbox.call(nr64::UNAME, [DATA, 0, 0, 0, 0, 0]), Ok(0));
+        sandbox.load::<7>(DATA + 4 * 65)
+    };
+    assert_eq!(machine(), *b"x86_64\0");
+    assert_eq!(sandbox.call(nr64::PERSONALITY, [8, 0, 0, 0, 0, 0]), Ok(0));
+    assert_eq!(machine(), *b"i686\0\0\0");
+    assert_eq!(sandbox.call(nr64::PERSONALITY, [u32::MAX.into(), 0, 0, 0, 0, 0]), Ok(8));
+}
+
+#[test]
+fn a_socket_for_the_name_services_cache_is_not_there_and_no_missing_call() {
+    let sandbox = Sandbox::new();
+    let socket = |family| sandbox.call(nr64::SOCKET, [family, 1, 0, 0, 0, 0]);
+    let socket_32 = |family| sandbox.call_32(nr32::SOCKET, [family, 1, 0, 0, 0, 0]);
+    assert_eq!([socket(1), socket(2)], [Err(Errno::EAFNOSUPPORT), Err(Errno::ENOSYS)]);
+    assert_eq!([socket_32(1), socket_32(2)], [Err(Errno::EAFNOSUPPORT), Err(Errno::ENOSYS)]);
+}

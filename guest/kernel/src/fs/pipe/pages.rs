@@ -3,6 +3,7 @@
 use crate::mm::frames::{self, FRAMES};
 use alloc::collections::VecDeque;
 use trapgate_abi::layout::PAGE_SIZE;
+use trapgate_arch::phys;
 use trapgate_uapi::Errno;
 
 /// How far a transfer came.
@@ -183,6 +184,22 @@ impl Pages {
             }
         }
         Step::Done
+    }
+
+    /// Copies bytes from the one after `skip` on: how many there were.
+    pub(super) fn peek(&self, mut skip: u64, to: &mut [u8]) -> usize {
+        let mut done = 0;
+        for page in &self.pages {
+            let length = page.end - page.start;
+            if skip >= length {
+                skip -= length;
+                continue;
+            }
+            let piece = ((length - skip) as usize).min(to.len() - done);
+            phys::read(page.frame + page.start + skip, &mut to[done..done + piece]);
+            (done, skip) = (done + piece, 0);
+        }
+        done
     }
 
     fn drop_first(&mut self) {

@@ -30,7 +30,9 @@ impl AddressSpace {
             }
             let prot = Prot::READ.with(Prot::WRITE);
             let (start, end) = (old_end, new_end);
-            self.vmas.insert(Vma { start, end, prot, backing: Backing::Heap }).ok()?;
+            self.vmas
+                .insert(Vma { start, end, prot, marks: self.future, backing: Backing::Heap })
+                .ok()?;
             self.populate_ahead(start, end);
         } else if new_end < old_end {
             let around = self.vmas.remove(new_end, old_end).ok()?;

@@ -6,6 +6,7 @@
 
 use super::AddressSpace;
 use crate::mm::frames::{FRAMES, Frames};
+use crate::mm::vma::Marks;
 use trapgate_abi::boot_info::Range;
 use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_abi::x86::pte;
@@ -19,13 +20,27 @@ impl AddressSpace {
     /// # Errors
     /// ENOMEM.
     pub fn fork(&mut self) -> Result<AddressSpace, Errno> {
-        let vmas = self.vmas.try_clone()?;
+        let mut vmas = self.vmas.try_clone()?;
+        vmas.begin_in_child();
         let top = top_tables(&self.tables).ok_or(Errno::ENOMEM)?;
         let tables = self.tables.sibling(top);
         // From here on its end gives everything back.
-        let &mut AddressSpace { brk_start, brk, end, mmap_top, ahead, eager, ram, .. } = self;
-        let mut copy =
-            AddressSpace { vmas, tables, brk_start, brk, end, mmap_top, ahead, eager, ram };
+        let &mut AddressSpace { brk_start, brk, end, mmap_top, ahead, eager, ram, growth, .. } =
+            self;
+        let future = Marks::NONE;
+        let mut copy = AddressSpace {
+            vmas,
+            tables,
+            brk_start,
+            brk,
+            end,
+            mmap_top,
+            ahead,
+            eager,
+            ram,
+            future,
+            growth,
+        };
         let copied = self.copy_pages(&mut copy.tables);
         cpu::flush_tlb();
         if copied { Ok(copy) } else { Err(Errno::ENOMEM) }
@@ -36,7 +51,8 @@ impl AddressSpace {
         let frames = &mut *FRAMES.lock();
         let zero_page = frames.zero_page();
         let tables = &mut self.tables;
-        self.vmas.within(0, u64::MAX).all(|vma| {
+        let without = Marks::WIPE_ON_FORK.with(Marks::DONT_FORK);
+        self.vmas.within(0, u64::MAX).filter(|vma| !vma.marks.has(without)).all(|vma| {
             // What is shared stays so, and may be written.
             let (set, clear) = match vma.backing.is_shared() {
                 true => (COUNTED, 0),

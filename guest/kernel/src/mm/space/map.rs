@@ -2,7 +2,7 @@
 
 use crate::mm::backing::{Backing, Mapped, Part};
 use crate::mm::space::{AddressSpace, with_access};
-use crate::mm::vma::{Prot, Vma};
+use crate::mm::vma::{Marks, Prot, Vma};
 use trapgate_abi::layout::{MMAP_BASE, PAGE_SIZE, USER_MIN, page_down, page_up};
 use trapgate_abi::x86::pte;
 use trapgate_arch::paging::flush_range;
@@ -41,6 +41,8 @@ pub struct Place {
     pub window: Window,
     /// `MAP_SHARED`.
     pub shared: bool,
+    /// What is said of it at once.
+    pub marks: Marks,
 }
 
 impl AddressSpace {
@@ -94,7 +96,7 @@ impl AddressSpace {
             self.place(address, length, place.window)?
         };
         let end = start + length;
-        let vma = Vma { start, end, prot, backing };
+        let vma = Vma { start, end, prot, marks: place.marks.with(self.future), backing };
         if !taken {
             self.vmas.insert(vma)?;
         } else {
@@ -175,18 +177,28 @@ impl AddressSpace {
 
     /// madvise(2) `MADV_DONTNEED`, and `MADV_FREE`, which only private memory may be:
     /// the pages read as zeroes next time, or as the object has them. What is shared
-    /// comes back as it was, and so does what the VMM has loaded.
+    /// comes back as it was, and so does what the VMM has loaded. `locked`: what mlock(2)
+    /// keeps is given up, too.
     ///
     /// # Errors
     /// ENOMEM, if part of the range is not mapped; the rest is done. EINVAL, if it
     /// wraps; or if it may not be given up, as the kernel's own pages, or not be freed;
     /// what comes before is done.
-    pub fn discard(&mut self, address: u64, length: u64, free: bool) -> Result<(), Errno> {
+    pub fn discard(
+        &mut self,
+        address: u64,
+        length: u64,
+        free: bool,
+        locked: bool,
+    ) -> Result<(), Errno> {
         let (start, end) = pages(address, length, Errno::EINVAL)?;
         let mut at = start;
         while let Some(vma) = self.vmas.find_from(at).filter(|vma| vma.start < end) {
             let (first, last) = (vma.start.max(start), vma.end.min(end));
             at = vma.end;
+            if !locked && vma.marks.has(Marks::LOCKED) {
+                return Err(Errno::EINVAL);
+            }
             match vma.backing {
                 Backing::Anonymous | Backing::Heap | Backing::Stack => {
                     self.release_pages(first, last);
@@ -212,7 +224,7 @@ impl AddressSpace {
 }
 
 /// The pages of a range that may end anywhere; `address` must be on a page.
-fn pages(address: u64, length: u64, wraps: Errno) -> Result<(u64, u64), Errno> {
+pub(super) fn pages(address: u64, length: u64, wraps: Errno) -> Result<(u64, u64), Errno> {
     if !address.is_multiple_of(PAGE_SIZE) {
         return Err(Errno::EINVAL);
     }

@@ -7,7 +7,9 @@
 mod brk;
 mod cow;
 mod fork;
+mod grow;
 pub mod map;
+mod marks;
 mod object;
 mod populate;
 mod program;
@@ -17,10 +19,10 @@ pub mod usage;
 
 use crate::mm::backing::Backing;
 use crate::mm::frames::{Batch, FRAMES};
-use crate::mm::vma::{Prot, Vma, VmaMap};
+use crate::mm::vma::{Marks, Prot, Vma, VmaMap};
 use trapgate_abi::boot_info::{BootInfo, REGION_STACK, REGION_VDSO, REGION_VVAR, Range, feature};
 use trapgate_abi::hypercall::Segment;
-use trapgate_abi::layout::{PAGE_SIZE, USER_END, USER_END32, page_down, page_up};
+use trapgate_abi::layout::{PAGE_SIZE, USER_END, USER_END32, USER_STACK_SIZE, page_down, page_up};
 use trapgate_abi::x86::pte;
 use trapgate_arch::cpu;
 use trapgate_arch::paging::{COPY_ON_WRITE, COUNTED, Cr3, FrameSource, NO_ACCESS, PageTables};
@@ -67,6 +69,10 @@ pub struct AddressSpace {
     /// are touched, and for writing when they are only read.
     eager: bool,
     ram: u64,
+    /// What new mappings are marked with: mlockall(2) `MCL_FUTURE`.
+    future: Marks,
+    /// To how many bytes a mapping may grow down: the soft `RLIMIT_STACK`.
+    growth: u64,
 }
 
 /// What a page of a mapping with this access gets in its table. On x86 what
@@ -128,7 +134,7 @@ impl AddressSpace {
             assert!(reached <= start && start <= end, "the VMM's regions overlap");
             reached = end;
             let prot = Prot::from_bits(region.flags & 7).unwrap_or(Prot::NONE);
-            vmas.insert(Vma { start, end, prot, backing })?;
+            vmas.insert(Vma { start, end, prot, marks: Marks::NONE, backing })?;
         }
         let eager = boot.features & feature::INTERPRETED != 0;
         Ok(AddressSpace {
@@ -141,6 +147,8 @@ impl AddressSpace {
             ahead: if eager { FAULT_AROUND_INTERPRETED } else { FAULT_AROUND },
             eager,
             ram: boot.ram_size,
+            future: Marks::NONE,
+            growth: USER_STACK_SIZE,
         })
     }
 
@@ -170,7 +178,9 @@ impl AddressSpace {
     /// # Errors
     /// [`FaultError`], if there is no such page.
     pub fn fault(&mut self, address: u64, access: Prot) -> Result<u64, FaultError> {
-        let vma = self.vmas.find(address).ok_or(FaultError::NotMapped)?;
+        let Some(vma) = self.vmas.find(address) else {
+            return self.grow(address, access);
+        };
         let prot = vma.prot;
         if !prot_permits(prot, access) {
             return Err(FaultError::Access);

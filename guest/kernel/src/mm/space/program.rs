@@ -7,7 +7,7 @@ use super::fork::top_tables;
 use super::{AddressSpace, FRAMES_AT_ONCE, FaultError, with_access};
 use crate::mm::backing::Backing;
 use crate::mm::frames::{self, FRAMES};
-use crate::mm::vma::{Prot, Vma, VmaMap};
+use crate::mm::vma::{Marks, Prot, Vma, VmaMap};
 use trapgate_abi::boot_info::Range;
 use trapgate_abi::layout::{PAGE_SIZE, USER_MIN, page_down, page_up};
 use trapgate_abi::x86::pte;
@@ -26,8 +26,21 @@ impl AddressSpace {
     pub fn beside(&self) -> Result<AddressSpace, Errno> {
         let tables = self.tables.sibling(top_tables(&self.tables).ok_or(Errno::ENOMEM)?);
         let vmas = VmaMap::default();
-        let &AddressSpace { end, ahead, eager, ram, mmap_top, .. } = self;
-        Ok(AddressSpace { vmas, tables, brk_start: 0, brk: 0, end, ahead, eager, ram, mmap_top })
+        let &AddressSpace { end, ahead, eager, ram, mmap_top, growth, .. } = self;
+        let future = Marks::NONE;
+        Ok(AddressSpace {
+            vmas,
+            tables,
+            brk_start: 0,
+            brk: 0,
+            end,
+            ahead,
+            eager,
+            ram,
+            mmap_top,
+            future,
+            growth,
+        })
     }
 
     /// It is for a program whose addresses end at `end`, and whose mappings grow down from
@@ -63,7 +76,7 @@ impl AddressSpace {
         if takes_all && end - start > self.ram {
             return Err(Errno::ENOMEM);
         }
-        self.vmas.insert(Vma { start, end, prot, backing })?;
+        self.vmas.insert(Vma { start, end, prot, marks: Marks::NONE, backing })?;
         self.populate_ahead(start, end);
         Ok(())
     }

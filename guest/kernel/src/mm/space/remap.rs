@@ -71,7 +71,8 @@ impl AddressSpace {
             && self.vmas.is_free(old_end, end)
         {
             let backing = vma.backing.after(old_end - vma.start);
-            self.vmas.insert(Vma { start: old_end, end, prot: vma.prot, backing })?;
+            let Vma { prot, marks, .. } = vma;
+            self.vmas.insert(Vma { start: old_end, end, prot, marks, backing })?;
             self.populate_ahead(old_end, end);
             return Ok(address);
         }
@@ -91,7 +92,7 @@ impl AddressSpace {
         let kept = old_length.min(new_length);
         let backing = vma.backing.after(address - vma.start);
         let (start, end) = (target, target + new_length);
-        let moved = Vma { start, end, prot: vma.prot, backing };
+        let moved = Vma { start, end, prot: vma.prot, marks: vma.marks, backing };
         if old_length == 0 {
             return self.vmas.insert(moved).map(|()| target);
         }

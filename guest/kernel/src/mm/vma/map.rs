@@ -7,7 +7,7 @@
 //!
 //! All memory is reserved before anything is changed.
 
-use super::Vma;
+use super::{Marks, Vma};
 use crate::memory::{try_push, try_with_capacity};
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -275,6 +275,20 @@ impl VmaMap {
         Ok(VmaMap { chunks, count: self.count, last: Cell::default() })
     }
 
+    /// A forked process has them now: without those that do not go there, nor locks.
+    pub fn begin_in_child(&mut self) {
+        // Nothing is split by either, so that nothing is needed for it.
+        let leaves = |vma: &&Vma| vma.marks.has(Marks::DONT_FORK);
+        loop {
+            let leaving = self.within(0, u64::MAX).find(leaves).map(|vma| [vma.start, vma.end]);
+            let Some([start, end]) = leaving else { break };
+            let _ = self.remove(start, end);
+        }
+        if self.within(0, u64::MAX).any(|vma| vma.marks.has(Marks::LOCKED)) {
+            let _ = self.mark(0, u64::MAX, Marks::NONE, Marks::LOCKED);
+        }
+    }
+
     /// Notes where something was found, for the next one who asks for it.
     pub(super) fn found(&self, at: At) {
         self.last.set((at.chunk, at.index));
@@ -289,6 +303,11 @@ impl VmaMap {
     #[inline]
     pub fn find(&self, address: u64) -> Option<&Vma> {
         self.find_from(address).filter(|vma| vma.start <= address)
+    }
+
+    /// The last mapping that begins before `address`.
+    pub fn last_before(&self, address: u64) -> Option<&Vma> {
+        self.at(self.before(self.seek(address))?)
     }
 
     /// The mappings that have a part of `start..end`, in order.

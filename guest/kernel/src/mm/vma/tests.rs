@@ -8,7 +8,7 @@ use trapgate_arch::paging::USER_HALF_END;
 const PAGES: u64 = 160;
 
 fn vma(start: u64, end: u64, prot: u8) -> Vma {
-    Vma { start, end, prot: Prot(prot), backing: Backing::Anonymous }
+    Vma { start, end, prot: Prot(prot), marks: Marks::NONE, backing: Backing::Anonymous }
 }
 
 #[derive(Clone, Debug)]

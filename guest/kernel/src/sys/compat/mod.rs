@@ -12,7 +12,7 @@
 //!
 //! | entry | what differs |
 //! |---|---|
-//! | `sys_readv`, `sys_writev` | `struct iovec` |
+//! | `sys_readv`, `sys_writev`, `sys_vmsplice` | `struct iovec` |
 //! | `sys_mmap_pgoff`, `sys_mremap` | a place below 4 GiB |
 //! | `sys_clock_nanosleep`, `sys_futex`, ppoll's | the upper half of `tv_nsec` is padding |
 //! | `sys_modify_ldt` | the result has 32 bits |
@@ -30,9 +30,12 @@ pub mod path;
 pub mod poll;
 pub mod process;
 pub mod read_write;
+pub mod refused;
 pub mod sched;
+pub mod shm;
 pub mod signal;
 pub mod space;
+pub mod splice;
 pub mod stat;
 pub mod statfs;
 pub mod system;

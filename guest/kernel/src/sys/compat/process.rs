@@ -2,7 +2,7 @@
 
 use crate::process::task::current;
 use crate::sys::define::compat_define;
-use crate::sys::process::{check_tid, may_raise};
+use crate::sys::process::{check_tid, set_limit};
 use crate::user::UserPtr;
 use core::sync::atomic::Ordering;
 use trapgate_uapi::Errno;
@@ -30,7 +30,7 @@ compat_define! {
 compat_define! {
     /// setrlimit(2)
     fn setrlimit(resource: u32, limits: UserPtr<CompatRlimit>) {
-        current().process.limits.set(resource, limits.read()?.into(), may_raise()).map(|()| 0)
+        set_limit(resource, limits.read()?.into()).map(|()| 0)
     }
 }
 

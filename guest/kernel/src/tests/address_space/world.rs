@@ -11,7 +11,7 @@ use crate::mm::object::NoPage;
 use crate::mm::space::map::{Place, Window};
 use crate::mm::space::remap::Move;
 use crate::mm::space::{AddressSpace, FRAMES_AT_ONCE, FaultError};
-use crate::mm::vma::Prot;
+use crate::mm::vma::{Marks, Prot};
 use proptest::prelude::*;
 use std::sync::Arc;
 use trapgate_abi::boot_info::{BootInfo, Range, Region, feature};
@@ -100,7 +100,13 @@ impl World {
         let at = |page: u64| page * PAGE_SIZE;
         match *step {
             Step::Map { first, count, prot, shared, replace } => {
-                let place = Place { fixed: true, replace, window: Window::NATIVE, shared };
+                let place = Place {
+                    fixed: true,
+                    replace,
+                    window: Window::NATIVE,
+                    shared,
+                    marks: Marks::NONE,
+                };
                 let answer = self.now().map(at(first), at(count), prot, place, None, true);
                 let fits = replace || model.is_free(space, first, count);
                 prop_assert_eq!(answer, if fits { Ok(at(first)) } else { Err(Errno::EEXIST) });
@@ -116,7 +122,13 @@ impl World {
             Step::MapFile { first, count, prot, shared, file, from } => {
                 let read_only = shared && file == READ_ONLY && prot.allows(Prot::WRITE);
                 let prot = if read_only { Prot::READ } else { prot };
-                let place = Place { fixed: true, replace: true, window: Window::NATIVE, shared };
+                let place = Place {
+                    fixed: true,
+                    replace: true,
+                    window: Window::NATIVE,
+                    shared,
+                    marks: Marks::NONE,
+                };
                 let part = Part { mapped: self.files[file].clone(), first: from };
                 let answer = self.now().map(at(first), at(count), prot, place, Some(part), true);
                 prop_assert_eq!(answer, Ok(at(first)));
@@ -178,7 +190,7 @@ impl World {
                 prop_assert_eq!(answer, expected);
             }
             Step::Discard { first, count } => {
-                let answer = self.now().discard(at(first), at(count), false);
+                let answer = self.now().discard(at(first), at(count), false, false);
                 let covered =
                     model.spaces[space].range(first..first + count).count() as u64 == count;
                 prop_assert_eq!(answer, if covered { Ok(()) } else { Err(Errno::ENOMEM) });

@@ -10,8 +10,8 @@ use trapgate_loader::image::Class;
 use trapgate_uapi::Errno;
 use trapgate_uapi::capability::_LINUX_CAPABILITY_VERSION_3;
 use trapgate_uapi::fcntl::{
-    AT_EMPTY_PATH, F_DUPFD, F_DUPFD_CLOEXEC, F_GETFL, F_SETLK, F_SETPIPE_SZ, LOCK_EX, LOCK_UN,
-    O_CREAT, O_RDWR, O_TMPFILE,
+    AT_EMPTY_PATH, AT_FDCWD, F_DUPFD, F_DUPFD_CLOEXEC, F_GETFL, F_SETLK, F_SETPIPE_SZ, LOCK_EX,
+    LOCK_UN, O_CREAT, O_RDWR, O_TMPFILE,
 };
 use trapgate_uapi::futex::{FUTEX_WAIT, FUTEX_WAKE};
 use trapgate_uapi::ioctl::{FIOCLEX, TCGETS};
@@ -147,6 +147,30 @@ fn piped(sandbox: &Sandbox) {
     sandbox.call(nr64::PIPE, [ZEROES, 0, 0, 0, 0, 0]).unwrap();
 }
 
+/// Makes a segment of shared memory, number 0.
+fn segment_made(sandbox: &Sandbox) {
+    assert_eq!(sandbox.call(nr64::SHMGET, [0, 8192, 0o600, 0, 0, 0]), Ok(0));
+}
+
+/// The same, attached.
+fn segment_attached(sandbox: &Sandbox) {
+    segment_made(sandbox);
+    sandbox.call(nr64::SHMAT, [0, FAR, 0, 0, 0, 0]).unwrap();
+}
+
+/// The same with bytes in it, and 5 is a file.
+fn piped_and_opened(sandbox: &Sandbox) {
+    piped(sandbox);
+    sandbox.call(nr64::WRITE, [4, ZEROES, 100, 0, 0, 0]).unwrap();
+    opened(sandbox);
+}
+
+/// The same, and 6 and 7 are the ends of another pipe.
+fn two_pipes(sandbox: &Sandbox) {
+    piped_and_opened(sandbox);
+    sandbox.call(nr64::PIPE, [ZEROES, 0, 0, 0, 0, 0]).unwrap();
+}
+
 /// Makes the tree.
 fn tree(sandbox: &Sandbox) {
     sandbox.call(nr64::ACCESS, [TREE, 0, 0, 0, 0, 0]).unwrap();
@@ -191,6 +215,7 @@ fn generated_directory(sandbox: &Sandbox) {
     sandbox.call(nr64::OPEN, [LINK, 0, 0, 0, 0, 0]).unwrap();
 }
 
+const CWD: u64 = AT_FDCWD as u32 as u64;
 const NEW_FILE: u64 = (O_CREAT | O_RDWR) as u64;
 const WORK: u64 = PROT_READ | PROT_WRITE;
 const ANONYMOUS: u64 = MAP_PRIVATE | MAP_ANONYMOUS;
@@ -344,6 +369,21 @@ pub(super) const SCRIPTS: &[Script] = &[
     call("sys_sched_getscheduler", [0]),
     call("sys_sched_getparam", [0, ZEROES]),
     call("sys_getpriority", [0, 0]),
+    call("sys_setpriority", [0, 0, 1]),
+    call("sys_ioprio_get", [1, 0]),
+    call("sys_ioprio_set", [1, 0, 0x4005]),
+    call("sys_sched_setscheduler", [0, 3, ZEROES]),
+    call("sys_sched_setparam", [0, ZEROES]),
+    call("sys_sched_setattr", [0, ZEROES]),
+    call("sys_sched_getattr", [0, ZEROES, 48]),
+    call("sys_sched_get_priority_min", [0]),
+    call("sys_sched_get_priority_max", [0]),
+    call("sys_sched_rr_get_interval", [0, ZEROES]),
+    call("sys_sched_rr_get_interval_time32", [0, ZEROES]),
+    call("sys_personality", [8]),
+    call("sys_pkey_alloc", [0, 0]).error(Errno::ENOSPC),
+    call("sys_pkey_free", [1]).error(Errno::EINVAL),
+    call("sys_pkey_mprotect", [MAPPED, PAGE_SIZE, PROT_READ, NO_FD]).after(mapped),
     call("sys_sched_getaffinity", [0, 8, ZEROES]),
     call("sys_sched_setaffinity", [0, 8, ZEROES]).after(cpus),
     call("compat_sys_sched_getaffinity", [0, 8, ZEROES]),
@@ -396,6 +436,31 @@ pub(super) const SCRIPTS: &[Script] = &[
     call("sys_bpf", []).error(Errno::EPERM),
     call("sys_perf_event_open", []).error(Errno::EPERM),
     call("sys_fanotify_init", []).error(Errno::EPERM),
+    call("sys_open_by_handle_at", []).error(Errno::EPERM),
+    call("compat_sys_open_by_handle_at", []).error(Errno::EPERM),
+    call("sys_inotify_init", []).error(Errno::ENOSYS),
+    call("sys_inotify_init1", []).error(Errno::ENOSYS),
+    call("sys_inotify_add_watch", []).error(Errno::ENOSYS),
+    call("sys_inotify_rm_watch", []).error(Errno::ENOSYS),
+    call("sys_io_uring_setup", []).error(Errno::ENOSYS),
+    call("sys_io_uring_enter", []).error(Errno::ENOSYS),
+    call("sys_io_uring_register", []).error(Errno::ENOSYS),
+    // splice
+    call("sys_splice", [3, 0, 5, 0, 100]).after(piped_and_opened),
+    call("sys_tee", [3, 7, 100]).after(two_pipes),
+    call("sys_vmsplice", [4, VECTORS, 1]).after(piped),
+    // shm
+    call("sys_shmget", [0, 8192, 0o600]),
+    call("sys_shmat", [0, FAR]).after(segment_made),
+    call("compat_sys_shmat", [0, FAR]).after(segment_made),
+    call("sys_shmdt", [FAR]).after(segment_attached),
+    call("sys_shmctl", [0, 2, ZEROES]).after(segment_made),
+    call("sys_shmctl", [0, 0, ZEROES]).after(segment_attached),
+    call("compat_sys_shmctl", [0, 2, ZEROES]).after(segment_made),
+    call("compat_sys_ipc", [23, 0, 8192, 0o600]),
+    // handle, socket
+    call("sys_name_to_handle_at", [CWD, TREE]).error(Errno::EOPNOTSUPP),
+    call("sys_socket", [1, 1, 0]).error(Errno::EAFNOSUPPORT),
     // memfd
     call("sys_memfd_create", [SHORT, 0]),
     // descriptor

@@ -1,6 +1,7 @@
 //! /proc/PID/maps and smaps.
 
 use super::*;
+use crate::mm::vma::Marks;
 
 /// A line of maps: addresses, access, the column of the name, and it.
 fn parse_map(line: &str) -> (u64, u64, &str, Option<usize>, &str) {
@@ -91,7 +92,13 @@ fn a_mapped_file_has_its_name_its_device_and_its_inode() {
     use crate::mm::space::map::{Place, Window};
     let mapped = Mapped { object: object.clone(), file: Some(file.clone()), may_write: true };
     let part = Part { mapped: mapped.into(), first: 0 };
-    let place = Place { fixed: false, replace: false, window: Window::NATIVE, shared: true };
+    let place = Place {
+        fixed: false,
+        replace: false,
+        window: Window::NATIVE,
+        shared: true,
+        marks: Marks::NONE,
+    };
     let read = crate::mm::vma::Prot::READ;
     task.process.memory.lock().map(0, PAGE_SIZE, read, place, Some(part), true).unwrap();
     let ours = sandbox.content("/proc/self/maps");
