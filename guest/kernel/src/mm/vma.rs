@@ -220,6 +220,9 @@ impl VmaMap {
     /// # Errors
     /// As [`Self::remove`].
     pub fn mark(&mut self, start: u64, end: u64, set: Marks, clear: Marks) -> Result<(), Errno> {
+        if start >= end {
+            return Ok(());
+        }
         self.change(start, end, |vma| vma.marks = vma.marks.without(clear).with(set))
     }
 

@@ -240,6 +240,11 @@ fn a_child_has_what_madvise_says() {
         let at = AT + page * PAGE_SIZE;
         sandbox.call(nr64::MADVISE, [at, PAGE_SIZE, advice, 0, 0, 0]).unwrap();
     };
+    // A mark of nothing changes nothing.
+    let before = current().process.memory.lock().mappings();
+    let nothing = [AT + 2 * PAGE_SIZE, 0, 10, 0, 0, 0];
+    assert_eq!(sandbox.call(nr64::MADVISE, nothing), Ok(0));
+    assert_eq!(current().process.memory.lock().mappings(), before);
     advise(1, 18);
     advise(2, 10);
     sandbox.call(nr64::MLOCK, [AT, PAGE_SIZE, 0, 0, 0, 0]).unwrap();
