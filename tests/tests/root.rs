@@ -212,7 +212,7 @@ fn what_happens_to_the_images_name_while_it_is_used_does_not_matter() {
     fs::write(&other, [0xff; 4096]).expect("room");
     let file = File::open(&path).expect("it is there");
     let mut replace = || {
-        fs::set_permissions(&path, Permissions::from_mode(0)).expect("ours");
+        fs::set_permissions(&path, Permissions::from_mode(0o000)).expect("ours");
         fs::rename(&other, &path).expect("ours");
         fs::remove_file(&path).expect("ours");
         fs::rename(place.path(), place.path().with_extension("moved")).expect("ours");

@@ -24,7 +24,7 @@ pub fn status(about: Subject, text: &mut Text) -> Result<(), Errno> {
     writeln!(text, "\nUmask:\t{:04o}", process.umask.load(Ordering::Relaxed))?;
     writeln!(text, "State:\tR (running)\nTgid:\t{pid}\nNgid:\t0\nPid:\t{tid}\nPPid:\t0")?;
     let ids = task.credentials.get();
-    write!(text, "TracerPid:\t0\n")?;
+    writeln!(text, "TracerPid:\t0")?;
     for (name, who) in [("Uid", ids.users), ("Gid", ids.groups)] {
         let Identity { real, effective, saved, files } = who;
         writeln!(text, "{name}:\t{real}\t{effective}\t{saved}\t{files}")?;

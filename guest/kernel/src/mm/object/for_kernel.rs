@@ -1,6 +1,6 @@
 //! What the kernel itself does with an object's bytes.
 
-use super::{Below, NoPage, Object, Pages};
+use super::{NoPage, Object, Pages};
 use crate::mm::frames::FRAMES;
 use core::sync::atomic::Ordering;
 use trapgate_abi::layout::PAGE_SIZE;
