@@ -21,6 +21,7 @@ const PLACE: &str = "/debian";
 const SMALL: &[&str] = &[
     "bin/dash",
     "bin/grep",
+    "bin/sh",
     "lib64/ld-linux-x86-64.so.2",
     "usr/bin/env",
     "usr/bin/perl",
@@ -62,6 +63,7 @@ const MORE: &[&str] = &[
     "usr/lib/x86_64-linux-gnu/gconv",
     "usr/lib/x86_64-linux-gnu/ossl-modules",
     "usr/lib/x86_64-linux-gnu/perl-base",
+    "usr/share/perl/5.36/File/Find.pm",
 ];
 /// Where the AMD rig's interpreters have libraries that they load by themselves.
 const LOADED: &str = "usr/lib/python3.11/lib-dynload";
