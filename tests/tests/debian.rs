@@ -82,6 +82,16 @@ fn one_line_programs_are_as_natively() {
 }
 
 #[test]
+fn a_start_of_python_from_an_image_asks_the_vmm_for_little() {
+    needs_kvm!();
+    let Some(case) = case("python3") else { return };
+    let (ran, stats) = case.args(["-c", "print(1)"]).sandboxed_with_stats();
+    ran.expect_status(0);
+    let exits = stats["vmm_exits"].as_u64();
+    assert!(exits.is_some_and(|exits| exits <= 60), "{exits:?} exits to the VMM");
+}
+
+#[test]
 fn pythons_library_is_as_natively() {
     needs_kvm!();
     takes_long!();
