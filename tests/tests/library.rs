@@ -6,8 +6,8 @@ use std::io::{BufRead, BufReader, Read, Write, pipe};
 use std::thread;
 use std::time::{Duration, Instant};
 use trapgate::{Builder, ByteSize, End, Error, Running, Sandbox, Stdio};
-use trapgate_tests::programs::{bytes, bytes_if_compiled};
-use trapgate_tests::{Home, Place, elsewhere, missing, needs_kvm, place, scale};
+use trapgate_tests::programs::bytes;
+use trapgate_tests::{Home, Place, compiled, elsewhere, needs_kvm, place, scale};
 
 /// Much more than a pipe takes, 64 KiB.
 const MIB: usize = 1 << 20;
@@ -352,8 +352,8 @@ fn memory_that_is_read_before_it_is_written_comes_in_large_pages() {
         return elsewhere(Home::Rig, "elsewhere a host need not have large pages");
     }
     // It adds to each of a million numbers that calloc(3) gave it: reads it, and writes.
-    let Some(hello) = bytes_if_compiled("hello.musl") else { return missing("musl-gcc") };
-    let builder = Sandbox::builder().program_bytes("hello", hello).timeout(long());
+    let Some(hello) = compiled("hello.musl") else { return };
+    let builder = Sandbox::builder().program(hello.path()).timeout(long());
     let output = build(builder.detailed_stats(true)).output().expect("the VM works");
     assert_eq!(output.end, End::Exited(0));
     let (pages, exits) = (output.stats.pages_mapped, output.stats.own_exits());

@@ -184,7 +184,8 @@ fn when_there_is_nothing_to_do_memory_goes_back_to_the_host_but_for_a_rest() {
     let machine = frames(false);
     discarding(&machine, true);
     assert!(!tidy(1000), "nothing was used");
-    let run = FRAMES.lock().take(KEPT_DIRTY + 100).unwrap();
+    let start = FRAMES.lock().allocate_run(KEPT_DIRTY + 100).unwrap();
+    let run = Range { start, end: start + (KEPT_DIRTY + 100) * PAGE_SIZE };
     let total = FRAMES.lock().available();
     dirty(run);
     FRAMES.lock().give_up(run);
