@@ -174,6 +174,29 @@ pub const MOUNT_SHARED: u64 = 1 << 8;
 /// The most directories of the host's.
 pub const MAX_MOUNTS: usize = 16;
 
+/// The most groups that a program belongs to besides its own.
+pub const MAX_GROUPS: usize = 32;
+
+/// Who a program is. Root has all capabilities, anybody else none.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "zerocopy", derive(zerocopy::IntoBytes, zerocopy::Immutable))]
+pub struct User {
+    /// Its number.
+    pub user: u32,
+    /// Its group's.
+    pub group: u32,
+    /// How many of `groups` count.
+    pub group_count: u64,
+    /// Other groups that it belongs to.
+    pub groups: [u32; MAX_GROUPS],
+}
+
+impl User {
+    /// Root, in its own group.
+    pub const ROOT: User = User { user: 0, group: 0, group_count: 0, groups: [0; MAX_GROUPS] };
+}
+
 /// The most words of [`BootInfo::random_stock`].
 pub const RANDOM_STOCK: usize = 8;
 
@@ -258,6 +281,11 @@ pub struct BootInfo {
     pub argc: u64,
     /// How many strings of the environment.
     pub envc: u64,
+    /// Physical addresses of the path of the first working directory, which is made where
+    /// it is not there; empty for the root.
+    pub directory: Range,
+    /// Who the first program is.
+    pub user: User,
     /// `AT_RANDOM` of that program, and where it goes; and what others' are made of where
     /// randomness is not granted.
     pub seed: [u64; SEED],
@@ -321,6 +349,8 @@ impl BootInfo {
         exec: Range::ZERO,
         argc: 0,
         envc: 0,
+        directory: Range::ZERO,
+        user: User::ROOT,
         seed: [0; SEED],
         vdso: [Vdso::ZERO; 2],
         hwcap: 0,

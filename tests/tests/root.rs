@@ -1,6 +1,7 @@
 //! Roots: the image of one in the guest's memory; programs in one; the images that
 //! `trapgate image` makes.
 
+use sha2::Digest;
 use std::fs::{self, File, Permissions};
 use std::io::Write;
 use std::os::unix::fs::{FileExt, PermissionsExt};
@@ -14,6 +15,7 @@ use trapgate::machine::image::MappedImage;
 use trapgate::machine::kvm::vm;
 use trapgate::machine::{Machine, Manner, Serve, Served};
 use trapgate::mitigation::Hardening;
+use trapgate_abi::boot_info::User;
 use trapgate_abi::hypercall::{FailureKind, Malformed, Message, PORT, Request};
 use trapgate_abi::layout::{Cpu, DIRECT_MAP, KERNEL_BASE};
 use trapgate_loader::image;
@@ -118,6 +120,8 @@ fn run(
         cpus: machine.cpus(),
         root: machine.image(),
         disk: 0,
+        directory: b"",
+        user: User::ROOT,
         mounts: &[],
         fast_door: FastDoor::Int80,
         log_level: 0,
@@ -337,6 +341,60 @@ fn a_program_of_the_hosts_is_run_with_its_libraries_as_its_root() {
     ran.expect_in_stderr("root.tar: is no ELF file");
     let root = place.path("root.tar");
     place.trapgate(&["run", "--with-libs", "--root", &root, "hello"]).expect_status(125);
+}
+
+/// Writes a layout of an image with this layer and this configuration.
+fn write_layout(place: &Place, layer: &[u8], configuration: &str) {
+    fs::create_dir_all(place.path("layout/blobs/sha256")).expect("room");
+    place.write("layout/oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#);
+    let blob = |media_type: &str, bytes: &[u8]| {
+        let digest: String = sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        place.write(&format!("layout/blobs/sha256/{digest}"), bytes);
+        let size = bytes.len();
+        format!(r#"{{"mediaType":"{media_type}","digest":"sha256:{digest}","size":{size}}}"#)
+    };
+    let layer = blob("application/vnd.oci.image.layer.v1.tar", layer);
+    let config = blob("application/vnd.oci.image.config.v1+json", configuration.as_bytes());
+    let manifest = format!(r#"{{"schemaVersion":2,"config":{config},"layers":[{layer}]}}"#);
+    let manifest = blob("application/vnd.oci.image.manifest.v1+json", manifest.as_bytes());
+    let index = format!(r#"{{"schemaVersion":2,"manifests":[{manifest}]}}"#);
+    place.write("layout/index.json", index.as_bytes());
+}
+
+#[test]
+fn an_oci_image_is_run_as_it_says() {
+    needs_kvm!();
+    let Some(busybox) = busybox() else { return };
+    let place = Place::new();
+    let busybox = fs::read(busybox).expect("it is there");
+    let passwd = b"root:x:0:0::/root:\nweb:x:33:34::/var/www:\n";
+    let layer = tar_of(&[("opt/bin/busybox", &busybox), ("etc/passwd", passwd)]);
+    let configuration = r#"{"config":{"Entrypoint":["busybox"],"Cmd":["env"],"User":"web",
+        "Env":["PATH=/opt/bin","A=1"],"WorkingDir":"/srv/new"}}"#;
+    write_layout(&place, &layer, configuration);
+    let root = place.path("layout");
+    let run = |words: &[&str]| place.trapgate(&[&["run", "--root", &root], words].concat());
+    let expected = "PATH=/opt/bin\nA=1\nHOME=/var/www\n";
+    run(&[]).expect_status(0).expect_stdout(expected);
+    // Out of the cache.
+    let ran = run(&["-e", "A=2"]);
+    ran.expect_status(0).expect_stdout("PATH=/opt/bin\nHOME=/var/www\nA=2\n");
+    run(&["pwd"]).expect_status(0).expect_stdout("/srv/new\n");
+    run(&["--workdir", "/tmp", "pwd"]).expect_status(0).expect_stdout("/tmp\n");
+    run(&["id", "-u"]).expect_status(0).expect_stdout("33\n");
+    run(&["-u", "7:8", "id", "-g"]).expect_status(0).expect_stdout("8\n");
+    let ran = run(&["--entrypoint", "", "busybox", "echo", "x"]);
+    ran.expect_status(0).expect_stdout("x\n");
+    let ran = run(&["--entrypoint", "/opt/bin/busybox"]);
+    ran.expect(ran.stdout.starts_with(b"BusyBox"), "busybox without an applet says what it is");
+    for (words, part) in [
+        (&["--entrypoint", ""][..], "no program"),
+        (&["--user", "nobody", "id"], "'nobody' is no number, and the root's /etc/passwd"),
+    ] {
+        let ran = run(words);
+        ran.expect_in_stderr(part);
+        ran.is_refusal(125).unwrap_or_else(|text| ran.fail(&text));
+    }
 }
 
 #[test]

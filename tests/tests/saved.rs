@@ -15,6 +15,7 @@ use trapgate::machine::memory::GuestRam;
 use trapgate::machine::{Control, GuestEnd, Limits, Machine, Manner, Serve, Served};
 use trapgate::mitigation::Hardening;
 use trapgate::{Error, Policy};
+use trapgate_abi::boot_info::User;
 use trapgate_abi::hypercall::{Malformed, Message, Request};
 use trapgate_abi::layout::USER_END;
 use trapgate_loader::image;
@@ -52,6 +53,8 @@ fn machine_with(program: &str, arguments: &[&str]) -> (Machine, Prepared) {
         cpus: machine.cpus(),
         root: machine.image(),
         disk: 0,
+        directory: b"",
+        user: User::ROOT,
         mounts: &[],
         fast_door: FastDoor::Int80,
         log_level: 0,

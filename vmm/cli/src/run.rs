@@ -29,6 +29,7 @@ Examples:
   seq 9 | trapgate run busybox sha256sum      a program in PATH, in a pipe
   trapgate run --root alpine.tar.gz busybox ls /etc
                                               a program in a root of files
+  trapgate run --root layout                  an OCI image: as its configuration says
   trapgate run --root /srv/debian --bind .:/src python3 /src/job.py
                                               a directory, another in it
   trapgate run --root alpine.tar.gz --bind in.csv:/in.csv busybox wc -l /in.csv
@@ -81,6 +82,20 @@ pub(crate) struct Args {
     /// by the paths that they have here
     #[arg(long, conflicts_with = "root")]
     pub(crate) with_libs: bool,
+    /// What stands in front of the program and its arguments, instead of what an OCI image says;
+    /// '' for nothing
+    ///
+    /// The image's command does not count then either.
+    #[arg(long, value_name = "PROGRAM", requires = "root")]
+    entrypoint: Option<OsString>,
+    /// The directory in which the program begins, made if it is missing [default: what an OCI
+    /// image says, else /]
+    #[arg(short, long, value_name = "DIR")]
+    workdir: Option<PathBuf>,
+    /// Who the program is: numbers, or names of the root's /etc/passwd and /etc/group
+    /// [default: what an OCI image says, else root]
+    #[arg(short, long, value_name = "USER[:GROUP]")]
+    user: Option<String>,
     /// Set a variable of the program's environment, or pass the host's on
     ///
     /// The environment is empty otherwise.
@@ -129,9 +144,9 @@ pub(crate) struct Args {
     )]
     strace: Option<PathBuf>,
     /// The program, a static Linux executable or a recipe (.toml), and
-    /// its arguments; with --root, a path in there
+    /// its arguments; with --root, a path in there, or nothing if an OCI image says it
     #[arg(
-        required = true,
+        required_unless_present = "root",
         num_args = 1..,
         trailing_var_arg = true,
         value_names = ["PROGRAM", "ARGS"],
@@ -167,8 +182,7 @@ pub(crate) fn main(args: Args) -> anyhow::Result<u8> {
     config.ignored_signals = crate::inherited::ignored_signals();
     config.forwarded_signals = FORWARDED & !config.ignored_signals;
     config.detailed_stats = show_stats || stats_path.is_some();
-    let name = config.argv.first().map(|name| shown(Path::new(OsStr::from_bytes(name))));
-    let name = name.unwrap_or_default();
+    let given = config.argv.first().map(|name| shown(Path::new(OsStr::from_bytes(name))));
     let timeout = config.timeout;
     if let Some(path) = strace {
         config.trace = Some(trace_to(&path)?);
@@ -177,6 +191,7 @@ pub(crate) fn main(args: Args) -> anyhow::Result<u8> {
         raise_descriptor_limit();
     }
     let sandbox = Sandbox::new(config)?;
+    let name = given.unwrap_or_else(|| sandbox.name());
     // Before the run, so that nothing is lost after it.
     let stats_file = match &stats_path {
         Some(path) => Some(create("--stats-json", path)?),
@@ -287,25 +302,39 @@ fn exit_status(end: &End) -> u8 {
 
 fn config(args: Args) -> Result<Config, Error> {
     let mut command = args.command.into_iter();
-    let program = PathBuf::from(command.next().ok_or(Error::NoProgram)?);
-    let is_recipe = recipe::is_recipe(&program);
-    let mut config = if is_recipe {
-        recipe::read(&program)?
-    } else {
-        let found = match args.root {
-            // The sandbox looks for it there.
-            Some(_) => program.clone(),
-            None => search(&program)?,
-        };
-        Config {
-            program: Some(Program::Path(found)),
+    let program = command.next().map(PathBuf::from);
+    let is_recipe = program.as_deref().is_some_and(recipe::is_recipe);
+    let mut config = match program {
+        Some(recipe) if is_recipe => recipe::read(&recipe)?,
+        Some(program) => Config {
+            program: Some(Program::Path(match args.root {
+                // The sandbox looks for it there.
+                Some(_) => program.clone(),
+                None => search(&program)?,
+            })),
             argv: vec![program.into_os_string().into_vec()],
             ..Config::default()
-        }
+        },
+        // The root says it.
+        None => Config::default(),
     };
     set_root(&mut config, args.root, args.with_libs, is_recipe)?;
     config.binds.extend(args.binds);
-    config.argv.extend(command.map(OsString::into_vec));
+    let mut arguments = command.map(OsString::into_vec).peekable();
+    if config.program.is_none() && arguments.peek().is_some() {
+        // Of a recipe that leaves the program to its root.
+        return Err(Error::Input {
+            what: "the arguments".to_owned(),
+            reason: "are of no program: the recipe names none",
+        });
+    }
+    config.argv.extend(arguments);
+    if let Some(program) = args.entrypoint {
+        let words = Some(program.into_vec()).filter(|program| !program.is_empty());
+        config.entrypoint = Some(words.into_iter().collect());
+    }
+    config.directory = args.workdir.or(config.directory);
+    config.user = args.user.or(config.user);
     if args.inherit_env {
         inherit(&mut config.envp, std::env::vars_os());
     }

@@ -59,7 +59,7 @@ mod tests {
     use crate::boot::{Load, Prepared, Start, prepare};
     use crate::machine::memory::GuestRam;
     use std::collections::BTreeMap;
-    use trapgate_abi::boot_info::Range;
+    use trapgate_abi::boot_info::{Range, User};
     use trapgate_abi::layout::{
         Cpu, KERNEL_BASE, KERNEL_PHYS_END, MAX_CPUS, PAGE_SIZE, cpus_end, percpu,
     };
@@ -110,6 +110,8 @@ mod tests {
             cpus,
             root: Range::ZERO,
             disk: 0,
+            directory: b"",
+            user: User::ROOT,
             mounts: &[],
             fast_door: FastDoor::Int80,
             log_level: 0,

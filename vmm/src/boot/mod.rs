@@ -33,7 +33,7 @@ use page_tables::{Frames, PageTables};
 use program::Program;
 use trapgate_abi::boot_info::{
     BootInfo, ClockInfo, MAX_REGIONS, Mount, RANDOM_STOCK, Range, Region, SEED, StandardFile,
-    feature,
+    User, feature,
 };
 use trapgate_abi::hypercall::files::Handle;
 use trapgate_abi::kernel_note::Instruments;
@@ -77,6 +77,10 @@ pub struct Start<'a> {
     pub disk: u64,
     /// Directories of the host's in its tree, the root first, each before those below it.
     pub mounts: &'a [Mounted],
+    /// Where the program begins, a path of its tree; empty for the root.
+    pub directory: &'a [u8],
+    /// Who it is.
+    pub user: User,
     /// The door of the 32-bit vDSO.
     pub fast_door: FastDoor,
     /// The least log level that matters, as `log::LevelFilter`'s number.
@@ -164,6 +168,7 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
     let traced = if start.traced { trace_rings::size(start.cpus) } else { 0 };
     let lent: u64 = vdsos.iter().map(Vdso::size).sum();
     let paths: u64 = start.mounts.iter().map(|mount| mount.path.len() as u64).sum();
+    let paths = paths + start.directory.len() as u64;
     let beside = lent + stamped + traced + page_tables::size(start.root) + paths;
     let needed = LEAST + cpus_end(start.cpus) + program.size() + beside;
     let too_small = || Error::MemoryTooSmall {
@@ -193,6 +198,7 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
         .and_then(|()| builder.untrain_alias(&mut tables, &kernel, start.hardening))
         .and_then(|()| builder.program(&mut tables, &program, &mut info))
         .and_then(|()| builder.mounts(start.mounts, &mut info))
+        .and_then(|()| builder.directory(start.directory, &mut info))
         .and_then(|()| builder.lend(&vdsos, &mut info))
         .and_then(|()| match &mut user_tables {
             Some(user) => isolation::fill(&tables, user, &kernel, start.cpus, &mut builder.frames),
@@ -230,6 +236,7 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
         fpu_size: fpu::area_size(start.xcr0),
         root: start.root,
         disk: start.disk,
+        user: start.user,
         free: [Range { start: used, end: low_end }, Range { start: HIGH_RAM_START, end: high_end }],
         page_table: tables.root(),
         seed: start.seed,
@@ -343,6 +350,16 @@ impl Builder<'_> {
             at = end;
         }
         info.mount_count = mounts.len() as u64;
+        Some(())
+    }
+
+    /// The path of the first working directory.
+    fn directory(&mut self, path: &[u8], info: &mut BootInfo) -> Option<()> {
+        if !path.is_empty() {
+            let start = self.frames.take(path.len() as u64)?;
+            self.ram.write(start, path).ok()?;
+            info.directory = Range { start, end: start + path.len() as u64 };
+        }
         Some(())
     }
 

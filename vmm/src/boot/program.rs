@@ -215,7 +215,7 @@ mod tests {
     use crate::boot::vdso::FastDoor;
     use crate::boot::{Mounted, prepare};
     use crate::machine::memory::GuestRam;
-    use trapgate_abi::boot_info::Mount;
+    use trapgate_abi::boot_info::{Mount, User};
     use trapgate_abi::hypercall::files::Handle;
 
     #[test]
@@ -240,6 +240,8 @@ mod tests {
             cpus: 1,
             root: Range::ZERO,
             disk: 0,
+            directory: b"",
+            user: User::ROOT,
             mounts: &[],
             fast_door: FastDoor::Int80,
             log_level: 0,
@@ -282,6 +284,8 @@ mod tests {
             cpus: 1,
             root: Range::ZERO,
             disk: 0,
+            directory: b"",
+            user: User::ROOT,
             mounts: &mounts,
             fast_door: FastDoor::Int80,
             log_level: 0,
@@ -320,6 +324,8 @@ mod tests {
             cpus: 1,
             root: Range::ZERO,
             disk: 0,
+            directory: b"",
+            user: User::ROOT,
             mounts: &[],
             fast_door: FastDoor::Syscall,
             log_level: 0,

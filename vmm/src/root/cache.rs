@@ -1,9 +1,9 @@
 //! Images that are kept: each source is made into one once.
 //!
 //! ```text
-//! ~/.cache/trapgate/v1/
+//! ~/.cache/trapgate/v2/
 //!   DIGEST.erofs      an image, whole: it gets this name when all of it is on the disk
-//!   DIGEST.json       what it was made of
+//!   DIGEST.json       what it was made of, and what that says of its program
 //!   DIGEST.building   one that is being made, locked by who makes it; left over by a
 //!                     crash, it is begun anew by the next one
 //!   files/DEV-INODE   the digest of a file, with its size and times then: as long as
@@ -20,7 +20,7 @@ use super::flatten::hashed;
 use super::libs::Files;
 use super::meter::Progress;
 use super::source::{self, Found};
-use super::{Image, open_file, unreadable};
+use super::{Configuration, Image, open_file, unreadable};
 use crate::Error;
 use crate::error::shown;
 use building::Building;
@@ -35,7 +35,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The directory that the form above has. Another form of images, or other images of
 /// the same sources, get another one.
-const VERSION: &str = "v1";
+const VERSION: &str = "v2";
 
 /// The JSON schema of a list of [`Kept`].
 pub const SCHEMA_JSON: &str = include_str!("../../docs/images-schema.json");
@@ -68,6 +68,14 @@ pub struct Kept {
 #[derive(Serialize, Deserialize)]
 struct Description {
     source: String,
+    configuration: Option<Configuration>,
+}
+
+impl Description {
+    /// The one of this image.
+    fn read(image: &Path) -> Option<Description> {
+        serde_json::from_slice(&fs::read(image.with_extension("json")).ok()?).ok()
+    }
 }
 
 impl Cache {
@@ -252,7 +260,10 @@ impl Cache {
     /// The image that is kept by this name, if it is a good one.
     fn kept(&self, digest: &str) -> Option<Image> {
         let path = self.name(digest, "erofs");
-        Image::open(&path).inspect_err(|error| log::debug!("not from the cache: {error}")).ok()
+        let failed = |error: &Error| log::debug!("not from the cache: {error}");
+        let image = Image::open(&path).inspect_err(failed).ok()?;
+        let Description { configuration, .. } = Description::read(&path)?;
+        Some(Image { configuration, ..image })
     }
 
     /// Makes an image, unless somebody else has done it meanwhile.
@@ -269,14 +280,16 @@ impl Cache {
         if let Some(image) = self.kept(digest) {
             return Ok(image);
         }
-        fill(path, found, digest, &self.directory, &mut building, report)?;
+        let configuration =
+            fill(path, found, digest, &self.directory, &mut building, report)?;
         let image = self.name(digest, "erofs");
-        let description = Description { source: path.display().to_string() };
+        let source = path.display().to_string();
+        let description = Description { source, configuration };
         let text = serde_json::to_vec(&description).unwrap_or_default();
         let described = fs::write(self.name(digest, "json"), text);
         let named = described.and_then(|()| building.finish(&image));
         named.map_err(|error| cannot_make(&image, &error))?;
-        Image::open(image)
+        Ok(Image { configuration: description.configuration, ..Image::open(image)? })
     }
 }
 
@@ -288,7 +301,7 @@ fn fill(
     directory: &Path,
     building: &mut Building,
     report: &mut dyn FnMut(Progress),
-) -> Result<(), Error> {
+) -> Result<Option<Configuration>, Error> {
     let scratch = || scratch(directory);
     source::build(found, digest, &scratch, building.file(), report).map_err(|bad| bad.at(path))
 }
@@ -329,8 +342,7 @@ fn describe(path: &Path) -> Option<Kept> {
         return None;
     }
     let metadata = fs::metadata(path).ok()?;
-    let text = fs::read(path.with_extension("json")).unwrap_or_default();
-    let description: Option<Description> = serde_json::from_slice(&text).ok();
+    let description = Description::read(path);
     let made = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
     Some(Kept {
         digest: path.file_stem()?.to_str()?.to_owned(),

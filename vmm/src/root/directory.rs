@@ -82,8 +82,20 @@ impl Directory {
     /// All bytes of the program at a path.
     pub(crate) fn read_program(&self, path: &[u8]) -> Result<Vec<u8>, Error> {
         self.executable(path)?;
+        self.read_file(path)
+    }
+
+    /// All bytes of the file at a path, if it is a regular one.
+    pub(crate) fn read_file(&self, path: &[u8]) -> Result<Vec<u8>, Error> {
+        // What is no such file is not opened at all: a device may do something then.
+        let given = || Path::new(OsStr::from_bytes(path)).to_owned();
+        let status = fstat(self.at(path, OFlags::PATH)?)
+            .map_err(|errno| Error::Unreadable { path: given(), source: errno.into() })?;
+        if status.st_mode & S_IFMT != S_IFREG {
+            return Err(Error::NotAFile { path: given(), kind: "no regular file" });
+        }
         let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK;
-        read_program(&File::from(self.at(path, flags)?), path)
+        read_all(&File::from(self.at(path, flags)?), path)
     }
 }
 
@@ -104,8 +116,8 @@ pub(super) fn must_be_program(file: BorrowedFd<'_>, path: &[u8]) -> Result<(), E
     Err(Error::NotAFile { path: given(), kind })
 }
 
-/// All bytes of a program, as far as it is a regular file.
-pub(super) fn read_program(file: &File, path: &[u8]) -> Result<Vec<u8>, Error> {
+/// All bytes of a file, as far as it is a regular one.
+pub(super) fn read_all(file: &File, path: &[u8]) -> Result<Vec<u8>, Error> {
     let given = || Path::new(OsStr::from_bytes(path)).to_owned();
     let unreadable = |source| Error::Unreadable { path: given(), source };
     let status = file.metadata().map_err(unreadable)?;

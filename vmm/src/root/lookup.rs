@@ -15,7 +15,7 @@ pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bi
 /// Links that are followed in one path.
 pub(super) const MOST_LINKS: u32 = 40;
 
-/// Bytes of the largest program that is read.
+/// Bytes of the largest file that is read.
 pub(super) const LARGEST_PROGRAM: u64 = 1 << 30;
 
 /// A file in an image.
@@ -50,12 +50,12 @@ impl Image {
         }
     }
 
-    /// All bytes of the program at `path`.
+    /// All bytes of the file at `path`.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Unreadable`]; [`Error::Root`], if the image is
     /// damaged.
-    pub(crate) fn read_program(&self, path: &[u8]) -> Result<Vec<u8>, Error> {
+    pub(crate) fn read_file(&self, path: &[u8]) -> Result<Vec<u8>, Error> {
         let Found { files, inode } = self.find(path)?;
         if inode.size > LARGEST_PROGRAM {
             let source = std::io::Error::other("it is larger than 1 GiB");

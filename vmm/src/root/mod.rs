@@ -6,6 +6,7 @@
 //! lookup       paths in it, as Linux follows them; programs, by PATH
 //! directory    a directory of the host's, which is a root as it is
 //! single_file  one file of the host's, for a bind
+//! configuration what an OCI image says of its program
 //! source       what a source is, and the image that is made of it
 //! flatten/     archives and layers as one tree
 //! libs         a program of the host's with its libraries, as a source
@@ -18,6 +19,8 @@
 
 #[cfg(feature = "images")]
 mod cache;
+#[cfg(feature = "images")]
+mod configuration;
 mod directory;
 #[cfg(feature = "images")]
 mod flatten;
@@ -32,6 +35,8 @@ mod source;
 
 #[cfg(feature = "images")]
 pub use cache::{Cache, Kept, SCHEMA_JSON};
+#[cfg(feature = "images")]
+pub use configuration::Configuration;
 pub use directory::Directory;
 pub use lookup::DEFAULT_PATH;
 pub(crate) use lookup::find_program;
@@ -104,8 +109,16 @@ impl Opened {
     /// All bytes of the program at a path.
     pub(crate) fn read_program(&self, path: &[u8]) -> Result<Vec<u8>, Error> {
         match self {
-            Opened::Image(image) => image.read_program(path),
+            Opened::Image(image) => image.read_file(path),
             Opened::Directory(directory) => directory.read_program(path),
+        }
+    }
+
+    /// All bytes of the file at a path.
+    pub(crate) fn read_file(&self, path: &[u8]) -> Result<Vec<u8>, Error> {
+        match self {
+            Opened::Image(image) => image.read_file(path),
+            Opened::Directory(directory) => directory.read_file(path),
         }
     }
 }
@@ -135,6 +148,9 @@ pub struct Image {
     path: PathBuf,
     file: File,
     length: u64,
+    /// What the OCI image that it was made of says of its program.
+    #[cfg(feature = "images")]
+    configuration: Option<Configuration>,
 }
 
 /// What there is in an image, each file of which has been looked at.
@@ -169,7 +185,13 @@ impl Image {
     /// The image in a file that is open.
     fn of_file(path: &Path, file: File) -> Result<Image, Error> {
         let length = file.metadata().map_err(|error| unreadable(path, &error))?.len();
-        let image = Image { path: path.to_owned(), file, length };
+        let image = Image {
+            path: path.to_owned(),
+            file,
+            length,
+            #[cfg(feature = "images")]
+            configuration: None,
+        };
         // Once with the checksum of its first block.
         trapgate_erofs::Image::open(&image).map_err(|error| image.wrong(&error))?;
         Ok(image)
@@ -183,6 +205,13 @@ impl Image {
     /// Bytes of its file.
     pub fn length(&self) -> u64 {
         self.length
+    }
+
+    /// What the OCI image that it was made of says of the program: of an image out of the
+    /// cache. A file by itself says nothing.
+    #[cfg(feature = "images")]
+    pub fn configuration(&self) -> Option<&Configuration> {
+        self.configuration.as_ref()
     }
 
     /// Looks all of it through: each directory, each file's place, no file's bytes.

@@ -1,6 +1,6 @@
 //! One regular file of the host's that the guest sees by requests (`host::directories`).
 
-use super::directory::{must_be_program, read_program};
+use super::directory::{must_be_program, read_all};
 use super::{open_file, unreadable};
 use crate::Error;
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
@@ -46,6 +46,11 @@ impl SingleFile {
     /// All its bytes.
     pub(crate) fn read_program(&self, path: &[u8]) -> Result<Vec<u8>, Error> {
         self.executable(path)?;
-        read_program(&self.file, path)
+        self.read_file(path)
+    }
+
+    /// The same, whether it is a program or not.
+    pub(crate) fn read_file(&self, path: &[u8]) -> Result<Vec<u8>, Error> {
+        read_all(&self.file, path)
     }
 }

@@ -10,7 +10,7 @@ use super::flatten::tree::{self, Kind, Meta, Tree};
 use super::flatten::{Flattener, Limits, cpio, tar};
 use super::libs::Files;
 use super::meter::{Meter, Progress, Step};
-use super::{Image, open_file};
+use super::{Configuration, Image, open_file};
 use crate::Error;
 use std::collections::HashMap;
 use std::fs::File;
@@ -86,7 +86,7 @@ fn whole(length: u64) -> spool::Content {
     spool::Content { offset: 0, length }
 }
 
-/// Makes the image of a source. `scratch` makes an empty temporary file; `digest` is
+/// Makes the image of a source, and answers what that says of its program. `scratch` makes an empty temporary file; `digest` is
 /// what tells this source from others.
 pub(super) fn build(
     found: &Found,
@@ -94,10 +94,14 @@ pub(super) fn build(
     scratch: &dyn Fn() -> io::Result<File>,
     output: &mut (impl Write + Seek),
     report: &mut dyn FnMut(Progress),
-) -> Result<(), Bad> {
+) -> Result<Option<Configuration>, Bad> {
+    let mut configuration = None;
     let (tree, spool) = match found {
         Found::Image(_) => return Err(Bad::Unsupported("is an image already".to_owned())),
-        Found::Layout(layout, chosen) => layers(layout, chosen, scratch, report)?,
+        Found::Layout(layout, chosen) => {
+            configuration = chosen.configuration.clone();
+            layers(layout, chosen, scratch, report)?
+        }
         Found::Program(files, digests) => {
             let mut flattener = new_flattener(scratch)?;
             files.read(digests, &mut flattener)?;
@@ -107,7 +111,10 @@ pub(super) fn build(
             let (tree, spool) = archive(file, digest, scratch, report)?;
             if Layout::is_in(&tree) {
                 let layout = Layout::Tree(tree, spool);
-                layers(&layout, &layout.choose()?, scratch, report)?
+                let chosen = layout.choose()?;
+                let made = layers(&layout, &chosen, scratch, report)?;
+                configuration = chosen.configuration;
+                made
             } else {
                 (tree, spool)
             }
@@ -123,11 +130,12 @@ pub(super) fn build(
     let mut output = Reporting { inner: output, meter: Meter::new(report, Step::Writing, length) };
     let image = convert(&tree, &spool)?;
     drop(tree);
-    write::write(&image, &settings, &mut output).map(drop).map_err(|error| match error {
+    write::write(&image, &settings, &mut output).map_err(|error| match error {
         WriteError::Output(error) => Bad::Write(error),
         WriteError::Content { error, .. } => Bad::Write(error),
         other => Bad::Unsupported(format!("cannot be an image: {other}")),
-    })
+    })?;
+    Ok(configuration)
 }
 
 fn new_flattener(scratch: &dyn Fn() -> io::Result<File>) -> Result<Flattener, Bad> {

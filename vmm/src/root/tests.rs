@@ -130,5 +130,5 @@ fn a_program_is_found_as_a_shell_does_it() {
 #[test]
 fn a_program_is_read_whole_behind_its_links() {
     let (_directory, image) = opened(&["bin/", "bin/prog", "link -> bin/prog"]);
-    assert_eq!(image.read_program(b"/link").unwrap(), b"bin/prog");
+    assert_eq!(image.read_file(b"/link").unwrap(), b"bin/prog");
 }

@@ -113,6 +113,41 @@ impl Builder {
         self
     }
 
+    /// What stands in front of the program and its arguments, instead of the `Entrypoint` that
+    /// an OCI image as [`Builder::root`] has: a program in the root, and arguments. Empty, there
+    /// is none.
+    ///
+    /// Such an image also says the command, if no [`Builder::program`] is given, and variables,
+    /// the user and the working directory where nothing else is said.
+    pub fn entrypoint(mut self, words: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        let words = words.into_iter().map(|word| word.as_ref().as_bytes().to_vec());
+        self.config.entrypoint = Some(words.collect());
+        self
+    }
+
+    /// The directory in which the program begins: a path in its tree, which need not be
+    /// there. The root by default.
+    pub fn current_dir(mut self, path: impl AsRef<Path>) -> Self {
+        self.config.directory = Some(path.as_ref().to_owned());
+        self
+    }
+
+    /// Who the program is, as `USER[:GROUP]`, numbers or names that the root has in /etc/passwd
+    /// and /etc/group. Root by default, who may do everything in the sandbox.
+    ///
+    /// ```no_run
+    /// use trapgate::Sandbox;
+    ///
+    /// let builder = Sandbox::builder().root("alpine.erofs").program("id");
+    /// let output = builder.user("1000:1000").current_dir("/tmp").build()?.output()?;
+    /// assert!(output.stdout.starts_with(b"uid=1000"));
+    /// # Ok::<(), trapgate::Error>(())
+    /// ```
+    pub fn user(mut self, user: impl Into<String>) -> Self {
+        self.config.user = Some(user.into());
+        self
+    }
+
     /// Runs the program in `bytes`; its first argument is `name`.
     pub fn program_bytes(mut self, name: impl Into<String>, bytes: impl Into<Arc<[u8]>>) -> Self {
         self.config.program = Some(Program::Bytes { name: name.into(), bytes: bytes.into() });
@@ -371,11 +406,13 @@ impl Builder {
     pub fn build(self) -> Result<Sandbox, Error> {
         let Builder { mut config, args, env } = self;
         let name = match &config.program {
-            Some(Program::Path(path)) => path.as_os_str().as_bytes().to_vec(),
-            Some(Program::Bytes { name, .. }) => name.clone().into_bytes(),
-            None => return Err(Error::NoProgram),
+            Some(Program::Path(path)) => Some(path.as_os_str().as_bytes().to_vec()),
+            Some(Program::Bytes { name, .. }) => Some(name.clone().into_bytes()),
+            None if config.root.is_none() || !args.is_empty() => return Err(Error::NoProgram),
+            // The root may say it.
+            None => None,
         };
-        config.argv = std::iter::once(name).chain(args).collect();
+        config.argv = name.into_iter().chain(args).collect();
         for (name, value) in env {
             // Whoever looks for the name finds the first of these.
             if name.contains(&b'=') {

@@ -37,8 +37,19 @@ pub enum Program {
 /// A sandbox's configuration.
 #[derive(Debug)]
 pub struct Config {
-    /// What to run.
+    /// What to run; none, if an OCI image as the root says it.
     pub program: Option<Program>,
+    /// What stands in front of that and of its arguments, instead of what an OCI image says:
+    /// a program and arguments of its own; nothing, if it is empty. The image's command
+    /// does not count then either.
+    pub entrypoint: Option<Vec<Vec<u8>>>,
+    /// The working directory in the tree, which is made if it is not there; else what an OCI
+    /// image says, or the root.
+    pub directory: Option<PathBuf>,
+    /// Who it is, as `USER[:GROUP]`: numbers, or names that the root has in /etc/passwd and
+    /// /etc/group. Else what an OCI image says, or root, which may everything in the
+    /// sandbox.
+    pub user: Option<String>,
     /// The root of its files, in which [`Program::Path`] is then; without one there is no
     /// file.
     pub root: Option<Root>,
@@ -125,6 +136,9 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             program: None,
+            entrypoint: None,
+            directory: None,
+            user: None,
             root: None,
             binds: Vec::new(),
             argv: Vec::new(),
@@ -175,6 +189,16 @@ impl Config {
             };
             return wrong(format!("the variable {}", quoted(variable)), reason);
         }
+        if let Some(directory) = &self.directory {
+            let bytes = directory.as_os_str().as_encoded_bytes();
+            let what = || format!("the working directory {}", quoted(bytes));
+            if bytes.contains(&0) {
+                return wrong(what(), HAS_NUL);
+            }
+            if bytes.len() >= LONGEST_PATH {
+                return wrong(what(), "is longer than 4095 bytes");
+            }
+        }
         if self.timeout.is_some_and(|timeout| timeout.is_zero()) {
             return wrong("the timeout".to_owned(), "is no time at all: leave it out for no limit");
         }
@@ -194,6 +218,9 @@ impl Config {
         Ok(())
     }
 }
+
+/// `PATH_MAX`
+const LONGEST_PATH: usize = 4096;
 
 /// Why C strings cannot be anything.
 const HAS_NUL: &str = "has a NUL byte in it, where it would end for the program";

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! builder, config, recipe   describing a sandbox
+//! command, user             what is run, as whom and where, as an image says or its user
 //! program, stdio            its program and its standard files
 //! bind, tree                directories of the host's; where its files are
 //! run                       the run itself, on the vCPU's thread
@@ -17,6 +18,7 @@ pub(crate) mod builder;
 pub(crate) mod capture;
 pub mod config;
 pub(crate) mod outcome;
+mod command;
 mod program;
 #[cfg(feature = "recipe")]
 pub mod recipe;
@@ -25,6 +27,7 @@ pub(crate) mod running;
 pub mod stats;
 pub(crate) mod stdio;
 mod tree;
+mod user;
 
 pub use outcome::{End, Outcome, Output};
 
@@ -40,6 +43,7 @@ use crate::machine::kvm::{stats_fd::VcpuStats, vm};
 use crate::machine::memory::LEAST;
 use crate::machine::{Limits, Machine};
 use builder::Builder;
+use command::Command;
 use config::Config;
 use run::Run;
 use running::Running;
@@ -76,9 +80,14 @@ impl Sandbox {
     /// # Errors
     /// [`Error`], for whatever keeps the program from running.
     pub fn new(mut config: Config) -> Result<Sandbox, Error> {
-        let program = config.program.take().ok_or(Error::NoProgram)?;
+        if config.program.is_none() && config.root.is_none() {
+            return Err(Error::NoProgram);
+        }
         config.check()?;
         let tree = Tree::open(config.root.take(), &config.binds)?;
+        let Command { program, user, directory } = Command::new(&mut config, &tree)?;
+        // What an image says may be anything, too.
+        config.check()?;
         let program = program::find(program, &tree, &config.envp)?;
         let name = program::name(&program);
         let bytes = program::preloaded(&program, &tree)?;
@@ -134,6 +143,8 @@ impl Sandbox {
             root: machine.image(),
             disk: config.disk.map_or(0, |disk| disk.0),
             mounts: &mounts,
+            directory: &directory,
+            user,
             fast_door: FastDoor::of(vm.kind, boot::features(vm)),
             log_level: log::max_level() as u64,
             ignored_signals: config.ignored_signals,
@@ -166,6 +177,11 @@ impl Sandbox {
                 phases: Phases { create_us, load_us, ..Phases::default() },
             },
         })
+    }
+
+    /// What messages call its program: its path, in which nothing steers a terminal.
+    pub fn name(&self) -> String {
+        program::name(&self.run.program)
     }
 
     /// Runs the program to its end. What it writes into [`crate::Stdio::piped`]

@@ -32,7 +32,10 @@ use trapgate_loader::text::printable;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Recipe {
-    program: PathBuf,
+    program: Option<PathBuf>,
+    entrypoint: Option<Vec<String>>,
+    directory: Option<PathBuf>,
+    user: Option<String>,
     root: Option<PathBuf>,
     #[serde(default)]
     binds: Vec<String>,
@@ -74,22 +77,29 @@ fn parse(path: &Path, text: &str) -> Result<Config, String> {
     })?;
     let mut config = Config::default();
     let directory = path.parent().unwrap_or(Path::new("."));
-    let program = match recipe.root {
-        // It is in there.
-        Some(root) => {
+    let program = match (recipe.root, recipe.program) {
+        // It is in there, or that says what it is.
+        (Some(root), program) => {
             config.root = Some(Root::Source(directory.join(root)));
-            recipe.program
+            program
         }
-        None => directory.join(&recipe.program),
+        (None, Some(program)) => Some(directory.join(program)),
+        (None, None) => return Err("missing field `program`".to_owned()),
     };
+    if program.is_none() && !recipe.args.is_empty() {
+        return Err("args: there is no program that they are of".to_owned());
+    }
     for text in recipe.binds {
         let bind = text.parse::<Bind>();
         let bind = bind.map_err(|error| format!("binds: {}: {error}", quoted(text.as_bytes())))?;
         config.binds.push(from_directory(bind, directory));
     }
-    config.argv = vec![program.as_os_str().as_bytes().to_vec()];
+    config.argv.extend(program.iter().map(|program| program.as_os_str().as_bytes().to_vec()));
     config.argv.extend(recipe.args.into_iter().map(String::into_bytes));
-    config.program = Some(Program::Path(program));
+    config.program = program.map(Program::Path);
+    let words = |words: Vec<String>| words.into_iter().map(String::into_bytes).collect();
+    config.entrypoint = recipe.entrypoint.map(words);
+    (config.directory, config.user) = (recipe.directory, recipe.user);
     for (name, value) in recipe.env {
         // Whoever looks for the name finds the first of these.
         if name.contains('=') {
@@ -177,6 +187,18 @@ mod tests {
         assert_eq!(config.argv, [b"bin/prog"]);
         let expected = Path::new("images/x/root.tar");
         assert!(matches!(config.root, Some(Root::Source(path)) if path == expected));
+    }
+
+    #[test]
+    fn a_root_may_say_what_is_run_and_a_recipe_says_as_whom_and_where() {
+        let text = "root = 'x.tar'\nentrypoint = ['/run', '-v']\ndirectory = '/srv'\nuser = 'web'\n";
+        let config = parse(Path::new("images/r.toml"), text).unwrap();
+        assert!(config.program.is_none() && config.argv.is_empty());
+        assert_eq!(config.entrypoint, Some(vec![b"/run".to_vec(), b"-v".to_vec()]));
+        assert_eq!(config.directory, Some(PathBuf::from("/srv")));
+        assert_eq!(config.user.as_deref(), Some("web"));
+        let error = parse(Path::new("r.toml"), "root = 'x.tar'\nargs = ['a']\n").unwrap_err();
+        assert!(error.starts_with("args: there is no program"), "{error}");
     }
 
     #[test]

@@ -86,6 +86,16 @@ impl Tree {
         }
     }
 
+    /// All bytes of the file at a path, whether it is a program or not.
+    pub(super) fn read_file(&self, path: &[u8]) -> Result<Vec<u8>, Error> {
+        match self.part(path) {
+            Part::Bound(directory, rest) => directory.read_file(rest),
+            Part::File(file) => file.read_file(path),
+            Part::Root(root) => root.read_file(path),
+            Part::Nothing => Err(self.not_found(path)),
+        }
+    }
+
     fn not_found(&self, path: &[u8]) -> Error {
         let path = super::program::to_path(path);
         Error::NotFound { path, hint: " in the sandbox".to_owned() }

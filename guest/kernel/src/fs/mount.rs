@@ -53,6 +53,21 @@ pub fn cover(directory: &Arc<Dentry>, name: &[u8], root: &Arc<Dentry>) -> Result
     root.put_into(directory, name)
 }
 
+/// The directory at a path, which is made where it is not there.
+///
+/// # Errors
+/// ENOMEM; ENOTDIR, ELOOP; what is wrong with what is there.
+pub fn directory(root: &Arc<Dentry>, path: &[u8]) -> Result<Arc<Dentry>, Errno> {
+    if path.iter().all(|&byte| byte == b'/') {
+        return Ok(root.clone());
+    }
+    // Its last name may be a link: one more, which is no name, makes `place` follow it.
+    let mut within = Vec::new();
+    try_extend(&mut within, path)?;
+    try_extend(&mut within, b"/x")?;
+    place(root, &within).map(|(directory, _)| directory)
+}
+
 /// The directory that a path leads to, and its last name, which is no link. A directory
 /// is made where there is none.
 fn place(root: &Arc<Dentry>, path: &[u8]) -> Result<(Arc<Dentry>, Vec<u8>), Errno> {

@@ -41,16 +41,21 @@ pub struct Below {
     ///
     /// [`BootInfo::mounts`]: trapgate_abi::boot_info::BootInfo::mounts
     pub mounts: &'static [Mount],
+    /// The path of the first working directory: [`BootInfo::directory`].
+    ///
+    /// [`BootInfo::directory`]: trapgate_abi::boot_info::BootInfo::directory
+    pub directory: Range,
 }
 
 impl Below {
     /// Nothing.
-    pub const NOTHING: Below = Below { image: Range::ZERO, mounts: &[] };
+    pub const NOTHING: Below =
+        Below { image: Range::ZERO, mounts: &[], directory: Range::ZERO };
 
     /// What the VMM says.
     pub fn of_boot(boot: &'static BootInfo) -> Below {
         let count = (boot.mount_count as usize).min(boot.mounts.len());
-        Below { image: boot.root, mounts: &boot.mounts[..count] }
+        Below { image: boot.root, mounts: &boot.mounts[..count], directory: boot.directory }
     }
 }
 
@@ -113,7 +118,7 @@ fn make(places: &Mutex<Places>) -> Result<(), Errno> {
 
 impl Recipe {
     fn make(&self) -> Result<Held, Errno> {
-        let &Recipe { below: Below { image, mounts }, clock, limits } = self;
+        let &Recipe { below: Below { image, mounts, directory }, clock, limits } = self;
         let is_root = |mount: &&Mount| mount.path.len() == 1;
         let root = match mounts.first().filter(is_root) {
             _ if !image.is_empty() => {
@@ -134,24 +139,30 @@ impl Recipe {
                 return Err(error);
             }
         }
-        let mounts = try_arc(mounted)?;
-        Ok(Held { directory: root.clone(), root, mounts })
+        let directory = bytes_at(directory).and_then(|path| mount::directory(&root, &path));
+        match directory {
+            Ok(directory) => Ok(Held { directory, root, mounts: try_arc(mounted)? }),
+            Err(error) => {
+                root.take_apart();
+                Err(error)
+            }
+        }
     }
 
     fn add(&self, root: &Arc<Dentry>, mount: &Mount, device: u64) -> Result<Arc<Dentry>, Errno> {
-        let path = path_of_mount(mount)?;
+        let path = bytes_at(mount.path)?;
         let lower = host::root(mount)?;
         mount::add(root, &path, lower, device, (self.clock, self.limits))
     }
 }
 
-/// A mount's path.
+/// A path that the VMM has put into RAM.
 #[expect(clippy::disallowed_methods, reason = "it is reserved")]
-fn path_of_mount(mount: &Mount) -> Result<Vec<u8>, Errno> {
-    let length = mount.path.len() as usize;
+fn bytes_at(place: Range) -> Result<Vec<u8>, Errno> {
+    let length = place.len() as usize;
     let mut path = try_with_capacity(length)?;
     path.resize(length, 0);
-    phys::read_run(mount.path.start, &mut path);
+    phys::read_run(place.start, &mut path);
     Ok(path)
 }
 

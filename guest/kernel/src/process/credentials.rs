@@ -13,6 +13,7 @@ use crate::fs::write_rules;
 use crate::memory::{try_collect, try_extend};
 use alloc::vec::Vec;
 use spin::Mutex;
+use trapgate_abi::boot_info::{MAX_GROUPS, User};
 use trapgate_uapi::Errno;
 use trapgate_uapi::capability::{
     CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_FSETID, CAP_LINUX_IMMUTABLE,
@@ -180,12 +181,17 @@ impl TaskCredentials {
         credentials
     }
 
-    /// Root, in its own group.
+    /// Those that the first program begins with.
     ///
     /// # Errors
     /// ENOMEM.
-    pub fn root() -> Result<TaskCredentials, Errno> {
-        Ok(TaskCredentials::new(Ids::ROOT, try_collect([ROOT].into_iter())?))
+    pub fn first(user: &User) -> Result<TaskCredentials, Errno> {
+        let mut ids = Ids { groups: Identity::of(user.group), ..Ids::ROOT };
+        ids.change_user(|_, _| Ok(Identity::of(user.user)))?;
+        let count = (user.group_count as usize).min(MAX_GROUPS);
+        let mut groups = try_collect([user.group].into_iter())?;
+        try_extend(&mut groups, &user.groups[..count])?;
+        Ok(TaskCredentials::new(ids, groups))
     }
 
     /// The same for another task.

@@ -222,8 +222,8 @@ pub fn start_first(boot: &'static BootInfo, tables: PageTables) -> Result<(), Er
         boot,
     };
     let thread = try_arc(Thread::running(process.memory.lock().cr3()))?;
-    let root = TaskCredentials::root()?;
-    let mut task = Task::new(thread.clone(), FIRST_PID, try_arc(process)?, root);
+    let first = TaskCredentials::first(&boot.user)?;
+    let mut task = Task::new(thread.clone(), FIRST_PID, try_arc(process)?, first);
     let [low, high] = boot.comm.map(u128::from);
     *task.name.get_mut() = (high << 64 | low).to_le_bytes();
     NEXT_TID.store(FIRST_PID + 1, Ordering::Relaxed);

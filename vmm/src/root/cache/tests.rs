@@ -281,7 +281,7 @@ fn a_full_disk_is_said_wherever_it_gets_full() {
         built.map_err(|bad| bad.to_string())
     };
     let good = || tempfile::tempfile();
-    assert_eq!(build(1 << 20, &good), Ok(()));
+    assert_eq!(build(1 << 20, &good), Ok(None));
     for room in [0, 2000, 4096, 9000] {
         let error = build(room, &good).unwrap_err();
         assert!(error.starts_with("its files cannot be written to the cache: "), "{error}");
@@ -305,4 +305,27 @@ fn an_image_can_be_made_into_a_file_of_its_own() {
     let error = Cache::write(&path, nowhere, &mut |_| {}).unwrap_err().to_string();
     assert!(error.contains("cannot be made"), "{error}");
     assert!(place.names().is_empty());
+}
+
+#[test]
+fn what_an_image_says_of_its_program_is_kept_with_it() {
+    let place = Place::new();
+    let text = r#"{"config": {"Env": ["A=1"], "Entrypoint": ["/run"], "WorkingDir": "/srv"}}"#;
+    let layout = Written::of_image(&[root()], text);
+    let archive = place.source("layout.tar", &layout.archive());
+    for source in [layout.path(), &archive] {
+        for _ in 0..2 {
+            let (image, _) = place.image(source).unwrap();
+            let said = image.configuration().unwrap();
+            assert_eq!((&said.env[..], &*said.directory), (&["A=1".to_owned()][..], "/srv"));
+            assert_eq!(said.entrypoint, ["/run"]);
+        }
+    }
+    let (image, _) = place.image(&place.source("root.tar", &root())).unwrap();
+    assert_eq!(image.configuration(), None);
+    // Without its description an image is none of ours.
+    let (image, _) = place.image(&archive).unwrap();
+    fs::remove_file(image.path().with_extension("json")).unwrap();
+    let (image, steps) = place.image(&archive).unwrap();
+    assert!(image.configuration().is_some() && steps.contains(&Step::Writing));
 }

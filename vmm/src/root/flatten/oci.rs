@@ -8,6 +8,7 @@ use super::spool::Part;
 use super::tar::End;
 use super::tree::Tree;
 use super::{Flattener, decompress};
+use crate::root::configuration::Configuration;
 use crate::root::meter::Meter;
 use crate::root::open_file;
 use serde::Deserialize;
@@ -61,6 +62,8 @@ struct Platform {
 
 #[derive(Debug, Deserialize)]
 struct Manifest {
+    /// Of an image there is one.
+    config: Option<Descriptor>,
     #[serde(default)]
     layers: Vec<Descriptor>,
 }
@@ -69,6 +72,8 @@ struct Manifest {
 pub(crate) struct Chosen {
     /// The digest that names it, 64 hexadecimal digits.
     pub(crate) digest: String,
+    /// What it says of its program.
+    pub(crate) configuration: Option<Configuration>,
     layers: Vec<Descriptor>,
 }
 
@@ -143,9 +148,16 @@ impl Layout {
                 return Err(Bad::Damaged(format!("its image has {count} layers")));
             }
             let digest = digest(&descriptor.digest)?.to_owned();
-            return Ok(Chosen { digest, layers: manifest.layers });
+            let configuration = manifest.config.map(|config| self.configuration(&config));
+            let configuration = configuration.transpose()?;
+            return Ok(Chosen { digest, configuration, layers: manifest.layers });
         }
         Err(Bad::Damaged("its indexes name each other".to_owned()))
+    }
+
+    fn configuration(&self, descriptor: &Descriptor) -> Result<Configuration, Bad> {
+        let bytes = self.named(descriptor)?;
+        Configuration::parse(&bytes).map_err(|error| malformed(&descriptor.digest, &error))
     }
 
     /// Puts all layers of an image into a tree, the lowest first.
@@ -209,11 +221,13 @@ fn choose(manifests: &[Descriptor]) -> Result<&Descriptor, Bad> {
 }
 
 fn json<'a, T: Deserialize<'a>>(name: &str, bytes: &'a [u8]) -> Result<T, Bad> {
-    serde_json::from_slice(bytes).map_err(|error| {
-        // It may quote what is there.
-        let error = printable(error.to_string().as_bytes());
-        Bad::Damaged(format!("{}: {error}", printable(name.as_bytes())))
-    })
+    serde_json::from_slice(bytes).map_err(|error| malformed(name, &error))
+}
+
+fn malformed(name: &str, error: &serde_json::Error) -> Bad {
+    // It may quote what is there.
+    let error = printable(error.to_string().as_bytes());
+    Bad::Damaged(format!("{}: {error}", printable(name.as_bytes())))
 }
 
 /// The digits of a digest, which then are just that.

@@ -37,7 +37,7 @@ fn their_image_has_each_by_the_path_that_it_is_found_by() {
     image.check().unwrap();
     let files = Files::of_program(Path::new("/bin/sh")).unwrap();
     for (path, real) in &files.paths {
-        let bytes = image.read_program(path.as_os_str().as_bytes()).unwrap();
+        let bytes = image.read_file(path.as_os_str().as_bytes()).unwrap();
         assert!(bytes == fs::read(real).unwrap(), "{path:?}");
     }
     let mut steps = 0;

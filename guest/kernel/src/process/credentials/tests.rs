@@ -66,7 +66,7 @@ fn a_program_without_rights_is_bound() {
 
 #[test]
 fn who_acts_as_its_real_user_has_that_ones_rights_until_it_ends() {
-    let credentials = TaskCredentials::root().unwrap();
+    let credentials = TaskCredentials::first(&User::ROOT).unwrap();
     let user = || (credentials.for_files().uid(), credentials.for_files().capabilities());
     let to = |ids: &mut Ids| set(ids, [None, Some(5), None]);
     credentials.change(to).unwrap();

@@ -31,6 +31,18 @@ impl Written {
         layout
     }
 
+    /// The same, which says this of its program: a configuration's file.
+    pub(crate) fn of_image(layers: &[Vec<u8>], configuration: &str) -> Written {
+        let layout = Written::new();
+        let layers: Vec<_> = layers.iter().map(|layer| layout.blob("layer", layer)).collect();
+        let media_type = "application/vnd.oci.image.config.v1+json";
+        let config = layout.blob(media_type, configuration.as_bytes());
+        let text = json!({"schemaVersion": 2, "config": config, "layers": layers}).to_string();
+        let manifest = layout.blob("application/vnd.oci.image.manifest.v1+json", text.as_bytes());
+        layout.index(&[manifest]);
+        layout
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
@@ -212,4 +224,22 @@ fn what_is_malformed_is_said() {
     let manifest = layout.manifest(&[layer]);
     layout.index(&[manifest]);
     assert!(message().contains("': ends in the middle"), "{}", message());
+}
+
+#[test]
+fn what_an_image_says_of_its_program_is_what_its_digest_names() {
+    let text = r#"{"config": {"Cmd": ["sh"], "User": "web"}}"#;
+    let layout = Written::of_image(&layers(), text);
+    let said = layout.layout().choose().unwrap().configuration.unwrap();
+    assert_eq!((said.command, said.user), (vec!["sh".to_owned()], "web".to_owned()));
+    assert_eq!(Written::of_layers(&layers()).layout().choose().unwrap().configuration, None);
+    let broken = Written::of_image(&layers(), r#"{"config": {"Cmd": "sh"}}"#);
+    let error = broken.layout().choose().err().unwrap().to_string();
+    assert!(error.starts_with("is damaged: sha256:"), "{error}");
+    let name = blob(&hashed::digest(text.as_bytes()));
+    fs::write(layout.path().join(&name), text.replace("web", "abc")).unwrap();
+    let error = layout.layout().choose().err().unwrap().to_string();
+    assert!(error.contains("is not what its digest says"), "{error}");
+    fs::remove_file(layout.path().join(&name)).unwrap();
+    assert!(layout.layout().choose().err().unwrap().to_string().contains("there is no blobs"));
 }
