@@ -3,10 +3,10 @@
 
 use sha2::Digest;
 use std::fs::{self, File, Permissions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use trapgate::Error;
 use trapgate::boot::vdso::FastDoor;
@@ -120,6 +120,7 @@ fn run(
         cpus: machine.cpus(),
         root: machine.image(),
         disk: 0,
+        dense: false,
         directory: b"",
         user: User::ROOT,
         mounts: &[],
@@ -395,6 +396,74 @@ fn an_oci_image_is_run_as_it_says() {
         ran.expect_in_stderr(part);
         ran.is_refusal(125).unwrap_or_else(|text| ran.fail(&text));
     }
+}
+
+/// What /proc/PID/smaps says of mappings whose path has this in it: the sums of some of its
+/// fields, in KiB.
+fn smaps<const N: usize>(pid: u32, path: &str, fields: [&str; N]) -> [u64; N] {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps")).expect("it runs");
+    let (mut sums, mut counts) = ([0; N], false);
+    for line in text.lines() {
+        let (name, rest) = line.split_once(' ').unwrap_or((line, ""));
+        match fields.iter().position(|field| name.strip_suffix(':') == Some(field)) {
+            // A mapping begins with its addresses.
+            None if !name.ends_with(':') => counts = line.contains(path),
+            Some(field) if counts => {
+                let number = rest.trim().trim_end_matches(" kB");
+                sums[field] += number.parse::<u64>().expect("KiB");
+            }
+            _ => {}
+        }
+    }
+    sums
+}
+
+/// A sandbox that has copied a line from its input to its output, and waits for the next.
+struct Waiting(std::process::Child);
+
+impl Waiting {
+    fn begin(place: &Place, root: &str) -> Waiting {
+        let mut command = Command::new(trapgate());
+        command.args(["run", "--dense", "--no-aslr", "--root", root, "busybox", "cat"]);
+        command.env("TRAPGATE_CACHE", place.path("cache"));
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("ours");
+        child.stdin.as_mut().expect("piped").write_all(b"line\n").expect("it reads");
+        let mut line = [0; 5];
+        child.stdout.as_mut().expect("piped").read_exact(&mut line).expect("it answers");
+        Waiting(child)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn two_dense_sandboxes_share_all_that_they_read_of_their_image() {
+    needs_kvm!();
+    let Some(busybox) = busybox() else { return };
+    let place = Place::new();
+    let busybox = fs::read(busybox).expect("it is there");
+    place.write("busybox.tar", &tar_of(&[("bin/busybox", &busybox)]));
+    let root = place.path("busybox.tar");
+    place.trapgate(&["image", "build", &root]).expect_status(0);
+    let one = Waiting::begin(&place, &root);
+    let of = |sandbox: &Waiting, fields| smaps(sandbox.0.id(), ".erofs", fields);
+    let [alone] = of(&one, ["Rss"]);
+    assert!(alone >= 100, "{alone} KiB of busybox are mapped");
+    let two = Waiting::begin(&place, &root);
+    let fields = ["Rss", "Pss", "Anonymous"];
+    let (first, second) = (of(&one, fields), of(&two, fields));
+    // Half of each page is either's. What one alone has read is a fault's surroundings.
+    let (most, together) = (first[0].max(second[0]), first[1] + second[1]);
+    assert!(together <= most + 64, "{together} KiB are resident for {first:?} and {second:?}");
+    assert_eq!((first[2], second[2]), (0, 0), "nothing of it is copied");
+    let [large] = smaps(two.0.id(), "", ["AnonHugePages"]);
+    assert_eq!(large, 0, "KiB in large pages");
 }
 
 #[test]

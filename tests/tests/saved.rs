@@ -53,6 +53,7 @@ fn machine_with(program: &str, arguments: &[&str]) -> (Machine, Prepared) {
         cpus: machine.cpus(),
         root: machine.image(),
         disk: 0,
+        dense: false,
         directory: b"",
         user: User::ROOT,
         mounts: &[],

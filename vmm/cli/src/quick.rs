@@ -25,6 +25,7 @@ pub(crate) fn read(words: &[OsString]) -> Option<Args> {
         let (word, behind) = rest.split_first()?;
         match word.to_str() {
             Some("--stats") if !args.stats => args.stats = true,
+            Some("--dense") if !args.dense => args.dense = true,
             Some("--inherit-env") if !args.inherit_env => args.inherit_env = true,
             Some("--with-libs") if !args.with_libs => args.with_libs = true,
             Some(option) if option.starts_with('-') => {
@@ -71,7 +72,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// Words that lines are made of.
-    const WORDS: [&str; 27] = [
+    const WORDS: [&str; 28] = [
         "run",
         "-m",
         "--memory",
@@ -89,6 +90,7 @@ mod tests {
         "",
         "--stats",
         "--inherit-env",
+        "--dense",
         "--root",
         "--with-libs",
         "--",

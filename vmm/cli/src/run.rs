@@ -55,6 +55,10 @@ pub(crate) struct Args {
     /// much; beyond that is ENOSPC [default: half of the memory]
     #[arg(long, value_name = "SIZE")]
     pub(crate) disk: Option<ByteSize>,
+    /// Take as little memory of the host as can be, so that many sandboxes fit beside each
+    /// other, rather than start fast: no large page at the bottom of its memory
+    #[arg(long)]
+    pub(crate) dense: bool,
     /// End the program after this time (status 124): 10s, 1m30s, 500ms
     #[arg(short, long, value_name = "TIME", value_parser = trapgate::sandbox::recipe::parse_time)]
     pub(crate) timeout: Option<Duration>,
@@ -356,6 +360,7 @@ fn config(args: Args) -> Result<Config, Error> {
     }
     config.memory = args.memory.unwrap_or(config.memory);
     config.disk = args.disk.or(config.disk);
+    config.dense |= args.dense;
     config.timeout = args.timeout.or(config.timeout);
     config.policy.deny(&args.deny);
     config.mitigations = args.mitigations.unwrap_or(config.mitigations);

@@ -110,6 +110,7 @@ mod tests {
             cpus,
             root: Range::ZERO,
             disk: 0,
+            dense: false,
             directory: b"",
             user: User::ROOT,
             mounts: &[],

@@ -77,6 +77,8 @@ pub struct Start<'a> {
     pub disk: u64,
     /// Directories of the host's in its tree, the root first, each before those below it.
     pub mounts: &'a [Mounted],
+    /// Whether no large page of the host's is wanted at the bottom of RAM.
+    pub dense: bool,
     /// Where the program begins, a path of its tree; empty for the root.
     pub directory: &'a [u8],
     /// Who it is.
@@ -179,7 +181,10 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
     if ram.size() < needed {
         return Err(too_small());
     }
-    ram.advise_large_pages(needed);
+    match start.dense {
+        true => ram.advise_small_pages(),
+        false => ram.advise_large_pages(needed),
+    }
     let mut kernel = Kernel::load(kernel, ram, &start.hardening)?;
     if start.stamps > 0 {
         kernel.stamp()?;

@@ -157,6 +157,16 @@ impl GuestRam {
         }
     }
 
+    /// Asks the host to back no byte of it with large pages: only what is touched is
+    /// taken, 4 KiB at a time.
+    pub fn advise_small_pages(&self) {
+        for slot in self.slots() {
+            let start = slot.host as *mut libc::c_void;
+            // SAFETY: advice on our own mapping.
+            let _ = unsafe { madvise(start, slot.size as usize, Advice::LinuxNoHugepage) };
+        }
+    }
+
     /// Copies bytes in.
     ///
     /// # Errors

@@ -64,6 +64,9 @@ pub struct Config {
     /// What the files of each file system in memory may have together: of the root, of
     /// /tmp, of /dev/shm. Half of RAM by default; never more than RAM.
     pub disk: Option<ByteSize>,
+    /// Whether many sandboxes are to have room beside each other, rather than one to start
+    /// fast: no large page of the host's is taken for the bottom of RAM.
+    pub dense: bool,
     /// Wall-clock time that it may run.
     pub timeout: Option<Duration>,
     /// What it may ask for.
@@ -145,6 +148,7 @@ impl Default for Config {
             envp: Vec::new(),
             memory: DEFAULT_MEMORY,
             disk: None,
+            dense: false,
             timeout: None,
             policy: Policy::default(),
             aslr: true,

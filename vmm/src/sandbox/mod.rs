@@ -143,6 +143,7 @@ impl Sandbox {
             root: machine.image(),
             disk: config.disk.map_or(0, |disk| disk.0),
             mounts: &mounts,
+            dense: config.dense,
             directory: &directory,
             user,
             fast_door: FastDoor::of(vm.kind, boot::features(vm)),

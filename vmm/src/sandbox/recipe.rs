@@ -45,6 +45,7 @@ struct Recipe {
     env: BTreeMap<String, String>,
     memory: Option<Value>,
     disk: Option<Value>,
+    dense: Option<bool>,
     timeout: Option<Value>,
     allow: Option<Vec<Grant>>,
     aslr: Option<bool>,
@@ -123,6 +124,7 @@ fn parse(path: &Path, text: &str) -> Result<Config, String> {
     if let Some(grants) = recipe.allow {
         config.policy = Policy::only(grants);
     }
+    config.dense = recipe.dense.unwrap_or(config.dense);
     if let Some(aslr) = recipe.aslr {
         config.aslr = aslr;
     }
@@ -218,6 +220,7 @@ mod tests {
         assert_eq!(config("memory = '16777216'").unwrap().memory, ByteSize(16 << 20));
         assert_eq!(config("disk = '1M'").unwrap().disk, Some(ByteSize(1 << 20)));
         assert_eq!(config("").unwrap().disk, None);
+        assert!(config("dense = true").unwrap().dense && !config("").unwrap().dense);
         assert!(config("disk = 0").unwrap_err().starts_with("disk: "));
         let timeout = |text| config(text).unwrap().timeout;
         assert_eq!(timeout("timeout = 10"), Some(Duration::from_secs(10)));
