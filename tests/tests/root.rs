@@ -398,6 +398,31 @@ fn an_oci_image_is_run_as_it_says() {
     }
 }
 
+#[test]
+fn a_crash_names_the_function_and_the_file_of_the_root_that_it_is_in() {
+    needs_kvm!();
+    let place = Place::new();
+    place.write("crash.tar", &tar_of(&[("usr/bin/crash", bytes("crash"))]));
+    fs::create_dir_all(place.path("directory/bin")).expect("room");
+    place.write("directory/bin/crash", bytes("crash"));
+    let mode = Permissions::from_mode(0o755);
+    fs::set_permissions(place.path("directory/bin/crash"), mode).expect("it is ours");
+    for (root, path) in [("crash.tar", "/usr/bin/crash"), ("directory", "/bin/crash")] {
+        let ran = place.trapgate(&["run", "--root", &place.path(root), path, "null-read"]);
+        ran.expect_status(139).expect_in_stderr("<crash::null_read+0x");
+        ran.expect_in_stderr(&format!(" in {path}>"));
+    }
+    // Without symbols there are the file and the place in it.
+    let bind = format!("{}:/x", place.path("directory/bin"));
+    let mut stripped = bytes("crash").to_vec();
+    // No section, so no symbols: e_shoff, and e_shnum with e_shstrndx.
+    stripped[0x28..0x30].fill(0);
+    stripped[0x3c..0x40].fill(0);
+    place.write("directory/bin/crash", &stripped);
+    let ran = place.trapgate(&["run", "--root", &place.path("directory"), "--bind", &bind, "/x/crash", "null-read"]);
+    ran.expect_status(139).expect_in_stderr("</x/crash+0x");
+}
+
 /// What /proc/PID/smaps says of mappings whose path has this in it: the sums of some of its
 /// fields, in KiB.
 fn smaps<const N: usize>(pid: u32, path: &str, fields: [&str; N]) -> [u64; N] {

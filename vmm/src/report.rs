@@ -29,7 +29,8 @@ pub struct Crash {
     /// The program's registers. CS says whether the CPU ran 32-bit code, and
     /// so how registers and instruction are shown.
     pub regs: PtRegs,
-    /// The function at RIP, if the program has symbols.
+    /// The function at RIP, if the program has symbols; and the file that it is in, where the
+    /// kernel has loaded that: the program or a library in its tree.
     pub location: Option<String>,
     /// Whether the instruction was illegal only here: the CPU has it, but this
     /// KVM interprets 32-bit code.

@@ -9,7 +9,7 @@
 use std::fmt;
 
 use object::{
-    Object, ObjectSection, ObjectSymbol, ObjectSymbolTable, SectionKind, SymbolIndex, SymbolKind,
+    Object, ObjectSection, ObjectSegment, ObjectSymbol, ObjectSymbolTable, SectionKind, SymbolIndex, SymbolKind,
 };
 
 use trapgate_loader::text::printable;
@@ -95,6 +95,16 @@ impl<'data> Symbols<'data> {
         let addr = addr.wrapping_sub(load_bias);
         let function = self.find(addr)?;
         Some(Symbol { name: shown(self.name(function)?), offset: addr - function.start })
+    }
+
+    /// The function that has the byte at `offset` of the file in it.
+    pub fn at_offset(&self, offset: u64) -> Option<Symbol> {
+        let address = self.file.as_ref()?.segments().find_map(|segment| {
+            let (start, size) = segment.file_range();
+            let distance = offset.checked_sub(start).filter(|distance| *distance < size)?;
+            segment.address().checked_add(distance)
+        });
+        self.lookup(address?, 0)
     }
 
     /// The nearest function that reaches an address of the file's.

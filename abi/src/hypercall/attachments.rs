@@ -1,6 +1,9 @@
 //! What is attached to a request, and events in a reply.
 
-use super::{ATTACHMENTS, BACKTRACE, COUNT, MAX_SEGMENTS, Malformed, Message, Segment};
+use super::{
+    ATTACHMENTS, BACKTRACE, CODE_FILE, CODE_PATH, COUNT, MAX_SEGMENTS, MESSAGE_WORDS, Malformed, Message,
+    Segment,
+};
 use crate::crash::{BACKTRACE_DEPTH, Fault};
 use crate::event::{EVENT_WORDS, Event, MAX_EVENTS, MAX_WATCH, WatchEntry};
 use crate::pt_regs::PtRegs;
@@ -92,6 +95,45 @@ pub fn crash(message: &Message) -> (Fault, PtRegs) {
     (Fault::from_words(&fault), PtRegs::from_words(&regs))
 }
 
+/// Where in a file the instruction of a crash record is: what is behind that record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodeFile {
+    /// How far behind the file's beginning, in bytes.
+    pub offset: u64,
+    path: [u64; CODE_PATH_WORDS],
+    length: usize,
+}
+
+/// Words that a path has room in.
+const CODE_PATH_WORDS: usize = MESSAGE_WORDS - CODE_PATH;
+
+impl CodeFile {
+    /// The file's path, at least a byte. It may be anything.
+    pub fn path(&self) -> impl Iterator<Item = u8> + '_ {
+        self.path.iter().flat_map(|word| word.to_le_bytes()).take(self.length)
+    }
+}
+
+/// Attaches where in a file the instruction is; none, if the path is empty or too long.
+pub fn put_code_file(message: &mut Message, offset: u64, path: &[u8]) {
+    let path = if path.len() <= 8 * CODE_PATH_WORDS { path } else { &[] };
+    message[CODE_FILE] = offset;
+    message[CODE_FILE + 1] = path.len() as u64;
+    for (to, bytes) in message[CODE_PATH..].iter_mut().zip(path.chunks(8)) {
+        let mut word = [0; 8];
+        word[..bytes.len()].copy_from_slice(bytes);
+        *to = u64::from_le_bytes(word);
+    }
+}
+
+/// What [`put_code_file`] has attached.
+pub fn code_file(message: &Message) -> Option<CodeFile> {
+    let length = usize::try_from(message[CODE_FILE + 1]).ok();
+    let length = length.filter(|length| (1..=8 * CODE_PATH_WORDS).contains(length))?;
+    let path = core::array::from_fn(|index| message[CODE_PATH + index]);
+    Some(CodeFile { offset: message[CODE_FILE], path, length })
+}
+
 /// Attaches return addresses, innermost first, 0 after the last.
 pub fn put_backtrace(message: &mut Message, backtrace: &[u64; BACKTRACE_DEPTH]) {
     message[BACKTRACE..BACKTRACE + BACKTRACE_DEPTH].copy_from_slice(backtrace);
@@ -105,7 +147,7 @@ pub fn backtrace(message: &Message) -> [u64; BACKTRACE_DEPTH] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hypercall::{MESSAGE_WORDS, Request};
+    use crate::hypercall::Request;
 
     #[test]
     fn counts_beyond_the_message_are_malformed() {
@@ -173,5 +215,22 @@ mod tests {
         put_backtrace(&mut message, &addresses);
         assert_eq!(crash(&message), (fault, regs));
         assert_eq!(backtrace(&message), addresses);
+    }
+
+    #[test]
+    fn a_path_behind_a_crash_record_is_as_it_was_or_none() {
+        let mut message = [u64::MAX; MESSAGE_WORDS];
+        assert_eq!(code_file(&message), None, "a length that is a lie");
+        for length in [1, 7, 8, 9, 8 * CODE_PATH_WORDS] {
+            let path: [u8; 8 * CODE_PATH_WORDS] = core::array::from_fn(|index| index as u8 | 1);
+            put_code_file(&mut message, 0x1234, &path[..length]);
+            let found = code_file(&message).unwrap();
+            assert_eq!(found.offset, 0x1234);
+            assert!(found.path().eq(path[..length].iter().copied()));
+        }
+        for path in [&[][..], &[1; 8 * CODE_PATH_WORDS + 1]] {
+            put_code_file(&mut message, 0, path);
+            assert_eq!(code_file(&message), None);
+        }
     }
 }

@@ -30,7 +30,8 @@ pub mod files;
 mod names;
 
 pub use attachments::{
-    backtrace, crash, push_segment, push_watch, put_backtrace, put_crash, put_event, segments,
+    CodeFile, backtrace, code_file, crash, push_segment, push_watch, put_backtrace, put_code_file,
+    put_crash, put_event, segments,
     watch_entries,
 };
 pub use files::FileRequest;
@@ -69,6 +70,9 @@ const COUNT: usize = 4;
 const ATTACHMENTS: usize = 5;
 const NAMES: usize = MESSAGE_WORDS - 1 - MAX_NAME_BYTES / 8;
 const BACKTRACE: usize = ATTACHMENTS + FAULT_WORDS;
+/// Behind a crash record of the program's, where that of the kernel has the backtrace.
+const CODE_FILE: usize = ATTACHMENTS + FAULT_WORDS;
+const CODE_PATH: usize = CODE_FILE + 2;
 const _: () = assert!(BACKTRACE + BACKTRACE_DEPTH <= MESSAGE_WORDS);
 const _: () = assert!(ATTACHMENTS + 2 * MAX_SEGMENTS <= MESSAGE_WORDS);
 const _: () = assert!(ATTACHMENTS + EVENT_WORDS * MAX_WATCH <= MESSAGE_WORDS);

@@ -99,10 +99,12 @@ pub fn not_started(errno: Errno) -> ! {
     cpu::halt()
 }
 
-/// Ends the sandbox: a signal killed the program.
-pub fn killed(signal: u8, fault: &Fault, regs: &PtRegs) -> ! {
+/// Ends the sandbox: a signal killed the program. Its instruction is so many bytes behind
+/// the beginning of the file at this path, if it is not empty.
+pub fn killed(signal: u8, fault: &Fault, regs: &PtRegs, (offset, path): (u64, &[u8])) -> ! {
     let mut call = Call::new(Request::Killed { signal });
     hypercall::put_crash(call.page.message(), fault, regs);
+    hypercall::put_code_file(call.page.message(), offset, path);
     let _ = call.submit();
     cpu::halt()
 }

@@ -36,7 +36,7 @@ const AT_ONCE: [u32; 16] = [
 ];
 
 /// Whether a regular file is on one of them.
-pub(super) fn answers_at_once(file: BorrowedFd<'_>) -> bool {
+pub(crate) fn answers_at_once(file: BorrowedFd<'_>) -> bool {
     // The type is a word whose width and sign depend on the C library.
     fstatfs(file).is_ok_and(|system| AT_ONCE.contains(&(system.f_type as u32)))
 }

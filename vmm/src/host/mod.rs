@@ -11,7 +11,7 @@
 
 pub(crate) mod directories;
 mod files;
-mod filesystem;
+pub(crate) mod filesystem;
 pub mod policy;
 mod raw;
 mod stats;

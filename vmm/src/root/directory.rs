@@ -4,6 +4,7 @@
 use super::lookup::{LARGEST_PROGRAM, MOST_LINKS};
 use super::unreadable;
 use crate::Error;
+use crate::host::filesystem::answers_at_once;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
 use rustix::io;
@@ -47,6 +48,11 @@ impl Directory {
     /// Where it was found.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether its file system is one of those that answer at once.
+    pub(crate) fn answers_at_once(&self) -> bool {
+        answers_at_once(self.fd.as_fd())
     }
 
     /// The same directory once more.

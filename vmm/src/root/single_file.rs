@@ -3,6 +3,7 @@
 use super::directory::{must_be_program, read_all};
 use super::{open_file, unreadable};
 use crate::Error;
+use crate::host::filesystem::answers_at_once;
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use std::fs::File;
@@ -28,6 +29,11 @@ impl SingleFile {
             Err(error) if error.kind() == io::ErrorKind::IsADirectory => Ok(None),
             Err(error) => Err(unreadable(path, &error)),
         }
+    }
+
+    /// Whether its file system is one of those that answer at once.
+    pub(crate) fn answers_at_once(&self) -> bool {
+        answers_at_once(self.file.as_fd())
     }
 
     /// A descriptor by which it can be found, and nothing else.

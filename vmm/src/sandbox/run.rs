@@ -26,9 +26,10 @@ use std::sync::Arc;
 use std::time::Instant;
 use trapgate_abi::boot_info::ClockInfo;
 use trapgate_abi::crash::NO_VECTOR;
-use trapgate_abi::hypercall::{self, Message, Request};
+use trapgate_abi::hypercall::{self, CodeFile, Message, Request};
 use trapgate_abi::layout::Cpu;
 use trapgate_abi::x86::vector;
+use trapgate_loader::text::printable;
 
 /// What is run in a machine, and what its user wants to know of it.
 pub(super) struct Run {
@@ -213,6 +214,18 @@ fn symbol(program: &Program, tree: &Tree, address: u64, load_bias: Option<u64>) 
     Symbols::new(&bytes).lookup(address, load_bias).map(|symbol| symbol.to_string())
 }
 
+/// Where an instruction is, as the kernel says: the function, if its file can be read here
+/// and has symbols, and the file. Nothing of that is more than the guest's claim.
+fn place_in_file(tree: &Tree, file: &CodeFile) -> String {
+    let path: Vec<u8> = file.path().collect();
+    let bytes = tree.read_for_symbols(&path).unwrap_or_default();
+    let path = printable(&path);
+    match Symbols::new(&bytes).at_offset(file.offset) {
+        Some(symbol) => format!("{symbol} in {path}"),
+        None => format!("{path}+{:#x}", file.offset),
+    }
+}
+
 /// What killed the program, as the kernel's last message has it.
 fn crash(
     program: &Program,
@@ -223,7 +236,10 @@ fn crash(
     kind: Kind,
 ) -> Crash {
     let (fault, regs) = hypercall::crash(message);
-    let location = symbol(program, tree, regs.rip, load_bias);
+    let location = match hypercall::code_file(message) {
+        Some(file) => Some(place_in_file(tree, &file)),
+        None => symbol(program, tree, regs.rip, load_bias),
+    };
     let uninterpreted = report::is_uninterpreted(kind == Kind::Software, &fault, &regs);
     Crash { name: program::name(program), signal, fault, regs, location, uninterpreted }
 }

@@ -5,9 +5,11 @@ use crate::log::log;
 use crate::mm::frames::FRAMES;
 use crate::process::task::current;
 use crate::sched::switch;
+use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 use trapgate_abi::PtRegs;
 use trapgate_abi::crash::{Fault, OUT_OF_MEMORY};
+use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_abi::log::{Event, Level};
 use trapgate_uapi::signal::SIGKILL;
 
@@ -27,7 +29,7 @@ pub fn exit(status: u8) -> ! {
 /// A signal killed it.
 pub fn killed(signal: u8, fault: &Fault, regs: &PtRegs) -> ! {
     log(Level::Debug, Event::Killed, [signal.into(), regs.rip, 0, 0]);
-    host::killed(signal, fault, regs)
+    end_by(signal, fault, regs)
 }
 
 /// No frame is left for a page that the program may use: it is killed, as
@@ -36,5 +38,19 @@ pub fn out_of_memory(regs: &PtRegs) -> ! {
     let available = FRAMES.lock().available();
     log(Level::Debug, Event::OutOfMemory, [available, 1, 0, 0]);
     let fault = Fault { vector: OUT_OF_MEMORY, ..Fault::default() };
-    host::killed(SIGKILL, &fault, regs)
+    end_by(SIGKILL, &fault, regs)
+}
+
+/// Tells the VMM which instruction it was, and in which file that is.
+fn end_by(signal: u8, fault: &Fault, regs: &PtRegs) -> ! {
+    let (offset, path) = code_file(regs.rip).unwrap_or_default();
+    host::killed(signal, fault, regs, (offset, &path))
+}
+
+/// Where in a file an instruction is: its distance from the beginning, and the path; none,
+/// where it is in no file, or memory does not suffice to say.
+fn code_file(rip: u64) -> Option<(u64, Vec<u8>)> {
+    let (mapped, page) = current().process.memory.try_lock()?.object_behind(rip)?;
+    let path = mapped.file.as_ref()?.path().ok()?;
+    Some((page * PAGE_SIZE + rip % PAGE_SIZE, path))
 }
