@@ -349,7 +349,8 @@ fn write_layout(place: &Place, layer: &[u8], configuration: &str) {
     fs::create_dir_all(place.path("layout/blobs/sha256")).expect("room");
     place.write("layout/oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#);
     let blob = |media_type: &str, bytes: &[u8]| {
-        let digest: String = sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest: String =
+            sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         place.write(&format!("layout/blobs/sha256/{digest}"), bytes);
         let size = bytes.len();
         format!(r#"{{"mediaType":"{media_type}","digest":"sha256:{digest}","size":{size}}}"#)
@@ -399,6 +400,39 @@ fn an_oci_image_is_run_as_it_says() {
 }
 
 #[test]
+fn a_damaged_image_is_an_error_of_the_calls_that_meet_it() {
+    needs_kvm!();
+    let Some(busybox) = busybox() else { return };
+    let place = Place::new();
+    let busybox = fs::read(busybox).expect("it is there");
+    let text = [b'x'; 300];
+    place.write("b.tar", &tar_of(&[("bin/busybox", &busybox), ("etc/a", &text), ("etc/b", &text)]));
+    let image = place.path("b.erofs");
+    place.trapgate(&["image", "build", &place.path("b.tar"), "-o", &image]).expect_status(0);
+    let mut good = fs::read(&image).expect("it was made");
+    // No checksum, which would be all that is seen.
+    good[1024 + 8] &= !1;
+    let mut ran = [0; 2];
+    for at in (1024 + 128..4096).step_by(73) {
+        let mut bad = good.clone();
+        bad[at] ^= 0x55;
+        fs::write(&image, &bad).expect("room");
+        let end = place
+            .trapgate(&["run", "--root", &image, "busybox", "grep", "-rc", "x", "/etc", "/bin"]);
+        // The image is none, or no program is found in it; or it runs, what it meets is an
+        // error to it, and other bytes than its own may kill it. Nothing else ends the sandbox.
+        let text = end.stderr_text();
+        let is_said = text.starts_with("trapgate: ") && text.lines().count() == 1;
+        let is_refused = matches!(end.status, 125..=127) && is_said && !text.contains("kernel");
+        let is_killed = end.status > 128 && text.contains("killed by");
+        let is_fine = is_refused || is_killed || end.status <= 2;
+        end.expect(is_fine, "an error of the image, or of a call");
+        ran[usize::from(is_refused)] += 1;
+    }
+    assert!(ran[0] > 5 && ran[1] > 0, "both ways were taken: {ran:?}");
+}
+
+#[test]
 fn a_crash_names_the_function_and_the_file_of_the_root_that_it_is_in() {
     needs_kvm!();
     let place = Place::new();
@@ -419,7 +453,15 @@ fn a_crash_names_the_function_and_the_file_of_the_root_that_it_is_in() {
     stripped[0x28..0x30].fill(0);
     stripped[0x3c..0x40].fill(0);
     place.write("directory/bin/crash", &stripped);
-    let ran = place.trapgate(&["run", "--root", &place.path("directory"), "--bind", &bind, "/x/crash", "null-read"]);
+    let ran = place.trapgate(&[
+        "run",
+        "--root",
+        &place.path("directory"),
+        "--bind",
+        &bind,
+        "/x/crash",
+        "null-read",
+    ]);
     ran.expect_status(139).expect_in_stderr("</x/crash+0x");
 }
 

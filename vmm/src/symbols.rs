@@ -9,7 +9,8 @@
 use std::fmt;
 
 use object::{
-    Object, ObjectSection, ObjectSegment, ObjectSymbol, ObjectSymbolTable, SectionKind, SymbolIndex, SymbolKind,
+    Object, ObjectSection, ObjectSegment, ObjectSymbol, ObjectSymbolTable, SectionKind,
+    SymbolIndex, SymbolKind,
 };
 
 use trapgate_loader::text::printable;

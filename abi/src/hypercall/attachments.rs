@@ -1,8 +1,8 @@
 //! What is attached to a request, and events in a reply.
 
 use super::{
-    ATTACHMENTS, BACKTRACE, CODE_FILE, CODE_PATH, COUNT, MAX_SEGMENTS, MESSAGE_WORDS, Malformed, Message,
-    Segment,
+    ATTACHMENTS, BACKTRACE, CODE_FILE, CODE_PATH, COUNT, MAX_SEGMENTS, MESSAGE_WORDS, Malformed,
+    Message, Segment,
 };
 use crate::crash::{BACKTRACE_DEPTH, Fault};
 use crate::event::{EVENT_WORDS, Event, MAX_EVENTS, MAX_WATCH, WatchEntry};

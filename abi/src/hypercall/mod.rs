@@ -31,8 +31,7 @@ mod names;
 
 pub use attachments::{
     CodeFile, backtrace, code_file, crash, push_segment, push_watch, put_backtrace, put_code_file,
-    put_crash, put_event, segments,
-    watch_entries,
+    put_crash, put_event, segments, watch_entries,
 };
 pub use files::FileRequest;
 pub use names::{Names, names, put_names};

@@ -90,7 +90,7 @@ pub(crate) struct Args {
     /// '' for nothing
     ///
     /// The image's command does not count then either.
-    #[arg(long, value_name = "PROGRAM", requires = "root")]
+    #[arg(long, value_name = "PROGRAM")]
     entrypoint: Option<OsString>,
     /// The directory in which the program begins, made if it is missing [default: what an OCI
     /// image says, else /]

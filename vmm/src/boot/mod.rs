@@ -32,8 +32,8 @@ use crate::{ByteSize, Error};
 use page_tables::{Frames, PageTables};
 use program::Program;
 use trapgate_abi::boot_info::{
-    BootInfo, ClockInfo, MAX_REGIONS, Mount, RANDOM_STOCK, Range, Region, SEED, StandardFile,
-    User, feature,
+    BootInfo, ClockInfo, MAX_REGIONS, Mount, RANDOM_STOCK, Range, Region, SEED, StandardFile, User,
+    feature,
 };
 use trapgate_abi::hypercall::files::Handle;
 use trapgate_abi::kernel_note::Instruments;

@@ -280,8 +280,7 @@ impl Cache {
         if let Some(image) = self.kept(digest) {
             return Ok(image);
         }
-        let configuration =
-            fill(path, found, digest, &self.directory, &mut building, report)?;
+        let configuration = fill(path, found, digest, &self.directory, &mut building, report)?;
         let image = self.name(digest, "erofs");
         let source = path.display().to_string();
         let description = Description { source, configuration };

@@ -40,9 +40,9 @@ pub use configuration::Configuration;
 pub use directory::Directory;
 pub use lookup::DEFAULT_PATH;
 pub(crate) use lookup::find_program;
-pub(crate) use single_file::SingleFile;
 #[cfg(feature = "images")]
 pub use meter::{Progress, Step};
+pub(crate) use single_file::SingleFile;
 
 use crate::Error;
 use crate::error::shown;

@@ -51,9 +51,7 @@ pub struct Bind {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoBind {
     /// It has not both paths.
-    #[error(
-        "write HOST:GUEST or HOST:GUEST:rw, where GUEST is an absolute path in the sandbox"
-    )]
+    #[error("write HOST:GUEST or HOST:GUEST:rw, where GUEST is an absolute path in the sandbox")]
     Paths,
     /// This is behind them.
     #[error("{} is no option of a bind: there are ro, rw, cache=shared, cache=exclusive", quoted(.0.as_bytes()))]

@@ -7,7 +7,7 @@
 use super::config::{Config, Program};
 use super::program;
 use super::tree::Tree;
-use super::user;
+use super::user::{self, Known};
 use crate::Error;
 use crate::root::DEFAULT_PATH;
 use trapgate_abi::boot_info::User;
@@ -63,7 +63,11 @@ impl Command {
         let is_image = said.is_some();
         let said = said.unwrap_or_default();
         let user = config.user.take();
-        let user = user::find(user.as_deref().unwrap_or(said.user), tree)?;
+        let user = match user.as_deref().unwrap_or(said.user) {
+            // Nobody asks for its home.
+            "" if !is_image => Known::root(),
+            text => user::find(text, tree)?,
+        };
         if is_image {
             complete(&mut config.envp, said.env, &user.home);
         }
@@ -159,7 +163,11 @@ mod tests {
     }
 
     /// The arguments that a program gets, of an image that says both.
-    fn argv(given: &[&str], entrypoint: Option<&[&str]>, said: [&[&str]; 2]) -> Option<Vec<String>> {
+    fn argv(
+        given: &[&str],
+        entrypoint: Option<&[&str]>,
+        said: [&[&str]; 2],
+    ) -> Option<Vec<String>> {
         let mut config = Config { argv: bytes(given), ..Config::default() };
         config.program = given.first().map(|program| Program::Path(program.into()));
         config.entrypoint = entrypoint.map(bytes);

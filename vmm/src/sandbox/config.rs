@@ -212,7 +212,10 @@ impl Config {
             }
             if disk > self.memory {
                 let what = format!("the disk, {disk},");
-                return wrong(what, "is larger than the memory, which its files are in: give more memory");
+                return wrong(
+                    what,
+                    "is larger than the memory, which its files are in: give more memory",
+                );
             }
         }
         if self.output_limit.0 == 0 {

@@ -16,9 +16,9 @@
 pub(crate) mod bind;
 pub(crate) mod builder;
 pub(crate) mod capture;
+mod command;
 pub mod config;
 pub(crate) mod outcome;
-mod command;
 mod program;
 #[cfg(feature = "recipe")]
 pub mod recipe;
@@ -82,6 +82,10 @@ impl Sandbox {
     pub fn new(mut config: Config) -> Result<Sandbox, Error> {
         if config.program.is_none() && config.root.is_none() {
             return Err(Error::NoProgram);
+        }
+        if config.entrypoint.is_some() && config.root.is_none() {
+            let what = "the entrypoint".to_owned();
+            return Err(Error::Input { what, reason: "is given without a root that it is in" });
         }
         config.check()?;
         let tree = Tree::open(config.root.take(), &config.binds)?;

@@ -193,7 +193,8 @@ mod tests {
 
     #[test]
     fn a_root_may_say_what_is_run_and_a_recipe_says_as_whom_and_where() {
-        let text = "root = 'x.tar'\nentrypoint = ['/run', '-v']\ndirectory = '/srv'\nuser = 'web'\n";
+        let text =
+            "root = 'x.tar'\nentrypoint = ['/run', '-v']\ndirectory = '/srv'\nuser = 'web'\n";
         let config = parse(Path::new("images/r.toml"), text).unwrap();
         assert!(config.program.is_none() && config.argv.is_empty());
         assert_eq!(config.entrypoint, Some(vec![b"/run".to_vec(), b"-v".to_vec()]));

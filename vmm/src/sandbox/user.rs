@@ -13,6 +13,13 @@ pub(super) struct Known {
     pub(super) home: Vec<u8>,
 }
 
+impl Known {
+    /// Root, of which nothing is known.
+    pub(super) fn root() -> Known {
+        Known { numbers: User::ROOT, home: b"/".to_vec() }
+    }
+}
+
 /// The user that a text means; an empty one means root.
 ///
 /// # Errors

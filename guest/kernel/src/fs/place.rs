@@ -49,8 +49,7 @@ pub struct Below {
 
 impl Below {
     /// Nothing.
-    pub const NOTHING: Below =
-        Below { image: Range::ZERO, mounts: &[], directory: Range::ZERO };
+    pub const NOTHING: Below = Below { image: Range::ZERO, mounts: &[], directory: Range::ZERO };
 
     /// What the VMM says.
     pub fn of_boot(boot: &'static BootInfo) -> Below {

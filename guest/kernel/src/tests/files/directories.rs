@@ -67,9 +67,13 @@ fn working_directory(sandbox: &Sandbox) -> String {
 
 #[test]
 fn a_program_begins_in_its_directory_which_is_made_where_it_is_missing() {
-    for (given, path) in
-        [("/tmp", "/tmp"), ("/a//b/", "/a/b"), ("a", "/a"), ("/", "/"), ("/dev/../tmp/./c", "/tmp/c")]
-    {
+    for (given, path) in [
+        ("/tmp", "/tmp"),
+        ("/a//b/", "/a/b"),
+        ("a", "/a"),
+        ("/", "/"),
+        ("/dev/../tmp/./c", "/tmp/c"),
+    ] {
         assert_eq!(working_directory(&begun_in(given.as_bytes(), User::ROOT)), path, "{given}");
     }
     let sandbox = begun_in(b"/srv/data", User::ROOT);

@@ -97,7 +97,10 @@ fn each_file_system_in_memory_has_as_much_room_as_the_vmm_says() {
             assert_eq!(room(&sandbox, &path), (3, 2 - at));
         }
         assert_eq!(write(1), Err(Errno::ENOSPC));
-        assert_eq!(sandbox.call(nr64::FALLOCATE, [fd, 0, 0, 4 * PAGE_SIZE, 0, 0]), Err(Errno::ENOSPC));
+        assert_eq!(
+            sandbox.call(nr64::FALLOCATE, [fd, 0, 0, 4 * PAGE_SIZE, 0, 0]),
+            Err(Errno::ENOSPC)
+        );
         assert_eq!(write(0), Ok(1), "what is there can be written again");
         assert_eq!(sandbox.call(nr64::FTRUNCATE, [fd, 1, 0, 0, 0, 0]), Ok(0));
         assert_eq!((write(1), room(&sandbox, &path)), (Ok(1), (3, 1)));
