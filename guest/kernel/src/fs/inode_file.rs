@@ -2,15 +2,12 @@
 
 use crate::fs::content;
 use crate::fs::dentry::Dentry;
-use crate::fs::dev::Device;
-use crate::fs::generated::{self, Generated, Snapshot};
+use crate::fs::generated::Snapshot;
 use crate::fs::inode::Kind;
 use crate::fs::lock::Owner;
-use crate::fs::pipe::Pipe;
 use crate::fs::transfer::MAX_RW_COUNT;
 use crate::mm::space::AddressSpace;
 use crate::sched::wait_queue::WaitQueue;
-use crate::user::UserPtr;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use spin::Mutex;
@@ -20,6 +17,8 @@ use trapgate_uapi::fcntl::{O_APPEND, O_NOATIME, O_PATH};
 use trapgate_uapi::fs::{SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET};
 use trapgate_uapi::poll::{POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM};
 use trapgate_uapi::uio::Iovec;
+
+mod others;
 
 /// An open file of a file system.
 pub struct InodeFile {
@@ -33,9 +32,6 @@ pub struct InodeFile {
     /// What it was when it was read, of a file that is made for that.
     snapshot: Snapshot,
 }
-
-/// Bytes of what an eventfd(2) takes and gives.
-const EVENT: u64 = size_of::<u64>() as u64;
 
 /// Who waits for a lock on a file: all of them, since there are few.
 pub static LOCKED: WaitQueue = WaitQueue::new();
@@ -156,87 +152,6 @@ impl InodeFile {
         Ok(got)
     }
 
-    /// The same of what is no regular file: first of what can be had at once.
-    #[inline(never)]
-    fn read_of_others(
-        &self,
-        memory: &Mutex<AddressSpace>,
-        to: u64,
-        length: u64,
-        at: At,
-    ) -> Result<u64, Errno> {
-        if at == At::Position {
-            match &self.dentry.inode.kind {
-                Kind::Fifo(pipe) => {
-                    let got = pipe.read_few(to, length);
-                    if got > 0 {
-                        self.dentry.inode.accessed();
-                        return Ok(got);
-                    }
-                }
-                Kind::Event(event) if length >= EVENT => {
-                    let count = event.take(self.flags())?;
-                    return UserPtr::new(to).write(count).map(|()| EVENT);
-                }
-                _ => {}
-            }
-        }
-        self.read_slowly(memory, to, length, at)
-    }
-
-    /// The same of all others.
-    #[inline(never)]
-    fn read_slowly(
-        &self,
-        memory: &Mutex<AddressSpace>,
-        to: u64,
-        length: u64,
-        at: At,
-    ) -> Result<u64, Errno> {
-        match &self.dentry.inode.kind {
-            Kind::Character(device) => {
-                if !access_ok(to, length) {
-                    return Err(Errno::EFAULT);
-                }
-                Device::of(*device).ok_or(Errno::ENXIO)?.read(memory, to, length)
-            }
-            Kind::Directory(_) => Err(Errno::EISDIR),
-            Kind::Fifo(_) | Kind::Event(_) if at != At::Position => Err(Errno::ESPIPE),
-            Kind::Fifo(pipe) => {
-                self.read_pipe(pipe, memory, &[Iovec { iov_base: to, iov_len: length }])
-            }
-            Kind::Generated => self.read_generated(to, length, at),
-            _ => Err(Errno::EINVAL),
-        }
-    }
-
-    #[cold]
-    fn read_generated(&self, to: u64, length: u64, at: At) -> Result<u64, Errno> {
-        let file = self.dentry.made().and_then(Generated::as_file).ok_or(Errno::EINVAL)?;
-        let offset = match at {
-            At::Position => self.position.load(Ordering::Relaxed),
-            At::Offset(offset) => offset,
-        };
-        if !access_ok(to, length) {
-            return Err(Errno::EFAULT);
-        }
-        let got = self.snapshot.read(file, offset, to, length)?;
-        if at == At::Position {
-            self.position.store(offset + got, Ordering::Relaxed);
-        }
-        Ok(got)
-    }
-
-    #[cold]
-    fn write_generated(&self, from: u64, length: u64, at: At) -> Result<u64, Errno> {
-        let file = self.dentry.made().and_then(Generated::as_file).ok_or(Errno::EINVAL)?;
-        let done = generated::write(file, from, length)?;
-        if at == At::Position {
-            self.position.fetch_add(done, Ordering::Relaxed);
-        }
-        Ok(done)
-    }
-
     /// write(2) and pwrite(2) of one piece of memory. It was opened for writing. With
     /// `append`, at the end.
     ///
@@ -269,88 +184,6 @@ impl InodeFile {
         }
         self.dentry.inode.modify();
         Ok(done)
-    }
-
-    /// The same to what is no regular file: first to what takes it at once.
-    #[inline(never)]
-    fn write_to_others(
-        &self,
-        memory: &Mutex<AddressSpace>,
-        from: u64,
-        length: u64,
-        at: At,
-    ) -> Result<u64, Errno> {
-        if at == At::Position {
-            match &self.dentry.inode.kind {
-                Kind::Fifo(pipe) if pipe.write_few(from, length, self.flags()) => {
-                    self.dentry.inode.modify();
-                    return Ok(length);
-                }
-                Kind::Event(event) if length == EVENT => {
-                    let more = UserPtr::new(from).read()?;
-                    return event.add(more, self.flags()).map(|()| EVENT);
-                }
-                _ => {}
-            }
-        }
-        self.write_slowly(memory, from, length, at)
-    }
-
-    /// The same to all others.
-    #[inline(never)]
-    fn write_slowly(
-        &self,
-        memory: &Mutex<AddressSpace>,
-        from: u64,
-        length: u64,
-        at: At,
-    ) -> Result<u64, Errno> {
-        match &self.dentry.inode.kind {
-            Kind::Character(device) => Device::of(*device).ok_or(Errno::ENXIO)?.write(length),
-            Kind::Fifo(_) | Kind::Event(_) if at != At::Position => Err(Errno::ESPIPE),
-            Kind::Fifo(pipe) => {
-                self.write_pipe(pipe, memory, &[Iovec { iov_base: from, iov_len: length }])
-            }
-            Kind::Generated => self.write_generated(from, length, at),
-            _ => Err(Errno::EINVAL),
-        }
-    }
-
-    fn read_pipe(
-        &self,
-        pipe: &Pipe,
-        memory: &Mutex<AddressSpace>,
-        to: &[Iovec],
-    ) -> Result<u64, Errno> {
-        are_users(to)?;
-        let got = pipe.read(memory, to, self.flags())?;
-        self.dentry.inode.accessed();
-        Ok(got)
-    }
-
-    fn write_pipe(
-        &self,
-        pipe: &Pipe,
-        memory: &Mutex<AddressSpace>,
-        from: &[Iovec],
-    ) -> Result<u64, Errno> {
-        are_users(from)?;
-        let done = pipe.write(memory, from, self.flags())?;
-        self.dentry.inode.modify();
-        Ok(done)
-    }
-
-    /// write(2) of bytes of the kernel's to what has no positions.
-    ///
-    /// # Errors
-    /// Those of write(2).
-    pub fn write_of_kernel(&self, bytes: &[u8]) -> Result<u64, Errno> {
-        let length = bytes.len() as u64;
-        match &self.dentry.inode.kind {
-            Kind::Character(device) => Device::of(*device).ok_or(Errno::ENXIO)?.write(length),
-            Kind::Fifo(pipe) => pipe.write_of_kernel(bytes, self.flags()),
-            _ => Err(Errno::EINVAL),
-        }
     }
 
     /// Whether writes go to the end.

@@ -6,12 +6,9 @@
 
 use crate::fs::access::{Credentials, EXEC};
 use crate::fs::dentry::{Ahead, Dentry};
-use crate::fs::generated::Generated;
-use crate::fs::inode::Kind;
 use crate::fs::names::{Key, Named};
 use crate::fs::path::{Part, PathName};
 use crate::fs::place::{self, Places};
-use crate::memory::{try_extend, try_with_capacity};
 use crate::mm::space::AddressSpace;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -21,6 +18,8 @@ use trapgate_uapi::fs::PATH_MAX;
 use trapgate_uapi::openat2::{
     RESOLVE_BENEATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV,
 };
+
+mod link;
 
 /// The most links that one path leads over: Linux's `MAXSYMLINKS`.
 const MAX_LINKS: u32 = 40;
@@ -280,7 +279,7 @@ fn run<'a>(
                 if links > MAX_LINKS {
                     return Err(Errno::ELOOP);
                 }
-                let target = follow(start, top.as_ref(), &directory, &child, path, end)?;
+                let target = link::follow(start, top.as_ref(), &directory, &child, path, end)?;
                 at = if target.text.is_some() { 0 } else { end };
                 directory = target.directory.unwrap_or(directory);
                 if let Some(path) = target.text {
@@ -365,62 +364,4 @@ fn check_device(start: &Start, directory: &Dentry, child: &Dentry) -> Result<(),
         return Err(Errno::EXDEV);
     }
     Ok(())
-}
-
-/// Where a link leads.
-struct Target {
-    /// Where the walk goes on, if that is elsewhere.
-    directory: Option<Arc<Dentry>>,
-    /// The path from there on; `None`: what is behind the link in the one there is.
-    text: Option<Vec<u8>>,
-}
-
-/// Where a link leads that ends at `end` in the path.
-#[cold]
-fn follow(
-    start: &Start,
-    top: Option<&Arc<Dentry>>,
-    directory: &Dentry,
-    link: &Dentry,
-    path: PathName,
-    end: usize,
-) -> Result<Target, Errno> {
-    if start.resolve & RESOLVE_NO_SYMLINKS != 0 {
-        return Err(Errno::ELOOP);
-    }
-    let Kind::Symlink(target) = &link.inode.kind else {
-        let target = jump(start, link)?;
-        check_device(start, directory, &target)?;
-        return Ok(Target { directory: Some(target), text: None });
-    };
-    link.inode.accessed();
-    let mut from = None;
-    if target.first() == Some(&b'/') {
-        if start.resolve & RESOLVE_BENEATH != 0 {
-            return Err(Errno::EXDEV);
-        }
-        let top = match top {
-            Some(top) => top.clone(),
-            None => start.view.root()?,
-        };
-        check_device(start, directory, &top)?;
-        from = Some(top);
-    }
-    let rest = &path.bytes()[end..];
-    let mut text = try_with_capacity(target.len() + rest.len())?;
-    try_extend(&mut text, target)?;
-    try_extend(&mut text, rest)?;
-    Ok(Target { directory: from, text: Some(text) })
-}
-
-/// The file that a link leads to that has no path.
-fn jump(start: &Start, link: &Dentry) -> Result<Arc<Dentry>, Errno> {
-    let link = link.made().and_then(Generated::as_link).ok_or(Errno::EINVAL)?;
-    if start.resolve & RESOLVE_NO_MAGICLINKS != 0 {
-        return Err(Errno::ELOOP);
-    }
-    if start.resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT) != 0 {
-        return Err(Errno::EXDEV);
-    }
-    link.target()
 }
