@@ -136,7 +136,7 @@ impl StringBuffer {
     ///
     /// # Errors
     /// EFAULT, ENOMEM.
-    #[inline]
+    #[inline(always)]
     pub fn read(&mut self, from: UserPtr<u8>, count: usize) -> Result<Option<usize>, Errno> {
         // Up to the page's end and no further: the string may end there.
         let room = (PAGE_SIZE - from.address % PAGE_SIZE).min(CHUNK as u64) as usize;

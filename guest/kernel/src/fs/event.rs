@@ -26,25 +26,39 @@ impl Event {
     }
 
     /// Tries until it can be done, or once, if it must not wait.
+    #[inline(always)]
     fn change(
         &self,
         flags: u32,
         mut attempt: impl FnMut(&mut u64) -> Option<u64>,
     ) -> Result<u64, Errno> {
-        let mut attempt = || attempt(&mut self.count.lock());
-        let done = match attempt() {
+        let at_once = attempt(&mut self.count.lock());
+        let done = match at_once {
             Some(done) => done,
-            None if flags & O_NONBLOCK != 0 => return Err(Errno::EAGAIN),
-            None => wait(&[&self.queue], None, || Ok(attempt()))?.ok_or(Errno::EINTR)?,
+            None => self.change_later(flags, &mut attempt)?,
         };
         self.queue.wake_all();
         Ok(done)
+    }
+
+    /// The same where it cannot be done now.
+    #[cold]
+    fn change_later(
+        &self,
+        flags: u32,
+        attempt: &mut dyn FnMut(&mut u64) -> Option<u64>,
+    ) -> Result<u64, Errno> {
+        if flags & O_NONBLOCK != 0 {
+            return Err(Errno::EAGAIN);
+        }
+        wait(&[&self.queue], None, || Ok(attempt(&mut self.count.lock())))?.ok_or(Errno::EINTR)
     }
 
     /// read(2): what it has counted.
     ///
     /// # Errors
     /// EAGAIN, EINTR.
+    #[inline(always)]
     pub fn take(&self, flags: u32) -> Result<u64, Errno> {
         self.change(flags, |count| {
             let taken = if self.semaphore { (*count).min(1) } else { *count };
@@ -57,6 +71,7 @@ impl Event {
     ///
     /// # Errors
     /// EINVAL, EAGAIN, EINTR.
+    #[inline(always)]
     pub fn add(&self, more: u64, flags: u32) -> Result<(), Errno> {
         if more > MOST {
             return Err(Errno::EINVAL);

@@ -152,6 +152,24 @@ impl InodeFile {
         Ok(got)
     }
 
+    /// read(2) into one piece of memory, as [`InodeFile::read`]: what has no position is
+    /// spared the way of what has one.
+    ///
+    /// # Errors
+    /// Those of read(2).
+    #[inline(always)]
+    pub fn read_on(
+        &self,
+        memory: &Mutex<AddressSpace>,
+        to: u64,
+        length: u64,
+    ) -> Result<u64, Errno> {
+        match self.dentry.inode.kind {
+            Kind::Regular(_) => self.read(memory, to, length, At::Position),
+            _ => self.read_of_others(memory, to, at_most(to, length)?, At::Position),
+        }
+    }
+
     /// write(2) and pwrite(2) of one piece of memory. It was opened for writing. With
     /// `append`, at the end.
     ///
@@ -184,6 +202,24 @@ impl InodeFile {
         }
         self.dentry.inode.modify();
         Ok(done)
+    }
+
+    /// write(2) of one piece of memory, as [`InodeFile::write`]; the same.
+    ///
+    /// # Errors
+    /// Those of write(2).
+    #[inline(always)]
+    pub fn write_on(
+        &self,
+        memory: &Mutex<AddressSpace>,
+        from: u64,
+        length: u64,
+        append: bool,
+    ) -> Result<u64, Errno> {
+        match self.dentry.inode.kind {
+            Kind::Regular(_) => self.write(memory, from, length, At::Position, append),
+            _ => self.write_to_others(memory, from, at_most(from, length)?, At::Position),
+        }
     }
 
     /// Whether writes go to the end.

@@ -40,11 +40,21 @@ impl WaitQueue {
     }
 
     /// Wakes everybody: each looks for itself whether it has something to do now.
+    #[inline]
     pub fn wake_all(&self) {
+        // Mostly, that is nobody.
+        if !self.is_empty() {
+            self.wake_each();
+        }
+    }
+
+    #[inline(never)]
+    fn wake_each(&self) {
         self.waiters.lock().iter().for_each(Waiter::wake);
     }
 
     /// Whether nobody waits.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.waiters.lock().is_empty()
     }

@@ -21,7 +21,7 @@ use trapgate_uapi::fcntl::AT_FDCWD;
 use trapgate_uapi::fs::PATH_MAX;
 
 /// Reads a path, which may be empty.
-#[inline]
+#[inline(always)]
 pub(super) fn read_path(
     path: UserPtr<u8>,
     buffer: &mut StringBuffer,

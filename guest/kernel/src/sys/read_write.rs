@@ -171,7 +171,7 @@ syscall_define! {
         let file = file(fd)?;
         match &file.kind {
             Kind::Inode(inode) if file.readable() => {
-                inode.read(memory(), buffer.address(), count, At::Position)
+                inode.read_on(memory(), buffer.address(), count)
             }
             _ => input(&file, &one(buffer.address(), count)),
         }
@@ -185,7 +185,7 @@ syscall_define! {
             Kind::Inode(inode) if file.writable() => {
                 let append = inode.appends();
                 let count = allowed(inode, At::Position, count, append)?;
-                let written = inode.write(memory(), buffer.address(), count, At::Position, append);
+                let written = inode.write_on(memory(), buffer.address(), count, append);
                 or_broken(inode, count, written)
             }
             _ => output(&file, &one(buffer.address(), count)),

@@ -130,19 +130,24 @@ impl Pages {
     #[inline(always)]
     #[expect(clippy::disallowed_methods, reason = "places are reserved")]
     pub(super) fn put_few(&mut self, length: u64, copy: impl FnOnce(u64) -> u64) -> bool {
-        if let Some(last) = self.pages.back_mut()
-            && !last.packet
-            && last.end + length <= PAGE_SIZE
-        {
-            let all = copy(last.frame + last.end) == length;
-            last.end += if all { length } else { 0 };
-            return all;
-        }
-        if self.spare == 0 || self.is_full() || copy(self.spare) != length {
+        let is_full = self.is_full();
+        let last = self.pages.back_mut();
+        let last = last.filter(|last| !last.packet && last.end + length <= PAGE_SIZE);
+        let to = match &last {
+            Some(last) => last.frame + last.end,
+            None if is_full || self.spare == 0 => return false,
+            None => self.spare,
+        };
+        if copy(to) != length {
             return false;
         }
-        let frame = core::mem::take(&mut self.spare);
-        self.pages.push_back(Page { frame, start: 0, end: length, packet: false });
+        match last {
+            Some(last) => last.end += length,
+            None => {
+                let frame = core::mem::take(&mut self.spare);
+                self.pages.push_back(Page { frame, start: 0, end: length, packet: false });
+            }
+        }
         true
     }
 
