@@ -31,6 +31,12 @@ impl PageMap {
     /// Indices are below this.
     pub const END: u64 = span(6);
 
+    /// Whether nothing is set, and no table is there.
+    #[inline]
+    pub const fn is_empty(&self) -> bool {
+        self.root == 0
+    }
+
     /// The word of an index.
     #[inline]
     pub fn get(&self, index: u64) -> u64 {

@@ -309,12 +309,22 @@ impl Dentry {
         child.is_directory().then(|| child.clone())
     }
 
-    /// The file of such a name in this directory, if memory has it and it is no link.
+    /// The file of such a name in this directory, unless it is a link; `Some(None)`, if
+    /// memory knows that there is none.
     #[inline(always)]
-    pub fn known_file(&self, key: Key) -> Option<Arc<Dentry>> {
+    pub fn at_hand(&self, key: Key) -> Option<Option<Arc<Dentry>>> {
         let children = self.children.as_ref()?.lock();
-        let child = children.names.find_whole(key)?.dentry()?;
-        (!child.inode.is_symlink()).then(|| child.clone())
+        match children.names.find_whole(key).map(Entry::dentry) {
+            Some(Some(child)) => (!child.inode.is_symlink()).then(|| Some(child.clone())),
+            Some(None) => Some(None),
+            None => self.has_no_others(key).then_some(None),
+        }
+    }
+
+    /// Whether a name that is not in memory is nowhere else.
+    #[inline(always)]
+    fn has_no_others(&self, key: Key) -> bool {
+        self.below().is_none() && self.generated.is_none() && !key.is_dots()
     }
 
     /// The file of a name that is not in memory.

@@ -33,6 +33,11 @@ struct Slot<T> {
     value: Option<T>,
 }
 
+/// The heads of the keys of `.` and `..`.
+pub const DOT: u64 = b'.' as u64;
+/// The same.
+pub const DOT_DOT: u64 = DOT << 8 | DOT;
+
 /// What a name is found by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Key {
@@ -64,6 +69,12 @@ impl Key {
     #[inline(always)]
     pub const fn head(self) -> u64 {
         self.head
+    }
+
+    /// Whether the name is `.` or `..`.
+    #[inline(always)]
+    pub const fn is_dots(self) -> bool {
+        matches!(self.head, DOT | DOT_DOT)
     }
 
     /// Whether it is all of the name: no byte of a name is zero.

@@ -6,7 +6,7 @@
 
 use crate::fs::access::{Credentials, EXEC};
 use crate::fs::dentry::{Ahead, Dentry};
-use crate::fs::names::{Key, Named};
+use crate::fs::names::{DOT, DOT_DOT, Key, Named};
 use crate::fs::path::{Part, PathName};
 use crate::fs::place::{self, Places};
 use crate::mm::space::AddressSpace;
@@ -162,9 +162,9 @@ fn look_up_path(start: &Start, path: PathName, last: Last) -> Result<Arc<Dentry>
     // No link, and no slash behind it: it is the file, whatever `last` says.
     if goes_along(start)
         && let Some(key) = path.short_end(at)
-        && let Some(child) = directory.known_file(key)
+        && let Some(found) = directory.at_hand(key)
     {
-        return Ok(child);
+        return found.ok_or(Errno::ENOENT);
     }
     look_up_slowly(start, path, last, (directory, at))
 }
@@ -198,13 +198,28 @@ pub fn walk<'a>(
 }
 
 fn walk_path<'a>(start: &Start, path: PathName<'a>, last: Last) -> Result<Found<'a>, Errno> {
-    let from = set_out(start, path)?;
-    run(start, path, last, from)
+    let (directory, at) = set_out(start, path)?;
+    // As in `look_up_path`.
+    if goes_along(start)
+        && let Some(key) = path.short_end(at)
+        && let Some(dentry) = directory.at_hand(key)
+    {
+        let (text, name, component) = (Text::Given(path), [at, path.len()], Component::Name);
+        return Ok(Found { directory, dentry, text, name, key, component, slashes: false });
+    }
+    walk_slowly(start, path, last, (directory, at))
 }
 
-/// The keys' heads of `.` and `..`.
-const DOT: u64 = b'.' as u64;
-const DOT_DOT: u64 = DOT << 8 | DOT;
+/// The same of a path whose last component is none of those.
+#[inline(never)]
+fn walk_slowly<'a>(
+    start: &Start,
+    path: PathName<'a>,
+    last: Last,
+    from: (Arc<Dentry>, usize),
+) -> Result<Found<'a>, Errno> {
+    run(start, path, last, from)
+}
 
 /// The walk's first steps: the directory that they lead to, and where the rest of the path
 /// begins.

@@ -591,7 +591,12 @@ impl Held {
 impl Drop for Object {
     fn drop(&mut self) {
         let held = self.frames.get_mut();
-        held.remove(0, PageMap::END, self.quota.as_deref());
-        held.drop_clean(0, PageMap::END);
+        // Many a file that comes and goes never had any.
+        if !held.map.is_empty() {
+            held.remove(0, PageMap::END, self.quota.as_deref());
+        }
+        if !held.clean.is_empty() {
+            held.drop_clean(0, PageMap::END);
+        }
     }
 }
