@@ -472,7 +472,7 @@ fn smaps<const N: usize>(pid: u32, path: &str, fields: [&str; N]) -> [u64; N] {
     let (mut sums, mut counts) = ([0; N], false);
     for line in text.lines() {
         let (name, rest) = line.split_once(' ').unwrap_or((line, ""));
-        match fields.iter().position(|field| name.strip_suffix(':') == Some(field)) {
+        match fields.iter().position(|field| name.strip_suffix(':') == Some(*field)) {
             // A mapping begins with its addresses.
             None if !name.ends_with(':') => counts = line.contains(path),
             Some(field) if counts => {
@@ -519,12 +519,11 @@ fn two_dense_sandboxes_share_all_that_they_read_of_their_image() {
     let root = place.path("busybox.tar");
     place.trapgate(&["image", "build", &root]).expect_status(0);
     let one = Waiting::begin(&place, &root);
-    let of = |sandbox: &Waiting, fields| smaps(sandbox.0.id(), ".erofs", fields);
-    let [alone] = of(&one, ["Rss"]);
+    let [alone] = smaps(one.0.id(), ".erofs", ["Rss"]);
     assert!(alone >= 100, "{alone} KiB of busybox are mapped");
     let two = Waiting::begin(&place, &root);
     let fields = ["Rss", "Pss", "Anonymous"];
-    let (first, second) = (of(&one, fields), of(&two, fields));
+    let [first, second] = [&one, &two].map(|sandbox| smaps(sandbox.0.id(), ".erofs", fields));
     // Half of each page is either's. What one alone has read is a fault's surroundings.
     let (most, together) = (first[0].max(second[0]), first[1] + second[1]);
     assert!(together <= most + 64, "{together} KiB are resident for {first:?} and {second:?}");
