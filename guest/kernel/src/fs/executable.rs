@@ -13,8 +13,7 @@ use trapgate_loader::image::Source;
 use trapgate_uapi::Errno;
 use trapgate_uapi::fcntl::O_RDONLY;
 
-/// A file that may be run, open to be read.
-#[derive(Clone)]
+/// A file that may be run, open to be read. Nobody opens it to write meanwhile.
 pub struct Executable {
     /// It.
     pub file: Arc<OpenFile>,
@@ -44,6 +43,14 @@ impl Executable {
         Executable::new(OpenFile::of_inode(InodeFile::new(dentry.clone(), O_RDONLY))?)
     }
 
+    /// Whether it is the content of an open file.
+    pub fn is(&self, other: &OpenFile) -> bool {
+        match other.as_inode().map(|file| &file.dentry.inode.kind) {
+            Some(Kind::Regular(object)) => Arc::ptr_eq(object, &self.mapped.object),
+            _ => false,
+        }
+    }
+
     fn new(file: Arc<OpenFile>) -> Result<Executable, Errno> {
         let Some(Kind::Regular(object)) = file.as_inode().map(|file| &file.dentry.inode.kind)
         else {
@@ -51,7 +58,21 @@ impl Executable {
         };
         let (object, by) = (object.clone(), file.clone());
         let mapped = try_arc(Mapped { object, file: Some(by), may_write: false })?;
+        mapped.object.begin_to_run();
         Ok(Executable { file, mapped })
+    }
+}
+
+impl Clone for Executable {
+    fn clone(&self) -> Executable {
+        self.mapped.object.begin_to_run();
+        Executable { file: self.file.clone(), mapped: self.mapped.clone() }
+    }
+}
+
+impl Drop for Executable {
+    fn drop(&mut self) {
+        self.mapped.object.end_to_run();
     }
 }
 

@@ -237,10 +237,20 @@ fn may_open(who: Credentials, inode: &Inode, how: How) -> Result<(), Errno> {
         _ => {}
     }
     who.may(inode, access)?;
+    check_runs(inode, access)?;
     if how.has(O_NOATIME) && !who.owns(inode) {
         return Err(Errno::EPERM);
     }
     Ok(())
+}
+
+/// A program's file does not change while it runs.
+#[inline]
+fn check_runs(inode: &Inode, access: Access) -> Result<(), Errno> {
+    match &inode.kind {
+        Kind::Regular(object) if access & WRITE != 0 && object.runs() => Err(Errno::ETXTBSY),
+        _ => Ok(()),
+    }
 }
 
 /// `O_TMPFILE`: a file in the file system of a directory, with no name.
@@ -286,10 +296,11 @@ pub fn open_exec(start: &Start, path: &[u8], last: Last) -> Result<Arc<OpenFile>
 /// written.
 ///
 /// # Errors
-/// EISDIR, EINVAL for what has no size; EROFS.
+/// EISDIR, EINVAL for what has no size; EROFS; ETXTBSY.
 pub fn truncate(view: &View, inode: &Inode, size: u64) -> Result<(), Errno> {
     match &inode.kind {
         _ if inode.filesystem.read_only => Err(Errno::EROFS),
+        Kind::Regular(object) if object.runs() => Err(Errno::ETXTBSY),
         Kind::Regular(object) => {
             set_size(view, object, size)?;
             inode.written(view.who.can(CAP_FSETID));

@@ -101,6 +101,8 @@ pub struct Object {
     this: Mutex<Weak<Object>>,
     /// `F_SEAL_*`: what may not be done to it any more.
     seals: AtomicU32,
+    /// How many programs run of it.
+    runs: AtomicU32,
 }
 
 /// The frames that an object has.
@@ -168,6 +170,7 @@ impl Object {
             brought: AtomicU64::new(0),
             this: Mutex::new(Weak::new()),
             seals: AtomicU32::new(F_SEAL_SEAL),
+            runs: AtomicU32::new(0),
         }
     }
 
@@ -175,6 +178,21 @@ impl Object {
     #[inline]
     pub fn size(&self) -> u64 {
         self.size.load(Ordering::Relaxed)
+    }
+
+    /// One program more runs of it, which nobody shall change then.
+    pub fn begin_to_run(&self) {
+        self.runs.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One less.
+    pub fn end_to_run(&self) {
+        self.runs.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether a program runs of it: open(2) to write is ETXTBSY.
+    pub fn runs(&self) -> bool {
+        self.runs.load(Ordering::Relaxed) > 0
     }
 
     /// Its seals: `F_SEAL_*`.

@@ -34,6 +34,7 @@ pub(super) struct Found {
 /// Those of execve(2).
 pub(super) fn find(wanted: &mut Wanted) -> Result<Found, Failure> {
     let mut file = open(wanted)?;
+    check_writers(&file)?;
     let mut name = owned(&wanted.execfn)?;
     for scripts in 0.. {
         let mut beginning = [0; script::LOOKED_AT];
@@ -45,6 +46,7 @@ pub(super) fn find(wanted: &mut Wanted) -> Result<Found, Failure> {
             return Err(Errno::ENOENT.into());
         }
         let interpreter = open_interpreter(script.interpreter)?;
+        check_writers(&interpreter)?;
         let words = [script.interpreter, script.argument.unwrap_or_default(), &name];
         let without = [words[0], words[2]];
         let words = if script.argument.is_some() { &words[..] } else { &without };
@@ -78,6 +80,23 @@ fn find_interpreter(path: &[u8], program: &Program) -> Result<(Executable, Progr
         return Err(Errno::ELIBBAD.into());
     }
     Ok((file, interpreter))
+}
+
+/// What somebody has open to be written does not run.
+///
+/// # Errors
+/// ETXTBSY.
+fn check_writers(program: &Executable) -> Result<(), Errno> {
+    let mut files = current().process.files.lock();
+    let mut fd = 0;
+    while let Some(open) = files.next_open(fd) {
+        let file = &files.descriptor(open)?.file;
+        if file.writable() && program.is(file) {
+            return Err(Errno::ETXTBSY);
+        }
+        fd = open + 1;
+    }
+    Ok(())
 }
 
 /// The file of a path that a file has in it. An empty one is the working directory, which

@@ -21,6 +21,7 @@ use trapgate_uapi::auxvec::{
     AT_BASE, AT_ENTRY, AT_EXECFN, AT_PHDR, AT_RANDOM, AT_SYSINFO, AT_SYSINFO_EHDR,
 };
 use trapgate_uapi::errno::from_return;
+use trapgate_uapi::fcntl::O_RDWR;
 use trapgate_uapi::syscall::{nr32, nr64};
 
 /// Where the programs of these tests are linked to.
@@ -445,4 +446,32 @@ fn the_first_program_is_the_kernels_to_load_if_the_vmm_says_so() {
     );
     assert_eq!((begun.execfn, begun.regs.rip), ("/bin/prog".into(), BASE + 0x400));
     assert_eq!(sandbox.machine.requests(), [], "it costs no request");
+}
+
+#[test]
+fn a_program_is_not_written_while_it_runs_nor_run_while_it_is_written() {
+    let sandbox = Sandbox::new();
+    for path in ["/one", "/other"] {
+        put(path, &program(Class::Elf64, ET_EXEC, BASE));
+    }
+    let open = |path: &str, flags: u32| {
+        sandbox.string(&mut { STRINGS }, path);
+        sandbox.call(nr64::OPEN, [STRINGS, flags.into(), 0, 0, 0, 0])
+    };
+    let truncate = |path: &str| {
+        sandbox.string(&mut { STRINGS }, path);
+        sandbox.call(nr64::TRUNCATE, [STRINGS, 0, 0, 0, 0, 0])
+    };
+    let fd = open("/one", O_RDWR).unwrap();
+    assert_eq!(sandbox.exec("/one", &["one"], &[]).0, Err(Errno::ETXTBSY));
+    sandbox.call(nr64::CLOSE, [fd, 0, 0, 0, 0, 0]).unwrap();
+    sandbox.begin("/one", &["one"], &[]);
+    // The caller's memory is gone, and so are its strings.
+    let map = [DATA, 0x8000, 3, 0x32, u64::MAX, 0];
+    sandbox.call(nr64::MMAP, map).unwrap();
+    assert_eq!([open("/one", O_RDWR), truncate("/one")], [Err(Errno::ETXTBSY); 2]);
+    assert!(open("/one", 0).is_ok());
+    assert_eq!(sandbox.begin("/other", &["other"], &[]).argv, ["other"]);
+    sandbox.call(nr64::MMAP, map).unwrap();
+    assert!(open("/one", O_RDWR).is_ok(), "it does not run any more");
 }
