@@ -44,6 +44,29 @@ const DIFFERENT: [(&str, &str); 4] = [
     ("ofd_locks_split_and_join", "defect: F_OFD_GETLK does not tell the first lock"),
 ];
 
+/// The same of those that are made in a directory of the host's (`--bind HOST:GUEST:rw`).
+const DIFFERENT_IN_A_BIND: [(&str, &str); 0] = [];
+
+/// Where a sandbox makes the cases.
+#[derive(Clone, Copy)]
+enum Place {
+    /// In its memory.
+    Memory,
+    /// On a tmpfs of the host's, in a bind that is `rw`.
+    Bind,
+}
+
+impl Place {
+    /// Which cases are known to differ, and why.
+    fn different(self) -> Vec<(&'static str, &'static str)> {
+        let also: &[_] = match self {
+            Place::Memory => &[],
+            Place::Bind => &DIFFERENT_IN_A_BIND,
+        };
+        [&DIFFERENT, also].concat()
+    }
+}
+
 /// The fewest cases that there are to be.
 const ENOUGH: usize = 500;
 
@@ -113,11 +136,13 @@ struct Compared {
     sandboxed: Ran,
 }
 
-fn run(program: &Program, width: &str, text: &str) -> Option<Compared> {
-    let directory = tmpfs()?;
+fn run(program: &Program, width: &str, text: &str, place: Place) -> Option<Compared> {
+    let (directory, bound) = (tmpfs()?, tmpfs()?);
     // As a sandbox's /tmp is.
     let permissions = Permissions::from_mode(0o1777);
-    fs::set_permissions(directory.path(), permissions).expect("it is ours");
+    for directory in [&directory, &bound] {
+        fs::set_permissions(directory.path(), permissions.clone()).expect("it is ours");
+    }
     let case = |directory: &Path| {
         let args = [width.as_ref(), directory.as_os_str()];
         Case::new(program).args(args).stdin_bytes(text).limit(LIMIT)
@@ -125,14 +150,25 @@ fn run(program: &Program, width: &str, text: &str) -> Option<Compared> {
     let native = case(directory.path()).native();
     native.expect_status(0);
     native.expect(native.stdout.ends_with(b"= end\n"), "all cases natively");
-    let sandboxed = case(Path::new("/tmp")).sandboxed();
+    let sandboxed = match place {
+        Place::Memory => case(Path::new("/tmp")).sandboxed(),
+        Place::Bind => {
+            let bind = format!("{}:/bind:rw", bound.path().display());
+            case(Path::new("/bind")).options(["--bind", &bind]).sandboxed()
+        }
+    };
     Some(Compared { native, sandboxed })
 }
 
 impl Compared {
     /// Everything that is not as it should be; `known` gets the cases that differ as
     /// expected.
-    fn faults(&self, width: &str, known: &mut BTreeSet<&'static str>) -> String {
+    fn faults(
+        &self,
+        width: &str,
+        different: &[(&'static str, &str)],
+        known: &mut BTreeSet<&'static str>,
+    ) -> String {
         let (native, sandboxed) = (by_case(&self.native), by_case(&self.sandboxed));
         let mut faults = String::new();
         let mut fault = |text: String| faults.push_str(&text);
@@ -144,7 +180,7 @@ impl Compared {
             if expected == got {
                 continue;
             }
-            match DIFFERENT.iter().find(|(different, _)| different == name) {
+            match different.iter().find(|(different, _)| different == name) {
                 Some((different, _)) => drop(known.insert(different)),
                 None => fault(format!("{name}\n{}", difference(expected, got))),
             }
@@ -171,16 +207,16 @@ fn difference(expected: &[&str], got: &[&str]) -> String {
 
 /// Runs cases by both doors, and expects that none differs.
 #[track_caller]
-fn compare(wanted: Option<&[&str]>) {
+fn compare(wanted: Option<&[&str]>, place: Place) {
     if !geteuid().is_root() {
         return elsewhere(Home::AmdRig, "a program in a sandbox is root, and here it is not");
     }
     let Some(program) = compiled("cases.std") else { return };
-    let text = cases(wanted);
+    let (text, different) = (cases(wanted), place.different());
     let (mut faults, mut known) = (String::new(), BTreeSet::new());
     for width in ["x86_64", "i386"] {
-        let Some(compared) = run(&program, width, &text) else { return };
-        faults.push_str(&compared.faults(width, &mut known));
+        let Some(compared) = run(&program, width, &text, place) else { return };
+        faults.push_str(&compared.faults(width, &different, &mut known));
         let status = compared.sandboxed.status;
         if status != 0 {
             let last = by_case(&compared.sandboxed).into_keys().count();
@@ -190,7 +226,7 @@ fn compare(wanted: Option<&[&str]>) {
         }
     }
     let ran = |name: &str| text.lines().any(|line| line.split(' ').nth(1) == Some(name));
-    for (name, _) in DIFFERENT.iter().filter(|(name, _)| ran(name) && !known.contains(name)) {
+    for (name, _) in different.iter().filter(|(name, _)| ran(name) && !known.contains(name)) {
         writeln!(faults, "{name}: it is in DIFFERENT, and does not").expect("a String takes all");
     }
     assert!(faults.is_empty(), "{faults}");
@@ -200,14 +236,21 @@ fn compare(wanted: Option<&[&str]>) {
 fn every_case_is_as_natively() {
     needs_kvm!();
     takes_long!();
-    compare(None);
+    compare(None, Place::Memory);
+}
+
+#[test]
+fn every_case_is_as_natively_in_a_directory_of_the_hosts() {
+    needs_kvm!();
+    takes_long!();
+    compare(None, Place::Bind);
 }
 
 /// One of each family.
 #[test]
 fn a_few_cases_are_as_natively() {
     needs_kvm!();
-    compare(Some(&[
+    let few = [
         "open_creates_with_the_mode_less_the_umask",
         "read_and_write",
         "link_counts",
@@ -218,7 +261,10 @@ fn a_few_cases_are_as_natively() {
         "chdir_goes",
         "map_shared",
         "pointers_to_results",
-    ]));
+    ];
+    for place in [Place::Memory, Place::Bind] {
+        compare(Some(&few), place);
+    }
 }
 
 #[test]
@@ -231,7 +277,7 @@ fn there_are_many_cases_and_each_has_a_name_of_its_own() {
     let twice = names.iter().find(|name| !once.insert(**name));
     assert!(twice.is_none(), "{twice:?} is there twice");
     assert!(names.len() >= ENOUGH, "{} cases", names.len());
-    for (different, reason) in DIFFERENT {
+    for (different, reason) in Place::Bind.different() {
         assert!(once.contains(different), "{different} is no case");
         assert!(!reason.is_empty(), "{different} says why");
     }

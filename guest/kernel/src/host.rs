@@ -5,7 +5,7 @@
 use trapgate_abi::PtRegs;
 use trapgate_abi::crash::{BACKTRACE_DEPTH, Fault};
 use trapgate_abi::event::{EVENT_WORDS, WatchEntry};
-use trapgate_abi::hypercall::files::{Handle, push_handle};
+use trapgate_abi::hypercall::files::{Change, Handle, push_handle, put_change};
 use trapgate_abi::hypercall::{self, FailureKind, Request, Segment};
 use trapgate_arch::cpu;
 use trapgate_arch::hostpage::HostPage;
@@ -47,6 +47,11 @@ impl Call {
     /// Attaches names; false if there is no room, or if one is none.
     pub fn put_names(&mut self, names: &[&[u8]]) -> bool {
         hypercall::put_names(self.page.message(), names)
+    }
+
+    /// Attaches what shall be different of a file.
+    pub fn put_change(&mut self, change: &Change) {
+        put_change(self.page.message(), change);
     }
 
     /// Attaches a handle of a file; false if there is no room.

@@ -78,8 +78,9 @@ pub(crate) struct Args {
     /// GUEST is an absolute path, which need not be there. Options stand behind a colon, with
     /// commas between them: ro (the default) or rw; cache=shared (the default), where others
     /// change it meanwhile and the program sees that, or cache=exclusive, where nobody does,
-    /// so that what was read once is not asked for again. May be given several times. As yet
-    /// the guest's kernel does not write: with ':rw', too, it says EROFS.
+    /// so that what was read once is not asked for again. What the program
+    /// writes to one that is rw is on the host when the call has answered. May be given
+    /// several times.
     #[arg(long = "bind", value_name = "HOST:GUEST[:OPTION,...]", value_hint = ValueHint::AnyPath)]
     pub(crate) binds: Vec<Bind>,
     /// The root is the program with its interpreter and its libraries, as ldd finds them,

@@ -81,7 +81,9 @@ impl Floor {
                 | FileRequest::List { .. }
                 | FileRequest::ReadLink { .. }
                 | FileRequest::Open { .. }
-                | FileRequest::Get { .. },
+                | FileRequest::Get { .. }
+                | FileRequest::Make { .. }
+                | FileRequest::Put { .. },
             ) => hypercall::segments(message).unwrap().collect(),
             _ => Vec::new(),
         };

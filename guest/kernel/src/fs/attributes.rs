@@ -2,33 +2,47 @@
 //! utimensat(2)).
 
 use crate::fs::access::{Credentials, WRITE};
+use crate::fs::dentry::Dentry;
+use crate::fs::filesystem::ASK_THE_HOST;
+use crate::fs::host::attributes::change;
 use crate::fs::inode::{Inode, Kind, without_set_id};
+use trapgate_abi::hypercall::files::Change;
 use trapgate_uapi::Errno;
 use trapgate_uapi::capability::{CAP_CHOWN, CAP_FSETID};
 use trapgate_uapi::stat::{S_IALLUGO, S_ISGID};
 use trapgate_uapi::time::Timespec;
 
-fn may_change(inode: &Inode) -> Result<(), Errno> {
-    if inode.filesystem.read_only { Err(Errno::EROFS) } else { Ok(()) }
+/// Whether it is changed on the host.
+///
+/// # Errors
+/// EROFS.
+fn is_there(inode: &Inode) -> Result<bool, Errno> {
+    match inode.filesystem.may_change() {
+        Err(ASK_THE_HOST) => Ok(true),
+        may => may.map(|()| false),
+    }
 }
 
 /// chmod(2)
 ///
 /// # Errors
 /// EPERM, EROFS; EOPNOTSUPP of a symbolic link.
-pub fn set_permissions(who: Credentials, inode: &Inode, permissions: u32) -> Result<(), Errno> {
-    may_change(inode)?;
+pub fn set_permissions(who: Credentials, file: &Dentry, permissions: u32) -> Result<(), Errno> {
+    let inode = &*file.inode;
+    let is_there = is_there(inode)?;
     if matches!(inode.kind, Kind::Symlink(_)) {
         return Err(Errno::EOPNOTSUPP);
     }
     if !who.owns(inode) {
         return Err(Errno::EPERM);
     }
-    inode.change(|meta| {
-        let foreign = !who.can(CAP_FSETID) && !who.is_in(meta.gid);
-        let kept = if foreign { S_IALLUGO & !S_ISGID } else { S_IALLUGO };
-        meta.permissions = permissions & kept;
-    });
+    let foreign = !who.can(CAP_FSETID) && !who.is_in(inode.meta().gid);
+    let permissions = permissions & if foreign { S_IALLUGO & !S_ISGID } else { S_IALLUGO };
+    if is_there {
+        let mode = permissions.into();
+        return change(file, &Change { which: Change::MODE, mode, ..Change::ZERO });
+    }
+    inode.change(|meta| meta.permissions = permissions);
     Ok(())
 }
 
@@ -38,17 +52,30 @@ pub fn set_permissions(who: Credentials, inode: &Inode, permissions: u32) -> Res
 /// EPERM, EROFS.
 pub fn set_owner(
     who: Credentials,
-    inode: &Inode,
+    file: &Dentry,
     uid: Option<u32>,
     gid: Option<u32>,
 ) -> Result<(), Errno> {
-    may_change(inode)?;
+    let inode = &*file.inode;
+    let is_there = is_there(inode)?;
     let meta = inode.meta();
     let owns = meta.uid == who.uid();
     let keeps_user = uid.is_none_or(|uid| owns && uid == meta.uid);
     let own_group = gid.is_none_or(|gid| owns && (gid == meta.gid || who.is_in(gid)));
     if !(who.can(CAP_CHOWN) || keeps_user && own_group) {
         return Err(Errno::EPERM);
+    }
+    if is_there {
+        let which = |id: Option<u32>, which| if id.is_some() { which } else { 0 };
+        return change(
+            file,
+            &Change {
+                which: which(uid, Change::UID) | which(gid, Change::GID),
+                uid: uid.unwrap_or(0).into(),
+                gid: gid.unwrap_or(0).into(),
+                ..Change::ZERO
+            },
+        );
     }
     inode.change(|meta| {
         meta.uid = uid.unwrap_or(meta.uid);
@@ -75,17 +102,21 @@ pub enum NewTime {
 ///
 /// # Errors
 /// EPERM, EACCES, EROFS.
-pub fn set_times(who: Credentials, inode: &Inode, times: [NewTime; 2]) -> Result<(), Errno> {
+pub fn set_times(who: Credentials, file: &Dentry, times: [NewTime; 2]) -> Result<(), Errno> {
+    let inode = &*file.inode;
     if times == [NewTime::Omit; 2] {
         return Ok(());
     }
-    may_change(inode)?;
+    let is_there = is_there(inode)?;
     if !who.owns(inode) {
         // Who may write may say that it was now.
         if times != [NewTime::Now; 2] {
             return Err(Errno::EPERM);
         }
         who.may(inode, WRITE)?;
+    }
+    if is_there {
+        return set_times_there(file, times);
     }
     inode.change(|meta| {
         let now = meta.changed;
@@ -98,4 +129,21 @@ pub fn set_times(who: Credentials, inode: &Inode, times: [NewTime; 2]) -> Result
         set(&mut meta.modified, times[1]);
     });
     Ok(())
+}
+
+#[cold]
+fn set_times_there(file: &Dentry, times: [NewTime; 2]) -> Result<(), Errno> {
+    let now = file.inode.filesystem.now();
+    let [atime, mtime] = times.map(|time| match time {
+        NewTime::Omit => None,
+        NewTime::Now => Some(now),
+        NewTime::At(at) => Some(at),
+    });
+    let which = |time: Option<Timespec>, which| if time.is_some() { which } else { 0 };
+    let words = |time: Option<Timespec>| {
+        time.map_or((0, 0), |time| (time.tv_sec as u64, time.tv_nsec as u64))
+    };
+    let which = which(atime, Change::ATIME) | which(mtime, Change::MTIME);
+    let ((atime, atime_nsec), (mtime, mtime_nsec)) = (words(atime), words(mtime));
+    change(file, &Change { which, atime, atime_nsec, mtime, mtime_nsec, ..Change::ZERO })
 }

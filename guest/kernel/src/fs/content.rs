@@ -4,6 +4,7 @@
 //! The object is locked for the copy, and whoever fetches a missing page of the program's
 //! may need the same lock. So the copy stops there, the page is fetched, and it goes on.
 
+use crate::fs::filesystem::ASK_THE_HOST;
 use crate::fs::transfer::MAX_RW_COUNT;
 use crate::mm::fault;
 use crate::mm::object::clean;
@@ -31,6 +32,7 @@ impl From<NoPage> for Errno {
             NoPage::Denied => Errno::EACCES,
             // Who can bring what is absent has done so.
             NoPage::Failed | NoPage::Absent => Errno::EIO,
+            NoPage::There => ASK_THE_HOST,
         }
     }
 }

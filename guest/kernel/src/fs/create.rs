@@ -2,6 +2,8 @@
 
 use crate::fs::access::{EXEC, WRITE};
 use crate::fs::dentry::Dentry;
+use crate::fs::filesystem::ASK_THE_HOST;
+use crate::fs::host;
 use crate::fs::inode::{Inode, Kind, Meta};
 use crate::fs::names::Named;
 use crate::fs::walk::View;
@@ -10,7 +12,7 @@ use crate::mm::object::Object;
 use alloc::sync::Arc;
 use trapgate_uapi::Errno;
 use trapgate_uapi::capability::CAP_FSETID;
-use trapgate_uapi::stat::{S_ISGID, S_IXGRP};
+use trapgate_uapi::stat::{S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK, S_ISGID, S_IXGRP};
 
 /// The content of a new regular file in this directory.
 ///
@@ -24,14 +26,12 @@ pub fn regular(directory: &Dentry) -> Result<Kind, Errno> {
 /// Whether names may be put into a directory, or taken out.
 ///
 /// # Errors
-/// EACCES, EROFS; EPERM in a directory whose names the kernel makes.
+/// EACCES, EROFS; EPERM in a directory whose names the kernel makes; [`ASK_THE_HOST`].
 pub fn may_change(view: &View, directory: &Dentry) -> Result<(), Errno> {
     if directory.made().is_some() {
         return Err(Errno::EPERM);
     }
-    if directory.inode.filesystem.read_only {
-        return Err(Errno::EROFS);
-    }
+    directory.inode.filesystem.may_change()?;
     view.who.may(&directory.inode, WRITE | EXEC)
 }
 
@@ -48,9 +48,40 @@ pub fn create(
     kind: Kind,
     permissions: u32,
 ) -> Result<Arc<Dentry>, Errno> {
-    let dentry = prepare(view, directory, &name, kind, permissions)?;
+    let permissions = permissions & !view.umask;
+    match may_change(view, directory) {
+        Ok(()) => {}
+        Err(ASK_THE_HOST) => return there(view, directory, &name, &kind, permissions),
+        Err(error) => return Err(error),
+    }
+    let dentry = Dentry::new(&name, inode(view, directory, kind, permissions)?)?;
     put(directory, name, &dentry)?;
     Ok(dentry)
+}
+
+/// The same file in a directory of the host's: what is in it besides a link's target is
+/// made there.
+///
+/// # Errors
+/// EPERM for a device; those of [`create`], as the host has them.
+#[cold]
+pub fn there(
+    view: &View,
+    directory: &Arc<Dentry>,
+    name: &[u8],
+    kind: &Kind,
+    permissions: u32,
+) -> Result<Arc<Dentry>, Errno> {
+    view.who.may(&directory.inode, WRITE | EXEC)?;
+    let (kind, target) = match kind {
+        Kind::Regular(_) => (S_IFREG, &[][..]),
+        Kind::Directory(_) => (S_IFDIR, &[][..]),
+        Kind::Symlink(target) => (S_IFLNK, &target[..]),
+        Kind::Fifo(_) => (S_IFIFO, &[][..]),
+        Kind::Socket => (S_IFSOCK, &[][..]),
+        _ => return Err(Errno::EPERM),
+    };
+    host::names::make(directory, name, kind | permissions, target)
 }
 
 /// The same file, before it is in the directory.

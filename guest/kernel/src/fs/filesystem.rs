@@ -19,14 +19,29 @@ pub struct Type {
     pub magic: u64,
 }
 
+/// Where what is in a file system is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// In memory.
+    Here,
+    /// Nowhere: it is read-only.
+    Nowhere,
+    /// On the host, which is asked (`host`).
+    There,
+}
+
+/// What [`FileSystem::may_change`] answers where the host has to be asked: whoever gets it
+/// does so, and no program ever sees it.
+pub const ASK_THE_HOST: Errno = Errno::EREMOTE;
+
 /// A file system.
 pub struct FileSystem {
     /// `st_dev`.
     pub device: u64,
     /// Its kind.
     pub kind: Type,
-    /// Whether nothing can be changed in it.
-    pub read_only: bool,
+    /// Where it is changed.
+    pub changed: Changed,
     /// Who knows how much room there is, if that is not what is counted here.
     pub space: Option<Arc<dyn Lower>>,
     /// Held while names in it come, go or move: one change at a time.
@@ -64,7 +79,7 @@ impl FileSystem {
         try_arc(FileSystem {
             device,
             kind,
-            read_only: false,
+            changed: Changed::Here,
             space: None,
             changes: Mutex::new(()),
             frames: try_arc(Quota::new(limits.frames))?,
@@ -75,7 +90,7 @@ impl FileSystem {
         })
     }
 
-    /// One in which nothing can be changed, and which is somebody else's, who is asked how
+    /// One which is somebody else's, in which nothing is changed here, and who is asked how
     /// much room there is, if that is known.
     ///
     /// # Errors
@@ -85,13 +100,31 @@ impl FileSystem {
         kind: Type,
         clock: Clock,
         limits: Limits,
-        space: Option<Arc<dyn Lower>>,
+        (changed, space): (Changed, Option<Arc<dyn Lower>>),
     ) -> Result<Arc<FileSystem>, Errno> {
         let mut filesystem = FileSystem::new(device, kind, clock, limits, u64::MAX)?;
         if let Some(filesystem) = Arc::get_mut(&mut filesystem) {
-            (filesystem.read_only, filesystem.space) = (true, space);
+            (filesystem.changed, filesystem.space) = (changed, space);
         }
         Ok(filesystem)
+    }
+
+    /// Whether what is in it can be changed here.
+    ///
+    /// # Errors
+    /// EROFS; [`ASK_THE_HOST`].
+    #[inline]
+    pub fn may_change(&self) -> Result<(), Errno> {
+        match self.changed {
+            Changed::Here => Ok(()),
+            Changed::Nowhere => Err(Errno::EROFS),
+            Changed::There => Err(ASK_THE_HOST),
+        }
+    }
+
+    /// Whether nothing in it can be changed.
+    pub fn is_read_only(&self) -> bool {
+        self.changed == Changed::Nowhere
     }
 
     /// What time its files are told it is.

@@ -3,19 +3,20 @@
 use crate::fs::event::Event;
 use crate::fs::filesystem::FileSystem;
 use crate::fs::lock::Locks;
-use crate::fs::lower::Lower;
+use crate::fs::lower::{Lower, LowerContent, LowerInode};
 use crate::fs::pipe::Pipe;
 use crate::fs::standard::Standard;
 use crate::memory::{try_arc, try_insert};
 use crate::mm::object::Object;
 use alloc::collections::BTreeMap;
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 use spin::Mutex;
 use trapgate_uapi::Errno;
 use trapgate_uapi::stat::{
-    S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK, S_ISGID, S_ISUID, S_IXGRP,
+    S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK, S_ISGID, S_ISUID,
+    S_IXGRP,
 };
 use trapgate_uapi::time::Timespec;
 
@@ -79,12 +80,26 @@ pub struct Below {
 /// Files of a lower file system that have several names, by their numbers there: what was
 /// done to one by a name is there by all.
 #[derive(Default)]
-pub struct Linked(Mutex<BTreeMap<u64, Arc<Inode>>>);
+pub struct Linked {
+    several: Mutex<BTreeMap<u64, Arc<Inode>>>,
+    live: Mutex<Live>,
+}
+
+/// Files that somebody has, where each is to be one however it is found.
+#[derive(Default)]
+struct Live {
+    inodes: BTreeMap<u64, Weak<Inode>>,
+    /// When there are as many, those that have gone are taken out.
+    full: usize,
+}
+
+/// Files of which it is worth looking which have gone.
+const FULL: usize = 256;
 
 impl Linked {
     /// The file, if one of its names was looked up.
     pub fn get(&self, number: u64) -> Option<Arc<Inode>> {
-        self.0.lock().get(&number).cloned()
+        self.several.lock().get(&number).cloned()
     }
 
     /// Notes a file; answers the one that is noted already, if there is one.
@@ -92,7 +107,7 @@ impl Linked {
     /// # Errors
     /// ENOMEM.
     pub fn note(&self, inode: Arc<Inode>) -> Result<Arc<Inode>, Errno> {
-        let mut linked = self.0.lock();
+        let mut linked = self.several.lock();
         if let Some(known) = linked.get(&inode.number) {
             return Ok(known.clone());
         }
@@ -102,8 +117,32 @@ impl Linked {
 
     /// A file has lost its last name.
     pub fn forget(&self, number: u64) {
-        let gone = self.0.lock().remove(&number);
+        let gone = self.several.lock().remove(&number);
         drop(gone);
+    }
+
+    /// The file that was found, if somebody has it and it is of the same kind.
+    pub fn live(&self, found: &LowerInode) -> Option<Arc<Inode>> {
+        let inode = self.live.lock().inodes.get(&found.number)?.upgrade()?;
+        let is_same = inode.file_type() == found.mode & S_IFMT
+            && match (&inode.kind, &found.content) {
+                (Kind::Symlink(target), LowerContent::Symlink(now)) => target == now,
+                _ => true,
+            };
+        is_same.then_some(inode)
+    }
+
+    /// This file is the one of its number.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn lives(&self, inode: &Arc<Inode>) -> Result<(), Errno> {
+        let mut live = self.live.lock();
+        if live.inodes.len() >= live.full.max(FULL) {
+            live.inodes.retain(|_, inode| inode.strong_count() > 0);
+            live.full = 2 * live.inodes.len();
+        }
+        try_insert(&mut live.inodes, inode.number, Arc::downgrade(inode)).map(drop)
     }
 }
 

@@ -2,7 +2,9 @@
 
 use crate::fs::content;
 use crate::fs::dentry::Dentry;
+use crate::fs::filesystem::ASK_THE_HOST;
 use crate::fs::generated::Snapshot;
+use crate::fs::host;
 use crate::fs::inode::Kind;
 use crate::fs::lock::Owner;
 use crate::fs::transfer::MAX_RW_COUNT;
@@ -196,11 +198,34 @@ impl InodeFile {
         if length == 0 {
             return Ok(0);
         }
-        let (start, done) = content::write(memory, object, offset, from, length)?;
+        let (start, done) = match content::write(memory, object, offset, from, length) {
+            Ok(written) => written,
+            Err(error) => return self.write_there(error, memory, offset, [from, length], at),
+        };
         if at == At::Position {
             self.position.store(start + done, Ordering::Relaxed);
         }
         self.dentry.inode.modify();
+        Ok(done)
+    }
+
+    /// The same where this error says that the file is written on the host.
+    #[cold]
+    fn write_there(
+        &self,
+        error: Errno,
+        memory: &Mutex<AddressSpace>,
+        offset: Option<u64>,
+        from: [u64; 2],
+        at: At,
+    ) -> Result<u64, Errno> {
+        if error != ASK_THE_HOST {
+            return Err(error);
+        }
+        let (start, done) = host::content::write(memory, &self.dentry.inode, offset, from)?;
+        if at == At::Position {
+            self.position.store(start + done, Ordering::Relaxed);
+        }
         Ok(done)
     }
 

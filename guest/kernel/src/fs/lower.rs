@@ -1,5 +1,5 @@
 //! What a file or a directory is made of where it has not been changed: an image, or a
-//! directory of the host's. Nothing here is ever written.
+//! directory of the host's. Nothing is changed by what is here.
 //!
 //! A directory in memory asks its lower one for a name on the first look-up, and keeps
 //! what it finds as a node of its own (`dentry`).
@@ -8,6 +8,7 @@ use crate::mm::object::Pager;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::any::Any;
 use smallvec::SmallVec;
 use trapgate_abi::file::FileSystemStatus;
 use trapgate_uapi::Errno;
@@ -93,6 +94,11 @@ pub trait Lower: Send + Sync {
     /// # Errors
     /// As [`Lower::lookup`].
     fn list(&self, from: u64, each: &mut dyn FnMut(LowerName) -> bool) -> Result<(), Errno>;
+
+    /// Itself, for who changes what is there.
+    fn as_any(&self) -> Option<&dyn Any> {
+        None
+    }
 
     /// Whether others change it, so that what was found once may be something else the
     /// next time.

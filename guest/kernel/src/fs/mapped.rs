@@ -58,7 +58,11 @@ pub fn mappable(file: &Arc<OpenFile>, shared: bool, prot: Prot) -> Result<Mappab
             if sealed && writes {
                 return Err(Errno::EPERM);
             }
-            let may_write = file.writable() && !sealed;
+            let is_there = object.is_written_there();
+            if is_there && writes {
+                return Err(Errno::ENODEV);
+            }
+            let may_write = file.writable() && !sealed && !is_there;
             let mapped = Mapped { object: object.clone(), file: Some(file.clone()), may_write };
             try_arc(mapped).map(Mappable::Pages)
         }

@@ -2,7 +2,7 @@
 
 use crate::clock::Clock;
 use crate::fs::dentry::Dentry;
-use crate::fs::filesystem::{FileSystem, Limits, Type};
+use crate::fs::filesystem::{Changed, FileSystem, Limits, Type};
 use crate::fs::inode::{Inode, Kind, Linked, Meta};
 use crate::fs::lower::{LowerContent, LowerInode};
 use crate::fs::over::{kind_of, meta_of};
@@ -18,7 +18,7 @@ const HOST: Type = Type { name: "host", magic: 0 };
 const MAX_LINKS: u32 = 40;
 
 /// Puts a directory or a file of another's into the tree, instead of what is at `path`;
-/// directories that are missing on the way there are made. Nothing can be changed in it.
+/// directories that are missing on the way there are made. Nothing in it is changed here.
 ///
 /// # Errors
 /// ENOMEM; ENOTDIR, ELOOP for a path that cannot be; what is wrong with what is there.
@@ -26,7 +26,7 @@ pub fn add(
     root: &Arc<Dentry>,
     path: &[u8],
     lower: LowerInode,
-    device: u64,
+    (device, changed): (u64, Changed),
     (clock, limits): (Clock, Limits),
 ) -> Result<Arc<Dentry>, Errno> {
     let (directory, name) = place(root, path)?;
@@ -34,7 +34,7 @@ pub fn add(
         LowerContent::Directory(lower) => Some(lower.clone()),
         _ => None,
     };
-    let filesystem = FileSystem::of_another(device, HOST, clock, limits, space)?;
+    let filesystem = FileSystem::of_another(device, HOST, clock, limits, (changed, space))?;
     let (number, meta) = (lower.number, meta_of(&lower));
     let kind = kind_of(lower, &try_arc(Linked::default())?, &filesystem)?;
     let mounted = Dentry::new(b"", Inode::over(&filesystem, number, kind, meta)?)?;

@@ -5,6 +5,8 @@ use crate::fs::create;
 use crate::fs::dentry::Dentry;
 use crate::fs::dev::Device;
 use crate::fs::file::{OpenFile, readable, writable};
+use crate::fs::filesystem::ASK_THE_HOST;
+use crate::fs::host;
 use crate::fs::inode::{Inode, Kind};
 use crate::fs::inode_file::InodeFile;
 use crate::fs::path::PathName;
@@ -162,7 +164,10 @@ pub fn open(start: &Start, path: PathName, how: How) -> Result<Arc<OpenFile>, Er
 fn create_and_open(view: &View, found: &Found, how: How) -> Result<Arc<OpenFile>, Errno> {
     let directory = &found.directory;
     let kind = create::regular(directory)?;
-    let dentry = create::prepare(view, directory, &found.name(), kind, how.permissions)?;
+    let dentry = match create::prepare(view, directory, &found.name(), kind, how.permissions) {
+        Err(ASK_THE_HOST) => return create_there(view, found, how),
+        prepared => prepared?,
+    };
     // The last thing that can fail is its name.
     let file = OpenFile::of_inode(InodeFile::new(dentry.clone(), how.of_file()))?;
     match create::put(directory, found.name(), &dentry) {
@@ -175,6 +180,25 @@ fn create_and_open(view: &View, found: &Found, how: How) -> Result<Arc<OpenFile>
     }
 }
 
+/// The same in a directory of the host's.
+#[cold]
+fn create_there(view: &View, found: &Found, how: How) -> Result<Arc<OpenFile>, Errno> {
+    let (directory, name) = (&found.directory, found.name());
+    let kind = create::regular(directory)?;
+    let permissions = how.permissions & !view.umask;
+    match create::there(view, directory, &name, &kind, permissions) {
+        // Somebody else was faster.
+        Err(Errno::EEXIST) if !how.has(O_EXCL) => {
+            let dentry = directory.child(&name)?.ok_or(Errno::ENOENT)?;
+            if dentry.inode.is_symlink() {
+                return Err(Errno::EEXIST);
+            }
+            open_existing(view, dentry, how)
+        }
+        made => OpenFile::of_inode(InodeFile::new(made?, how.of_file())),
+    }
+}
+
 /// Opens what is there.
 fn open_existing(view: &View, dentry: Arc<Dentry>, how: How) -> Result<Arc<OpenFile>, Errno> {
     let inode = &dentry.inode;
@@ -184,7 +208,10 @@ fn open_existing(view: &View, dentry: Arc<Dentry>, how: How) -> Result<Arc<OpenF
     if how.has(O_PATH) {
         return OpenFile::of_inode(InodeFile::new(dentry, how.of_file()));
     }
-    may_open(view.who, inode, how)?;
+    match may_open(view.who, inode, how) {
+        Err(ASK_THE_HOST) => return open_there(view, dentry, how),
+        may => may?,
+    }
     match &inode.kind {
         Kind::Host(file) => return reopen(file, how),
         Kind::Character(device) if Device::of(*device).is_none() => return Err(Errno::ENXIO),
@@ -202,6 +229,25 @@ fn open_existing(view: &View, dentry: Arc<Dentry>, how: How) -> Result<Arc<OpenF
     if let Kind::Regular(object) = &dentry.inode.kind {
         set_size(view, object, 0)?;
         dentry.inode.written(view.who.can(CAP_FSETID));
+    }
+    Ok(file)
+}
+
+/// Opens a regular file of the host's that is to be written.
+#[cold]
+fn open_there(view: &View, dentry: Arc<Dentry>, how: How) -> Result<Arc<OpenFile>, Errno> {
+    let (inode, access) = (&dentry.inode, how.access());
+    view.who.may(inode, access)?;
+    if how.has(O_NOATIME) && !view.who.owns(inode) {
+        return Err(Errno::EPERM);
+    }
+    let size = host::content::open(inode, access & READ != 0)?;
+    if !how.has(O_LARGEFILE) && size > MAX_NON_LFS {
+        return Err(Errno::EOVERFLOW);
+    }
+    let file = OpenFile::of_inode(InodeFile::new(dentry.clone(), how.of_file()))?;
+    if how.has(O_TRUNC) && size > 0 {
+        host::content::truncate(view.memory, &dentry.inode, 0)?;
     }
     Ok(file)
 }
@@ -231,9 +277,7 @@ fn may_open(who: Credentials, inode: &Inode, how: How) -> Result<(), Errno> {
     match inode.kind {
         Kind::Symlink(_) | Kind::MagicLink => return Err(Errno::ELOOP),
         Kind::Directory(_) if access & WRITE != 0 => return Err(Errno::EISDIR),
-        Kind::Regular(_) if access & WRITE != 0 && inode.filesystem.read_only => {
-            return Err(Errno::EROFS);
-        }
+        Kind::Regular(_) if access & WRITE != 0 => inode.filesystem.may_change()?,
         _ => {}
     }
     who.may(inode, access)?;
@@ -264,7 +308,11 @@ fn open_without_a_name(
     if !directory.is_directory() {
         return Err(Errno::ENOTDIR);
     }
-    create::may_change(&start.view, &directory)?;
+    match create::may_change(&start.view, &directory) {
+        // The host makes none that has no name.
+        Err(ASK_THE_HOST) => return Err(Errno::EOPNOTSUPP),
+        may => may?,
+    }
     let permissions = how.permissions & !start.view.umask;
     let kind = create::regular(&directory)?;
     let inode = create::inode(&start.view, &directory, kind, permissions)?;
@@ -298,15 +346,16 @@ pub fn open_exec(start: &Start, path: &[u8], last: Last) -> Result<Arc<OpenFile>
 /// # Errors
 /// EISDIR, EINVAL for what has no size; EROFS; ETXTBSY.
 pub fn truncate(view: &View, inode: &Inode, size: u64) -> Result<(), Errno> {
-    match &inode.kind {
-        _ if inode.filesystem.read_only => Err(Errno::EROFS),
-        Kind::Regular(object) if object.runs() => Err(Errno::ETXTBSY),
-        Kind::Regular(object) => {
+    match (&inode.kind, inode.filesystem.may_change()) {
+        (_, Err(Errno::EROFS)) => Err(Errno::EROFS),
+        (Kind::Regular(object), _) if object.runs() => Err(Errno::ETXTBSY),
+        (Kind::Regular(_), Err(ASK_THE_HOST)) => host::content::truncate(view.memory, inode, size),
+        (Kind::Regular(object), _) => {
             set_size(view, object, size)?;
             inode.written(view.who.can(CAP_FSETID));
             Ok(())
         }
-        Kind::Directory(_) => Err(Errno::EISDIR),
+        (Kind::Directory(_), _) => Err(Errno::EISDIR),
         _ => Err(Errno::EINVAL),
     }
 }

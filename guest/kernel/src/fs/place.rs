@@ -2,14 +2,14 @@
 
 use crate::clock::Clock;
 use crate::fs::dentry::Dentry;
-use crate::fs::filesystem::Limits;
+use crate::fs::filesystem::{Changed, Limits};
 use crate::fs::tree::{default_root, root_over};
 use crate::fs::{host, image, mount};
 use crate::memory::{try_arc, try_extend, try_push, try_with_capacity};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use spin::Mutex;
-use trapgate_abi::boot_info::{BootInfo, Mount, Range};
+use trapgate_abi::boot_info::{BootInfo, MOUNT_ACCESS, MOUNT_READ_WRITE, Mount, Range};
 use trapgate_arch::phys;
 use trapgate_uapi::Errno;
 use trapgate_uapi::fs::PATH_MAX;
@@ -124,7 +124,7 @@ impl Recipe {
                 let (lower, last_number) = image::root(image)?;
                 root_over(lower, last_number, clock, limits)?
             }
-            Some(mount) => root_over(host::root(mount)?, host::LAST_NUMBER, clock, limits)?,
+            Some(mount) => root_over(host::root(mount, false)?, host::LAST_NUMBER, clock, limits)?,
             None => default_root(clock, limits)?,
         };
         let mut mounted = Vec::new();
@@ -150,8 +150,10 @@ impl Recipe {
 
     fn add(&self, root: &Arc<Dentry>, mount: &Mount, device: u64) -> Result<Arc<Dentry>, Errno> {
         let path = bytes_at(mount.path)?;
-        let lower = host::root(mount)?;
-        mount::add(root, &path, lower, device, (self.clock, self.limits))
+        let is_writable = mount.access & MOUNT_ACCESS == MOUNT_READ_WRITE;
+        let changed = if is_writable { Changed::There } else { Changed::Nowhere };
+        let lower = host::root(mount, is_writable)?;
+        mount::add(root, &path, lower, (device, changed), (self.clock, self.limits))
     }
 }
 

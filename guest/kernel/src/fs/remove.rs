@@ -2,6 +2,8 @@
 
 use crate::fs::access::{Credentials, EXEC, WRITE};
 use crate::fs::dentry::Dentry;
+use crate::fs::filesystem::ASK_THE_HOST;
+use crate::fs::host;
 use crate::fs::walk::{Component, Found, View};
 use alloc::sync::Arc;
 use trapgate_uapi::Errno;
@@ -24,25 +26,11 @@ pub enum What {
 /// # Errors
 /// Those of unlink(2) and rmdir(2).
 pub fn remove(view: &View, found: &Found, what: What) -> Result<(), Errno> {
-    match (found.component, what) {
-        (Component::Name, _) => {}
-        (_, What::File) => return Err(Errno::EISDIR),
-        (Component::Dot, _) => return Err(Errno::EINVAL),
-        (Component::DotDot, _) => return Err(Errno::ENOTEMPTY),
-        (Component::Root, _) => return Err(Errno::EBUSY),
-    }
     let directory = &found.directory;
-    if directory.inode.filesystem.read_only {
-        return Err(Errno::EROFS);
-    }
-    let victim = found.dentry.as_ref().ok_or(Errno::ENOENT)?;
-    if what == What::File && found.slashes {
-        return Err(if victim.is_directory() { Errno::EISDIR } else { Errno::ENOTDIR });
-    }
-    may_delete(view.who, directory, victim, what)?;
-    if victim.is_mount() {
-        return Err(Errno::EBUSY);
-    }
+    let victim = match check(view, found, what) {
+        Err(ASK_THE_HOST) => return remove_there(view, found, what),
+        checked => checked?,
+    };
     let whiteout = directory.whiteout(&found.name())?;
     let gone = {
         let _changes = directory.inode.filesystem.changes.lock();
@@ -70,6 +58,40 @@ pub fn remove(view: &View, found: &Found, what: What) -> Result<(), Errno> {
         meta.links -= u32::from(what == What::Directory);
     });
     Ok(())
+}
+
+/// What is to be removed, if it may be.
+#[inline(always)]
+fn check<'a>(view: &View, found: &'a Found, what: What) -> Result<&'a Arc<Dentry>, Errno> {
+    match (found.component, what) {
+        (Component::Name, _) => {}
+        (_, What::File) => return Err(Errno::EISDIR),
+        (Component::Dot, _) => return Err(Errno::EINVAL),
+        (Component::DotDot, _) => return Err(Errno::ENOTEMPTY),
+        (Component::Root, _) => return Err(Errno::EBUSY),
+    }
+    found.directory.inode.filesystem.may_change()?;
+    check_victim(view, found, what)
+}
+
+#[inline(always)]
+fn check_victim<'a>(view: &View, found: &'a Found, what: What) -> Result<&'a Arc<Dentry>, Errno> {
+    let victim = found.dentry.as_ref().ok_or(Errno::ENOENT)?;
+    if what == What::File && found.slashes {
+        return Err(if victim.is_directory() { Errno::EISDIR } else { Errno::ENOTDIR });
+    }
+    may_delete(view.who, &found.directory, victim, what)?;
+    if victim.is_mount() {
+        return Err(Errno::EBUSY);
+    }
+    Ok(victim)
+}
+
+/// The same in a directory of the host's.
+#[cold]
+fn remove_there(view: &View, found: &Found, what: What) -> Result<(), Errno> {
+    let victim = check_victim(view, found, what)?;
+    host::names::unlink(&found.directory, &found.name(), victim)
 }
 
 /// A file has one name less, in this directory, from this time on.

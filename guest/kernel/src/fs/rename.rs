@@ -1,13 +1,16 @@
 //! Names that move: rename(2), renameat2(2).
 
-use crate::fs::access::WRITE;
+use crate::fs::access::{EXEC, WRITE};
 use crate::fs::create::may_change;
 use crate::fs::dentry::{self, Children, Dentry};
+use crate::fs::filesystem::ASK_THE_HOST;
+use crate::fs::host;
 use crate::fs::names::{Named, Position};
 use crate::fs::remove::{What, has_lost_a_name, may_delete};
 use crate::fs::walk::{Component, Found, View};
 use alloc::sync::Arc;
 use trapgate_uapi::Errno;
+use trapgate_uapi::fs::{RENAME_EXCHANGE, RENAME_NOREPLACE};
 
 /// What is there under the new name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,13 +40,15 @@ pub fn rename(view: &View, from: &Found, to: &Found, mode: Mode) -> Result<(), E
     if to.component != Component::Name {
         return Err(if mode == Mode::Fresh { Errno::EEXIST } else { Errno::EBUSY });
     }
-    if filesystem.read_only {
-        return Err(Errno::EROFS);
-    }
+    let is_there = match filesystem.may_change() {
+        Err(ASK_THE_HOST) => true,
+        may => may.map(|()| false)?,
+    };
     let source = from.dentry.as_ref().ok_or(Errno::ENOENT)?;
     let target = to.dentry.as_ref();
     check_names(source, target, [from.slashes, to.slashes], mode)?;
-    let _changes = filesystem.changes.lock();
+    // No lock is held while the host is asked.
+    let _changes = (!is_there).then(|| filesystem.changes.lock());
     if is_above(source, &to.directory) {
         return Err(Errno::EINVAL);
     }
@@ -59,12 +64,27 @@ pub fn rename(view: &View, from: &Found, to: &Found, mode: Mode) -> Result<(), E
     if source.is_mount() || target.is_some_and(|target| target.is_mount()) {
         return Err(Errno::EBUSY);
     }
+    if is_there {
+        return rename_there(from, source, to, mode);
+    }
     match (mode, target) {
         (Mode::Exchange, Some(target)) => exchange(from, source, to, target)?,
         _ => replace(from, source, to)?,
     }
     source.inode.change(|_| ());
     Ok(())
+}
+
+#[cold]
+fn rename_there(from: &Found, source: &Arc<Dentry>, to: &Found, mode: Mode) -> Result<(), Errno> {
+    let flags = match mode {
+        Mode::Replace => 0,
+        Mode::Fresh => RENAME_NOREPLACE,
+        Mode::Exchange => RENAME_EXCHANGE,
+    };
+    let (from_name, to_name) = (from.name(), to.name());
+    let names = [(&from.directory, &from_name[..]), (&to.directory, &to_name[..])];
+    host::names::rename(names, source, to.dentry.as_ref(), flags)
 }
 
 fn check_names(
@@ -96,7 +116,10 @@ fn check_permissions(view: &View, from: &Found, to: &Found, mode: Mode) -> Resul
             if to.directory.children()?.dead {
                 return Err(Errno::ENOENT);
             }
-            may_change(view, &to.directory)?;
+            match may_change(view, &to.directory) {
+                Err(ASK_THE_HOST) => who.may(&to.directory.inode, WRITE | EXEC)?,
+                may => may?,
+            }
         }
         Some(target) => {
             let what = if mode == Mode::Exchange { kind(target) } else { kind(source) };

@@ -157,7 +157,7 @@ fn pause() -> Result<(), Errno> {
 /// Attaches what comes after the first `skip` bytes of the ranges to a request.
 /// Answers how many bytes that is, none, if a bad address comes first; and where there
 /// was no page, or no room in the request.
-fn gather(
+pub(super) fn gather(
     memory: &Mutex<AddressSpace>,
     call: &mut Call,
     ranges: &[Iovec],

@@ -12,9 +12,10 @@
 use crate::mm::frames::{Batch, FRAMES, Frames};
 use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
+use core::any::Any;
 use core::cmp::Ordering::{Equal, Greater, Less};
 use core::fmt::Debug;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use spin::{Mutex, MutexGuard};
 use taken::Begun;
 use trapgate_abi::boot_info::Range;
@@ -32,6 +33,7 @@ pub mod clean;
 mod for_kernel;
 mod quota;
 pub mod taken;
+mod there;
 
 pub use quota::Quota;
 
@@ -48,6 +50,17 @@ pub trait Pager: Send + Sync + Debug {
     /// # Errors
     /// EIO, if it cannot be read.
     fn fill(&self, index: u64, frame: u64) -> Result<(), Errno>;
+
+    /// Whether what is written goes there, too, at once, and nothing is kept here that is
+    /// not there: whoever writes then asks itself (`fs::host`).
+    fn is_written_there(&self) -> bool {
+        false
+    }
+
+    /// Itself, for who does that.
+    fn as_any(&self) -> Option<&dyn Any> {
+        None
+    }
 
     /// What has come of the first pages already, once.
     fn begun(&self) -> Option<Begun> {
@@ -103,6 +116,8 @@ pub struct Object {
     seals: AtomicU32,
     /// How many programs run of it.
     runs: AtomicU32,
+    /// Clean pages are mapped such that they must stay: `there`.
+    lent: AtomicBool,
 }
 
 /// The frames that an object has.
@@ -129,6 +144,8 @@ pub enum NoPage {
     Denied,
     /// A page has to be brought first, with nothing locked: [`Object::bring_absent`].
     Absent,
+    /// It is written where it lies: [`Pager::is_written_there`].
+    There,
 }
 
 /// How far a copy between an object and a program came.
@@ -171,6 +188,7 @@ impl Object {
             this: Mutex::new(Weak::new()),
             seals: AtomicU32::new(F_SEAL_SEAL),
             runs: AtomicU32::new(0),
+            lent: AtomicBool::new(false),
         }
     }
 
@@ -258,6 +276,7 @@ impl Object {
                     below => below.map_err(|_| NoPage::Failed),
                 }
             }
+            Some(pager) if pager.is_written_there() => Err(NoPage::There),
             _ => Ok(Below::Hole),
         }
     }
@@ -266,6 +285,7 @@ impl Object {
     fn is_hole(&self, held: &Held, page: u64) -> Result<bool, NoPage> {
         match self.below(held, page) {
             Err(NoPage::Absent) => Ok(false),
+            Err(NoPage::There) => Ok(true),
             below => Ok(below? == Below::Hole),
         }
     }
@@ -477,7 +497,10 @@ impl Pages<'_> {
                     _ => {}
                 }
             }
-            frame = self.own(page, frames)?;
+            frame = match self.own(page, frames) {
+                Err(NoPage::There) => self.lend(page)?,
+                owned => owned?,
+            };
         }
         frames.own(frame);
         Ok(frame | COUNTED)
@@ -537,7 +560,8 @@ impl Pages<'_> {
         if frame != 0 {
             return Ok(frame);
         }
-        let below = self.object.below(&self.held, page)?;
+        let below = self.object.below(&self.held, page);
+        let below = below.map_err(|why| self.object.why_not_own(why))?;
         // All that it takes is there, or nothing is taken.
         if frames.spare() <= self.held.map.missing(page) {
             return Err(NoPage::Frame);
@@ -556,6 +580,10 @@ impl Pages<'_> {
             }
             // It is nobody's but the object's now: to those who have mapped it, too, it is
             // a page that others may write.
+            Below::Clean(_) if self.object.is_written_there() => {
+                quota.into_iter().for_each(|quota| quota.give_back(1));
+                return Err(NoPage::There);
+            }
             Below::Clean(frame) => Some((self.held.take_over(page, frame), ())),
             Below::Hole | Below::Bytes | Below::Elsewhere => {
                 frames.take(1).map(|run| (run.start, ()))

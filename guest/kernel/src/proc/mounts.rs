@@ -56,7 +56,7 @@ fn each_visible(
 }
 
 fn options(dentry: &Dentry) -> &'static str {
-    if dentry.inode.filesystem.read_only { "ro" } else { "rw" }
+    if dentry.inode.filesystem.is_read_only() { "ro" } else { "rw" }
 }
 
 /// /proc/PID/mounts.

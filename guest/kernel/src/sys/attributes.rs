@@ -1,8 +1,8 @@
 //! What of a file can be set: chmod(2), chown(2), utimensat(2) and their kin.
 
 use crate::fs::attributes::{NewTime, set_owner, set_permissions, set_times};
+use crate::fs::dentry::Dentry;
 use crate::fs::file::{Kind, OpenFile};
-use crate::fs::inode::Inode;
 use crate::fs::walk::Last;
 use crate::sys::define::{SysResult, syscall_define};
 use crate::sys::descriptor::opened;
@@ -14,17 +14,17 @@ use trapgate_uapi::stat::{UTIME_NOW, UTIME_OMIT};
 use trapgate_uapi::time::{NSEC_PER_SEC, NSEC_PER_USEC, Timespec, Timeval};
 use zerocopy::FromBytes;
 
-/// Does it with the inode of what was found; a standard file's is the host's.
-fn of_target(found: &Target, change: impl FnOnce(&Inode) -> Result<(), Errno>) -> SysResult {
+/// Does it with the name of what was found; a standard file's is the host's.
+fn of_target(found: &Target, change: impl FnOnce(&Dentry) -> Result<(), Errno>) -> SysResult {
     match found {
-        Target::Named(dentry) => change(&dentry.inode).map(|()| 0),
+        Target::Named(dentry) => change(dentry).map(|()| 0),
         Target::Open(file) => of_file(file, change),
     }
 }
 
-fn of_file(file: &OpenFile, change: impl FnOnce(&Inode) -> Result<(), Errno>) -> SysResult {
+fn of_file(file: &OpenFile, change: impl FnOnce(&Dentry) -> Result<(), Errno>) -> SysResult {
     match &file.kind {
-        Kind::Inode(file) => change(&file.dentry.inode).map(|()| 0),
+        Kind::Inode(file) => change(&file.dentry).map(|()| 0),
         Kind::Standard(_) => Err(Errno::EPERM),
     }
 }
@@ -38,7 +38,7 @@ fn chmod_at(directory: i32, path: UserPtr<u8>, mode: u32, flags: u32) -> SysResu
         return Err(Errno::EINVAL);
     }
     let found = target(directory, path, last(flags), flags & AT_EMPTY_PATH != 0)?;
-    of_target(&found, |inode| set_permissions(view().who, inode, mode))
+    of_target(&found, |file| set_permissions(view().who, file, mode))
 }
 syscall_define! {
     /// chmod(2)
@@ -47,7 +47,7 @@ syscall_define! {
 syscall_define! {
     /// fchmod(2)
     fn fchmod(fd: u32, mode: u32) {
-        of_file(&*opened(fd)?, |inode| set_permissions(view().who, inode, mode))
+        of_file(&*opened(fd)?, |file| set_permissions(view().who, file, mode))
     }
 }
 syscall_define! {
@@ -79,12 +79,12 @@ pub(super) fn chown_at(
         return Err(Errno::EINVAL);
     }
     let found = target(directory, path, last(flags), flags & AT_EMPTY_PATH != 0)?;
-    of_target(&found, |inode| set_owner(view().who, inode, ids[0], ids[1]))
+    of_target(&found, |file| set_owner(view().who, file, ids[0], ids[1]))
 }
 
 /// fchown(2) for either width of numbers.
 pub(super) fn chown_file(fd: u32, ids: [Option<u32>; 2]) -> SysResult {
-    of_file(&*opened(fd)?, |inode| set_owner(view().who, inode, ids[0], ids[1]))
+    of_file(&*opened(fd)?, |file| set_owner(view().who, file, ids[0], ids[1]))
 }
 syscall_define! {
     /// chown(2)
@@ -125,7 +125,7 @@ pub(super) fn change_times(
     if flags & !(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0 {
         return Err(Errno::EINVAL);
     }
-    let change = |inode: &Inode| set_times(view().who, inode, new_times(times)?);
+    let change = |file: &Dentry| set_times(view().who, file, new_times(times)?);
     // Without a path, of the descriptor itself.
     if path.is_null() && directory != AT_FDCWD {
         if flags != 0 {
@@ -175,7 +175,7 @@ pub(super) fn change_times_s(path: UserPtr<u8>, times: Option<[i64; 2]>) -> SysR
     let whole = |tv_sec| Timespec { tv_sec, tv_nsec: 0 };
     let dentry = named(AT_FDCWD, path, Last::Follow)?;
     let times = times.map(|times| times.map(whole));
-    set_times(view().who, &dentry.inode, new_times(times)?).map(|()| 0)
+    set_times(view().who, &dentry, new_times(times)?).map(|()| 0)
 }
 
 /// What a pointer points to, if it is not null.

@@ -2,13 +2,14 @@
 
 use crate::fs::content::MAX_SIZE;
 use crate::fs::file::{Kind, OpenFile, readable, writable};
+use crate::fs::host;
 use crate::fs::inode_file::{At, InodeFile};
 use crate::fs::standard::Standard;
 use crate::fs::transfer::MAX_RW_COUNT;
 use crate::host::Call;
 use crate::memory::try_with_capacity;
 use crate::mm::frames;
-use crate::mm::object::Object;
+use crate::mm::object::{NoPage, Object};
 use crate::process::task::current;
 use crate::sched::wait::wait_for;
 use crate::sys::define::{SysResult, syscall_define};
@@ -95,9 +96,16 @@ pub(super) fn put(file: &OpenFile, to: &mut Position, bytes: &[u8]) -> Result<us
                 }
                 let room = (MAX_SIZE - to.at).min(bytes.len() as u64);
                 let room = allowed(inode, At::Offset(to.at), room, false)? as usize;
-                let done = object.write_for_kernel(to.at, &bytes[..room])?;
+                let (bytes, file) = (&bytes[..room], &inode.dentry.inode);
+                let done = match object.write_for_kernel(to.at, bytes) {
+                    Err(NoPage::There) => host::content::write_of_kernel(file, to.at, bytes)?,
+                    written => {
+                        let done = written?;
+                        file.modify();
+                        done
+                    }
+                };
                 to.advance(done as u64);
-                inode.dentry.inode.modify();
                 Ok(done)
             }
             None => {

@@ -121,7 +121,7 @@ fn check_access(directory: i32, path: UserPtr<u8>, mode: u32, flags: u32) -> Sys
     };
     // access(2) has the bits of `st_mode`.
     view().who.may(&dentry.inode, mode)?;
-    if mode & W_OK != 0 && dentry.inode.filesystem.read_only {
+    if mode & W_OK != 0 && dentry.inode.filesystem.is_read_only() {
         return Err(Errno::EROFS);
     }
     Ok(0)

@@ -2,6 +2,8 @@
 
 use crate::fs::access::WRITE;
 use crate::fs::file::Kind;
+use crate::fs::filesystem::Changed;
+use crate::fs::host;
 use crate::fs::inode;
 use crate::fs::open::truncate as truncate_inode;
 use crate::fs::walk::Last;
@@ -60,20 +62,23 @@ syscall_define! {
     fn ftruncate(fd: u32, length: i64) { truncate_file(fd, length) }
 }
 
-/// Files in memory are as safe as they will be.
-fn synchronize(fd: u32) -> SysResult {
+/// Files in memory are as safe as they will be; of others the host sees to it.
+fn synchronize(fd: u32, data_only: bool) -> SysResult {
     match &opened(fd)?.kind {
+        Kind::Inode(file) if file.dentry.inode.filesystem.changed == Changed::There => {
+            host::content::synchronize(&file.dentry, data_only).map(|()| 0)
+        }
         Kind::Inode(file) if !matches!(file.dentry.inode.kind, inode::Kind::Fifo(_)) => Ok(0),
         _ => Err(Errno::EINVAL),
     }
 }
 syscall_define! {
     /// fsync(2)
-    fn fsync(fd: u32) { synchronize(fd) }
+    fn fsync(fd: u32) { synchronize(fd, false) }
 }
 syscall_define! {
     /// fdatasync(2)
-    fn fdatasync(fd: u32) { synchronize(fd) }
+    fn fdatasync(fd: u32) { synchronize(fd, true) }
 }
 syscall_define! {
     /// syncfs(2)

@@ -3,6 +3,7 @@
 
 use crate::fs::content::MAX_SIZE;
 use crate::fs::file::{OpenFile, readable, writable};
+use crate::fs::host;
 use crate::fs::inode::Kind;
 use crate::mm::object::Object;
 use crate::sys::define::{SysResult, syscall_define};
@@ -45,6 +46,10 @@ pub(super) fn allocate(fd: u32, mode: u32, offset: i64, length: i64) -> SysResul
     };
     let end = start.checked_add(length as u64).filter(|&end| end <= MAX_SIZE);
     let end = end.ok_or(Errno::EFBIG)?;
+    if object.is_written_there() {
+        check_size(object, end)?;
+        return host::content::allocate(inode, mode, start, end).map(|()| 0);
+    }
     if punches {
         object.check_seals(None)?;
         punch(object, start, end)?;

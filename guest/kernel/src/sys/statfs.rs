@@ -22,7 +22,7 @@ fn statfs_of(filesystem: &FileSystem) -> Result<Statfs, Errno> {
         return Ok(statfs_of_host(filesystem, &status));
     }
     let Space { kind, blocks, free, files, free_files, id } = space(filesystem);
-    let read_only = if filesystem.read_only { ST_RDONLY } else { 0 };
+    let read_only = if filesystem.is_read_only() { ST_RDONLY } else { 0 };
     Ok(Statfs {
         f_type: kind as i64,
         f_bsize: PAGE_SIZE as i64,

@@ -6,6 +6,7 @@
 //! one, and whoever has the old one open keeps that.
 
 use super::{Dentry, Name, name as copy};
+use crate::fs::filesystem::Changed;
 use crate::fs::inode::{Below, Inode, Kind};
 use crate::fs::lower::{LowerContent, LowerInode};
 use crate::fs::names::{Key, Names};
@@ -121,21 +122,52 @@ impl Dentry {
         }
         let below = self.below().ok_or(Errno::ENOTDIR)?;
         let before = self.known(name)?.map(|(before, _)| before);
-        let same = before.as_ref().filter(|before| is_as(&before.inode, &lower));
-        let dentry = match same {
-            Some(same) => {
-                same.inode.built(|meta| *meta = meta_of(&lower));
-                same.clone()
+        let is_there = self.inode.filesystem.changed == Changed::There;
+        let live = if is_there { below.linked.live(&lower) } else { None };
+        let inode = match (&before, live) {
+            (_, Some(live)) => {
+                renew_inode(&live, &lower);
+                Some(live)
             }
+            (Some(before), None) if is_as(&before.inode, &lower) => {
+                before.inode.built(|meta| *meta = meta_of(&lower));
+                Some(before.inode.clone())
+            }
+            _ => None,
+        };
+        let same = before
+            .filter(|before| inode.as_ref().is_some_and(|inode| Arc::ptr_eq(inode, &before.inode)));
+        let dentry = match same {
+            Some(same) => same,
             None => {
-                let filesystem = &self.inode.filesystem;
-                let (number, meta) = (lower.number, meta_of(&lower));
-                let kind = kind_of(lower, &below.linked, filesystem)?;
-                let dentry = Dentry::new(name, Inode::over(filesystem, number, kind, meta)?)?;
+                let inode = match inode {
+                    Some(inode) => inode,
+                    None => {
+                        let filesystem = &self.inode.filesystem;
+                        let (number, meta) = (lower.number, meta_of(&lower));
+                        let kind = kind_of(lower, &below.linked, filesystem)?;
+                        let inode = Inode::over(filesystem, number, kind, meta)?;
+                        if is_there {
+                            below.linked.lives(&inode)?;
+                        }
+                        inode
+                    }
+                };
+                let dentry = Dentry::new(name, inode)?;
                 dentry.place.lock().parent = Some(self.clone());
                 dentry
             }
         };
+        self.keep_asked(name, &dentry, call)
+    }
+
+    /// Keeps what was found under a name.
+    fn keep_asked(
+        &self,
+        name: &[u8],
+        dentry: &Arc<Dentry>,
+        call: u64,
+    ) -> Result<Arc<Dentry>, Errno> {
         let asked = Asked { name: copy(name)?, dentry: dentry.clone(), call };
         let mut children = self.children()?;
         if children.again.is_none() {
@@ -153,12 +185,87 @@ impl Dentry {
         };
         drop(children);
         if let Some(replaced) = replaced
-            && !Arc::ptr_eq(&replaced.dentry, &dentry)
+            && !Arc::ptr_eq(&replaced.dentry, dentry)
         {
             replaced.dentry.removed();
         }
-        Ok(dentry)
+        Ok(dentry.clone())
     }
+}
+
+/// Names that are changed where the lower directory is: here they follow.
+impl Dentry {
+    /// What was made under this name.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn found_there(
+        self: &Arc<Self>,
+        name: &[u8],
+        lower: LowerInode,
+    ) -> Result<Arc<Dentry>, Errno> {
+        self.renew(name, lower, percpu::calls())
+    }
+
+    /// This name is gone.
+    ///
+    /// # Errors
+    /// ENOTDIR.
+    pub fn gone_there(&self, name: &[u8]) -> Result<(), Errno> {
+        self.gone(name)
+    }
+
+    /// A file that was in one directory is in another.
+    ///
+    /// # Errors
+    /// ENOMEM: then it is found again when it is asked for.
+    pub fn moved_there(
+        [(old, old_name), (new, new_name)]: [(&Arc<Dentry>, &[u8]); 2],
+        dentry: &Arc<Dentry>,
+    ) -> Result<(), Errno> {
+        let name = copy(new_name)?;
+        old.gone(old_name)?;
+        dentry.moved(new, name);
+        dentry.place.lock().removed = false;
+        new.keep_asked(new_name, dentry, percpu::calls()).map(drop)
+    }
+
+    /// Two files have each other's name.
+    ///
+    /// # Errors
+    /// ENOMEM, as above.
+    pub fn exchanged_there(
+        [(old, old_name), (new, new_name)]: [(&Arc<Dentry>, &[u8]); 2],
+        [source, target]: [&Arc<Dentry>; 2],
+    ) -> Result<(), Errno> {
+        let call = percpu::calls();
+        source.exchanged(target);
+        old.keep_asked(old_name, target, call)?;
+        new.keep_asked(new_name, source, call)?;
+        for dentry in [source, target] {
+            dentry.place.lock().removed = false;
+        }
+        Ok(())
+    }
+
+    /// Whether there is something in a directory that the host knows nothing of: what is
+    /// mounted there.
+    ///
+    /// # Errors
+    /// ENOTDIR.
+    pub fn has_names_here(&self) -> Result<bool, Errno> {
+        Ok(self.children()?.names.from(0).any(|(_, entry)| entry.dentry().is_some()))
+    }
+}
+
+/// A file that is known was found again, perhaps changed by others.
+fn renew_inode(inode: &Inode, found: &LowerInode) {
+    if let (Kind::Regular(object), LowerContent::Regular(size, _), false) =
+        (&inode.kind, &found.content, is_as(inode, found))
+    {
+        object.changed_there(*size);
+    }
+    inode.built(|meta| *meta = meta_of(found));
 }
 
 /// Whether a file is the one that was found again, and nobody has changed it.

@@ -3,7 +3,7 @@
 use super::ask;
 use super::buffer::Buffer;
 use super::listing::Listing;
-use super::node::Node;
+use super::node::{Node, Nodes};
 use super::pages::Pages;
 use super::release::release;
 use crate::fs::dentry::name as copy;
@@ -13,10 +13,11 @@ use crate::mm::object::clean;
 use crate::mm::object::taken::{AT_ONCE, Begun, Taken};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::any::Any;
 use spin::Mutex;
 use trapgate_abi::file::{FileStatus, FileSystemStatus};
 use trapgate_abi::hypercall::MAX_SEGMENTS_BESIDE_NAMES;
-use trapgate_abi::hypercall::files::{Found, MAX_WALK};
+use trapgate_abi::hypercall::files::{Access, Found, MAX_WALK};
 use trapgate_arch::phys;
 use trapgate_uapi::Errno;
 use trapgate_uapi::fs::PATH_MAX;
@@ -26,19 +27,21 @@ use trapgate_uapi::time::Timespec;
 const _: () = assert!(AHEAD <= MAX_WALK);
 
 /// A directory.
-struct Directory {
-    node: Arc<Node>,
+pub(super) struct Directory {
+    pub(super) node: Arc<Node>,
     mount: Mount,
     listing: Mutex<Option<Arc<Listing>>>,
 }
 
 /// What a mount's files have in common.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Mount {
     /// The device of its root.
     pub(super) device: u64,
     /// Whether others change it.
     pub(super) changes: bool,
+    /// Its files, if they are written there.
+    pub(super) nodes: Option<Arc<Nodes>>,
 }
 
 impl Lower for Directory {
@@ -105,6 +108,10 @@ impl Lower for Directory {
         Ok(())
     }
 
+    fn as_any(&self) -> Option<&dyn Any> {
+        Some(self)
+    }
+
     fn changes(&self) -> bool {
         self.mount.changes
     }
@@ -115,7 +122,11 @@ impl Lower for Directory {
 }
 
 impl Directory {
-    fn found(
+    /// What has been found here, or made, under this name.
+    ///
+    /// # Errors
+    /// ENOMEM, EIO, as [`file`]; the handle goes back.
+    pub(super) fn found(
         &self,
         above: &Arc<Node>,
         name: &[u8],
@@ -123,11 +134,11 @@ impl Directory {
         begun: Option<Begun>,
     ) -> Result<(Arc<Node>, LowerInode), Errno> {
         let name = copy(name).inspect_err(|_| release(found.handle))?;
-        let node = Node::found(above, name, found)?;
+        let node = Node::found(above, name, found, self.mount.nodes.as_deref())?;
         if begun.is_some() {
-            node.opened(found.handle);
+            node.opened(found.handle, Access::Read);
         }
-        let file = file(&node, found, self.mount, begun)?;
+        let file = file(&node, found, &self.mount, begun)?;
         Ok((node, file))
     }
 }
@@ -139,7 +150,7 @@ impl Directory {
 pub(super) fn file(
     node: &Arc<Node>,
     found: &Found,
-    mount: Mount,
+    mount: &Mount,
     begun: Option<Begun>,
 ) -> Result<LowerInode, Errno> {
     let status = &found.status;
@@ -147,11 +158,12 @@ pub(super) fn file(
     let content = match mode & S_IFMT {
         S_IFREG if i64::try_from(status.size).is_err() => return Err(Errno::EIO),
         S_IFREG => {
-            LowerContent::Regular(status.size, try_box(Pages::new(node, status.size, begun))?)
+            let pages = Pages::new(node, status.size, begun, mount.nodes.is_some());
+            LowerContent::Regular(status.size, try_box(pages)?)
         }
         S_IFDIR => LowerContent::Directory(try_arc(Directory {
             node: node.clone(),
-            mount,
+            mount: mount.clone(),
             listing: Mutex::new(None),
         })?),
         S_IFLNK => LowerContent::Symlink(target(node)?),
@@ -165,12 +177,7 @@ pub(super) fn file(
         gid: status.gid as u32,
         links: u32::try_from(status.nlink).unwrap_or(u32::MAX),
         device: status.rdev,
-        times: [
-            [status.atime, status.atime_nsec],
-            [status.mtime, status.mtime_nsec],
-            [status.ctime, status.ctime_nsec],
-        ]
-        .map(time),
+        times: times(status),
         content,
     })
 }
@@ -184,6 +191,16 @@ const fn number(status: &FileStatus, device: u64) -> u64 {
     // So that it is another one, whatever the two have in common.
     let apart = (status.dev ^ device).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     status.ino ^ (apart | 1 << 47) & ((1 << 48) - 1)
+}
+
+/// When it was read, modified, and changed.
+pub(super) fn times(status: &FileStatus) -> [Timespec; 3] {
+    [
+        [status.atime, status.atime_nsec],
+        [status.mtime, status.mtime_nsec],
+        [status.ctime, status.ctime_nsec],
+    ]
+    .map(time)
 }
 
 const fn time([seconds, nanoseconds]: [u64; 2]) -> Timespec {

@@ -6,20 +6,28 @@
 //! decided here (`node`), and those that are not needed go back many at a time
 //! (`release`).
 //!
+//! In a mount that can be written, what changes is changed there, at once (`names`,
+//! `content`, `attributes`), and what is here of it follows.
+//!
 //! No lock is held while the VMM is asked. What it answers is the host's, who may say
 //! anything: what no file can be is EIO.
 
 mod ask;
+pub mod attributes;
 mod buffer;
+pub mod content;
 mod directory;
 mod listing;
+pub mod names;
 mod node;
 mod pages;
 mod release;
+mod told;
 
 use crate::fs::lower::LowerInode;
+use crate::memory::try_arc;
 use ask::look;
-use node::Node;
+use node::{Node, Nodes};
 use trapgate_abi::boot_info::{MOUNT_SHARED, Mount};
 use trapgate_abi::hypercall::files::{Found, Handle};
 use trapgate_uapi::Errno;
@@ -27,14 +35,17 @@ use trapgate_uapi::Errno;
 /// A number that is above those of the host's files: of what is made in memory beside them.
 pub const LAST_NUMBER: u64 = 1 << 62;
 
-/// What a mount has at its root: a directory, or one file.
+/// What a mount has at its root: a directory, or one file. `is_writable`: what is changed
+/// in it is changed there.
 ///
 /// # Errors
 /// ENOMEM; EIO, and what else the host says.
-pub fn root(mount: &Mount) -> Result<LowerInode, Errno> {
+pub fn root(mount: &Mount, is_writable: bool) -> Result<LowerInode, Errno> {
     let handle = Handle(mount.handle);
     let found = Found { handle, status: look(handle)? };
     let node = Node::root(&found)?;
-    let changes = mount.access & MOUNT_SHARED != 0;
-    directory::file(&node, &found, directory::Mount { device: found.status.dev, changes }, None)
+    let changes = is_writable || mount.access & MOUNT_SHARED != 0;
+    let nodes = if is_writable { Some(try_arc(Nodes::default())?) } else { None };
+    let mount = directory::Mount { device: found.status.dev, changes, nodes };
+    directory::file(&node, &found, &mount, None)
 }

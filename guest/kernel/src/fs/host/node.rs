@@ -1,18 +1,21 @@
 //! A file of the host's: how to find it, and its handle as long as that is held.
 //!
+//! In a mount that can be written, a file is one node, however often it is found and
+//! under whatever name: so what moves is found where it is.
+//!
 //! The VMM's table is small beside a tree of files, so only those that were found last
 //! hold a handle. Whatever has none is found again by its name in the directory above,
 //! and must be the same file then.
 
-use super::ask::{Walked, walk};
+use super::ask::{Walked, open, walk};
 use super::release::release;
-use crate::fs::dentry::Name;
-use crate::memory::{try_arc, try_push};
-use alloc::collections::VecDeque;
+use crate::fs::dentry::{Name, name as copy};
+use crate::memory::{try_arc, try_insert, try_push};
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use spin::Mutex;
-use trapgate_abi::hypercall::files::{Found, Handle, MAX_WALK};
+use trapgate_abi::hypercall::files::{Access, Found, Handle, MAX_WALK};
 use trapgate_uapi::Errno;
 
 /// Files that hold their handles.
@@ -24,9 +27,9 @@ static HELD: Mutex<VecDeque<Weak<Node>>> = Mutex::new(VecDeque::new());
 /// A file of the host's.
 #[derive(Debug)]
 pub(super) struct Node {
-    /// The directory that it was found in, and its name there; `None`: it is a mount's
-    /// root, whose handle stays.
-    above: Option<(Arc<Node>, Name)>,
+    /// The directory that it was found in last, and its name there; `None`: it is a
+    /// mount's root, whose handle stays.
+    above: Mutex<Option<(Arc<Node>, Name)>>,
     /// Its device and its number on the host.
     identity: [u64; 2],
     state: Mutex<State>,
@@ -37,8 +40,36 @@ pub(super) struct Node {
 struct State {
     handle: Option<Handle>,
     /// It is open for reading.
-    open: bool,
+    reading: bool,
+    /// It is open for writing.
+    writing: bool,
+    /// It has no name any more: without its handle it cannot be found again.
+    stays: bool,
 }
+
+impl State {
+    const fn is_open_for(&self, access: Access) -> bool {
+        match access {
+            Access::Read => self.reading,
+            Access::Write => self.writing,
+            Access::Both => self.reading && self.writing,
+        }
+    }
+}
+
+/// The files of a mount that can be written, by their devices and numbers.
+#[derive(Debug, Default)]
+pub(super) struct Nodes(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    nodes: BTreeMap<[u64; 2], Weak<Node>>,
+    /// When there are as many, those that have gone are taken out.
+    full: usize,
+}
+
+/// Nodes of which it is worth looking which have gone.
+const FULL: usize = 256;
 
 /// What makes a file the same one.
 fn identity_of(found: &Found) -> [u64; 2] {
@@ -54,7 +85,7 @@ impl Node {
         Node::with(None, found)
     }
 
-    /// What was found in a directory.
+    /// What was found in a directory; the same as before, if it is in `nodes`.
     ///
     /// # Errors
     /// ENOMEM; the handle goes back.
@@ -62,8 +93,16 @@ impl Node {
         directory: &Arc<Node>,
         name: Name,
         found: &Found,
+        nodes: Option<&Nodes>,
     ) -> Result<Arc<Node>, Errno> {
-        let node = Node::with(Some((directory.clone(), name)), found);
+        if let Some(known) = nodes.and_then(|nodes| nodes.get(found))
+            && known.is_now_at(directory, &name)?
+        {
+            known.found_again(found.handle);
+            return Ok(known);
+        }
+        let node = Node::with(Some((directory.clone(), name)), found)
+            .and_then(|node| nodes.map_or(Ok(()), |nodes| nodes.put(&node)).map(|()| node));
         match &node {
             Ok(node) => note(node),
             Err(_) => release(found.handle),
@@ -71,8 +110,55 @@ impl Node {
         node
     }
 
+    /// It has another place now: false, if that would be below itself, as a host may have
+    /// it that mounts a directory in itself.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub(super) fn is_now_at(
+        self: &Arc<Self>,
+        directory: &Arc<Node>,
+        name: &[u8],
+    ) -> Result<bool, Errno> {
+        let mut at = Some(directory.clone());
+        while let Some(node) = at {
+            if Arc::ptr_eq(&node, self) {
+                return Ok(false);
+            }
+            at = node.directory();
+        }
+        let new = Some((directory.clone(), copy(name)?));
+        let old = core::mem::replace(&mut *self.above.lock(), new);
+        drop(old);
+        Ok(true)
+    }
+
+    /// Whether it is what was found.
+    pub(super) fn is(&self, found: &Found) -> bool {
+        self.identity == identity_of(found)
+    }
+
+    fn directory(&self) -> Option<Arc<Node>> {
+        self.above.lock().as_ref().map(|(above, _)| above.clone())
+    }
+
+    /// It was found once more, by this handle: of one that is open the old one stays.
+    pub(super) fn found_again(self: &Arc<Self>, handle: Handle) {
+        let mut state = self.state.lock();
+        let keeps = state.handle.is_some() && (state.reading || state.writing || state.stays);
+        let old = if keeps { Some(handle) } else { state.handle.replace(handle) };
+        let is_new = old.is_none();
+        drop(state);
+        old.into_iter().for_each(release);
+        if is_new {
+            note(self);
+        }
+    }
+
     fn with(above: Option<(Arc<Node>, Name)>, found: &Found) -> Result<Arc<Node>, Errno> {
-        let state = State { handle: Some(found.handle), open: false };
+        let (reading, writing, stays) = (false, false, false);
+        let state = State { handle: Some(found.handle), reading, writing, stays };
+        let above = Mutex::new(above);
         try_arc(Node { above, identity: identity_of(found), state: Mutex::new(state) })
     }
 
@@ -86,7 +172,7 @@ impl Node {
     ) -> Result<R, Errno> {
         match self.find().and_then(&mut request) {
             // Another file has its name, or had it.
-            Err(Errno::ESTALE) if self.above.is_some() => {
+            Err(Errno::ESTALE) if !self.stays_where_it_is() => {
                 self.let_go();
                 request(self.find()?)
             }
@@ -99,24 +185,64 @@ impl Node {
         }
     }
 
-    /// Whether it is open for reading, as far as is known here.
-    pub(super) fn is_open(&self) -> bool {
-        self.state.lock().open
+    /// The same where it has to be open.
+    ///
+    /// # Errors
+    /// As [`Node::ask`]; those of open(2).
+    pub(super) fn ask_open<R>(
+        self: &Arc<Self>,
+        access: Access,
+        mut request: impl FnMut(Handle) -> Result<R, Errno>,
+    ) -> Result<R, Errno> {
+        self.ask(|handle| {
+            if !self.is_open(access) {
+                open(handle, access, &[])?;
+                self.opened(handle, access);
+            }
+            request(handle)
+        })
+    }
+
+    /// Whether it is open for this, as far as is known here.
+    pub(super) fn is_open(&self, access: Access) -> bool {
+        self.state.lock().is_open_for(access)
     }
 
     /// It was opened by this handle.
-    pub(super) fn opened(&self, handle: Handle) {
+    pub(super) fn opened(&self, handle: Handle, access: Access) {
         let mut state = self.state.lock();
-        state.open = state.handle == Some(handle);
+        if state.handle == Some(handle) {
+            state.reading |= access != Access::Write;
+            state.writing |= access != Access::Read;
+        }
+    }
+
+    /// It is about to lose its last name and is used all the same: it is open from now on,
+    /// as far as it can be.
+    pub(super) fn stay(self: &Arc<Self>) {
+        for access in [Access::Read, Access::Write] {
+            let _ = self.ask_open(access, |_| Ok(()));
+        }
+        let mut state = self.state.lock();
+        state.stays = state.reading || state.writing;
+    }
+
+    /// Whether nothing can be found out by its name: it is a root, or has none.
+    fn stays_where_it_is(&self) -> bool {
+        self.state.lock().stays || self.above.lock().is_none()
     }
 
     /// Gives its handle back.
     fn let_go(&self) {
-        if self.above.is_some() {
-            let mut state = self.state.lock();
-            state.open = false;
-            state.handle.take().into_iter().for_each(release);
+        if !self.stays_where_it_is() {
+            self.release();
         }
+    }
+
+    fn release(&self) {
+        let mut state = self.state.lock();
+        (state.reading, state.writing) = (false, false);
+        state.handle.take().into_iter().for_each(release);
     }
 
     /// Its handle, found again by the names from the nearest directory on that has one.
@@ -128,17 +254,20 @@ impl Node {
             if let Some(handle) = at.state.lock().handle {
                 break handle;
             }
-            let above = at.above.as_ref().ok_or(Errno::ESTALE)?.0.clone();
+            let above = at.directory().ok_or(Errno::ESTALE)?;
             try_push(&mut missing, at)?;
             at = above;
         };
         while !missing.is_empty() {
-            let mut names = [&[][..]; MAX_WALK];
+            let mut copies: [Name; MAX_WALK] = Default::default();
             let mut count = 0;
-            for (to, node) in names.iter_mut().zip(missing.iter().rev()) {
-                *to = node.above.as_ref().map_or(&[][..], |(_, name)| name);
+            for (to, node) in copies.iter_mut().zip(missing.iter().rev()) {
+                if let Some((_, name)) = &*node.above.lock() {
+                    *to = copy(name)?;
+                }
                 count += 1;
             }
+            let names = copies.each_ref().map(|name| &name[..]);
             let (walked, _) = walk(handle, &names[..count], &[]).map_err(|error| match error {
                 Errno::ENOENT | Errno::ENOTDIR => Errno::ESTALE,
                 error => error,
@@ -195,6 +324,21 @@ fn note(node: &Arc<Node>) {
     }
 }
 
+impl Nodes {
+    fn get(&self, found: &Found) -> Option<Arc<Node>> {
+        self.0.lock().nodes.get(&identity_of(found))?.upgrade()
+    }
+
+    fn put(&self, node: &Arc<Node>) -> Result<(), Errno> {
+        let mut known = self.0.lock();
+        if known.nodes.len() >= known.full.max(FULL) {
+            known.nodes.retain(|_, node| node.strong_count() > 0);
+            known.full = 2 * known.nodes.len();
+        }
+        try_insert(&mut known.nodes, node.identity, Arc::downgrade(node)).map(drop)
+    }
+}
+
 /// All files but the roots give up their handles.
 fn let_all_go() {
     let held = core::mem::take(&mut *HELD.lock());
@@ -205,12 +349,18 @@ fn let_all_go() {
 /// more than the stack has room for.
 impl Drop for Node {
     fn drop(&mut self) {
-        self.let_go();
-        let mut next = self.above.take();
+        if self.above.get_mut().is_none() {
+            return;
+        }
+        self.release();
+        let mut next = self.above.get_mut().take();
         while let Some((above, _)) = next {
             next = Arc::into_inner(above).and_then(|mut last| {
-                last.let_go();
-                last.above.take()
+                let above = last.above.get_mut().take();
+                if above.is_some() {
+                    last.release();
+                }
+                above
             });
         }
     }

@@ -5,23 +5,38 @@ use super::node::Node;
 use crate::mm::object::taken::Begun;
 use crate::mm::object::{Below, Pager};
 use alloc::sync::Arc;
+use core::any::Any;
+use core::sync::atomic::{AtomicU64, Ordering};
 use spin::Mutex;
 use trapgate_abi::boot_info::Range;
+use trapgate_abi::hypercall::files::Access;
 use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_uapi::Errno;
 
 /// A regular file.
 #[derive(Debug)]
 pub(super) struct Pages {
-    node: Arc<Node>,
-    /// Its size when it was found.
-    size: u64,
+    pub(super) node: Arc<Node>,
+    /// Its size when it was looked at last.
+    size: AtomicU64,
     begun: Mutex<Option<Begun>>,
+    is_written_there: bool,
 }
 
 impl Pages {
-    pub(super) fn new(node: &Arc<Node>, size: u64, begun: Option<Begun>) -> Pages {
-        Pages { node: node.clone(), size, begun: Mutex::new(begun) }
+    pub(super) fn new(
+        node: &Arc<Node>,
+        size: u64,
+        begun: Option<Begun>,
+        is_written_there: bool,
+    ) -> Pages {
+        let (node, size, begun) = (node.clone(), AtomicU64::new(size), Mutex::new(begun));
+        Pages { node, size, begun, is_written_there }
+    }
+
+    /// It is so long now.
+    pub(super) fn resized(&self, size: u64) {
+        self.size.store(size, Ordering::Relaxed);
     }
 }
 
@@ -34,6 +49,14 @@ impl Pager for Pages {
         Err(Errno::EIO)
     }
 
+    fn is_written_there(&self) -> bool {
+        self.is_written_there
+    }
+
+    fn as_any(&self) -> Option<&dyn Any> {
+        Some(self)
+    }
+
     fn begun(&self) -> Option<Begun> {
         self.begun.lock().take()
     }
@@ -41,15 +64,15 @@ impl Pager for Pages {
     fn bring(&self, first: u64, frames: &[Range]) -> Result<u64, Errno> {
         let offset = first * PAGE_SIZE;
         let room: u64 = frames.iter().map(Range::len).sum();
-        let wanted = room.min(self.size.saturating_sub(offset));
+        let wanted = room.min(self.size.load(Ordering::Relaxed).saturating_sub(offset));
         let mut done = self.node.ask(|handle| {
-            if self.node.is_open() {
+            if self.node.is_open(Access::Read) {
                 return ask::get(handle, offset, frames, 0);
             }
             // The first bytes come with it.
             let with_it = if first == 0 { frames } else { &[] };
-            let got = ask::open(handle, with_it)?;
-            self.node.opened(handle);
+            let (got, _) = ask::open(handle, Access::Read, with_it)?;
+            self.node.opened(handle, Access::Read);
             if first == 0 { Ok(got) } else { ask::get(handle, offset, frames, 0) }
         })?;
         // Fewer than there should be: so it ends there, or has been read in part.

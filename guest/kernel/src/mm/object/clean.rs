@@ -66,7 +66,10 @@ pub fn give_up(frames: u64) -> u64 {
     while freed < frames && count() > 0 {
         let Some(Chunk { object, first, end }) = BROUGHT.lock().pop_front() else { break };
         if let Some(object) = object.upgrade() {
-            freed += object.lock().held.drop_clean(first, end);
+            let mut pages = object.lock();
+            if !object.lent.load(Ordering::Relaxed) {
+                freed += pages.held.drop_clean(first, end);
+            }
         }
     }
     freed

@@ -22,7 +22,9 @@ impl From<NoPage> for FaultError {
     fn from(error: NoPage) -> FaultError {
         match error {
             // Linux: SIGBUS, whatever a file system says.
-            NoPage::Beyond | NoPage::Failed | NoPage::Denied | NoPage::Quota => FaultError::Beyond,
+            NoPage::Beyond | NoPage::Failed | NoPage::Denied | NoPage::Quota | NoPage::There => {
+                FaultError::Beyond
+            }
             NoPage::Frame => FaultError::OutOfMemory,
             NoPage::Absent => FaultError::Absent,
         }

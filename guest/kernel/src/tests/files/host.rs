@@ -1,6 +1,7 @@
 //! Directories of the host's.
 
 mod model;
+mod writing;
 
 use super::*;
 use crate::mm::frames::FRAMES;

@@ -1,12 +1,17 @@
 //! A VMM with a directory of a host's, in the test's memory.
 
+mod writing;
+
 use crate::tests::{Sandbox, boot_info};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use trapgate_abi::boot_info::{Mount, Range};
 use trapgate_abi::file::{FileStatus, FileSystemStatus};
-use trapgate_abi::hypercall::files::{Entry, Found, Handle, MAX_WALK, WALK_OPENED, handles};
+use trapgate_abi::hypercall::files::{
+    Access, Entry, Found, Handle, MAX_WALK, WALK_OPENED, handles,
+};
 use trapgate_abi::hypercall::{FileRequest, Message, Request, Segment, names};
 use trapgate_arch::fake::fill;
 use trapgate_uapi::Errno;
@@ -16,6 +21,9 @@ use trapgate_uapi::stat::{S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG};
 const PATHS_AT: u64 = 0x9_3000;
 /// The handle of a mount's root is its number and this.
 const ROOTS: u64 = 100;
+
+/// How many hosts there were.
+static HOSTS: AtomicU64 = AtomicU64::new(0);
 
 /// What a file is.
 pub(super) enum What {
@@ -32,12 +40,22 @@ pub(super) struct HostFile {
     pub(super) status: FileStatus,
 }
 
+/// What a handle is.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Held {
+    file: usize,
+    reading: bool,
+    writing: bool,
+    /// The name by which it was found is not its any more.
+    stale: bool,
+}
+
 /// The host.
 #[derive(Default)]
 pub(super) struct Host {
     pub(super) files: Vec<HostFile>,
-    /// Handles, the file of each and whether it is open.
-    pub(super) handles: BTreeMap<u64, (usize, bool)>,
+    /// Handles.
+    pub(super) handles: BTreeMap<u64, Held>,
     next: u64,
     /// How many it may have at most.
     pub(super) most: usize,
@@ -49,6 +67,10 @@ pub(super) struct Host {
     pub(super) fails: BTreeMap<&'static str, Errno>,
     /// At most so many bytes are read at once.
     pub(super) short: Option<usize>,
+    /// So many bytes can be written before the disk is full.
+    pub(super) room: Option<usize>,
+    /// What time it is: later with each change.
+    now: u64,
 }
 
 impl Host {
@@ -117,13 +139,13 @@ impl Host {
             return Err(Errno::ENFILE);
         }
         self.next += 1;
-        self.handles.insert(self.next, (file, false));
+        self.handles.insert(self.next, Held { file, ..Held::default() });
         self.peak = self.peak.max(self.handles.len());
         Ok(self.next)
     }
 
     fn of(&self, Handle(handle): Handle) -> Result<usize, Errno> {
-        self.handles.get(&handle).map(|&(file, _)| file).ok_or(Errno::EBADF)
+        self.handles.get(&handle).map(|held| held.file).ok_or(Errno::EBADF)
     }
 
     fn read(&self, file: usize, offset: u64, segments: &[Segment]) -> Result<u64, Errno> {
@@ -174,7 +196,7 @@ impl Host {
                     let opened = opened && !self.fails.contains_key("open");
                     message[WALK_OPENED] = match opened {
                         true => {
-                            self.handles.get_mut(&last.handle.0).unwrap().1 = true;
+                            self.handles.get_mut(&last.handle.0).unwrap().reading = true;
                             self.read(at, 0, segments)?
                         }
                         false => u64::MAX,
@@ -211,16 +233,21 @@ impl Host {
                 What::Link(target) => Ok(scatter(segments, target.as_bytes())),
                 _ => Err(Errno::EINVAL),
             },
-            FileRequest::Open { file, .. } => {
+            FileRequest::Open { file, access } => {
                 let at = self.of(file)?;
                 let got = self.read(at, 0, segments)?;
-                self.handles.get_mut(&file.0).unwrap().1 = true;
+                let held = self.handles.get_mut(&file.0).unwrap();
+                if held.stale && !held.reading && !held.writing {
+                    return Err(Errno::ESTALE);
+                }
+                held.reading |= access != Access::Write;
+                held.writing |= access != Access::Read;
                 message[1..=FileStatus::WORDS].copy_from_slice(&self.files[at].status.to_words());
                 Ok(got)
             }
             FileRequest::Get { file, offset } => {
                 let at = self.of(file)?;
-                if !self.handles[&file.0].1 {
+                if !self.handles[&file.0].reading {
                     return Err(Errno::EBADF);
                 }
                 self.read(at, offset, segments)
@@ -244,8 +271,15 @@ impl Host {
                 message[1..=FileSystemStatus::WORDS].copy_from_slice(&status.to_words());
                 Ok(0)
             }
-            _ => Err(Errno::EROFS),
+            request => self.change(request, segments, message),
         }
+    }
+
+    /// The bytes of a file at the root.
+    pub(super) fn content(&self, name: &str) -> Vec<u8> {
+        let What::Directory(names) = &self.files[0].what else { panic!() };
+        let What::File(bytes) = &self.files[names[name]].what else { panic!("{name}") };
+        bytes.clone()
     }
 
     /// The requests since the last time.
@@ -278,7 +312,9 @@ pub(super) fn sandbox_with(
     mounts: &[(&str, u64, &str)],
     build: impl FnOnce(&mut Host),
 ) -> (Sandbox, Rc<RefCell<Host>>) {
-    let mut host = Host { most: 4000, next: 1000, ..Host::default() };
+    // Tests that run at once give back each other's handles, so none has another's.
+    let next = 1000 + (HOSTS.fetch_add(1, Ordering::Relaxed) << 32);
+    let mut host = Host { most: 4000, next, now: 100, ..Host::default() };
     host.add(What::Directory(BTreeMap::new()));
     build(&mut host);
     let mut boot = boot_info();
@@ -296,7 +332,7 @@ pub(super) fn sandbox_with(
             let What::Directory(entries) = &host.files[file].what else { panic!("{what}") };
             file = entries[name];
         }
-        host.handles.insert(handle, (file, false));
+        host.handles.insert(handle, Held { file, ..Held::default() });
     }
     let sandbox = Sandbox::boot(boot);
     let mut at = PATHS_AT;

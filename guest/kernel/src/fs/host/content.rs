@@ -1,0 +1,177 @@
+//! The bytes of files that are written on the host: what a call has written is there when
+//! it answers. What is here of the file follows, so that who reads or maps it sees it.
+
+use super::ask;
+use super::buffer::Buffer;
+use super::names::node_of;
+use super::pages::Pages;
+use super::told::told;
+use crate::fs::dentry::Dentry;
+use crate::fs::inode::{Inode, Kind};
+use crate::fs::transfer::gather;
+use crate::mm::fault;
+use crate::mm::frames;
+use crate::mm::object::Object;
+use crate::mm::space::{AddressSpace, FRAMES_AT_ONCE, FaultError};
+use crate::mm::vma::Prot;
+use crate::sched::idle;
+use crate::sched::thread::work;
+use spin::Mutex;
+use trapgate_abi::file::FileStatus;
+use trapgate_abi::hypercall::Segment;
+use trapgate_abi::hypercall::files::{AT_END, Access, Change};
+use trapgate_abi::layout::PAGE_SIZE;
+use trapgate_arch::{percpu, phys};
+use trapgate_uapi::Errno;
+use trapgate_uapi::falloc::FALLOC_FL_PUNCH_HOLE;
+use trapgate_uapi::uio::Iovec;
+
+/// After so many bytes a write that goes on looks at what has happened on the host.
+const LOOK_AFTER: u64 = 1 << 24;
+
+/// A file's object, and where it lies.
+fn content(inode: &Inode) -> Result<(&Object, &Pages), Errno> {
+    let Kind::Regular(object) = &inode.kind else { return Err(Errno::EINVAL) };
+    let pages = object.pager().and_then(|pager| pager.downcast_ref::<Pages>());
+    Ok((object, pages.ok_or(Errno::EROFS)?))
+}
+
+/// The host has told what a file is, of which no byte has been changed but by us.
+fn follow(inode: &Inode, status: &FileStatus) {
+    if let Ok((_, pages)) = content(inode) {
+        pages.resized(status.size);
+    }
+    told(inode, status);
+}
+
+/// Opens a file there to be written, and with `reads` to be read: how long it is.
+///
+/// # Errors
+/// Those of open(2), as the host has them.
+pub fn open(inode: &Inode, reads: bool) -> Result<u64, Errno> {
+    let (object, pages) = content(inode)?;
+    let access = if reads { Access::Both } else { Access::Write };
+    pages.node.ask_open(access, |_| Ok(()))?;
+    Ok(object.size())
+}
+
+/// write(2) of memory of the program's at `offset`, or at the end: where that was, and how
+/// many bytes.
+///
+/// # Errors
+/// EFAULT; those of write(2), as the host has them: if nothing was written.
+pub fn write(
+    memory: &Mutex<AddressSpace>,
+    inode: &Inode,
+    offset: Option<u64>,
+    [from, length]: [u64; 2],
+) -> Result<(u64, u64), Errno> {
+    let (object, pages) = content(inode)?;
+    let (mut start, mut done, mut looked) = (offset, 0, 0);
+    let ended = |start: Option<u64>, done, error| match start {
+        Some(start) if done > 0 => Ok((start, done)),
+        _ => Err(error),
+    };
+    while done < length {
+        if percpu::work() & work::SIGNAL != 0 {
+            return ended(start, done, Errno::EINTR);
+        }
+        let rest = [Iovec { iov_base: from + done, iov_len: length - done }];
+        let at = start.map_or(AT_END, |start| start + done);
+        // What is gathered may need frames, for which nobody asks in the meantime.
+        frames::stock(FRAMES_AT_ONCE);
+        let mut is_there = true;
+        let written = pages.node.ask_open(Access::Write, |handle| {
+            ask::put(handle, at, |call| {
+                is_there = gather(memory, call, &rest, 0, Prot::READ).0 > 0;
+                is_there
+            })
+        });
+        let (bytes, status) = match written {
+            Err(_) if !is_there => match fault::fetch(memory, from + done, Prot::READ) {
+                Ok(()) => continue,
+                Err(FaultError::OutOfMemory) => return ended(start, done, Errno::ENOMEM),
+                Err(_) => return ended(start, done, Errno::EFAULT),
+            },
+            Err(error) => return ended(start, done, error),
+            Ok(written) => written,
+        };
+        let bytes = bytes.min(length - done);
+        if bytes == 0 {
+            break;
+        }
+        let at = start.map_or(status.size.saturating_sub(bytes), |start| start + done);
+        start.get_or_insert(at);
+        follow(inode, &status);
+        object.written_there(at, at.saturating_add(bytes), from + done);
+        done += bytes;
+        if done - looked >= LOOK_AFTER && done < length {
+            idle::look();
+            looked = done;
+        }
+    }
+    Ok((start.unwrap_or(object.size()), done))
+}
+
+/// The same of bytes of the kernel's, at most a page: how many.
+///
+/// # Errors
+/// ENOMEM; those of write(2), as the host has them.
+pub fn write_of_kernel(inode: &Inode, offset: u64, bytes: &[u8]) -> Result<usize, Errno> {
+    let (object, pages) = content(inode)?;
+    let length = bytes.len().min(PAGE_SIZE as usize);
+    let buffer = Buffer::new(1)?;
+    let address = buffer.run().start;
+    phys::write(address, &bytes[..length]);
+    let (done, status) = pages.node.ask_open(Access::Write, |handle| {
+        ask::put(handle, offset, |call| call.push(Segment { address, length: length as u64 }))
+    })?;
+    let done = (done as usize).min(length);
+    follow(inode, &status);
+    object.written_there_by_kernel(offset, &bytes[..done]);
+    Ok(done)
+}
+
+/// truncate(2): what is cut off is mapped no longer.
+///
+/// # Errors
+/// Those of truncate(2), as the host has them.
+pub fn truncate(memory: &Mutex<AddressSpace>, inode: &Inode, size: u64) -> Result<(), Errno> {
+    let (object, pages) = content(inode)?;
+    let change = Change { which: Change::SIZE, size, ..Change::ZERO };
+    let status = pages.node.ask_open(Access::Write, |handle| ask::change(handle, &change))?;
+    let shrinks = status.size < object.size();
+    follow(inode, &status);
+    if shrinks {
+        memory.lock().truncate(object, status.size.div_ceil(PAGE_SIZE));
+    }
+    Ok(())
+}
+
+/// fallocate(2)
+///
+/// # Errors
+/// Those of fallocate(2), as the host has them.
+pub fn allocate(inode: &Inode, mode: u32, start: u64, end: u64) -> Result<(), Errno> {
+    let (object, pages) = content(inode)?;
+    let range = [start, end - start];
+    pages.node.ask_open(Access::Write, |handle| ask::allocate(handle, mode, range))?;
+    if mode & FALLOC_FL_PUNCH_HOLE != 0 {
+        object.cleared_there(start, end);
+    }
+    follow(inode, &pages.node.ask(ask::look)?);
+    Ok(())
+}
+
+/// fsync(2), and fdatasync(2) of a file or a directory.
+///
+/// # Errors
+/// Those of fsync(2), as the host has them.
+pub fn synchronize(file: &Dentry, data_only: bool) -> Result<(), Errno> {
+    let node = node_of(file).ok_or(Errno::EINVAL)?;
+    if file.is_directory() {
+        return node.ask(|handle| ask::sync(handle, data_only));
+    }
+    let access = if node.is_open(Access::Read) { Access::Read } else { Access::Write };
+    node.ask_open(access, |handle| ask::sync(handle, data_only))
+}

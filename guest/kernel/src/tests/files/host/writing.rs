@@ -1,0 +1,205 @@
+//! Directories of the host's that are written.
+
+use super::*;
+use std::cell::RefCell;
+use std::rc::Rc;
+use trapgate_abi::boot_info::MOUNT_READ_WRITE;
+use trapgate_uapi::fcntl::{O_APPEND, O_EXCL, O_TMPFILE};
+use trapgate_uapi::fs::{RENAME_EXCHANGE, RENAME_NOREPLACE};
+use trapgate_uapi::mman::MAP_SHARED;
+use trapgate_uapi::stat::S_IFIFO;
+
+/// A mount that is written.
+const WRITTEN: u64 = MOUNT_READ_WRITE | MOUNT_SHARED;
+
+fn with(build: impl FnOnce(&mut model::Host)) -> (Sandbox, Rc<RefCell<model::Host>>) {
+    sandbox(&[("/b", WRITTEN, "")], build)
+}
+
+#[test]
+fn what_is_made_written_and_taken_away_is_so_on_the_host() {
+    let (sandbox, host) = with(|host| {
+        host.file("d/old", b"old");
+    });
+    let fd = sandbox.open("/b/new", O_CREAT | O_EXCL | O_RDWR).unwrap();
+    assert_eq!(host.borrow_mut().asked(), ["look", "walk", "make"]);
+    assert_eq!(sandbox.write(fd, b"written"), Ok(7));
+    assert_eq!(host.borrow_mut().asked(), ["put"]);
+    assert_eq!(host.borrow().content("new"), b"written");
+    assert_eq!(sandbox.call(nr64::LSEEK, [fd, 2, 0, 0, 0, 0]), Ok(2));
+    assert_eq!(sandbox.read(fd), Ok((*b"itten", 5)), "it is read again");
+    assert_eq!(sandbox.call(nr64::LSEEK, [fd, 3, 0, 0, 0, 0]), Ok(3));
+    assert_eq!(sandbox.write(fd, b"TT"), Ok(2));
+    assert_eq!(host.borrow().content("new"), b"wriTTen");
+    sandbox.close(fd);
+    assert_eq!(sandbox.bytes_of("/b/new", 10), Ok(b"wriTTen".to_vec()));
+    assert_eq!(sandbox.open("/b/new", O_CREAT | O_EXCL | O_RDWR), Err(Errno::EEXIST));
+    let stat = sandbox.stat("/b/new").unwrap();
+    assert_eq!((stat.st_mode, stat.st_size), (0o100_644, 7));
+    // At the end, wherever that is.
+    let fd = sandbox.open("/b/new", O_WRONLY | O_APPEND).unwrap();
+    assert_eq!(sandbox.write(fd, b"!"), Ok(1));
+    assert_eq!(host.borrow().content("new"), b"wriTTen!");
+    sandbox.close(fd);
+    let fd = sandbox.open("/b/new", O_WRONLY | O_TRUNC).unwrap();
+    assert_eq!(host.borrow().content("new"), b"");
+    assert_eq!(sandbox.call(nr64::PWRITE64, [fd, BUFFER, 0, 10, 0, 0]), Ok(0));
+    sandbox.store(BUFFER, b"far");
+    assert_eq!(sandbox.call(nr64::PWRITE64, [fd, BUFFER, 3, 9000, 0, 0]), Ok(3));
+    sandbox.close(fd);
+    let all = sandbox.bytes_of("/b/new", 4096).unwrap();
+    assert!(all[..9000].iter().all(|&byte| byte == 0) && all[9000..] == *b"far");
+    sandbox.with_path(nr64::TRUNCATE, "/b/new", [2]).unwrap();
+    assert_eq!(sandbox.bytes_of("/b/new", 4096), Ok(vec![0, 0]));
+    assert_eq!(sandbox.with_path(nr64::UNLINK, "/b/new", []), Ok(0));
+    assert_eq!(sandbox.stat("/b/new").err(), Some(Errno::ENOENT));
+    // Directories, links, a fifo.
+    sandbox.with_path(nr64::MKDIR, "/b/d/e", [0o755]).unwrap();
+    assert_eq!(sandbox.with_path(nr64::MKDIR, "/b/d/e", [0o755]), Err(Errno::EEXIST));
+    assert_eq!(sandbox.with_paths(nr64::SYMLINK, ["../d/old", "/b/d/e/link"]), Ok(0));
+    assert_eq!(sandbox.with_path(nr64::MKNOD, "/b/d/e/pipe", [(S_IFIFO | 0o600).into(), 0]), Ok(0));
+    assert_eq!(sandbox.names_in("/b/d/e"), [".", "..", "link", "pipe"]);
+    assert_eq!(sandbox.with_path(nr64::RMDIR, "/b/d/e", []), Err(Errno::ENOTEMPTY));
+    for name in ["/b/d/e/link", "/b/d/e/pipe"] {
+        sandbox.with_path(nr64::UNLINK, name, []).unwrap();
+    }
+    sandbox.with_path(nr64::RMDIR, "/b/d/e", []).unwrap();
+    assert_eq!(sandbox.names_in("/b/d"), [".", "..", "old"]);
+    assert_eq!(sandbox.open("/b/d", O_TMPFILE | O_RDWR), Err(Errno::EOPNOTSUPP));
+}
+
+#[test]
+fn what_moves_is_found_where_it_is_and_who_has_it_open_goes_on() {
+    let (sandbox, host) = with(|host| {
+        host.file("d/f", b"content");
+        host.file("e/g", b"other");
+    });
+    let fd = sandbox.open("/b/d/f", O_RDONLY).unwrap();
+    assert_eq!(sandbox.with_paths(nr64::RENAME, ["/b/d/f", "/b/e/new"]), Ok(0));
+    assert_eq!(sandbox.stat("/b/d/f").err(), Some(Errno::ENOENT));
+    assert_eq!(sandbox.bytes_of("/b/e/new", 10), Ok(b"content".to_vec()));
+    // The directory, too, and all that the VMM knew of it is forgotten.
+    assert_eq!(sandbox.with_path(nr64::CHDIR, "/b/e", []), Ok(0));
+    assert_eq!(sandbox.with_paths(nr64::RENAME, ["/b/e", "/b/d/deep"]), Ok(0));
+    host.borrow_mut().handles.retain(|&handle, _| handle <= 200);
+    assert_eq!(sandbox.bytes_of("g", 10), Ok(b"other".to_vec()));
+    assert_eq!(sandbox.read(fd), Ok((*b"content", 7)));
+    assert_eq!(sandbox.call(nr64::GETCWD, [BUFFER, 100, 0, 0, 0, 0]), Ok(10));
+    assert_eq!(sandbox.load(BUFFER), *b"/b/d/deep\0");
+    assert_eq!(sandbox.with_paths(nr64::RENAME, ["/b/d", "/b/d/deep/x"]), Err(Errno::EINVAL));
+    assert_eq!(sandbox.with_paths(nr64::RENAME, ["/b/d", "/tmp/x"]), Err(Errno::EXDEV));
+    // Over another, and one for the other.
+    sandbox.file("/b/one", b"1");
+    sandbox.file("/b/two", b"2");
+    let rename = |old: &str, new: &str, flags: u32| {
+        let [old, new] = [sandbox.at(PATHS[0], old), sandbox.at(PATHS[1], new)];
+        let here = trapgate_uapi::fcntl::AT_FDCWD as u64;
+        sandbox.call(nr64::RENAMEAT2, [here, old, here, new, flags.into(), 0])
+    };
+    assert_eq!(rename("/b/one", "/b/two", RENAME_NOREPLACE), Err(Errno::EEXIST));
+    assert_eq!(rename("/b/one", "/b/two", RENAME_EXCHANGE), Ok(0));
+    assert_eq!(sandbox.bytes_of("/b/one", 10), Ok(b"2".to_vec()));
+    let replaced = sandbox.open("/b/two", O_RDWR).unwrap();
+    assert_eq!(rename("/b/one", "/b/two", 0), Ok(0));
+    assert_eq!(sandbox.bytes_of("/b/two", 10), Ok(b"2".to_vec()));
+    assert_eq!(sandbox.read(replaced), Ok((*b"1", 1)), "who has it open keeps it");
+    assert_eq!(sandbox.names_in("/b"), [".", "..", "d", "two"]);
+}
+
+#[test]
+fn a_file_without_a_name_is_written_and_read_as_long_as_it_is_open() {
+    let (sandbox, host) = with(|host| {
+        for number in 0..700 {
+            host.file(&format!("many/{number}"), b"x");
+        }
+        host.file("kept", b"before");
+    });
+    let made = sandbox.open("/b/made", O_CREAT | O_RDWR).unwrap();
+    let kept = sandbox.open("/b/kept", O_RDWR).unwrap();
+    for name in ["/b/made", "/b/kept"] {
+        sandbox.with_path(nr64::UNLINK, name, []).unwrap();
+    }
+    // Others take the places of those that hold a handle.
+    for number in 0..700 {
+        sandbox.stat(&format!("/b/many/{number}")).unwrap();
+    }
+    assert_eq!(sandbox.write(made, b"still"), Ok(5));
+    assert_eq!(sandbox.call(nr64::LSEEK, [made, 0, 0, 0, 0, 0]), Ok(0));
+    assert_eq!(sandbox.read(made), Ok((*b"still", 5)));
+    assert_eq!(sandbox.read(kept), Ok((*b"before", 6)));
+    for fd in [made, kept] {
+        assert_eq!(sandbox.call(nr64::FSYNC, [fd, 0, 0, 0, 0, 0]), Ok(0));
+        sandbox.close(fd);
+    }
+    assert!(host.borrow().peak < 1200, "{}", host.borrow().peak);
+}
+
+#[test]
+fn two_names_and_two_opens_are_one_file_with_one_content() {
+    let (sandbox, host) = with(|host| {
+        host.file("f", &bytes(20 * KIB));
+    });
+    let one = sandbox.open("/b/f", O_RDWR).unwrap();
+    assert_eq!(sandbox.read(one), Ok(([0; 1], 1)));
+    assert_eq!(sandbox.with_paths(nr64::LINK, ["/b/f", "/b/g"]), Ok(0));
+    let two = sandbox.open("/b/g", O_RDWR).unwrap();
+    let number = sandbox.stat("/b/g").unwrap().st_ino;
+    assert_eq!(sandbox.stat("/b/f").unwrap().st_ino, number);
+    sandbox.store(BUFFER, b"from two");
+    assert_eq!(sandbox.call(nr64::PWRITE64, [two, BUFFER, 8, 4092, 0, 0]), Ok(8));
+    assert_eq!(sandbox.call(nr64::PREAD64, [one, BUFFER + 100, 8, 4092, 0, 0]), Ok(8));
+    assert_eq!(sandbox.load(BUFFER + 100), *b"from two");
+    // A mapping sees it, and what others do on the host is seen when it is opened again.
+    let at = sandbox.call(nr64::MMAP, [0, 8192, PROT_READ, MAP_SHARED, one, 0]).unwrap();
+    assert_eq!(sandbox.load(at + 4092), *b"from two");
+    sandbox.store(BUFFER, b"once more");
+    assert_eq!(sandbox.call(nr64::PWRITE64, [two, BUFFER, 9, 4092, 0, 0]), Ok(9));
+    assert_eq!(sandbox.load(at + 4092), *b"once more");
+    assert_eq!(sandbox.call(nr64::MUNMAP, [at, 8192, 0, 0, 0, 0]), Ok(0));
+    assert_eq!(sandbox.stat("/b/f").unwrap().st_nlink, 2);
+    assert_eq!(sandbox.with_path(nr64::CHMOD, "/b/f", [0o600]), Ok(0));
+    assert_eq!(sandbox.stat("/b/g").unwrap().st_mode, 0o100_600);
+    assert!(host.borrow_mut().asked().contains(&"change"));
+}
+
+#[test]
+fn a_full_disk_is_enospc_and_what_was_written_before_is_there() {
+    let (sandbox, host) = with(|host| host.room = Some(10));
+    let fd = sandbox.open("/b/f", O_CREAT | O_RDWR).unwrap();
+    assert_eq!(sandbox.write(fd, b"more than there is"), Ok(10));
+    assert_eq!(sandbox.write(fd, b"more"), Err(Errno::ENOSPC));
+    assert_eq!(host.borrow().content("f"), b"more than ");
+    for (name, error) in [("put", Errno::EIO), ("put", Errno::EDQUOT)] {
+        host.borrow_mut().fails.insert(name, error);
+        assert_eq!(sandbox.write(fd, b"x"), Err(error));
+    }
+    host.borrow_mut().fails.clear();
+    for (name, error) in [("make", Errno::ENOSPC), ("make", Errno::EROFS), ("make", Errno::EACCES)]
+    {
+        host.borrow_mut().fails.insert(name, error);
+        assert_eq!(sandbox.open("/b/g", O_CREAT | O_RDWR), Err(error));
+        assert_eq!(sandbox.with_path(nr64::MKDIR, "/b/g", [0o755]), Err(error));
+    }
+    assert_eq!(sandbox.stat("/b/f").unwrap().st_size, 10);
+}
+
+#[test]
+fn bytes_go_from_file_to_file_and_from_memory_that_has_to_be_brought() {
+    let all = bytes(70 * KIB);
+    let (sandbox, host) = with(|host| {
+        host.file("from", &all);
+    });
+    let from = sandbox.open("/b/from", O_RDONLY).unwrap();
+    let to = sandbox.open("/b/to", O_CREAT | O_RDWR).unwrap();
+    assert_eq!(sandbox.call(nr64::SENDFILE, [to, from, 0, 70 * KIB, 0, 0]), Ok(70 * KIB));
+    assert!(host.borrow().content("to") == all);
+    let at = sandbox.call(nr64::MMAP, [0, 80 * KIB, PROT_READ, MAP_PRIVATE, from, 0]).unwrap();
+    assert_eq!(sandbox.call(nr64::PWRITE64, [to, at, 70 * KIB, 5, 0, 0]), Ok(70 * KIB));
+    assert!(host.borrow().content("to")[5..] == all);
+    assert_eq!(sandbox.call(nr64::PWRITE64, [to, 0x10, 5, 0, 0, 0]), Err(Errno::EFAULT));
+    let mut expected = all[..5].to_vec();
+    expected.extend(&all);
+    assert!(sandbox.bytes_of("/b/to", 5000).unwrap() == expected);
+    assert_eq!(sandbox.call(nr64::FALLOCATE, [to, 0, 0, 80 * KIB, 0, 0]), Ok(0));
+    assert_eq!(sandbox.stat("/b/to").unwrap().st_size, 80 * KIB as i64);
+}
