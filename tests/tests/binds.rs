@@ -5,8 +5,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
-use trapgate_tests::programs::{bytes, directory};
-use trapgate_tests::{Case, Ran, busybox, needs_kvm, scale, trapgate};
+use trapgate_tests::programs::{bytes, compiled, directory};
+use trapgate_tests::{Case, Ran, busybox, missing, needs_kvm, scale, trapgate};
 
 /// A directory with `root`, in which a program is, and `data`.
 struct Place(tempfile::TempDir);
@@ -112,4 +112,58 @@ fn what_is_no_bind_and_no_root_is_said_in_a_line() {
     let ran = place.run(&["--root", &root, "--bind", "data:/a:rw,cache=on", "hello"]);
     ran.expect_in_stderr("'cache=on' is no option of a bind").expect_status(125);
     assert!(Path::new(&root).is_dir());
+}
+
+/// Runs the calls of a case (tests/cases/README.md) in the directory `data`, which is bound
+/// to be written, by a command that this one is put behind.
+fn cases(place: &Place, before: &[&str], options: &[&str], case: &str) -> Option<Ran> {
+    let program = compiled("cases.std")?;
+    let bind = format!("{}:/data:rw", place.path("data"));
+    let mut words: Vec<&str> = before.to_vec();
+    let (trapgate, program) = (trapgate(), program.path().to_owned());
+    words.extend([trapgate.to_str().expect("ASCII"), "run", "--bind", &bind]);
+    words.extend(options);
+    words.extend([program.to_str().expect("ASCII"), "x86_64", "/data"]);
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]);
+    let limit = Duration::from_secs(scale(20, 60, 200));
+    let case = Case::new("unused").stdin_bytes(format!("= case\n{case}")).any_stderr();
+    Some(case.start(command).finish(limit))
+}
+
+#[test]
+fn what_a_program_has_written_is_there_when_it_was_killed() {
+    needs_kvm!();
+    let place = Place::new();
+    let calls = "open a O_CREAT|O_RDWR 0644\nwrite 3 <written 7\nmkdir d 0755\nrename a d/b\n\
+                 open d/c O_CREAT|O_RDWR 0600\npwrite64 4 <far 3 @5000\npoll NULL 0 -1\n";
+    let Some(ran) = cases(&place, &[], &["--timeout", "2s"], calls) else { return };
+    ran.expect_status(124);
+    let there = |name: &str| fs::read(place.path(&format!("data/0/{name}"))).expect("it is there");
+    assert_eq!(there("d/b"), b"written");
+    let far = there("d/c");
+    assert!(far.len() == 5003 && far[5000..] == *b"far" && far[..5000].iter().all(|&b| b == 0));
+    assert!(!Path::new(&place.path("data/0/a")).exists());
+}
+
+#[test]
+fn a_full_disk_of_the_hosts_is_enospc() {
+    needs_kvm!();
+    let place = Place::new();
+    let mount = format!(
+        "mount -t tmpfs -o size=256k none {0} && \"$@\"; status=$?; cat {0}/0/a | wc -c; exit $status",
+        place.path("data")
+    );
+    let before = ["unshare", "--mount", "sh", "-c", &mount, "sh"];
+    let possible = Command::new("unshare").args(["--mount", "true"]).output();
+    if !possible.is_ok_and(|output| output.status.success()) {
+        return missing("a mount namespace of one's own (unshare --mount)");
+    }
+    let calls = "open a O_CREAT|O_RDWR 0644\nfill 3 200000\nfill 3 200000\nwrite 3 <more 4\n\
+                 mkdir d 0755\nftruncate 3 0\npwrite64 3 <again 5 @0\n";
+    let Some(ran) = cases(&place, &before, &[], calls) else { return };
+    ran.expect_status(0);
+    let text = String::from_utf8_lossy(&ran.stdout).into_owned();
+    ran.expect(text.contains("ENOSPC"), "ENOSPC");
+    ran.expect(text.lines().last() == Some("5"), "what was written afterwards is there");
 }

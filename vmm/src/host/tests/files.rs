@@ -170,3 +170,62 @@ proptest! {
         prop_assert_eq!(all_of(directory.path()), before);
     }
 }
+
+proptest! {
+    #[test]
+    fn whatever_is_asked_of_a_directory_that_is_written_what_is_beside_it_is_as_it_was(
+        requests in prop::collection::vec(
+            (
+                32u64..50,
+                0u64..8,
+                any::<u64>(),
+                0u64..8,
+                prop::collection::vec("[a-z./]{0,5}|file|sub|out|\\.\\.", 0..3),
+            ),
+            1..60,
+        ),
+    ) {
+        let (above, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let inside = above.path().join("inside");
+        fs::create_dir_all(inside.join("sub")).unwrap();
+        for name in ["file", "sub/file"] {
+            fs::write(inside.join(name), "0123456789").unwrap();
+        }
+        let beside = outside.path().join("beside");
+        fs::write(&beside, "0123456789").unwrap();
+        for (name, target) in [("out", &*beside), ("sub/out", outside.path())] {
+            std::os::unix::fs::symlink(target, inside.join(name)).unwrap();
+        }
+        let before = all_of(outside.path());
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = openat(CWD, &inside, flags, Mode::empty()).unwrap();
+        let (server, handles) = Server::new(vec![Shared { fd, is_writable: true }]).unwrap();
+        let mut services = services([None, None, None]).with_directories(Directories::new(server));
+        for (operation, handle, second, third, names) in requests {
+            let mut message = [0; MESSAGE_WORDS];
+            let names: Vec<&[u8]> = names.iter().map(String::as_bytes).collect();
+            if !names.is_empty() && !put_names(&mut message, &names) {
+                continue;
+            }
+            // Where a handle is asked for there are some of the first places, else any mode
+            // of any type.
+            let second = if second & 1 == 0 { handles[0].0 + second % 8 } else { second >> 47 };
+            message[..4].copy_from_slice(&[operation, handles[0].0 + handle, second, third]);
+            message[4..8].copy_from_slice(&[1, 0x1000, 512, second % 7]);
+            let _ = services.serve(&message);
+        }
+        prop_assert_eq!(all_of(outside.path()), before);
+        prop_assert_eq!(fs::read_dir(above.path()).unwrap().count(), 1);
+        let mut directories = vec![inside];
+        while let Some(directory) = directories.pop() {
+            for entry in fs::read_dir(directory).unwrap() {
+                let entry = entry.unwrap();
+                let data = entry.metadata().unwrap();
+                prop_assert!(data.is_dir() || data.mode() & 0o6000 == 0, "{entry:?}");
+                if data.is_dir() {
+                    directories.push(entry.path());
+                }
+            }
+        }
+    }
+}
