@@ -156,7 +156,9 @@ pub enum FileRequest {
         /// owner can be given to a link.
         file: Handle,
     },
-    /// pwrite(2) of the attached segments. Reply: bytes; data: [`FileStatus`] afterwards.
+    /// pwrite(2) of the attached segments. Reply: bytes; data: [`FileStatus`] afterwards, and
+    /// behind it before, so that who keeps bytes of the file knows whether others have
+    /// changed it.
     ///
     /// [`FileStatus`]: crate::file::FileStatus
     Put {

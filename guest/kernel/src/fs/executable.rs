@@ -57,7 +57,7 @@ impl Executable {
             return Err(Errno::EACCES);
         };
         let (object, by) = (object.clone(), file.clone());
-        let mapped = try_arc(Mapped { object, file: Some(by), may_write: false })?;
+        let mapped = try_arc(Mapped { object, file: Some(by), may_write: false, stored: None })?;
         mapped.object.begin_to_run();
         Ok(Executable { file, mapped })
     }

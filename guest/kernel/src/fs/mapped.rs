@@ -2,10 +2,11 @@
 
 use crate::fs::dev::Device;
 use crate::fs::file::OpenFile;
+use crate::fs::host;
 use crate::fs::inode::Kind;
 use crate::fs::place::{path_of, top_of};
 use crate::memory::try_arc;
-use crate::mm::backing::{Mapped, MappedFile};
+use crate::mm::backing::{Mapped, MappedFile, Stored};
 use crate::mm::vma::Prot;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -34,6 +35,12 @@ impl MappedFile for OpenFile {
         let Some(file) = self.as_inode() else { return Ok(Vec::new()) };
         path_of(&file.dentry, &top_of(&file.dentry))?.shown()
     }
+
+    fn write_back(&self, to_disk: bool) -> Result<(), Errno> {
+        let Some(file) = self.as_inode() else { return Ok(()) };
+        host::content::write_back(&file.dentry.inode)?;
+        if to_disk { host::content::synchronize(&file.dentry, true) } else { Ok(()) }
+    }
 }
 
 impl fmt::Debug for OpenFile {
@@ -58,12 +65,14 @@ pub fn mappable(file: &Arc<OpenFile>, shared: bool, prot: Prot) -> Result<Mappab
             if sealed && writes {
                 return Err(Errno::EPERM);
             }
-            let is_there = object.is_written_there();
-            if is_there && writes {
-                return Err(Errno::ENODEV);
+            let may_write = file.writable() && !sealed;
+            let stores = shared && may_write && object.is_written_there();
+            if stores {
+                object.is_stored_to();
             }
-            let may_write = file.writable() && !sealed && !is_there;
-            let mapped = Mapped { object: object.clone(), file: Some(file.clone()), may_write };
+            let stored = stores.then_some(Stored);
+            let (object, file) = (object.clone(), Some(file.clone() as Arc<dyn MappedFile>));
+            let mapped = Mapped { object, file, may_write, stored };
             try_arc(mapped).map(Mappable::Pages)
         }
         Kind::Character(device) if Device::of(*device) == Some(Device::Zero) => {

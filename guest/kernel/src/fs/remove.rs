@@ -31,6 +31,10 @@ pub fn remove(view: &View, found: &Found, what: What) -> Result<(), Errno> {
         Err(ASK_THE_HOST) => return remove_there(view, found, what),
         checked => checked?,
     };
+    if what == What::Directory {
+        // The host may have to be asked, with nothing locked; then it is known.
+        victim.is_empty()?;
+    }
     let whiteout = directory.whiteout(&found.name())?;
     let gone = {
         let _changes = directory.inode.filesystem.changes.lock();

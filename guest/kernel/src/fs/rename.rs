@@ -47,7 +47,13 @@ pub fn rename(view: &View, from: &Found, to: &Found, mode: Mode) -> Result<(), E
     let source = from.dentry.as_ref().ok_or(Errno::ENOENT)?;
     let target = to.dentry.as_ref();
     check_names(source, target, [from.slashes, to.slashes], mode)?;
-    // No lock is held while the host is asked.
+    // No lock is held while the host is asked: what is in a directory is known then.
+    if let Some(target) = target
+        && target.is_directory()
+        && !is_there
+    {
+        target.is_empty()?;
+    }
     let _changes = (!is_there).then(|| filesystem.changes.lock());
     if is_above(source, &to.directory) {
         return Err(Errno::EINVAL);

@@ -2,10 +2,12 @@
 
 use crate::memory::try_arc;
 use crate::mm::object::Object;
+use crate::sched::thread::work;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt::Debug;
 use trapgate_abi::layout::PAGE_SIZE;
+use trapgate_arch::percpu;
 use trapgate_uapi::Errno;
 
 /// What a mapping has behind it.
@@ -48,6 +50,19 @@ pub struct Mapped {
     pub file: Option<Arc<dyn MappedFile>>,
     /// Whether a shared mapping may be written: mprotect(2) asks.
     pub may_write: bool,
+    /// What is stored there is to be written back.
+    pub stored: Option<Stored>,
+}
+
+/// What goes with the last mapping of a file of the host's that could be written: then it
+/// is time to write back what was stored there.
+#[derive(Debug)]
+pub struct Stored;
+
+impl Drop for Stored {
+    fn drop(&mut self) {
+        percpu::raise_work(work::WRITE_BACK);
+    }
 }
 
 /// An open file, as far as a mapping of it is concerned: it stays open, and proc(5) tells
@@ -70,6 +85,16 @@ pub trait MappedFile: Send + Sync + Debug {
     fn segment(&self) -> Option<u32> {
         None
     }
+
+    /// Writes back what programs have stored in it, to where it lies; with `to_disk`, it is
+    /// on the disk then. Nothing is locked.
+    ///
+    /// # Errors
+    /// Those of write(2) and fsync(2).
+    fn write_back(&self, to_disk: bool) -> Result<(), Errno> {
+        let _ = to_disk;
+        Ok(())
+    }
 }
 
 impl Mapped {
@@ -79,7 +104,7 @@ impl Mapped {
     /// ENOMEM.
     pub fn anonymous(pages: u64) -> Result<Arc<Mapped>, Errno> {
         let object = try_arc(Object::new(pages))?;
-        try_arc(Mapped { object, file: None, may_write: true })
+        try_arc(Mapped { object, file: None, may_write: true, stored: None })
     }
 }
 

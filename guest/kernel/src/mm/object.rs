@@ -33,7 +33,7 @@ pub mod clean;
 mod for_kernel;
 mod quota;
 pub mod taken;
-mod there;
+pub mod there;
 
 pub use quota::Quota;
 
@@ -118,6 +118,8 @@ pub struct Object {
     runs: AtomicU32,
     /// Clean pages are mapped such that they must stay: `there`.
     lent: AtomicBool,
+    /// Programs may store to those.
+    stores: AtomicBool,
 }
 
 /// The frames that an object has.
@@ -127,6 +129,9 @@ struct Held {
     count: u64,
     /// What was brought, and nobody has written: [`clean`].
     clean: PageMap,
+    /// Copies of clean pages that programs may store to, as they are where they lie:
+    /// `there`.
+    pristine: PageMap,
 }
 
 /// Why a page cannot be had.
@@ -189,6 +194,7 @@ impl Object {
             seals: AtomicU32::new(F_SEAL_SEAL),
             runs: AtomicU32::new(0),
             lent: AtomicBool::new(false),
+            stores: AtomicBool::new(false),
         }
     }
 
@@ -498,7 +504,7 @@ impl Pages<'_> {
                 }
             }
             frame = match self.own(page, frames) {
-                Err(NoPage::There) => self.lend(page)?,
+                Err(NoPage::There) => self.lend(page, frames)?,
                 owned => owned?,
             };
         }
@@ -641,8 +647,10 @@ impl Drop for Object {
         if !held.map.is_empty() {
             held.remove(0, PageMap::END, self.quota.as_deref());
         }
-        if !held.clean.is_empty() {
+        // What was made here has nothing else.
+        if self.pager.is_some() {
             held.drop_clean(0, PageMap::END);
+            held.drop_pristine(0);
         }
     }
 }

@@ -23,18 +23,27 @@ pub fn exit_task(status: u8) -> ! {
 
 /// exit_group(2).
 pub fn exit(status: u8) -> ! {
+    write_back();
     host::exit(status)
 }
 
 /// A signal killed it.
 pub fn killed(signal: u8, fault: &Fault, regs: &PtRegs) -> ! {
+    write_back();
     log(Level::Debug, Event::Killed, [signal.into(), regs.rip, 0, 0]);
     end_by(signal, fault, regs)
+}
+
+/// What it has stored in files of the host's goes there. If that cannot be, there is
+/// nobody left to be told.
+fn write_back() {
+    let _ = current().process.write_back.all(false);
 }
 
 /// No frame is left for a page that the program may use: it is killed, as
 /// Linux's OOM killer would.
 pub fn out_of_memory(regs: &PtRegs) -> ! {
+    write_back();
     let available = FRAMES.lock().available();
     log(Level::Debug, Event::OutOfMemory, [available, 1, 0, 0]);
     let fault = Fault { vector: OUT_OF_MEMORY, ..Fault::default() };

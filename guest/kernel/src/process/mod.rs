@@ -16,3 +16,4 @@ pub mod task;
 #[cfg(feature = "test-hook")]
 pub mod test_hook;
 pub mod utsname;
+pub mod write_back;

@@ -43,6 +43,10 @@ fn do_work(regs: &mut PtRegs) {
         if bits & work::LANDING_PAD != 0 {
             follow_landing_pad(regs);
         }
+        if bits & work::WRITE_BACK != 0 {
+            // Who unmaps is not told; what is left is tried again.
+            let _ = current().process.write_back.all(false);
+        }
         if bits & work::SIGNAL != 0 {
             act_on_signals(regs);
         }

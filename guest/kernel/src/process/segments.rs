@@ -186,7 +186,7 @@ impl Segment {
             None => {
                 let object = self.object.upgrade().ok_or(Errno::EIDRM)?;
                 let file = try_arc(SegmentFile { id: self.id, key: self.key })?;
-                try_arc(Mapped { object, file: Some(file), may_write: writes })?
+                try_arc(Mapped { object, file: Some(file), may_write: writes, stored: None })?
             }
         };
         self.mapped[usize::from(writes)] = Arc::downgrade(&mapped);

@@ -17,6 +17,7 @@ use crate::process::program::Program;
 use crate::process::random_stock::RandomStock;
 use crate::process::scheduling::Scheduling;
 use crate::process::segments::Segments;
+use crate::process::write_back::WriteBack;
 use crate::sched::switch;
 use crate::sched::thread::Thread;
 use crate::signal::action::Actions;
@@ -72,6 +73,8 @@ pub struct Process {
     pub program: Mutex<Program>,
     /// System V's shared memory, which all processes have.
     pub segments: Arc<Mutex<Segments>>,
+    /// What it has stored in files of the host's.
+    pub write_back: WriteBack,
     /// What the VMM said at the start.
     pub boot: &'static BootInfo,
 }
@@ -217,6 +220,7 @@ pub fn start_first(boot: &'static BootInfo, tables: PageTables) -> Result<(), Er
         landing_pad: AtomicU64::new(boot.landing_pad),
         tasks: AtomicU32::new(1),
         oom_score_adj: AtomicI32::new(0),
+        write_back: WriteBack::new(),
         program: Mutex::new(Program { file: None, parts: boot.parts }),
         segments: try_arc(Mutex::default())?,
         boot,

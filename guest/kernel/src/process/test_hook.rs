@@ -11,6 +11,7 @@ use crate::mm::frames::FRAMES;
 use crate::process::limits::Limits;
 use crate::process::random_stock::RandomStock;
 use crate::process::task::{Process, Task, current};
+use crate::process::write_back::WriteBack;
 use crate::sched::thread::{State, Thread, current as running, current_arc};
 use crate::sched::{queue, switch};
 use crate::signal::action::Actions;
@@ -78,6 +79,7 @@ fn fork(regs: &PtRegs) -> Result<u64, Errno> {
         program: Mutex::new(this.program.lock().clone()),
         segments: this.segments.clone(),
         boot: this.boot,
+        write_back: WriteBack::new(),
         oom_score_adj: AtomicI32::new(this.oom_score_adj.load(Ordering::Relaxed)),
     })?;
     let task = current().within(process, PtRegs { rax: 0, ..*regs })?;

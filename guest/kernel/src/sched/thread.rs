@@ -29,6 +29,8 @@ pub mod work {
     pub const TICK: u64 = 1 << 4;
     /// It begins another program.
     pub const PROGRAM: u64 = 1 << 5;
+    /// A file of the host's that was written is mapped no longer.
+    pub const WRITE_BACK: u64 = 1 << 6;
 }
 
 /// What a thread does.

@@ -4,6 +4,7 @@
 use crate::mm::object::Object;
 use crate::mm::space::FaultError;
 use crate::mm::vma::{Marks, Prot};
+use crate::process::task::current;
 use crate::sys::define::{SysResult, syscall_define};
 use crate::sys::mm::{memory, touch};
 use crate::user::UserPtr;
@@ -105,12 +106,15 @@ fn remove(address: u64, length: u64) -> Result<(), Errno> {
 
 /// Makes a hole of bytes in an object, which whoever has it mapped sees.
 pub(super) fn punch(object: &Arc<Object>, start: u64, end: u64) -> Result<(), Errno> {
+    if object.is_written_there() {
+        return Err(Errno::EOPNOTSUPP);
+    }
     memory().forget(object, start.div_ceil(PAGE_SIZE)..end / PAGE_SIZE);
     object.punch(start, end).map_err(Errno::from)
 }
 
 syscall_define! {
-    /// msync(2): memory is never out of date.
+    /// msync(2): memory is never out of date, but files of the host's may be.
     fn msync(address: u64, length: u64, flags: u32) {
         let both = MS_ASYNC | MS_SYNC;
         if flags & !(both | MS_INVALIDATE) != 0 || flags & both == both {
@@ -118,7 +122,8 @@ syscall_define! {
         }
         // As in Linux: what is rounded up beyond all numbers is nothing.
         let length = if page_up(length).is_none() { 0 } else { length };
-        memory().check_mapped(address, length, Errno::ENOMEM).map(|()| 0)
+        memory().check_mapped(address, length, Errno::ENOMEM)?;
+        current().process.write_back.all(flags & MS_SYNC != 0).map(|()| 0)
     }
 }
 

@@ -151,7 +151,12 @@ fn part_of(
     let end = page_up(length).and_then(|length| offset.checked_add(length));
     end.filter(|&end| end <= MAX_SIZE).ok_or(Errno::EOVERFLOW)?;
     Ok(match mappable(file, shared, access)? {
-        Mappable::Pages(mapped) => Some(Part { mapped, first: offset / PAGE_SIZE }),
+        Mappable::Pages(mapped) => {
+            if mapped.stored.is_some() {
+                current().process.write_back.note(&mapped)?;
+            }
+            Some(Part { mapped, first: offset / PAGE_SIZE })
+        }
         Mappable::Zeroes => None,
     })
 }

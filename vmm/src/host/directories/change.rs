@@ -223,9 +223,10 @@ impl Server {
             AT_END => status::of(&open.file)?.0.size,
             offset => offset,
         };
+        let (before, _) = status::of(&open.file)?;
         let written = io::pwrite(&open.file, &job.input, offset)?;
         let (status, _) = status::of(&open.file)?;
-        let data = status.to_words().to_vec();
+        let data = [status.to_words(), before.to_words()].concat();
         Ok(Done { value: written as u64, data, ..Done::default() })
     }
 

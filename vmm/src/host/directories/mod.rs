@@ -305,12 +305,14 @@ impl Services {
             data[..done.data.len()].copy_from_slice(&done.data);
             return Ok(done.value);
         }
+        let (before, _) = status::of(&open.file)?;
         let written = super::interruptible(&self.control, || match at {
             Some(at) => vectors.transfer_at(&open.file, Way::Out, at),
             None => vectors.transfer(&open.file, Way::Out, How::Append),
         })?;
         let (status, _) = status::of(&open.file)?;
-        data[..FileStatus::WORDS].copy_from_slice(&status.to_words());
+        let both = [status.to_words(), before.to_words()];
+        data[..2 * FileStatus::WORDS].copy_from_slice(both.as_flattened());
         Ok(written)
     }
 }

@@ -153,14 +153,15 @@ pub(super) fn change(file: Handle, change: &Change) -> Result<FileStatus, Errno>
     Ok(status(&call))
 }
 
-/// Writes what `attach` attaches: how many bytes, and what the file is then.
+/// Writes what `attach` attaches: how many bytes, and what the file is then, and was before.
 pub(super) fn put(
     file: Handle,
     offset: u64,
     attach: impl FnMut(&mut Call) -> bool,
-) -> Result<(u64, FileStatus), Errno> {
+) -> Result<(u64, [FileStatus; 2]), Errno> {
     let (bytes, call) = ask(FileRequest::Put { file, offset }, attach)?;
-    Ok((bytes, status(&call)))
+    let before = FileStatus::from_words(&call.data_from(FileStatus::WORDS));
+    Ok((bytes, [status(&call), before]))
 }
 
 /// fsync(2), fdatasync(2)

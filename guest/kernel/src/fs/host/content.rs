@@ -3,15 +3,18 @@
 
 use super::ask;
 use super::buffer::Buffer;
+use super::directory::times;
 use super::names::node_of;
 use super::pages::Pages;
 use super::told::told;
+use crate::fs::content::MAX_SIZE;
 use crate::fs::dentry::Dentry;
 use crate::fs::inode::{Inode, Kind};
 use crate::fs::transfer::gather;
 use crate::mm::fault;
 use crate::mm::frames;
 use crate::mm::object::Object;
+use crate::mm::object::there::BACK_AT_ONCE;
 use crate::mm::space::{AddressSpace, FRAMES_AT_ONCE, FaultError};
 use crate::mm::vma::Prot;
 use crate::sched::idle;
@@ -34,6 +37,17 @@ fn content(inode: &Inode) -> Result<(&Object, &Pages), Errno> {
     let Kind::Regular(object) = &inode.kind else { return Err(Errno::EINVAL) };
     let pages = object.pager().and_then(|pager| pager.downcast_ref::<Pages>());
     Ok((object, pages.ok_or(Errno::EROFS)?))
+}
+
+/// A write has told what a file is, and what it was before: if others have changed it since
+/// we knew it, what is here of it goes.
+fn follow_write(inode: &Inode, object: &Object, [status, before]: &[FileStatus; 2]) {
+    let [_, modified, changed] = times(before);
+    let meta = inode.meta();
+    if [meta.modified, meta.changed] != [modified, changed] || object.size() != before.size {
+        object.changed_there(before.size.min(MAX_SIZE));
+    }
+    follow(inode, status);
 }
 
 /// The host has told what a file is, of which no byte has been changed but by us.
@@ -100,9 +114,9 @@ pub fn write(
         if bytes == 0 {
             break;
         }
-        let at = start.map_or(status.size.saturating_sub(bytes), |start| start + done);
+        let at = start.map_or(status[0].size.saturating_sub(bytes), |start| start + done);
         start.get_or_insert(at);
-        follow(inode, &status);
+        follow_write(inode, object, &status);
         object.written_there(at, at.saturating_add(bytes), from + done);
         done += bytes;
         if done - looked >= LOOK_AFTER && done < length {
@@ -127,7 +141,7 @@ pub fn write_of_kernel(inode: &Inode, offset: u64, bytes: &[u8]) -> Result<usize
         ask::put(handle, offset, |call| call.push(Segment { address, length: length as u64 }))
     })?;
     let done = (done as usize).min(length);
-    follow(inode, &status);
+    follow_write(inode, object, &status);
     object.written_there_by_kernel(offset, &bytes[..done]);
     Ok(done)
 }
@@ -163,6 +177,38 @@ pub fn allocate(inode: &Inode, mode: u32, start: u64, end: u64) -> Result<(), Er
     Ok(())
 }
 
+/// Writes back what programs have stored in memory.
+///
+/// # Errors
+/// Those of write(2), as the host has them; what is left is to be written back still.
+pub fn write_back(inode: &Inode) -> Result<(), Errno> {
+    let (object, pages) = content(inode)?;
+    let (mut from, mut frames) = (0, [0; BACK_AT_ONCE]);
+    while let Some((first, count)) = object.stored(from, &mut frames) {
+        let offset = first * PAGE_SIZE;
+        let length = (count as u64 * PAGE_SIZE).min(object.size().saturating_sub(offset));
+        let (written, status) = pages.node.ask_open(Access::Write, |handle| {
+            ask::put(handle, offset, |call| {
+                let mut left = length;
+                frames[..count].iter().all(|&address| {
+                    let segment = Segment { address, length: left.min(PAGE_SIZE) };
+                    left -= segment.length;
+                    segment.length == 0 || call.push(segment)
+                })
+            })
+        })?;
+        // All of it, or whole pages.
+        let done = if written >= length { count } else { (written / PAGE_SIZE) as usize };
+        object.was_written_back(first, &frames[..done.min(count)]);
+        follow_write(inode, object, &status);
+        if done == 0 {
+            return Err(Errno::EIO);
+        }
+        from = first + done as u64;
+    }
+    Ok(())
+}
+
 /// fsync(2), and fdatasync(2) of a file or a directory.
 ///
 /// # Errors
@@ -171,6 +217,9 @@ pub fn synchronize(file: &Dentry, data_only: bool) -> Result<(), Errno> {
     let node = node_of(file).ok_or(Errno::EINVAL)?;
     if file.is_directory() {
         return node.ask(|handle| ask::sync(handle, data_only));
+    }
+    if matches!(file.inode.kind, Kind::Regular(_)) {
+        write_back(&file.inode)?;
     }
     let access = if node.is_open(Access::Read) { Access::Read } else { Access::Write };
     node.ask_open(access, |handle| ask::sync(handle, data_only))

@@ -1,9 +1,11 @@
 //! Files that are written where they lie, on the host: what is here of them is clean, and
 //! follows what is written there.
 
-use super::{Below, NoPage, Object, Pager, Pages};
+use super::{Below, Held, NoPage, Object, Pager, Pages};
+use crate::mm::frames::{Batch, FRAMES, Frames};
 use core::any::Any;
 use core::sync::atomic::Ordering;
+use trapgate_abi::boot_info::Range;
 use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_arch::page_map::PageMap;
 use trapgate_arch::{phys, usercopy};
@@ -42,6 +44,7 @@ impl Object {
         self.pages_below.store(size.div_ceil(PAGE_SIZE), Ordering::Relaxed);
         if size < old {
             pages.held.drop_clean(size.div_ceil(PAGE_SIZE), PageMap::END);
+            pages.held.drop_pristine(size.div_ceil(PAGE_SIZE));
         }
     }
 
@@ -97,17 +100,99 @@ impl Object {
     }
 }
 
+/// Pages that are compared and written back at once.
+pub const BACK_AT_ONCE: usize = 16;
+
+/// What is stored in memory, and has to be written back.
+impl Object {
+    /// From now on programs may store to pages that they have mapped shared.
+    pub fn is_stored_to(&self) {
+        self.stores.store(true, Ordering::Relaxed);
+    }
+
+    /// The next pages from `from` on, one after the other, that are not as they are where
+    /// they lie: the index of the first, and how many; their frames are left in `frames`.
+    pub fn stored(&self, from: u64, frames: &mut [u64; BACK_AT_ONCE]) -> Option<(u64, usize)> {
+        let pages = self.lock();
+        let (mut at, mut first, mut count) = (from, from, 0);
+        while count < BACK_AT_ONCE
+            && let Some(page) = pages.held.pristine.next(at)
+            && page < self.pages()
+            && (count == 0 || page == first + count as u64)
+        {
+            let frame = pages.held.clean.get(page);
+            if frame != 0 && !is_same(frame, pages.held.pristine.get(page)) {
+                if count == 0 {
+                    first = page;
+                }
+                frames[count] = frame;
+                count += 1;
+            } else if count > 0 {
+                break;
+            }
+            at = page + 1;
+        }
+        (count > 0).then_some((first, count))
+    }
+
+    /// So many of these pages, from `first` on, were written back as they are.
+    pub fn was_written_back(&self, first: u64, frames: &[u64]) {
+        let pages = self.lock();
+        for (page, &frame) in (first..).zip(frames) {
+            let copy = pages.held.pristine.get(page);
+            if copy != 0 {
+                phys::copy_frame(frame, copy);
+            }
+        }
+    }
+}
+
+/// Whether two frames hold the same bytes.
+fn is_same(one: u64, other: u64) -> bool {
+    const PIECE: usize = 256;
+    let (mut left, mut right) = ([0; PIECE], [0; PIECE]);
+    (0..PAGE_SIZE).step_by(PIECE).all(|at| {
+        phys::read(one + at, &mut left);
+        phys::read(other + at, &mut right);
+        left == right
+    })
+}
+
+impl Held {
+    /// Gives up the copies of pages from `first` on.
+    pub(super) fn drop_pristine(&mut self, first: u64) {
+        let frames = &mut *FRAMES.lock();
+        let mut batch = Batch::default();
+        self.pristine.remove(first, PageMap::END, &mut |frame, _| batch.free(frame, frames));
+        batch.end_run(frames);
+    }
+}
+
 impl Pages<'_> {
     /// A page as it is, for a mapping that is shared: it stays here from now on, so that
-    /// all have the same one.
+    /// all have the same one. If programs may store to it, there is a copy.
     #[cold]
-    pub(super) fn lend(&mut self, page: u64) -> Result<u64, NoPage> {
-        match self.object.below(&self.held, page)? {
-            Below::Clean(frame) => {
-                self.object.lent.store(true, Ordering::Relaxed);
-                Ok(frame)
+    pub(super) fn lend(&mut self, page: u64, frames: &mut Frames) -> Result<u64, NoPage> {
+        let Below::Clean(frame) = self.object.below(&self.held, page)? else {
+            return Err(NoPage::Failed);
+        };
+        self.object.lent.store(true, Ordering::Relaxed);
+        if self.object.stores.load(Ordering::Relaxed) && self.held.pristine.get(page) == 0 {
+            if frames.spare() <= self.held.pristine.missing(page) {
+                return Err(NoPage::Frame);
             }
-            _ => Err(NoPage::Failed),
+            let copy = frames.take_unclean().ok_or(NoPage::Frame)?;
+            match self.held.pristine.slot(page, frames) {
+                Some(slot) => {
+                    phys::copy_frame(frame, copy);
+                    *slot = copy;
+                }
+                None => {
+                    frames.give_up(Range { start: copy, end: copy + PAGE_SIZE });
+                    return Err(NoPage::Frame);
+                }
+            }
         }
+        Ok(frame)
     }
 }

@@ -56,6 +56,6 @@ pub(super) fn file(has_outside: bool) -> Arc<Mapped> {
     let pager = Box::new(TestPager { has_outside });
     let quota = Arc::new(Quota::new(u64::MAX));
     let object = Arc::new(Object::paged(FILE_PAGES * PAGE_SIZE, quota, pager));
-    let mapped = Mapped { object, file: None, may_write: !has_outside };
+    let mapped = Mapped { object, file: None, may_write: !has_outside, stored: None };
     Arc::new(mapped)
 }

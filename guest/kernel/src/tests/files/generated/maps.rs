@@ -90,7 +90,8 @@ fn a_mapped_file_has_its_name_its_device_and_its_inode() {
     };
     use crate::mm::backing::{Mapped, Part};
     use crate::mm::space::map::{Place, Window};
-    let mapped = Mapped { object: object.clone(), file: Some(file.clone()), may_write: true };
+    let mapped =
+        Mapped { object: object.clone(), file: Some(file.clone()), may_write: true, stored: None };
     let part = Part { mapped: mapped.into(), first: 0 };
     let place = Place {
         fixed: false,

@@ -163,6 +163,21 @@ fn two_names_and_two_opens_are_one_file_with_one_content() {
 }
 
 #[test]
+fn what_others_write_meanwhile_is_read_though_we_write_too() {
+    let (sandbox, host) = with(|host| {
+        host.file("f", b"0123456789");
+    });
+    let fd = sandbox.open("/b/f", O_RDWR).unwrap();
+    assert_eq!(sandbox.read(fd), Ok((*b"01234", 5)));
+    host.borrow_mut().files[1].what = What::File(b"ABCDEFGHIJ".to_vec());
+    host.borrow_mut().files[1].status.mtime = 77;
+    sandbox.store(BUFFER, b"x");
+    assert_eq!(sandbox.call(nr64::PWRITE64, [fd, BUFFER, 1, 1, 0, 0]), Ok(1));
+    assert_eq!(sandbox.read(fd), Ok((*b"FGHIJ", 5)));
+    assert_eq!(sandbox.bytes_of("/b/f", 20), Ok(b"AxCDEFGHIJ".to_vec()));
+}
+
+#[test]
 fn a_full_disk_is_enospc_and_what_was_written_before_is_there() {
     let (sandbox, host) = with(|host| host.room = Some(10));
     let fd = sandbox.open("/b/f", O_CREAT | O_RDWR).unwrap();
@@ -202,4 +217,54 @@ fn bytes_go_from_file_to_file_and_from_memory_that_has_to_be_brought() {
     assert!(sandbox.bytes_of("/b/to", 5000).unwrap() == expected);
     assert_eq!(sandbox.call(nr64::FALLOCATE, [to, 0, 0, 80 * KIB, 0, 0]), Ok(0));
     assert_eq!(sandbox.stat("/b/to").unwrap().st_size, 80 * KIB as i64);
+}
+
+#[test]
+fn what_is_stored_in_a_shared_mapping_goes_back_when_it_is_time() {
+    let (sandbox, host) = with(|host| {
+        host.file("f", &bytes(30 * KIB));
+    });
+    let puts = || host.borrow_mut().asked().iter().filter(|&&name| name == "put").count();
+    let fd = sandbox.open("/b/f", O_RDWR).unwrap();
+    let rw = PROT_READ | PROT_WRITE;
+    let map = || sandbox.call(nr64::MMAP, [0, 32 * KIB, rw, MAP_SHARED, fd, 0]).unwrap();
+    let at = map();
+    sandbox.store(at + 5000, b"stored");
+    sandbox.store(at + 9000, b"and");
+    assert_eq!(sandbox.load(at + 20_000), [bytes(30 * KIB)[20_000]]);
+    assert_eq!(sandbox.call(nr64::PREAD64, [fd, BUFFER, 6, 5000, 0, 0]), Ok(6));
+    assert_eq!(sandbox.load(BUFFER), *b"stored");
+    assert_ne!(host.borrow().content("f")[5000..5006], *b"stored");
+    // All that is not as it was, once.
+    assert_eq!(puts(), 0);
+    assert_eq!(sandbox.call(nr64::MSYNC, [at, 32 * KIB, 4, 0, 0, 0]), Ok(0));
+    let mut expected = bytes(30 * KIB);
+    expected[5000..5006].copy_from_slice(b"stored");
+    expected[9000..9003].copy_from_slice(b"and");
+    assert!(host.borrow().content("f") == expected);
+    assert_eq!(puts(), 1);
+    assert_eq!(sandbox.call(nr64::MSYNC, [at, 32 * KIB, 4, 0, 0, 0]), Ok(0));
+    assert_eq!(puts(), 0);
+    // Behind the end is nothing.
+    sandbox.store(at + 30 * KIB + 1, b"behind");
+    sandbox.store(at + 100, b"x");
+    expected[100] = b'x';
+    assert_eq!(sandbox.call(nr64::FSYNC, [fd, 0, 0, 0, 0, 0]), Ok(0));
+    assert!(host.borrow().content("f") == expected);
+    // A disk that is full is told, and the bytes are not lost.
+    sandbox.store(at, b"y");
+    expected[0] = b'y';
+    host.borrow_mut().fails.insert("put", Errno::ENOSPC);
+    assert_eq!(sandbox.call(nr64::MSYNC, [at, 32 * KIB, 4, 0, 0, 0]), Err(Errno::ENOSPC));
+    host.borrow_mut().fails.clear();
+    sandbox.store(at + 1, b"z");
+    expected[1] = b'z';
+    assert_eq!(sandbox.call(nr64::MUNMAP, [at, 32 * KIB, 0, 0, 0, 0]), Ok(0));
+    assert!(host.borrow().content("f") == expected, "when it is mapped no longer");
+    let at = map();
+    sandbox.store(at + 2, b"w");
+    expected[2] = b'w';
+    sandbox.close(fd);
+    sandbox.last_call(nr64::EXIT_GROUP, [0; 6]);
+    assert!(host.borrow().content("f") == expected, "when the program ends");
 }

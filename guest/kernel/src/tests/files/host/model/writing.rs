@@ -177,6 +177,7 @@ impl Host {
                     return Err(Errno::ENOSPC);
                 }
                 self.room = self.room.map(|left| left - room);
+                let before = self.files[at].status;
                 let What::File(bytes) = &mut self.files[at].what else { return Err(Errno::EBADF) };
                 let start = if offset == AT_END { bytes.len() } else { offset as usize };
                 if bytes.len() < start + room {
@@ -185,6 +186,8 @@ impl Host {
                 bytes[start..start + room].copy_from_slice(&input[..room]);
                 self.touch(at, true);
                 tell(message, &self.files[at].status);
+                let second = 1 + FileStatus::WORDS;
+                message[second..second + FileStatus::WORDS].copy_from_slice(&before.to_words());
                 Ok(room as u64)
             }
             FileRequest::Sync { .. } => Ok(0),
