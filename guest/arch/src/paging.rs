@@ -267,6 +267,15 @@ impl PageTables {
         });
     }
 
+    /// Calls `visit` with the part of each leaf table that `start..end` has.
+    #[inline(always)]
+    pub fn for_each_part(&mut self, start: u64, end: u64, mut visit: impl FnMut(&mut [u64])) {
+        let _: ControlFlow<()> = self.for_each_leaf(start, end, |_, entries| {
+            visit(entries);
+            ControlFlow::Continue(())
+        });
+    }
+
     /// Calls `visit` with each page of `start..end`, its entry, which may be 0, and
     /// `frames`, until that answers false. Missing tables are made first. False, if
     /// that was the end of it, or frames for tables ran out.
@@ -280,8 +289,8 @@ impl PageTables {
     ) -> bool {
         let mut address = start;
         while address < end {
-            let Some(table) = self.leaf_or_new(address, frames) else { return false };
-            for entry in entries(table, address, end) {
+            let Some(entries) = self.slots(address, end, frames) else { return false };
+            for entry in entries {
                 if !visit(address, entry, frames) {
                     return false;
                 }
@@ -289,6 +298,18 @@ impl PageTables {
             }
         }
         true
+    }
+
+    /// The entries for the first pages of `start..end`, as many as one table has, which
+    /// is made if it is missing; `None`, if frames for it ran out.
+    #[inline(always)]
+    pub fn slots(
+        &mut self,
+        start: u64,
+        end: u64,
+        frames: &mut impl FrameSource,
+    ) -> Option<&mut [u64]> {
+        Some(entries(self.leaf_or_new(start, frames)?, start, end))
     }
 
     /// Makes the tables for `start..end`; false if frames ran out.
@@ -310,9 +331,10 @@ impl PageTables {
         walk.break_value()
     }
 
-    /// Gives `to`, which has nothing there, a copy of each entry of `start..end`:
-    /// what `share` answers when it has changed the original as it must. False, if
-    /// frames for tables ran out; then part of it is copied.
+    /// Gives `to`, which has nothing there, a copy of what `start..end` has: calls `share`
+    /// with the part of each leaf table in which there is something, as it is and as it is
+    /// to be in the copy, all 0 before. False, if frames for tables ran out; then part of
+    /// it is copied.
     #[inline]
     pub fn copy<F: FrameSource>(
         &mut self,
@@ -320,18 +342,14 @@ impl PageTables {
         start: u64,
         end: u64,
         frames: &mut F,
-        mut share: impl FnMut(&mut u64, &mut F) -> u64,
+        mut share: impl FnMut(&mut [u64], &mut [u64], &mut F),
     ) -> bool {
         let walk = self.for_each_leaf(start, end, |address, from| {
             if from.iter().any(|&entry| entry != 0) {
                 let Some(table) = to.leaf_or_new(address, frames) else {
                     return ControlFlow::Break(());
                 };
-                for (entry, copy) in from.iter_mut().zip(entries(table, address, end)) {
-                    if *entry != 0 {
-                        *copy = share(entry, frames);
-                    }
-                }
+                share(from, entries(table, address, end), frames);
             }
             ControlFlow::Continue(())
         });

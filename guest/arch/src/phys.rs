@@ -5,6 +5,7 @@
 #![allow(unsafe_code, reason = "memory is reached by its address")]
 
 use super::cpu;
+use core::marker::PhantomData;
 use trapgate_abi::boot_info::Range;
 use trapgate_abi::layout::PAGE_SIZE;
 
@@ -107,34 +108,36 @@ impl ReadOnly {
 pub struct FrameTable {
     /// Physical address.
     words: u64,
-    /// How many words.
-    count: u64,
+    /// How long they are. With that, a word's place is what is compared with the end.
+    bytes: u64,
 }
+
+const WORD: u64 = size_of::<u32>() as u64;
 
 impl FrameTable {
     /// A table of no frame.
-    pub const EMPTY: FrameTable = FrameTable { words: 0, count: 0 };
+    pub const EMPTY: FrameTable = FrameTable { words: 0, bytes: 0 };
 
     /// Bytes that a table takes for all frames below `end`.
     pub const fn bytes(end: u64) -> u64 {
-        end.div_ceil(PAGE_SIZE) * size_of::<u32>() as u64
+        end.div_ceil(PAGE_SIZE) * WORD
     }
 
     /// The table of all frames below `end` that lies in these, which hold zeroes and
     /// become the table's: all words are 0.
     pub const fn new(place: Range, end: u64) -> FrameTable {
-        FrameTable { words: place.start, count: end.div_ceil(PAGE_SIZE) }
+        FrameTable { words: place.start, bytes: FrameTable::bytes(end) }
     }
 
     /// Whether the frame is in RAM, and so has a word.
     #[inline]
     pub const fn has(&self, frame: u64) -> bool {
-        frame < self.count
+        frame * WORD < self.bytes
     }
 
     fn at(&self, frame: u64) -> *mut u32 {
         assert!(self.has(frame), "a frame that is not in RAM");
-        direct(self.words + frame * size_of::<u32>() as u64)
+        direct(self.words + frame * WORD)
     }
 
     /// The word of frame number `frame`.
@@ -149,5 +152,33 @@ impl FrameTable {
     pub fn set(&mut self, frame: u64, word: u32) {
         // SAFETY: as for `get`; the table is nobody else's.
         unsafe { self.at(frame).write(word) };
+    }
+
+    /// The words, for a loop over many frames.
+    #[inline(always)]
+    pub fn words(&mut self) -> Words<'_> {
+        Words { first: direct(self.words), bytes: self.bytes, table: PhantomData }
+    }
+}
+
+/// The words of a table that is borrowed: where they are and how many need not be read
+/// again for each.
+pub struct Words<'a> {
+    first: *mut u32,
+    bytes: u64,
+    table: PhantomData<&'a mut FrameTable>,
+}
+
+impl Words<'_> {
+    /// The word of frame number `frame`; `None`, if it is not in RAM.
+    #[inline(always)]
+    pub fn get_mut(&mut self, frame: u64) -> Option<&mut u32> {
+        let place = frame * WORD;
+        if place >= self.bytes {
+            return None;
+        }
+        // SAFETY: the word is in the table, which is in the direct map, and borrowed for
+        // as long as the reference lives.
+        Some(unsafe { &mut *self.first.byte_add(place as usize) })
     }
 }

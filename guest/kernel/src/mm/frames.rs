@@ -19,7 +19,7 @@ use trapgate_abi::boot_info::Range;
 use trapgate_abi::hypercall::{MAX_SEGMENTS, Request, Segment};
 use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_arch::paging::FrameSource;
-use trapgate_arch::phys::{self, FrameTable};
+use trapgate_arch::phys::{self, FrameTable, Words};
 
 mod fresh;
 mod runs;
@@ -110,7 +110,8 @@ impl Frames {
         self.total
     }
 
-    /// The frame of zeroes that nobody writes: it is nobody's, and not counted.
+    /// The frame of zeroes that nobody writes: it is nobody's, and what is counted of it
+    /// means nothing.
     pub fn zero_page(&self) -> u64 {
         self.zero_page
     }
@@ -125,30 +126,24 @@ impl Frames {
         }
     }
 
+    /// Who has how many frames, for a loop over many.
+    #[inline(always)]
+    pub fn owners(&mut self) -> Owners<'_> {
+        Owners(self.table.words())
+    }
+
     /// One more owner for a frame that somebody has. Pages outside of RAM are nobody's,
     /// and nobody counts who maps them.
     #[inline]
     pub fn own(&mut self, frame: u64) {
-        if !self.table.has(number(frame)) {
-            return;
-        }
-        let owners = self.table.get(number(frame));
-        self.table.set(number(frame), owners.saturating_add(1));
+        self.owners().add(frame);
     }
 
     /// One owner fewer; true, if that was the last one: the frame is the caller's
     /// alone, to be given up.
     #[inline]
     pub fn disown(&mut self, frame: u64) -> bool {
-        if !self.table.has(number(frame)) {
-            return false;
-        }
-        match self.table.get(number(frame)) {
-            0 => return true,
-            SATURATED => {}
-            owners => self.table.set(number(frame), owners - 1),
-        }
-        false
+        !self.owners().remove(frame) && self.is_exclusive(frame)
     }
 
     /// How many owners a frame has besides one; nobody counts those of a page outside of RAM.
@@ -230,6 +225,32 @@ impl Frames {
             return Some((run, false));
         }
         self.dirty.pop(&mut self.table, most).map(|run| (run, true))
+    }
+}
+
+/// The owners of frames, while all frames are borrowed.
+pub struct Owners<'a>(Words<'a>);
+
+impl Owners<'_> {
+    /// [`Frames::own`].
+    #[inline(always)]
+    pub fn add(&mut self, frame: u64) {
+        if let Some(owners) = self.0.get_mut(number(frame)) {
+            *owners += u32::from(*owners < SATURATED);
+        }
+    }
+
+    /// Takes one owner off a frame that has more than one, and is not saturated. False,
+    /// if it is another frame: [`Frames::disown`] knows what that means.
+    #[inline(always)]
+    pub fn remove(&mut self, frame: u64) -> bool {
+        match self.0.get_mut(number(frame)) {
+            Some(owners) if (1..SATURATED).contains(owners) => {
+                *owners -= 1;
+                true
+            }
+            _ => false,
+        }
     }
 }
 

@@ -49,7 +49,6 @@ impl AddressSpace {
     /// Copies all entries; false, if frames for tables ran out.
     fn copy_pages(&mut self, to: &mut PageTables) -> bool {
         let frames = &mut *FRAMES.lock();
-        let zero_page = frames.zero_page();
         let tables = &mut self.tables;
         let without = Marks::WIPE_ON_FORK.with(Marks::DONT_FORK);
         self.vmas.within(0, u64::MAX).filter(|vma| !vma.marks.has(without)).all(|vma| {
@@ -58,14 +57,17 @@ impl AddressSpace {
                 true => (COUNTED, 0),
                 false => (COUNTED | COPY_ON_WRITE, pte::W | pte::D),
             };
-            tables.copy(to, vma.start, vma.end, frames, |entry, frames: &mut Frames| {
-                let frame = *entry & pte::ADDRESS;
-                if frame != zero_page {
-                    frames.own(frame);
+            let share = |from: &mut [u64], to: &mut [u64], frames: &mut Frames| {
+                let mut owners = frames.owners();
+                for (entry, copy) in from.iter_mut().zip(to) {
+                    if *entry != 0 {
+                        owners.add(*entry & pte::ADDRESS);
+                        *entry = (*entry | set) & !clear;
+                        *copy = *entry;
+                    }
                 }
-                *entry = (*entry | set) & !clear;
-                *entry
-            })
+            };
+            tables.copy(to, vma.start, vma.end, frames, share)
         })
     }
 }

@@ -245,16 +245,26 @@ impl AddressSpace {
     fn release_pages(&mut self, start: u64, end: u64) {
         let frames = &mut *FRAMES.lock();
         let (mut batch, zero_page, mut present) = (Batch::default(), frames.zero_page(), 0);
-        self.tables.for_each(start, end, |_, entry| {
-            let (old, frame) = (*entry, *entry & pte::ADDRESS);
-            *entry = 0;
-            present |= old & pte::P;
-            if old & COUNTED == 0 || frame != zero_page && frames.disown(frame) {
-                batch.free(frame, frames);
+        self.tables.for_each_part(start, end, |entries| {
+            let mut owners = frames.owners();
+            for entry in entries {
+                let (old, frame) = (*entry, *entry & pte::ADDRESS);
+                if old == 0 {
+                    continue;
+                }
+                *entry = 0;
+                present |= old;
+                if old & COUNTED != 0 && owners.remove(frame) {
+                    continue;
+                }
+                if old & COUNTED == 0 || frame != zero_page && frames.disown(frame) {
+                    batch.free(frame, frames);
+                }
+                owners = frames.owners();
             }
         });
         batch.end_run(frames);
-        if present != 0 {
+        if present & pte::P != 0 {
             flush_range(start, end);
         }
     }
