@@ -53,6 +53,30 @@ impl PageMap {
         word
     }
 
+    /// The words from an index on, as far as they lie in one table; none, if there is no
+    /// table, so that they are 0.
+    pub fn words_from(&self, index: u64) -> &[u64] {
+        if index >> (BITS * self.levels) != 0 {
+            return &[];
+        }
+        if self.levels == 0 {
+            return core::slice::from_ref(&self.root);
+        }
+        let mut table = self.root;
+        for level in (1..self.levels).rev() {
+            if table == 0 {
+                return &[];
+            }
+            table = *self.entry(table, index >> (BITS * level));
+        }
+        if table == 0 {
+            return &[];
+        }
+        let words = (WORDS - index % WORDS) as usize;
+        // SAFETY: as for `entry`, and they end where the table does.
+        unsafe { core::slice::from_raw_parts(self.entry(table, index), words) }
+    }
+
     /// How many frames [`PageMap::slot`] takes for an index.
     pub fn missing(&self, index: u64) -> u64 {
         let (mut levels, mut word) = (self.levels, self.root);
@@ -264,6 +288,10 @@ mod tests {
             }
             let from = index(&mut random);
             assert_eq!(map.get(from), model.get(&from).copied().unwrap_or(0));
+            for (index, &word) in (from..).zip(map.words_from(from)) {
+                assert_eq!(word, model.get(&index).copied().unwrap_or(0), "index {index}");
+            }
+            assert!(!map.words_from(from).is_empty() || map.get(from) == 0);
             let next = model.range(from..).next().map(|(&index, _)| index);
             assert_eq!(map.next(from), next, "from {from}");
         }

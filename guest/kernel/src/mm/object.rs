@@ -542,6 +542,12 @@ impl Pages<'_> {
         self.held.map.get(page)
     }
 
+    /// The object's own frames for pages from this one on, 0 where it has none, as far as
+    /// that is one look; none, if it has no frame there.
+    pub fn frames_from(&self, page: u64) -> &[u64] {
+        self.held.map.words_from(page)
+    }
+
     /// What a page is to be copied from: its physical address; `None` for zeroes.
     ///
     /// # Errors

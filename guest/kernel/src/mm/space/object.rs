@@ -5,13 +5,13 @@
 
 use super::{AddressSpace, FaultError, flags, with_access};
 use crate::mm::backing::Mapped;
-use crate::mm::frames::FRAMES;
-use crate::mm::object::{NoPage, Object};
+use crate::mm::frames::{FRAMES, Frames};
+use crate::mm::object::{NoPage, Object, Pages};
 use crate::mm::vma::{Prot, Vma};
 use alloc::sync::Arc;
 use trapgate_abi::boot_info::Range;
 use trapgate_abi::layout::{PAGE_SIZE, page_down};
-use trapgate_arch::paging::{COPY_ON_WRITE, flush_range};
+use trapgate_arch::paging::{COPY_ON_WRITE, COUNTED, PageTables, flush_range};
 use trapgate_arch::{percpu, phys};
 
 /// Pages of an object that a private mapping gets around a fault, a power of two:
@@ -35,6 +35,34 @@ impl From<NoPage> for FaultError {
 pub(super) fn object_at(vma: &Vma, address: u64) -> Option<(&Object, u64)> {
     let part = vma.backing.part()?;
     Some((&part.mapped.object, part.first + (address - vma.start) / PAGE_SIZE))
+}
+
+/// Maps the object's own frames, with these bits, wherever `first..last` has no page:
+/// how many. `index` is that of the first one.
+fn map_own(
+    tables: &mut PageTables,
+    [first, last]: [u64; 2],
+    pages: &Pages<'_>,
+    index: u64,
+    bits: u64,
+    frames: &mut Frames,
+) -> u64 {
+    let (mut address, mut mapped) = (first, 0);
+    while address < last {
+        let own = pages.frames_from(index + (address - first) / PAGE_SIZE);
+        let entries = if own.is_empty() { None } else { tables.slots(address, last, frames) };
+        let Some(entries) = entries else { break };
+        address += entries.len().min(own.len()) as u64 * PAGE_SIZE;
+        let mut owners = frames.owners();
+        for (entry, &frame) in entries.iter_mut().zip(own) {
+            if *entry == 0 && frame != 0 {
+                owners.add(frame);
+                *entry = frame | bits;
+                mapped += 1;
+            }
+        }
+    }
+    mapped
 }
 
 impl AddressSpace {
@@ -73,25 +101,40 @@ impl AddressSpace {
         page: u64,
     ) -> Result<(), FaultError> {
         let Some((object, index)) = object_at(vma, first) else { return Ok(()) };
-        let (shared, mut mapped) = (vma.backing.is_shared(), 0);
+        let shared = vma.backing.is_shared();
+        let private = if shared { 0 } else { COPY_ON_WRITE };
+        let (mut pages, frames) = (object.lock(), &mut *FRAMES.lock());
+        // Mostly the object has them all, or those that are not beyond its end.
+        let end = object.pages().saturating_sub(index).saturating_mul(PAGE_SIZE);
+        if page - first >= end {
+            return Err(FaultError::Beyond);
+        }
+        let last = last.min(first.saturating_add(end));
+        let bits = with_access(COUNTED | private, vma.prot);
+        let mut mapped = map_own(&mut self.tables, [first, last], &pages, index, bits, frames);
+        if mapped == (last - first) / PAGE_SIZE {
+            percpu::count!(pages_mapped, mapped);
+            return Ok(());
+        }
         // If a table cannot be made.
         let mut result = Err(FaultError::OutOfMemory);
-        let private = if shared { 0 } else { COPY_ON_WRITE };
-        let mut pages = object.lock();
-        self.tables.for_each_slot(first, last, &mut *FRAMES.lock(), |address, entry, frames| {
+        self.tables.for_each_slot(first, last, frames, |address, entry, frames| {
             let index = index + (address - first) / PAGE_SIZE;
-            if *entry != 0 {
-                return true;
-            }
-            let had = if address == page {
-                let had = pages.map(index, shared, frames);
-                result = had.map(drop).map_err(FaultError::from);
-                had.ok()
-            } else {
-                pages.map_at_hand(index, shared, frames)
+            let had = match (*entry, address == page) {
+                (0, true) => {
+                    let had = pages.map(index, shared, frames);
+                    result = had.map(drop).map_err(FaultError::from);
+                    had.ok()
+                }
+                (0, false) => pages.map_at_hand(index, shared, frames),
+                (_, true) => {
+                    result = Ok(());
+                    None
+                }
+                (_, false) => None,
             };
-            if let Some(bits) = had {
-                *entry = with_access(bits | private, vma.prot);
+            if let Some(page_bits) = had {
+                *entry = with_access(page_bits | private, vma.prot);
                 mapped += 1;
             }
             true
