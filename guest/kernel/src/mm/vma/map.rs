@@ -216,7 +216,11 @@ impl VmaMap {
         let below = self.end_below(at);
         while let Some(Chunk { areas, gap }) = self.chunks.get_mut(at.chunk) {
             let gone = areas[at.index..].iter().take_while(|vma| vma.start < end).count();
-            areas.drain(at.index..at.index + gone);
+            match gone {
+                // Mostly.
+                1 => drop(areas.remove(at.index)),
+                _ => drop(areas.drain(at.index..at.index + gone)),
+            }
             self.count -= gone;
             if let Some(next) = areas.get(at.index) {
                 let above = next.start;
