@@ -2,7 +2,8 @@
 
 use super::raw::{is_same_description, terminal_attributes};
 use super::transfer::HostFile;
-use super::{Reply, Services};
+use super::worker::{Moved, Work};
+use super::{Failure, Reply, Services};
 use rustix::fs::{SeekFrom, fstat, seek};
 use rustix::io;
 use rustix::termios::tcgetwinsize;
@@ -32,7 +33,8 @@ pub(super) fn describe(
     }
 }
 
-fn status(file: &File) -> io::Result<FileStatus> {
+/// fstat(2).
+pub(super) fn status(file: &File) -> io::Result<FileStatus> {
     let status = fstat(file)?;
     Ok(FileStatus {
         dev: status.st_dev,
@@ -67,13 +69,40 @@ impl Services {
             4 => SeekFrom::Hole(offset.cast_unsigned()),
             _ => return Err(Errno::EINVAL.into()),
         };
+        if file.may_keep_waiting() {
+            return Ok(self.ask(file, || Work::Seek(to))?.count as u64);
+        }
         Ok(seek(&file.file, to)?)
     }
 
     pub(super) fn status(&self, file: u32, data: &mut [u64]) -> Reply {
-        let status = status(&self.file(file)?.file)?;
-        data[..FileStatus::WORDS].copy_from_slice(&status.to_words());
+        let file = self.file(file)?;
+        let data = &mut data[..FileStatus::WORDS];
+        if file.may_keep_waiting() {
+            let bytes = self.ask(file, || Work::Status)?.bytes;
+            let (words, _) = bytes.as_chunks();
+            for (word, bytes) in data.iter_mut().zip(words) {
+                *word = u64::from_ne_bytes(*bytes);
+            }
+        } else {
+            data.copy_from_slice(&status(&file.file)?.to_words());
+        }
         Ok(0)
+    }
+
+    /// What the server of a file says. It may not be there any more: then this waits for
+    /// it, but not when the sandbox is told to stop.
+    fn ask(&self, file: &HostFile, work: impl Fn() -> Work) -> Result<Moved, Failure> {
+        let asker = file.asker()?;
+        loop {
+            if self.control.is_stopped() {
+                return Err(Failure::Stopped);
+            }
+            match asker.carry_out(work()) {
+                Err(io::Errno::AGAIN) => asker.wait_a_moment(),
+                answer => return Ok(answer?),
+            }
+        }
     }
 
     pub(super) fn terminal_attributes(&self, file: u32, data: &mut [u64]) -> Reply {

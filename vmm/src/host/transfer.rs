@@ -17,8 +17,9 @@
 //! A description of our own is the same file opened through /proc/self/fd. A
 //! regular file, and a block device, is always ready, and other processes see its
 //! position move. Status and position of a file on a network come from there as well, and
-//! are the one thing that a sandbox waits for outside `wait`: a kill ends that as far as
-//! Linux lets it. What waits for NFS only SIGKILL of this process ends.
+//! are the one thing that a sandbox waits for outside `wait` (`files`): a kill or a timeout
+//! ends that, for it is a worker that asks. What waits for NFS only SIGKILL of this process
+//! ends.
 
 use super::filesystem::answers_at_once;
 use super::raw::{How, Vectors, Way};
@@ -57,21 +58,30 @@ pub(crate) struct HostFile {
     pub(super) file: File,
     /// Its type: `st_mode` and [`S_IFMT`].
     kind: u32,
-    /// Whether its transfers end at once, once there was one.
-    in_place: OnceCell<bool>,
+    /// Whether its transfers end at once. Found out at the start: to ask which file system
+    /// it is asks a server, too.
+    in_place: bool,
     /// How transfers do not wait, once there was one; as yet, `RWF_NOWAIT`.
     means: Cell<Means>,
     /// A description of our own, once it was needed; none, if there can be none.
     own: OnceCell<Option<File>>,
     /// For reading and for writing, if that is what it takes.
     workers: [OnceCell<Worker>; 2],
+    /// For what else is asked of it: a transfer may be on its way.
+    asker: OnceCell<Worker>,
 }
 
 impl HostFile {
     pub(super) fn new(file: File) -> Self {
         let kind = file.metadata().map_or(0, |data| data.mode() & S_IFMT);
-        let (in_place, own, workers) = (OnceCell::new(), OnceCell::new(), Default::default());
-        HostFile { file, kind, in_place, means: Cell::new(Means::NoWait), own, workers }
+        // Linux says so of all that have positions, and ignores their `O_NONBLOCK`.
+        let in_place = match kind {
+            S_IFBLK | S_IFDIR => true,
+            S_IFREG => answers_at_once(file.as_fd()),
+            _ => false,
+        };
+        let (own, workers, asker) = (OnceCell::new(), Default::default(), OnceCell::new());
+        HostFile { file, kind, in_place, means: Cell::new(Means::NoWait), own, workers, asker }
     }
 
     /// The `O_*` flags of the host's description, as they are now.
@@ -79,15 +89,15 @@ impl HostFile {
         fcntl_getfl(&self.file)
     }
 
-    /// Whether its transfers end at once. Linux says so of all that have positions,
-    /// and ignores their `O_NONBLOCK`.
+    /// Whether its transfers end at once.
     fn is_moved_in_place(&self) -> bool {
-        let answers = || match self.kind {
-            S_IFBLK | S_IFDIR => true,
-            S_IFREG => answers_at_once(self.file.as_fd()),
-            _ => false,
-        };
-        *self.in_place.get_or_init(answers)
+        self.in_place
+    }
+
+    /// Whether whoever asks something of it may have to wait, for a server of files that
+    /// is not there any more, say.
+    pub(super) fn may_keep_waiting(&self) -> bool {
+        self.kind == S_IFREG && !self.in_place
     }
 
     /// A description of our own. Only what another opening does not change: the other
@@ -119,7 +129,7 @@ impl HostFile {
     #[cfg(test)]
     pub(super) fn only_by_worker(&mut self) {
         self.means.set(Means::Worker);
-        self.in_place = OnceCell::from(false);
+        self.in_place = false;
     }
 
     /// As if it were a regular file that may wait.
@@ -130,7 +140,15 @@ impl HostFile {
     }
 
     pub(super) fn begun_worker(&self, way: Way) -> io::Result<&Worker> {
-        let cell = &self.workers[way as usize];
+        self.begun(&self.workers[way as usize])
+    }
+
+    /// The worker that asks.
+    pub(super) fn asker(&self) -> io::Result<&Worker> {
+        self.begun(&self.asker)
+    }
+
+    fn begun<'a>(&self, cell: &'a OnceCell<Worker>) -> io::Result<&'a Worker> {
         if cell.get().is_none() {
             let _ = cell.set(Worker::begin(&self.file)?);
         }

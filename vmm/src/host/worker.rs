@@ -5,7 +5,8 @@
 //! It moves bytes between the file and a copy of the VMM's own: none of the guest's
 //! memory is touched once the request has been answered. It begins only when
 //! poll(2) has said that the file is ready, so mostly it is done at once, and whoever
-//! gave it the transfer waits [`AT_ONCE`] for that. Who waits for a regular file then
+//! gave it the transfer waits [`AT_ONCE`] for that. It also asks for what else a server of
+//! files may take its time to say (`files`). Who waits for a regular file then
 //! asks again until it is over ([`Worker::carry_out`]). Of a stream somebody else was
 //! faster, or it takes less than was thought; then
 //!
@@ -13,6 +14,7 @@
 //! - what it writes counts as written, as if the file had so much more room; an
 //!   error is the next write's. The end of the program waits for it.
 
+use super::files::status;
 use super::transfer::reopened;
 use crate::machine::kvm::kick;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
@@ -76,6 +78,10 @@ pub(super) enum Work {
     Put(Vec<u8>, Put),
     /// Write all of these to a stream.
     PutAll(Vec<u8>),
+    /// Set the position: how many bytes it is from the beginning.
+    Seek(SeekFrom),
+    /// What fstat(2) says: the bytes of a `FileStatus`'s words.
+    Status,
 }
 
 /// Where a regular file is written.
@@ -315,6 +321,11 @@ impl Shared {
                     rest = &rest[written..];
                 }
                 Ok(Moved::written(bytes.len()))
+            }
+            Work::Seek(to) => Ok(Moved::written(seek(&self.file, to)? as usize)),
+            Work::Status => {
+                let words = status(&self.file)?.to_words();
+                Ok(Moved::read(words.iter().flat_map(|word| word.to_ne_bytes()).collect()))
             }
         }
     }

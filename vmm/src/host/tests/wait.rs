@@ -6,6 +6,7 @@ use crate::host::wait::Source;
 use crate::host::worker::{Put, Work};
 use crate::machine::kvm::kick;
 use rustix::event::PollFlags;
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::pipe::fcntl_setpipe_size;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -388,6 +389,53 @@ fn a_worker_that_waits_ends_with_the_sandbox() {
     let start = Instant::now();
     drop(worker);
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+}
+
+#[test]
+fn status_and_position_of_a_file_whose_server_is_gone_wait_until_the_sandbox_is_to_stop() {
+    let (input, _inp) = pipe().unwrap();
+    let mut services = services([file(input), None, None]);
+    services.files[0].as_mut().unwrap().as_regular();
+    // Nothing comes: as if that were the server that does not answer.
+    let asker = services.files[0].as_ref().unwrap().asker().unwrap();
+    let read = asker.carry_out(Work::Get { most: 1, at: None });
+    assert_eq!(read.err(), Some(io::Errno::AGAIN));
+    let control = services.control.clone();
+    let seek = Request::Seek { file: 0, offset: 0, whence: 1 };
+    for (request, stops) in [(Request::Status { file: 0 }, true), (seek, false)] {
+        let (start, control) = (Instant::now(), control.clone());
+        let other = stops.then(|| {
+            thread::spawn(move || {
+                thread::sleep(Duration::from_millis(30));
+                control.stop();
+            })
+        });
+        assert!(matches!(services.serve(&message(request, &[])), Ok(Served::Stopped)));
+        assert!(start.elapsed() < SOON);
+        other.into_iter().for_each(|other| other.join().unwrap());
+    }
+}
+
+#[test]
+fn status_and_position_are_the_same_whoever_asks() {
+    let memory = memfd_create("test", MemfdFlags::CLOEXEC).unwrap();
+    (&mut File::from(memory.try_clone().unwrap())).write_all(b"twelve bytes").unwrap();
+    let mut services = services([file(memory.try_clone().unwrap()), file(memory), None]);
+    services.files[1].as_mut().unwrap().as_regular();
+    for (offset, whence) in [(5, 0), (1, 1), (-2, 2), (-20, 1), (3, 3), (3, 4), (12, 3), (0, 9)] {
+        let [in_place, asked] = [0, 1].map(|file| {
+            let before =
+                reply(&mut services, &message(Request::Seek { file, offset: 4, whence: 0 }, &[]));
+            assert_eq!(before[0], 4);
+            reply(&mut services, &message(Request::Seek { file, offset, whence }, &[]))[0]
+        });
+        assert_eq!(in_place, asked, "{offset} {whence}");
+    }
+    let [in_place, asked] =
+        [0, 1].map(|file| reply(&mut services, &message(Request::Status { file }, &[])));
+    assert_eq!(in_place, asked);
+    let waits = [0, 1].map(|file| services.file(file).unwrap().may_keep_waiting());
+    assert_eq!(waits, [false, true]);
 }
 
 #[test]
