@@ -211,17 +211,34 @@ fn poll_and_read_wait_for_what_comes() {
 #[test]
 fn a_sleep_is_one_exit() {
     needs_kvm!();
-    let exits = |count: u64| {
-        let program = program("waits");
-        let case = Case::new(&program).args(["sleeps", &count.to_string()]);
-        let (ran, stats) = case.sandboxed_with_stats();
-        ran.expect_status(0);
-        let requests = &stats["host_calls"]["by_operation"];
-        let of = |name: &str| requests[name].as_u64().unwrap_or(0);
-        assert_eq!((of("wait"), of("watch"), of("tick")), (count, 0, 0), "{requests}");
-        stats["vmm_exits"].as_u64().expect("a number")
+    let run = |count: u64, kernel: &Option<Vec<u8>>| {
+        let builder = Sandbox::builder().program_bytes("waits", bytes("waits"));
+        let mut builder = builder.args(["sleeps", &count.to_string()]);
+        if let Some(kernel) = kernel {
+            builder = builder.kernel(kernel.clone());
+        }
+        let output = builder.build().expect("a sandbox").output().expect("the VM works");
+        assert_eq!(output.end, End::Exited(0), "{}", String::from_utf8_lossy(&output.stdout));
+        let requests = &output.stats.host_calls.by_operation;
+        (requests.get("wait").copied().unwrap_or(0), output.stats.vmm_exits)
     };
-    assert_eq!(exits(5) - exits(0), 5);
+    let of_five = |kernel: Option<Vec<u8>>| {
+        let [none, five] = [0, 5].map(|count| run(count, &kernel));
+        (five.0 - none.0, five.1 - none.1)
+    };
+    // Each of them a wait, and nothing besides: no watch, no tick.
+    assert_eq!(of_five(None), (5, 5));
+    // A kernel that asks for something besides would be found out.
+    let asks = asking(Request::Wait { timeout_ns: 0 }, false);
+    let besides = [without_return(asking(Request::Elapsed, false)), asks].concat();
+    assert_eq!(of_five(Some(kernel_with("__x64_sys_nanosleep", &besides))), (5, 10));
+}
+
+/// What such code does before it returns.
+fn without_return(mut code: Vec<u8>) -> Vec<u8> {
+    let tail = code.split_off(code.len() - 3);
+    assert_eq!(tail, [0x31, 0xc0, 0xc3], "xor eax, eax; ret");
+    code
 }
 
 /// A kernel whose sysinfo(2) asks for this instead.
@@ -458,6 +475,20 @@ fn a_kernel_that_fails_before_it_hears_of_the_timeout_has_failed() {
     BufReader::new(stdout).read_line(&mut String::new()).expect("a pipe");
     let failed = running.expect("it starts").wait_at_most(Duration::from_millis(20));
     assert!(matches!(failed, Err(Error::KernelFailed(_))), "{failed:?}");
+}
+
+#[test]
+fn a_kernel_that_fails_when_it_has_heard_of_the_timeout_is_told_as_a_timeout() {
+    needs_kvm!();
+    let waits = asking(Request::Wait { timeout_ns: NEVER }, false);
+    let code = [without_return(waits), vec![0x0f, 0x0b]].concat(); // ud2
+    let kernel = kernel_with("__x64_sys_nanosleep", &code);
+    let builder = Sandbox::builder().program_bytes("waits", bytes("waits")).kernel(kernel);
+    let start = Instant::now();
+    let output = builder.args(["sleeps", "1"]).timeout(a_while()).build().expect("a sandbox");
+    let output = output.output().expect("the VM works");
+    assert_eq!(output.end, End::TimedOut);
+    assert!((a_while()..a_while() + slack()).contains(&start.elapsed()), "{:?}", start.elapsed());
 }
 
 /// Where a mount can be made that nobody else sees.
