@@ -246,7 +246,6 @@ impl AddressSpace {
         let frames = &mut *FRAMES.lock();
         let (mut batch, zero_page, mut present) = (Batch::default(), frames.zero_page(), 0);
         self.tables.for_each_part(start, end, |entries| {
-            let mut owners = frames.owners();
             for entry in entries {
                 let (old, frame) = (*entry, *entry & pte::ADDRESS);
                 if old == 0 {
@@ -254,13 +253,12 @@ impl AddressSpace {
                 }
                 *entry = 0;
                 present |= old;
-                if old & COUNTED != 0 && owners.remove(frame) {
+                if old & COUNTED != 0 && frames.owners().remove(frame) {
                     continue;
                 }
                 if old & COUNTED == 0 || frame != zero_page && frames.disown(frame) {
                     batch.free(frame, frames);
                 }
-                owners = frames.owners();
             }
         });
         batch.end_run(frames);
