@@ -45,7 +45,50 @@ const DIFFERENT: [(&str, &str); 4] = [
 ];
 
 /// The same of those that are made in a directory of the host's (`--bind HOST:GUEST:rw`).
-const DIFFERENT_IN_A_BIND: [(&str, &str); 0] = [];
+const DIFFERENT_IN_A_BIND: [(&str, &str); 28] = [
+    ("chmod_sets", SET_ID),
+    ("chown_changes_times", "defect: a chown(2) that changes nothing changes no time"),
+    ("chown_takes_set_id_bits", SET_ID),
+    ("fallocate_punches_holes", HOLES),
+    ("fifo_gets_times", "a fifo is the guest's: what goes through it changes nothing on the host"),
+    ("getdents_of_all_kinds", DEVICES),
+    (
+        "getdents_while_all_names_go",
+        "names that go while a directory is read may be read still, as POSIX has it",
+    ),
+    ("link_of_special_files", DEVICES),
+    ("lseek_of_data_and_holes", HOLES),
+    ("madvise_removes", "EOPNOTSUPP, as in a file system that punches no holes"),
+    ("mkdir_belongs_to_who_makes_it", OWNERS),
+    ("mkdir_takes_the_directorys_group", SET_ID),
+    ("mknod_by_another_user", OWNERS),
+    ("mknod_makes", DEVICES),
+    ("open_a_device_without_a_driver", DEVICES),
+    ("open_creates_with_the_mode_less_the_umask", SET_ID),
+    ("open_in_a_directory_of_its_own_group", SET_ID),
+    (
+        "open_truncation_of_what_is_empty_changes_times",
+        "defect: cutting what is empty changes no time",
+    ),
+    ("open_without_a_name", UNNAMED),
+    ("open_without_a_name_and_link_it", UNNAMED),
+    ("open_without_a_name_for_ever", UNNAMED),
+    ("openat2_without_a_name", UNNAMED),
+    ("pointers_to_what_is_written", "Linux takes a block before it sees that the pointer is bad"),
+    ("readlink_changes_the_time_of_access", ACCESS),
+    ("times_of_reading_and_writing", ACCESS),
+    ("times_of_reading_without_changing_them", ACCESS),
+    ("umask_of_all_that_is_made", UNNAMED),
+    ("writing_takes_set_id_bits", SET_ID),
+];
+
+/// Reasons that several cases have.
+const SET_ID: &str = "a guest makes no set-user-ID and no set-group-ID file on the host";
+const DEVICES: &str = "a guest makes no device on the host: EPERM, as for an ordinary user";
+const OWNERS: &str = "what is made belongs on the host to who runs the sandbox";
+const HOLES: &str = "the host is not asked where a file has holes: all of it is data";
+const UNNAMED: &str = "O_TMPFILE is EOPNOTSUPP, as in a file system that has it not";
+const ACCESS: &str = "reading what is kept in the guest is no access on the host";
 
 /// Where a sandbox makes the cases.
 #[derive(Clone, Copy)]

@@ -2,6 +2,7 @@
 
 use crate::fs::dentry::Dentry;
 use crate::fs::filesystem::FileSystem;
+use crate::fs::host::names;
 use crate::fs::inode::{Inode, Kind};
 use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_uapi::stat::{S_IFDIR, S_IFLNK, S_IFREG, Stat};
@@ -9,14 +10,12 @@ use trapgate_uapi::time::Timespec;
 
 /// What tmpfs says that a name takes: Linux's `BOGO_DIRENT_SIZE`.
 const BYTES_OF_A_NAME: usize = 20;
-/// Bytes of a block in `st_blocks`.
-const BLOCK: u64 = 512;
 
 /// What a file's kind says of its status.
 struct Content {
     file_type: u32,
     size: u64,
-    frames: u64,
+    blocks: u64,
     device: u64,
 }
 
@@ -34,7 +33,7 @@ pub fn status(dentry: &Dentry) -> Stat {
         st_rdev: content.device,
         st_size: content.size as i64,
         st_blksize: PAGE_SIZE as i64,
-        st_blocks: (content.frames * (PAGE_SIZE / BLOCK)) as i64,
+        st_blocks: content.blocks as i64,
         st_atime: meta.accessed.tv_sec as u64,
         st_atime_nsec: meta.accessed.tv_nsec as u64,
         st_mtime: meta.modified.tv_sec as u64,
@@ -52,11 +51,14 @@ pub fn born(dentry: &Dentry) -> Timespec {
 
 #[inline(always)]
 fn content(dentry: &Dentry, inode: &Inode) -> Content {
-    let (file_type, size, frames) = match &inode.kind {
-        Kind::Regular(object) => (S_IFREG, object.size(), object.frames()),
+    let (file_type, size, blocks) = match &inode.kind {
+        Kind::Regular(object) => (S_IFREG, object.size(), object.blocks()),
         // Programs take another size for a change, and looking a name up is none. So
         // it is a block, as in a small directory of a disk.
-        Kind::Directory(Some(_)) => (S_IFDIR, PAGE_SIZE, 0),
+        Kind::Directory(Some(_)) => {
+            names::look_again(dentry);
+            (S_IFDIR, PAGE_SIZE, 0)
+        }
         Kind::Directory(None) => {
             // Two for `.` and `..`.
             let names = dentry.children().map_or(0, |children| children.names.len());
@@ -65,11 +67,11 @@ fn content(dentry: &Dentry, inode: &Inode) -> Content {
         Kind::Symlink(target) => (S_IFLNK, target.len() as u64, 0),
         Kind::Character(device) | Kind::Block(device) => {
             let (file_type, device) = (inode.file_type(), *device);
-            return Content { file_type, size: 0, frames: 0, device };
+            return Content { file_type, size: 0, blocks: 0, device };
         }
         _ => (inode.file_type(), 0, 0),
     };
-    Content { file_type, size, frames, device: 0 }
+    Content { file_type, size, blocks, device: 0 }
 }
 
 /// statfs(2), in whole numbers: blocks are pages.

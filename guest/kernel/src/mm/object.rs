@@ -62,6 +62,11 @@ pub trait Pager: Send + Sync + Debug {
         None
     }
 
+    /// What the file takes where it is, in 512 bytes, if that is not a block for each page.
+    fn blocks(&self) -> Option<u64> {
+        None
+    }
+
     /// What has come of the first pages already, once.
     fn begun(&self) -> Option<Begun> {
         None
@@ -78,6 +83,9 @@ pub trait Pager: Send + Sync + Debug {
         Err(Errno::EIO)
     }
 }
+
+/// How many 512 bytes, the unit of `st_blocks`, a page is.
+const BLOCKS: u64 = PAGE_SIZE / 512;
 
 /// What is in the place of a page that an object has not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -261,6 +269,22 @@ impl Object {
     /// How many frames it has.
     pub fn frames(&self) -> u64 {
         self.frames.lock().count
+    }
+
+    /// What it takes, in 512 bytes: `st_blocks`.
+    #[inline(always)]
+    pub fn blocks(&self) -> u64 {
+        match &self.pager {
+            None => self.frames() * BLOCKS,
+            Some(pager) => self.blocks_of(&**pager),
+        }
+    }
+
+    /// The same of what has something below, which is there once more where it was changed.
+    #[inline(never)]
+    fn blocks_of(&self, pager: &dyn Pager) -> u64 {
+        let pages = self.pages_below.load(Ordering::Relaxed).max(self.frames());
+        pager.blocks().unwrap_or(pages * BLOCKS)
     }
 
     /// Its pages, for who maps some. An object is locked before the frames are.

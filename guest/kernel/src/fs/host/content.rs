@@ -53,7 +53,7 @@ fn follow_write(inode: &Inode, object: &Object, [status, before]: &[FileStatus; 
 /// The host has told what a file is, of which no byte has been changed but by us.
 fn follow(inode: &Inode, status: &FileStatus) {
     if let Ok((_, pages)) = content(inode) {
-        pages.resized(status.size);
+        pages.told(status);
     }
     told(inode, status);
 }

@@ -14,6 +14,7 @@ use crate::mm::object::taken::{AT_ONCE, Begun, Taken};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
+use core::sync::atomic::AtomicBool;
 use spin::Mutex;
 use trapgate_abi::file::{FileStatus, FileSystemStatus};
 use trapgate_abi::hypercall::MAX_SEGMENTS_BESIDE_NAMES;
@@ -31,6 +32,8 @@ pub(super) struct Directory {
     pub(super) node: Arc<Node>,
     mount: Mount,
     listing: Mutex<Option<Arc<Listing>>>,
+    /// Its names have changed since the host told what it is.
+    pub(super) renamed: AtomicBool,
 }
 
 /// What a mount's files have in common.
@@ -158,13 +161,14 @@ pub(super) fn file(
     let content = match mode & S_IFMT {
         S_IFREG if i64::try_from(status.size).is_err() => return Err(Errno::EIO),
         S_IFREG => {
-            let pages = Pages::new(node, status.size, begun, mount.nodes.is_some());
+            let pages = Pages::new(node, status, begun, mount.nodes.is_some());
             LowerContent::Regular(status.size, try_box(pages)?)
         }
         S_IFDIR => LowerContent::Directory(try_arc(Directory {
             node: node.clone(),
             mount: mount.clone(),
             listing: Mutex::new(None),
+            renamed: AtomicBool::new(false),
         })?),
         S_IFLNK => LowerContent::Symlink(target(node)?),
         S_IFCHR | S_IFBLK | S_IFIFO | S_IFSOCK => LowerContent::Special,

@@ -12,6 +12,7 @@ use super::told::told;
 use crate::fs::dentry::{Dentry, Name, name as copy};
 use crate::fs::inode::Kind;
 use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
 use trapgate_abi::boot_info::Range;
 use trapgate_abi::hypercall::files::{Access, Found};
 use trapgate_arch::phys;
@@ -57,6 +58,16 @@ pub(super) fn find_node(dentry: &Dentry) -> Result<Arc<Node>, Errno> {
     if lower.number == dentry.inode.number { Ok(node) } else { Err(Errno::ESTALE) }
 }
 
+/// Looks at a directory again, of which names have come or gone.
+pub fn look_again(directory: &Dentry) {
+    if let Ok(there) = there(directory)
+        && there.renamed.swap(false, Ordering::Relaxed)
+        && let Ok(status) = there.node.ask(ask::look)
+    {
+        told(&directory.inode, &status);
+    }
+}
+
 fn gone(error: Errno) -> Errno {
     if error == Errno::ENOENT { Errno::ESTALE } else { error }
 }
@@ -85,6 +96,7 @@ pub fn make(
     });
     let node = &lower.node;
     let found = node.ask(|handle| ask::make(handle, name, mode, target)).map_err(removed)?;
+    lower.renamed.store(true, Ordering::Relaxed);
     let made = lower.found(node, name, &found, None).and_then(|(node, inode)| {
         if mode & S_IFMT == S_IFREG {
             node.opened(found.handle, Access::Both);
@@ -105,6 +117,7 @@ pub fn make(
 pub fn link(file: &Arc<Dentry>, directory: &Arc<Dentry>, name: &[u8]) -> Result<(), Errno> {
     let (node, lower) = (find_node(file)?, there(directory)?);
     node.ask(|file| lower.node.ask(|to| ask::link(file, to, name))).map_err(removed)?;
+    lower.renamed.store(true, Ordering::Relaxed);
     file.inode.built(|meta| meta.links += 1);
     Ok(())
 }
@@ -119,8 +132,9 @@ pub fn unlink(directory: &Arc<Dentry>, name: &[u8], victim: &Arc<Dentry>) -> Res
     }
     keep(victim);
     let is_directory = victim.is_directory();
-    let node = &there(directory)?.node;
-    node.ask(|handle| ask::unlink(handle, name, is_directory)).map_err(removed)?;
+    let lower = there(directory)?;
+    lower.node.ask(|handle| ask::unlink(handle, name, is_directory)).map_err(removed)?;
+    lower.renamed.store(true, Ordering::Relaxed);
     directory.gone_there(name)?;
     has_gone(victim);
     Ok(())
@@ -166,6 +180,9 @@ pub fn rename(
         let names = [old_name, new_name];
         to.node.ask(|to| ask::rename([from, to], names, flags)).map_err(removed)
     })?;
+    for directory in [from, to] {
+        directory.renamed.store(true, Ordering::Relaxed);
+    }
     let moved =
         [(source, to, new_name, found[0]), (target.unwrap_or(source), from, old_name, found[1])];
     for (dentry, directory, name, found) in moved {

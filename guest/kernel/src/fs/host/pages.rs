@@ -9,6 +9,7 @@ use core::any::Any;
 use core::sync::atomic::{AtomicU64, Ordering};
 use spin::Mutex;
 use trapgate_abi::boot_info::Range;
+use trapgate_abi::file::FileStatus;
 use trapgate_abi::hypercall::files::Access;
 use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_uapi::Errno;
@@ -17,8 +18,9 @@ use trapgate_uapi::Errno;
 #[derive(Debug)]
 pub(super) struct Pages {
     pub(super) node: Arc<Node>,
-    /// Its size when it was looked at last.
+    /// Its size when it was looked at last, and what it takes there, in 512 bytes.
     size: AtomicU64,
+    blocks: AtomicU64,
     begun: Mutex<Option<Begun>>,
     is_written_there: bool,
 }
@@ -26,17 +28,18 @@ pub(super) struct Pages {
 impl Pages {
     pub(super) fn new(
         node: &Arc<Node>,
-        size: u64,
+        status: &FileStatus,
         begun: Option<Begun>,
         is_written_there: bool,
     ) -> Pages {
-        let (node, size, begun) = (node.clone(), AtomicU64::new(size), Mutex::new(begun));
-        Pages { node, size, begun, is_written_there }
+        let [size, blocks] = [status.size, status.blocks].map(AtomicU64::new);
+        Pages { node: node.clone(), size, blocks, begun: Mutex::new(begun), is_written_there }
     }
 
-    /// It is so long now.
-    pub(super) fn resized(&self, size: u64) {
-        self.size.store(size, Ordering::Relaxed);
+    /// The host has told what it is now.
+    pub(super) fn told(&self, status: &FileStatus) {
+        self.size.store(status.size, Ordering::Relaxed);
+        self.blocks.store(status.blocks, Ordering::Relaxed);
     }
 }
 
@@ -51,6 +54,10 @@ impl Pager for Pages {
 
     fn is_written_there(&self) -> bool {
         self.is_written_there
+    }
+
+    fn blocks(&self) -> Option<u64> {
+        Some(self.blocks.load(Ordering::Relaxed))
     }
 
     fn as_any(&self) -> Option<&dyn Any> {
