@@ -8,9 +8,16 @@ use crate::sh;
 
 /// Structures whose header linux-raw-sys does not have: their sizes are asserted, and
 /// that they have no padding.
-const WITHOUT_TWIN: [(&str, &str); 3] = [
+const WITHOUT_TWIN: [(&str, &str); 10] = [
+    ("CompatIpc64Perm", "asm-generic/ipcbuf.h"),
+    ("CompatShmid64", "asm-generic/shmbuf.h"),
     ("CompatTms", "linux/times.h"),
+    ("Ipc64Perm", "asm-generic/ipcbuf.h"),
+    ("SchedAttr", "linux/sched/types.h"),
     ("SchedParam", "linux/sched/types.h, which the C library has instead"),
+    ("ShmInfo", "linux/shm.h"),
+    ("Shmid64", "asm-generic/shmbuf.h"),
+    ("Shminfo64", "asm-generic/shmbuf.h"),
     ("Tms", "linux/times.h"),
 ];
 

@@ -29,7 +29,7 @@ Examples:
   seq 9 | trapgate run busybox sha256sum      a program in PATH, in a pipe
   trapgate run --root alpine.tar.gz busybox ls /etc
                                               a program in a root of files
-  trapgate run --root layout                  an OCI image: as its configuration says
+  trapgate run --root layout                  an OCI image, as it says itself
   trapgate run --root /srv/debian --bind .:/src python3 /src/job.py
                                               a directory, another in it
   trapgate run --root alpine.tar.gz --bind in.csv:/in.csv busybox wc -l /in.csv

@@ -115,7 +115,7 @@ fn named(request: FileRequest, given: &[&str]) -> Job {
 }
 
 fn status(done: &Done) -> FileStatus {
-    FileStatus::from_words(done.data[..].try_into().unwrap())
+    FileStatus::from_words(done.data.first_chunk().unwrap())
 }
 
 fn kind(found: &Found) -> u32 {
