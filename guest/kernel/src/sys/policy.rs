@@ -19,10 +19,9 @@ use trapgate_uapi::sched::{
 };
 use trapgate_uapi::time::Timespec;
 
-/// How long a task of `SCHED_RR` runs before another of its priority does, and others
-/// before anybody does.
+/// How long a task of `SCHED_RR` runs before another of its priority does. What others
+/// have is shorter than the ticks that Linux tells it in, and so 0.
 const RR_SLICE_NS: i64 = 100_000_000;
-const SLICE_NS: i64 = 4_000_000;
 
 /// Changes how the running task is scheduled.
 fn change(to: Scheduling) -> SysResult {
@@ -103,11 +102,7 @@ syscall_define! {
 /// sched_rr_get_interval(2) for either width.
 pub(super) fn interval(pid: i32) -> Result<Timespec, Errno> {
     check_pid(pid)?;
-    let tv_nsec = match scheduling().policy {
-        SCHED_FIFO => 0,
-        SCHED_RR => RR_SLICE_NS,
-        _ => SLICE_NS,
-    };
+    let tv_nsec = if scheduling().policy == SCHED_RR { RR_SLICE_NS } else { 0 };
     Ok(Timespec { tv_sec: 0, tv_nsec })
 }
 syscall_define! {

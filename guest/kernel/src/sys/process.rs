@@ -14,7 +14,8 @@ use trapgate_uapi::capability::{CAP_LAST_CAP, CAP_SYS_RESOURCE};
 use trapgate_uapi::futex::RobustListHead;
 use trapgate_uapi::prctl::{
     ARCH_GET_FS, ARCH_GET_GS, ARCH_SET_FS, ARCH_SET_GS, PR_CAPBSET_DROP, PR_CAPBSET_READ,
-    PR_GET_DUMPABLE, PR_GET_KEEPCAPS, PR_GET_NAME, PR_GET_NO_NEW_PRIVS, PR_SET_DUMPABLE,
+    PR_GET_DUMPABLE, PR_GET_KEEPCAPS, PR_GET_NAME, PR_GET_NO_NEW_PRIVS, PR_GET_PDEATHSIG,
+    PR_GET_SECUREBITS, PR_GET_THP_DISABLE, PR_GET_TIMERSLACK, PR_GET_TIMING, PR_SET_DUMPABLE,
     PR_SET_KEEPCAPS, PR_SET_NAME, PR_SET_NO_NEW_PRIVS, TASK_COMM_LEN,
 };
 use trapgate_uapi::resource::{RLIMIT_STACK, Rlimit};
@@ -118,6 +119,9 @@ fn set(is_users: bool) -> SysResult {
     if is_users { Ok(0) } else { Err(Errno::EPERM) }
 }
 
+/// By how much sleeps may be longer, so that others end with them: what Linux begins with.
+const TIMER_SLACK_NS: u64 = 50_000;
+
 /// A capability's number.
 fn capability(number: u64) -> Result<u32, Errno> {
     u32::try_from(number).ok().filter(|&number| number <= CAP_LAST_CAP).ok_or(Errno::EINVAL)
@@ -155,6 +159,11 @@ syscall_define! {
                 current().credentials.change(drop).map(|()| 0)
             }
             PR_GET_DUMPABLE | PR_GET_NO_NEW_PRIVS => Ok(1),
+            // Nobody has set any of it, nor can.
+            PR_GET_SECUREBITS | PR_GET_THP_DISABLE | PR_GET_TIMING => Ok(0),
+            // The parent is outside.
+            PR_GET_PDEATHSIG => UserPtr::<u32>::new(first).write(0).map(|()| 0),
+            PR_GET_TIMERSLACK => Ok(TIMER_SLACK_NS),
             PR_SET_DUMPABLE | PR_SET_NO_NEW_PRIVS => Ok(0),
             _ => Err(Errno::EINVAL),
         }

@@ -81,9 +81,8 @@ const ACTION: &str = "recorded; no handler is called: its signal ends the progra
 const ENTRIES: &[Entry] = entries! {
     process {
         both: getpid gettid getppid getpgrp getpgid getsid exit exit_group umask set_tid_address
-            prctl ("`PR_SET_NAME`, `PR_GET_NAME`, `PR_SET_KEEPCAPS`, `PR_GET_KEEPCAPS`, \
-                `PR_CAPBSET_READ`, `PR_CAPBSET_DROP`; `PR_GET_DUMPABLE` and `PR_GET_NO_NEW_PRIVS` are 1 \
-                whatever was set; others are EINVAL")
+            prctl ("names, `PR_*_KEEPCAPS`, `PR_CAPBSET_*`; `PR_GET_DUMPABLE` and `PR_GET_NO_NEW_PRIVS` are 1 \
+                whatever was set; of other settings only Linux's defaults are told; others are EINVAL")
             prlimit64 (LIMITS);
         x64: arch_prctl ("bases of FS and GS; others are EINVAL")
             set_robust_list (ROBUST) get_robust_list (ROBUST)

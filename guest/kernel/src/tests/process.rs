@@ -4,7 +4,10 @@ use super::{DATA, HEAP, Sandbox};
 use trapgate_abi::hypercall::Request;
 use trapgate_uapi::Errno;
 use trapgate_uapi::capability::_LINUX_CAPABILITY_VERSION_3;
-use trapgate_uapi::prctl::{ARCH_GET_FS, ARCH_SET_FS, PR_GET_NAME, PR_SET_NAME};
+use trapgate_uapi::prctl::{
+    ARCH_GET_FS, ARCH_SET_FS, PR_GET_NAME, PR_GET_PDEATHSIG, PR_GET_SECUREBITS, PR_GET_TIMERSLACK,
+    PR_SET_NAME,
+};
 use trapgate_uapi::resource::RLIMIT_NOFILE;
 use trapgate_uapi::syscall::{nr32, nr64};
 
@@ -25,6 +28,9 @@ fn prctl_cuts_the_tasks_name_and_tells_it() {
     assert_eq!(sandbox.load(DATA + 64), *b"a name of more \0");
     assert_eq!(prctl(PR_SET_NAME, HEAP), Err(Errno::EFAULT));
     assert_eq!(prctl(-1, 0), Err(Errno::EINVAL));
+    sandbox.store(DATA, &[7; 4]);
+    assert_eq!((prctl(PR_GET_PDEATHSIG, DATA), sandbox.load(DATA)), (Ok(0), [0; 4]));
+    assert_eq!([prctl(PR_GET_SECUREBITS, 0), prctl(PR_GET_TIMERSLACK, 0)], [Ok(0), Ok(50_000)]);
 }
 
 #[test]
