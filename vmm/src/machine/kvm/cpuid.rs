@@ -14,6 +14,9 @@ use super::{Kind, Vm};
 /// (AMX wants a permission of its own, PKU a kernel that manages keys.)
 const XCR0_USED: u64 = 0b1110_0111;
 
+/// Protection keys: only where programs see that the host has enabled them.
+const XCR0_PKRU: u64 = 1 << 9;
+
 /// The guest's CPU.
 pub struct Features {
     /// The leaves for `KVM_SET_CPUID2`.
@@ -109,7 +112,7 @@ pub fn features(kvm: &Kvm, kind: Kind) -> Result<Features, Error> {
         // programs see is the host's; XCR0 must be no less.
         cr4 |= cr4::OSXSAVE;
         hwcap = __cpuid_count(1, 0).edx.into();
-        xcr0 = host_xcr0() & XCR0_USED;
+        xcr0 = host_xcr0() & (XCR0_USED | XCR0_PKRU);
         add_xsave(&mut cpuid, xcr0);
     }
     if cr4 & cr4::OSXSAVE == 0 {
