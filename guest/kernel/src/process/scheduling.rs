@@ -118,7 +118,7 @@ impl Scheduling {
             SCHED_FIFO | SCHED_RR => IOPRIO_CLASS_RT,
             _ => IOPRIO_CLASS_BE,
         };
-        class << IOPRIO_CLASS_SHIFT | (self.nice - MIN_NICE) as u32 / 5
+        (class << IOPRIO_CLASS_SHIFT) | ((self.nice - MIN_NICE) as u32 / 5)
     }
 
     /// What a new task has of its maker's.

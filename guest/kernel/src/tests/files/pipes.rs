@@ -167,6 +167,7 @@ fn a_few_bytes_stay_in_order_where_a_page_of_the_pipe_ends() {
 
 #[test]
 fn whichever_way_one_writes_where_nobody_reads_there_is_a_signal() {
+    type Way = dyn Fn(&Sandbox) -> Result<u64, Errno>;
     let write = |sandbox: &Sandbox| sandbox.write(4, b"x");
     let writev = |sandbox: &Sandbox| {
         sandbox.store(BUFFER, &[BUFFER, 1].map(u64::to_le_bytes).concat());
@@ -176,10 +177,10 @@ fn whichever_way_one_writes_where_nobody_reads_there_is_a_signal() {
         let file = sandbox.open("/tmp/file", O_RDWR | O_CREAT).unwrap();
         sandbox.write(file, b"x").unwrap();
         sandbox.store(BUFFER, &[0; 8]);
-        sandbox.call(nr64::SENDFILE, [4, file.into(), BUFFER, 1, 0, 0])
+        sandbox.call(nr64::SENDFILE, [4, file, BUFFER, 1, 0, 0])
     };
     let nowhere = |sandbox: &Sandbox| sandbox.call(nr64::WRITE, [4, u64::MAX, 1, 0, 0, 0]);
-    let ways: [(&dyn Fn(&Sandbox) -> Result<u64, Errno>, _, _); 4] = [
+    let ways: [(&Way, _, _); 4] = [
         (&write, Errno::EPIPE, true),
         (&writev, Errno::EPIPE, true),
         (&sendfile, Errno::EPIPE, true),
