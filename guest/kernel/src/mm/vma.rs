@@ -102,9 +102,14 @@ impl Vma {
     /// Whether `next` begins where it ends, and both could be one mapping.
     fn joins(&self, next: &Vma) -> bool {
         self.end == next.start
-            && self.prot == next.prot
-            && self.marks == next.marks
+            && self.attributes() == next.attributes()
             && self.backing.goes_on_as(self.end - self.start, &next.backing)
+    }
+
+    /// Access and marks, to be compared at once.
+    #[inline(always)]
+    const fn attributes(&self) -> u16 {
+        u16::from_ne_bytes([self.prot.0, self.marks.0])
     }
 
     /// Cuts off what is from `address` on, which must be inside.

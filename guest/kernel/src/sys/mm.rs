@@ -37,11 +37,9 @@ pub(super) fn memory_with_frames() -> MutexGuard<'static, AddressSpace> {
     memory()
 }
 
-/// `PROT_*` without the bits that mean nothing on x86: `PROT_SEM`, and the two
-/// for stacks.
+/// `PROT_*` without the bit that means nothing on x86, `PROT_SEM`.
 fn prot(bits: u64) -> Result<Prot, Errno> {
-    const IGNORED: u64 = PROT_SEM | PROT_GROWSDOWN | PROT_GROWSUP;
-    Prot::from_bits(bits & !IGNORED).ok_or(Errno::EINVAL)
+    Prot::from_bits(bits & !PROT_SEM).ok_or(Errno::EINVAL)
 }
 
 syscall_define! {
@@ -142,6 +140,7 @@ fn check_unusual(address: u64, length: u64, flags: u64, of_file: bool) -> Result
 }
 
 /// Which part of a file is mapped; `None`, if it is memory without one.
+#[inline(never)]
 fn part_of(
     file: &Arc<OpenFile>,
     shared: bool,
@@ -186,15 +185,16 @@ syscall_define! {
 /// mprotect(2), also by other names.
 #[inline(always)]
 pub(super) fn protect(address: u64, length: u64, bits: u64) -> SysResult {
-    if bits & (PROT_GROWSDOWN | PROT_GROWSUP) != 0 {
-        return protect_growing(address, length, bits);
+    match prot(bits) {
+        Ok(prot) => memory().protect(address, length, prot).map(|()| 0),
+        Err(_) => protect_growing(address, length, bits),
     }
-    memory().protect(address, length, prot(bits)?).map(|()| 0)
 }
 
 /// mprotect(2) of all that has grown down: nothing here grows up.
 #[cold]
 fn protect_growing(address: u64, length: u64, bits: u64) -> SysResult {
+    let access = prot(bits & !(PROT_GROWSDOWN | PROT_GROWSUP))?;
     let end = page_up(length).and_then(|length| address.checked_add(length));
     if bits & PROT_GROWSUP != 0 || !address.is_multiple_of(PAGE_SIZE) {
         return Err(Errno::EINVAL);
@@ -205,7 +205,7 @@ fn protect_growing(address: u64, length: u64, bits: u64) -> SysResult {
         return Err(Errno::ENOMEM);
     }
     let start = memory.start_of_growing(address).ok_or(Errno::EINVAL)?;
-    memory.protect(start, end - start, prot(bits)?).map(|()| 0)
+    memory.protect(start, end - start, access).map(|()| 0)
 }
 
 syscall_define! {
