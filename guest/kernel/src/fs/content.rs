@@ -3,20 +3,31 @@
 //!
 //! The object is locked for the copy, and whoever fetches a missing page of the program's
 //! may need the same lock. So the copy stops there, the page is fetched, and it goes on.
+//!
+//! What lies on the host is kept here, where somebody may read it again. Who reads much at
+//! once gets it from there without that: one copy less, and no memory for it.
 
 use crate::fs::filesystem::ASK_THE_HOST;
 use crate::fs::transfer::MAX_RW_COUNT;
 use crate::mm::fault;
+use crate::mm::frames;
 use crate::mm::object::clean;
 use crate::mm::object::{Copied, NoPage, Object};
-use crate::mm::space::{AddressSpace, FaultError};
+use crate::mm::space::{AddressSpace, FRAMES_AT_ONCE, FaultError};
 use crate::mm::vma::Prot;
+use smallvec::SmallVec;
 use spin::Mutex;
+use trapgate_abi::boot_info::Range;
+use trapgate_abi::hypercall::{MAX_SEGMENTS, MAX_TRANSFER, Segment};
+use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_arch::usercopy::access_ok;
 use trapgate_uapi::Errno;
 
 /// Clean pages that are given up at once where there is no frame left.
 const GIVEN_UP: u64 = 64;
+
+/// So many bytes at once, of which none is here, go straight from the host to the program.
+pub const STRAIGHT: u64 = 256 << 10;
 
 /// The longest file: Linux's `MAX_LFS_FILESIZE`.
 pub const MAX_SIZE: u64 = i64::MAX as u64;
@@ -77,6 +88,10 @@ fn read_on(
                     Some(address) => fetch(memory, address, Prot::WRITE),
                 }
             }
+            Err(NoPage::Absent) => {
+                straight(memory, object, [offset + done, to + done, length - done])
+                    .map(|got| done += got)
+            }
             Err(no_page) => bring(object, no_page),
         };
         match fetched {
@@ -85,6 +100,53 @@ fn read_on(
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Reads what is absent at `offset`: much of it straight to the program, of which is
+/// answered how much; else it is here then.
+fn straight(
+    memory: &Mutex<AddressSpace>,
+    object: &Object,
+    [offset, to, length]: [u64; 3],
+) -> Result<u64, Errno> {
+    let page = offset / PAGE_SIZE;
+    if length >= STRAIGHT && offset.is_multiple_of(PAGE_SIZE) {
+        let length = object.absent_from(page, length.min(MAX_TRANSFER));
+        let (runs, taken) = pieces_of(memory, to, length);
+        // In many small pieces a request would be full soon.
+        if taken >= STRAIGHT {
+            let got = object.pass(page, &runs)?;
+            if got > 0 {
+                return Ok(got);
+            }
+        }
+    }
+    bring(object, NoPage::Absent).map(|()| 0)
+}
+
+/// Where so many bytes of the program's are that can be written, as far as one request
+/// holds it; and how many these are.
+#[expect(clippy::disallowed_methods, reason = "it has room for as many")]
+fn pieces_of(
+    memory: &Mutex<AddressSpace>,
+    to: u64,
+    length: u64,
+) -> (SmallVec<[Range; MAX_SEGMENTS]>, u64) {
+    let mut runs: SmallVec<[Range; MAX_SEGMENTS]> = SmallVec::new();
+    if length < STRAIGHT {
+        return (runs, 0);
+    }
+    frames::stock(FRAMES_AT_ONCE);
+    let taken = memory.lock().pieces(to, length, Prot::WRITE, |Segment { address, length }| {
+        let is_full = runs.len() == MAX_SEGMENTS;
+        match runs.last_mut() {
+            Some(last) if last.end == address => last.end += length,
+            _ if is_full => return false,
+            _ => runs.push(Range { start: address, end: address + length }),
+        }
+        true
+    });
+    (runs, taken)
 }
 
 /// What reading answers where nothing is: an error, if it would end beyond all offsets.

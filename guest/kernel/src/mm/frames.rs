@@ -182,6 +182,36 @@ impl Frames {
         Some(run)
     }
 
+    /// `count` frames in a row that hold anything, and whether they were used before: those
+    /// are taken first, because the host has memory for them.
+    pub fn unclean_run(&mut self, count: u64) -> Option<(Range, bool)> {
+        if self.free < self.reserve + count {
+            return None;
+        }
+        let (run, dirty) = match self.dirty.pop_run(&mut self.table, count) {
+            Some(run) => (run, true),
+            None => {
+                let clean = self.fresh.take_run(count);
+                (clean.or_else(|| self.zero.pop_run(&mut self.table, count))?, false)
+            }
+        };
+        self.free -= count;
+        Some((run, dirty))
+    }
+
+    /// Up to `most` frames that hold anything, and whether they were used before: those
+    /// first.
+    pub fn unclean(&mut self, most: u64) -> Option<(Range, bool)> {
+        let spare = self.free.checked_sub(self.reserve).filter(|&spare| spare > 0)?;
+        match self.dirty.pop(&mut self.table, most.min(spare)) {
+            Some(run) => {
+                self.free -= number(run.len());
+                Some((run, true))
+            }
+            None => self.take(most).map(|run| (run, false)),
+        }
+    }
+
     /// One frame, of the kernel's reserve too.
     pub fn take_reserved(&mut self) -> Option<Range> {
         let reserve = core::mem::take(&mut self.reserve);
@@ -192,16 +222,7 @@ impl Frames {
 
     /// A frame that holds anything: what was used last first.
     pub fn take_unclean(&mut self) -> Option<u64> {
-        if self.free <= self.reserve {
-            return None;
-        }
-        match self.dirty.pop(&mut self.table, 1) {
-            Some(run) => {
-                self.free -= 1;
-                Some(run.start)
-            }
-            None => Some(self.take(1)?.start),
-        }
+        self.unclean(1).map(|(run, _)| run.start)
     }
 
     /// Takes back frames that nobody has and that hold anything.

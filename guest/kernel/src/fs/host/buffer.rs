@@ -1,10 +1,9 @@
-//! Frames that the VMM writes to, and the kernel reads.
+//! Frames that the VMM writes to, and the kernel reads; or the other way round. What was in
+//! them before, nobody gets to see.
 
-use crate::mm::frames::{FRAMES, stock};
+use crate::mm::frames::FRAMES;
 use crate::mm::object::clean;
 use trapgate_abi::boot_info::Range;
-use trapgate_abi::layout::PAGE_SIZE;
-use trapgate_arch::paging::FrameSource;
 use trapgate_uapi::Errno;
 
 /// Frames in a row, which go back when it is dropped.
@@ -16,13 +15,9 @@ impl Buffer {
     /// # Errors
     /// ENOMEM.
     pub(super) fn new(frames: u64) -> Result<Buffer, Errno> {
-        stock(frames);
         loop {
             let mut all = FRAMES.lock();
-            if let Some(start) = all.allocate_run(frames) {
-                return Ok(Buffer(Range { start, end: start + frames * PAGE_SIZE }));
-            }
-            if let Some(run) = all.take(1) {
+            if let Some((run, _)) = all.unclean_run(frames).or_else(|| all.unclean(1)) {
                 return Ok(Buffer(run));
             }
             drop(all);

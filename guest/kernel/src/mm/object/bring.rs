@@ -6,19 +6,22 @@
 //! copies that never see this one take no longer.
 
 use super::taken::{AT_ONCE, Begun, MOST_RUNS, Taken};
-use super::{NoPage, Object, Pager, Quota, clean};
+use super::{NoPage, Object, Pager, Pages, Quota, clean};
 use crate::memory::try_arc;
 use crate::mm::frames::FRAMES;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 use trapgate_abi::boot_info::Range;
+use trapgate_abi::hypercall::MAX_TRANSFER;
 use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_arch::phys;
 use trapgate_uapi::Errno;
 
-/// Pages that are brought at once, where they follow those that were brought last.
+/// Pages that are brought at once, where they follow those that were brought last: as many
+/// as there are before them, within these bounds. The most is what one request moves.
 const IN_A_ROW: u64 = 64;
+const MOST_IN_A_ROW: u64 = MAX_TRANSFER / PAGE_SIZE;
 
 impl Object {
     /// The content of a file that lies somewhere else, as [`Object::paged`]; what has to
@@ -78,16 +81,38 @@ impl Object {
         if taken.count() == 0 {
             return Err(NoPage::Frame);
         }
-        let bytes = pager.bring(first, taken.runs()).map_err(|error| match error {
-            Errno::EACCES | Errno::EPERM => NoPage::Denied,
-            _ => NoPage::Failed,
-        })?;
+        let bytes = pager.bring(first, taken.runs()).map_err(not_brought)?;
         let length = taken.count() * PAGE_SIZE;
         self.brought.store(first + taken.count(), Ordering::Relaxed);
         if bytes < length {
+            taken.clear_behind(bytes);
             self.ends_at(first * PAGE_SIZE + bytes);
         }
         self.keep(first, taken, page)
+    }
+
+    /// How many bytes from a page on are only where the file lies: up to `most`, and to the
+    /// first page of which something is here.
+    pub fn absent_from(&self, page: u64, most: u64) -> u64 {
+        let end = self.pages_below.load(Ordering::Relaxed).min(self.pages());
+        let end = end.min(self.lock().next_there(page));
+        let end = self.size().min(end.saturating_mul(PAGE_SIZE));
+        end.saturating_sub(page * PAGE_SIZE).min(most)
+    }
+
+    /// Reads such bytes from a page on to where they are wanted, and keeps none: how many.
+    /// If the file ends before, so does the object then. Nothing is locked.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn pass(&self, page: u64, to: &[Range]) -> Result<u64, NoPage> {
+        let pager = self.pager.as_deref().ok_or(NoPage::Failed)?;
+        let bytes = pager.bring(page, to).map_err(not_brought)?;
+        self.brought.store(page + bytes / PAGE_SIZE, Ordering::Relaxed);
+        if bytes < to.iter().map(Range::len).sum() {
+            self.ends_at(page * PAGE_SIZE + bytes);
+        }
+        Ok(bytes)
     }
 
     /// Keeps what came of the first pages when the file was found.
@@ -106,15 +131,11 @@ impl Object {
             return None;
         }
         let pages = self.lock();
-        let next_there = |from| {
-            let next = [&pages.held.map, &pages.held.clean].map(|map| map.next(from));
-            next.into_iter().flatten().min().unwrap_or(u64::MAX)
-        };
         let block = page - page % AT_ONCE;
-        let first = if next_there(block) > page { block } else { page };
+        let first = if pages.next_there(block) > page { block } else { page };
         let in_a_row = self.brought.load(Ordering::Relaxed) == page && page > 0;
-        let most = if in_a_row { page + IN_A_ROW } else { block + AT_ONCE };
-        Some((first, most.min(end).min(next_there(page))))
+        let most = if in_a_row { page + in_a_row_from(page) } else { block + AT_ONCE };
+        Some((first, most.min(end).min(pages.next_there(page))))
     }
 
     /// The file has become shorter than it was. What was written here stays, wherever.
@@ -173,4 +194,25 @@ impl Object {
         clean::note(this, [first, index], kept);
         result
     }
+}
+
+impl Pages<'_> {
+    /// The next page from this one on of which something is here.
+    fn next_there(&self, from: u64) -> u64 {
+        let next = [&self.held.map, &self.held.clean].map(|map| map.next(from));
+        next.into_iter().flatten().min().unwrap_or(u64::MAX)
+    }
+}
+
+fn not_brought(error: Errno) -> NoPage {
+    match error {
+        Errno::EACCES | Errno::EPERM => NoPage::Denied,
+        _ => NoPage::Failed,
+    }
+}
+
+/// How many pages are brought at once from one on that follows others: fewer as memory runs
+/// out.
+fn in_a_row_from(page: u64) -> u64 {
+    FRAMES.lock().ahead(page.clamp(IN_A_ROW, MOST_IN_A_ROW)).max(AT_ONCE)
 }

@@ -41,7 +41,7 @@ pub trait Pager: Send + Sync + Debug {
         None
     }
 
-    /// Reads what is from page `first` on into `frames`, which hold zeroes: the first
+    /// Reads what is from page `first` on into `frames`, which hold anything: the first
     /// pages, as far as that is easy. Answers how many bytes there were; fewer than the
     /// frames have room for, if it is the end, or stops there. Nothing is locked.
     ///

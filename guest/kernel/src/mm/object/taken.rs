@@ -1,9 +1,10 @@
 //! Frames that are filled with what an object asks for.
 
-use crate::mm::frames::{self, FRAMES};
+use crate::mm::frames::FRAMES;
 use trapgate_abi::boot_info::Range;
 use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_arch::paging::FrameSource;
+use trapgate_arch::phys;
 
 /// Pages that are brought at once, from a multiple of it on: files of this size take one
 /// request.
@@ -20,33 +21,41 @@ pub struct Begun {
     pub bytes: u64,
 }
 
-/// Frames that are to be filled; they go back, unless they are taken.
+/// Frames that are to be filled, and hold anything until then; they go back, unless they
+/// are taken.
 #[derive(Debug)]
 pub struct Taken {
     runs: [Range; MOST_RUNS],
+    /// Which of them were used before, a bit each.
+    dirty: u16,
     len: usize,
     count: u64,
 }
 
+const _: () = assert!(MOST_RUNS <= u16::BITS as usize);
+
 impl Taken {
     /// Up to `most` frames in up to `most_runs` runs, in a row where there are such.
     pub fn new(most: u64, most_runs: usize) -> Taken {
-        frames::stock(most);
-        let mut taken = Taken { runs: [Range::ZERO; MOST_RUNS], len: 0, count: 0 };
+        let mut taken = Taken { runs: [Range::ZERO; MOST_RUNS], dirty: 0, len: 0, count: 0 };
         let mut frames = FRAMES.lock();
-        if let Some(start) = frames.allocate_run(most) {
-            taken.runs[0] = Range { start, end: start + most * PAGE_SIZE };
-            (taken.len, taken.count) = (1, most);
+        if let Some(run) = frames.unclean_run(most) {
+            taken.add(run);
         }
         while taken.count < most
             && taken.len < most_runs.min(MOST_RUNS)
-            && let Some(run) = frames.take(most - taken.count)
+            && let Some(run) = frames.unclean(most - taken.count)
         {
-            taken.runs[taken.len] = run;
-            taken.len += 1;
-            taken.count += run.len() / PAGE_SIZE;
+            taken.add(run);
         }
         taken
+    }
+
+    fn add(&mut self, (run, dirty): (Range, bool)) {
+        self.runs[self.len] = run;
+        self.dirty |= u16::from(dirty) << self.len;
+        self.len += 1;
+        self.count += run.len() / PAGE_SIZE;
     }
 
     /// Where they are.
@@ -62,10 +71,22 @@ impl Taken {
     /// Gives back all of them: nobody has written to any.
     pub fn untouched(mut self) {
         let mut frames = FRAMES.lock();
-        for &run in self.runs().iter().rev() {
-            frames.give_back(run);
+        for (index, &run) in self.runs().iter().enumerate().rev() {
+            let dirty = self.dirty & 1 << index != 0;
+            if dirty { frames.give_up(run) } else { frames.give_back(run) }
         }
         (self.len, self.count) = (0, 0);
+    }
+
+    /// Clears all behind the first `filled` bytes.
+    pub(super) fn clear_behind(&self, mut filled: u64) {
+        for run in self.runs() {
+            let start = run.start + filled.min(run.len());
+            filled -= start - run.start;
+            let whole = start.next_multiple_of(PAGE_SIZE);
+            phys::clear_bytes(start, whole - start);
+            phys::clear(Range { start: whole, end: run.end });
+        }
     }
 
     /// Gives up all but the first `count`.

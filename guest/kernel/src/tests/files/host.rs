@@ -70,7 +70,7 @@ fn a_deep_path_takes_a_request_for_four_names_and_then_none() {
 }
 
 #[test]
-fn a_file_of_64_kib_takes_one_request_and_a_long_one_one_in_256_kib() {
+fn a_file_of_64_kib_takes_one_request_and_a_long_one_fewer_the_longer_it_is() {
     let (small, large) = (bytes(64 * KIB), bytes(1024 * KIB + 5));
     let (sandbox, host) = sandbox(&[("/b", KEPT, "")], |host| {
         host.file("small", &small);
@@ -82,7 +82,98 @@ fn a_file_of_64_kib_takes_one_request_and_a_long_one_one_in_256_kib() {
     assert!(host.borrow_mut().asked().is_empty());
     assert!(sandbox.bytes_of("/b/large", 30000).unwrap() == large);
     let asked = host.borrow_mut().asked();
-    assert_eq!(asked, ["walk", "get", "get", "get", "get"]);
+    assert_eq!(asked, ["walk", "get", "get", "get"], "16 pages, and 64, 80, 97");
+}
+
+#[test]
+fn who_reads_much_at_once_gets_it_straight_from_the_host_and_no_frame_is_kept() {
+    let all = bytes(2048 * KIB + 5);
+    let (sandbox, host) = sandbox(&[("/b", KEPT, "")], |host| {
+        host.file("f", &all);
+        host.file("cut", &all);
+    });
+    let rw = PROT_READ | PROT_WRITE;
+    let flags = MAP_PRIVATE | trapgate_uapi::mman::MAP_ANONYMOUS;
+    let to = sandbox.call(nr64::MMAP, [0, 3 << 20, rw, flags, u64::MAX, 0]).unwrap() + 3;
+    let read = |fd, length| sandbox.call(nr64::READ, [fd, to, length, 0, 0, 0]);
+    let is_at = |from: u64, to: u64, length: u64| {
+        (0..length)
+            .step_by(1000)
+            .chain([length - 1])
+            .all(|at| sandbox.load::<1>(to + at)[0] == all[(from + at) as usize])
+    };
+    let fd = sandbox.open("/b/f", O_RDONLY).unwrap();
+    assert_eq!(read(fd, 64 * KIB), Ok(64 * KIB));
+    // The program's memory is there, and what came with the name.
+    assert_eq!(sandbox.call(nr64::PREAD64, [fd, to, 2048 * KIB, 0, 0, 0]), Ok(2048 * KIB));
+    let free = FRAMES.lock().available();
+    host.borrow_mut().asked();
+    assert_eq!(read(fd, 1024 * KIB), Ok(1024 * KIB));
+    assert!(is_at(64 * KIB, to, 1024 * KIB));
+    assert_eq!(host.borrow_mut().asked(), ["get"]);
+    assert_eq!(FRAMES.lock().available(), free);
+    // What is here in the middle is not asked for, and what is left is few: that is kept.
+    let middle = 1500 * KIB;
+    assert_eq!(sandbox.call(nr64::PREAD64, [fd, to, 1, middle, 0, 0]), Ok(1));
+    host.borrow_mut().asked();
+    assert_eq!(read(fd, 2048 * KIB), Ok(960 * KIB + 5));
+    assert!(is_at(1088 * KIB, to, 960 * KIB + 5));
+    assert_eq!(host.borrow_mut().asked(), ["get", "get"]);
+    assert!(FRAMES.lock().available() < free);
+    // Neither a file that got shorter nor one that comes in pieces has bytes of another.
+    host.borrow_mut().short = Some(300_001);
+    host.borrow_mut().files[2].what = What::File(all[..1_400_000].to_vec());
+    let fd = sandbox.open("/b/cut", O_RDONLY).unwrap();
+    let mut got = 0;
+    while let Ok(more @ 1..) = sandbox.call(nr64::READ, [fd, to + got, (2 << 20) - got, 0, 0, 0]) {
+        got += more;
+    }
+    assert_eq!(got, 1_400_000);
+    assert!(is_at(0, to, got));
+    let fd = sandbox.open("/b/f", O_RDONLY).unwrap();
+    let read = |to| sandbox.call(nr64::PREAD64, [fd, to, 1 << 20, 200 * KIB, 0, 0]);
+    for error in [Errno::EIO, Errno::EACCES] {
+        for name in ["open", "get"] {
+            host.borrow_mut().fails.insert(name, error);
+        }
+        assert_eq!((read(to), read(0x10)), (Err(error), Err(error)));
+    }
+    host.borrow_mut().fails.clear();
+    assert_eq!(read(0x10), Err(Errno::EFAULT));
+}
+
+#[test]
+fn what_was_in_memory_before_is_behind_no_files_end() {
+    let mut cut = 0;
+    let (sandbox, host) = sandbox_with(4 << 20, &[("/", MOUNT_IN_MEMORY, "")], |host| {
+        host.file("b/f", &bytes(70_001));
+        cut = host.file("b/cut", &bytes(200_001));
+    });
+    let rw = PROT_READ | PROT_WRITE;
+    let flags = MAP_PRIVATE | trapgate_uapi::mman::MAP_ANONYMOUS;
+    // Whatever frame comes next, something has been in it.
+    let pages = FRAMES.lock().spare() - 20;
+    let at = sandbox.call(nr64::MMAP, [0, pages * PAGE_SIZE, rw, flags, u64::MAX, 0]).unwrap();
+    for page in 0..pages {
+        sandbox.store(at + page * PAGE_SIZE, &[0xa5; PAGE_SIZE as usize]);
+    }
+    assert_eq!(sandbox.call(nr64::MUNMAP, [at, pages * PAGE_SIZE, 0, 0, 0, 0]), Ok(0));
+    let mapped = |path, length| {
+        let fd = sandbox.open(path, O_RDWR).unwrap();
+        sandbox.call(nr64::MMAP, [0, length, PROT_READ, MAP_PRIVATE, fd, 0]).unwrap()
+    };
+    let at = mapped("/b/f", 72 * KIB);
+    assert_eq!(sandbox.load::<1>(at + 70_000)[0], bytes(70_001)[70_000]);
+    assert!((70_001..72 * KIB).all(|behind| sandbox.load(at + behind) == [0]));
+    // Shorter than it was, with something of ours behind.
+    let fd = sandbox.open("/b/cut", O_RDWR).unwrap();
+    sandbox.store(BUFFER, b"ours");
+    assert_eq!(sandbox.call(nr64::PWRITE64, [fd, BUFFER, 4, 199_000, 0, 0]), Ok(4));
+    host.borrow_mut().files[cut].what = What::File(bytes(90_001));
+    let at = mapped("/b/cut", 196 * KIB);
+    assert_eq!(sandbox.load::<1>(at + 90_000)[0], bytes(90_001)[90_000]);
+    assert!((90_001..190_000).all(|behind| sandbox.load(at + behind) == [0]));
+    assert_eq!(sandbox.load(at + 199_000), *b"ours");
 }
 
 #[test]
