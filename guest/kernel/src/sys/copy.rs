@@ -11,6 +11,8 @@ use crate::memory::try_with_capacity;
 use crate::mm::frames;
 use crate::mm::object::{NoPage, Object};
 use crate::process::task::current;
+use crate::sched::idle;
+use crate::sched::thread::work;
 use crate::sched::wait::wait_for;
 use crate::sys::define::{SysResult, syscall_define};
 use crate::sys::descriptor::opened;
@@ -23,7 +25,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 use trapgate_abi::hypercall::{Request, Segment};
 use trapgate_abi::layout::PAGE_SIZE;
-use trapgate_arch::phys;
+use trapgate_arch::{percpu, phys};
 use trapgate_uapi::Errno;
 use trapgate_uapi::fcntl::{O_APPEND, O_NONBLOCK};
 use trapgate_uapi::poll::POLLOUT;
@@ -59,30 +61,75 @@ pub(super) fn page() -> Result<Vec<u8>, Errno> {
     Ok(page)
 }
 
-/// Copies up to `length` bytes, a page at a time; `put` takes some and answers how many.
+/// After so many bytes a copy that goes on looks at what has happened on the host.
+const LOOK_AFTER: u64 = 1 << 24;
+
+/// Copies up to `length` bytes of an object to a file, in steps.
 fn copy(
     from: &Object,
-    position: &mut Position,
+    reads: &mut Position,
     length: u64,
-    put: &mut dyn FnMut(&[u8]) -> Result<usize, Errno>,
+    to: &OpenFile,
+    writes: &mut Position,
 ) -> SysResult {
-    let mut page = page()?;
-    let mut done = 0;
+    match (&to.kind, content(to)) {
+        (Kind::Inode(sink), Some(object)) if object.is_written_there() => {
+            in_steps(reads, length, &mut |at, room| {
+                let room = allowed_at(sink, writes.at, room)?;
+                let file = &sink.dentry.inode;
+                let done = host::content::write_of_file(file, writes.at, from, at, room)?;
+                writes.advance(done);
+                Ok(done)
+            })
+        }
+        _ => {
+            let mut page = page()?;
+            in_steps(reads, length, &mut |at, room| {
+                let room = room.min(PAGE_SIZE - at % PAGE_SIZE) as usize;
+                match from.read_for_kernel(at, &mut page[..room])? {
+                    0 => Ok(0),
+                    got => put(to, writes, &page[..got]).map(|done| done as u64),
+                }
+            })
+        }
+    }
+}
+
+/// Has `step` move up to `length` bytes: it is told from where, and at most how many, and
+/// answers how many it has moved. None ends it, and so does a signal.
+fn in_steps(
+    reads: &mut Position,
+    length: u64,
+    step: &mut dyn FnMut(u64, u64) -> Result<u64, Errno>,
+) -> SysResult {
+    let (mut done, mut looked) = (0, 0);
     while done < length {
-        let room = (length - done).min(PAGE_SIZE - position.at % PAGE_SIZE) as usize;
-        let step = from.read_for_kernel(position.at, &mut page[..room]).map_err(Errno::from);
-        let step = step.and_then(|got| if got == 0 { Ok(0) } else { put(&page[..got]) });
-        match step {
+        match step(reads.at, length - done) {
             Ok(0) => break,
             Ok(moved) => {
-                done += moved as u64;
-                position.advance(moved as u64);
+                done += moved;
+                reads.advance(moved);
             }
             Err(error) if done == 0 => return Err(error),
             Err(_) => break,
         }
+        if done - looked >= LOOK_AFTER {
+            idle::look();
+            looked = done;
+        }
+        if percpu::work() & work::SIGNAL != 0 {
+            break;
+        }
     }
     Ok(done)
+}
+
+/// How many of so many bytes may be written to a file at `at`.
+fn allowed_at(file: &InodeFile, at: u64, length: u64) -> Result<u64, Errno> {
+    if at >= MAX_SIZE {
+        return Err(Errno::EFBIG);
+    }
+    allowed(file, At::Offset(at), length.min(MAX_SIZE - at), false)
 }
 
 /// Writes bytes of the kernel's to a file, at a position that moves on.
@@ -91,11 +138,7 @@ pub(super) fn put(file: &OpenFile, to: &mut Position, bytes: &[u8]) -> Result<us
         Kind::Standard(standard) => to_host(standard, file.transfer_flags(), bytes),
         Kind::Inode(inode) => match content(file) {
             Some(object) => {
-                if to.at >= MAX_SIZE {
-                    return Err(Errno::EFBIG);
-                }
-                let room = (MAX_SIZE - to.at).min(bytes.len() as u64);
-                let room = allowed(inode, At::Offset(to.at), room, false)? as usize;
+                let room = allowed_at(inode, to.at, bytes.len() as u64)? as usize;
                 let (bytes, file) = (&bytes[..room], &inode.dentry.inode);
                 let done = match object.write_for_kernel(to.at, bytes) {
                     Err(NoPage::There) => host::content::write_of_kernel(file, to.at, bytes)?,
@@ -161,7 +204,7 @@ pub(super) fn send(
     let mut reads = Position::new(&source, offset);
     let mut writes = Position::new(&sink, None);
     let length = count.min(MAX_RW_COUNT);
-    let done = copy(object, &mut reads, length, &mut |bytes| put(&sink, &mut writes, bytes))?;
+    let done = copy(object, &mut reads, length, &sink, &mut writes)?;
     source.as_inode().into_iter().for_each(|file| file.dentry.inode.accessed());
     Ok((done, reads.at))
 }
@@ -219,7 +262,7 @@ syscall_define! {
             return Err(Errno::EINVAL);
         }
         let length = count.min(MAX_RW_COUNT);
-        let done = copy(object, &mut reads, length, &mut |bytes| put(&sink, &mut writes, bytes))?;
+        let done = copy(object, &mut reads, length, &sink, &mut writes)?;
         source.as_inode().into_iter().for_each(|file| file.dentry.inode.accessed());
         from_offset.write_if(reads.at)?;
         to_offset.write_if(writes.at)?;

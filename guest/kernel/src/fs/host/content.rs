@@ -7,22 +7,25 @@ use super::directory::times;
 use super::names::node_of;
 use super::pages::Pages;
 use super::told::told;
-use crate::fs::content::MAX_SIZE;
+use crate::fs::content::{MAX_SIZE, STRAIGHT};
 use crate::fs::dentry::Dentry;
 use crate::fs::inode::{Inode, Kind};
 use crate::fs::transfer::gather;
 use crate::mm::fault;
 use crate::mm::frames;
-use crate::mm::object::Object;
+use crate::mm::object::clean;
 use crate::mm::object::there::BACK_AT_ONCE;
+use crate::mm::object::{NoPage, Object};
 use crate::mm::space::{AddressSpace, FRAMES_AT_ONCE, FaultError};
 use crate::mm::vma::Prot;
 use crate::sched::idle;
 use crate::sched::thread::work;
+use smallvec::SmallVec;
 use spin::Mutex;
+use trapgate_abi::boot_info::Range;
 use trapgate_abi::file::FileStatus;
-use trapgate_abi::hypercall::Segment;
 use trapgate_abi::hypercall::files::{AT_END, Access, Change};
+use trapgate_abi::hypercall::{MAX_SEGMENTS, MAX_TRANSFER, Segment};
 use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_arch::{percpu, phys};
 use trapgate_uapi::Errno;
@@ -125,6 +128,92 @@ pub fn write(
         }
     }
     Ok((start.unwrap_or(object.size()), done))
+}
+
+/// The same of bytes of another file, or of this one, from `from` on, as far as one request
+/// takes them: how many. What is only on the host comes from there and is not kept, if it is
+/// much.
+///
+/// # Errors
+/// Those of reading the other, those of write(2), as the host has them; ENOMEM.
+pub fn write_of_file(
+    inode: &Inode,
+    offset: u64,
+    source: &Object,
+    from: u64,
+    length: u64,
+) -> Result<u64, Errno> {
+    let (object, pages) = content(inode)?;
+    let length = length.min(MAX_TRANSFER);
+    let mut pieces = Pieces::new();
+    let mut buffer = None;
+    loop {
+        // What is asked for in between could change where it is.
+        pages.node.ask_open(Access::Write, |_| Ok(()))?;
+        pieces.clear();
+        match source.where_it_is(from, length, |piece| add(&mut pieces, piece)) {
+            Ok(0) => return Ok(0),
+            Ok(_) => break,
+            Err(NoPage::Absent) => {
+                pieces.clear();
+                match passed(source, from, length)? {
+                    Some((its, bytes)) => {
+                        let start = its.run().start;
+                        add(&mut pieces, Range { start, end: start + bytes });
+                        buffer = Some(its);
+                        break;
+                    }
+                    None => source.bring_absent()?,
+                }
+            }
+            Err(NoPage::Frame) if clean::give_up(FRAMES_AT_ONCE) > 0 => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let (done, status) = pages.node.ask_open(Access::Write, |handle| {
+        ask::put(handle, offset, |call| {
+            let mut push = call.attach();
+            pieces.iter().all(|piece| push(Segment { address: piece.start, length: piece.len() }))
+        })
+    })?;
+    let done = done.min(pieces.iter().map(Range::len).sum());
+    follow_write(inode, object, &status);
+    object.written_there_from(offset, offset.saturating_add(done), &pieces);
+    drop(buffer);
+    Ok(done)
+}
+
+/// Where bytes lie, as many pieces as a request holds.
+type Pieces = SmallVec<[Range; MAX_SEGMENTS]>;
+
+/// One more piece; false, if there is no room for it.
+#[expect(clippy::disallowed_methods, reason = "it has room for as many")]
+fn add(pieces: &mut Pieces, piece: Range) -> bool {
+    let is_full = pieces.len() == MAX_SEGMENTS;
+    match pieces.last_mut() {
+        Some(last) if last.end == piece.start => last.end = piece.end,
+        _ if is_full => return false,
+        _ => pieces.push(piece),
+    }
+    true
+}
+
+/// Bytes of a file that are only where it lies, in memory of their own; none, if they are
+/// few.
+fn passed(source: &Object, from: u64, length: u64) -> Result<Option<(Buffer, u64)>, Errno> {
+    let page = from / PAGE_SIZE;
+    if !from.is_multiple_of(PAGE_SIZE) {
+        return Ok(None);
+    }
+    let length = source.absent_from(page, length);
+    if length < STRAIGHT {
+        return Ok(None);
+    }
+    let buffer = Buffer::new(length.div_ceil(PAGE_SIZE))?;
+    let Range { start, end } = buffer.run();
+    let end = end.min(start + length);
+    let bytes = source.pass(page, &[Range { start, end }])?;
+    Ok((bytes > 0).then_some((buffer, bytes)))
 }
 
 /// The same of bytes of the kernel's, at most a page: how many.

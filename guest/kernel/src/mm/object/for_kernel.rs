@@ -3,6 +3,7 @@
 use super::{NoPage, Object, Pages};
 use crate::mm::frames::FRAMES;
 use core::sync::atomic::Ordering;
+use trapgate_abi::boot_info::Range;
 use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_arch::phys;
 
@@ -31,6 +32,39 @@ impl Object {
         }
         if offset + done as u64 > self.size() {
             self.grow(&pages.held, offset + done as u64, offset);
+        }
+        Ok(done)
+    }
+
+    /// Calls `take` with where the bytes from `offset` on lie, page by page, up to `length`
+    /// of them and to the object's end, until it answers false. Answers how many it took;
+    /// nobody may change anything before they are used.
+    ///
+    /// # Errors
+    /// The first cannot be had; [`NoPage::Absent`], too.
+    pub fn where_it_is(
+        &self,
+        offset: u64,
+        length: u64,
+        mut take: impl FnMut(Range) -> bool,
+    ) -> Result<u64, NoPage> {
+        let mut pages = self.lock();
+        let length = length.min(self.size().saturating_sub(offset));
+        let mut done = 0;
+        while done < length {
+            let at = offset + done;
+            let within = at % PAGE_SIZE;
+            let piece = (PAGE_SIZE - within).min(length - done);
+            let frame = match pages.source(at / PAGE_SIZE) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => FRAMES.lock().zero_page(),
+                Err(error) if done == 0 => return Err(error),
+                Err(_) => break,
+            };
+            if !take(Range { start: frame + within, end: frame + within + piece }) {
+                break;
+            }
+            done += piece;
         }
         Ok(done)
     }

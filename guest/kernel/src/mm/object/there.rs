@@ -73,6 +73,30 @@ impl Object {
         });
     }
 
+    /// The same of bytes that lie in pieces of memory.
+    pub fn written_there_from(&self, start: u64, end: u64, from: &[Range]) {
+        const PIECE: usize = 256;
+        let mut bytes = [0; PIECE];
+        self.follow(start, end, |at, frame, length| {
+            let (mut skip, mut done) = (at - start, 0);
+            for run in from {
+                let skipped = skip.min(run.len());
+                skip -= skipped;
+                let mut from = run.start + skipped;
+                while from < run.end && done < length {
+                    // Neither reaches beyond its frame.
+                    let piece = (run.end - from).min(length - done).min(PIECE as u64);
+                    let piece = piece.min(PAGE_SIZE - from % PAGE_SIZE);
+                    let bytes = &mut bytes[..piece as usize];
+                    phys::read(from, bytes);
+                    phys::write(frame + done, bytes);
+                    (from, done) = (from + piece, done + piece);
+                }
+            }
+            done == length
+        });
+    }
+
     /// The bytes of `start..end` are zeroes there now.
     pub fn cleared_there(&self, start: u64, end: u64) {
         self.follow(start, end, |_, frame, length| {

@@ -220,6 +220,64 @@ fn bytes_go_from_file_to_file_and_from_memory_that_has_to_be_brought() {
 }
 
 #[test]
+fn bytes_from_file_to_file_take_a_request_for_all_that_lies_together() {
+    const MIB: u64 = 1 << 20;
+    let all = bytes(2 * MIB + 5);
+    let (sandbox, host) = with(|host| {
+        host.file("from", &all);
+    });
+    let asked =
+        |name: &str| host.borrow_mut().asked().iter().filter(|&&asked| asked == name).count();
+    let open = |path, flags| sandbox.open(path, flags).unwrap();
+    let from = open("/b/from", O_RDONLY);
+    let to = open("/b/to", O_CREAT | O_RDWR);
+    let free = FRAMES.lock().available();
+    assert_eq!(sandbox.call(nr64::COPY_FILE_RANGE, [from, 0, to, 0, 9 * MIB, 0]), Ok(2 * MIB + 5));
+    let asked_for = asked("put");
+    assert!(asked_for <= 5, "{asked_for} requests");
+    assert!(host.borrow().content("to") == all);
+    assert!(free - FRAMES.lock().available() < 40, "what goes by is not kept");
+    assert_eq!(sandbox.call(nr64::LSEEK, [to, 0, 1, 0, 0, 0]), Ok(2 * MIB + 5));
+    // What is mapped of the file that is written is as it is there, whatever came from where.
+    let at = sandbox.call(nr64::MMAP, [0, MIB, PROT_READ, MAP_SHARED, to, 0]).unwrap();
+    assert_eq!(sandbox.load(at + 5001), [all[5001], all[5002]]);
+    sandbox.store(BUFFER, &3u64.to_le_bytes());
+    sandbox.store(BUFFER + 8, &5000u64.to_le_bytes());
+    let offsets = [from, BUFFER, to, BUFFER + 8, 100_000, 0];
+    assert_eq!(sandbox.call(nr64::COPY_FILE_RANGE, offsets), Ok(100_000));
+    let mut expected = all.clone();
+    expected.copy_within(3..100_003, 5000);
+    assert!(
+        host.borrow().content("to")
+            == expected
+                .iter()
+                .enumerate()
+                .map(|(at, byte)| {
+                    if (5000..105_000).contains(&at) { all[at - 5000 + 3] } else { *byte }
+                })
+                .collect::<Vec<_>>()
+    );
+    for at_byte in [4999, 5000, 8191, 8192, 60_000, 104_999, 105_000] {
+        assert_eq!(sandbox.load(at + at_byte), [host.borrow().content("to")[at_byte as usize]]);
+    }
+    // Out of memory, and what is nowhere.
+    sandbox.file("/tmp/f", &all[..3000]);
+    let memory = open("/tmp/f", O_RDWR);
+    assert_eq!(sandbox.call(nr64::FTRUNCATE, [memory, 300 * KIB, 0, 0, 0, 0]), Ok(0));
+    asked("put");
+    let to = open("/b/to", O_TRUNC | O_RDWR);
+    assert_eq!(sandbox.call(nr64::SENDFILE, [to, memory, 0, 400 * KIB, 0, 0]), Ok(300 * KIB));
+    let mut expected = all[..3000].to_vec();
+    expected.resize(300 * KIB as usize, 0);
+    assert!(host.borrow().content("to") == expected);
+    // The first error, or what came before.
+    host.borrow_mut().room = Some(10);
+    assert_eq!(sandbox.call(nr64::LSEEK, [memory, 0, 0, 0, 0, 0]), Ok(0));
+    assert_eq!(sandbox.call(nr64::SENDFILE, [to, memory, 0, 100, 0, 0]), Ok(10));
+    assert_eq!(sandbox.call(nr64::SENDFILE, [to, memory, 0, 100, 0, 0]), Err(Errno::ENOSPC));
+}
+
+#[test]
 fn what_is_stored_in_a_shared_mapping_goes_back_when_it_is_time() {
     let (sandbox, host) = with(|host| {
         host.file("f", &bytes(30 * KIB));
