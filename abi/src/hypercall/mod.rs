@@ -14,6 +14,8 @@
 //!           word 5…       attachments: segments (address, length), files to
 //!                         watch, handles, or a crash record
 //!           word 15…      names: how many bytes, and the bytes
+//!           word 80…      handles that are given back: how many, and they, with
+//!                         whatever request comes next
 //! reply     word 0        result, or an error as system calls return it
 //!           word 1…       data
 //! ```

@@ -95,6 +95,10 @@ impl From<io::Errno> for Failure {
 }
 
 impl Serve for Services {
+    fn release(&mut self, handles: &[u64]) -> bool {
+        self.directories.release(handles, &self.control)
+    }
+
     fn serve(&mut self, message: &Message) -> Result<Served, Malformed> {
         let request = Request::decode(message)?;
         self.stats.count(&request);

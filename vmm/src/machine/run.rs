@@ -13,6 +13,7 @@ use super::memory::GuestRam;
 use super::step::{Instructions, Stepper};
 use crate::symbols::Symbols;
 use crate::{Error, report};
+use trapgate_abi::hypercall::files::{GIVEN_BACK, MAX_GIVEN_BACK};
 use trapgate_abi::hypercall::{Malformed, Message, Request};
 use trapgate_abi::kernel_note::KernelNote;
 use trapgate_uapi::errno::to_return;
@@ -24,6 +25,12 @@ pub trait Serve {
     /// # Errors
     /// [`Malformed`], if there is none in it.
     fn serve(&mut self, message: &Message) -> Result<Served, Malformed>;
+
+    /// Releases handles that came with a request, before it is served; false, if the machine
+    /// was told to stop meanwhile.
+    fn release(&mut self, _handles: &[u64]) -> bool {
+        true
+    }
 }
 
 /// What comes of a request.
@@ -111,7 +118,11 @@ pub(super) fn run(
             }
             Exit::HostCall => {
                 let out_of_ram = |_| Error::Kernel("RAM ends before its pages".to_owned());
-                let message: Message = ram.read_words(host_call).map_err(out_of_ram)?;
+                let words: [u64; GIVEN_BACK + 1] = ram.read_words(host_call).map_err(out_of_ram)?;
+                let [message @ .., given_back] = words;
+                if given_back != 0 && !take_back(ram, host_call, given_back, services)? {
+                    break GuestEnd::Stopped;
+                }
                 match services.serve(&message).map_err(Error::Malformed)? {
                     Served::Reply(reply) => {
                         ram.write_words(host_call, &reply[..]).map_err(out_of_ram)?;
@@ -132,6 +143,23 @@ pub(super) fn run(
         }
     };
     Ok(Ended { end, exits, instructions: stepper.and_then(|stepper| stepper.counted()) })
+}
+
+/// Has handles released that are given back, so many, and tells the guest so.
+fn take_back(
+    ram: &GuestRam,
+    host_call: u64,
+    count: u64,
+    services: &mut dyn Serve,
+) -> Result<bool, Error> {
+    if count > MAX_GIVEN_BACK as u64 {
+        return Err(Error::Malformed(Malformed::Count(count)));
+    }
+    let out_of_ram = |_| Error::Kernel("RAM ends before its pages".to_owned());
+    let list = host_call + 8 * GIVEN_BACK as u64;
+    let all: [u64; MAX_GIVEN_BACK] = ram.read_words(list + 8).map_err(out_of_ram)?;
+    ram.write_words(list, &[0]).map_err(out_of_ram)?;
+    Ok(services.release(&all[..count as usize]))
 }
 
 /// What a failed KVM_RUN comes to: KVM answers EFAULT where a page of the image is

@@ -3,7 +3,15 @@
 use super::Handle;
 use crate::file::FileStatus;
 use crate::hypercall::{ATTACHMENTS, COUNT, MESSAGE_WORDS, Malformed, Message};
+use crate::layout::PAGE_SIZE;
 use crate::wire::wire_struct;
+
+/// The word of the host call page, behind the message, that says how many words behind it
+/// are handles that are given back: before the request that comes next, whatever that is,
+/// they are released, as [`super::FileRequest::Release`] does it, and the word is 0 again.
+pub const GIVEN_BACK: usize = MESSAGE_WORDS;
+/// How many these are at most.
+pub const MAX_GIVEN_BACK: usize = PAGE_SIZE as usize / size_of::<u64>() - MESSAGE_WORDS - 1;
 
 /// Handles of one [`super::FileRequest::Release`] at most.
 pub const MAX_RELEASED: usize = MESSAGE_WORDS - ATTACHMENTS;

@@ -19,7 +19,10 @@ mod attached;
 mod codec;
 mod listing;
 
-pub use attached::{Change, Found, MAX_RELEASED, change, handles, push_handle, put_change};
+pub use attached::{
+    Change, Found, GIVEN_BACK, MAX_GIVEN_BACK, MAX_RELEASED, change, handles, push_handle,
+    put_change,
+};
 pub use listing::{Entries, Entry};
 
 use super::MESSAGE_WORDS;
@@ -35,6 +38,12 @@ const _: () = assert!(WALK_OPENED < MESSAGE_WORDS);
 /// What stands for a file or a directory of the host's: never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Handle(pub u64);
+
+impl Handle {
+    /// In a handle that is given back: it stays, and only is no longer open for writing. No
+    /// handle has this bit.
+    pub const NOT_WRITTEN: u64 = 1 << 63;
+}
 
 /// What a file is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,8 +111,9 @@ pub enum FileRequest {
         /// Any.
         file: Handle,
     },
-    /// Forget the attached handles, at most [`MAX_RELEASED`], or only close them. Those
-    /// that are none are passed over. Reply: how many were some.
+    /// Forget the attached handles, at most [`MAX_RELEASED`], or only close them, or close
+    /// them for writing ([`Handle::NOT_WRITTEN`]). Those that are none are passed over.
+    /// Reply: how many were some.
     Release {
         /// They are not forgotten: they are files that are not open afterwards.
         keep: bool,

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use trapgate_abi::hypercall::files::{GIVEN_BACK, MAX_GIVEN_BACK};
 use trapgate_abi::hypercall::{self, FileRequest, Message, Request, Segment};
 use trapgate_abi::layout::{Cpu, DIRECT_MAP, PAGE_SIZE, PERCPU_BASE, percpu};
 use trapgate_abi::trace::{RECORD_WORDS, RING_SIZE, Record, RecordId, Tracing};
@@ -50,6 +51,7 @@ pub(super) struct Floor {
     pub(super) first: Mutex<Option<Arc<Baton>>>,
     vmm: RefCell<Vmm>,
     requests: RefCell<Vec<Request>>,
+    given_back: RefCell<Vec<u64>>,
 }
 
 impl Floor {
@@ -88,6 +90,14 @@ impl Floor {
             _ => Vec::new(),
         };
         self.requests.borrow_mut().push(request);
+        let list = direct::<u64>(Cpu::FIRST.host_call_phys()).wrapping_add(GIVEN_BACK);
+        // SAFETY: the list is in the same page.
+        let given_back = unsafe {
+            let count = list.replace(0) as usize;
+            assert!(count <= MAX_GIVEN_BACK, "{count} handles");
+            std::slice::from_raw_parts(list.wrapping_add(1), count)
+        };
+        self.given_back.borrow_mut().extend(given_back);
         let answer = (self.vmm.borrow_mut())(request, &segments, message);
         message[0] = trapgate_uapi::errno::to_return(answer);
     }
@@ -127,6 +137,7 @@ impl Machine {
             first: Mutex::new(None),
             vmm: RefCell::new(Box::new(|_, _, _| Err(Errno::ENOSYS))),
             requests: RefCell::default(),
+            given_back: RefCell::default(),
         });
         FLOOR.store((&raw const *floor).cast_mut(), Ordering::Release);
         // The block is where the layout says, but addresses that the kernel is to
@@ -210,6 +221,11 @@ impl Drop for Machine {
     fn drop(&mut self) {
         FLOOR.store(null_mut(), Ordering::Release);
     }
+}
+
+/// The handles that were given back since the last time that this was asked.
+pub fn given_back() -> Vec<u64> {
+    floor().given_back.take()
 }
 
 /// The VMM's side of the CPU's ring of trace records.

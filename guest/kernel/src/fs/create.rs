@@ -51,7 +51,9 @@ pub fn create(
     let permissions = permissions & !view.umask;
     match may_change(view, directory) {
         Ok(()) => {}
-        Err(ASK_THE_HOST) => return there(view, directory, &name, &kind, permissions),
+        Err(ASK_THE_HOST) => {
+            return there(view, directory, &name, &kind, permissions).map(|(made, _)| made);
+        }
         Err(error) => return Err(error),
     }
     let dentry = Dentry::new(&name, inode(view, directory, kind, permissions)?)?;
@@ -60,7 +62,7 @@ pub fn create(
 }
 
 /// The same file in a directory of the host's: what is in it besides a link's target is
-/// made there.
+/// made there. A regular one is open for both as long as its writer is.
 ///
 /// # Errors
 /// EPERM for a device; those of [`create`], as the host has them.
@@ -71,7 +73,7 @@ pub fn there(
     name: &[u8],
     kind: &Kind,
     permissions: u32,
-) -> Result<Arc<Dentry>, Errno> {
+) -> Result<(Arc<Dentry>, Option<host::Writer>), Errno> {
     view.who.may(&directory.inode, WRITE | EXEC)?;
     let (kind, target) = match kind {
         Kind::Regular(_) => (S_IFREG, &[][..]),

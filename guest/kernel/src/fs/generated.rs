@@ -10,6 +10,7 @@ use crate::memory::{Text, try_arc};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::any::Any;
 use spin::Mutex;
 use trapgate_arch::usercopy;
 use trapgate_uapi::Errno;
@@ -107,22 +108,38 @@ pub trait Link<D>: Send + Sync {
 /// The most bytes that one write(2) hands to a file: Linux's, a page.
 const LONGEST_WRITE: usize = 4096;
 
-/// What an open file was when its beginning was read last: so that it stays the same from
-/// one read(2) to the next.
+/// What an open file has besides. Most have nothing.
 #[derive(Default)]
-pub struct Snapshot(Mutex<Option<Arc<Vec<u8>>>>);
+pub struct Beside(Mutex<Option<Arc<Kept>>>);
 
-impl Snapshot {
+enum Kept {
+    /// What it was when its beginning was read last: so that it stays the same from one
+    /// read(2) to the next.
+    Text(Vec<u8>),
+    /// What goes when it is closed.
+    Token(#[expect(dead_code, reason = "it is only dropped")] Box<dyn Any + Send + Sync>),
+}
+
+impl Beside {
+    /// This goes when the file is closed.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn token(token: Box<dyn Any + Send + Sync>) -> Result<Beside, Errno> {
+        Ok(Beside(Mutex::new(Some(try_arc(Kept::Token(token))?))))
+    }
+
     /// read(2) at this offset. `to` is the program's.
     ///
     /// # Errors
     /// Those of [`File::read`]; EFAULT.
     pub fn read(&self, file: &dyn File, offset: u64, to: u64, length: u64) -> Result<u64, Errno> {
         let taken = self.0.lock().clone();
-        let text = match taken {
-            Some(text) if offset > 0 => text,
+        let taken = match taken {
+            Some(taken) if offset > 0 => taken,
             _ => self.take(file)?,
         };
+        let Kept::Text(text) = &*taken else { return Err(Errno::EINVAL) };
         let rest = usize::try_from(offset).ok().and_then(|offset| text.get(offset..));
         let rest = rest.unwrap_or_default();
         let length = length.min(rest.len() as u64);
@@ -133,10 +150,10 @@ impl Snapshot {
         Ok(length)
     }
 
-    fn take(&self, file: &dyn File) -> Result<Arc<Vec<u8>>, Errno> {
+    fn take(&self, file: &dyn File) -> Result<Arc<Kept>, Errno> {
         let mut text = Text::default();
         file.read(&mut text)?;
-        let text = try_arc(text.into_bytes())?;
+        let text = try_arc(Kept::Text(text.into_bytes()))?;
         let before = self.0.lock().replace(text.clone());
         drop(before);
         Ok(text)

@@ -3,11 +3,12 @@
 use crate::fs::content;
 use crate::fs::dentry::Dentry;
 use crate::fs::filesystem::ASK_THE_HOST;
-use crate::fs::generated::Snapshot;
+use crate::fs::generated::Beside;
 use crate::fs::host;
 use crate::fs::inode::Kind;
 use crate::fs::lock::Owner;
 use crate::fs::transfer::MAX_RW_COUNT;
+use crate::memory::try_box;
 use crate::mm::space::AddressSpace;
 use crate::sched::wait_queue::WaitQueue;
 use alloc::sync::Arc;
@@ -31,8 +32,9 @@ pub struct InodeFile {
     /// Where the next transfer begins; in a directory, the next name's cookie; of a pipe,
     /// what opening it answered.
     pub position: AtomicU64,
-    /// What it was when it was read, of a file that is made for that.
-    snapshot: Snapshot,
+    /// What it was when it was read, of a file that is made for that; of one that is written
+    /// on the host, that it is.
+    beside: Beside,
 }
 
 /// Who waits for a lock on a file: all of them, since there are few.
@@ -92,8 +94,23 @@ impl InodeFile {
             dentry,
             flags: AtomicU32::new(flags),
             position: AtomicU64::new(0),
-            snapshot: Snapshot::default(),
+            beside: Beside::default(),
         }
+    }
+
+    /// The same of one that is written on the host.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn written_there(
+        dentry: Arc<Dentry>,
+        flags: u32,
+        writer: host::Writer,
+    ) -> Result<InodeFile, Errno> {
+        let beside = Beside::token(try_box(writer)?)?;
+        let mut file = InodeFile::new(dentry, flags);
+        file.beside = beside;
+        Ok(file)
     }
 
     #[inline]

@@ -195,7 +195,13 @@ fn create_there(view: &View, found: &Found, how: How) -> Result<Arc<OpenFile>, E
             }
             open_existing(view, dentry, how)
         }
-        made => OpenFile::of_inode(InodeFile::new(made?, how.of_file())),
+        made => {
+            let (dentry, writer) = made?;
+            OpenFile::of_inode(match writer {
+                Some(writer) => InodeFile::written_there(dentry, how.of_file(), writer)?,
+                None => InodeFile::new(dentry, how.of_file()),
+            })
+        }
     }
 }
 
@@ -241,11 +247,12 @@ fn open_there(view: &View, dentry: Arc<Dentry>, how: How) -> Result<Arc<OpenFile
     if how.has(O_NOATIME) && !view.who.owns(inode) {
         return Err(Errno::EPERM);
     }
-    let size = host::content::open(inode, access & READ != 0)?;
+    let (size, writer) = host::content::open(inode, access & READ != 0)?;
     if !how.has(O_LARGEFILE) && size > MAX_NON_LFS {
         return Err(Errno::EOVERFLOW);
     }
-    let file = OpenFile::of_inode(InodeFile::new(dentry.clone(), how.of_file()))?;
+    let file = InodeFile::written_there(dentry.clone(), how.of_file(), writer)?;
+    let file = OpenFile::of_inode(file)?;
     if how.has(O_TRUNC) && size > 0 {
         host::content::truncate(view.memory, &dentry.inode, 0)?;
     }

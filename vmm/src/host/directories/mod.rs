@@ -148,6 +148,14 @@ impl Directories {
         }
     }
 
+    /// Releases what the guest gives back beside a request: false, if it is told to stop
+    /// meanwhile. What is no handle is passed over.
+    pub(crate) fn release(&mut self, handles: &[u64], control: &Control) -> bool {
+        let handles = handles.iter().copied().map(Handle).collect();
+        let job = Job { handles, ..Job::new(FileRequest::Release { keep: false }) };
+        !matches!(self.carry_out(job, control), Err(Failure::Stopped))
+    }
+
     fn carry_out_away(&mut self, job: Job, control: &Control) -> Result<Done, Failure> {
         if self.away.is_none() {
             self.away = Some(Away::begin()?);

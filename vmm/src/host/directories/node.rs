@@ -135,6 +135,12 @@ impl Budget {
         Budget { used: Arc::default(), most }
     }
 
+    /// How many are open.
+    #[cfg(test)]
+    pub(super) fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
     /// One more.
     ///
     /// # Errors

@@ -87,10 +87,10 @@ impl Descriptors {
         fd.as_fd().as_raw_fd().to_string()
     }
 
-    /// Opens the regular file of `fd`, which is of `O_PATH`.
+    /// Opens the regular file of `fd`, which may be of `O_PATH`.
     pub(super) fn open_file(
         &self,
-        fd: &OwnedFd,
+        fd: impl AsFd,
         flags: OFlags,
         budget: &Budget,
     ) -> Result<Open, Trouble> {

@@ -109,7 +109,7 @@ impl Server {
             FileRequest::Open { file, access } => self.open(file, access, waits),
             FileRequest::Get { file, offset } => self.get(file, offset, job.room),
             FileRequest::Look { file } => self.look(file, waits),
-            FileRequest::Release { keep } => Ok(Done::of(self.release(&job.handles, keep))),
+            FileRequest::Release { keep } => self.release(&job.handles, keep, waits).map(Done::of),
             FileRequest::FileSystem { file } => self.file_system(file, waits),
             FileRequest::Make { directory, mode } => self.make(directory, mode, job, waits),
             FileRequest::Link { file, directory } => self.link(file, directory, job, waits),
@@ -281,25 +281,45 @@ impl Server {
         Ok(Done { data: status.to_words().to_vec(), ..Done::default() })
     }
 
-    fn release(&mut self, handles: &[Handle], keep: bool) -> u64 {
+    fn release(&mut self, handles: &[Handle], keep: bool, waits: Waits) -> Result<u64, Trouble> {
+        // To close a file may take as long as to write it.
+        for &handle in handles {
+            let handle = Handle(handle.0 & !Handle::NOT_WRITTEN);
+            if let Ok(node) = self.table.get(handle) {
+                node.directory().must_not_wait(waits)?;
+            }
+        }
         let mut count = 0;
         for &handle in handles {
-            let known = if keep {
-                match self.table.get(handle) {
-                    Ok(Node::Named(named)) => {
-                        (named.reading, named.writing) = (None, None);
-                        true
-                    }
-                    Ok(Node::Directory(_)) => true,
-                    Err(_) => false,
-                }
-            } else {
-                self.table.release(handle)
+            let stays = Handle(handle.0 & !Handle::NOT_WRITTEN);
+            let known = match keep || stays != handle {
+                true => self.close(stays, keep),
+                false => self.table.release(handle),
             };
-            self.listing.take_if(|listing| listing.is_of(handle));
+            self.listing.take_if(|listing| listing.is_of(stays));
             count += u64::from(known);
         }
-        count
+        Ok(count)
+    }
+
+    /// Closes a file, or only for writing; false, if it is none.
+    fn close(&mut self, handle: Handle, for_reading_too: bool) -> bool {
+        let named = match self.table.get(handle) {
+            Ok(Node::Named(named)) => named,
+            Ok(Node::Directory(_)) => return true,
+            Err(_) => return false,
+        };
+        let writing = named.writing.take();
+        if for_reading_too {
+            named.reading = None;
+        } else if let (Some(reading), Some(writing)) = (&named.reading, &writing)
+            && Arc::ptr_eq(reading, writing)
+        {
+            // Who reads goes on with one that does nothing else.
+            let only = self.descriptors.open_file(&reading.file, OFlags::RDONLY, &self.budget);
+            named.reading = only.ok().map(Arc::new);
+        }
+        true
     }
 
     fn file_system(&mut self, file: Handle, waits: Waits) -> Result<Done, Trouble> {

@@ -25,6 +25,9 @@ struct Slot {
     node: Option<Node>,
 }
 
+/// One bit of a handle means something else: [`Handle::NOT_WRITTEN`].
+const LAST_GENERATION: u32 = 1 << 31;
+
 fn handle(index: usize, generation: u32) -> Handle {
     Handle(u64::from(generation) << 32 | index as u64)
 }
@@ -104,7 +107,7 @@ impl Table {
             return false;
         }
         // One that has had all its generations is not used any more.
-        if let Some(next) = slot.generation.checked_add(1) {
+        if let Some(next) = slot.generation.checked_add(1).filter(|next| *next < LAST_GENERATION) {
             slot.generation = next;
             self.free.push(index as u32);
         }

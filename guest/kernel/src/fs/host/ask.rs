@@ -14,23 +14,18 @@ use trapgate_uapi::Errno;
 /// What one walk finds.
 pub(super) type Walked = SmallVec<[Found; MAX_WALK]>;
 
-/// Sends a request, after `attach` has put to it what belongs to it: once more, where the
-/// VMM's table was full and there was something to take out of it.
+/// Sends a request, after `attach` has put to it what belongs to it. Handles that are given
+/// back are so before it: a table that is full is full without them.
 fn ask(
     request: FileRequest,
     mut attach: impl FnMut(&mut Call) -> bool,
 ) -> Result<(u64, Call), Errno> {
-    loop {
-        release::send_many();
-        let mut call = Call::new(Request::File(request));
-        if !attach(&mut call) {
-            return Err(Errno::ENAMETOOLONG);
-        }
-        match call.submit() {
-            Err(Errno::ENFILE | Errno::EMFILE) if release::send_all() => {}
-            answer => return Ok((answer?, call)),
-        }
+    release::send_left();
+    let mut call = Call::new(Request::File(request));
+    if !attach(&mut call) {
+        return Err(Errno::ENAMETOOLONG);
     }
+    Ok((call.submit()?, call))
 }
 
 /// Attaches what comes behind the first `skip` bytes of these runs.

@@ -5,6 +5,7 @@ use super::ask;
 use super::buffer::Buffer;
 use super::directory::times;
 use super::names::node_of;
+use super::node::Writer;
 use super::pages::Pages;
 use super::told::told;
 use crate::fs::content::{MAX_SIZE, STRAIGHT};
@@ -61,15 +62,17 @@ fn follow(inode: &Inode, status: &FileStatus) {
     told(inode, status);
 }
 
-/// Opens a file there to be written, and with `reads` to be read: how long it is.
+/// Opens a file there to be written, and with `reads` to be read: how long it is. It is open
+/// as long as the writer is.
 ///
 /// # Errors
 /// Those of open(2), as the host has them.
-pub fn open(inode: &Inode, reads: bool) -> Result<u64, Errno> {
+pub fn open(inode: &Inode, reads: bool) -> Result<(u64, Writer), Errno> {
     let (object, pages) = content(inode)?;
+    let writer = Writer::of(&pages.node);
     let access = if reads { Access::Both } else { Access::Write };
     pages.node.ask_open(access, |_| Ok(()))?;
-    Ok(object.size())
+    Ok((object.size(), writer))
 }
 
 /// write(2) of memory of the program's at `offset`, or at the end: where that was, and how

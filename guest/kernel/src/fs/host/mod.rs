@@ -27,6 +27,7 @@ mod told;
 use crate::fs::lower::LowerInode;
 use crate::memory::try_arc;
 use ask::look;
+pub use node::Writer;
 use node::{Node, Nodes};
 use trapgate_abi::boot_info::{MOUNT_SHARED, Mount};
 use trapgate_abi::hypercall::files::{Found, Handle};

@@ -6,7 +6,7 @@
 use super::ask;
 use super::buffer::Buffer;
 use super::directory::Directory;
-use super::node::Node;
+use super::node::{Node, Writer};
 use super::pages::Pages;
 use super::told::told;
 use crate::fs::dentry::{Dentry, Name, name as copy};
@@ -77,7 +77,8 @@ fn removed(error: Errno) -> Errno {
     if error == Errno::ESTALE { Errno::ENOENT } else { error }
 }
 
-/// Makes a file of this type and with these permissions, with a link's target.
+/// Makes a file of this type and with these permissions, with a link's target. A regular one
+/// is open for both as long as its writer is.
 ///
 /// # Errors
 /// Those of mknod(2), as the host has them; ENOMEM.
@@ -86,7 +87,7 @@ pub fn make(
     name: &[u8],
     mode: u32,
     target: &[u8],
-) -> Result<Arc<Dentry>, Errno> {
+) -> Result<(Arc<Dentry>, Option<Writer>), Errno> {
     let lower = there(directory)?;
     let buffer = if mode & S_IFMT == S_IFLNK { Some(Buffer::new(1)?) } else { None };
     let target = buffer.as_ref().map(|buffer| {
@@ -98,10 +99,12 @@ pub fn make(
     let found = node.ask(|handle| ask::make(handle, name, mode, target)).map_err(removed)?;
     lower.renamed.store(true, Ordering::Relaxed);
     let made = lower.found(node, name, &found, None).and_then(|(node, inode)| {
+        let mut writer = None;
         if mode & S_IFMT == S_IFREG {
+            writer = Some(Writer::of(&node));
             node.opened(found.handle, Access::Both);
         }
-        directory.found_there(name, inode)
+        Ok((directory.found_there(name, inode)?, writer))
     });
     made.inspect_err(|_| {
         // Nothing has happened, as far as that is possible.

@@ -8,7 +8,7 @@
 //! and must be the same file then.
 
 use super::ask::{Walked, open, walk};
-use super::release::release;
+use super::release::{close_for_writing, release};
 use crate::fs::dentry::{Name, name as copy};
 use crate::memory::{try_arc, try_insert, try_push};
 use alloc::collections::{BTreeMap, VecDeque};
@@ -45,6 +45,27 @@ struct State {
     writing: bool,
     /// It has no name any more: without its handle it cannot be found again.
     stays: bool,
+    /// How many have it open for writing.
+    writers: u32,
+}
+
+/// Somebody who has a file open for writing. When the last one goes, the VMM closes it: on
+/// the host a file is not executed while somebody may write it (ETXTBSY).
+pub struct Writer(Arc<Node>);
+
+impl Writer {
+    /// One more.
+    pub(super) fn of(node: &Arc<Node>) -> Writer {
+        node.state.lock().writers += 1;
+        Writer(node.clone())
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.0.state.lock().writers -= 1;
+        self.0.close_if_unwritten();
+    }
 }
 
 impl State {
@@ -156,8 +177,8 @@ impl Node {
     }
 
     fn with(above: Option<(Arc<Node>, Name)>, found: &Found) -> Result<Arc<Node>, Errno> {
-        let (reading, writing, stays) = (false, false, false);
-        let state = State { handle: Some(found.handle), reading, writing, stays };
+        let (reading, writing, stays, writers) = (false, false, false, 0);
+        let state = State { handle: Some(found.handle), reading, writing, stays, writers };
         let above = Mutex::new(above);
         try_arc(Node { above, identity: identity_of(found), state: Mutex::new(state) })
     }
@@ -194,13 +215,29 @@ impl Node {
         access: Access,
         mut request: impl FnMut(Handle) -> Result<R, Errno>,
     ) -> Result<R, Errno> {
-        self.ask(|handle| {
+        let answer = self.ask(|handle| {
             if !self.is_open(access) {
                 open(handle, access, &[])?;
                 self.opened(handle, access);
             }
             request(handle)
-        })
+        });
+        if access != Access::Read {
+            self.close_if_unwritten();
+        }
+        answer
+    }
+
+    /// Has it closed, if it is open for writing and nobody has it open for that. One that
+    /// has no name could not be opened again.
+    pub(super) fn close_if_unwritten(&self) {
+        let mut state = self.state.lock();
+        if let (0, true, Some(handle)) = (state.writers, state.writing, state.handle)
+            && !state.stays
+        {
+            state.writing = false;
+            close_for_writing(handle);
+        }
     }
 
     /// Whether it is open for this, as far as is known here.
@@ -220,11 +257,14 @@ impl Node {
     /// It is about to lose its last name and is used all the same: it is open from now on,
     /// as far as it can be.
     pub(super) fn stay(self: &Arc<Self>) {
+        let writer = Writer::of(self);
         for access in [Access::Read, Access::Write] {
             let _ = self.ask_open(access, |_| Ok(()));
         }
         let mut state = self.state.lock();
         state.stays = state.reading || state.writing;
+        drop(state);
+        drop(writer);
     }
 
     /// Whether nothing can be found out by its name: it is a root, or has none.

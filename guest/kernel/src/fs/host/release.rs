@@ -1,49 +1,42 @@
-//! Handles that are not needed any more: they are given back many at a time, in front of
-//! a request that comes anyway.
+//! Handles that are not needed any more, and files that nobody writes any more: they go
+//! with the request that comes next, whatever that is. So what a program has written is
+//! closed on the host before anybody there can hear that it is done.
 
 use crate::host::Call;
 use crate::memory::try_push;
 use alloc::vec::Vec;
 use spin::Mutex;
 use trapgate_abi::hypercall::Request;
-use trapgate_abi::hypercall::files::{FileRequest, Handle, MAX_RELEASED};
+use trapgate_abi::hypercall::files::{FileRequest, Handle};
+use trapgate_arch::hostpage::give_back;
 
-/// So many are worth a request.
-const MANY: usize = MAX_RELEASED / 2;
+/// What had no room there.
+static LEFT: Mutex<Vec<Handle>> = Mutex::new(Vec::new());
 
-/// What is to be given back.
-static RELEASED: Mutex<Vec<Handle>> = Mutex::new(Vec::new());
-
-/// Gives a handle back, some time. Anything may be locked.
+/// Gives a handle back. Anything may be locked.
 pub(super) fn release(handle: Handle) {
-    // Without memory for it, it stays with the VMM, which has a bound.
-    let _ = try_push(&mut RELEASED.lock(), handle);
-}
-
-/// Sends them, if they are many. Nothing is locked.
-#[inline]
-pub(super) fn send_many() {
-    if RELEASED.lock().len() >= MANY {
-        send_all();
+    if !give_back(handle.0) {
+        // Without memory for it, it stays with the VMM, which has a bound.
+        let _ = try_push(&mut LEFT.lock(), handle);
     }
 }
 
-/// Sends those that are there: false, if there is none. Nothing is locked.
-pub(super) fn send_all() -> bool {
-    let mut any = false;
-    loop {
+/// Has a file closed that nobody writes any more. The same.
+pub(super) fn close_for_writing(handle: Handle) {
+    release(Handle(handle.0 | Handle::NOT_WRITTEN));
+}
+
+/// Sends what is left. Nothing is locked.
+pub(super) fn send_left() {
+    while !LEFT.lock().is_empty() {
         let mut call = Call::new(Request::File(FileRequest::Release { keep: false }));
-        let mut released = RELEASED.lock();
-        if released.is_empty() {
-            return any;
-        }
-        while let Some(&last) = released.last()
+        let mut left = LEFT.lock();
+        while let Some(&last) = left.last()
             && call.push_handle(last)
         {
-            released.pop();
+            left.pop();
         }
-        drop(released);
-        any = true;
+        drop(left);
         let _ = call.submit();
     }
 }

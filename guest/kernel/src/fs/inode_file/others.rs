@@ -82,7 +82,7 @@ impl InodeFile {
         if !access_ok(to, length) {
             return Err(Errno::EFAULT);
         }
-        let got = self.snapshot.read(file, offset, to, length)?;
+        let got = self.beside.read(file, offset, to, length)?;
         if at == At::Position {
             self.position.store(offset + got, Ordering::Relaxed);
         }

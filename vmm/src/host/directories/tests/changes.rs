@@ -3,6 +3,7 @@
 use super::*;
 use rustix::fs::{AtFlags, StatxFlags, statx};
 use std::os::unix::fs::MetadataExt;
+use std::process::Command;
 use trapgate_abi::hypercall::files::AT_END;
 
 impl Host {
@@ -98,6 +99,58 @@ fn what_is_written_is_in_the_file_and_what_is_open_stays_so() {
     host.call(FileRequest::Open { file, access: Access::Both }).unwrap();
     host.put(file, 0, b"x").unwrap();
     assert_eq!(host.read(file, 0).unwrap(), b"x2");
+}
+
+/// Whether Linux executes a file: not while somebody has it open for writing. A process
+/// that another test is just making may have it open, too.
+fn is_executed(path: &Path) -> bool {
+    for _ in 0..100 {
+        match Command::new(path).status() {
+            Ok(status) => return status.success(),
+            Err(error) if error.raw_os_error() == Some(libc::ETXTBSY) => {
+                thread::sleep(Duration::from_millis(5));
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    false
+}
+
+#[test]
+fn what_is_given_back_as_not_written_can_be_executed_and_read_on() {
+    let (directory, mut host) = Host::writable();
+    let program = fs::read("/bin/true").unwrap();
+    let file = host.made(host.root, "program", S_IFREG | 0o700).unwrap().handle;
+    for (at, piece) in program.chunks(4096).enumerate() {
+        host.put(file, 4096 * at as u64, piece).unwrap();
+    }
+    let path = directory.path().join("program");
+    assert!(!is_executed(&path), "it is open for writing");
+    let descriptors = host.directories.server().unwrap().budget.used();
+    // Whatever is beside it is none.
+    let given = [0, u64::MAX, file.0 + 1, host.root.0 | Handle::NOT_WRITTEN];
+    assert!(host.directories.release(&given, &host.control));
+    assert_eq!(host.put(file, 0, b"\x7f").unwrap().size, program.len() as u64);
+    assert!(host.directories.release(&[file.0 | Handle::NOT_WRITTEN], &host.control));
+    assert_eq!(host.directories.server().unwrap().budget.used(), descriptors);
+    assert!(is_executed(&path));
+    assert_eq!(host.read(file, 0).unwrap()[..4], *b"\x7fELF");
+    assert_eq!(host.put(file, 0, b"x").unwrap_err(), Errno::EBADF);
+    // Two descriptors, of which one goes; and for writing alone.
+    let (both, write) = (Access::Both, Access::Write);
+    host.call(FileRequest::Open { file, access: both }).unwrap();
+    assert!(!is_executed(&path));
+    assert!(host.directories.release(&[file.0 | Handle::NOT_WRITTEN], &host.control));
+    assert!(is_executed(&path));
+    let alone = host.find("program").handle;
+    host.call(FileRequest::Open { file: alone, access: write }).unwrap();
+    assert!(host.directories.release(&[alone.0 | Handle::NOT_WRITTEN], &host.control));
+    assert!(is_executed(&path));
+    assert_eq!(host.read(alone, 0).unwrap_err(), Errno::EBADF);
+    assert!(host.directories.release(&[alone.0, file.0], &host.control));
+    assert_eq!(host.read(file, 0).unwrap_err(), Errno::EBADF);
+    // A sandbox without directories has no handle.
+    assert!(Directories::default().release(&given, &host.control));
 }
 
 #[test]

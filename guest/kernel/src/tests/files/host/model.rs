@@ -13,7 +13,7 @@ use trapgate_abi::hypercall::files::{
     Access, Entry, Found, Handle, MAX_WALK, WALK_OPENED, handles,
 };
 use trapgate_abi::hypercall::{FileRequest, Message, Request, Segment, names};
-use trapgate_arch::fake::fill;
+use trapgate_arch::fake::{fill, given_back};
 use trapgate_uapi::Errno;
 use trapgate_uapi::stat::{S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG};
 
@@ -144,6 +144,24 @@ impl Host {
         Ok(self.next)
     }
 
+    /// What is given back.
+    fn release(&mut self, handles: impl Iterator<Item = Handle>) {
+        for Handle(given) in handles {
+            let handle = given & !Handle::NOT_WRITTEN;
+            if handle == given {
+                assert!(!(ROOTS..=ROOTS + 16).contains(&handle), "a root");
+                self.handles.remove(&handle);
+            } else if let Some(held) = self.handles.get_mut(&handle) {
+                held.writing = false;
+            }
+        }
+    }
+
+    /// How many files are open for writing.
+    pub(super) fn written(&self) -> usize {
+        self.handles.values().filter(|held| held.writing).count()
+    }
+
     fn of(&self, Handle(handle): Handle) -> Result<usize, Errno> {
         self.handles.get(&handle).map(|held| held.file).ok_or(Errno::EBADF)
     }
@@ -258,11 +276,8 @@ impl Host {
                 Ok(0)
             }
             FileRequest::Release { keep: false } => {
-                let released: Vec<Handle> = handles(message).unwrap().collect();
-                assert!(released.iter().all(|handle| handle.0 < ROOTS || handle.0 > ROOTS + 16));
-                let there =
-                    released.iter().filter(|handle| self.handles.remove(&handle.0).is_some());
-                Ok(there.count() as u64)
+                self.release(handles(message).unwrap());
+                Ok(0)
             }
             FileRequest::FileSystem { file } => {
                 self.of(file)?;
@@ -342,14 +357,17 @@ pub(super) fn sandbox_with(
     }
     let host = Rc::new(RefCell::new(host));
     let vmm = host.clone();
-    sandbox.machine.set_vmm(move |request, segments, message| match request {
-        Request::File(request) => {
-            let mut host = vmm.borrow_mut();
-            host.asked.push(request.name());
-            host.answer(request, segments, message)
+    sandbox.machine.set_vmm(move |request, segments, message| {
+        vmm.borrow_mut().release(given_back().into_iter().map(Handle));
+        match request {
+            Request::File(request) => {
+                let mut host = vmm.borrow_mut();
+                host.asked.push(request.name());
+                host.answer(request, segments, message)
+            }
+            Request::Discard => Ok(0),
+            _ => Err(Errno::ENOSYS),
         }
-        Request::Discard => Ok(0),
-        _ => Err(Errno::ENOSYS),
     });
     (sandbox, host)
 }

@@ -278,6 +278,77 @@ fn bytes_from_file_to_file_take_a_request_for_all_that_lies_together() {
 }
 
 #[test]
+fn a_file_that_nobody_writes_any_more_is_closed_on_the_host_with_the_next_request() {
+    let (sandbox, host) = with(|host| {
+        host.file("f", b"content");
+    });
+    let written = || host.borrow().written();
+    // Whatever request that is; getpid(2) is none.
+    let ask = || {
+        let written = sandbox.call(nr64::WRITE, [1, BUFFER, 1, 0, 0, 0]);
+        assert_eq!(written, Err(Errno::ENOSYS), "a request of another kind");
+        host.borrow_mut().asked.clear();
+    };
+    for (path, flags) in [("/b/new", O_CREAT | O_WRONLY), ("/b/f", O_RDWR), ("/b/f", O_WRONLY)] {
+        let one = sandbox.open(path, flags).unwrap();
+        let two = sandbox.open(path, O_WRONLY).unwrap();
+        let reads = sandbox.open(path, O_RDONLY).unwrap();
+        assert_eq!(sandbox.call(nr64::PWRITE64, [one, BUFFER, 1, 0, 0, 0]), Ok(1));
+        sandbox.close(one);
+        ask();
+        assert_eq!(written(), 1, "{path}: one has it open");
+        let again = sandbox.call(nr64::DUP, [two, 0, 0, 0, 0, 0]).unwrap();
+        sandbox.close(two);
+        ask();
+        assert_eq!(written(), 1, "{path}: the same");
+        sandbox.close(again);
+        assert_eq!(written(), 1, "{path}: it takes no request of its own");
+        ask();
+        assert_eq!(written(), 0, "{path}");
+        assert_eq!(sandbox.call(nr64::PREAD64, [reads, BUFFER, 1, 0, 0, 0]), Ok(1));
+        sandbox.close(reads);
+    }
+    // What writes a file that nobody has open, and what only makes one.
+    assert_eq!(sandbox.with_path(nr64::TRUNCATE, "/b/f", [3]), Ok(0));
+    assert_eq!(sandbox.with_path(nr64::MKNOD, "/b/made", [0o100_644, 0]), Ok(0));
+    ask();
+    assert_eq!(written(), 0);
+    // A mapping has it open for writing, whoever else has closed it.
+    let fd = sandbox.open("/b/f", O_RDWR).unwrap();
+    let rw = PROT_READ | PROT_WRITE;
+    let at = sandbox.call(nr64::MMAP, [0, 4096, rw, MAP_SHARED, fd, 0]).unwrap();
+    sandbox.close(fd);
+    sandbox.store(at, b"s");
+    ask();
+    assert_eq!(written(), 1);
+    assert_eq!(sandbox.call(nr64::MUNMAP, [at, 4096, 0, 0, 0, 0]), Ok(0));
+    ask();
+    assert_eq!((written(), host.borrow().content("f")[0]), (0, b's'));
+    // One that has lost its name is gone with who had it.
+    let before = host.borrow().handles.len();
+    let fd = sandbox.open("/b/gone", O_CREAT | O_RDWR).unwrap();
+    sandbox.with_path(nr64::UNLINK, "/b/gone", []).unwrap();
+    assert_eq!(sandbox.write(fd, b"x"), Ok(1));
+    ask();
+    assert_eq!(written(), 1);
+    sandbox.close(fd);
+    ask();
+    assert_eq!((written(), host.borrow().handles.len()), (0, before));
+    // A failed open keeps nothing.
+    host.borrow_mut().fails.insert("open", Errno::EACCES);
+    assert_eq!(sandbox.open("/b/made", O_WRONLY), Err(Errno::EACCES));
+    host.borrow_mut().fails.clear();
+    // More at once than the list has room for: a process that ends.
+    for number in 0..40 {
+        sandbox.open(&format!("/b/many{number}"), O_CREAT | O_WRONLY).unwrap();
+    }
+    assert_eq!(written(), 40);
+    sandbox.call(nr64::CLOSE_RANGE, [3, 1000, 0, 0, 0, 0]).unwrap();
+    ask();
+    assert_eq!(written(), 0);
+}
+
+#[test]
 fn what_is_stored_in_a_shared_mapping_goes_back_when_it_is_time() {
     let (sandbox, host) = with(|host| {
         host.file("f", &bytes(30 * KIB));
