@@ -78,6 +78,35 @@ impl Marks {
     }
 }
 
+/// Access and marks of a mapping, in one word: so they are copied and compared at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attributes(u32);
+
+impl Attributes {
+    const MARKS: u32 = 8;
+
+    /// Both.
+    pub const fn new(prot: Prot, marks: Marks) -> Attributes {
+        Attributes(prot.0 as u32 | (marks.0 as u32) << Attributes::MARKS)
+    }
+
+    /// Access.
+    pub const fn prot(self) -> Prot {
+        Prot(self.0 as u8)
+    }
+
+    /// What was said of it.
+    pub const fn marks(self) -> Marks {
+        Marks((self.0 >> Attributes::MARKS) as u8)
+    }
+}
+
+impl From<Prot> for Attributes {
+    fn from(prot: Prot) -> Attributes {
+        Attributes::new(prot, Marks::NONE)
+    }
+}
+
 /// One mapping.
 #[derive(Clone, Debug)]
 pub struct Vma {
@@ -85,10 +114,8 @@ pub struct Vma {
     pub start: u64,
     /// Its end, exclusive.
     pub end: u64,
-    /// Access.
-    pub prot: Prot,
-    /// What was said of it.
-    pub marks: Marks,
+    /// Access and marks.
+    pub attributes: Attributes,
     /// What is mapped.
     pub backing: Backing,
 }
@@ -102,21 +129,25 @@ impl Vma {
     /// Whether `next` begins where it ends, and both could be one mapping.
     fn joins(&self, next: &Vma) -> bool {
         self.end == next.start
-            && self.attributes() == next.attributes()
+            && self.attributes == next.attributes
             && self.backing.goes_on_as(self.end - self.start, &next.backing)
     }
 
-    /// Access and marks, to be compared at once.
-    #[inline(always)]
-    const fn attributes(&self) -> u16 {
-        u16::from_ne_bytes([self.prot.0, self.marks.0])
+    /// Access.
+    pub const fn prot(&self) -> Prot {
+        self.attributes.prot()
+    }
+
+    /// What was said of it.
+    pub const fn marks(&self) -> Marks {
+        self.attributes.marks()
     }
 
     /// Cuts off what is from `address` on, which must be inside.
     fn split_off(&mut self, address: u64) -> Vma {
         let backing = self.backing.after(address - self.start);
         let end = core::mem::replace(&mut self.end, address);
-        Vma { start: address, end, prot: self.prot, marks: self.marks, backing }
+        Vma { start: address, end, attributes: self.attributes, backing }
     }
 }
 
@@ -216,7 +247,7 @@ impl VmaMap {
     /// # Errors
     /// As [`Self::remove`].
     pub fn protect(&mut self, start: u64, end: u64, prot: Prot) -> Result<(), Errno> {
-        self.change(start, end, |vma| vma.prot = prot)
+        self.change(start, end, |attributes| Attributes::new(prot, attributes.marks()))
     }
 
     /// Sets and clears marks of the mappings in `start..end`, which may have holes. On an
@@ -228,7 +259,9 @@ impl VmaMap {
         if start >= end {
             return Ok(());
         }
-        self.change(start, end, |vma| vma.marks = vma.marks.without(clear).with(set))
+        self.change(start, end, |attributes| {
+            Attributes::new(attributes.prot(), attributes.marks().without(clear).with(set))
+        })
     }
 
     #[inline(always)]
@@ -236,7 +269,7 @@ impl VmaMap {
         &mut self,
         start: u64,
         end: u64,
-        mut change: impl FnMut(&mut Vma),
+        change: impl Fn(Attributes) -> Attributes,
     ) -> Result<(), Errno> {
         let first = self.cut(start, end, true)?;
         let mut index = first.index;
@@ -245,7 +278,7 @@ impl VmaMap {
                 if vma.start >= end {
                     break;
                 }
-                change(vma);
+                vma.attributes = change(vma.attributes);
             }
             if areas.last().is_some_and(|last| last.end >= end) {
                 break;

@@ -82,7 +82,7 @@ fn each_area(
 fn line(text: &mut Text, vma: &Vma, names: &mut FileNames) -> Result<(), Errno> {
     let start = text.bytes().len();
     let part = vma.backing.part();
-    let allows = |access, letter| if vma.prot.allows(access) { letter } else { '-' };
+    let allows = |access, letter| if vma.prot().allows(access) { letter } else { '-' };
     let (r, w) = (allows(Prot::READ, 'r'), allows(Prot::WRITE, 'w'));
     let (x, s) = (allows(Prot::EXEC, 'x'), if vma.backing.is_shared() { 's' } else { 'p' });
     let offset = part.map_or(0, |part| part.first * PAGE_SIZE);
@@ -194,19 +194,19 @@ fn flags(text: &mut Text, vma: &Vma) -> Result<(), Errno> {
         _ => (false, true),
     };
     let flags = [
-        (vma.prot.allows(Prot::READ), "rd "),
-        (vma.prot.allows(Prot::WRITE), "wr "),
-        (vma.prot.allows(Prot::EXEC), "ex "),
+        (vma.prot().allows(Prot::READ), "rd "),
+        (vma.prot().allows(Prot::WRITE), "wr "),
+        (vma.prot().allows(Prot::EXEC), "ex "),
         (is_shared, "sh "),
         (true, "mr "),
         (may_write, "mw "),
         (!matches!(vma.backing, Backing::Vvar), "me "),
         (is_shared, "ms "),
-        (vma.marks.has(Marks::GROWS_DOWN), "gd "),
-        (vma.marks.has(Marks::LOCKED), "lo "),
-        (vma.marks.has(Marks::DONT_FORK), "dc "),
-        (vma.marks.has(Marks::WIPE_ON_FORK), "wf "),
-        (!is_shared && vma.prot.allows(Prot::WRITE), "ac "),
+        (vma.marks().has(Marks::GROWS_DOWN), "gd "),
+        (vma.marks().has(Marks::LOCKED), "lo "),
+        (vma.marks().has(Marks::DONT_FORK), "dc "),
+        (vma.marks().has(Marks::WIPE_ON_FORK), "wf "),
+        (!is_shared && vma.prot().allows(Prot::WRITE), "ac "),
     ];
     text.add(b"VmFlags: ")?;
     for (_, flag) in flags.into_iter().filter(|(is_so, _)| *is_so) {

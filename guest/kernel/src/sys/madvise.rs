@@ -89,7 +89,7 @@ fn remove(address: u64, length: u64) -> Result<(), Errno> {
                 (covered, at) = (Err(Errno::ENOMEM), vma.start);
             }
             let part = vma.backing.part().ok_or(Errno::EINVAL)?;
-            if vma.marks.has(Marks::LOCKED) {
+            if vma.marks().has(Marks::LOCKED) {
                 return Err(Errno::EINVAL);
             }
             if !vma.backing.is_shared() || !part.mapped.may_write {

@@ -2,7 +2,7 @@
 
 use crate::mm::backing::Backing;
 use crate::mm::space::AddressSpace;
-use crate::mm::vma::{Prot, Vma};
+use crate::mm::vma::{Attributes, Prot, Vma};
 use trapgate_abi::layout::page_up;
 
 impl AddressSpace {
@@ -28,11 +28,9 @@ impl AddressSpace {
             if new_end - old_end > self.ram || !self.vmas.is_free(old_end, new_end) {
                 return None;
             }
-            let prot = Prot::READ.with(Prot::WRITE);
+            let attributes = Attributes::new(Prot::READ.with(Prot::WRITE), self.future);
             let (start, end) = (old_end, new_end);
-            self.vmas
-                .insert(Vma { start, end, prot, marks: self.future, backing: Backing::Heap })
-                .ok()?;
+            self.vmas.insert(Vma { start, end, attributes, backing: Backing::Heap }).ok()?;
             self.populate_ahead(start, end);
         } else if new_end < old_end {
             let around = self.vmas.remove(new_end, old_end).ok()?;

@@ -51,7 +51,7 @@ impl AddressSpace {
         let frames = &mut *FRAMES.lock();
         let tables = &mut self.tables;
         let without = Marks::WIPE_ON_FORK.with(Marks::DONT_FORK);
-        self.vmas.within(0, u64::MAX).filter(|vma| !vma.marks.has(without)).all(|vma| {
+        self.vmas.within(0, u64::MAX).filter(|vma| !vma.marks().has(without)).all(|vma| {
             // What is shared stays so, and may be written.
             let (set, clear) = match vma.backing.is_shared() {
                 true => (COUNTED, 0),

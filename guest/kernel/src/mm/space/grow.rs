@@ -18,17 +18,20 @@ impl AddressSpace {
     pub(super) fn grow(&mut self, address: u64, access: Prot) -> Result<u64, FaultError> {
         let start = page_down(address);
         let above = self.vmas.find_from(address).ok_or(FaultError::NotMapped)?;
-        let &Vma { start: end, end: top, prot, marks, .. } = above;
+        let &Vma { start: end, end: top, attributes, .. } = above;
         let below = self.vmas.last_before(start);
         let is_near = below.is_some_and(|below| {
-            let counts = below.prot != Prot::NONE && !below.marks.has(Marks::GROWS_DOWN);
+            let counts = below.prot() != Prot::NONE && !below.marks().has(Marks::GROWS_DOWN);
             counts && start - below.end < GUARD_GAP
         });
-        if !marks.has(Marks::GROWS_DOWN) || start < USER_MIN || is_near || top - start > self.growth
+        if !above.marks().has(Marks::GROWS_DOWN)
+            || start < USER_MIN
+            || is_near
+            || top - start > self.growth
         {
             return Err(FaultError::NotMapped);
         }
-        let more = Vma { start, end, prot, marks, backing: Backing::Anonymous };
+        let more = Vma { start, end, attributes, backing: Backing::Anonymous };
         self.vmas.insert(more).map_err(|_| FaultError::OutOfMemory)?;
         self.fault(address, access)
     }
@@ -47,7 +50,7 @@ impl AddressSpace {
     /// `address`, if that is one that grows, or the stack.
     pub fn start_of_growing(&self, address: u64) -> Option<u64> {
         let vma = self.vmas.find(address)?;
-        let grows = vma.marks.has(Marks::GROWS_DOWN) || matches!(vma.backing, Backing::Stack);
+        let grows = vma.marks().has(Marks::GROWS_DOWN) || matches!(vma.backing, Backing::Stack);
         grows.then_some(vma.start)
     }
 }

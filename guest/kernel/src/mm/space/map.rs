@@ -2,7 +2,7 @@
 
 use crate::mm::backing::{Backing, Mapped, Part};
 use crate::mm::space::{AddressSpace, with_access};
-use crate::mm::vma::{Marks, Prot, Vma};
+use crate::mm::vma::{Attributes, Marks, Prot, Vma};
 use trapgate_abi::layout::{MMAP_BASE, PAGE_SIZE, USER_MIN, page_down, page_up};
 use trapgate_abi::x86::pte;
 use trapgate_arch::paging::flush_range;
@@ -96,7 +96,8 @@ impl AddressSpace {
             self.place(address, length, place.window)?
         };
         let end = start + length;
-        let vma = Vma { start, end, prot, marks: place.marks.with(self.future), backing };
+        let attributes = Attributes::new(prot, place.marks.with(self.future));
+        let vma = Vma { start, end, attributes, backing };
         if !taken {
             self.vmas.insert(vma)?;
         } else {
@@ -196,7 +197,7 @@ impl AddressSpace {
         while let Some(vma) = self.vmas.find_from(at).filter(|vma| vma.start < end) {
             let (first, last) = (vma.start.max(start), vma.end.min(end));
             at = vma.end;
-            if !locked && vma.marks.has(Marks::LOCKED) {
+            if !locked && vma.marks().has(Marks::LOCKED) {
                 return Err(Errno::EINVAL);
             }
             match vma.backing {

@@ -46,12 +46,12 @@ impl AddressSpace {
     /// Whether mlock(2) keeps a part of a range.
     pub fn has_locked(&self, address: u64, length: u64) -> bool {
         let end = address.saturating_add(length);
-        self.vmas.within(address, end).any(|vma| vma.marks.has(Marks::LOCKED))
+        self.vmas.within(address, end).any(|vma| vma.marks().has(Marks::LOCKED))
     }
 
     /// Pages that mlock(2) keeps.
     pub fn locked_pages(&self) -> u64 {
-        let locked = self.vmas.within(0, u64::MAX).filter(|vma| vma.marks.has(Marks::LOCKED));
+        let locked = self.vmas.within(0, u64::MAX).filter(|vma| vma.marks().has(Marks::LOCKED));
         locked.map(|vma| (vma.end - vma.start) / trapgate_abi::layout::PAGE_SIZE).sum()
     }
 

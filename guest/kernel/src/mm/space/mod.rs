@@ -134,7 +134,7 @@ impl AddressSpace {
             assert!(reached <= start && start <= end, "the VMM's regions overlap");
             reached = end;
             let prot = Prot::from_bits(region.flags & 7).unwrap_or(Prot::NONE);
-            vmas.insert(Vma { start, end, prot, marks: Marks::NONE, backing })?;
+            vmas.insert(Vma { start, end, attributes: prot.into(), backing })?;
         }
         let eager = boot.features & feature::INTERPRETED != 0;
         Ok(AddressSpace {
@@ -181,7 +181,7 @@ impl AddressSpace {
         let Some(vma) = self.vmas.find(address) else {
             return self.grow(address, access);
         };
-        let prot = vma.prot;
+        let prot = vma.prot();
         if !prot_permits(prot, access) {
             return Err(FaultError::Access);
         }

@@ -84,7 +84,7 @@ impl AddressSpace {
                 self.populate_from_object(vma, first, last, page)?;
                 Ok(self.tables.entry(page))
             }
-            _ => self.open_up(page, entry, vma.prot),
+            _ => self.open_up(page, entry, vma.prot()),
         }
     }
 
@@ -110,7 +110,7 @@ impl AddressSpace {
             return Err(FaultError::Beyond);
         }
         let last = last.min(first.saturating_add(end));
-        let bits = with_access(COUNTED | private, vma.prot);
+        let bits = with_access(COUNTED | private, vma.prot());
         let mut mapped = map_own(&mut self.tables, [first, last], &pages, index, bits, frames);
         if mapped == (last - first) / PAGE_SIZE {
             percpu::count!(pages_mapped, mapped);
@@ -134,7 +134,7 @@ impl AddressSpace {
                 (_, false) => None,
             };
             if let Some(page_bits) = had {
-                *entry = with_access(page_bits | private, vma.prot);
+                *entry = with_access(page_bits | private, vma.prot());
                 mapped += 1;
             }
             true
@@ -156,7 +156,7 @@ impl AddressSpace {
         });
         let frames = &mut *FRAMES.lock();
         let placed = copied.map_err(FaultError::from).and_then(|()| {
-            let entry = copy | flags(vma.prot);
+            let entry = copy | flags(vma.prot());
             let mut place = |_, slot: &mut u64, _: &mut _| {
                 *slot = entry;
                 true

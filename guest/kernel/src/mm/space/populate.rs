@@ -69,7 +69,7 @@ impl AddressSpace {
     fn populate_first(&mut self, start: u64, end: u64) {
         let ahead = FRAMES.lock().ahead(self.ahead);
         let Some(vma) = self.vmas.find(start).filter(|_| ahead > 1) else { return };
-        if !prot_permits(vma.prot, Prot::READ) {
+        if !prot_permits(vma.prot(), Prot::READ) {
             return;
         }
         let end = end.min(start + ahead * PAGE_SIZE);
@@ -81,7 +81,7 @@ impl AddressSpace {
                 let _ = self.populate_from_object(&vma, start, end, start);
             }
             _ => {
-                let prot = vma.prot;
+                let prot = vma.prot();
                 self.populate(start, end, prot);
             }
         }

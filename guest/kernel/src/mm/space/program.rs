@@ -76,7 +76,7 @@ impl AddressSpace {
         if takes_all && end - start > self.ram {
             return Err(Errno::ENOMEM);
         }
-        self.vmas.insert(Vma { start, end, prot, marks: Marks::NONE, backing })?;
+        self.vmas.insert(Vma { start, end, attributes: prot.into(), backing })?;
         self.populate_ahead(start, end);
         Ok(())
     }
@@ -103,7 +103,7 @@ impl AddressSpace {
     /// # Errors
     /// ENOMEM.
     pub fn give_frames(&mut self, start: u64, end: u64) -> Result<(), Errno> {
-        let prot = self.vmas.find(start).ok_or(Errno::EFAULT)?.prot;
+        let prot = self.vmas.find(start).ok_or(Errno::EFAULT)?.prot();
         let (mut at, end) = (page_down(start), page_up(end).ok_or(Errno::ENOMEM)?);
         while at < end {
             // As many as the host has made ready at once.

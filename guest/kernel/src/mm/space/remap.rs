@@ -71,8 +71,8 @@ impl AddressSpace {
             && self.vmas.is_free(old_end, end)
         {
             let backing = vma.backing.after(old_end - vma.start);
-            let Vma { prot, marks, .. } = vma;
-            self.vmas.insert(Vma { start: old_end, end, prot, marks, backing })?;
+            let attributes = vma.attributes;
+            self.vmas.insert(Vma { start: old_end, end, attributes, backing })?;
             self.populate_ahead(old_end, end);
             return Ok(address);
         }
@@ -92,7 +92,7 @@ impl AddressSpace {
         let kept = old_length.min(new_length);
         let backing = vma.backing.after(address - vma.start);
         let (start, end) = (target, target + new_length);
-        let moved = Vma { start, end, prot: vma.prot, marks: vma.marks, backing };
+        let moved = Vma { start, end, attributes: vma.attributes, backing };
         if old_length == 0 {
             return self.vmas.insert(moved).map(|()| target);
         }
@@ -102,7 +102,7 @@ impl AddressSpace {
                 self.prune(start, end, self.vmas.free_around(start));
                 return Err(error);
             }
-            self.move_pages(address, target, kept, vma.prot);
+            self.move_pages(address, target, kept, vma.prot());
             return Ok(target);
         }
         let room = self.vmas.prepare_put(address, old_end)?;
@@ -112,7 +112,7 @@ impl AddressSpace {
             return Err(error);
         }
         self.vmas.put(room, moved)?;
-        self.move_pages(address, target, kept, vma.prot);
+        self.move_pages(address, target, kept, vma.prot());
         self.release(address, old_end, self.vmas.free_around(address));
         Ok(target)
     }

@@ -27,7 +27,7 @@ impl AddressSpace {
     /// Nothing is mapped there.
     pub fn access_of_touch(&self, address: u64, access: Option<Prot>) -> Result<Prot, FaultError> {
         let vma = self.vmas.find(address).ok_or(FaultError::NotMapped)?;
-        let own = vma.prot.allows(Prot::WRITE) && !vma.backing.is_shared();
+        let own = vma.prot().allows(Prot::WRITE) && !vma.backing.is_shared();
         Ok(access.unwrap_or(if own { Prot::WRITE } else { Prot::READ }))
     }
 

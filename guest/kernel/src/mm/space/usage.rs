@@ -89,7 +89,8 @@ impl AddressSpace {
         while let Some(vma) = self.vmas.find_from(at).cloned() {
             at = vma.end;
             let pages = (vma.end - vma.start) / PAGE_SIZE;
-            let (writes, executes) = (vma.prot.allows(Prot::WRITE), vma.prot.allows(Prot::EXEC));
+            let (writes, executes) =
+                (vma.prot().allows(Prot::WRITE), vma.prot().allows(Prot::EXEC));
             usage.size += pages;
             match vma.backing {
                 Backing::Stack => usage.stack += pages,

@@ -282,13 +282,13 @@ impl VmaMap {
     /// A forked process has them now: without those that do not go there, nor locks.
     pub fn begin_in_child(&mut self) {
         // Nothing is split by either, so that nothing is needed for it.
-        let leaves = |vma: &&Vma| vma.marks.has(Marks::DONT_FORK);
+        let leaves = |vma: &&Vma| vma.marks().has(Marks::DONT_FORK);
         loop {
             let leaving = self.within(0, u64::MAX).find(leaves).map(|vma| [vma.start, vma.end]);
             let Some([start, end]) = leaving else { break };
             let _ = self.remove(start, end);
         }
-        if self.within(0, u64::MAX).any(|vma| vma.marks.has(Marks::LOCKED)) {
+        if self.within(0, u64::MAX).any(|vma| vma.marks().has(Marks::LOCKED)) {
             let _ = self.mark(0, u64::MAX, Marks::NONE, Marks::LOCKED);
         }
     }

@@ -8,7 +8,7 @@ use trapgate_arch::paging::USER_HALF_END;
 const PAGES: u64 = 160;
 
 fn vma(start: u64, end: u64, prot: u8) -> Vma {
-    Vma { start, end, prot: Prot(prot), marks: Marks::NONE, backing: Backing::Anonymous }
+    Vma { start, end, attributes: Prot(prot).into(), backing: Backing::Anonymous }
 }
 
 #[derive(Clone, Debug)]
@@ -85,7 +85,7 @@ fn free_around(model: &Model, page: u64) -> [u64; 2] {
 
 fn compare(map: &mut VmaMap, model: &Model) -> Result<(), TestCaseError> {
     for page in 0..PAGES {
-        let found = map.find(page).map(|vma| vma.prot.0);
+        let found = map.find(page).map(|vma| vma.prot().0);
         prop_assert_eq!(found, model[page as usize]);
     }
     let all: Vec<Vma> = map.within(0, PAGES).cloned().collect();
