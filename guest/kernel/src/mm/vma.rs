@@ -127,7 +127,8 @@ impl Vma {
     }
 
     /// Whether `next` begins where it ends, and both could be one mapping.
-    fn joins(&self, next: &Vma) -> bool {
+    #[inline]
+    pub(super) fn joins(&self, next: &Vma) -> bool {
         self.end == next.start
             && self.attributes == next.attributes
             && self.backing.goes_on_as(self.end - self.start, &next.backing)
@@ -184,7 +185,7 @@ impl VmaMap {
             return Err(Errno::ENOMEM);
         }
         let spare = self.spare()?;
-        self.cut(start, end, false)?;
+        self.cut(self.seek(start), start, end, false)?;
         Ok(Room { start, end, spare })
     }
 
@@ -207,6 +208,10 @@ impl VmaMap {
 
     fn insert_with(&mut self, vma: Vma, spare: Spare<'_>) -> Result<(), Errno> {
         let mut at = self.seek(vma.start);
+        if self.goes_between(at, &vma) {
+            self.insert_at(at, vma);
+            return Ok(());
+        }
         let joins_next = self.at(at).is_some_and(|next| vma.joins(next));
         let before = self.before(at);
         if let Some(before) = before
@@ -237,7 +242,11 @@ impl VmaMap {
     /// ENOMEM, if that would split one and there are too many already, or there is
     /// no memory to note it.
     pub fn remove(&mut self, start: u64, end: u64) -> Result<[u64; 2], Errno> {
-        let at = self.cut(start, end, false)?;
+        let at = self.seek(start);
+        if let Some(around) = self.remove_whole(at, [start, end]) {
+            return Ok(around);
+        }
+        let at = self.cut(at, start, end, false)?;
         Ok(self.remove_below(at, end))
     }
 
@@ -271,7 +280,7 @@ impl VmaMap {
         end: u64,
         change: impl Fn(Attributes) -> Attributes,
     ) -> Result<(), Errno> {
-        let first = self.cut(start, end, true)?;
+        let first = self.cut(self.seek(start), start, end, true)?;
         let mut index = first.index;
         for Chunk { areas, .. } in &mut self.chunks[first.chunk..] {
             for vma in &mut areas[index..] {
@@ -289,12 +298,11 @@ impl VmaMap {
         Ok(())
     }
 
-    /// Makes sure that no mapping crosses `start` or `end`, and answers where the
-    /// first one from `start` on is. `kept`: the pieces between them will stay, so
+    /// Makes sure that no mapping crosses `start`, to which `at` belongs, or `end`, and
+    /// answers where the first one from `start` on is. `kept`: the pieces between them will stay, so
     /// that there are more mappings in the end. On an error nothing has changed.
     #[inline]
-    fn cut(&mut self, start: u64, end: u64, kept: bool) -> Result<At, Errno> {
-        let at = self.seek(start);
+    fn cut(&mut self, at: At, start: u64, end: u64, kept: bool) -> Result<At, Errno> {
         match self.at(at) {
             // Mostly it is all of one mapping.
             Some(first) if first.start < start || first.end != end => {

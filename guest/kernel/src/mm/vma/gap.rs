@@ -18,7 +18,9 @@ impl VmaMap {
 
     /// The end of the highest gap of `length` bytes below `high`.
     fn end_of_gap(&mut self, high: u64, length: u64) -> Option<u64> {
-        // Mostly it is not where the last one was.
+        if let Some(found) = self.end_of_high_gap(high, length) {
+            return Some(found);
+        }
         let mut at = self.search(high - 1);
         if self.at(at).is_none_or(|vma| vma.start >= high) {
             if high - self.end_below(at) >= length {
@@ -37,6 +39,25 @@ impl VmaMap {
             let chunk = below.rposition(|chunk| chunk.gap >= length)?;
             at = At { chunk, index: self.chunks[chunk].areas.len() - 1 };
         }
+    }
+
+    /// The same, if it is between the mappings of the last chunk: there it mostly is,
+    /// below the few that are above `high`, so that nothing need be searched for.
+    #[inline(always)]
+    fn end_of_high_gap(&self, high: u64, length: u64) -> Option<u64> {
+        let chunk = self.chunks.len().checked_sub(1)?;
+        let mut above = high;
+        for (index, vma) in self.chunks[chunk].areas.iter().enumerate().rev() {
+            if vma.start >= high {
+                continue;
+            }
+            if above.checked_sub(vma.end).is_some_and(|gap| gap >= length) {
+                self.found(At { chunk, index: index + 1 });
+                return Some(above);
+            }
+            above = vma.start;
+        }
+        None
     }
 
     /// The same of the gaps directly below the mapping at `at` and those before it in

@@ -7,7 +7,7 @@
 //!
 //! All memory is reserved before anything is changed.
 
-use super::{Marks, Vma};
+use super::{MAX_MAP_COUNT, Marks, Vma};
 use crate::memory::{try_push, try_with_capacity};
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -86,9 +86,25 @@ impl VmaMap {
         self.search(address)
     }
 
-    /// The same, when it is another one than the last time.
+    /// The same, when it is another one than the last time: mostly a neighbour of it.
     #[inline(never)]
     pub(super) fn search(&self, address: u64) -> At {
+        let (chunk, index) = self.last.get();
+        if let Some(Chunk { areas, .. }) = self.chunks.get(chunk)
+            && let Some(vma) = areas.get(index)
+        {
+            let neighbour = if address < vma.end {
+                let before = index.checked_sub(1);
+                before
+                    .filter(|&before| areas[before].start <= address && address < areas[before].end)
+            } else {
+                areas.get(index + 1).filter(|next| address < next.end).map(|_| index + 1)
+            };
+            if let Some(index) = neighbour {
+                self.last.set((chunk, index));
+                return At { chunk, index };
+            }
+        }
         let ends_before = |chunk: &Chunk| chunk.areas.last().is_some_and(|vma| vma.end <= address);
         // Mostly there is one chunk.
         let chunk = match &self.chunks[..] {
@@ -181,6 +197,37 @@ impl VmaMap {
     pub(super) fn spare(&mut self) -> Result<Vec<Vma>, Errno> {
         self.chunks.try_reserve(2).map_err(|_| Errno::ENOMEM)?;
         try_with_capacity(CHUNK)
+    }
+
+    /// Whether a mapping goes to `at` as it mostly does: between two, with neither of
+    /// which it is one, and there is memory for it.
+    #[inline(always)]
+    pub(super) fn goes_between(&self, at: At, vma: &Vma) -> bool {
+        let Some(Chunk { areas, .. }) = self.chunks.get(at.chunk) else { return false };
+        let before = at.index.checked_sub(1).and_then(|before| areas.get(before..));
+        let Some([before, next, ..]) = before else { return false };
+        areas.len() + MORE <= areas.capacity()
+            && self.count < MAX_MAP_COUNT
+            && !before.joins(vma)
+            && !vma.joins(next)
+    }
+
+    /// Removes the mapping at `at` as it is mostly removed: the whole of it, between two
+    /// in a chunk that does not become small. Answers the free range, as
+    /// [`Self::free_around`].
+    #[inline(always)]
+    pub(super) fn remove_whole(&mut self, at: At, [start, end]: [u64; 2]) -> Option<[u64; 2]> {
+        let Chunk { areas, gap } = self.chunks.get_mut(at.chunk)?;
+        let [before, gone, next, ..] = areas.get(at.index.checked_sub(1)?..)? else { return None };
+        let becomes_small = at.chunk > 0 && areas.len() <= CHUNK / 2;
+        if gone.start != start || gone.end != end || becomes_small {
+            return None;
+        }
+        let around = [before.end, next.start];
+        *gap = (*gap).max(next.start - before.end);
+        drop(areas.remove(at.index));
+        self.count -= 1;
+        Some(around)
     }
 
     /// Inserts where there is memory for it, and keeps the chunk's gap right.
