@@ -3,7 +3,7 @@
 //! An owner never waits for itself: of flock(2) and of `F_OFD_*` that is an open file,
 //! of `F_SETLK` a process.
 
-use crate::memory::{try_push, try_with_capacity};
+use crate::memory::{try_extend, try_push, try_with_capacity};
 use alloc::vec::Vec;
 use trapgate_uapi::Errno;
 
@@ -40,7 +40,7 @@ pub struct Lock {
 /// The end of a lock that has none.
 pub const TO_THE_END: u64 = 1 << 63;
 
-/// The locks on a file.
+/// The locks on a file: those of an owner beside each other, by where they begin.
 #[derive(Debug, Default)]
 pub struct Locks(Vec<Lock>);
 
@@ -64,7 +64,7 @@ impl Locks {
         self.0.is_empty()
     }
 
-    /// One that stands in the way.
+    /// The first that stands in the way.
     pub fn conflict(&self, wanted: &Lock) -> Option<Lock> {
         self.0.iter().find(|lock| lock.conflicts(wanted)).copied()
     }
@@ -98,11 +98,11 @@ impl Locks {
         let mut locks = try_with_capacity(self.0.len() + 2)?;
         let mut new = new;
         let mut given_up = false;
-        for &lock in &self.0 {
-            if lock.owner != range.owner {
-                try_push(&mut locks, lock)?;
-                continue;
-            }
+        let first = self.0.iter().position(|lock| lock.owner == range.owner);
+        let (before, rest) = self.0.split_at(first.unwrap_or(self.0.len()));
+        let (own, after) = rest.split_at(rest.partition_point(|lock| lock.owner == range.owner));
+        try_extend(&mut locks, before)?;
+        for &lock in own {
             // One like it that touches becomes part of it.
             if let Some(new) = &mut new
                 && lock.exclusive == new.exclusive
@@ -128,6 +128,8 @@ impl Locks {
         if let Some(new) = new {
             try_push(&mut locks, new)?;
         }
+        locks[before.len()..].sort_unstable_by_key(|lock| lock.start);
+        try_extend(&mut locks, after)?;
         self.0 = locks;
         Ok(given_up)
     }
@@ -175,5 +177,18 @@ mod tests {
         assert_eq!(ranges(&locks), [(true, 0, 100)]);
         locks.set(lock(OTHER, true, 200, 300)).unwrap();
         assert!(locks.clear_all(ME) && !locks.clear_all(ME) && !locks.is_empty());
+    }
+
+    #[test]
+    fn the_first_that_stands_in_the_way_is_told_whatever_came_last() {
+        let mut locks = Locks::default();
+        locks.set(lock(OTHER, true, 50, 60)).unwrap();
+        locks.set(lock(ME, true, 0, 30)).unwrap();
+        locks.set(lock(OTHER, true, 40, 45)).unwrap();
+        locks.clear(lock(ME, true, 10, 20)).unwrap();
+        locks.set(lock(ME, false, 0, 10)).unwrap();
+        let third = Owner::Process(3);
+        let first = |start, end| locks.conflict(&lock(third, true, start, end)).unwrap().start;
+        assert_eq!([first(0, 100), first(0, 40), first(10, 30)], [40, 0, 20]);
     }
 }
