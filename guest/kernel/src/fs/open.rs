@@ -148,7 +148,7 @@ pub fn open(start: &Start, path: PathName, how: How) -> Result<Arc<OpenFile>, Er
     if !how.has(O_CREAT) {
         return open_existing(&start.view, look_up(start, path, last)?, how);
     }
-    let found = walk(start, path, last)?;
+    let found = walk(start, path, last).map_err(|error| no_directory(start, path, error))?;
     if found.component == Component::Name && found.slashes {
         return Err(Errno::EISDIR);
     }
@@ -157,6 +157,16 @@ pub fn open(start: &Start, path: PathName, how: How) -> Result<Arc<OpenFile>, Er
         Some(dentry) if dentry.is_directory() => Err(Errno::EISDIR),
         Some(dentry) => open_existing(&start.view, dentry.clone(), how),
         None => create_and_open(&start.view, &found, how),
+    }
+}
+
+/// What is wrong with a path by which a file cannot be created: with a slash behind its
+/// last name it means a directory, wherever a link of that name would lead.
+#[cold]
+fn no_directory(start: &Start, path: PathName, error: Errno) -> Errno {
+    match walk(start, path, Last::Name) {
+        Ok(found) if found.component == Component::Name && found.slashes => Errno::EISDIR,
+        _ => error,
     }
 }
 
