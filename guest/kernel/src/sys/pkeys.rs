@@ -4,16 +4,10 @@
 use crate::sys::define::syscall_define;
 use crate::sys::mm::protect;
 use trapgate_uapi::Errno;
-use trapgate_uapi::mman::PKEY_ACCESS_MASK;
 
 syscall_define! {
-    /// pkey_alloc(2): there is no key left.
-    fn pkey_alloc(flags: u32, rights: u64) {
-        if flags != 0 || rights & !PKEY_ACCESS_MASK != 0 {
-            return Err(Errno::EINVAL);
-        }
-        Err(Errno::ENOSPC)
-    }
+    /// pkey_alloc(2): Linux finds a key that is free, and then a CPU without rights for it.
+    fn pkey_alloc(_flags: u32, _rights: u64) { Err(Errno::EINVAL) }
 }
 syscall_define! {
     /// pkey_free(2): no key was given out.
