@@ -53,5 +53,6 @@ pub mod sysinfo;
 pub mod time;
 pub mod uio;
 pub mod utsname;
+pub mod xattr;
 
 pub use errno::Errno;
