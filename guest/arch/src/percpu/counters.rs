@@ -67,6 +67,11 @@ pub fn calls() -> u64 {
         syscall_compat_trapped sysenter_native sysenter_trapped)
 }
 
+/// How many page faults of ring 3 this CPU has had.
+pub fn page_faults() -> u64 {
+    counter_at::<{ core::mem::offset_of!(Counters, page_faults) }>()
+}
+
 /// Adds to one of this CPU's counters: `count!(page_faults, 1)`.
 #[macro_export]
 macro_rules! count {

@@ -8,7 +8,9 @@ mod counters;
 mod descriptors;
 mod running;
 
-pub use counters::{COUNTERS, add_to_counter, calls, count, set_counter, set_counter_at};
+pub use counters::{
+    COUNTERS, add_to_counter, calls, count, page_faults, set_counter, set_counter_at,
+};
 pub use descriptors::{descriptor, set_descriptor};
 pub use running::{Owner, Running, current, current_arc, exchange, running_task, running_thread};
 

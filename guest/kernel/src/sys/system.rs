@@ -8,6 +8,7 @@ use crate::user::UserPtr;
 use core::slice;
 use core::sync::atomic::Ordering;
 use trapgate_abi::layout::PAGE_SIZE;
+use trapgate_arch::percpu;
 use trapgate_uapi::Errno;
 use trapgate_uapi::personality::{PER_LINUX32, PER_MASK};
 use trapgate_uapi::resource::{RUSAGE_CHILDREN, RUSAGE_SELF, RUSAGE_THREAD, Rusage};
@@ -48,7 +49,7 @@ pub(super) fn system_info() -> Sysinfo {
     }
 }
 syscall_define! {
-    /// getrusage(2): all time is user time.
+    /// getrusage(2): all time is user time, all faults are those of the one process.
     fn getrusage(who: i32, usage: UserPtr<Rusage>) {
         usage.write(resource_usage(who)?).map(|()| 0)
     }
@@ -56,10 +57,18 @@ syscall_define! {
 
 /// What getrusage(2) tells.
 pub(super) fn resource_usage(who: i32) -> Result<Rusage, Errno> {
-    let ru_utime = match who {
-        RUSAGE_SELF | RUSAGE_THREAD => Timeval::from_ns(current().process.clock.elapsed()),
-        RUSAGE_CHILDREN => Timeval::default(),
+    let process = &current().process;
+    match who {
+        RUSAGE_SELF | RUSAGE_THREAD => {}
+        RUSAGE_CHILDREN => return Ok(Rusage::default()),
         _ => return Err(Errno::EINVAL),
-    };
-    Ok(Rusage { ru_utime, ..Rusage::default() })
+    }
+    // Nobody keeps the most that there was: it is what the sandbox has taken now.
+    let free = FRAMES.lock().available() * PAGE_SIZE;
+    Ok(Rusage {
+        ru_utime: Timeval::from_ns(process.clock.elapsed()),
+        ru_maxrss: (process.ram_size.saturating_sub(free) / 1024) as i64,
+        ru_minflt: percpu::page_faults() as i64,
+        ..Rusage::default()
+    })
 }

@@ -54,7 +54,7 @@ const ALLOCATES: &str =
 /// What sending has.
 const SENDS: &str = "from a file in memory";
 /// What extended attributes have.
-const XATTRS: &str = "no file has any: EOPNOTSUPP, and a list is empty";
+const XATTRS: &str = "no file has any: EOPNOTSUPP, and a list is empty; `user.` of what is neither a file nor a directory is EPERM and ENODATA";
 /// What futex(2) has.
 const FUTEX: &str = "one thread: `FUTEX_WAKE` wakes nobody, `FUTEX_WAIT` needs a timeout, else \
     EDEADLK; both with `_BITSET`; others are ENOSYS";
@@ -121,7 +121,7 @@ const ENTRIES: &[Entry] = entries! {
     system {
         both: newuname;
         x64: sysinfo ("uptime, memory, one process; loads are 0")
-            getrusage ("the time since the start as user time; all else is 0");
+            getrusage ("the time since the start as user time; `ru_maxrss` is what the sandbox has taken of its memory; page faults are minor ones; all else is 0");
     }
     random {
         both: getrandom;
