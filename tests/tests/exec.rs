@@ -5,7 +5,7 @@ use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 use trapgate_tests::elf::{BASE, Elf, Segment};
 use trapgate_tests::programs::{bytes, program};
-use trapgate_tests::{Case, Ran, needs_kvm};
+use trapgate_tests::{Case, Ran, missing, needs_kvm};
 
 /// Files that the first program puts into /tmp, at the same place natively and in the
 /// sandbox; the native ones go with the value.
@@ -136,4 +136,21 @@ fn a_program_that_is_damaged_further_inside_kills_as_natively() {
         let path = files.with("damaged", &Elf::exiting(0).with(segment).bytes());
         files.run(&[&path]);
     }
+}
+
+/// The file is fine, and there is not so much memory on any machine: Linux finds that out
+/// when the old program is gone.
+#[test]
+fn a_program_with_more_empty_memory_than_there_is_kills_as_natively() {
+    needs_kvm!();
+    if fs::read_to_string("/proc/sys/vm/overcommit_memory").is_ok_and(|mode| mode.trim() == "1") {
+        return missing("overcommit with a limit, vm.overcommit_memory of 0");
+    }
+    let mut files = Files::default();
+    let vast = Elf::exiting(0).with(Segment::empty(BASE + (1 << 30), 1 << 45));
+    let path = files.with("vast", &vast.bytes());
+    files.run(&[&path]).expect_status(139);
+    let large = Elf::exiting(24).with(Segment::empty(BASE + (1 << 30), 64 << 20));
+    let path = files.with("large", &large.bytes());
+    files.run(&[&path]).expect_status(24);
 }

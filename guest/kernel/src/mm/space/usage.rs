@@ -76,6 +76,11 @@ impl AddressSpace {
         Range { start: self.brk_start, end: self.brk }
     }
 
+    /// Bytes of memory that there are for all.
+    pub const fn ram(&self) -> u64 {
+        self.ram
+    }
+
     /// What is there of a mapping.
     pub fn resident(&mut self, vma: &Vma) -> Resident {
         let mut tables = Tables::default();

@@ -168,7 +168,8 @@ fn clear_behind(
     }
 }
 
-/// Adds a mapping. Where something is already, Linux finds out late.
+/// Adds a mapping. Where something is already, or memory could not hold it, Linux finds out
+/// late.
 fn add(
     memory: &mut AddressSpace,
     start: u64,
@@ -178,6 +179,7 @@ fn add(
 ) -> Result<(), Failure> {
     memory.add(start, end, prot, backing).map_err(|errno| match errno {
         Errno::EEXIST => Failure::Damaged(errno),
+        Errno::ENOMEM if end - start > memory.ram() => Failure::Damaged(errno),
         errno => errno.into(),
     })
 }
