@@ -32,6 +32,7 @@ answered! { EPERM:
     perf_event_open: "perf_event_open(2)"
     fanotify_init: "fanotify_init(2)"
     open_by_handle_at: "open_by_handle_at(2)"
+    syslog: "syslog(2)"
 }
 
 answered! { ENOSYS:
@@ -42,4 +43,10 @@ answered! { ENOSYS:
     io_uring_setup: "io_uring_setup(2)"
     io_uring_enter: "io_uring_enter(2)"
     io_uring_register: "io_uring_register(2)"
+    get_mempolicy: "get_mempolicy(2)"
+    set_mempolicy: "set_mempolicy(2)"
+    set_mempolicy_home_node: "set_mempolicy_home_node(2)"
+    mbind: "mbind(2)"
+    migrate_pages: "migrate_pages(2)"
+    move_pages: "move_pages(2)"
 }

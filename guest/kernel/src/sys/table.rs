@@ -64,6 +64,8 @@ const REFUSED: &str = "EPERM, as in a container";
 const INOTIFY: &str = "ENOSYS: nobody tells of changes, programs look for themselves";
 /// What there is of rings.
 const IO_URING: &str = "ENOSYS, as in a Linux without it";
+/// What there is of nodes of memory.
+const NUMA: &str = "ENOSYS, as in a Linux without NUMA";
 /// What moving by pipes has.
 const SPLICE: &str = "pipes of the sandbox and files in memory; pages are copied";
 /// What policies have.
@@ -72,7 +74,7 @@ const POLICY: &str = "recorded, told and inherited, nobody goes before another b
 /// What nice values have.
 const PRIORITY: &str = "recorded, told and inherited, nobody goes before another by it";
 /// What keys have.
-const PKEYS: &str = "as on a CPU without them: ENOSPC and EINVAL; without a key it is mprotect(2)";
+const PKEYS: &str = "as on a CPU without them: EINVAL; without a key it is mprotect(2)";
 /// What running another program has.
 const EXEC: &str = "of a process with one thread; set-user-ID bits give nothing, as with \
     `PR_SET_NO_NEW_PRIVS`";
@@ -260,10 +262,11 @@ const ENTRIES: &[Entry] = entries! {
         both: mount (REFUSED) umount (REFUSED) pivot_root (REFUSED) unshare (REFUSED)
             setns (REFUSED) swapon (REFUSED) swapoff (REFUSED) reboot (REFUSED)
             sethostname (REFUSED) setdomainname (REFUSED) bpf (REFUSED)
-            perf_event_open (REFUSED) fanotify_init (REFUSED)
+            perf_event_open (REFUSED) fanotify_init (REFUSED) syslog (REFUSED)
             inotify_init (INOTIFY) inotify_init1 (INOTIFY) inotify_add_watch (INOTIFY)
             inotify_rm_watch (INOTIFY) io_uring_setup (IO_URING) io_uring_enter (IO_URING)
-            io_uring_register (IO_URING);
+            io_uring_register (IO_URING) get_mempolicy (NUMA) set_mempolicy (NUMA)
+            set_mempolicy_home_node (NUMA) mbind (NUMA) migrate_pages (NUMA) move_pages (NUMA);
         x64: open_by_handle_at (REFUSED);
     }
     poll {
