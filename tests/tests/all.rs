@@ -25,6 +25,7 @@ mod leaks;
 mod legacy;
 mod library;
 mod loader;
+mod mapped_image;
 mod method;
 mod mitigations;
 mod programs;
