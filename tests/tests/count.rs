@@ -104,11 +104,14 @@ fn registers_and_flags_are_those_of_a_program_that_is_not_stepped() {
 #[test]
 fn so_are_those_of_32_bit_code() {
     needs_kvm!();
-    does_not_notice("poison.32", &["int80"]);
     if let Some(door) = fast_door() {
         does_not_notice("poison.32", &[door]);
     }
-    does_not_notice("poison.32", &["vsyscall"]);
+    // By these it arrives in the Intel rig as in the others.
+    if place() != Place::Intel {
+        does_not_notice("poison.32", &["int80"]);
+        does_not_notice("poison.32", &["vsyscall"]);
+    }
 }
 
 #[test]
@@ -152,15 +155,15 @@ const MEASURED: [(Operation, Width); 8] = [
 ];
 
 /// The doors and what else there is here. In the Intel rig, where a step takes longest,
-/// only what arrives otherwise than in the AMD rig: its doors, each by one width.
+/// only what arrives otherwise than in the AMD rig, and one door beside it.
 fn measured() -> impl Iterator<Item = (Operation, Width)> {
     let fast = fast_door();
-    let doors_only = place() == Place::Intel;
+    let few = place() == Place::Intel;
     MEASURED.into_iter().filter(move |&measured| match measured {
         (Operation::Syscall, Width::W32) => fast == Some("syscall"),
         (Operation::Sysenter, Width::W32) => fast == Some("sysenter"),
-        (Operation::Syscall | Operation::Int80, Width::W64) => true,
-        _ => !doors_only,
+        (Operation::Syscall, Width::W64) => true,
+        _ => !few,
     })
 }
 
@@ -215,19 +218,21 @@ fn exits_of_a_call_are_the_same_every_time() {
             let exits = exits_of_call(Call { operation, width: Width::W64, steps }, cpu);
             exits.expect("a sandbox").expect("this Linux counts them")
         };
-        let counts = [count(), count(), count()];
+        let counts: Vec<_> = (0..scale(3, 3, 1)).map(|_| count()).collect();
         println!("{operation:?}: {counts:?} exits");
         counts
     });
     if Kind::of_this_host() == Kind::Software {
         // It does not tell which exits were its host's interrupts: on a busy
         // machine no call is without one.
-        let least = |counts: &[f64; 3]| counts.iter().copied().fold(f64::INFINITY, f64::min);
+        let least = |counts: &[f64]| counts.iter().copied().fold(f64::INFINITY, f64::min);
         assert!(least(&function) < least(&write), "{function:?} {write:?}");
         let why = "a software KVM's exits repeat when it is idle only";
         return case_elsewhere("exits repeat exactly", Home::Rig, why);
     }
-    assert_eq!([function, syscall, brk, write], [[0.0; 3], [0.0; 3], [0.0; 3], [1.0; 3]]);
+    let each = |counts: &[f64], exits| counts.iter().all(|count| *count == exits);
+    assert!([&function, &syscall, &brk].into_iter().all(|counts| each(counts, 0.0)));
+    assert!(each(&write, 1.0), "{write:?}");
 }
 
 #[test]
