@@ -5,8 +5,9 @@
 //! - `tests/programs32` and the door probe of `images`, for 32 bits, as
 //!   `NAME.32`;
 //! - `tests/programs/c/NAME.c` as `NAME.musl`, `NAME.gcc` and `NAME.pie`;
-//! - `tests/programs/preload/NAME.c` as the shared library `NAME.so`;
-//! - `tests/programs/std/NAME.rs` as `NAME.std`;
+//! - `tests/programs/dynamic/NAME.c` as `NAME.dyn` and, for 32 bits, `NAME.dyn32`;
+//! - `tests/programs/preload/NAME.c` as the shared library `NAME.so` and `NAME.so32`;
+//! - `tests/programs/std/NAME.rs` as `NAME.std` and, dynamic, `NAME.gnu`;
 //! - `tests/cases` as `cases.std`.
 //!
 //! musl-gcc and `gcc -m32` are the system's, or else what `cargo xtask setup`
@@ -24,6 +25,8 @@ use trapgate_build_guest::{clean, target_is_installed};
 const BARE: &str = "x86_64-unknown-none";
 /// Of the Rust programs with the standard library.
 const MUSL: &str = "x86_64-unknown-linux-musl";
+/// Of those that are dynamic.
+const GNU: &str = "x86_64-unknown-linux-gnu";
 /// The same for 32-bit programs.
 const MUSL_32: &str = "i686-unknown-linux-musl";
 
@@ -36,10 +39,15 @@ type How = (&'static str, &'static [&'static str]);
 const WITH_MUSL: [How; 1] = [("musl", &["-static", "-O2"])];
 const WITH_GCC: [How; 2] =
     [("gcc", &["-static", "-O2"]), ("pie", &["-static-pie", "-fPIE", "-O2"])];
+const DYNAMIC: How = ("dyn", &["-O2", "-lm"]);
 const SHARED: How = ("so", &["-shared", "-fPIC", "-O2"]);
 /// 32-bit programs without a C library, and with glibc.
 const PLAIN_32: How = ("m32", &["-static", "-nostdlib", "-no-pie", "-fno-pie", "-O1"]);
 const STATIC_32: How = ("m32", &["-static", "-O2"]);
+/// By name, for libc.so is a script that names places of the system's.
+const DYNAMIC_32: How =
+    ("dyn32", &["-O2", "-nodefaultlibs", "-l:libm.so.6", "-l:libc.so.6", "-lc_nonshared", "-lgcc"]);
+const SHARED_32: How = ("so32", &["-shared", "-fPIC", "-O2", "-nodefaultlibs", "-lgcc"]);
 /// The programs of `programs/c` that are made for 32 bits too.
 const LIBC_32: [&str; 5] = ["abort.c", "clocks.c", "hello.c", "malloc-stress.c", "stdio.c"];
 
@@ -77,7 +85,8 @@ impl Compiler {
             };
             let file = out.join(&name);
             let mut command = Command::new(program);
-            command.args(first).args(arguments).arg("-o").args([&file, source]);
+            // Libraries count behind what needs them.
+            command.args(first).arg("-o").args([&file, source]).args(arguments);
             let made = command.status().is_ok_and(|status| status.success());
             assert!(made, "{} cannot compile {}", self.name, source.display());
             (name, Ok(file))
@@ -150,8 +159,13 @@ fn main() {
         entries.extend(musl.make(&source, &out, WITH_MUSL));
         entries.extend(gcc.make(&source, &out, WITH_GCC));
     }
+    for source in sources(&programs.join("dynamic"), "c") {
+        entries.extend(gcc.make(&source, &out, [DYNAMIC]));
+        entries.extend(gcc_32.make(&source, &out, [DYNAMIC_32]));
+    }
     for source in sources(&programs.join("preload"), "c") {
         entries.extend(gcc.make(&source, &out, [SHARED]));
+        entries.extend(gcc_32.make(&source, &out, [SHARED_32]));
     }
     for source in sources(&programs.join("c32"), "c") {
         entries.extend(gcc_32.make(&source, &out, [PLAIN_32]));
@@ -162,6 +176,7 @@ fn main() {
     for source in sources(&programs.join("std"), "rs") {
         entries.push(std(&source, &out, "std", MUSL));
         entries.push(std(&source, &out, "std32", MUSL_32));
+        entries.push(std(&source, &out, "gnu", GNU));
     }
     entries.push(cases(workspace, &out));
     fs::write(out.join("programs.rs"), table(&entries)).expect("OUT_DIR is writable");
@@ -267,7 +282,7 @@ fn missing(out: &Path, compiler: &str) {
     println!("cargo:rerun-if-changed={}", out.join("missing").display());
 }
 
-/// A Rust program with the standard library, static.
+/// A Rust program with the standard library.
 fn std(source: &Path, out: &Path, suffix: &str, target: &str) -> Entry {
     let name = format!("{}.{suffix}", stem(source));
     if !target_is_installed(target) {

@@ -39,6 +39,8 @@ const FILES: [(&str, &[u8]); 9] = [
 
 /// A library that lists what its program leaves behind (tests/programs/preload).
 const LEFT: &str = "left.so";
+/// What is compiled for these tests, as far as there are compilers.
+const COMPILED: [&str; 5] = ["files.gnu", "files.std", "library.dyn", "library.dyn32", "left.so32"];
 
 /// What no program reads here, and half of all bytes.
 const UNREAD: [&str; 4] = ["usr/share/doc", "usr/share/info", "usr/share/locale", "usr/share/man"];
@@ -101,7 +103,8 @@ pub fn debian() -> Option<&'static Root> {
 
 impl Root {
     fn new(tree: PathBuf, left: &[u8]) -> io::Result<Root> {
-        let files = FILES.iter().copied().chain([(LEFT, left)]);
+        let compiled = COMPILED.iter().filter_map(|name| Some((*name, bytes_if_compiled(name)?)));
+        let files = FILES.iter().copied().chain([(LEFT, left)]).chain(compiled);
         let mut hasher = DefaultHasher::new();
         let of = fs::metadata(&tree)?;
         (of.ino(), of.ctime(), of.ctime_nsec()).hash(&mut hasher);

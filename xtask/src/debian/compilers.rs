@@ -36,7 +36,8 @@ impl Compiler {
         words: "-m32 -isystem \"$tree/usr/include/x86_64-linux-gnu\" \
                 -isystem /usr/include/x86_64-linux-gnu \
                 -B \"$tree\"/usr/lib/gcc/x86_64-linux-gnu/*/32 \
-                -B \"$tree/usr/lib32\" -L \"$tree/usr/lib32\"",
+                -B \"$tree/usr/lib32\" -L \"$tree/usr/lib32\" \
+                -L \"$tree/lib32\" -Wl,-rpath-link,\"$tree/lib32\"",
     };
 
     /// Writes the script into the tree. It finds the tree by its own name, so the

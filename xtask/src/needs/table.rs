@@ -151,8 +151,8 @@ pub(crate) static GCC_32: Need = Need {
     what: "what `gcc -m32 -static` needs (Debian: gcc-multilib)",
     used_by: Use::C,
     left_out: "no 32-bit test programs in C",
-    packages: &["libc6-dev-i386", "lib32gcc-GCC-dev"],
-    files: &["bin/gcc-m32", "usr/lib32/libc.a"],
+    packages: &["libc6-dev-i386", "libc6-i386", "lib32gcc-GCC-dev"],
+    files: &["bin/gcc-m32", "usr/lib32/libc.a", "lib32/libc.so.6"],
     with: With::Nothing,
     plugins: &[],
     compiler: Some(Compiler::GCC_32),
@@ -201,6 +201,8 @@ pub(super) static PROGRAMS: Need = Need {
         "gzip",
         "xz-utils",
         "zstd",
+        // The C library of 32-bit programs.
+        "libc6-i386",
     ],
     files: &[
         "usr/bin/python3",
@@ -211,6 +213,7 @@ pub(super) static PROGRAMS: Need = Need {
         "usr/bin/git",
         "usr/bin/groff",
         "usr/bin/zstd",
+        "lib32/libc.so.6",
     ],
     with: With::Everything,
     plugins: &[],
