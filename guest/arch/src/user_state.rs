@@ -8,6 +8,11 @@
 use crate::{cpu, fpu, percpu, tls};
 use trapgate_abi::layout::USER_END;
 use trapgate_abi::x86::{TLS_ENTRIES, TLS_FIRST, msr};
+use trapgate_uapi::ldt::UserDesc;
+
+/// Where FS and GS are among the selectors.
+const FS: usize = 2;
+const GS: usize = 3;
 
 /// It, of a thread that no CPU has.
 pub struct UserState {
@@ -63,8 +68,32 @@ impl UserState {
         let is_users = base < USER_END;
         if is_users {
             self.fs_base = base;
+            self.selectors[FS] = 0;
         }
         is_users
+    }
+
+    /// Sets entry `number` of its segments to what `desc` asks for. FS or GS that hold it
+    /// are loaded with the new one. False: refused.
+    pub fn set_segment(&mut self, number: usize, desc: &UserDesc) -> bool {
+        assert!(tls::is_entry(number));
+        let Some(descriptor) = tls::descriptor(desc) else { return false };
+        self.segments[number - TLS_FIRST] = descriptor;
+        let selector = (number as u16) << 3 | 3;
+        let (new, base) = match descriptor {
+            0 => (0, 0),
+            _ => (selector, desc.base_addr.into()),
+        };
+        for (register, to) in [(FS, &mut self.fs_base), (GS, &mut self.gs_base)] {
+            if self.selectors[register] == selector {
+                *to = base;
+            }
+        }
+        // An entry that holds nothing cannot be loaded.
+        for held in self.selectors.iter_mut().filter(|held| **held == selector) {
+            *held = new;
+        }
+        true
     }
 
     /// Takes all from the CPU but x87 and vector registers.

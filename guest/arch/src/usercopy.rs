@@ -78,6 +78,17 @@ pub fn write<T: IntoBytes + Immutable + ?Sized>(to: u64, value: &T) -> bool {
     }
 }
 
+/// Puts `new` into a word where `old` is, at once: what was there; `None` if the address
+/// is no word's, or it cannot be written.
+#[inline]
+pub fn compare_exchange(address: u64, old: u32, new: u32) -> Option<u32> {
+    if !access_ok(address, 4) || !address.is_multiple_of(4) {
+        return None;
+    }
+    // SAFETY: the address was checked.
+    unsafe { raw::compare_exchange_u32(address, old, new) }
+}
+
 /// Copies in as many bytes as can be read at `address`, up to `to.len()`: how
 /// many.
 pub fn read_prefix(to: &mut [u8], address: u64) -> usize {

@@ -4,8 +4,8 @@
 //! A thread that ends by a panic, or halts the CPU, hands what it unwinds with to the
 //! test's own thread. One that is dropped while it waits is unwound where it stands.
 
-use super::floor;
 use super::stack::KernelStack;
+use super::{floor, heap};
 use crate::paging::{AtomicCr3, Cr3};
 use core::any::Any;
 use core::convert::Infallible;
@@ -111,8 +111,12 @@ impl Context {
         }
     }
 
-    /// One that has not run yet.
+    /// One that has not run yet. A thread of the host's is none of the kernel's memory.
     pub fn new(stack: KernelStack, start: Start, cr3: Cr3) -> Context {
+        heap::aside(|| Context::with_thread(stack, start, cr3))
+    }
+
+    fn with_thread(stack: KernelStack, start: Start, cr3: Cr3) -> Context {
         let baton = Baton::new(Turn::Others);
         let own = baton.clone();
         let thread = thread::spawn(move || {

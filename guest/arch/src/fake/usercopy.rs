@@ -97,6 +97,22 @@ macro_rules! define_put {
         }
     };
 }
+
+/// Puts `new` where `old` is; what was there, `None` if it faulted.
+///
+/// # Safety
+/// As on the real floor.
+pub unsafe fn compare_exchange_u32(at: u64, old: u32, new: u32) -> Option<u32> {
+    let word = reach(at, true, true)?.cast::<u32>();
+    // SAFETY: it is in RAM, a word's bytes are on one page, and exactly one thread runs.
+    unsafe {
+        let found = word.read();
+        if found == old {
+            word.write(new);
+        }
+        Some(found)
+    }
+}
 define_get!(get_u16, u16);
 define_get!(get_u32, u32);
 define_get!(get_u64, u64);

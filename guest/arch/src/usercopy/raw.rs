@@ -164,5 +164,37 @@ macro_rules! define_put {
         }
     };
 }
+
+/// Puts `new` where `old` is, at once; what was there, or `None` if the page is missing
+/// or protected.
+///
+/// # Safety
+/// The address must lie in the user's half of the address space, on a multiple of 4.
+pub(super) unsafe fn compare_exchange_u32(at: u64, old: u32, new: u32) -> Option<u32> {
+    let (found, failed): (u32, u32);
+    open();
+    // SAFETY: a fault goes on at the fixup, which says so.
+    unsafe {
+        asm!(
+            "2: lock cmpxchg dword ptr [{at}], {new:e}",
+            "xor {failed:e}, {failed:e}",
+            "3:",
+            ".pushsection .entry.text, \"ax\"",
+            "4: mov {failed:e}, 1",
+            "jmp 3b",
+            ".popsection",
+            ".pushsection .ex_table, \"a\"",
+            ".quad 2b, 4b, 1",
+            ".popsection",
+            at = in(reg) at,
+            new = in(reg) new,
+            failed = out(reg) failed,
+            inout("eax") old => found,
+            options(nostack),
+        );
+    }
+    close();
+    (failed == 0).then_some(found)
+}
 define_put!(put_u32, u32, "mov dword ptr [{to}], {value:e}");
 define_put!(put_u64, u64, "mov qword ptr [{to}], {value}");
