@@ -29,8 +29,8 @@
 //!
 //! RAM beyond 3 GiB continues at 4 GiB, below it is room for devices.
 //!
-//! A guest with more than one CPU has the others' areas and log rings from 1 MiB
-//! on, between the image and the page tables; [`Cpu`] says where each is. For
+//! A guest with more than one CPU has the others' areas and log rings between the
+//! image and the page tables; [`Cpu`] says where each is. For
 //! CPUs that are not there nothing is kept free, mapped or touched.
 
 /// Bytes in a page.
@@ -57,8 +57,9 @@ const FIRST_AREA: u64 = 0x1_0000;
 /// Physical address of the kernel image; it is linked for
 /// [`KERNEL_BASE`]` + KERNEL_PHYS`.
 pub const KERNEL_PHYS: u64 = 0x2_0000;
-/// The kernel image ends below this physical address.
-pub const KERNEL_PHYS_END: u64 = 0x10_0000;
+/// The kernel image ends below this physical address. The instrumented image has a second
+/// place of one of its pages above (guest/kernel.ld, `__untrain_alias`).
+pub const KERNEL_PHYS_END: u64 = 0x12_0000;
 /// Physical address of the areas of the second CPU and those after it, one
 /// every [`PERCPU_STRIDE`] bytes; their log rings follow.
 const FURTHER_AREAS: u64 = KERNEL_PHYS_END;
