@@ -33,6 +33,7 @@ pub mod ioctl;
 pub mod ioprio;
 pub mod ipc;
 pub mod ldt;
+pub mod membarrier;
 pub mod memfd;
 pub mod mman;
 pub mod openat2;

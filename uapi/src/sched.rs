@@ -21,6 +21,12 @@ constants! { "sched_setattr(2)", general as u64:
     SCHED_FLAG_RESET_ON_FORK SCHED_FLAG_KEEP_POLICY SCHED_FLAG_KEEP_PARAMS
     SCHED_FLAG_UTIL_CLAMP SCHED_FLAG_ALL
 }
+/// `CLONE_NEWTIME`: in the bits of a signal, so that clone3(2) alone has it.
+pub const CLONE_NEWTIME: u64 = 0x80;
+/// The bits of clone(2)'s flags that are the signal of the task's end.
+pub const CSIGNAL: u64 = 0xff;
+/// How many namespaces of numbers can be in one another.
+pub const MAX_PID_NS_LEVEL: u64 = 32;
 /// The least size of a [`SchedAttr`] that there ever was.
 pub const SCHED_ATTR_SIZE_VER0: u32 = 48;
 /// The highest priority of the classes that have one.
@@ -46,6 +52,27 @@ structure! {
 crate::macros::same_layout!(CloneArgs = general::clone_args {
     flags pidfd child_tid parent_tid exit_signal stack stack_size tls set_tid set_tid_size cgroup
 });
+
+impl CloneArgs {
+    /// Of its words, as they lie in memory.
+    pub const fn of_words(words: [u64; 11]) -> CloneArgs {
+        let [flags, pidfd, child_tid, parent_tid, exit_signal, stack, rest @ ..] = words;
+        let [stack_size, tls, set_tid, set_tid_size, cgroup] = rest;
+        CloneArgs {
+            flags,
+            pidfd,
+            child_tid,
+            parent_tid,
+            exit_signal,
+            stack,
+            stack_size,
+            tls,
+            set_tid,
+            set_tid_size,
+            cgroup,
+        }
+    }
+}
 
 structure! {
     /// `struct sched_param` of sched_getparam(2): there is but the priority.

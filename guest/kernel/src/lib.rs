@@ -15,6 +15,7 @@
 //! | [`process`] | processes and tasks: what is theirs, exceptions, the end, the way back to ring 3 |
 //! | [`signal`] | what was sent, what is wanted, and what comes of it |
 //! | [`fs`] | descriptors, open files, transfers |
+//! | [`futex`] | words that threads wait for |
 //! | [`mm`] | frames, mappings, the address space, page faults |
 //! | [`sched`] | threads: which runs, which could, and what each waits for |
 //! | [`clock`] | time from the counter |
@@ -37,6 +38,7 @@ extern crate alloc;
 
 pub mod clock;
 pub mod fs;
+pub mod futex;
 pub mod host;
 pub mod log;
 pub mod memory;

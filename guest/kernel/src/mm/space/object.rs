@@ -183,6 +183,13 @@ impl AddressSpace {
         Some((vma.backing.part()?.mapped.clone(), index))
     }
 
+    /// The same of a shared mapping, alone.
+    pub fn shared_behind(&self, address: u64) -> Option<(Arc<Mapped>, u64)> {
+        let vma = self.vmas.find(address).filter(|vma| vma.backing.is_shared())?;
+        let (_, index) = object_at(vma, page_down(address))?;
+        Some((vma.backing.part()?.mapped.clone(), index))
+    }
+
     /// Takes the pages of an object from `first` on out of all mappings of it, also
     /// what private ones had written there: the object ends before them.
     pub fn truncate(&mut self, object: &Object, first: u64) {
