@@ -56,8 +56,14 @@ fn see(timeout_ns: u64) -> Result<(), Errno> {
     for (index, event) in events.iter_mut().enumerate().take(count) {
         *event = Event::decode(call.event(index));
     }
+    // Whoever is awake now may be what a tick is for.
+    let is_tick = |event: &Event| matches!(event, Event::Tick);
+    let ticks = events.iter().flatten().any(is_tick);
     events.into_iter().flatten().for_each(dispatch);
     timers::expire();
+    if ticks {
+        preempt::tick();
+    }
     Ok(())
 }
 
@@ -68,6 +74,6 @@ fn dispatch(event: Event) {
             let on_signal = *ON_SIGNAL.lock();
             on_signal(number);
         }
-        Event::Tick => preempt::tick(),
+        Event::Tick => {}
     }
 }

@@ -7,7 +7,7 @@
 
 use crate::host;
 use crate::sched::thread::{Job, State, Thread, current, current_arc, work};
-use crate::sched::{idle, preempt, queue};
+use crate::sched::{idle, preempt, queue, timers};
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 use spin::Mutex;
@@ -92,7 +92,7 @@ fn switch_to(next: Arc<Thread>) {
     if next.user.is_some() && !is_in_cpu(&next) {
         bits |= work::USER_STATE;
     }
-    if !queue::is_empty() {
+    if !queue::is_empty() || !timers::is_empty() {
         bits |= work::TICK;
     }
     percpu::set_work(bits);
@@ -152,6 +152,31 @@ pub fn claim_user_state() -> bool {
     }
     user.lock().load_segments();
     true
+}
+
+/// A copy of what the CPU holds for the running thread in ring 3, which is its own, for a
+/// new one.
+///
+/// # Errors
+/// ENOMEM.
+///
+/// # Panics
+/// If the VMM does not take the registers: see [`claim_user_state`].
+pub fn copy_user_state() -> Result<UserState, Errno> {
+    // There is another from now on, to which the CPU may be given.
+    if !current().make_room() {
+        return Err(Errno::ENOMEM);
+    }
+    let mut state = UserState::beside_this_one().ok_or(Errno::ENOMEM)?;
+    if fpu::by_host() {
+        // What is saved there stays in the CPU.
+        let area = state.fpu().physical();
+        let copy = Request::SwapFpu { from: area, to: area };
+        host::call(copy).expect("the VMM takes what it has saved");
+    } else {
+        state.fpu().save();
+    }
+    Ok(state)
 }
 
 /// The running thread, which has the CPU's state of ring 3, begins a program: with

@@ -25,7 +25,7 @@ pub mod work {
     pub const LANDING_PAD: u64 = 1 << 2;
     /// What the CPU holds for ring 3 is another thread's: segments, x87, SSE, AVX.
     pub const USER_STATE: u64 = 1 << 3;
-    /// Others are ready: the thread is not to compute for ever.
+    /// Others are ready, or sleep: the thread is not to compute for ever.
     pub const TICK: u64 = 1 << 4;
     /// It begins another program.
     pub const PROGRAM: u64 = 1 << 5;

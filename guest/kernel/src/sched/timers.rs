@@ -7,6 +7,7 @@ use crate::clock::Clock;
 use crate::memory::try_insert;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
+use core::sync::atomic::{AtomicUsize, Ordering};
 use spin::Mutex;
 use trapgate_uapi::Errno;
 
@@ -20,9 +21,13 @@ struct Timers {
 static TIMERS: Mutex<Timers> =
     Mutex::new(Timers { clock: Clock::NONE, due: BTreeMap::new(), next: 0 });
 
+/// How many are due some time, for those who ask often.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
 /// Begins: with these clocks, and nothing due.
 pub fn init(clock: Clock) {
     *TIMERS.lock() = Timers { clock, due: BTreeMap::new(), next: 0 };
+    COUNT.store(0, Ordering::Relaxed);
 }
 
 /// The time.
@@ -32,16 +37,25 @@ pub fn now() -> u64 {
     clock.elapsed()
 }
 
-/// How long it is until something is due: 0, if something is; `None`, if nothing
-/// ever is.
+/// Whether nothing is ever due.
+#[inline]
+pub fn is_empty() -> bool {
+    COUNT.load(Ordering::Relaxed) == 0
+}
+
+/// When something is due; `None`, if nothing ever is.
+pub fn first() -> Option<u64> {
+    TIMERS.lock().due.first_key_value().map(|(&(at, _), _)| at)
+}
+
+/// How long it is until then: 0, if it was.
 pub fn left() -> Option<u64> {
-    let first = TIMERS.lock().due.first_key_value().map(|(&(at, _), _)| at)?;
-    Some(first.saturating_sub(now()))
+    Some(first()?.saturating_sub(now()))
 }
 
 /// Wakes those whose time has come.
 pub fn expire() {
-    if TIMERS.lock().due.is_empty() {
+    if is_empty() {
         return;
     }
     let now = now();
@@ -51,10 +65,17 @@ pub fn expire() {
 }
 
 impl Timers {
+    /// Says how many there are.
+    fn count(&self) {
+        COUNT.store(self.due.len(), Ordering::Relaxed);
+    }
+
     /// Takes one that is due.
     fn take(&mut self, now: u64) -> Option<Arc<Thread>> {
         let first = self.due.first_entry()?;
-        (first.key().0 <= now).then(|| first.remove())
+        let thread = (first.key().0 <= now).then(|| first.remove());
+        self.count();
+        thread
     }
 }
 
@@ -73,6 +94,7 @@ impl Alarm {
         let key = (at, timers.next);
         try_insert(&mut timers.due, key, thread.clone())?;
         timers.next += 1;
+        timers.count();
         Ok(Alarm { key })
     }
 
@@ -85,6 +107,8 @@ impl Alarm {
 
 impl Drop for Alarm {
     fn drop(&mut self) {
-        TIMERS.lock().due.remove(&self.key);
+        let mut timers = TIMERS.lock();
+        timers.due.remove(&self.key);
+        timers.count();
     }
 }
