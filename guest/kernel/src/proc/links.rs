@@ -24,7 +24,8 @@ use trapgate_uapi::stat::{S_IFIFO, S_IFREG, S_IFSOCK};
 /// # Errors
 /// ENOENT, ESRCH.
 pub fn exe(about: Subject) -> Result<Arc<Dentry>, Errno> {
-    let program = about.process()?.program.lock();
+    let process = about.process()?;
+    let program = process.program.lock();
     let file = program.file.as_ref().ok_or(Errno::ENOENT)?;
     Ok(file.file.as_inode().ok_or(Errno::ENOENT)?.dentry.clone())
 }
@@ -116,7 +117,8 @@ pub fn describe(dentry: &Arc<Dentry>) -> Result<Vec<u8>, Errno> {
 /// ENOENT, ESRCH, ENOMEM.
 pub fn fdinfo(about: Subject, text: &mut Text) -> Result<(), Errno> {
     let (file, close_on_exec) = {
-        let mut files = about.process()?.files.lock();
+        let process = about.process()?;
+        let mut files = process.files.lock();
         let descriptor = files.descriptor(about.fd).map_err(|_| Errno::ENOENT)?;
         (descriptor.file.clone(), descriptor.close_on_exec)
     };

@@ -43,12 +43,12 @@ fn read(process: &Process, range: Range) -> Result<Vec<u8>, Errno> {
 pub fn cmdline(about: Subject, text: &mut Text) -> Result<(), Errno> {
     let process = about.process()?;
     let parts = process.program.lock().parts;
-    let arguments = read(process, parts.arguments)?;
+    let arguments = read(&process, parts.arguments)?;
     if arguments.last().is_none_or(|&last| last == 0) {
         return text.add(&arguments);
     }
     let Range { start, .. } = parts.arguments;
-    let all = read(process, Range { start, end: parts.environment.end.max(start) })?;
+    let all = read(&process, Range { start, end: parts.environment.end.max(start) })?;
     let end = all.iter().position(|&byte| byte == 0).unwrap_or(all.len());
     text.add(&all[..end])
 }
@@ -60,7 +60,7 @@ pub fn cmdline(about: Subject, text: &mut Text) -> Result<(), Errno> {
 pub fn environ(about: Subject, text: &mut Text) -> Result<(), Errno> {
     let process = about.process()?;
     let parts = process.program.lock().parts;
-    text.add(&read(process, parts.environment)?)
+    text.add(&read(&process, parts.environment)?)
 }
 
 /// The auxiliary vector.
@@ -70,5 +70,5 @@ pub fn environ(about: Subject, text: &mut Text) -> Result<(), Errno> {
 pub fn auxv(about: Subject, text: &mut Text) -> Result<(), Errno> {
     let process = about.process()?;
     let parts = process.program.lock().parts;
-    text.add(&read(process, parts.auxv)?)
+    text.add(&read(&process, parts.auxv)?)
 }

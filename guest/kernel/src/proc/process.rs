@@ -7,6 +7,7 @@ use crate::proc::folder::{
 };
 use crate::proc::subject::Subject;
 use crate::proc::{limits, links, maps, memory, mounts, stat, status};
+use crate::process::task::next_of;
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 use trapgate_uapi::Errno;
@@ -81,9 +82,9 @@ const TASKS: Folder = Folder {
     }),
 };
 
-/// The next task of a process; only the running one is known.
+/// The next task of a process.
 fn next_task(about: Subject, from: u32) -> Option<u32> {
-    about.task().ok().map(|task| task.tid).filter(|&tid| from <= tid)
+    next_of(about.pid, from).map(|task| task.tid())
 }
 
 const FD: Entry = Entry {
@@ -124,7 +125,8 @@ const fn writable(name: &'static str, read: Read, write: Write) -> Entry {
 }
 
 fn comm(about: Subject, text: &mut Text) -> Result<(), Errno> {
-    text.add(stat::name_of(about.task()?).trim())?;
+    let task = about.task()?;
+    text.add(stat::name_of(&task).trim())?;
     text.add(b"\n")
 }
 

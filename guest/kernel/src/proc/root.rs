@@ -10,7 +10,7 @@ pub const ROOT: Folder = Folder { entries: ENTRIES, numbers: Some(PROCESSES) };
 
 const ENTRIES: &[Entry] = &[
     link("self", |_, text| write!(text, "{}", current().pid)),
-    link("thread-self", |_, text| write!(text, "{0}/task/{1}", current().pid, current().tid)),
+    link("thread-self", |_, text| write!(text, "{0}/task/{1}", current().pid, current().tid())),
     // The VMM gives the kernel no command line.
     constant!("cmdline", "\n"),
     file("cpuinfo", cpuinfo::cpuinfo),

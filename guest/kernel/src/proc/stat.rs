@@ -5,6 +5,7 @@ use crate::proc::machine::ticks;
 use crate::proc::subject::Subject;
 use crate::process::scheduling::Scheduling;
 use crate::process::task::{Process, Task};
+use crate::sched::thread::State;
 use core::sync::atomic::Ordering;
 use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_uapi::Errno;
@@ -26,6 +27,15 @@ impl Name {
 /// A task's name as it is now.
 pub fn name_of(task: &Task) -> Name {
     Name(*task.name.lock())
+}
+
+/// What a task does: by a letter, and in words.
+pub fn state_of(task: &Task) -> (char, &'static str) {
+    match task.thread.state() {
+        State::Dead => ('Z', "zombie"),
+        State::Blocked if !task.thread.is_current() => ('S', "sleeping"),
+        _ => ('R', "running"),
+    }
 }
 
 /// Signals of a task, a bit each.
@@ -62,7 +72,7 @@ impl SignalSets {
 /// # Errors
 /// ESRCH, ENOMEM.
 pub fn stat(about: Subject, text: &mut Text) -> Result<(), Errno> {
-    let task = about.task()?;
+    let task = &*about.task()?;
     let process = &task.process;
     let (usage, heap) = {
         let mut memory = process.memory.lock();
@@ -75,7 +85,8 @@ pub fn stat(about: Subject, text: &mut Text) -> Result<(), Errno> {
     write!(text, "{} (", about.tid)?;
     text.add(name_of(task).trim())?;
     // State, parent, group, session, terminal and its group, flags; faults; times.
-    write!(text, ") R 0 {pid} {pid} 0 -1 0 0 0 0 0 {} 0 0 0 ", ticks())?;
+    let state = state_of(task).0;
+    write!(text, ") {state} 0 {pid} {pid} 0 -1 0 0 0 0 0 {} 0 0 0 ", ticks())?;
     // Priority, nice, tasks, a timer; when it started.
     let Scheduling { policy, priority, nice, .. } = *task.scheduling.lock();
     // What has a priority of its own comes before 0, and lower the higher that is.
@@ -110,7 +121,7 @@ pub fn code_pages(process: &Process) -> u64 {
 pub fn statm(about: Subject, text: &mut Text) -> Result<(), Errno> {
     let process = about.process()?;
     let usage = process.memory.lock().usage();
-    let code = code_pages(process);
+    let code = code_pages(&process);
     let (resident, data) = (usage.resident, usage.data + usage.stack);
     let shared = resident.file + resident.shared_memory;
     writeln!(text, "{} {} {shared} {code} 0 {data} 0", usage.size, resident.pages())

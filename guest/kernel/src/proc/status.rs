@@ -2,7 +2,7 @@
 
 use crate::memory::Text;
 use crate::mm::space::usage::Usage;
-use crate::proc::stat::{SignalSets, code_pages, name_of};
+use crate::proc::stat::{SignalSets, code_pages, name_of, state_of};
 use crate::proc::subject::Subject;
 use crate::process::credentials::Identity;
 use crate::process::task::{Process, Task};
@@ -16,13 +16,14 @@ use trapgate_uapi::resource::RLIMIT_SIGPENDING;
 /// # Errors
 /// ESRCH, ENOMEM.
 pub fn status(about: Subject, text: &mut Text) -> Result<(), Errno> {
-    let task = about.task()?;
+    let task = &*about.task()?;
     let process = &task.process;
     let (pid, tid, room) = (process.pid, about.tid, process.files.lock().room());
     text.add(b"Name:\t")?;
     text.add(name_of(task).trim())?;
+    let (letter, word) = state_of(task);
     writeln!(text, "\nUmask:\t{:04o}", process.umask.load(Ordering::Relaxed))?;
-    writeln!(text, "State:\tR (running)\nTgid:\t{pid}\nNgid:\t0\nPid:\t{tid}\nPPid:\t0")?;
+    writeln!(text, "State:\t{letter} ({word})\nTgid:\t{pid}\nNgid:\t0\nPid:\t{tid}\nPPid:\t0")?;
     let ids = task.credentials.get();
     writeln!(text, "TracerPid:\t0")?;
     for (name, who) in [("Uid", ids.users), ("Gid", ids.groups)] {

@@ -1,6 +1,7 @@
 //! What a file of /proc is about.
 
-use crate::process::task::{Process, Task, current};
+use crate::process::task::{Process, Task, find};
+use alloc::sync::Arc;
 use trapgate_uapi::Errno;
 
 /// What a file is about; 0 of what it is not.
@@ -15,22 +16,19 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// The task. There is no table of tasks yet: of the running process, it is the
-    /// running one.
+    /// The task.
     ///
     /// # Errors
     /// ESRCH, if it is gone.
-    pub fn task(self) -> Result<&'static Task, Errno> {
-        let task = current();
-        let is_this = self.tid == task.tid || self.tid == task.pid;
-        if self.pid == task.pid && is_this { Ok(task) } else { Err(Errno::ESRCH) }
+    pub fn task(self) -> Result<Arc<Task>, Errno> {
+        find(self.tid).filter(|task| task.pid == self.pid).ok_or(Errno::ESRCH)
     }
 
     /// Its process.
     ///
     /// # Errors
     /// ESRCH, if it is gone.
-    pub fn process(self) -> Result<&'static Process, Errno> {
-        Ok(&self.task()?.process)
+    pub fn process(self) -> Result<Arc<Process>, Errno> {
+        Ok(self.task()?.process.clone())
     }
 }

@@ -44,7 +44,7 @@ const KERNEL: Folder = fixed(&[
     file("shmmax", |_, text| writeln!(text, "{SHMMAX}")),
     file("shmmni", |_, text| writeln!(text, "{SHMMNI}")),
     constant!("tainted", "0\n"),
-    constant!("threads-max", "32768\n"),
+    constant!("threads-max", "16384\n"),
     file("version", |_, text| writeln!(text, "{}", name(&UTSNAME.version))),
 ]);
 

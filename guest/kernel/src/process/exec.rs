@@ -6,6 +6,7 @@
 //! find        the file; scripts; the interpreter that it names
 //! place       where what goes, at random or not
 //! build       the new memory, beside the old one
+//! alone       the other tasks of the process end
 //! change      the point of no return: from then on nothing can fail
 //! wanted      what is to be run, and why it is not
 //! ```
@@ -15,6 +16,7 @@
 //! caller: here too ([`Failure::Damaged`]), though nothing of it is lost. A want of
 //! memory is ENOMEM instead.
 
+mod alone;
 mod arguments;
 mod build;
 mod change;
@@ -150,10 +152,6 @@ fn owned(bytes: &[u8]) -> Result<Vec<u8>, Errno> {
 /// The running task goes on with what is wanted.
 fn replace(task: &Task, mut wanted: Wanted, boot: Option<&BootInfo>) -> Result<(), Failure> {
     let process = &task.process;
-    if process.tasks.load(Ordering::Relaxed) > 1 {
-        // Nobody can end the others yet.
-        return Err(Errno::EAGAIN.into());
-    }
     let found = find::find(&mut wanted)?;
     let random = random::words(process, boot.is_some());
     let [first, second, places @ ..] = random;
@@ -164,6 +162,7 @@ fn replace(task: &Task, mut wanted: Wanted, boot: Option<&BootInfo>) -> Result<(
     let memory = process.memory.lock().beside()?;
     let built = build(memory, &found, &wanted, process.boot, &places, seed)?;
     let fresh = change::Fresh::new()?;
+    alone::stay(task)?;
     change::change(task, built, found.file, &wanted.execfn, &fresh);
     Ok(())
 }

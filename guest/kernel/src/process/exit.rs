@@ -1,9 +1,10 @@
 //! The end of the program: it said so, a signal killed it, or memory ran out.
 
+use crate::futex::robust::Ending;
 use crate::host;
 use crate::log::log;
 use crate::mm::frames::FRAMES;
-use crate::process::task::current;
+use crate::process::task::{Process, Task, current};
 use crate::sched::switch;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
@@ -15,10 +16,33 @@ use trapgate_uapi::signal::SIGKILL;
 
 /// exit(2): the running task ends, and with its last one the process.
 pub fn exit_task(status: u8) -> ! {
-    if current().process.tasks.fetch_sub(1, Ordering::Relaxed) > 1 {
-        switch::exit()
+    let task = current();
+    let_go(task);
+    if task.process.tasks.fetch_sub(1, Ordering::Relaxed) == 1 {
+        exit(status)
     }
-    exit(status)
+    // The first keeps its number, which is the process's.
+    if !task.is_first() {
+        task.forget();
+    }
+    task.process.left.wake_all();
+    switch::exit()
+}
+
+/// A task leaves its memory: others are told of the words that it owned (Linux:
+/// `mm_release`).
+pub(super) fn let_go(task: &Task) {
+    let Process { memory, tasks, .. } = &*task.process;
+    let ending = Ending { memory, tid: task.tid() };
+    let [head, _] = core::mem::take(&mut *task.robust_list.lock());
+    ending.walk(head);
+    ending.walk_compat(task.compat_robust_list.swap(0, Ordering::Relaxed));
+    ending.give_locks();
+    let address = task.clear_child_tid.swap(0, Ordering::Relaxed);
+    // The last one tells nobody.
+    if tasks.load(Ordering::Relaxed) > 1 {
+        ending.clear(address);
+    }
 }
 
 /// exit_group(2).

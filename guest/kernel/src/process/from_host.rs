@@ -1,12 +1,12 @@
 //! Signals from outside: somebody on the host sent them, to the process.
 
-use crate::process::task::current;
-use crate::sched::queue;
+use crate::process::task::{current, send_to_process};
 use crate::signal::decide::{Decision, decide};
 use crate::signal::number::signal_number;
 
 /// One came. What is ignored is forgotten, and disturbs nobody.
 pub fn signal(number: u8) {
+    // It may have ended, and be idle.
     let task = current();
     let Ok(signal) = signal_number(number.into()) else { return };
     let is_blocked = task.signals.blocks(signal);
@@ -14,8 +14,5 @@ pub fn signal(number: u8) {
     if decision == Decision::Ignore && !is_blocked {
         return;
     }
-    task.signals.send(signal);
-    if !is_blocked {
-        queue::wake(&task.thread);
-    }
+    send_to_process(&task.process, Some(task), signal);
 }

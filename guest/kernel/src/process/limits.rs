@@ -6,7 +6,7 @@ use crate::memory::try_insert;
 use alloc::collections::BTreeMap;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use spin::Mutex;
-use trapgate_abi::layout::USER_STACK_SIZE;
+use trapgate_abi::layout::{MAX_THREADS, USER_STACK_SIZE};
 use trapgate_uapi::Errno;
 use trapgate_uapi::resource::{
     RLIM_INFINITY, RLIM_NLIMITS, RLIMIT_CORE, RLIMIT_FSIZE, RLIMIT_NICE, RLIMIT_NOFILE,
@@ -48,7 +48,7 @@ impl Limits {
         Ok(match resource {
             RLIMIT_STACK => soft(USER_STACK_SIZE),
             RLIMIT_CORE => soft(0),
-            RLIMIT_NPROC => Rlimit::both(1),
+            RLIMIT_NPROC => Rlimit::both(MAX_THREADS),
             RLIMIT_NICE | RLIMIT_RTPRIO => Rlimit::both(0),
             RLIMIT_NOFILE => {
                 Rlimit { rlim_cur: DESCRIPTORS as u64, rlim_max: MAX_DESCRIPTORS as u64 }

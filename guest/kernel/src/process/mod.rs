@@ -1,12 +1,14 @@
 //! Processes and their tasks: what is theirs, what an exception does to them, how
 //! they end, and what is done before ring 3 goes on.
 
+pub mod clone;
 pub mod credentials;
 pub mod exception;
 pub mod exec;
 pub mod exit;
 pub mod from_host;
 pub mod limits;
+pub mod numbers;
 pub mod prepare_return;
 pub mod program;
 pub mod random_stock;

@@ -56,10 +56,17 @@ fn do_work(regs: &mut PtRegs) {
         if bits & work::RESCHEDULE != 0 {
             percpu::raise_work(bits & work::USER_STATE);
             switch::yield_now();
-        } else if bits & work::USER_STATE != 0 && switch::claim_user_state() {
-            let landing_pad = &current().process.landing_pad;
-            percpu::set_landing_pad(landing_pad.load(Ordering::Relaxed));
+        } else if bits & work::USER_STATE != 0 {
+            claim_user_state();
         }
+    }
+}
+
+/// Gives the CPU what the running task has in ring 3, if that is not what it holds.
+pub(super) fn claim_user_state() {
+    if switch::claim_user_state() {
+        let landing_pad = &current().process.landing_pad;
+        percpu::set_landing_pad(landing_pad.load(Ordering::Relaxed));
     }
 }
 
@@ -75,6 +82,9 @@ fn follow_landing_pad(regs: &mut PtRegs) {
 /// Acts on what the task caused itself, then on pending signals that are not blocked.
 fn act_on_signals(regs: &PtRegs) {
     let task = current();
+    if task.signals.is_killed() {
+        exit::exit_task(0);
+    }
     if let Some(Forced { signal, fault }) = task.signals.take_forced() {
         let handler = task.process.actions.get(signal).sa_handler;
         if handler > SIG_IGN {

@@ -1,8 +1,8 @@
 //! Processes and tasks (threads): who runs, and what is theirs.
 //!
-//! So far one process with one task. What relies on that says so: `sys::futex`,
-//! `sys::signal`, `sys::sched`, `sys::compat::tls`. The running task is found
-//! through GS, as everything that belongs to a CPU.
+//! So far one process. What relies on that says so: `sys::signal`, `sys::sched`. The
+//! running task is found through GS, as everything that belongs to a CPU; any other by
+//! its number.
 
 use crate::clock::Clock;
 use crate::fs::filesystem::{FileSystem, Limits as FileLimits};
@@ -13,13 +13,15 @@ use crate::memory::try_arc;
 use crate::mm::space::AddressSpace;
 use crate::process::credentials::TaskCredentials;
 use crate::process::limits::Limits;
+use crate::process::numbers::Numbers;
 use crate::process::program::Program;
 use crate::process::random_stock::RandomStock;
 use crate::process::scheduling::Scheduling;
 use crate::process::segments::Segments;
 use crate::process::write_back::WriteBack;
-use crate::sched::switch;
-use crate::sched::thread::Thread;
+use crate::sched::thread::{State, Thread, work};
+use crate::sched::wait_queue::WaitQueue;
+use crate::sched::{queue, switch};
 use crate::signal::action::Actions;
 use crate::signal::queue::Signals;
 use alloc::sync::Arc;
@@ -36,8 +38,9 @@ use trapgate_uapi::Errno;
 use trapgate_uapi::prctl::TASK_COMM_LEN;
 use trapgate_uapi::signal::Sigaltstack;
 
-/// The first process's number, and its only task's.
-const FIRST_PID: u32 = 1;
+/// Tasks by number. The first task of a process has its number also when it has ended, as
+/// long as there are others.
+static TASKS: Mutex<Numbers<Arc<Task>>> = Mutex::new(Numbers::new());
 
 /// A process: what its tasks share.
 pub struct Process {
@@ -65,8 +68,14 @@ pub struct Process {
     pub limits: Limits,
     /// Where its fast 32-bit calls return to.
     pub landing_pad: AtomicU64,
-    /// How many tasks it has.
+    /// How many tasks it has that have not ended.
     pub tasks: AtomicU32,
+    /// Who waits for tasks to end.
+    pub left: WaitQueue,
+    /// The task that execve(2) leaves as the only one, by its number; 0 for none.
+    pub survivor: AtomicU32,
+    /// What membarrier(2) has registered, as bits of its commands.
+    pub membarrier: AtomicU32,
     /// /proc/self/oom_score_adj: recorded, nobody chooses by it.
     pub oom_score_adj: AtomicI32,
     /// What it runs.
@@ -91,8 +100,8 @@ impl Process {
 pub struct Task {
     /// What the scheduler knows of it.
     pub thread: Arc<Thread>,
-    /// gettid(2).
-    pub tid: u32,
+    /// gettid(2): it changes when another than the first task begins a program.
+    pub tid: AtomicU32,
     /// Its process's number, for getpid(2): what is asked for most is closest.
     pub pid: u32,
     /// Its process.
@@ -124,19 +133,11 @@ pub struct Task {
 
 trapgate_arch::percpu::running_task!(Task);
 
-/// The next task's number.
-static NEXT_TID: AtomicU32 = AtomicU32::new(FIRST_PID + 1);
-
 impl Task {
-    fn new(
-        thread: Arc<Thread>,
-        tid: u32,
-        process: Arc<Process>,
-        credentials: TaskCredentials,
-    ) -> Task {
+    fn new(thread: Arc<Thread>, process: Arc<Process>, credentials: TaskCredentials) -> Task {
         Task {
             thread,
-            tid,
+            tid: AtomicU32::new(process.pid),
             pid: process.pid,
             process,
             credentials,
@@ -153,35 +154,113 @@ impl Task {
         }
     }
 
-    /// One more task of this one's process, which is the running one: with its segments,
-    /// and these registers. It is in no queue yet.
+    /// gettid(2).
+    #[inline(always)]
+    pub fn tid(&self) -> u32 {
+        self.tid.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is its process's first.
+    pub fn is_first(&self) -> bool {
+        self.tid() == self.pid
+    }
+
+    /// A task of `process`, which counts it already, with its maker's name and how that is
+    /// scheduled: with these registers, and what a CPU holds for it besides. It is in no
+    /// queue yet.
     ///
     /// # Errors
     /// ENOMEM, EAGAIN for too many.
-    pub fn beside(&self, regs: PtRegs) -> Result<Arc<Task>, Errno> {
-        let task = self.within(self.process.clone(), regs)?;
-        self.process.tasks.fetch_add(1, Ordering::Relaxed);
-        Ok(task)
-    }
-
-    /// A task of `process`, which may be another and counts it already; else the same.
-    pub(super) fn within(&self, process: Arc<Process>, regs: PtRegs) -> Result<Arc<Task>, Errno> {
-        if !self.thread.make_room() {
-            return Err(Errno::ENOMEM);
-        }
-        let state = UserState::beside_this_one().ok_or(Errno::ENOMEM)?;
+    pub(super) fn within(
+        &self,
+        process: Arc<Process>,
+        regs: PtRegs,
+        state: UserState,
+    ) -> Result<Arc<Task>, Errno> {
         let credentials = self.credentials.try_clone()?;
         let stack = KernelStack::new().ok_or(Errno::EAGAIN)?;
         let cr3 = process.memory.lock().cr3();
         let thread = try_arc(Thread::in_ring_3(stack, state, regs, cr3))?;
-        let tid = NEXT_TID.fetch_add(1, Ordering::Relaxed);
-        let mut task = Task::new(thread.clone(), tid, process, credentials);
+        let mut task = Task::new(thread.clone(), process, credentials);
         *task.name.get_mut() = *self.name.lock();
         *task.scheduling.get_mut() = self.scheduling.lock().inherited();
         *task.personality.get_mut() = self.personality.load(Ordering::Relaxed);
+        task.signals = self.signals.inherited();
         let task = try_arc(task)?;
+        TASKS.lock().add(task.clone(), named)?;
         thread.belongs_to(Owner::new(task.clone()));
         Ok(task)
+    }
+
+    /// It is sent a signal. One that is blocked does nothing yet.
+    pub fn send(&self, signal: u8) {
+        if self.signals.send(signal) {
+            self.thread.raise(work::SIGNAL);
+            queue::wake(&self.thread);
+        }
+    }
+
+    /// It ends before it goes back to ring 3, wherever it waits now.
+    pub(super) fn kill(&self) {
+        self.signals.kill();
+        self.thread.raise(work::SIGNAL);
+        queue::wake(&self.thread);
+    }
+
+    /// Whether it has ended: the first of a process whose others have not.
+    pub fn has_ended(&self) -> bool {
+        self.thread.state() == State::Dead
+    }
+
+    /// It is found no more.
+    pub(super) fn forget(&self) {
+        let task = TASKS.lock().remove(self.tid());
+        // Its owner may be the last.
+        drop(task);
+    }
+
+    /// It has the number of its process from now on, whose first task has ended.
+    pub(super) fn become_first(&self) {
+        let before = TASKS.lock().rename(self.tid(), self.pid);
+        self.tid.store(self.pid, Ordering::Relaxed);
+        drop(before);
+    }
+}
+
+fn named(task: &Arc<Task>, tid: u32) {
+    task.tid.store(tid, Ordering::Relaxed);
+}
+
+/// The task of this number.
+pub fn find(tid: u32) -> Option<Arc<Task>> {
+    TASKS.lock().get(tid).cloned()
+}
+
+/// The next task of this process, from a number on.
+pub fn next_of(pid: u32, from: u32) -> Option<Arc<Task>> {
+    let tasks = TASKS.lock();
+    tasks.from(from).map(|(_, task)| task).find(|task| task.pid == pid).cloned()
+}
+
+/// Sends a signal to a process: to a task that has not blocked it, first of all to
+/// `first`; else to one that has.
+pub fn send_to_process(process: &Process, first: Option<&Task>, signal: u8) {
+    let takes = |task: &Task| !task.has_ended() && !task.signals.blocks(signal);
+    if let Some(task) = first.filter(|task| takes(task)) {
+        return task.send(signal);
+    }
+    let (mut from, mut blocked) = (0, None);
+    while let Some(task) = next_of(process.pid, from) {
+        from = task.tid() + 1;
+        if takes(&task) {
+            return task.send(signal);
+        }
+        if !task.has_ended() {
+            blocked = blocked.or(Some(task));
+        }
+    }
+    if let Some(task) = blocked {
+        task.send(signal);
     }
 }
 
@@ -202,7 +281,8 @@ pub fn start_first(boot: &'static BootInfo, tables: PageTables) -> Result<(), Er
     let half = boot.ram_size / PAGE_SIZE / 2;
     let on_disk = if boot.disk == 0 { half } else { boot.disk.div_ceil(PAGE_SIZE) };
     let process = Process {
-        pid: FIRST_PID,
+        // That of the first task.
+        pid: 1,
         memory: Mutex::new(AddressSpace::from_boot_info(boot, tables)?),
         files: Mutex::new(FileTable::standard(&boot.files)?),
         unnamed: unnamed::file_system(clock, FileLimits { frames: half, nodes: half })?,
@@ -219,6 +299,9 @@ pub fn start_first(boot: &'static BootInfo, tables: PageTables) -> Result<(), Er
         limits: Limits::default(),
         landing_pad: AtomicU64::new(boot.landing_pad),
         tasks: AtomicU32::new(1),
+        left: WaitQueue::new(),
+        survivor: AtomicU32::new(0),
+        membarrier: AtomicU32::new(0),
         oom_score_adj: AtomicI32::new(0),
         write_back: WriteBack::new(),
         program: Mutex::new(Program { file: None, parts: boot.parts }),
@@ -227,10 +310,13 @@ pub fn start_first(boot: &'static BootInfo, tables: PageTables) -> Result<(), Er
     };
     let thread = try_arc(Thread::running(process.memory.lock().cr3()))?;
     let first = TaskCredentials::first(&boot.user)?;
-    let mut task = Task::new(thread.clone(), FIRST_PID, try_arc(process)?, first);
+    let mut task = Task::new(thread.clone(), try_arc(process)?, first);
     let [low, high] = boot.comm.map(u128::from);
     *task.name.get_mut() = (high << 64 | low).to_le_bytes();
-    NEXT_TID.store(FIRST_PID + 1, Ordering::Relaxed);
-    switch::start(thread, Owner::new(try_arc(task)?));
+    let task = try_arc(task)?;
+    // What was before is a test's, whose machine is gone.
+    core::mem::forget(core::mem::take(&mut *TASKS.lock()));
+    TASKS.lock().add(task.clone(), named)?;
+    switch::start(thread, Owner::new(task));
     Ok(())
 }

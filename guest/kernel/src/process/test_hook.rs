@@ -8,11 +8,13 @@ use crate::fs::place::{Below, Places};
 use crate::fs::table::FileTable;
 use crate::memory::try_arc;
 use crate::mm::frames::FRAMES;
+use crate::process::clone;
 use crate::process::limits::Limits;
 use crate::process::random_stock::RandomStock;
 use crate::process::task::{Process, Task, current};
 use crate::process::write_back::WriteBack;
 use crate::sched::thread::{State, Thread, current as running, current_arc};
+use crate::sched::wait_queue::WaitQueue;
 use crate::sched::{queue, switch};
 use crate::signal::action::Actions;
 use crate::user::UserPtr;
@@ -43,9 +45,8 @@ pub fn call(regs: &PtRegs, number: u64, [first, second, third]: [u64; 3]) -> Opt
 /// where the ABI has the first one: in RDI, or in EBX and on no stack.
 fn thread(regs: &PtRegs, entry: u64, stack: u64, argument: u64) -> Result<u64, Errno> {
     let (rip, rsp, rdi, rbx) = (entry, stack, argument, argument);
-    let task = current().beside(PtRegs { rip, rsp, rdi, rbx, rax: 0, ..*regs })?;
-    queue::push(task.thread.clone());
-    Ok(task.tid.into())
+    let regs = PtRegs { rip, rsp, rdi, rbx, rax: 0, ..*regs };
+    clone::thread(&regs, &clone::Wanted::default())
 }
 
 /// How many standard files there are.
@@ -76,21 +77,25 @@ fn fork(regs: &PtRegs) -> Result<u64, Errno> {
         limits: Limits::default(),
         landing_pad: AtomicU64::new(this.landing_pad.load(Ordering::Relaxed)),
         tasks: AtomicU32::new(1),
+        left: WaitQueue::new(),
+        survivor: AtomicU32::new(0),
+        membarrier: AtomicU32::new(0),
         program: Mutex::new(this.program.lock().clone()),
         segments: this.segments.clone(),
         boot: this.boot,
         write_back: WriteBack::new(),
         oom_score_adj: AtomicI32::new(this.oom_score_adj.load(Ordering::Relaxed)),
     })?;
-    let task = current().within(process, PtRegs { rax: 0, ..*regs })?;
+    let task = current().within(process, PtRegs { rax: 0, ..*regs }, clone::user_state()?)?;
     queue::push(task.thread.clone());
-    Ok(task.tid.into())
+    Ok(task.tid().into())
 }
 
 /// The running process ends, whose parent is not told but by what is stored. Its memory
 /// is given up by who runs next.
 fn end(address: u64, value: u64) -> Result<u64, Errno> {
     UserPtr::<u32>::new(address).write(value as u32)?;
+    current().forget();
     switch::exit()
 }
 

@@ -2,7 +2,7 @@
 
 use super::number::{UNBLOCKABLE, bit};
 use crate::sched::thread::work;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use spin::Mutex;
 use trapgate_abi::crash::Fault;
 use trapgate_arch::percpu;
@@ -18,6 +18,8 @@ pub struct Signals {
     /// `saved_sigmask`).
     blocked_after: Mutex<Option<u64>>,
     forced: Mutex<Option<Forced>>,
+    /// The task is to end.
+    killed: AtomicBool,
 }
 
 /// A signal that a task caused itself by an exception: it is neither blocked nor
@@ -42,13 +44,26 @@ impl Signals {
         self.forced.lock().take()
     }
 
-    /// Sends a signal to the running task; it acts before the return to ring 3. One
-    /// that is blocked does nothing yet.
-    pub fn send(&self, signal: u8) {
+    /// One was sent. Whether it may act, and is to be told to the task's thread.
+    pub fn send(&self, signal: u8) -> bool {
         self.pending.fetch_or(bit(signal), Ordering::Relaxed);
-        if !self.blocks(signal) {
-            percpu::raise_work(work::SIGNAL);
-        }
+        !self.blocks(signal)
+    }
+
+    /// The task is to end before it goes back to ring 3.
+    pub fn kill(&self) {
+        self.killed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is.
+    pub fn is_killed(&self) -> bool {
+        self.killed.load(Ordering::Relaxed)
+    }
+
+    /// What a task that it makes has of it: what is blocked.
+    #[must_use]
+    pub fn inherited(&self) -> Signals {
+        Signals { blocked: AtomicU64::new(self.blocked()), ..Signals::default() }
     }
 
     /// What is blocked, bit `n - 1` for signal `n`.

@@ -20,6 +20,16 @@ pub(super) extern "C-unwind" fn no_call_of_i386(regs: &PtRegs) -> u64 {
     encode(Err(Errno::ENOSYS))
 }
 
+/// Notes a call of x86-64's of which nobody answers what was asked for.
+pub(super) fn note_of_x86_64(regs: &PtRegs) {
+    unknown(regs, 0);
+}
+
+/// The same of i386's.
+pub(super) fn note_of_i386(regs: &PtRegs) {
+    unknown(regs, 1);
+}
+
 /// Notes a call that nobody answers. `abi`: 0 for 64-bit, 1 for i386.
 #[cold]
 fn unknown(regs: &PtRegs, abi: u64) {

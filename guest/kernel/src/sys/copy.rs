@@ -177,7 +177,7 @@ fn to_host(file: &Standard, flags: u32, bytes: &[u8]) -> Result<usize, Errno> {
     };
     frames::give_back(&[frame]);
     if result == Err(Errno::EPIPE) {
-        current().signals.send(SIGPIPE);
+        current().send(SIGPIPE);
     }
     result.map(|moved| moved as usize)
 }

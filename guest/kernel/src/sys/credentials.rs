@@ -227,7 +227,7 @@ fn words(header: UserPtr<CapHeader>, version: u32) -> Result<usize, Errno> {
 }
 
 fn is_this_task(pid: i32) -> bool {
-    pid == 0 || pid as u32 == current().tid
+    pid == 0 || pid as u32 == current().tid()
 }
 
 syscall_define! {

@@ -111,4 +111,19 @@ macro_rules! ia32_define {
         }
     };
 }
-pub(crate) use {compat_define, ia32_define, ia32_layers, syscall_define};
+
+/// Defines the outermost layer of a call whose body wants the caller's registers, too,
+/// by the whole name and the convention of its arguments.
+macro_rules! with_registers {
+    ($(#[$meta:meta])* fn $name:ident by $convention:ident
+        ($registers:ident; $($arg:ident: $ty:ty),* $(,)?) $body:block) => {
+        $(#[$meta])*
+        pub(crate) extern "C-unwind" fn $name($registers: &trapgate_abi::PtRegs) -> u64 {
+            let [$($arg,)* ..] = $crate::sys::args::$convention($registers);
+            $(let $arg = <$ty as $crate::sys::args::Argument>::from_register($arg);)*
+            let body = || -> $crate::sys::define::SysResult { $body };
+            $crate::sys::define::encode(body())
+        }
+    };
+}
+pub(crate) use {compat_define, ia32_define, ia32_layers, syscall_define, with_registers};

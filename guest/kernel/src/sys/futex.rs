@@ -1,16 +1,20 @@
-//! futex(2), with one task.
+//! futex(2).
 
-use crate::process::task::current;
+use crate::futex::key::Word;
+use crate::futex::lock::{lock, unlock};
+use crate::futex::wait::wait;
+use crate::futex::wake::{requeue, wake, wake_by};
+use crate::process::task::{current, find};
 use crate::sys::define::{SysResult, syscall_define};
-use crate::sys::time;
 use crate::user::UserPtr;
-use trapgate_arch::usercopy::access_ok;
 use trapgate_uapi::Errno;
 use trapgate_uapi::futex::{
-    FUTEX_CLOCK_REALTIME, FUTEX_CMD_MASK, FUTEX_WAIT, FUTEX_WAIT_BITSET, FUTEX_WAKE,
-    FUTEX_WAKE_BITSET,
+    FUTEX_BITSET_MATCH_ANY, FUTEX_CLOCK_REALTIME, FUTEX_CMD_MASK, FUTEX_CMP_REQUEUE, FUTEX_LOCK_PI,
+    FUTEX_LOCK_PI2, FUTEX_PRIVATE_FLAG, FUTEX_REQUEUE, FUTEX_TRYLOCK_PI, FUTEX_UNLOCK_PI,
+    FUTEX_WAIT, FUTEX_WAIT_BITSET, FUTEX_WAIT_REQUEUE_PI, FUTEX_WAKE, FUTEX_WAKE_BITSET,
+    FUTEX_WAKE_OP,
 };
-use trapgate_uapi::time::Timespec;
+use trapgate_uapi::time::{CLOCK_MONOTONIC, CLOCK_REALTIME, Timespec};
 
 syscall_define! {
     /// futex(2)
@@ -19,56 +23,90 @@ syscall_define! {
         operation: u32,
         value: u32,
         timeout: UserPtr<Timespec>,
-        _second: u64,
-        bitset: u32,
+        second: UserPtr<u32>,
+        third: u32,
     ) {
-        let timeout = || if timeout.is_null() { Ok(None) } else { timeout.read().map(Some) };
-        futex_by(word, operation, value, timeout, bitset)
+        // It is asked for most.
+        if operation == FUTEX_WAKE | FUTEX_PRIVATE_FLAG {
+            let word = Word { memory: &current().process.memory, address: word.address(), shared: false };
+            return wake(word, value, FUTEX_BITSET_MATCH_ANY);
+        }
+        let time = || if timeout.is_null() { Ok(None) } else { timeout.read().map(Some) };
+        let arguments = Arguments { operation, value, count: timeout.address() as u32, third };
+        futex_by(word, second, &arguments, time)
     }
 }
 
-/// futex(2) for either width, with one task: a wait whose value has changed
-/// answers EAGAIN, one with a timeout waits for that, a wake wakes nobody. A
-/// wait that only another task could end is EDEADLK, and not a hang.
-/// `timeout` reads the timeout.
+/// What is the same of all widths.
+pub(super) struct Arguments {
+    /// Which operation, and how.
+    pub operation: u32,
+    /// Of the first word.
+    pub value: u32,
+    /// What some operations have in the timeout's place.
+    pub count: u32,
+    /// The last argument: a set of bits, a value, or what is to be done.
+    pub third: u32,
+}
+
+/// futex(2) for either width; `timeout` reads the timeout.
+#[inline(never)]
 pub(super) fn futex_by(
-    word: UserPtr<u32>,
-    operation: u32,
-    value: u32,
+    first: UserPtr<u32>,
+    second: UserPtr<u32>,
+    arguments: &Arguments,
     timeout: impl FnOnce() -> Result<Option<Timespec>, Errno>,
-    bitset: u32,
 ) -> SysResult {
+    let &Arguments { operation, value, count, third } = arguments;
     let command = operation & FUTEX_CMD_MASK;
-    let with_bitset = matches!(command, FUTEX_WAIT_BITSET | FUTEX_WAKE_BITSET);
-    if with_bitset && bitset == 0 {
-        return Err(Errno::EINVAL);
-    }
-    match command {
-        FUTEX_WAIT | FUTEX_WAIT_BITSET => {
+    let by_realtime = operation & FUTEX_CLOCK_REALTIME != 0;
+    let deadline = match command {
+        FUTEX_WAIT | FUTEX_WAIT_BITSET | FUTEX_LOCK_PI | FUTEX_LOCK_PI2 | FUTEX_WAIT_REQUEUE_PI => {
             let time = timeout()?.map(Timespec::to_ns).transpose()?;
-            check_futex(word)?;
-            if word.read()? != value {
-                return Err(Errno::EAGAIN);
-            }
-            let time = time.ok_or(Errno::EDEADLK)?;
-            let clock = &current().process.clock;
-            let wait = match (command, operation & FUTEX_CLOCK_REALTIME != 0) {
-                (FUTEX_WAIT, _) => time,
-                (_, true) => time.saturating_sub(clock.realtime()),
-                (_, false) => time.saturating_sub(clock.monotonic()),
-            };
-            time::sleep(wait)?;
-            Err(Errno::ETIMEDOUT)
+            time.map(|time| since_start(command, by_realtime, time))
         }
-        FUTEX_WAKE | FUTEX_WAKE_BITSET => check_futex(word).map(|()| 0),
+        _ => None,
+    };
+    if by_realtime && !matches!(command, FUTEX_WAIT_BITSET | FUTEX_LOCK_PI2) {
+        return Err(Errno::ENOSYS);
+    }
+    let task = current();
+    let shared = operation & FUTEX_PRIVATE_FLAG == 0;
+    let of = |word: UserPtr<u32>| {
+        let memory = &task.process.memory;
+        Word { memory, address: word.address(), shared }
+    };
+    let word = of(first);
+    let lock = |tries| {
+        // The first task of a process has its number when it has ended.
+        let exists = |tid| find(tid).is_some_and(|task| !task.has_ended());
+        lock(word, task.tid(), exists, deadline, tries)
+    };
+    match command {
+        FUTEX_WAIT => wait(word, value, FUTEX_BITSET_MATCH_ANY, deadline).map(|()| 0),
+        FUTEX_WAIT_BITSET => wait(word, value, third, deadline).map(|()| 0),
+        FUTEX_WAKE => wake(word, value, FUTEX_BITSET_MATCH_ANY),
+        FUTEX_WAKE_BITSET => wake(word, value, third),
+        FUTEX_REQUEUE => requeue(word, of(second), [value, count], None),
+        FUTEX_CMP_REQUEUE => requeue(word, of(second), [value, count], Some(third)),
+        FUTEX_WAKE_OP => wake_by(word, of(second), [value, count], third),
+        FUTEX_LOCK_PI | FUTEX_LOCK_PI2 => lock(false).map(|()| 0),
+        FUTEX_TRYLOCK_PI => lock(true).map(|()| 0),
+        FUTEX_UNLOCK_PI => unlock(word, task.tid()).map(|()| 0),
         _ => Err(Errno::ENOSYS),
     }
 }
 
-/// A futex's address, as futex(2) checks it.
-fn check_futex(word: UserPtr<u32>) -> Result<(), Errno> {
-    if !word.address().is_multiple_of(4) {
-        return Err(Errno::EINVAL);
-    }
-    if access_ok(word.address(), 4) { Ok(()) } else { Err(Errno::EFAULT) }
+/// A timeout as nanoseconds since the start: of `FUTEX_WAIT` it is from now on, of the
+/// others a time of a clock.
+fn since_start(command: u32, by_realtime: bool, time: u64) -> u64 {
+    let clock = &current().process.clock;
+    let which = match command {
+        FUTEX_WAIT => return clock.elapsed().saturating_add(time),
+        FUTEX_LOCK_PI => CLOCK_REALTIME,
+        _ if by_realtime => CLOCK_REALTIME,
+        _ => CLOCK_MONOTONIC,
+    };
+    // No clock is ever set.
+    time.saturating_sub(clock.base(which).unwrap_or(0))
 }

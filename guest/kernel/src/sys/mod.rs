@@ -9,6 +9,7 @@
 mod absent;
 pub mod args;
 pub mod attributes;
+pub mod clone;
 pub mod compat;
 pub mod copy;
 pub mod credentials;

@@ -2,11 +2,11 @@
 //! sched_setattr(2), what tells of them, and their limits.
 
 use crate::process::scheduling::Scheduling;
-use crate::process::task::current;
+use crate::process::task::Task;
 use crate::sys::define::{SysResult, syscall_define};
 use crate::sys::open::only_zeroes;
-use crate::sys::priority::{allowed, scheduling};
-use crate::sys::sched::check_pid;
+use crate::sys::priority::allowed;
+use crate::sys::sched::numbered;
 use crate::user::UserPtr;
 use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_uapi::Errno;
@@ -23,9 +23,9 @@ use trapgate_uapi::time::Timespec;
 /// have is shorter than the ticks that Linux tells it in, and so 0.
 const RR_SLICE_NS: i64 = 100_000_000;
 
-/// Changes how the running task is scheduled.
-fn change(to: Scheduling) -> SysResult {
-    let (allowed, mut scheduling) = (allowed(), current().scheduling.lock());
+/// Changes how a task is scheduled.
+fn change(task: &Task, to: Scheduling) -> SysResult {
+    let (allowed, mut scheduling) = (allowed(), task.scheduling.lock());
     *scheduling = scheduling.change(to, allowed)?;
     Ok(0)
 }
@@ -36,17 +36,20 @@ fn set(pid: i32, policy: Option<u32>, parameters: UserPtr<SchedParam>) -> SysRes
         return Err(Errno::EINVAL);
     }
     let priority = parameters.read()?.sched_priority as u32;
-    check_pid(pid)?;
-    let now = scheduling();
-    change(match policy {
-        None => Scheduling { priority, ..now },
-        Some(policy) => Scheduling {
-            policy: policy & !SCHED_RESET_ON_FORK,
-            priority,
-            reset_on_fork: policy & SCHED_RESET_ON_FORK != 0,
-            ..now
+    let task = numbered(pid)?;
+    let now = *task.scheduling.lock();
+    change(
+        &task,
+        match policy {
+            None => Scheduling { priority, ..now },
+            Some(policy) => Scheduling {
+                policy: policy & !SCHED_RESET_ON_FORK,
+                priority,
+                reset_on_fork: policy & SCHED_RESET_ON_FORK != 0,
+                ..now
+            },
         },
-    })
+    )
 }
 
 syscall_define! {
@@ -65,8 +68,7 @@ syscall_define! {
 syscall_define! {
     /// sched_getscheduler(2)
     fn sched_getscheduler(pid: i32) {
-        check_pid(pid)?;
-        let Scheduling { policy, reset_on_fork, .. } = scheduling();
+        let Scheduling { policy, reset_on_fork, .. } = *numbered(pid)?.scheduling.lock();
         Ok((policy | if reset_on_fork { SCHED_RESET_ON_FORK } else { 0 }).into())
     }
 }
@@ -76,8 +78,7 @@ syscall_define! {
         if parameters.is_null() {
             return Err(Errno::EINVAL);
         }
-        check_pid(pid)?;
-        let sched_priority = scheduling().priority as i32;
+        let sched_priority = numbered(pid)?.scheduling.lock().priority as i32;
         parameters.write(SchedParam { sched_priority }).map(|()| 0)
     }
 }
@@ -101,8 +102,8 @@ syscall_define! {
 
 /// sched_rr_get_interval(2) for either width.
 pub(super) fn interval(pid: i32) -> Result<Timespec, Errno> {
-    check_pid(pid)?;
-    let tv_nsec = if scheduling().policy == SCHED_RR { RR_SLICE_NS } else { 0 };
+    let policy = numbered(pid)?.scheduling.lock().policy;
+    let tv_nsec = if policy == SCHED_RR { RR_SLICE_NS } else { 0 };
     Ok(Timespec { tv_sec: 0, tv_nsec })
 }
 syscall_define! {
@@ -157,14 +158,14 @@ syscall_define! {
         if (sched_policy as i32) < 0 {
             return Err(Errno::EINVAL);
         }
-        check_pid(pid)?;
+        let task = numbered(pid)?;
         if sched_flags & !SCHED_FLAG_ALL != 0 {
             return Err(Errno::EINVAL);
         }
         if sched_flags & SCHED_FLAG_UTIL_CLAMP != 0 {
             return Err(Errno::EOPNOTSUPP);
         }
-        let now = scheduling();
+        let now = *task.scheduling.lock();
         let mut to = Scheduling {
             policy: sched_policy,
             priority: sched_priority,
@@ -178,7 +179,7 @@ syscall_define! {
         if sched_flags & SCHED_FLAG_KEEP_PARAMS != 0 {
             (to.priority, to.nice) = (now.priority, now.nice);
         }
-        change(to)
+        change(&task, to)
     }
 }
 syscall_define! {
@@ -188,8 +189,7 @@ syscall_define! {
         if to.is_null() || pid < 0 || !sizes.contains(&size) || flags != 0 {
             return Err(Errno::EINVAL);
         }
-        check_pid(pid)?;
-        let now = scheduling();
+        let now = *numbered(pid)?.scheduling.lock();
         let told = size.min(size_of::<SchedAttr>() as u32);
         let is_fair = now.priority == 0;
         let attributes = SchedAttr {

@@ -1,11 +1,12 @@
 //! How much of the CPU and of transfers a task gets: getpriority(2), setpriority(2),
-//! ioprio_get(2), ioprio_set(2). There is one process to ask for.
+//! ioprio_get(2), ioprio_set(2). There is one process with its tasks to ask for.
 
 use crate::process::scheduling::{Allowed, Scheduling};
-use crate::process::task::current;
+use crate::process::task::{Task, current, next_of};
 use crate::sys::credentials::ids;
 use crate::sys::define::syscall_define;
-use crate::sys::sched::find_pid;
+use crate::sys::process::task as sys_task;
+use alloc::sync::Arc;
 use trapgate_uapi::Errno;
 use trapgate_uapi::capability::{CAP_SYS_ADMIN, CAP_SYS_NICE};
 use trapgate_uapi::ioprio::{IOPRIO_WHO_PGRP, IOPRIO_WHO_PROCESS, IOPRIO_WHO_USER};
@@ -23,67 +24,95 @@ pub(super) fn allowed() -> Allowed {
     }
 }
 
-/// How the running task is scheduled.
-pub(super) fn scheduling() -> Scheduling {
-    *current().scheduling.lock()
+/// Whom a call is about.
+enum Who {
+    Task(Arc<Task>),
+    /// All tasks of the process: the group's and the user's, there is no other.
+    All,
 }
 
-/// ESRCH for a user who has no process: the running one has the only one.
-fn find_user(user: i32) -> Result<(), Errno> {
-    let own = ids().users.real;
-    if user == 0 || user as u32 == own { Ok(()) } else { Err(Errno::ESRCH) }
-}
+impl Who {
+    /// One task, or those of a group or user; ESRCH for none.
+    fn find(kind: i32, [task, group, user]: [i32; 3], who: i32) -> Result<Who, Errno> {
+        let is_this = |own: u32| who == 0 || who as u32 == own;
+        let found = match kind {
+            _ if kind == task => return sys_task(who).map(Who::Task),
+            _ if kind == group => is_this(current().pid),
+            _ if kind == user => is_this(ids().users.real),
+            _ => return Err(Errno::EINVAL),
+        };
+        if found { Ok(Who::All) } else { Err(Errno::ESRCH) }
+    }
 
-/// ESRCH, unless it is about the running task.
-fn find(which: i32, who: i32) -> Result<(), Errno> {
-    match which {
-        PRIO_PROCESS | PRIO_PGRP => find_pid(who),
-        PRIO_USER => find_user(who),
-        _ => Err(Errno::EINVAL),
+    /// Does this with each of them, also after an error.
+    fn each(&self, mut does: impl FnMut(&Task) -> Result<(), Errno>) -> Result<(), Errno> {
+        let Who::All = self else {
+            let Who::Task(task) = self else { return Ok(()) };
+            return does(task);
+        };
+        let (mut result, mut from) = (Ok(()), 0);
+        while let Some(task) = next_of(current().pid, from) {
+            from = task.tid() + 1;
+            result = result.and(does(&task));
+        }
+        result
     }
 }
 
+/// Whom getpriority(2) and setpriority(2) are about.
+const PRIORITIES: [i32; 3] = [PRIO_PROCESS, PRIO_PGRP, PRIO_USER];
+/// Whom ioprio_get(2) and ioprio_set(2) are about.
+const IO_PRIORITIES: [i32; 3] = [IOPRIO_WHO_PROCESS, IOPRIO_WHO_PGRP, IOPRIO_WHO_USER];
+
 syscall_define! {
-    /// getpriority(2): what the system call answers is never negative.
+    /// getpriority(2): the best that one has. What the system call answers is never
+    /// negative.
     fn getpriority(which: i32, who: i32) {
-        find(which, who)?;
-        Ok((MAX_NICE + 1 - scheduling().nice) as u64)
+        let mut best = MAX_NICE;
+        Who::find(which, PRIORITIES, who)?.each(|task| {
+            best = best.min(task.scheduling.lock().nice);
+            Ok(())
+        })?;
+        Ok((MAX_NICE + 1 - best) as u64)
     }
 }
 syscall_define! {
     /// setpriority(2)
     fn setpriority(which: i32, who: i32, nice: i32) {
-        find(which, who)?;
-        let (allowed, mut scheduling) = (allowed(), current().scheduling.lock());
-        *scheduling = scheduling.renice(nice, allowed)?;
-        Ok(0)
-    }
-}
-
-/// The same of ioprio_get(2) and ioprio_set(2).
-fn find_for_io(which: i32, who: i32) -> Result<(), Errno> {
-    match which {
-        IOPRIO_WHO_PROCESS | IOPRIO_WHO_PGRP => find_pid(who),
-        IOPRIO_WHO_USER => find_user(who),
-        _ => Err(Errno::EINVAL),
+        let allowed = allowed();
+        let set = |task: &Task| {
+            let mut scheduling = task.scheduling.lock();
+            *scheduling = scheduling.renice(nice, allowed)?;
+            Ok(())
+        };
+        Who::find(which, PRIORITIES, who)?.each(set).map(|()| 0)
     }
 }
 
 syscall_define! {
     /// ioprio_get(2): of a task, what was set; of several, the best that one has.
     fn ioprio_get(which: i32, who: i32) {
-        find_for_io(which, who)?;
-        let scheduling = scheduling();
-        Ok(if which == IOPRIO_WHO_PROCESS { scheduling.io } else { scheduling.io() }.into())
+        let who = Who::find(which, IO_PRIORITIES, who)?;
+        if let Who::Task(task) = &who {
+            return Ok(task.scheduling.lock().io.into());
+        }
+        let mut best = u32::MAX;
+        who.each(|task| {
+            best = best.min(task.scheduling.lock().io());
+            Ok(())
+        })?;
+        Ok(best.into())
     }
 }
 syscall_define! {
     /// ioprio_set(2)
     fn ioprio_set(which: i32, who: i32, priority: u32) {
         let may = current().credentials.can(CAP_SYS_NICE) || current().credentials.can(CAP_SYS_ADMIN);
-        let new = scheduling().with_io(priority, may)?;
-        find_for_io(which, who)?;
-        current().scheduling.lock().io = new.io;
-        Ok(0)
+        let new = Scheduling::default().with_io(priority, may)?.io;
+        let set = |task: &Task| {
+            task.scheduling.lock().io = new;
+            Ok(())
+        };
+        Who::find(which, IO_PRIORITIES, who)?.each(set).map(|()| 0)
     }
 }

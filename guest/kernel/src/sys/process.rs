@@ -3,15 +3,22 @@
 
 use crate::process::credentials::Ids;
 use crate::process::exit;
-use crate::process::task::current;
+use crate::process::task::{Task, current, find};
 use crate::sys::credentials::ids;
 use crate::sys::define::{SysResult, syscall_define};
 use crate::user::{UserPtr, read_string};
+use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
-use trapgate_arch::cpu;
+use trapgate_arch::{cpu, percpu};
 use trapgate_uapi::Errno;
 use trapgate_uapi::capability::{CAP_LAST_CAP, CAP_SYS_RESOURCE};
 use trapgate_uapi::futex::RobustListHead;
+use trapgate_uapi::membarrier::{
+    MEMBARRIER_CMD_GLOBAL, MEMBARRIER_CMD_GLOBAL_EXPEDITED, MEMBARRIER_CMD_PRIVATE_EXPEDITED,
+    MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, MEMBARRIER_CMD_QUERY,
+    MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED,
+    MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, MEMBARRIER_COMMANDS,
+};
 use trapgate_uapi::prctl::{
     ARCH_GET_FS, ARCH_GET_GS, ARCH_SET_FS, ARCH_SET_GS, PR_CAPBSET_DROP, PR_CAPBSET_READ,
     PR_GET_DUMPABLE, PR_GET_KEEPCAPS, PR_GET_NAME, PR_GET_NO_NEW_PRIVS, PR_GET_PDEATHSIG,
@@ -27,7 +34,7 @@ syscall_define! {
 }
 syscall_define! {
     /// gettid(2)
-    fn gettid() { Ok(current().tid.into()) }
+    fn gettid() { Ok(current().tid().into()) }
 }
 syscall_define! {
     /// getppid(2): the parent is outside.
@@ -69,7 +76,35 @@ syscall_define! {
     /// set_tid_address(2)
     fn set_tid_address(address: u64) {
         current().clear_child_tid.store(address, Ordering::Relaxed);
-        Ok(current().tid.into())
+        Ok(current().tid().into())
+    }
+}
+
+syscall_define! {
+    /// membarrier(2): one CPU runs all threads, one at a time, so that each has seen what
+    /// came before.
+    fn membarrier(command: i32, flags: u32, _cpu: i32) {
+        if flags != 0 {
+            return Err(Errno::EINVAL);
+        }
+        let registered = &current().process.membarrier;
+        match command as u32 {
+            MEMBARRIER_CMD_QUERY => Ok(MEMBARRIER_COMMANDS.into()),
+            MEMBARRIER_CMD_GLOBAL | MEMBARRIER_CMD_GLOBAL_EXPEDITED => Ok(0),
+            command @ (MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED
+            | MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED
+            | MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE) => {
+                registered.fetch_or(command, Ordering::Relaxed);
+                Ok(0)
+            }
+            // Its registration is the next bit.
+            command @ (MEMBARRIER_CMD_PRIVATE_EXPEDITED
+            | MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE) => {
+                let may = registered.load(Ordering::Relaxed) & command << 1 != 0;
+                if may { Ok(0) } else { Err(Errno::EPERM) }
+            }
+            _ => Err(Errno::EINVAL),
+        }
     }
 }
 
@@ -89,16 +124,21 @@ syscall_define! {
 syscall_define! {
     /// get_robust_list(2)
     fn get_robust_list(pid: i32, head: UserPtr<u64>, length: UserPtr<u64>) {
-        check_tid(pid)?;
-        let [list, size] = *current().robust_list.lock();
+        let [list, size] = *task(pid)?.robust_list.lock();
         length.write(if size == 0 { ROBUST_LIST_HEAD } else { size })?;
         head.write(list).map(|()| 0)
     }
 }
 
-/// ESRCH for another task than the caller: there is none.
-pub(super) fn check_tid(tid: i32) -> Result<(), Errno> {
-    if tid == 0 || tid as u32 == current().tid { Ok(()) } else { Err(Errno::ESRCH) }
+/// The task of this number; the running one for 0.
+///
+/// # Errors
+/// ESRCH.
+pub(super) fn task(tid: i32) -> Result<Arc<Task>, Errno> {
+    match tid {
+        0 => Ok(percpu::current_arc()),
+        tid => find(tid as u32).ok_or(Errno::ESRCH),
+    }
 }
 
 syscall_define! {

@@ -100,7 +100,7 @@ fn tell_if_broken(inode: &InodeFile, written: &SysResult) {
     if let inode::Kind::Fifo(pipe) = &inode.dentry.inode.kind
         && (*written == Err(Errno::EPIPE) || written.is_ok() && !pipe.has_readers())
     {
-        current().signals.send(SIGPIPE);
+        current().send(SIGPIPE);
     }
 }
 
@@ -114,10 +114,10 @@ fn to_standard(file: &Standard, flags: u32, ranges: &[Iovec]) -> SysResult {
     match moved.error {
         // A pipe without readers kills also after a part; a socket then does not.
         Some(Errno::EPIPE) if moved.bytes == 0 || file.is(S_IFIFO) => {
-            current().signals.send(SIGPIPE);
+            current().send(SIGPIPE);
         }
         // The host's limit.
-        Some(Errno::EFBIG) if moved.bytes == 0 => current().signals.send(SIGXFSZ),
+        Some(Errno::EFBIG) if moved.bytes == 0 => current().send(SIGXFSZ),
         _ => {}
     }
     moved.result()

@@ -1,9 +1,11 @@
 //! Scheduling with one CPU: sched_yield(2), sched_setaffinity(2), getcpu(2).
 
-use crate::process::task::current;
+use crate::process::task::Task;
 use crate::sched::switch;
 use crate::sys::define::{SysResult, syscall_define};
+use crate::sys::process::task;
 use crate::user::UserPtr;
+use alloc::sync::Arc;
 use trapgate_uapi::Errno;
 
 syscall_define! {
@@ -21,22 +23,9 @@ syscall_define! {
     }
 }
 
-/// Whether it is the running task: EINVAL for what is no number of one, ESRCH.
-pub(super) fn check_pid(pid: i32) -> Result<(), Errno> {
-    let task = current();
-    let own = pid as u32 == task.tid || pid as u32 == task.process.pid;
-    if pid < 0 {
-        Err(Errno::EINVAL)
-    } else if pid == 0 || own {
-        Ok(())
-    } else {
-        Err(Errno::ESRCH)
-    }
-}
-
-/// The same where a negative number is merely nobody's.
-pub(super) fn find_pid(pid: i32) -> Result<(), Errno> {
-    check_pid(pid).map_err(|_| Errno::ESRCH)
+/// The task of this number: EINVAL for what is no number of one, ESRCH.
+pub(super) fn numbered(pid: i32) -> Result<Arc<Task>, Errno> {
+    if pid < 0 { Err(Errno::EINVAL) } else { task(pid) }
 }
 syscall_define! {
     /// sched_getaffinity(2): CPU 0. Answers the bytes written, as the system
@@ -45,7 +34,7 @@ syscall_define! {
         if size < 8 || !size.is_multiple_of(8) {
             return Err(Errno::EINVAL);
         }
-        find_pid(pid)?;
+        task(pid)?;
         mask.write(1).map(|()| 8)
     }
 }
@@ -59,6 +48,6 @@ syscall_define! {
 /// sched_setaffinity(2) for either width: the first byte decides.
 pub(super) fn set_affinity(pid: i32, size: u32, mask: UserPtr<u8>) -> SysResult {
     let first = if size == 0 { 0 } else { mask.read()? };
-    find_pid(pid)?;
+    task(pid)?;
     if first & 1 == 0 { Err(Errno::EINVAL) } else { Ok(0) }
 }

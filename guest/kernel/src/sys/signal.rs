@@ -1,15 +1,15 @@
 //! Signals: sigaction(2), sigprocmask(2), sigpending(2), sigaltstack(2), kill(2).
 //! Actions and masks are recorded; handlers cannot be called yet.
 
-use crate::process::task::current;
+use crate::process::task::{current, find, send_to_process};
 use crate::signal::action::{DefaultAction, SA_IA32_ABI, default_action};
 use crate::signal::number::{UNBLOCKABLE, bit, signal_number};
 use crate::sys::define::{SysResult, syscall_define};
 use crate::user::UserPtr;
 use trapgate_uapi::Errno;
 use trapgate_uapi::signal::{
-    MINSIGSTKSZ, NSIG, SA_FLAGS, SIG_DFL, SIG_IGN, SIGSET_SIZE, SS_AUTODISARM, SS_DISABLE,
-    SS_ONSTACK, Sigaction, Sigaltstack,
+    MINSIGSTKSZ, SA_FLAGS, SIG_DFL, SIG_IGN, SIGSET_SIZE, SS_AUTODISARM, SS_DISABLE, SS_ONSTACK,
+    Sigaction, Sigaltstack,
 };
 
 syscall_define! {
@@ -111,33 +111,29 @@ pub(super) fn change_stack(new: Option<Sigaltstack>) -> Result<Sigaltstack, Errn
     Ok(before)
 }
 
-/// Sends a signal on behalf of kill(2) and its kin: there is one process with
-/// one task. Signal 0 only asks.
-fn send_checked(number: i32) -> SysResult {
-    if number != 0 {
-        current().signals.send(signal_number(number)?);
-    }
-    Ok(0)
+/// The signal that a caller means; `None` for 0, which only asks.
+fn signal_or_none(number: i32) -> Result<Option<u8>, Errno> {
+    if number == 0 { Ok(None) } else { signal_number(number).map(Some) }
 }
 
 syscall_define! {
     /// kill(2): to the one process there is.
     fn kill(pid: i32, number: i32) {
-        if !(0..=NSIG).contains(&number) {
-            return Err(Errno::EINVAL);
+        let signal = signal_or_none(number)?;
+        let task = current();
+        // Linux does not send to oneself by -1.
+        if pid != 0 && (pid == -1 || pid.unsigned_abs() != task.pid) {
+            return Err(Errno::ESRCH);
         }
-        match pid {
-            // Linux does not send to oneself by -1.
-            -1 => Err(Errno::ESRCH),
-            0 => send_checked(number),
-            _ if pid.unsigned_abs() == current().process.pid => send_checked(number),
-            _ => Err(Errno::ESRCH),
+        if let Some(signal) = signal {
+            send_to_process(&task.process, Some(task), signal);
         }
+        Ok(0)
     }
 }
 syscall_define! {
     /// tkill(2)
-    fn tkill(tid: i32, number: i32) { send_to_task(tid, number) }
+    fn tkill(tid: i32, number: i32) { send_to_task(None, tid, number) }
 }
 syscall_define! {
     /// tgkill(2)
@@ -145,19 +141,22 @@ syscall_define! {
         if tgid <= 0 {
             return Err(Errno::EINVAL);
         }
-        if tgid as u32 != current().process.pid {
-            return Err(Errno::ESRCH);
-        }
-        send_to_task(tid, number)
+        send_to_task(Some(tgid as u32), tid, number)
     }
 }
 
-fn send_to_task(tid: i32, number: i32) -> SysResult {
-    if tid <= 0 || !(0..=NSIG).contains(&number) {
+fn send_to_task(pid: Option<u32>, tid: i32, number: i32) -> SysResult {
+    if tid <= 0 {
         return Err(Errno::EINVAL);
     }
-    if tid as u32 != current().tid {
+    let task = find(tid as u32).ok_or(Errno::ESRCH)?;
+    if pid.is_some_and(|pid| pid != task.pid) {
         return Err(Errno::ESRCH);
     }
-    send_checked(number)
+    if let Some(signal) = signal_or_none(number)?
+        && !task.has_ended()
+    {
+        task.send(signal);
+    }
+    Ok(0)
 }

@@ -29,7 +29,7 @@ fn must_not_wait(flags: u32, files: &[&OpenFile]) -> bool {
 /// A pipe whose readers are gone is a signal, too.
 fn with_signal<T>(result: Result<T, Errno>) -> Result<T, Errno> {
     if matches!(result, Err(Errno::EPIPE)) {
-        current().signals.send(SIGPIPE);
+        current().send(SIGPIPE);
     }
     result
 }

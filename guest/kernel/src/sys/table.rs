@@ -13,10 +13,10 @@ pub use build::{Handler, Table};
 
 use super::absent::{no_call_of_i386, no_call_of_x86_64};
 use crate::sys::{
-    attributes, compat, copy, credentials, descriptor, directory, eventfd, exec, fcntl, futex,
-    handle, ioctl, lock, madvise, memfd, mm, names, open, path, personality, pipe, pkeys, policy,
-    poll, priority, process, random, read_write, refused, sched, select, shm, signal, size, socket,
-    space, splice, stat, statfs, system, time, vectors, xattr,
+    attributes, clone, compat, copy, credentials, descriptor, directory, eventfd, exec, fcntl,
+    futex, handle, ioctl, lock, madvise, memfd, mm, names, open, path, personality, pipe, pkeys,
+    policy, poll, priority, process, random, read_write, refused, sched, select, shm, signal, size,
+    socket, space, splice, stat, statfs, system, time, vectors, xattr,
 };
 use build::{CompatEntry, Entry, compat_entries, entries, ia32, is_named, note, x64};
 use trapgate_abi::PtRegs;
@@ -35,9 +35,8 @@ const FLAGS: &str = "`RWF_NOWAIT` and those of later Linuxes are EOPNOTSUPP, and
 /// What sending a signal has.
 const ONE_PROCESS: &str = "to the program itself, nobody else is there; one that stops is ignored";
 /// What a limit has.
-const LIMITS: &str = "recorded and told; `RLIMIT_NOFILE` and `RLIMIT_FSIZE` alone are enforced";
-/// What a list of robust futexes has.
-const ROBUST: &str = "recorded; nobody walks it";
+const LIMITS: &str = "recorded and told; `RLIMIT_NOFILE`, `RLIMIT_FSIZE` and `RLIMIT_NPROC` alone are \
+    enforced";
 /// What mapping has.
 const MAPPING: &str = "standard files are ENODEV; `MAP_HUGETLB` is ENOMEM";
 /// What fcntl(2) has.
@@ -56,8 +55,11 @@ const SENDS: &str = "from a file in memory";
 /// What extended attributes have.
 const XATTRS: &str = "no file has any: EOPNOTSUPP, and a list is empty; `user.` of what is neither a file nor a directory is EPERM and ENODATA";
 /// What futex(2) has.
-const FUTEX: &str = "one thread: `FUTEX_WAKE` wakes nobody, `FUTEX_WAIT` needs a timeout, else \
-    EDEADLK; both with `_BITSET`; others are ENOSYS";
+const FUTEX: &str = "nobody inherits a priority by `FUTEX_LOCK_PI`; `FUTEX_WAIT_REQUEUE_PI`, \
+    `FUTEX_CMP_REQUEUE_PI` and `FUTEX_FD` are ENOSYS";
+/// What making tasks has.
+const CLONE: &str = "threads that share `CLONE_VM`, `_FS`, `_FILES` and `_SIGHAND`; what would \
+    be a new process is ENOSYS, and `CLONE_VFORK` of a thread; namespaces are EPERM";
 /// What is not a program's to do.
 const REFUSED: &str = "EPERM, as in a container";
 /// What there is of changes to files.
@@ -76,7 +78,7 @@ const PRIORITY: &str = "recorded, told and inherited, nobody goes before another
 /// What keys have.
 const PKEYS: &str = "as on a CPU without them: EINVAL; without a key it is mprotect(2)";
 /// What running another program has.
-const EXEC: &str = "of a process with one thread; set-user-ID bits give nothing, as with \
+const EXEC: &str = "set-user-ID bits give nothing, as with \
     `PR_SET_NO_NEW_PRIVS`";
 /// What an action has.
 const ACTION: &str = "recorded; no handler is called: its signal ends the program";
@@ -85,10 +87,14 @@ const ENTRIES: &[Entry] = entries! {
         both: getpid gettid getppid getpgrp getpgid getsid exit exit_group umask set_tid_address
             prctl ("names, `PR_*_KEEPCAPS`, `PR_CAPBSET_*`; `PR_GET_DUMPABLE` and `PR_GET_NO_NEW_PRIVS` are 1 \
                 whatever was set; of other settings only Linux's defaults are told; others are EINVAL")
-            prlimit64 (LIMITS);
+            prlimit64 (LIMITS) membarrier ("without restartable sequences");
         x64: arch_prctl ("bases of FS and GS; others are EINVAL")
-            set_robust_list (ROBUST) get_robust_list (ROBUST)
+            set_robust_list get_robust_list
             getrlimit (LIMITS) setrlimit (LIMITS);
+    }
+    clone {
+        both: ;
+        x64: clone (CLONE) clone3 (CLONE);
     }
     credentials {
         both: getuid geteuid getgid getegid getresuid getresgid getgroups setuid setgid setreuid
@@ -289,6 +295,10 @@ const COMPAT_ENTRIES: &[CompatEntry] = compat_entries! {
         native: getuid16 geteuid16 getgid16 getegid16 getresuid16 getresgid16 getgroups16 setuid16
             setgid16 setreuid16 setregid16 setresuid16 setresgid16 setfsuid16 setfsgid16
             setgroups16;
+    }
+    clone {
+        compat: ia32_clone (CLONE);
+        native: clone3 (CLONE);
     }
     exec {
         compat: execve (EXEC) execveat (EXEC);

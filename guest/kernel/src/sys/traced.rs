@@ -42,7 +42,7 @@ fn abi_64(number: u32) -> Abi {
 
 fn caller() -> Caller {
     let task = current();
-    Caller { thread: task.tid, process: task.pid }
+    Caller { thread: task.tid(), process: task.pid }
 }
 
 #[inline(always)]

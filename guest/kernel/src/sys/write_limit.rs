@@ -57,7 +57,7 @@ fn limited(file: &InodeFile, at: At, length: u64, append: bool) -> Result<u64, E
 
 /// The process would go beyond its limit.
 fn too_large<T>() -> Result<T, Errno> {
-    current().signals.send(SIGXFSZ);
+    current().send(SIGXFSZ);
     Err(Errno::EFBIG)
 }
 

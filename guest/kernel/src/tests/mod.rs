@@ -6,9 +6,11 @@
 mod address_space;
 mod allocation;
 mod boot;
+mod clone;
 mod exec;
 mod files;
 mod fs;
+mod futex;
 mod mm;
 mod process;
 mod sched;
@@ -19,6 +21,7 @@ mod trace;
 
 use crate::clock::Clock;
 use crate::fs::tree;
+use crate::futex::table::{TABLE, Table};
 use crate::mm::frames::{self, FRAMES};
 use crate::proc::{proc_root, sys_root};
 use crate::process::prepare_return::prepare_return;
@@ -103,6 +106,7 @@ impl Sandbox {
         });
         let boot = Box::leak(Box::new(boot));
         FRAMES.lock().init(boot.free, boot.features & feature::INTERPRETED != 0);
+        *TABLE.lock() = Table::new();
         tree::init([proc_root, sys_root]);
         idle::init(Clock::new(boot.clock), from_host::signal, frames::tidy);
         start_first(boot, tables()).expect("memory for the first task");

@@ -54,9 +54,6 @@ pub(super) fn change(task: &Task, built: Built, file: Executable, execfn: &[u8],
     // What the task had.
     task.credentials.begin_program();
     *task.alternate_stack.lock() = Sigaltstack::default();
-    *task.robust_list.lock() = [0; 2];
-    task.compat_robust_list.store(0, Ordering::Relaxed);
-    task.clear_child_tid.store(0, Ordering::Relaxed);
     *task.name.lock() = name(execfn);
 
     // What the CPU has for ring 3.

@@ -2,7 +2,7 @@
 
 use super::time::{read_if, read_time32, read_time64};
 use crate::sys::define::ia32_define;
-use crate::sys::futex::futex_by;
+use crate::sys::futex::{Arguments, futex_by};
 use crate::user::UserPtr;
 use trapgate_uapi::time::{OldTimespec32, Timespec};
 
@@ -13,10 +13,11 @@ ia32_define! {
         operation: u32,
         value: u32,
         timeout: UserPtr<OldTimespec32>,
-        _second: u64,
-        bitset: u32,
+        second: UserPtr<u32>,
+        third: u32,
     ) {
-        futex_by(word, operation, value, || read_if(timeout, read_time32), bitset)
+        let arguments = Arguments { operation, value, count: timeout.address() as u32, third };
+        futex_by(word, second, &arguments, || read_if(timeout, read_time32))
     }
 }
 ia32_define! {
@@ -26,9 +27,10 @@ ia32_define! {
         operation: u32,
         value: u32,
         timeout: UserPtr<Timespec>,
-        _second: u64,
-        bitset: u32,
+        second: UserPtr<u32>,
+        third: u32,
     ) {
-        futex_by(word, operation, value, || read_if(timeout, read_time64), bitset)
+        let arguments = Arguments { operation, value, count: timeout.address() as u32, third };
+        futex_by(word, second, &arguments, || read_if(timeout, read_time64))
     }
 }

@@ -18,6 +18,7 @@
 //! | `sys_modify_ldt` | the result has 32 bits |
 
 pub mod attributes;
+pub mod clone;
 pub mod copy;
 pub mod credentials;
 pub mod directory;

@@ -2,7 +2,7 @@
 
 use crate::process::task::current;
 use crate::sys::define::compat_define;
-use crate::sys::process::{check_tid, set_limit};
+use crate::sys::process::{set_limit, task};
 use crate::user::UserPtr;
 use core::sync::atomic::Ordering;
 use trapgate_uapi::Errno;
@@ -50,8 +50,8 @@ compat_define! {
 compat_define! {
     /// get_robust_list(2)
     fn get_robust_list(tid: i32, head: UserPtr<u32>, length: UserPtr<u32>) {
-        check_tid(tid)?;
+        let list = task(tid)?.compat_robust_list.load(Ordering::Relaxed);
         length.write(ROBUST_LIST_HEAD)?;
-        head.write(current().compat_robust_list.load(Ordering::Relaxed)).map(|()| 0)
+        head.write(list).map(|()| 0)
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::sys::define::{compat_define, ia32_define};
 use crate::sys::policy::interval;
-use crate::sys::sched::{find_pid, set_affinity};
+use crate::sys::process::task;
+use crate::sys::sched::set_affinity;
 use crate::user::UserPtr;
 use trapgate_uapi::Errno;
 use trapgate_uapi::time::OldTimespec32;
@@ -16,7 +17,7 @@ compat_define! {
         if size == 0 || !size.is_multiple_of(4) {
             return Err(Errno::EINVAL);
         }
-        find_pid(pid)?;
+        task(pid)?;
         let written = size.min(KERNEL_MASK);
         let set = 1u64.to_le_bytes();
         mask.write_slice(&set[..written as usize]).map(|()| written.into())

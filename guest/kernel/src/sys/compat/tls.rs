@@ -11,7 +11,7 @@ use trapgate_uapi::Errno;
 use trapgate_uapi::ldt::{LDT_READ, LDT_READ_DEFAULT, UserDesc};
 
 /// A number that a program means an entry by.
-fn entry_number(number: u32) -> Result<usize, Errno> {
+pub(super) fn entry_number(number: u32) -> Result<usize, Errno> {
     Some(number as usize).filter(|&number| tls::is_entry(number)).ok_or(Errno::EINVAL)
 }
 

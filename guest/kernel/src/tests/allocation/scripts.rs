@@ -22,6 +22,7 @@ use trapgate_uapi::mman::{
 };
 use trapgate_uapi::prctl::{ARCH_GET_FS, PR_GET_NAME, PR_SET_NAME};
 use trapgate_uapi::resource::RLIMIT_CORE;
+use trapgate_uapi::sched::{CLONE_FILES, CLONE_FS, CLONE_SIGHAND, CLONE_THREAD, CLONE_VM};
 use trapgate_uapi::signal::{SIG_BLOCK, SIGCHLD, SIGSET_SIZE, SIGUSR1};
 use trapgate_uapi::syscall::nr64;
 use trapgate_uapi::uio::{RWF_APPEND, UIO_MAXIOV};
@@ -61,6 +62,9 @@ pub(super) const TOUCHED: Range<u64> = DATA..DATA + SIZE;
 const FAR: u64 = 0x6000_0000;
 /// Memory that a script has mapped: five pages.
 const MAPPED: u64 = 0x7000_0000;
+
+/// Flags of a thread.
+const THREAD: u64 = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD;
 
 /// One call.
 pub(super) struct Script {
@@ -114,6 +118,11 @@ fn programs(sandbox: &Sandbox) {
 fn arguments_of_mmap(sandbox: &Sandbox) {
     let arguments = [FAR, PAGE_SIZE, WORK, ANONYMOUS | MAP_FIXED, NO_FD, 0];
     sandbox.store(ZEROES, arguments.map(|word| (word as u32).to_le_bytes()).as_flattened());
+}
+
+/// What clone3(2) takes, in memory.
+fn thread(sandbox: &Sandbox) {
+    sandbox.store(ZEROES, &THREAD.to_le_bytes());
 }
 
 /// An alternate stack.
@@ -247,6 +256,11 @@ pub(super) const SCRIPTS: &[Script] = &[
     call("sys_exit_group", [3]),
     call("sys_umask", [0o77]),
     call("sys_set_tid_address", [ZEROES]),
+    call("sys_membarrier", [0]),
+    call("sys_clone", [THREAD]),
+    call("compat_sys_ia32_clone", [THREAD]),
+    call("sys_clone3", [ZEROES, 64]).after(thread),
+    call("sys_clone", [SIGCHLD as u64]).error(Errno::ENOSYS),
     call("sys_prctl", [PR_SET_NAME as u64, ENDLESS]),
     call("sys_prctl", [PR_SET_NAME as u64, SHORT]),
     call("sys_prctl", [PR_GET_NAME as u64, ZEROES]),

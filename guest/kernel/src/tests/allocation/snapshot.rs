@@ -51,6 +51,7 @@ impl Snapshot {
         lines.add("pending", task.signals.pending());
         lines.add("alternate stack", *task.alternate_stack.lock());
         lines.add("name", *task.name.lock());
+        lines.add("tasks", process.tasks.load(Ordering::Relaxed));
         lines.add("umask", process.umask.load(Ordering::Relaxed));
         lines.add("clear_child_tid", task.clear_child_tid.load(Ordering::Relaxed));
         lines.add("robust list", *task.robust_list.lock());
