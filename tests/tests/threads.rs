@@ -1,10 +1,15 @@
-//! Threads: each has its registers, whatever runs between. A kernel that is built for
-//! tests makes them, because there is no clone(2) yet.
+//! Threads: what libraries make of them and of futexes is as natively; each has its
+//! registers, whatever runs between, which a kernel that is built for tests shows.
 
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::Duration;
 use trapgate::mitigation::{GuestCpu, Mitigations, Step};
 use trapgate::{End, Kind, Sandbox};
-use trapgate_tests::programs::bytes;
-use trapgate_tests::{Home, case_elsewhere, needs_kvm, rounds, scale};
+use trapgate_tests::programs::{C_KINDS, bytes};
+use trapgate_tests::{Case, Home, case_elsewhere, compiled, needs_kvm, rounds, scale, takes_long};
 
 /// The test images of the kernel.
 const PLAIN: &str = "test-hook.plain";
@@ -80,4 +85,166 @@ fn with_mitigation_steps_two_threads_keep_every_register() {
         ends_well(INSTRUMENTED, "threads", &["3", "spin", left_out()], mitigations);
         ends_well(INSTRUMENTED, "threads.32", &[turns, "yield"], mitigations);
     }
+}
+
+/// A C program in every way that it was made, for 32 bits, too, where those run.
+fn every_c(name: &str, check: impl Fn(&str, Case)) {
+    for kind in C_KINDS.into_iter().chain(["m32"]) {
+        if kind == "m32" && Kind::of_this_host() == Kind::Software {
+            case_elsewhere("32 bits", Home::Rig, "a software KVM interprets them, without SSE");
+            continue;
+        }
+        let name = format!("{name}.{kind}");
+        if let Some(program) = compiled(&name) {
+            check(&name, Case::new(&program));
+        }
+    }
+}
+
+#[test]
+fn what_pthreads_has_is_as_natively() {
+    needs_kvm!();
+    every_c("threads", |_, case| {
+        case.args(["basics"]).differential().expect_status(0);
+    });
+}
+
+#[test]
+fn threads_and_processes_end_as_natively() {
+    needs_kvm!();
+    every_c("threads", |_, case| {
+        let with = |argument| case.clone().args([argument]);
+        with("leave").differential().expect_status(3);
+        with("last").differential().expect_status(0);
+        with("exit-group").differential().expect_status(4);
+        with("fault").differential().expect_status(139).expect_in_stderr("SIGSEGV");
+    });
+}
+
+#[test]
+fn a_program_that_one_of_many_threads_begins_is_alone() {
+    needs_kvm!();
+    every_c("threads", |name, case| {
+        let case = case.stdin_bytes(bytes(name));
+        for way in ["exec", "exec-first"] {
+            case.clone().args([way]).differential().expect_status(0);
+        }
+    });
+}
+
+#[test]
+fn proc_tells_of_each_thread_as_natively() {
+    needs_kvm!();
+    every_c("threads", |_, case| {
+        case.args(["proc"]).differential().expect_status(0);
+    });
+}
+
+#[test]
+fn futexes_answer_as_natively() {
+    needs_kvm!();
+    every_c("futex", |_, case| {
+        case.args(["words"]).differential().expect_status(0);
+    });
+}
+
+#[test]
+fn clone_refuses_what_makes_no_sense_as_natively() {
+    needs_kvm!();
+    every_c("futex", |_, case| {
+        case.args(["clone"]).differential().expect_status(0);
+    });
+}
+
+#[test]
+fn many_threads_fit_into_little_memory() {
+    needs_kvm!();
+    takes_long!();
+    let many = scale("100", "4000", "30");
+    every_c("threads", |_, case| {
+        let case = case.options(["--memory", "256MiB"]);
+        case.clone().args(["many", many]).differential().expect_status(0);
+        case.args(["churn", scale("100", "2000", "30")]).differential().expect_status(0);
+    });
+}
+
+#[test]
+fn no_wake_up_is_lost_between_threads_that_are_preempted_anywhere() {
+    needs_kvm!();
+    takes_long!();
+    let (every, long) = scale(("300", "20000"), ("5000", "1000000"), ("50", "1000"));
+    every_c("futex", |_, case| {
+        let rounds = rounds(every, long);
+        case.clone().args(["rounds", rounds]).differential().expect_status(0);
+        for seed in ["1", "2"] {
+            case.clone().args(["stress", rounds, seed]).differential().expect_status(0);
+        }
+    });
+}
+
+#[test]
+fn a_thread_that_computes_does_not_keep_another_from_running() {
+    needs_kvm!();
+    let Some(program) = compiled("threads.musl") else { return };
+    let ran = Case::new(&program).args(["fair"]).sandboxed();
+    ran.expect_status(0).expect_stdout("sleeps: in time\nanswers: in time\n");
+}
+
+#[test]
+fn threads_of_rust_are_as_natively() {
+    needs_kvm!();
+    for name in ["threads.std", "threads.std32"] {
+        if name.ends_with("32") && Kind::of_this_host() == Kind::Software {
+            case_elsewhere(name, Home::Rig, "a software KVM interprets it, without SSE");
+            continue;
+        }
+        let Some(program) = compiled(name) else { continue };
+        Case::new(&program).differential().expect_status(0);
+        let many = scale("50", "1000", "10");
+        Case::new(&program).args(["many", many]).differential().expect_status(0);
+    }
+}
+
+#[test]
+fn a_hundred_threads_that_wait_use_no_cpu_and_end_when_they_are_to() {
+    needs_kvm!();
+    let Some(program) = compiled("threads.musl") else { return };
+    let case = Case::new(&program).args(["sleep"]);
+    let mut command = case.sandbox_command();
+    let mut started = command.stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut line = String::new();
+    let stdout = started.stdout.take().expect("a pipe");
+    BufReader::new(stdout).read_line(&mut line).expect("a line");
+    assert_eq!(line, "all wait\n");
+    // User and system time, in ticks of 10 ms.
+    let ticks = || {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", started.id())).expect("it runs");
+        let fields: Vec<u64> = stat
+            .rsplit(") ")
+            .next()
+            .unwrap()
+            .split(' ')
+            .filter_map(|word| word.parse().ok())
+            .collect();
+        fields[10] + fields[11]
+    };
+    sleep(Duration::from_millis(scale(300, 300, 3000)));
+    let before = ticks();
+    sleep(Duration::from_secs(rounds(2, 10)));
+    let after = ticks();
+    started.kill().expect("it is ours");
+    started.wait().expect("it was started");
+    assert!(after - before <= 1, "{} ticks", after - before);
+}
+
+#[test]
+fn a_timeout_ends_a_hundred_threads_that_wait() {
+    needs_kvm!();
+    if compiled("threads.musl").is_none() {
+        return;
+    }
+    let sandbox = Sandbox::builder().program_bytes("threads", bytes("threads.musl"));
+    let sandbox = sandbox.args(["sleep"]).timeout(Duration::from_secs(scale(3, 5, 40)));
+    let output = sandbox.build().expect("a sandbox").output().expect("an outcome");
+    assert_eq!((output.end, &output.stdout[..]), (End::TimedOut, &b"all wait\n"[..]));
 }
