@@ -2,6 +2,7 @@
 
 use crate::fs::access::EXEC;
 use crate::fs::file::OpenFile;
+use crate::fs::filesystem::FileSystem;
 use crate::fs::inode::Kind;
 use crate::fs::inode_file::InodeFile;
 use crate::fs::open::open_exec;
@@ -49,6 +50,12 @@ impl Executable {
             Some(Kind::Regular(object)) => Arc::ptr_eq(object, &self.mapped.object),
             _ => false,
         }
+    }
+
+    /// Whether it is a file of this file system.
+    pub fn is_of(&self, filesystem: &Arc<FileSystem>) -> bool {
+        let inode = self.file.as_inode().map(|file| &file.dentry.inode);
+        inode.is_some_and(|inode| Arc::ptr_eq(&inode.filesystem, filesystem))
     }
 
     fn new(file: Arc<OpenFile>) -> Result<Executable, Errno> {

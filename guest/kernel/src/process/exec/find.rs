@@ -82,12 +82,17 @@ fn find_interpreter(path: &[u8], program: &Program) -> Result<(Executable, Progr
     Ok((file, interpreter))
 }
 
-/// What somebody has open to be written does not run.
+/// What somebody has open to be written does not run. What memfd_create(2) has made may:
+/// Linux does not count who made it.
 ///
 /// # Errors
 /// ETXTBSY.
 fn check_writers(program: &Executable) -> Result<(), Errno> {
-    let mut files = current().process.files.lock();
+    let process = &current().process;
+    if program.is_of(&process.unnamed) {
+        return Ok(());
+    }
+    let mut files = process.files.lock();
     let mut fd = 0;
     while let Some(open) = files.next_open(fd) {
         let file = &files.descriptor(open)?.file;
