@@ -25,11 +25,12 @@ use std::time::{Duration, UNIX_EPOCH};
 use tar::{Builder, EntryType, Header};
 
 /// The files in `/cases`, each of which may be executed.
-const FILES: [(&str, &[u8]); 9] = [
+const FILES: [(&str, &[u8]); 10] = [
     ("files.lua", include_bytes!("../debian/files.lua")),
     ("files.php", include_bytes!("../debian/files.php")),
     ("files.pl", include_bytes!("../debian/files.pl")),
     ("journals.py", include_bytes!("../debian/journals.py")),
+    ("threads.py", include_bytes!("../debian/threads.py")),
     ("journals.sql", include_bytes!("../debian/journals.sql")),
     ("library.py", include_bytes!("../debian/library.py")),
     ("repository.sh", include_bytes!("../debian/repository.sh")),

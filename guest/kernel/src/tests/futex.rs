@@ -119,7 +119,7 @@ fn a_lock_goes_to_the_first_who_wants_it_and_others_wait_for_that_one() {
     let _sandbox = Sandbox::new();
     let mut table = Table::new();
     let (key, other) = (Key::of(1, 0), Key::of(1, 4));
-    let mut claims = |table: &mut Table, key, tid, owner| {
+    let claims = |table: &mut Table, key, tid, owner| {
         table.add(Waiter { claim: Some(Claim { tid, owner }), ..waiter(key) }).unwrap()
     };
     let [second, third] = [2, 3].map(|tid| claims(&mut table, key, tid, 1));
