@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 use trapgate_tests::programs::{bytes, directory};
-use trapgate_tests::{Case, Ran, busybox, needs_kvm, scale, trapgate};
+use trapgate_tests::{Case, Ran, busybox, needs_kvm, rounds, scale, trapgate};
 
 /// A tar of files that can be executed.
 fn tar_of(files: &[(&str, &[u8])]) -> Vec<u8> {
@@ -195,7 +195,7 @@ fn a_damaged_image_is_an_error_of_the_calls_that_meet_it() {
     // No checksum, which would be all that is seen.
     good[1024 + 8] &= !1;
     let mut ran = [0; 2];
-    for at in (1024 + 128..4096).step_by(73) {
+    for at in (1024 + 128..4096).step_by(rounds(146, 73)) {
         let mut bad = good.clone();
         bad[at] ^= 0x55;
         fs::write(&image, &bad).expect("room");
@@ -211,7 +211,7 @@ fn a_damaged_image_is_an_error_of_the_calls_that_meet_it() {
         end.expect(is_fine, "an error of the image, or of a call");
         ran[usize::from(is_refused)] += 1;
     }
-    assert!(ran[0] > 5 && ran[1] > 0, "both ways were taken: {ran:?}");
+    assert!(ran[0] > 2 && ran[1] > 0, "both ways were taken: {ran:?}");
 }
 
 #[test]
