@@ -146,6 +146,30 @@ fn write_layout(place: &Place, layer: &[u8], configuration: &str) {
 }
 
 #[test]
+fn a_program_in_a_root_has_path_and_home_whatever_the_root_is() {
+    needs_kvm!();
+    let Some(busybox) = busybox() else { return };
+    let place = Place::new();
+    let busybox = fs::read(busybox).expect("it is there");
+    fs::create_dir_all(place.path("dir/bin")).expect("room");
+    place.write("dir/bin/busybox", &busybox);
+    let executable = Permissions::from_mode(0o755);
+    fs::set_permissions(place.path("dir/bin/busybox"), executable).expect("a file of one's own");
+    let passwd = b"root:x:0:0::/root:\n";
+    let files = [("bin/busybox", &busybox[..]), ("etc/passwd", passwd)];
+    place.write("root.tar", &tar_of(&files));
+    let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n";
+    for (root, home) in [("dir", "HOME=/\n"), ("root.tar", "HOME=/root\n")] {
+        let root = place.path(root);
+        let run = |words: &[&str]| place.trapgate(&[&["run", "--root", &root], words].concat());
+        let ran = run(&["busybox", "env"]);
+        ran.expect_status(0).expect_stdout(&[path, home].concat());
+        let ran = run(&["-e", "PATH=/bin", "-e", "HOME=/x", "busybox", "env"]);
+        ran.expect_status(0).expect_stdout("PATH=/bin\nHOME=/x\n");
+    }
+}
+
+#[test]
 fn an_oci_image_is_run_as_it_says() {
     needs_kvm!();
     let Some(busybox) = busybox() else { return };

@@ -64,11 +64,12 @@ impl Command {
         let said = said.unwrap_or_default();
         let user = config.user.take();
         let user = match user.as_deref().unwrap_or(said.user) {
-            // Nobody asks for its home.
-            "" if !is_image => Known::root(),
+            "" if !tree.has_root() => Known::root(),
+            // Only an image is asked for its groups.
+            "" if !is_image => Known { home: user::find("", tree)?.home, ..Known::root() },
             text => user::find(text, tree)?,
         };
-        if is_image {
+        if is_image || tree.has_root() {
             complete(&mut config.envp, said.env, &user.home);
         }
         let directory = match config.directory.take() {
@@ -220,7 +221,7 @@ mod tests {
         let found = Command::of(&mut second, &tree, Some(said)).unwrap();
         assert_eq!((found.user.user, found.user.group), (9, 0));
         assert_eq!(found.directory, b"");
-        // Without an image nothing is added.
+        // Without a root nothing is added.
         let mut third = config();
         Command::of(&mut third, &tree, None).unwrap();
         assert_eq!(third.envp, bytes(&["B=x"]));
