@@ -8,6 +8,8 @@ use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_uapi::stat::{S_IFDIR, S_IFLNK, S_IFREG, Stat};
 use trapgate_uapi::time::Timespec;
 
+/// What `st_blocks` counts.
+const BLOCK: u64 = 512;
 /// What tmpfs says that a name takes: Linux's `BOGO_DIRENT_SIZE`.
 const BYTES_OF_A_NAME: usize = 20;
 
@@ -57,7 +59,7 @@ fn content(dentry: &Dentry, inode: &Inode) -> Content {
         // it is a block, as in a small directory of a disk.
         Kind::Directory(Some(_)) => {
             names::look_again(dentry);
-            (S_IFDIR, PAGE_SIZE, 0)
+            (S_IFDIR, PAGE_SIZE, PAGE_SIZE / BLOCK)
         }
         Kind::Directory(None) => {
             // Two for `.` and `..`.
