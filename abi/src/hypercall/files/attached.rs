@@ -50,9 +50,9 @@ wire_struct! {
         pub which: u64,
         /// Permissions.
         pub mode: u64,
-        /// Owner.
+        /// Owner; `u32::MAX`: as it is, and yet it is set.
         pub uid: u64,
-        /// Group.
+        /// Group; the same.
         pub gid: u64,
         /// Bytes.
         pub size: u64,

@@ -21,6 +21,7 @@ mod operation {
     pub(super) const PUT: u64 = 45;
     pub(super) const SYNC: u64 = 46;
     pub(super) const ALLOCATE: u64 = 47;
+    pub(super) const FIND: u64 = 48;
 }
 
 /// The word of an argument: the fourth is behind the number of attachments, of which a
@@ -47,6 +48,7 @@ impl FileRequest {
             FileRequest::Put { .. } => "put",
             FileRequest::Sync { .. } => "sync",
             FileRequest::Allocate { .. } => "allocate",
+            FileRequest::Find { .. } => "find",
         }
     }
 
@@ -79,6 +81,7 @@ impl FileRequest {
             FileRequest::Allocate { file, mode, offset, length } => {
                 (ALLOCATE, [file.0, mode.into(), offset, length])
             }
+            FileRequest::Find { file, offset, hole } => (FIND, [file.0, offset, hole.into(), 0]),
         };
         message[0] = number;
         message[COUNT] = 0;
@@ -139,6 +142,9 @@ impl FileRequest {
                 offset: wide(2),
                 length: wide(3),
             },
+            operation::FIND => {
+                FileRequest::Find { file: handle(0), offset: wide(1), hole: flag(2)? }
+            }
             _ => return Err(Malformed::Operation(operation)),
         })
     }
@@ -150,7 +156,7 @@ mod tests {
     use crate::hypercall::{MESSAGE_WORDS, Request, segments};
 
     const H: Handle = Handle(u64::MAX);
-    const REQUESTS: [FileRequest; 18] = [
+    const REQUESTS: [FileRequest; 19] = [
         FileRequest::Walk { directory: H },
         FileRequest::List { directory: H, cookie: u64::MAX },
         FileRequest::ReadLink { link: H },
@@ -169,6 +175,7 @@ mod tests {
         FileRequest::Put { file: H, offset: u64::MAX },
         FileRequest::Sync { file: H, data_only: true },
         FileRequest::Allocate { file: H, mode: 3, offset: u64::MAX, length: 5 },
+        FileRequest::Find { file: H, offset: u64::MAX, hole: true },
     ];
 
     #[test]
@@ -191,6 +198,7 @@ mod tests {
             (operation::RENAME, 2),
             (operation::SYNC, 1),
             (operation::ALLOCATE, 1),
+            (operation::FIND, 2),
         ];
         for (number, index) in narrow {
             for value in [1 << 32, u64::MAX] {

@@ -195,6 +195,16 @@ pub enum FileRequest {
         /// So many bytes.
         length: u64,
     },
+    /// lseek(2) with `SEEK_DATA` or `SEEK_HOLE`, which moves nothing. Reply: where it is, or
+    /// ENXIO.
+    Find {
+        /// A file that is open.
+        file: Handle,
+        /// From there.
+        offset: u64,
+        /// What is looked for: a hole, or data.
+        hole: bool,
+    },
 }
 
 /// [`FileRequest::Put`]: behind the last byte, wherever that is then.
@@ -215,7 +225,8 @@ impl FileRequest {
             | FileRequest::Look { .. }
             | FileRequest::Release { .. }
             | FileRequest::FileSystem { .. }
-            | FileRequest::Sync { .. } => false,
+            | FileRequest::Sync { .. }
+            | FileRequest::Find { .. } => false,
             FileRequest::Open { .. }
             | FileRequest::Make { .. }
             | FileRequest::Link { .. }

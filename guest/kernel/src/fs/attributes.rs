@@ -66,16 +66,10 @@ pub fn set_owner(
         return Err(Errno::EPERM);
     }
     if is_there {
-        let which = |id: Option<u32>, which| if id.is_some() { which } else { 0 };
-        return change(
-            file,
-            &Change {
-                which: which(uid, Change::UID) | which(gid, Change::GID),
-                uid: uid.unwrap_or(0).into(),
-                gid: gid.unwrap_or(0).into(),
-                ..Change::ZERO
-            },
-        );
+        // Both, whatever stays: so it is chown(2) there, too, which has its effects.
+        let [uid, gid] = [uid, gid].map(|id| id.unwrap_or(u32::MAX).into());
+        let which = Change::UID | Change::GID;
+        return change(file, &Change { which, uid, gid, ..Change::ZERO });
     }
     inode.change(|meta| {
         meta.uid = uid.unwrap_or(meta.uid);

@@ -263,7 +263,7 @@ fn open_there(view: &View, dentry: Arc<Dentry>, how: How) -> Result<Arc<OpenFile
     }
     let file = InodeFile::written_there(dentry.clone(), how.of_file(), writer)?;
     let file = OpenFile::of_inode(file)?;
-    if how.has(O_TRUNC) && size > 0 {
+    if how.has(O_TRUNC) {
         host::content::truncate(view.memory, &dentry.inode, 0)?;
     }
     Ok(file)

@@ -343,6 +343,9 @@ impl Object {
     /// # Errors
     /// What is below cannot be read.
     pub fn next_data(&self, from: u64) -> Result<Option<u64>, NoPage> {
+        if let Some(found) = self.find_below(from, false)? {
+            return Ok(found);
+        }
         let pages = self.lock();
         let own = pages.held.map.next(from / PAGE_SIZE);
         let end_below = self.pages_below.load(Ordering::Relaxed).min(own.unwrap_or(u64::MAX));
@@ -360,12 +363,30 @@ impl Object {
     /// # Errors
     /// As [`Object::next_data`].
     pub fn next_hole(&self, from: u64) -> Result<u64, NoPage> {
+        if let Some(found) = self.find_below(from, true)? {
+            return Ok(found.unwrap_or(self.size()).min(self.size()));
+        }
         let pages = self.lock();
         let mut page = from / PAGE_SIZE;
         while pages.held.map.get(page) != 0 || !self.is_hole(&pages.held, page)? {
             page += 1;
         }
         Ok(from.max(page * PAGE_SIZE).min(self.size()))
+    }
+
+    /// The same, by who knows: as long as nothing has been written here that is not below.
+    fn find_below(&self, from: u64, hole: bool) -> Result<Option<Option<u64>>, NoPage> {
+        let Some(pager) = self.pager.as_deref() else { return Ok(None) };
+        let is_below = self.pages_below.load(Ordering::Relaxed) >= self.pages();
+        if !is_below || self.frames() > 0 {
+            return Ok(None);
+        }
+        match pager.find(from, hole) {
+            None => Ok(None),
+            Some(Err(Errno::ENXIO)) => Ok(Some(None)),
+            Some(Err(_)) => Err(NoPage::Failed),
+            Some(Ok(found)) => Ok(Some(Some(found).filter(|&found| found < self.size() || hole))),
+        }
     }
 
     /// Makes it longer. What a program that had its last page mapped wrote beyond the

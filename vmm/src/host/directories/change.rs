@@ -16,7 +16,9 @@ use std::fs::File;
 use std::sync::Arc;
 use trapgate_abi::hypercall::files::{AT_END, Change, Found, Handle};
 use trapgate_uapi::Errno;
-use trapgate_uapi::stat::{S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK};
+use trapgate_uapi::stat::{
+    S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK, S_ISGID,
+};
 
 impl Server {
     /// A directory in which something may be changed.
@@ -65,6 +67,9 @@ impl Server {
             special => mknodat(&at.fd, name, special, permissions, 0)?,
         }
         let (mut found, _) = self.step(&at, name, Waits::Yes)?;
+        // A directory has its group's bit from the one that it is in.
+        let inherited = found.status.mode as u32 & if kind == S_IFDIR { S_ISGID } else { 0 };
+        let permissions = permissions | Mode::from_bits_retain(inherited);
         let wanted = u64::from(permissions.bits());
         // Without this process's umask.
         if kind != S_IFLNK && found.status.mode & 0o7777 != wanted {
@@ -193,8 +198,9 @@ impl Server {
             chmodat(&*descriptors, Descriptors::path_of(&fd), mode, AtFlags::empty())?;
         }
         if has(Change::UID) || has(Change::GID) {
-            let uid = has(Change::UID).then(|| Uid::from_raw(change.uid as u32));
-            let gid = has(Change::GID).then(|| Gid::from_raw(change.gid as u32));
+            let id = |which, id: u64| (has(which) && id != KEPT).then_some(id as u32);
+            let uid = id(Change::UID, change.uid).map(Uid::from_raw);
+            let gid = id(Change::GID, change.gid).map(Gid::from_raw);
             chownat(&fd, "", uid, gid, AtFlags::EMPTY_PATH)?;
         }
         if let (true, Some(open)) = (has(Change::SIZE), writing) {
@@ -271,6 +277,9 @@ impl Server {
         Ok(Done::default())
     }
 }
+
+/// An owner or a group that stays.
+const KEPT: u64 = u32::MAX as u64;
 
 /// A descriptor of a file that was found: its own, if it is open.
 enum Looked<'a> {

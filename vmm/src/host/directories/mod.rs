@@ -218,7 +218,8 @@ impl Services {
             FileRequest::Look { .. }
             | FileRequest::FileSystem { .. }
             | FileRequest::Sync { .. }
-            | FileRequest::Allocate { .. } => {}
+            | FileRequest::Allocate { .. }
+            | FileRequest::Find { .. } => {}
         }
         Ok(self.file_reply(job, &pieces, data))
     }

@@ -8,7 +8,7 @@ use super::table::Table;
 use super::{Done, Job, Trouble, Waits, status};
 use crate::Error;
 use rustix::fd::OwnedFd;
-use rustix::fs::{OFlags, fstatfs, readlinkat_raw};
+use rustix::fs::{OFlags, SeekFrom, fstatfs, readlinkat_raw, seek};
 use rustix::io;
 use rustix::process::{Resource, getrlimit};
 use std::sync::Arc;
@@ -125,6 +125,7 @@ impl Server {
             FileRequest::Allocate { file, mode, offset, length } => {
                 self.allocate(file, mode, [offset, length], waits)
             }
+            FileRequest::Find { file, offset, hole } => self.find(file, offset, hole, waits),
         }
     }
 
@@ -262,6 +263,22 @@ impl Server {
         }
         bytes.truncate(length);
         Ok(Done { value: length as u64, bytes, ..Done::default() })
+    }
+
+    /// Positions of these descriptors mean nothing.
+    fn find(
+        &mut self,
+        file: Handle,
+        offset: u64,
+        hole: bool,
+        waits: Waits,
+    ) -> Result<Done, Trouble> {
+        let named = self.table.named(file)?;
+        named.directory.must_not_wait(waits)?;
+        let open = named.reading.as_ref().or(named.writing.as_ref());
+        let open = open.ok_or(Trouble::Refused(Errno::EBADF))?;
+        let from = if hole { SeekFrom::Hole(offset) } else { SeekFrom::Data(offset) };
+        Ok(Done::of(seek(&open.file, from)?))
     }
 
     pub(super) fn look(&mut self, file: Handle, waits: Waits) -> Result<Done, Trouble> {

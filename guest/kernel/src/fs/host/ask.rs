@@ -159,6 +159,11 @@ pub(super) fn put(
     Ok((bytes, [status(&call), before]))
 }
 
+/// Where there is data from there on, or a hole.
+pub(super) fn find(file: Handle, offset: u64, hole: bool) -> Result<u64, Errno> {
+    ask(FileRequest::Find { file, offset, hole }, |_| true).map(|(at, _)| at)
+}
+
 /// fsync(2), fdatasync(2)
 pub(super) fn sync(file: Handle, data_only: bool) -> Result<(), Errno> {
     ask(FileRequest::Sync { file, data_only }, |_| true).map(drop)

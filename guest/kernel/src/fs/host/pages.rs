@@ -64,6 +64,12 @@ impl Pager for Pages {
         Some(self)
     }
 
+    fn find(&self, from: u64, hole: bool) -> Option<Result<u64, Errno>> {
+        let open = self.node.is_open(Access::Write) && !self.node.is_open(Access::Read);
+        let access = if open { Access::Write } else { Access::Read };
+        Some(self.node.ask_open(access, |handle| ask::find(handle, from, hole)))
+    }
+
     fn begun(&self) -> Option<Begun> {
         self.begun.lock().take()
     }

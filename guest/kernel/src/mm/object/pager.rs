@@ -36,6 +36,16 @@ pub trait Pager: Send + Sync + Debug {
         None
     }
 
+    /// Where there is data from there on, or a hole: by who knows that better than that a
+    /// page is [`Below::Hole`]. Nothing is locked.
+    ///
+    /// # Errors
+    /// ENXIO, if there is none; EIO.
+    fn find(&self, from: u64, hole: bool) -> Option<Result<u64, Errno>> {
+        let _ = (from, hole);
+        None
+    }
+
     /// What has come of the first pages already, once.
     fn begun(&self) -> Option<Begun> {
         None

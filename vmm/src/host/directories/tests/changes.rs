@@ -301,6 +301,58 @@ fn modes_sizes_and_times_are_set_of_what_is_open_and_what_is_not() {
 }
 
 #[test]
+fn a_directory_takes_its_groups_bit_from_the_one_that_it_is_in() {
+    let (directory, mut host) = Host::writable();
+    let above = host.made(host.root, "above", S_IFDIR | 0o755).unwrap().handle;
+    host.change(above, Change { which: Change::MODE, mode: 0o2775, ..Change::ZERO }).unwrap();
+    for (name, kind, expected) in [("d", S_IFDIR, 0o2701), ("f", S_IFREG, 0o701)] {
+        let found = host.made(above, name, kind | 0o701).unwrap();
+        let mode = fs::metadata(directory.path().join("above").join(name)).unwrap().mode();
+        assert_eq!((mode, found.status.mode), (kind | expected, mode.into()), "{name}");
+    }
+}
+
+#[test]
+fn an_owner_that_stays_is_set_all_the_same() {
+    let (directory, mut host) = Host::writable();
+    let file = host.made(host.root, "f", S_IFREG | 0o644).unwrap();
+    thread::sleep(Duration::from_millis(20));
+    let which = Change::UID | Change::GID;
+    let stays = Change { which, uid: u32::MAX.into(), gid: u32::MAX.into(), ..Change::ZERO };
+    let after = host.change(file.handle, stays).unwrap();
+    let data = fs::metadata(directory.path().join("f")).unwrap();
+    let before = &file.status;
+    assert_eq!((after.uid, after.gid), (before.uid, before.gid));
+    assert_eq!((u64::from(data.uid()), after.mtime_nsec), (before.uid, before.mtime_nsec));
+    assert_ne!((after.ctime, after.ctime_nsec), (before.ctime, before.ctime_nsec));
+}
+
+#[test]
+fn holes_are_found_in_what_is_open_and_positions_stay() {
+    const BLOCK: u64 = 1 << 16;
+    let (_directory, mut host) = Host::writable();
+    let file = host.made(host.root, "f", S_IFREG | 0o644).unwrap().handle;
+    host.put(file, 2 * BLOCK, b"data").unwrap();
+    let mut find =
+        |offset, hole| host.call(FileRequest::Find { file, offset, hole }).map(|done| done.value);
+    assert_eq!((find(0, true), find(0, false)), (Ok(0), Ok(2 * BLOCK)));
+    let end = find(2 * BLOCK, true).unwrap();
+    assert!(end > 2 * BLOCK && end <= 3 * BLOCK, "{end}");
+    for offset in [3 * BLOCK, i64::MAX as u64, u64::MAX] {
+        for hole in [false, true] {
+            let found = find(offset, hole);
+            assert!(matches!(found, Err(Errno::ENXIO | Errno::EINVAL)), "{offset:#x}: {found:?}");
+        }
+    }
+    assert_eq!(host.put(file, AT_END, b" and more").unwrap().size, 2 * BLOCK + 13);
+    let closed = host.find("f").handle;
+    for handle in [closed, Handle(7), host.root] {
+        let found = host.call(FileRequest::Find { file: handle, offset: 0, hole: true });
+        assert!(matches!(found, Err(Errno::EBADF | Errno::EISDIR)));
+    }
+}
+
+#[test]
 fn what_may_take_long_is_done_elsewhere() {
     let (directory, mut host) = Host::writable();
     let file = host.made(host.root, "file", S_IFREG | 0o644).unwrap().handle;

@@ -279,6 +279,19 @@ impl Host {
                 self.release(handles(message).unwrap());
                 Ok(0)
             }
+            FileRequest::Find { file, offset, hole } => {
+                let held = self.handles.get(&file.0).ok_or(Errno::EBADF)?;
+                let What::File(bytes) = &self.files[held.file].what else { panic!() };
+                assert!(held.reading || held.writing);
+                // Blocks of zeroes are holes.
+                let is_hole = |at: &u64| {
+                    let block = *at as usize / 4096 * 4096;
+                    bytes[block..bytes.len().min(block + 4096)].iter().all(|&byte| byte == 0)
+                };
+                let end = bytes.len() as u64;
+                let found = (offset..end).find(|at| is_hole(at) == hole);
+                found.or((hole && offset < end).then_some(end)).ok_or(Errno::ENXIO)
+            }
             FileRequest::FileSystem { file } => {
                 self.of(file)?;
                 let status =

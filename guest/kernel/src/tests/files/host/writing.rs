@@ -178,6 +178,56 @@ fn what_others_write_meanwhile_is_read_though_we_write_too() {
 }
 
 #[test]
+fn where_a_file_has_holes_the_host_says_as_long_as_all_of_it_is_there() {
+    const DATA: u64 = 3;
+    const HOLE: u64 = 4;
+    let mut all = vec![1; 12 * KIB as usize];
+    all[4096..8192].fill(0);
+    for (path, access) in [("/b", WRITTEN), ("/b", SHARED), ("/", MOUNT_IN_MEMORY)] {
+        let (sandbox, host) = sandbox(&[(path, access, "")], |host| {
+            host.file("f", &all);
+            host.file("b/f", &all);
+        });
+        let fd = sandbox.open("/b/f", O_RDONLY).unwrap();
+        let seek = |from, whence| sandbox.call(nr64::LSEEK, [fd, from, whence, 0, 0, 0]);
+        assert_eq!((seek(0, DATA), seek(5, HOLE)), (Ok(0), Ok(4096)), "{path}");
+        assert_eq!((seek(5000, HOLE), seek(5000, DATA)), (Ok(5000), Ok(8192)));
+        assert_eq!((seek(9000, HOLE), seek(0, 1)), (Ok(12 * KIB), Ok(12 * KIB)));
+        assert_eq!(
+            (seek(12 * KIB, HOLE), seek(1 << 40, DATA)),
+            (Err(Errno::ENXIO), Err(Errno::ENXIO))
+        );
+        assert!(host.borrow_mut().asked().contains(&"find"));
+        host.borrow_mut().fails.insert("find", Errno::EIO);
+        assert_eq!(seek(0, DATA), Err(Errno::EIO));
+        host.borrow_mut().fails.clear();
+        if access == MOUNT_IN_MEMORY {
+            // What is here is data, and so is all that is below.
+            let fd = sandbox.open("/b/f", O_RDWR).unwrap();
+            assert_eq!(sandbox.write(fd, b"x"), Ok(1));
+            assert_eq!((seek(5000, DATA), seek(0, HOLE)), (Ok(5000), Ok(12 * KIB)));
+        }
+    }
+}
+
+#[test]
+fn what_changes_nothing_is_asked_of_the_host_all_the_same() {
+    let (sandbox, host) = with(|host| {
+        host.file("empty", b"");
+    });
+    let none = u64::from(u32::MAX);
+    sandbox.stat("/b/empty").unwrap();
+    host.borrow_mut().asked();
+    assert_eq!(sandbox.with_path(nr64::CHOWN, "/b/empty", [none, none]), Ok(0));
+    assert_eq!(host.borrow_mut().asked(), ["walk", "change"]);
+    let stat = sandbox.stat("/b/empty").unwrap();
+    assert_eq!((stat.st_uid, stat.st_gid), (5, 0));
+    let fd = sandbox.open("/b/empty", O_TRUNC | O_WRONLY).unwrap();
+    assert!(host.borrow_mut().asked().contains(&"change"));
+    sandbox.close(fd);
+}
+
+#[test]
 fn a_full_disk_is_enospc_and_what_was_written_before_is_there() {
     let (sandbox, host) = with(|host| host.room = Some(10));
     let fd = sandbox.open("/b/f", O_CREAT | O_RDWR).unwrap();

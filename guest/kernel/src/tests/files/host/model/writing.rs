@@ -158,7 +158,7 @@ impl Host {
                 if has(Change::MODE) {
                     status.mode = status.mode & u64::from(S_IFMT) | wanted.mode;
                 }
-                if has(Change::UID) {
+                if has(Change::UID) && wanted.uid != u64::from(u32::MAX) {
                     status.uid = wanted.uid;
                 }
                 if has(Change::MTIME) {
