@@ -207,9 +207,13 @@ fn create_there(view: &View, found: &Found, how: How) -> Result<Arc<OpenFile>, E
         }
         made => {
             let (dentry, writer) = made?;
-            OpenFile::of_inode(match writer {
-                Some(writer) => InodeFile::written_there(dentry, how.of_file(), writer)?,
-                None => InodeFile::new(dentry, how.of_file()),
+            let file = match writer {
+                Some(writer) => InodeFile::written_there(dentry.clone(), how.of_file(), writer),
+                None => Ok(InodeFile::new(dentry.clone(), how.of_file())),
+            };
+            file.and_then(OpenFile::of_inode).inspect_err(|_| {
+                // Nothing has happened, as far as that is possible.
+                let _ = host::names::unlink(directory, &name, &dentry);
             })
         }
     }

@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::fs::tree;
 use crate::futex::table::{TABLE, Table};
 use crate::mm::frames::{self, FRAMES};
+use crate::mm::object::clean;
 use crate::proc::{proc_root, sys_root};
 use crate::process::prepare_return::prepare_return;
 use crate::process::task::start_first;
@@ -107,6 +108,7 @@ impl Sandbox {
         let boot = Box::leak(Box::new(boot));
         FRAMES.lock().init(boot.free, boot.features & feature::INTERPRETED != 0);
         *TABLE.lock() = Table::new();
+        clean::forget();
         tree::init([proc_root, sys_root]);
         idle::init(Clock::new(boot.clock), from_host::signal, frames::tidy);
         start_first(boot, tables()).expect("memory for the first task");

@@ -215,37 +215,31 @@ impl Dentry {
         self.gone(name)
     }
 
-    /// A file that was in one directory is in another.
-    ///
-    /// # Errors
-    /// ENOMEM: then it is found again when it is asked for.
+    /// A file that was in one directory is in another, where this copy of the name is its.
+    /// Without memory it is found again when it is asked for.
     pub fn moved_there(
         [(old, old_name), (new, new_name)]: [(&Arc<Dentry>, &[u8]); 2],
         dentry: &Arc<Dentry>,
-    ) -> Result<(), Errno> {
-        let name = copy(new_name)?;
-        old.gone(old_name)?;
+        name: Name,
+    ) {
+        let _ = old.gone(old_name);
         dentry.moved(new, name);
         dentry.place.lock().removed = false;
-        new.keep_asked(new_name, dentry, percpu::calls()).map(drop)
+        let _ = new.keep_asked(new_name, dentry, percpu::calls());
     }
 
-    /// Two files have each other's name.
-    ///
-    /// # Errors
-    /// ENOMEM, as above.
+    /// Two files have each other's name; the same.
     pub fn exchanged_there(
         [(old, old_name), (new, new_name)]: [(&Arc<Dentry>, &[u8]); 2],
         [source, target]: [&Arc<Dentry>; 2],
-    ) -> Result<(), Errno> {
+    ) {
         let call = percpu::calls();
         source.exchanged(target);
-        old.keep_asked(old_name, target, call)?;
-        new.keep_asked(new_name, source, call)?;
         for dentry in [source, target] {
             dentry.place.lock().removed = false;
         }
-        Ok(())
+        let _ = old.keep_asked(old_name, target, call);
+        let _ = new.keep_asked(new_name, source, call);
     }
 
     /// Whether there is something in a directory that the host knows nothing of: what is

@@ -179,6 +179,8 @@ pub fn rename(
         }
         keep(target);
     }
+    // It cannot fail when it is done.
+    let (names, placed) = ([copy(new_name)?, copy(old_name)?], copy(new_name)?);
     let found = from.node.ask(|from| {
         let names = [old_name, new_name];
         to.node.ask(|to| ask::rename([from, to], names, flags)).map_err(removed)
@@ -186,19 +188,18 @@ pub fn rename(
     for directory in [from, to] {
         directory.renamed.store(true, Ordering::Relaxed);
     }
-    let moved =
-        [(source, to, new_name, found[0]), (target.unwrap_or(source), from, old_name, found[1])];
-    for (dentry, directory, name, found) in moved {
+    let moved = [(source, to, found[0]), (target.unwrap_or(source), from, found[1])];
+    for ((dentry, directory, found), name) in moved.into_iter().zip(names) {
         if let Some(found) = found {
-            took_place(dentry, directory, name, &found)?;
+            took_place(dentry, directory, name, &found);
         }
     }
     match exchanged {
         Some(target) => {
-            Dentry::exchanged_there([(old, old_name), (new, new_name)], [source, target])?
+            Dentry::exchanged_there([(old, old_name), (new, new_name)], [source, target]);
         }
         None => {
-            Dentry::moved_there([(old, old_name), (new, new_name)], source)?;
+            Dentry::moved_there([(old, old_name), (new, new_name)], source, placed);
             target.into_iter().for_each(|target| has_gone(target));
         }
     }
@@ -206,18 +207,13 @@ pub fn rename(
 }
 
 /// A file has another name now.
-fn took_place(
-    dentry: &Arc<Dentry>,
-    directory: &Directory,
-    name: &[u8],
-    found: &Found,
-) -> Result<(), Errno> {
+fn took_place(dentry: &Arc<Dentry>, directory: &Directory, name: Name, found: &Found) {
     match node_of(dentry) {
-        Some(node) if node.is(found) && node.is_now_at(&directory.node, name)? => {
+        Some(node) if node.is(found) && node.may_be_in(&directory.node) => {
+            node.is_now_at(&directory.node, name);
             node.found_again(found.handle);
             told(&dentry.inode, &found.status);
         }
         _ => super::release::release(found.handle),
     }
-    Ok(())
 }

@@ -117,8 +117,9 @@ impl Node {
         nodes: Option<&Nodes>,
     ) -> Result<Arc<Node>, Errno> {
         if let Some(known) = nodes.and_then(|nodes| nodes.get(found))
-            && known.is_now_at(directory, &name)?
+            && known.may_be_in(directory)
         {
+            known.is_now_at(directory, name);
             known.found_again(found.handle);
             return Ok(known);
         }
@@ -131,27 +132,23 @@ impl Node {
         node
     }
 
-    /// It has another place now: false, if that would be below itself, as a host may have
-    /// it that mounts a directory in itself.
-    ///
-    /// # Errors
-    /// ENOMEM.
-    pub(super) fn is_now_at(
-        self: &Arc<Self>,
-        directory: &Arc<Node>,
-        name: &[u8],
-    ) -> Result<bool, Errno> {
+    /// Whether a directory is not below it, as a host may have it that mounts one in itself.
+    pub(super) fn may_be_in(self: &Arc<Self>, directory: &Arc<Node>) -> bool {
         let mut at = Some(directory.clone());
         while let Some(node) = at {
             if Arc::ptr_eq(&node, self) {
-                return Ok(false);
+                return false;
             }
             at = node.directory();
         }
-        let new = Some((directory.clone(), copy(name)?));
+        true
+    }
+
+    /// It has another place now, where it may be.
+    pub(super) fn is_now_at(&self, directory: &Arc<Node>, name: Name) {
+        let new = Some((directory.clone(), name));
         let old = core::mem::replace(&mut *self.above.lock(), new);
         drop(old);
-        Ok(true)
     }
 
     /// Whether it is what was found.

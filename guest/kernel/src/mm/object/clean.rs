@@ -48,6 +48,12 @@ pub(super) fn note(object: Weak<Object>, [first, end]: [u64; 2], count: u64) {
     }
 }
 
+/// Forgets what was brought on another machine, whose frames are not this one's.
+#[cfg(test)]
+pub fn forget() {
+    BROUGHT.lock().clear();
+}
+
 /// Makes room for so many pages, where memory is not plenty. Nothing is locked.
 pub fn make_room(pages: u64) {
     let (free, total) = {

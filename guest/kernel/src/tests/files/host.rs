@@ -1,5 +1,6 @@
 //! Directories of the host's.
 
+mod memory;
 mod model;
 mod writing;
 
