@@ -17,6 +17,10 @@ thread_local! {
     static ATTEMPTS: Cell<u64> = const { Cell::new(0) };
     /// Which one fails; 0 for none.
     static FAILS: Cell<u64> = const { Cell::new(0) };
+    /// Whether what must not be locked is so.
+    static WATCH: Cell<Option<fn() -> bool>> = const { Cell::new(None) };
+    /// How often it was, all the same.
+    static LOCKED: Cell<u64> = const { Cell::new(0) };
     /// Blocks that were reserved and not taken yet, by class.
     static RESERVED: [Cell<usize>; LARGEST as usize + 1] =
         const { [const { Cell::new(0) }; LARGEST as usize + 1] };
@@ -34,10 +38,33 @@ pub fn failing<R>(fails: u64, code: impl FnOnce() -> R) -> (R, u64) {
     (result, ATTEMPTS.get())
 }
 
+/// Runs kernel code that must not get memory while `is_locked`: the heap would have to lock
+/// the same, which the fake does not. Answers how often it has, besides.
+pub fn watched<R>(is_locked: fn() -> bool, code: impl FnOnce() -> R) -> (R, u64) {
+    LOCKED.set(0);
+    if !COUNTING.get() {
+        RESERVED.with(|reserved| reserved.iter().for_each(|blocks| blocks.set(0)));
+    }
+    let watching = Watching(WATCH.replace(Some(is_locked)));
+    let result = code();
+    drop(watching);
+    (result, LOCKED.get())
+}
+
 /// Runs code that is not the kernel's in the midst of such: it gets its memory.
 pub fn aside<R>(code: impl FnOnce() -> R) -> R {
     let _counting = Counting::switch(false);
+    let _watching = Watching(WATCH.take());
     code()
+}
+
+/// Restores who is watched, also when the code unwinds.
+struct Watching(Option<fn() -> bool>);
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        WATCH.set(self.0);
+    }
 }
 
 /// Restores whether attempts count, also when the code unwinds.
@@ -99,8 +126,14 @@ static HEAP: FakeHeap = FakeHeap;
 // SAFETY: the host's own, or null.
 unsafe impl GlobalAlloc for FakeHeap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if COUNTING.get() && !take_reserved(layout) && !attempt() {
-            return null_mut();
+        let watch = WATCH.get();
+        if (COUNTING.get() || watch.is_some()) && !take_reserved(layout) {
+            if watch.is_some_and(|is_locked| is_locked()) {
+                LOCKED.set(LOCKED.get() + 1);
+            }
+            if !attempt() {
+                return null_mut();
+            }
         }
         // SAFETY: the caller vouches for the layout.
         unsafe { System.alloc(layout) }

@@ -36,6 +36,7 @@ use trapgate_abi::file::FileStatus;
 use trapgate_abi::hypercall::Request;
 use trapgate_abi::layout::{KERNEL_PHYS_END, USER_STACK_SIZE, USER_STACK_TOP};
 use trapgate_abi::x86::selector;
+use trapgate_arch::fake::heap::watched;
 use trapgate_arch::fake::{self, Halted, Machine};
 use trapgate_arch::paging::PageTables;
 use trapgate_arch::percpu;
@@ -144,7 +145,9 @@ impl Sandbox {
     /// Comes in by a door.
     fn enter(&self, mut regs: PtRegs, handler: crate::sys::table::Handler) -> u64 {
         percpu::count!(syscall64_native, 1);
-        regs.rax = handler(&regs);
+        let (rax, locked) = watched(|| FRAMES.is_locked(), || handler(&regs));
+        assert_eq!(locked, 0, "blocks were taken with the frames locked: the heap would wait");
+        regs.rax = rax;
         prepare_return(&mut regs);
         regs.rax
     }
