@@ -4,9 +4,13 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 use std::time::Duration;
 use trapgate_tests::programs::{bytes, compiled, directory};
 use trapgate_tests::{Case, Ran, busybox, missing, needs_kvm, scale, trapgate};
+
+/// What execve(2) answers for what is no program.
+const ENOEXEC: i32 = 8;
 
 /// A directory with `root`, in which a program is, and `data`.
 struct Place(tempfile::TempDir);
@@ -114,6 +118,37 @@ fn what_is_no_bind_and_no_root_is_said_in_a_line() {
     assert!(Path::new(&root).is_dir());
 }
 
+#[test]
+fn a_limit_of_descriptors_that_is_too_small_is_said_with_what_to_do() {
+    needs_kvm!();
+    let place = Place::new();
+    let (root, data) = (place.path("root"), format!("{}:/data:rw", place.path("data")));
+    let with_bind = ["--root", &root, "--bind", &data, "hello"];
+    let (mut refused, mut ran) = (0, 0);
+    for (words, limits) in [
+        (&with_bind[..], &[4, 5, 6, 7, 8, 9, 12, 31, 64][..]),
+        (&[&place.path("root/usr/bin/hello")], &[4, 5, 6, 7, 8, 9, 64]),
+    ] {
+        for limit in limits {
+            let script = format!("ulimit -n {limit}; exec \"$@\"");
+            let mut command = Command::new("sh");
+            command.args(["-c", &script, "sh"]).arg(trapgate()).arg("run").args(words);
+            let limit = Duration::from_secs(scale(20, 60, 200));
+            let came = Case::new("unused").start(command).finish(limit);
+            match came.status {
+                0 => ran += 1,
+                _ => {
+                    came.is_refusal(125).unwrap_or_else(|text| came.fail(&text));
+                    came.expect_in_stderr("no file descriptor is left of the ");
+                    came.expect_in_stderr("ulimit -n 1024");
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert!(refused >= 10 && ran >= 2, "{refused} were refused, {ran} ran");
+}
+
 /// Runs the calls of a case (tests/cases/README.md) in the directory `data`, which is bound
 /// to be written, by a command that this one is put behind.
 fn cases(place: &Place, before: &[&str], options: &[&str], case: &str) -> Option<Ran> {
@@ -144,6 +179,29 @@ fn what_a_program_has_written_is_there_when_it_was_killed() {
     let far = there("d/c");
     assert!(far.len() == 5003 && far[5000..] == *b"far" && far[..5000].iter().all(|&b| b == 0));
     assert!(!Path::new(&place.path("data/0/a")).exists());
+}
+
+#[test]
+fn what_a_program_has_written_and_closed_can_be_executed_while_it_waits() {
+    needs_kvm!();
+    let place = Place::new();
+    let calls = "open a O_CREAT|O_RDWR 0755\nwrite 3 <written 7\nclose 3\npoll NULL 0 -1\n";
+    let path = place.path("data/0/a");
+    let executed = || Command::new(&path).spawn().map_err(|error| error.raw_os_error());
+    thread::scope(|scope| {
+        let run = scope.spawn(|| cases(&place, &[], &["--timeout", "4s"], calls));
+        // It is no program: what tells that Linux has tried.
+        let mut came = None;
+        while !run.is_finished() && came != Some(ENOEXEC) {
+            thread::sleep(Duration::from_millis(20));
+            let written = fs::read(&path).is_ok_and(|bytes| bytes == b"written");
+            came = if written { executed().err().flatten() } else { None };
+        }
+        if let Some(ran) = run.join().expect("it does not panic") {
+            ran.expect_status(124);
+            assert_eq!(came, Some(ENOEXEC), "it was open for writing to the end");
+        }
+    });
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use crate::machine::exit::Reason;
 use crate::report::KernelReport;
+use rustix::process::{Resource, getrlimit};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -140,6 +141,17 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// This process may not have as many open files as it takes.
+    #[error(
+        "{what}: no file descriptor is left of the {limit} that this process may have: raise the \
+         limit, as by 'ulimit -n 1024'"
+    )]
+    Descriptors {
+        /// What needs one more.
+        what: String,
+        /// How many it may have: the soft limit `RLIMIT_NOFILE`.
+        limit: u64,
+    },
     /// The embedded kernel is not one that this VMM can run.
     #[error("the embedded kernel cannot be used: {0}: this is a defect of trapgate's build")]
     Kernel(String),
@@ -262,11 +274,34 @@ impl Error {
 
     /// A failed call to KVM.
     pub(crate) fn kvm(call: &'static str) -> impl FnOnce(kvm_ioctls::Error) -> Error {
-        move |error| Error::Kvm { call, source: io::Error::from_raw_os_error(error.errno()) }
+        move |error| {
+            let source = io::Error::from_raw_os_error(error.errno());
+            Error::unless_few(&source, || format!("KVM: {call}"))
+                .unwrap_or(Error::Kvm { call, source })
+        }
     }
 
     /// A failed call to the host.
     pub(crate) fn host(call: &'static str) -> impl FnOnce(io::Error) -> Error {
-        move |source| Error::Host { call, source }
+        move |source| {
+            Error::unless_few(&source, || call.to_owned()).unwrap_or(Error::Host { call, source })
+        }
+    }
+
+    /// A file that cannot be read.
+    pub(crate) fn unreadable(path: PathBuf, source: io::Error) -> Error {
+        Error::unless_few(&source, || shown(&path)).unwrap_or(Error::Unreadable { path, source })
+    }
+
+    /// [`Error::Descriptors`], if that is why something failed.
+    pub(crate) fn unless_few(source: &io::Error, what: impl FnOnce() -> String) -> Option<Error> {
+        let is_why = source.raw_os_error() == Some(libc::EMFILE);
+        is_why.then(|| Error::too_few_descriptors(what()))
+    }
+
+    /// The same, whatever failed.
+    pub(crate) fn too_few_descriptors(what: String) -> Error {
+        let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        Error::Descriptors { what, limit }
     }
 }

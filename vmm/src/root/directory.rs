@@ -74,7 +74,7 @@ impl Directory {
                 Err(io::Errno::NOENT | io::Errno::NOTDIR) => {
                     Err(Error::NotFound { path: given(), hint: " in the root".to_owned() })
                 }
-                Err(errno) => Err(Error::Unreadable { path: given(), source: errno.into() }),
+                Err(errno) => Err(Error::unreadable(given(), errno.into())),
                 Ok(fd) => Ok(fd),
             };
         }

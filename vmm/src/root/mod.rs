@@ -276,6 +276,9 @@ fn open_file(path: &Path) -> io::Result<File> {
 
 /// The error of a file that cannot be read.
 fn unreadable(path: &Path, error: &io::Error) -> Error {
+    if let Some(error) = Error::unless_few(error, || shown(path)) {
+        return error;
+    }
     let reason = match error.kind() {
         io::ErrorKind::NotFound => "no such file".to_owned(),
         _ => format!("cannot be read: {error}"),

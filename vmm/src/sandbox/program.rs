@@ -80,7 +80,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
             Error::NotFound { path: owned(), hint: String::new() }
         }
-        _ => Error::Unreadable { path: owned(), source },
+        _ => Error::unreadable(owned(), source),
     };
     let metadata = fs::metadata(path).map_err(failed)?;
     let kind = metadata.file_type();

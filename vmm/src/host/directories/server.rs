@@ -49,15 +49,22 @@ pub(super) struct Limits {
 
 const MOST: Limits = Limits { descriptors: 1 << 16, handles: 1 << 18 };
 
+/// With fewer descriptors, a program that looks into a few directories would hear ENFILE.
+const FEWEST: usize = 16;
+
 impl Server {
     /// For these directories, and the handle of each.
     ///
     /// # Errors
-    /// [`Error::Host`], if there is no /proc/self/fd, or one cannot be looked at.
+    /// [`Error::Host`], if there is no /proc/self/fd, or one cannot be looked at;
+    /// [`Error::Descriptors`].
     pub(crate) fn new(directories: Vec<Shared>) -> Result<(Server, Vec<Handle>), Error> {
         // Half of what this process may have: there are others beside this sandbox.
         let limit = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| limit as usize);
         let descriptors = MOST.descriptors.min(limit / 2);
+        if descriptors < FEWEST {
+            return Err(Error::too_few_descriptors("directories of the host".to_owned()));
+        }
         Server::within(Limits { descriptors, ..MOST }, directories)
     }
 

@@ -22,6 +22,9 @@ pub const API_VERSION: i32 = 12;
 /// [`Error::NoKvm`] with what to do, [`Error::Unsupported`].
 pub fn open() -> Result<Kvm, Error> {
     let failed = |source: io::Error| {
+        if let Some(error) = Error::unless_few(&source, || "/dev/kvm".to_owned()) {
+            return error;
+        }
         let advice = access::advice(source.kind(), source.raw_os_error(), &Found::look());
         Error::NoKvm { source, advice }
     };
