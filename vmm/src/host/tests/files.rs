@@ -1,5 +1,7 @@
 //! Requests for the host's directories, as messages.
 
+mod hostile;
+
 use super::*;
 use crate::host::directories::{Server, Shared};
 use proptest::prelude::*;
@@ -15,6 +17,11 @@ use trapgate_abi::hypercall::{FileRequest, MAX_SEGMENTS_BESIDE_NAMES, put_names}
 
 /// Services with a directory that holds `file`, `sub/file` and a link to the latter's.
 fn with_directory() -> (TempDir, Services, Handle) {
+    with_directory_that(false)
+}
+
+/// The same; whether it can be changed.
+fn with_directory_that(is_writable: bool) -> (TempDir, Services, Handle) {
     let directory = tempfile::tempdir().unwrap();
     fs::create_dir(directory.path().join("sub")).unwrap();
     std::os::unix::fs::symlink("sub", directory.path().join("link")).unwrap();
@@ -23,7 +30,7 @@ fn with_directory() -> (TempDir, Services, Handle) {
     }
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let fd = openat(CWD, directory.path(), flags, Mode::empty()).unwrap();
-    let (server, handles) = Server::new(vec![Shared { fd, is_writable: false }]).unwrap();
+    let (server, handles) = Server::new(vec![Shared { fd, is_writable }]).unwrap();
     let services = services([None, None, None]).with_directories(Directories::new(server));
     (directory, services, handles[0])
 }
@@ -144,7 +151,7 @@ proptest! {
     #[test]
     fn whatever_is_asked_of_a_directory_it_is_as_it_was(
         requests in prop::collection::vec(
-            (32u64..50, 0u64..6, any::<u64>(), 0u64..4, prop::option::of("[a-z./]{0,5}|file|sub|link")),
+            (32u64..51, 0u64..6, any::<u64>(), 0u64..4, prop::option::of("[a-z./]{0,5}|file|sub|link")),
             1..40,
         ),
     ) {
@@ -176,7 +183,7 @@ proptest! {
     fn whatever_is_asked_of_a_directory_that_is_written_what_is_beside_it_is_as_it_was(
         requests in prop::collection::vec(
             (
-                32u64..50,
+                32u64..51,
                 0u64..8,
                 any::<u64>(),
                 0u64..8,
