@@ -22,7 +22,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 use spin::Mutex;
 use trapgate_abi::PtRegs;
-use trapgate_abi::boot_info::{RANDOM_STOCK, Range};
+use trapgate_abi::boot_info::RANDOM_STOCK;
 use trapgate_abi::test_hook::{END, FIRST, FORK, FREE_FRAMES, KERNEL_THREADS, THREAD};
 use trapgate_arch::percpu::{self, Owner};
 use trapgate_arch::stack::KernelStack;
