@@ -50,13 +50,15 @@ fn do_work(regs: &mut PtRegs) {
         if bits & work::SIGNAL != 0 {
             act_on_signals(regs);
         }
+        if bits & work::RESCHEDULE != 0 {
+            percpu::raise_work(bits & (work::USER_STATE | work::TICK));
+            switch::yield_now();
+            continue;
+        }
         if bits & work::TICK != 0 {
             preempt::before_ring_3();
         }
-        if bits & work::RESCHEDULE != 0 {
-            percpu::raise_work(bits & work::USER_STATE);
-            switch::yield_now();
-        } else if bits & work::USER_STATE != 0 {
+        if bits & work::USER_STATE != 0 {
             claim_user_state();
         }
     }

@@ -7,32 +7,30 @@
 
 use crate::sched::thread::{current, work};
 use crate::sched::{queue, tick, timers};
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 use trapgate_abi::hypercall::NEVER;
 use trapgate_arch::percpu;
 
 /// How long a thread computes before it is another's turn, in nanoseconds.
 const SLICE_NS: u64 = 4_000_000;
 
-/// Whether ticks come, one after the other.
-static TICKS: AtomicBool = AtomicBool::new(false);
 /// When the one comes that was asked for instead; [`NEVER`], if none was.
 static ALARM: AtomicU64 = AtomicU64::new(NEVER);
 
 /// Nobody has asked for a tick.
 pub(super) fn init() {
-    TICKS.store(false, Ordering::Relaxed);
+    tick::set_come(false);
     ALARM.store(NEVER, Ordering::Relaxed);
 }
 
 /// The running thread goes back to ring 3: others may not wait for ever. Where the host
 /// has no ticks to give, they wait until it gives the CPU up itself.
 pub fn before_ring_3() {
-    if TICKS.load(Ordering::Relaxed) {
+    if tick::come() {
         return;
     }
     if !queue::is_empty() {
-        TICKS.store(tick::start(SLICE_NS, SLICE_NS).is_ok(), Ordering::Relaxed);
+        tick::set_come(tick::start(SLICE_NS, SLICE_NS).is_ok());
         ALARM.store(NEVER, Ordering::Relaxed);
         return;
     }
@@ -48,7 +46,8 @@ pub(super) fn tick() {
     ALARM.store(NEVER, Ordering::Relaxed);
     if !queue::is_empty() {
         current().raise(work::RESCHEDULE);
-    } else if TICKS.swap(false, Ordering::Relaxed) {
+    } else if tick::come() {
+        tick::set_come(false);
         tick::stop();
     }
     if timers::first().is_some() {

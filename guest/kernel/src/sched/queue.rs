@@ -5,6 +5,7 @@
 //! when one wakes.
 
 use crate::sched::thread::{LEVELS, State, Thread, work};
+use crate::sched::tick;
 use alloc::sync::Arc;
 use spin::Mutex;
 use trapgate_arch::percpu;
@@ -46,7 +47,9 @@ pub fn wake(thread: &Arc<Thread>) -> bool {
 /// Puts a thread that is in no queue behind the others of its level.
 pub fn push(thread: Arc<Thread>) {
     thread.set_state(State::Ready);
-    percpu::raise_work(work::TICK);
+    if !tick::come() {
+        percpu::raise_work(work::TICK);
+    }
     let number = thread.level();
     let mut queue = QUEUE.lock();
     queue.occupied |= 1 << number;

@@ -7,7 +7,7 @@
 
 use crate::host;
 use crate::sched::thread::{Job, State, Thread, current, current_arc, work};
-use crate::sched::{idle, preempt, queue, timers};
+use crate::sched::{idle, preempt, queue, tick, timers};
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 use spin::Mutex;
@@ -92,7 +92,7 @@ fn switch_to(next: Arc<Thread>) {
     if next.user.is_some() && !is_in_cpu(&next) {
         bits |= work::USER_STATE;
     }
-    if !queue::is_empty() || !timers::is_empty() {
+    if !tick::come() && (!queue::is_empty() || !timers::is_empty()) {
         bits |= work::TICK;
     }
     percpu::set_work(bits);

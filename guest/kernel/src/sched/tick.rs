@@ -3,8 +3,23 @@
 //! ([`super::idle::look`]); that a tick was due is an event.
 
 use crate::host;
+use core::sync::atomic::{AtomicBool, Ordering};
 use trapgate_abi::hypercall::{NEVER, Request};
 use trapgate_uapi::Errno;
+
+/// Whether ticks come, one after the other, so that nobody need ask for them.
+static COME: AtomicBool = AtomicBool::new(false);
+
+/// Whether they do.
+#[inline(always)]
+pub fn come() -> bool {
+    COME.load(Ordering::Relaxed)
+}
+
+/// Says whether they do.
+pub(super) fn set_come(come: bool) {
+    COME.store(come, Ordering::Relaxed);
+}
 
 /// Asks for one after `after_ns` nanoseconds, and then every `period_ns`, if that is
 /// not 0; instead of what was asked for before.

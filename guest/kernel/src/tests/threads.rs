@@ -1,15 +1,17 @@
 //! Threads on the fake, where each is one of the host's and exactly one runs.
 
-use super::Sandbox;
+use super::{Sandbox, boot_info};
 use crate::process::prepare_return::prepare_return;
 use crate::process::task::{Task, current};
 use crate::sched::queue::{push, wake};
 use crate::sched::switch::{block, finish, kernel_thread, yield_now};
 use crate::sched::thread::{NORMAL, State, Thread, current as running, current_arc, work};
+use crate::sched::wait::wait;
 use crate::sched::{idle, queue};
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use trapgate_abi::PtRegs;
+use trapgate_abi::boot_info::{BootInfo, ClockInfo};
 use trapgate_abi::event::Event;
 use trapgate_abi::hypercall::{Request, put_event};
 use trapgate_arch::cpu;
@@ -236,6 +238,44 @@ fn ticks_come_while_somebody_else_is_ready_and_no_longer() {
     idle::look();
     prepare_return(&mut regs);
     assert_eq!(ticks(&sandbox), 1, "the last one finds nobody");
+}
+
+#[test]
+fn while_others_only_sleep_one_tick_is_asked_for_when_the_first_of_them_is_due() {
+    fn sleeps(until: usize) {
+        assert_eq!(wait::<()>(&[], Some(until as u64), || Ok(None)), Ok(None));
+        DONE.lock().unwrap().push(until);
+    }
+    // Its counter ticks once a nanosecond.
+    let clock = ClockInfo { multiplier: 1 << 32, ..ClockInfo::ZERO };
+    let sandbox = Sandbox::boot(BootInfo { clock, ..boot_info() });
+    sandbox.machine.set_vmm(|request, _, message| match request {
+        Request::Wait { timeout_ns: 0 } => Ok(put_event(message, 0, Event::Tick).into()),
+        _ => Ok(0),
+    });
+    let ticks = |sandbox: &Sandbox| {
+        let requests = sandbox.machine.requests().into_iter();
+        requests.filter(|request| matches!(request, Request::Tick { .. })).collect::<Vec<_>>()
+    };
+    let at = |after_ns| Request::Tick { after_ns, period_ns: 0 };
+    DONE.lock().unwrap().clear();
+    let mut regs = PtRegs::default();
+    [3000, 1000].map(|until| push(thread(sleeps, until)));
+    yield_now();
+    prepare_return(&mut regs);
+    assert_eq!(ticks(&sandbox), [at(1000)]);
+    prepare_return(&mut regs);
+    assert_eq!(ticks(&sandbox), [], "it is asked for already");
+    // Whoever is due runs at once, and then the next one is the first.
+    sandbox.machine.tsc().set(1000);
+    idle::look();
+    prepare_return(&mut regs);
+    assert_eq!(*DONE.lock().unwrap(), [1000]);
+    assert_eq!(ticks(&sandbox), [at(2000)]);
+    sandbox.machine.tsc().set(3000);
+    idle::look();
+    prepare_return(&mut regs);
+    assert_eq!((&DONE.lock().unwrap()[..], ticks(&sandbox)), (&[1000, 3000][..], vec![]));
 }
 
 #[test]
