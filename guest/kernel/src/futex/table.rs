@@ -106,8 +106,9 @@ impl Table {
         Ok(number)
     }
 
-    /// It waits no longer; whether it was woken before.
-    pub fn remove(&mut self, number: u32) -> Woken {
+    /// It waits no longer; whether it was woken before, and who it was: what that owns is
+    /// not given up while the table is locked.
+    pub fn remove(&mut self, number: u32) -> (Woken, Option<Waiter>) {
         let place = &self.places[number as usize];
         let woken = place.woken;
         if woken != Woken::Yes {
@@ -117,8 +118,8 @@ impl Table {
         place.after = self.free;
         self.free = number;
         let waiter = place.waiter.take();
-        self.claims -= u32::from(waiter.is_some_and(|waiter| waiter.claim.is_some()));
-        woken
+        self.claims -= u32::from(waiter.as_ref().is_some_and(|waiter| waiter.claim.is_some()));
+        (woken, waiter)
     }
 
     /// Whether it was woken.

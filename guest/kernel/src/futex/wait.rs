@@ -40,7 +40,8 @@ impl Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        TABLE.lock().remove(self.0);
+        let removed = TABLE.lock().remove(self.0);
+        drop(removed);
     }
 }
 

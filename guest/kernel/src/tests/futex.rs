@@ -100,10 +100,10 @@ fn whoever_waits_is_woken_in_the_order_of_coming_as_a_plain_list_would_have_it()
             }
             _ => {
                 if let Some(number) = woken.pop() {
-                    assert_eq!(table.remove(number), Woken::Yes);
+                    assert_eq!(table.remove(number).0, Woken::Yes);
                 } else if !model.is_empty() {
                     let at = random(&mut state, model.len() as u64) as usize;
-                    assert_eq!(table.remove(model.remove(at).0), Woken::Not);
+                    assert_eq!(table.remove(model.remove(at).0).0, Woken::Not);
                 }
             }
         }
@@ -136,7 +136,7 @@ fn a_lock_goes_to_the_first_who_wants_it_and_others_wait_for_that_one() {
     table.owner_died(2);
     assert_eq!(table.woken(third), Woken::OwnerDied);
     assert_eq!(table.first(key), Some((third, Some(Claim { tid: 3, owner: 3 }))));
-    assert_eq!(table.remove(third), Woken::OwnerDied);
+    assert_eq!(table.remove(third).0, Woken::OwnerDied);
     assert_eq!(table.first(key), None);
     table.owner_died(1);
     assert_eq!(table.woken(fourth), Woken::Not);
