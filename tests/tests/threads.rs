@@ -244,7 +244,7 @@ fn a_timeout_ends_a_hundred_threads_that_wait() {
         return;
     }
     let sandbox = Sandbox::builder().program_bytes("threads", bytes("threads.musl"));
-    let sandbox = sandbox.args(["sleep"]).timeout(Duration::from_secs(scale(3, 5, 40)));
+    let sandbox = sandbox.args(["sleep"]).timeout(Duration::from_secs(scale(10, 5, 40)));
     let output = sandbox.build().expect("a sandbox").output().expect("an outcome");
     assert_eq!((output.end, &output.stdout[..]), (End::TimedOut, &b"all wait\n"[..]));
 }

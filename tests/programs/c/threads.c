@@ -463,7 +463,7 @@ static void judge(const char *what, int took[20])
 {
     qsort(took, 20, sizeof *took, by_value);
     fprintf(stderr, "%s: %d, mostly %d, %d ms\n", what, took[0], took[10], took[19]);
-    printf("%s: %s\n", what, took[10] < 25 ? "in time" : "late");
+    printf("%s: %s\n", what, took[10] < 60 ? "in time" : "late");
 }
 
 static void fair(void)
