@@ -222,7 +222,16 @@ impl Frames {
 
     /// A frame that holds anything: what was used last first.
     pub fn take_unclean(&mut self) -> Option<u64> {
-        self.unclean(1).map(|(run, _)| run.start)
+        if self.free <= self.reserve {
+            return None;
+        }
+        match self.dirty.pop(&mut self.table, 1) {
+            Some(run) => {
+                self.free -= 1;
+                Some(run.start)
+            }
+            None => Some(self.take(1)?.start),
+        }
     }
 
     /// Takes back frames that nobody has and that hold anything.
