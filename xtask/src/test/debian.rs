@@ -48,7 +48,6 @@ const MORE: &[&str] = &[
     "bin/sed",
     "bin/tar",
     "etc",
-    "lib/ld-linux.so.2",
     "lib/x86_64-linux-gnu/libgcc_s.so.1",
     "lib32/ld-linux.so.2",
     "lib32/libc.so.6",
@@ -64,11 +63,13 @@ const MORE: &[&str] = &[
     "usr/bin/openssl",
     "usr/bin/sort",
     "usr/bin/sqlite3",
+    "usr/lib/python3.11/concurrent",
     "usr/lib/python3.11/ctypes",
     "usr/lib/python3.11/email",
     "usr/lib/python3.11/encodings",
     "usr/lib/python3.11/importlib",
     "usr/lib/python3.11/lib-dynload",
+    "usr/lib/python3.11/logging",
     "usr/lib/python3.11/sqlite3",
     "usr/lib/python3.11/urllib",
     "usr/lib/python3.11/xml",
@@ -77,6 +78,9 @@ const MORE: &[&str] = &[
     "usr/lib/x86_64-linux-gnu/perl-base",
     "usr/share/perl/5.36/File/Find.pm",
 ];
+/// The loader of 32-bit programs, and the link by whose name they ask for it: it leads to
+/// what only a root that is whole has there.
+const LOADER_32: (&str, &str) = ("lib32/ld-linux.so.2", "lib/ld-linux.so.2");
 /// Where the AMD rig's interpreters have libraries that they load by themselves.
 const LOADED: &str = "usr/lib/python3.11/lib-dynload";
 
@@ -101,7 +105,13 @@ pub(super) fn rig_files(cpu: Cpu) -> Result<Vec<RigFile>> {
     names.sort();
     names.dedup();
     names.retain(|name| tree.join(name).exists());
-    Ok(names.iter().map(|name| RigFile::new(tree.join(name), format!("{PLACE}/{name}"))).collect())
+    let place = |name: &String| RigFile::new(tree.join(name), format!("{PLACE}/{name}"));
+    let mut files: Vec<_> = names.iter().map(place).collect();
+    let (loader, link) = LOADER_32;
+    if names.iter().any(|name| name == loader) {
+        files.push(RigFile::new(tree.join(loader), format!("{PLACE}/{link}")));
+    }
+    Ok(files)
 }
 
 /// The regular files of a directory of the tree.
