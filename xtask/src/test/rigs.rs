@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::num::NonZero;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use anyhow::{Context as _, Result};
 use super::Context;
 use super::boot::{self, EXECUTABLE};
 use super::counts;
-use super::executable::{self, Executable};
+use super::executable::Executable;
 use super::places::Place;
 use super::queue::{Boot, Work, boots};
 use super::results::Results;
@@ -31,6 +32,9 @@ const STATIC: &[&str] = &[
     "--config=profile.rig.debug=0",
     "--config=profile.rig.strip='debuginfo'",
 ];
+
+/// Where the command line program is in a rig.
+const TRAPGATE: &str = "/bin/trapgate";
 
 /// Runs what the filters ask for in these places.
 pub(super) fn run(context: &Context, places: &[Place], results: &mut Results) -> Result<()> {
@@ -54,9 +58,7 @@ pub(super) fn run(context: &Context, places: &[Place], results: &mut Results) ->
     if there.is_empty() {
         return Ok(());
     }
-    let args = ["-p", "trapgate-tests", "--features=rig", "--test=all"];
-    let built = executable::build(&[&args[..], STATIC].concat())?;
-    let all = built.into_iter().next().context("cargo built no tests for the rigs")?;
+    let (all, trapgate) = build()?;
     // A static program runs here as well as there.
     let tests = all.tests()?;
     let work: Vec<_> = there.iter().map(|place| (*place, work(context, *place, &tests))).collect();
@@ -66,7 +68,8 @@ pub(super) fn run(context: &Context, places: &[Place], results: &mut Results) ->
     if boots.is_empty() {
         return Ok(());
     }
-    let mut files = rig_files(&all)?;
+    // Everything that tests find there besides /bin/busybox.
+    let mut files = vec![RigFile::new(&all.path, EXECUTABLE), RigFile::new(trapgate, TRAPGATE)];
     if counts {
         files.extend(crate::counts::rig_files()?);
     }
@@ -161,10 +164,20 @@ fn give_up(results: &mut Results, place: Place, rest: &[Work], why: &str) {
     results.broken.push((what, why.to_owned()));
 }
 
-/// Everything that tests in a rig find besides /bin/busybox: themselves, and the
-/// command line program.
-fn rig_files(all: &Executable) -> Result<Vec<RigFile>> {
-    Ok(vec![RigFile::new(&all.path, EXECUTABLE), trapgate()?])
+/// The tests and the command line program, for the rigs: by one cargo, so that they share
+/// what they are made of, the kernel's images among it.
+fn build() -> Result<(Executable, PathBuf)> {
+    let tests = ["-p", "trapgate-tests", "--features=trapgate-tests/rig", "--test=all"];
+    let program = ["-p", "trapgate-cli", "--bin=trapgate"];
+    let built = sh::cargo_executables(&[&["build"], &tests[..], &program, STATIC].concat())?;
+    let find = |name: &str| {
+        let found = built.iter().find(|(built, _)| built == name);
+        let (_, path) = found.with_context(|| format!("cargo built no {name} for the rigs"))?;
+        anyhow::Ok(path.clone())
+    };
+    let directory = sh::root().join("tests");
+    let (name, path) = ("all".to_owned(), find("all")?);
+    Ok((Executable { name, is_file: true, path, directory }, find("trapgate")?))
 }
 
 /// The command line program, built for the rigs.
@@ -172,5 +185,5 @@ pub(crate) fn trapgate() -> Result<RigFile> {
     let trapgate = ["build", "-p", "trapgate-cli", "--bin", "trapgate"];
     let built = sh::cargo_executables(&[&trapgate, STATIC].concat())?;
     let (_, trapgate) = built.first().context("cargo built no trapgate")?;
-    Ok(RigFile::new(trapgate, "/bin/trapgate"))
+    Ok(RigFile::new(trapgate, TRAPGATE))
 }
