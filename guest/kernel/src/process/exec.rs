@@ -13,8 +13,8 @@
 //!
 //! Until there an error leaves the caller as it was. Linux has given the old memory up
 //! when it maps the new program, so that what is wrong with a file then kills the
-//! caller: here too ([`Failure::Damaged`]), though nothing of it is lost. A want of
-//! memory is ENOMEM instead.
+//! caller: here too ([`Failure::Damaged`]), though nothing of it is lost; and so does one that
+//! memory could never hold. Any other want of memory is ENOMEM instead.
 
 mod alone;
 mod arguments;
