@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn comparisons_have_a_sign() {
         let holds = |comparison, with, value: i32| {
-            Operation::decode(encode(0, 0, comparison, with as i32 as u32)).holds(value as u32)
+            Operation::decode(encode(0, 0, comparison, with as u32)).holds(value as u32)
         };
         let all = [
             FUTEX_OP_CMP_EQ,

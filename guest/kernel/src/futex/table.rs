@@ -291,7 +291,7 @@ impl Table {
 
     /// How many wait.
     #[cfg(test)]
-    pub fn len(&self) -> usize {
+    pub fn waiters(&self) -> usize {
         self.places.iter().filter(|place| place.waiter.is_some()).count()
     }
 }

@@ -25,6 +25,7 @@ impl<T> Numbers<T> {
     ///
     /// # Errors
     /// EAGAIN, if there is none left; ENOMEM.
+    #[expect(clippy::disallowed_methods, reason = "it is reserved")]
     pub fn add(&mut self, value: T, named: impl FnOnce(&T, u32)) -> Result<u32, Errno> {
         if self.taken.len() as u32 >= PID_MAX - AGAIN_FROM {
             return Err(Errno::EAGAIN);

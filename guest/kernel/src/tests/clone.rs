@@ -160,7 +160,9 @@ fn clone3_takes_a_programs_structure_of_whatever_size() {
     let_all_run();
     let rsp = |at: usize| FOUND.lock().unwrap()[at].1.rsp;
     assert_eq!([rsp(0), rsp(1)], [0x8000, 0]);
-    let cases: [(&[(usize, u64)], u64, Errno); 12] = [
+    /// Words that differ, by their index.
+    type Changes = &'static [(usize, u64)];
+    let cases: [(Changes, u64, Errno); 12] = [
         (&[], 63, Errno::EINVAL),
         (&[], 4097, Errno::E2BIG),
         (&[(12, 1)], 104, Errno::E2BIG),

@@ -260,7 +260,9 @@ fn while_others_only_sleep_one_tick_is_asked_for_when_the_first_of_them_is_due()
     let at = |after_ns| Request::Tick { after_ns, period_ns: 0 };
     DONE.lock().unwrap().clear();
     let mut regs = PtRegs::default();
-    [3000, 1000].map(|until| push(thread(sleeps, until)));
+    for until in [3000, 1000] {
+        push(thread(sleeps, until));
+    }
     yield_now();
     prepare_return(&mut regs);
     assert_eq!(ticks(&sandbox), [at(1000)]);
