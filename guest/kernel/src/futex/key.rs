@@ -50,6 +50,18 @@ impl Key {
 /// other is at its place.
 pub type Found = (Key, Option<Arc<Mapped>>);
 
+/// Whether a word can be at an address.
+///
+/// # Errors
+/// EINVAL for one that is no word's; EFAULT.
+#[inline(always)]
+pub fn check(address: u64) -> Result<(), Errno> {
+    if !address.is_multiple_of(4) {
+        return Err(Errno::EINVAL);
+    }
+    if access_ok(address, 4) { Ok(()) } else { Err(Errno::EFAULT) }
+}
+
 impl Word<'_> {
     /// The word's value.
     ///
@@ -73,12 +85,7 @@ impl Word<'_> {
     /// EINVAL for an address that is no word's; EFAULT.
     #[inline(always)]
     pub fn find(self) -> Result<Found, Errno> {
-        if !self.address.is_multiple_of(4) {
-            return Err(Errno::EINVAL);
-        }
-        if !access_ok(self.address, 4) {
-            return Err(Errno::EFAULT);
-        }
+        check(self.address)?;
         let whose = from_ref(self.memory).addr() as u64;
         if self.shared {
             return self.find_shared(whose | 1);

@@ -10,6 +10,7 @@ use crate::sched::queue;
 use crate::sched::thread::Thread;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, Ordering};
 use spin::Mutex;
 use trapgate_uapi::Errno;
 
@@ -76,6 +77,15 @@ pub struct Table {
     claims: u32,
 }
 
+/// How many places are taken: who wakes looks here first, since mostly nobody waits.
+static TAKEN: AtomicU32 = AtomicU32::new(0);
+
+/// Whether nobody waits for anything.
+#[inline(always)]
+pub fn is_empty() -> bool {
+    TAKEN.load(Ordering::SeqCst) == 0
+}
+
 /// The one that there is.
 pub static TABLE: Mutex<Table> = Mutex::new(Table::new());
 
@@ -98,6 +108,7 @@ impl Table {
         }
         let (number, list) = (self.free, waiter.key.hash(BITS));
         self.claims += u32::from(waiter.claim.is_some());
+        TAKEN.fetch_add(1, Ordering::SeqCst);
         let place = &mut self.places[number as usize];
         self.free = place.after;
         place.woken = Woken::Not;
@@ -118,6 +129,7 @@ impl Table {
         place.after = self.free;
         self.free = number;
         let waiter = place.waiter.take();
+        TAKEN.fetch_sub(1, Ordering::SeqCst);
         self.claims -= u32::from(waiter.as_ref().is_some_and(|waiter| waiter.claim.is_some()));
         (woken, waiter)
     }
@@ -131,15 +143,8 @@ impl Table {
     ///
     /// # Errors
     /// EINVAL at one who waits for a lock.
-    #[inline(always)]
     pub fn wake(&mut self, key: Key, count: u64, bitset: u32) -> Result<u64, Errno> {
-        let first = self.lists[key.hash(BITS)].first;
-        // Mostly, that is nobody.
-        if first == NONE { Ok(0) } else { self.wake_from(first, key, count, bitset) }
-    }
-
-    #[inline(never)]
-    fn wake_from(&mut self, mut at: u32, key: Key, count: u64, bitset: u32) -> Result<u64, Errno> {
+        let mut at = self.lists[key.hash(BITS)].first;
         let mut woken = 0;
         while at != NONE && woken < count {
             let (number, place) = (at, &self.places[at as usize]);

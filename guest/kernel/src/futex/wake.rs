@@ -16,7 +16,6 @@ fn at_least_one(count: u32) -> u64 {
 ///
 /// # Errors
 /// EINVAL, EFAULT.
-#[inline(always)]
 pub fn wake(word: Word, count: u32, bitset: u32) -> Result<u64, Errno> {
     if bitset == 0 {
         return Err(Errno::EINVAL);

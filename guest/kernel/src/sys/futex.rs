@@ -1,12 +1,15 @@
 //! futex(2).
 
-use crate::futex::key::Word;
+use crate::futex::key::{Word, check};
 use crate::futex::lock::{lock, unlock};
+use crate::futex::table::is_empty;
 use crate::futex::wait::wait;
 use crate::futex::wake::{requeue, wake, wake_by};
 use crate::process::task::{current, find};
-use crate::sys::define::{SysResult, syscall_define};
+use crate::sys::args::x64;
+use crate::sys::define::{SysResult, with_registers};
 use crate::user::UserPtr;
+use trapgate_abi::PtRegs;
 use trapgate_uapi::Errno;
 use trapgate_uapi::futex::{
     FUTEX_BITSET_MATCH_ANY, FUTEX_CLOCK_REALTIME, FUTEX_CMD_MASK, FUTEX_CMP_REQUEUE, FUTEX_LOCK_PI,
@@ -16,9 +19,28 @@ use trapgate_uapi::futex::{
 };
 use trapgate_uapi::time::{CLOCK_MONOTONIC, CLOCK_REALTIME, Timespec};
 
-syscall_define! {
-    /// futex(2)
-    fn futex(
+const WAKE_PRIVATE: u32 = FUTEX_WAKE | FUTEX_PRIVATE_FLAG;
+const WAIT_PRIVATE: u32 = FUTEX_WAIT | FUTEX_PRIVATE_FLAG;
+
+/// A word of the running process's own.
+fn private(word: UserPtr<u32>) -> Word<'static> {
+    Word { memory: &current().process.memory, address: word.address(), shared: false }
+}
+
+/// futex(2). A wake while nobody waits, which is asked for most, has few instructions.
+pub(crate) extern "C-unwind" fn __x64_sys_futex(regs: &PtRegs) -> u64 {
+    let [word, operation, ..] = x64(regs);
+    if operation as u32 == WAKE_PRIVATE && is_empty() && check(word).is_ok() {
+        return 0;
+    }
+    any_futex(regs)
+}
+
+with_registers! {
+    /// Any other.
+    #[inline(never)]
+    fn any_futex by x64(
+        regs;
         word: UserPtr<u32>,
         operation: u32,
         value: u32,
@@ -26,10 +48,12 @@ syscall_define! {
         second: UserPtr<u32>,
         third: u32,
     ) {
-        // It is asked for most.
-        if operation == FUTEX_WAKE | FUTEX_PRIVATE_FLAG {
-            let word = Word { memory: &current().process.memory, address: word.address(), shared: false };
-            return wake(word, value, FUTEX_BITSET_MATCH_ANY);
+        match operation {
+            WAKE_PRIVATE => return wake(private(word), value, FUTEX_BITSET_MATCH_ANY),
+            WAIT_PRIVATE if timeout.is_null() => {
+                return wait(private(word), value, FUTEX_BITSET_MATCH_ANY, None).map(|()| 0);
+            }
+            _ => {}
         }
         let time = || if timeout.is_null() { Ok(None) } else { timeout.read().map(Some) };
         let arguments = Arguments { operation, value, count: timeout.address() as u32, third };
