@@ -3,6 +3,7 @@
 
 use trapgate::mitigation::{GuestCpu, Mitigations, Step};
 use trapgate::{End, Sandbox};
+use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_tests::programs::bytes;
 use trapgate_tests::{Home, counts_instructions, elsewhere, needs_kvm, rounds, scale};
 
@@ -20,8 +21,9 @@ fn times() -> String {
 /// Runs the program with such a kernel, and answers what it has printed.
 #[track_caller]
 fn output(kernel: &str, program: &str, argument: &str, mitigations: Mitigations) -> String {
-    // More than it reads.
-    let input = vec![b'Z'; 1 << 20];
+    // Each time it reads two pages.
+    let times = argument.parse().unwrap_or(0);
+    let input = vec![b'Z'; times * 2 * PAGE_SIZE as usize];
     let sandbox = Sandbox::builder().program_bytes(program, bytes(program)).args([argument]);
     let sandbox = sandbox.kernel(bytes(kernel)).mitigations(mitigations).stdin_bytes(input);
     let output = sandbox.build().expect("a sandbox").output().expect("an outcome");
