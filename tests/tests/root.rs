@@ -163,7 +163,7 @@ fn a_program_in_a_root_has_path_and_home_whatever_the_root_is() {
         let root = place.path(root);
         let run = |words: &[&str]| place.trapgate(&[&["run", "--root", &root], words].concat());
         let ran = run(&["busybox", "env"]);
-        ran.expect_status(0).expect_stdout(&[path, home].concat());
+        ran.expect_status(0).expect_stdout([path, home].concat());
         let ran = run(&["-e", "PATH=/bin", "-e", "HOME=/x", "busybox", "env"]);
         ran.expect_status(0).expect_stdout("PATH=/bin\nHOME=/x\n");
     }

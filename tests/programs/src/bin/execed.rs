@@ -49,7 +49,7 @@ fn main(args: Args) -> i32 {
         println!("base: {base:#x}");
     }
     let brk = call(nr64::BRK, &[0]).unwrap_or(0);
-    report.holds("the heap is on a page", brk % 4096 == 0 && brk > 0);
+    report.holds("the heap is on a page", brk.is_multiple_of(4096) && brk > 0);
     let grown = call(nr64::BRK, &[brk + 0x3000]);
     report.holds("the heap grows", grown == Ok(brk + 0x3000));
     let vdso = args.aux(aux::SYSINFO_EHDR).unwrap_or(0) as u64;

@@ -419,7 +419,7 @@ fn status_and_position_of_a_file_whose_server_is_gone_wait_until_the_sandbox_is_
 #[test]
 fn status_and_position_are_the_same_whoever_asks() {
     let memory = memfd_create("test", MemfdFlags::CLOEXEC).unwrap();
-    (&mut File::from(memory.try_clone().unwrap())).write_all(b"twelve bytes").unwrap();
+    File::from(memory.try_clone().unwrap()).write_all(b"twelve bytes").unwrap();
     let mut services = services([file(memory.try_clone().unwrap()), file(memory), None]);
     services.files[1].as_mut().unwrap().as_regular();
     for (offset, whence) in [(5, 0), (1, 1), (-2, 2), (-20, 1), (3, 3), (3, 4), (12, 3), (0, 9)] {
