@@ -145,9 +145,20 @@ pub fn open(start: &Start, path: PathName, how: How) -> Result<Arc<OpenFile>, Er
     if how.has(TMPFILE) {
         return open_without_a_name(start, path, how, last);
     }
-    if !how.has(O_CREAT) {
-        return open_existing(&start.view, look_up(start, path, last)?, how);
+    if how.has(O_CREAT) {
+        return open_or_create(start, path, how, last);
     }
+    open_existing(&start.view, look_up(start, path, last)?, how)
+}
+
+/// The same, where a file is made if there is none.
+#[inline(never)]
+fn open_or_create(
+    start: &Start,
+    path: PathName,
+    how: How,
+    last: Last,
+) -> Result<Arc<OpenFile>, Errno> {
     let found = walk(start, path, last).map_err(|error| no_directory(start, path, error))?;
     if found.component == Component::Name && found.slashes {
         return Err(Errno::EISDIR);
@@ -163,6 +174,7 @@ pub fn open(start: &Start, path: PathName, how: How) -> Result<Arc<OpenFile>, Er
 /// What is wrong with a path by which a file cannot be created: with a slash behind its
 /// last name it means a directory, wherever a link of that name would lead.
 #[cold]
+#[inline(never)]
 fn no_directory(start: &Start, path: PathName, error: Errno) -> Errno {
     match walk(start, path, Last::Name) {
         Ok(found) if found.component == Component::Name && found.slashes => Errno::EISDIR,
@@ -192,6 +204,7 @@ fn create_and_open(view: &View, found: &Found, how: How) -> Result<Arc<OpenFile>
 
 /// The same in a directory of the host's.
 #[cold]
+#[inline(never)]
 fn create_there(view: &View, found: &Found, how: How) -> Result<Arc<OpenFile>, Errno> {
     let (directory, name) = (&found.directory, found.name());
     let kind = create::regular(directory)?;
@@ -255,6 +268,7 @@ fn open_existing(view: &View, dentry: Arc<Dentry>, how: How) -> Result<Arc<OpenF
 
 /// Opens a regular file of the host's that is to be written.
 #[cold]
+#[inline(never)]
 fn open_there(view: &View, dentry: Arc<Dentry>, how: How) -> Result<Arc<OpenFile>, Errno> {
     let (inode, access) = (&dentry.inode, how.access());
     view.who.may(inode, access)?;
