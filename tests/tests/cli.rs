@@ -7,8 +7,8 @@ use trapgate_tests::elf::Elf;
 use trapgate_tests::programs::directory;
 use trapgate_tests::{Case, Program, Ran, needs_kvm, program, scale, trapgate};
 
-/// clone3(2) and rseq(2), as x86-64 numbers them.
-const CLONE3: u32 = 435;
+/// userfaultfd(2) and rseq(2), as x86-64 numbers them.
+const USERFAULTFD: u32 = 323;
 const RSEQ: u32 = 334;
 
 /// Runs `trapgate` with these arguments.
@@ -120,7 +120,7 @@ fn schemas_are_json() {
 #[test]
 fn the_variable_says_what_to_log_unless_the_option_does() {
     needs_kvm!();
-    let file = Program::new("calls-clone3", &Elf::calling(CLONE3, 0).bytes());
+    let file = Program::new("calls-userfaultfd", &Elf::calling(USERFAULTFD, 0).bytes());
     let logged = |variable: Option<&str>, option: &[&str]| {
         let mut command = Command::new(trapgate());
         command.args(option).arg("run").arg(file.path());
@@ -130,7 +130,7 @@ fn the_variable_says_what_to_log_unless_the_option_does() {
         let ran =
             Case::new("unused").start(command).finish(Duration::from_secs(scale(20, 60, 200)));
         ran.expect_status(0);
-        ran.stderr_text().contains("clone3")
+        ran.stderr_text().contains("userfaultfd")
     };
     assert!(!logged(None, &[]));
     assert!(logged(Some("info"), &[]));
@@ -162,12 +162,14 @@ fn a_program_that_failed_after_a_call_that_is_not_there_gets_a_hint() {
         let file = Program::new("caller", &Elf::calling(number, status).bytes());
         Case::new(&file).sandboxed()
     };
-    let failed = ran(CLONE3, 1);
+    let failed = ran(USERFAULTFD, 1);
     let text = failed.stderr_text();
     failed.expect_status(1).expect(text.starts_with("trapgate: hint: "), "a hint");
-    failed.expect_in_stderr("called clone3(2)").expect(text.matches('\n').count() == 1, "a line");
+    failed
+        .expect_in_stderr("called userfaultfd(2)")
+        .expect(text.matches('\n').count() == 1, "a line");
     for (number, status, why) in [
-        (CLONE3, 0, "it did not fail"),
+        (USERFAULTFD, 0, "it did not fail"),
         (RSEQ, 1, "every program does without rseq"),
         (5000, 1, "Linux has no such call"),
     ] {
@@ -192,10 +194,10 @@ fn statistics_have_the_end_as_data_and_units_in_their_names() {
     let spin = Case::new(&spin).options(["--timeout", "0.1"]);
     let (_, stats) = spin.sandboxed_with_stats();
     assert_eq!(stats["end"], serde_json::json!({ "how": "timed_out" }));
-    let caller = Program::new("caller", &Elf::calling(CLONE3, 0).bytes());
+    let caller = Program::new("caller", &Elf::calling(USERFAULTFD, 0).bytes());
     let (_, stats) = Case::new(&caller).sandboxed_with_stats();
     let unknown = (&stats["unknown_calls"], &stats["last_unknown_name"]);
-    assert_eq!(unknown, (&1.into(), &"clone3".into()));
+    assert_eq!(unknown, (&1.into(), &"userfaultfd".into()));
 }
 
 #[test]
