@@ -174,7 +174,9 @@ fn no_wake_up_is_lost_between_threads_that_are_preempted_anywhere() {
     takes_long!();
     let (every, long) = scale(("300", "20000"), ("5000", "1000000"), ("50", "1000"));
     every_c("futex", |_, case| {
-        let rounds = rounds(every, long);
+        let (usual, longer) = scale((60, 600), (120, 600), (300, 900));
+        let limit = Duration::from_secs(rounds(usual, longer));
+        let (case, rounds) = (case.clone().limit(limit), rounds(every, long));
         case.clone().args(["rounds", rounds]).differential().expect_status(0);
         for seed in ["1", "2"] {
             case.clone().args(["stress", rounds, seed]).differential().expect_status(0);
