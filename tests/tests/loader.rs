@@ -10,9 +10,13 @@ const PAGE: u64 = 4096;
 /// In which part of a file linkers put what the loader reads.
 const HEADERS: usize = 1024;
 
-/// The programs of the tests: a kernel is none, and neither is a shared library.
+/// The static programs of the tests: a kernel is none, and neither is a shared library.
 fn all() -> impl Iterator<Item = (&'static str, &'static [u8])> {
-    programs::all().filter(|(name, _)| !name.starts_with("test-hook") && !name.ends_with(".so"))
+    let others = ["so", "so32", "dyn", "dyn32", "gnu"];
+    programs::all().filter(move |(name, _)| {
+        let suffix = name.rsplit_once('.').map_or("", |(_, suffix)| suffix);
+        !name.starts_with("test-hook") && !others.contains(&suffix)
+    })
 }
 
 /// What the VMM relies on when it fills memory by this.
