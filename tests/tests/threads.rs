@@ -172,9 +172,10 @@ fn many_threads_fit_into_little_memory() {
 fn no_wake_up_is_lost_between_threads_that_are_preempted_anywhere() {
     needs_kvm!();
     takes_long!();
-    let (every, long) = scale(("300", "20000"), ("5000", "1000000"), ("50", "1000"));
+    // Two others compute meanwhile, a slice of 4 ms each before it is anybody's turn.
+    let (every, long) = scale(("300", "10000"), ("1000", "20000"), ("50", "500"));
     every_c("futex", |_, case| {
-        let (usual, longer) = scale((60, 600), (120, 600), (300, 900));
+        let (usual, longer) = scale((60, 600), (120, 1200), (300, 900));
         let limit = Duration::from_secs(rounds(usual, longer));
         let (case, rounds) = (case.clone().limit(limit), rounds(every, long));
         case.clone().args(["rounds", rounds]).differential().expect_status(0);
