@@ -4,6 +4,7 @@
 use crate::Error;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter, Seek, Write, pipe};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -128,13 +129,28 @@ impl Wanted {
         };
         let (stdout, from_stdout) = output.for_output("standard output", &io::stdout())?;
         let (stderr, from_stderr) = error.for_output("standard error", &io::stderr())?;
-        Ok(Opened {
-            files: [stdin, stdout, stderr],
-            stdin: to_stdin,
-            stdout: from_stdout,
-            stderr: from_stderr,
-        })
+        let files = [stdin, stdout, stderr];
+        leave_room(&files)?;
+        Ok(Opened { files, stdin: to_stdin, stdout: from_stdout, stderr: from_stderr })
     }
+}
+
+/// Descriptors that each standard file may come to take while the program runs: for a
+/// description of our own, and for a worker's two (`host::transfer`). Without them the
+/// program's write(2) would fail.
+const LATER: usize = 3;
+
+/// Makes sure that there are as many.
+fn leave_room(files: &[Option<File>; 3]) -> Result<(), Error> {
+    let all = LATER * files.iter().flatten().count();
+    let highest = files.iter().flatten().map(AsRawFd::as_raw_fd).max().unwrap_or(0);
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    if highest as u64 + (all as u64) < limit {
+        return Ok(());
+    }
+    // Lower numbers may be free.
+    let copies = files.iter().flatten().cycle().take(all).map(File::try_clone);
+    copies.collect::<io::Result<Vec<_>>>().map(drop).map_err(Error::host("standard files"))
 }
 
 impl Stdio {
