@@ -126,7 +126,7 @@ fn poison(own: &mut Own) {
     let number = own.number + 1;
     let before = &mut own.before;
     before.general =
-        core::array::from_fn(|index| number << 28 | 0xbd1_e995 ^ index as u32 * 0x0101);
+        core::array::from_fn(|index| number << 28 | 0xbd1_e995 ^ (index as u32 * 0x0101));
     let odd = if number == 1 { 1 << 10 } else { 1 << 18 }; // DF, AC
     before.eflags = 0x203 | odd;
     let es = if number == 1 { 0x2b } else { (ENTRY + 2) << 3 | 3 };
