@@ -4,7 +4,7 @@
 //! Only the host's kernel follows the mapping, KVM and calls that write. The VMM never
 //! touches it: whoever may write the file may make it shorter at any time, and what is
 //! then touched is SIGBUS to a process, but EFAULT to a call, and a failed KVM_RUN to a
-//! guest ([`MappedImage::what_was_lost`]).
+//! guest (`MappedImage::what_was_lost`).
 #![allow(unsafe_code, reason = "maps a file")]
 
 use super::memory::Slot;
