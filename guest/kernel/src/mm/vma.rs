@@ -299,8 +299,9 @@ impl VmaMap {
     }
 
     /// Makes sure that no mapping crosses `start`, to which `at` belongs, or `end`, and
-    /// answers where the first one from `start` on is. `kept`: the pieces between them will stay, so
-    /// that there are more mappings in the end. On an error nothing has changed.
+    /// answers where the first one from `start` on is. `kept`: the pieces between them
+    /// will stay, so that there are more mappings in the end. On an error nothing has
+    /// changed.
     #[inline]
     fn cut(&mut self, at: At, start: u64, end: u64, kept: bool) -> Result<At, Errno> {
         match self.at(at) {
