@@ -12,7 +12,7 @@
 //! | [`preempt`] | that one who computes does not keep the CPU |
 //! | [`wait`], [`wait_queue`] | waiting, of which every call that blocks is made |
 //! | [`idle`] | the loop that waits for the host, and where its events come in |
-//! | [`watch`], [`timers`] | what is waited for: files of the host's, times |
+//! | [`watch`], [`timers`] | what is waited for: files of the host's, times; what rooms above are told of in time |
 //! | [`tick`] | asking for an interrupt |
 
 pub mod idle;

@@ -2,9 +2,11 @@
 
 use super::{DATA, Sandbox, boot_info};
 use crate::sched::idle;
+use crate::sched::timers::{Expire, Timer};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::{Arc, Mutex, Weak};
 use trapgate_abi::boot_info::{BootInfo, ClockInfo};
 use trapgate_abi::event::{Event, WatchEntry};
 use trapgate_abi::hypercall::{Message, NEVER, Request, put_event, watch_entries};
@@ -301,4 +303,98 @@ fn poll_answers_at_once_what_is_ready_and_else_waits_for_any_of_it() {
     sandbox.machine.requests();
     assert_eq!(poll(u64::MAX), Ok(3));
     assert_eq!(sandbox.machine.requests(), [Request::Watch { arm: true }]);
+}
+
+/// What writes down when it was told, and wants to be told again so much later.
+struct Told {
+    timer: Timer,
+    again_ns: u64,
+    at: Mutex<Vec<u64>>,
+}
+
+impl Told {
+    /// One whose time is this.
+    fn at(time: u64, again_ns: u64) -> Arc<Told> {
+        let timer = Timer::new().unwrap();
+        let told = Arc::new(Told { timer, again_ns, at: Mutex::default() });
+        told.set(time);
+        told
+    }
+
+    fn set(self: &Arc<Told>, time: u64) {
+        let weak: Weak<Told> = Arc::downgrade(self);
+        self.timer.set(time, weak);
+    }
+
+    fn times(&self) -> Vec<u64> {
+        core::mem::take(&mut *self.at.lock().unwrap())
+    }
+}
+
+impl Expire for Told {
+    fn expire(self: Arc<Self>, now: u64) {
+        self.at.lock().unwrap().push(now);
+        if self.again_ns > 0 {
+            self.set(now + self.again_ns);
+        }
+    }
+}
+
+#[test]
+fn a_timer_is_told_though_the_only_thread_does_nothing_but_compute() {
+    let sandbox = sandbox(0);
+    // What was due is told of once.
+    let is_due = Rc::new(Cell::new(false));
+    sandbox.machine.set_vmm({
+        let is_due = is_due.clone();
+        move |request, _, message| match request {
+            Request::Wait { timeout_ns: 0 } if is_due.take() => Ok(put(message, &[Event::Tick])),
+            _ => Ok(0),
+        }
+    });
+    let goes_on = || {
+        sandbox.call(nr64::GETPID, NONE).unwrap();
+        sandbox.machine.requests()
+    };
+    let tick = |after_ns| [Request::Tick { after_ns, period_ns: 0 }];
+    let told = Told::at(1000, 500);
+    assert_eq!(goes_on(), tick(1000), "an interrupt is asked for, at its time");
+    assert_eq!(goes_on(), [], "and once");
+    let interrupt = |now| {
+        sandbox.machine.tsc().set(now);
+        is_due.set(now > 1000);
+        idle::look();
+        sandbox.machine.requests();
+        told.times()
+    };
+    assert_eq!(interrupt(999), []);
+    assert_eq!(goes_on(), []);
+    // It was set again where it was told, and sets itself again.
+    assert_eq!(interrupt(1001), [1001]);
+    assert_eq!(goes_on(), tick(500));
+    // What comes earlier is asked for instead.
+    told.set(1101);
+    assert_eq!(goes_on(), tick(100));
+    told.timer.cancel();
+    assert_eq!(interrupt(1600), []);
+    assert_eq!(goes_on(), []);
+}
+
+#[test]
+fn a_timer_is_told_while_a_thread_sleeps_and_not_when_it_is_off() {
+    let sandbox = sandbox(0);
+    let _host = host(&sandbox, vec![(NEVER, vec![]); 4]);
+    let told = Told::at(600, 300);
+    let cancelled = Told::at(50, 0);
+    assert_eq!((cancelled.timer.time(), cancelled.timer.cancel()), (Some(50), Some(50)));
+    assert_eq!((cancelled.timer.time(), cancelled.timer.cancel()), (None, None));
+    let gone = Told::at(70, 0);
+    drop(gone);
+    sandbox.store(DATA, [0u64, 1000].map(u64::to_le_bytes).as_flattened());
+    assert_eq!(sandbox.call(nr64::NANOSLEEP, [DATA, 0, 0, 0, 0, 0]), Ok(0));
+    assert_eq!(told.times(), [600, 900]);
+    assert_eq!(cancelled.times(), []);
+    let waits = sandbox.machine.requests();
+    let wait = |timeout_ns| Request::Wait { timeout_ns };
+    assert_eq!(waits[waits.len() - 3..], [wait(600), wait(300), wait(100)]);
 }
