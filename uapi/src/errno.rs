@@ -68,7 +68,8 @@ macro_rules! errnos {
     };
 }
 
-// 41 and 58 are free: their names became the aliases.
+// 41 and 58 are free: their names became the aliases. Those from 512 on are what a call
+// says to the way back to ring 3; no program sees them, but who traces does.
 errnos! {
     named {
         EPERM = 1, "Operation not permitted";
@@ -202,6 +203,10 @@ errnos! {
         ENOTRECOVERABLE = 131, "State not recoverable";
         ERFKILL = 132, "Operation not possible due to RF-kill";
         EHWPOISON = 133, "Memory page has hardware error";
+        ERESTARTSYS = 512, "Interrupted, and made again unless a handler does without";
+        ERESTARTNOINTR = 513, "Interrupted, and made again";
+        ERESTARTNOHAND = 514, "Interrupted, and made again if there is no handler";
+        ERESTART_RESTARTBLOCK = 516, "Interrupted, and gone on with by restart_syscall(2)";
     }
     aliases {
         EWOULDBLOCK = EAGAIN;

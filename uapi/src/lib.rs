@@ -44,6 +44,8 @@ pub mod random;
 pub mod resource;
 pub mod sched;
 pub mod shm;
+pub mod sigcontext;
+pub mod siginfo;
 pub mod signal;
 pub mod socket;
 pub mod stat;
