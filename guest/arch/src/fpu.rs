@@ -6,12 +6,13 @@
 //! (`Request::SwapFpu`).
 #![allow(unsafe_code, reason = "an area is reached by its address")]
 
-use crate::cpu;
+use crate::{cpu, usercopy};
 use alloc::alloc::{Layout, alloc, dealloc};
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use trapgate_abi::boot_info::feature;
 use trapgate_abi::layout::DIRECT_MAP;
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 #[cfg(not(target_os = "none"))]
 use crate::fake::fpu as registers;
@@ -32,12 +33,19 @@ mod way {
     pub(super) const HOST: u64 = 3;
 }
 
-/// Where the header ends that follows these in XSAVE's areas.
+/// What FXSAVE writes, and where XSAVE's areas have a header: XSTATE_BV, XCOMP_BV, and
+/// what has to be 0.
+const FXSAVE_SIZE: usize = 512;
+/// Where the header ends.
 const HEADER_END: usize = 576;
 /// XSAVE's areas want it.
 const ALIGN: usize = 64;
 /// Where MXCSR is, and what it is at a reset; FCW is at 0.
 const MXCSR: usize = 24;
+/// Where it is said which bits MXCSR has; 0 stands for those that each CPU has.
+const MXCSR_MASK: usize = 28;
+/// Those, until a saved area has said more.
+static MXCSR_BITS: AtomicU32 = AtomicU32::new(0xffbf);
 const MXCSR_RESET: u32 = 0x1f80;
 const FCW_RESET: u32 = 0x37f;
 
@@ -53,6 +61,16 @@ pub fn init(features: u64, xcr0: u64, size: u64) {
     SIZE.store(size.max(HEADER_END as u64), Ordering::Relaxed);
     MASK.store(xcr0, Ordering::Relaxed);
     WAY.store(way, Ordering::Relaxed);
+}
+
+/// How many bytes of an area a signal's frame has: all that the CPU saves.
+pub fn saved_size() -> u64 {
+    if xfeatures() == 0 { FXSAVE_SIZE as u64 } else { SIZE.load(Ordering::Relaxed) }
+}
+
+/// The states that are saved: XCR0; 0 without XSAVE.
+pub fn xfeatures() -> u64 {
+    MASK.load(Ordering::Relaxed)
 }
 
 /// Whether the VMM exchanges the registers, because ring 0 cannot.
@@ -76,15 +94,86 @@ impl Area {
         // quick, the area holds nothing of anybody's even before.
         let cleared = if by_host() { HEADER_END } else { layout.size() };
         // SAFETY: the layout is not empty.
-        let area = Area(NonNull::new(unsafe { alloc(layout) })?);
+        let mut area = Area(NonNull::new(unsafe { alloc(layout) })?);
+        area.reset_bytes(cleared);
+        Some(area)
+    }
+
+    /// As after a reset.
+    pub fn reset(&mut self) {
+        self.reset_bytes(HEADER_END);
+    }
+
+    fn reset_bytes(&mut self, cleared: usize) {
         // SAFETY: all is inside it. All components are as at a reset by an empty
         // XSTATE_BV; MXCSR is taken from here anyway, and FCW by FXRSTOR.
         unsafe {
-            cpu::zero_words(area.0.as_ptr().cast(), cleared / 8);
-            area.0.cast::<u32>().write(FCW_RESET);
-            area.0.byte_add(MXCSR).cast::<u32>().write(MXCSR_RESET);
+            cpu::zero_words(self.0.as_ptr().cast(), cleared / 8);
+            self.0.cast::<u32>().write(FCW_RESET);
+            self.0.byte_add(MXCSR).cast::<u32>().write(MXCSR_RESET);
         }
-        Some(area)
+    }
+
+    /// A value that is in it, at an offset in bytes.
+    pub fn get<T: FromBytes>(&self, offset: usize) -> T {
+        assert!(offset + size_of::<T>() <= HEADER_END, "a value outside of what all areas have");
+        // SAFETY: it is inside, and any bytes are one.
+        unsafe { self.0.byte_add(offset).cast::<T>().read_unaligned() }
+    }
+
+    /// Puts a value into it, at an offset in bytes. Before it is loaded again, somebody has
+    /// to ask whether it [can be](Area::is_loadable).
+    pub fn put<T: IntoBytes + Immutable>(&mut self, offset: usize, value: T) {
+        assert!(offset + size_of::<T>() <= HEADER_END, "a value outside of what all areas have");
+        // SAFETY: it is inside.
+        unsafe { self.0.byte_add(offset).cast::<T>().write_unaligned(value) };
+    }
+
+    /// Copies `length` bytes of it, from `offset` on, to the program, as far as the pages are
+    /// there. How many bytes it copied.
+    pub fn copy_out(&self, offset: u64, to: u64, length: u64) -> u64 {
+        let from = self.at(offset, length);
+        // SAFETY: they are inside.
+        unsafe { usercopy::from_kernel(to, from, length) }
+    }
+
+    /// The same from the program. As for [`Area::put`], what is there then is to be looked at.
+    pub fn copy_in(&mut self, offset: u64, from: u64, length: u64) -> u64 {
+        let to = self.at(offset, length);
+        // SAFETY: they are inside.
+        unsafe { usercopy::to_kernel(to, from, length) }
+    }
+
+    /// Where bytes of it are, from `offset` on.
+    fn at(&self, offset: u64, length: u64) -> *mut u8 {
+        assert!(offset + length <= SIZE.load(Ordering::Relaxed), "bytes outside of the area");
+        self.0.as_ptr().wrapping_add(offset as usize)
+    }
+
+    /// Whether the CPU takes it (Intel SDM vol. 1, 13.8.3; vol. 2, "FXRSTOR"): what a
+    /// program has written may be anything.
+    pub fn is_loadable(&self) -> bool {
+        let has_header = xfeatures() != 0;
+        let [held, rest @ ..]: [u64; 8] = self.get(FXSAVE_SIZE);
+        let mxcsr: u32 = self.get(MXCSR);
+        mxcsr & !MXCSR_BITS.load(Ordering::Relaxed) == 0
+            && (!has_header || held & !xfeatures() == 0 && rest == [0; 7])
+    }
+
+    /// It was saved just now: which bits MXCSR has is in it.
+    pub fn learn_mxcsr_bits(&self) {
+        let bits: u32 = self.get(MXCSR_MASK);
+        if bits != 0 {
+            MXCSR_BITS.store(bits, Ordering::Relaxed);
+        }
+    }
+
+    /// Puts the CPU's registers into it, also those that are as after a reset.
+    pub fn save_all(&mut self) {
+        let (way, mask) = (WAY.load(Ordering::Relaxed), MASK.load(Ordering::Relaxed));
+        let way = if way == way::XSAVEOPT { way::XSAVE } else { way };
+        // SAFETY: as for `save`; a CPU with XSAVEOPT has XSAVE.
+        unsafe { registers::save(self.0.as_ptr(), way, mask) };
     }
 
     /// Where it is, for the VMM: it does not cross what is contiguous.
@@ -102,7 +191,8 @@ impl Area {
     /// Puts it into the CPU's registers.
     pub fn load(&self) {
         let (way, mask) = (WAY.load(Ordering::Relaxed), MASK.load(Ordering::Relaxed));
-        // SAFETY: as above, and what is in it was saved by the CPU, or is as at a reset.
+        // SAFETY: as above, and what is in it was saved by the CPU, is as at a reset, or
+        // was looked at.
         unsafe { registers::load(self.0.as_ptr(), way, mask) };
     }
 }

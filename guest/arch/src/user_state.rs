@@ -7,7 +7,7 @@
 
 use crate::{cpu, fpu, percpu, tls};
 use trapgate_abi::layout::USER_END;
-use trapgate_abi::x86::{TLS_ENTRIES, TLS_FIRST, msr};
+use trapgate_abi::x86::{TLS_ENTRIES, TLS_FIRST, msr, selector};
 use trapgate_uapi::ldt::UserDesc;
 
 /// Where FS and GS are among the selectors.
@@ -131,8 +131,36 @@ impl UserState {
     }
 }
 
+/// DS, ES, FS and GS, as the CPU has them for the running thread.
+pub fn selectors() -> [u16; 4] {
+    registers::selectors()
+}
+
+/// Loads those of DS, ES, FS and GS that are to be others, the requested privilege level
+/// apart. What ring 3 could not load is null.
+pub fn set_selectors(wanted: [u16; 4]) {
+    let held = registers::selectors();
+    for (register, (held, wanted)) in held.into_iter().zip(wanted).enumerate() {
+        if held | 3 != wanted | 3 {
+            registers::load_selector(
+                register,
+                if is_loadable(wanted | 3) { wanted | 3 } else { 0 },
+            );
+        }
+    }
+}
+
+/// Whether ring 3 can load this selector, with level 3, into a data segment register.
+fn is_loadable(selector: u16) -> bool {
+    let number = usize::from(selector >> 3);
+    let is_fixed = [selector::USER_DS, selector::USER_CS, selector::USER32_CS].contains(&selector);
+    // Bit 2: a local table, which there is not.
+    is_fixed || selector & 4 == 0 && tls::is_entry(number) && tls::entry(number) != 0
+}
+
 #[cfg(target_os = "none")]
 mod registers {
+    use super::{FS, GS};
     use core::arch::asm;
 
     /// DS, ES, FS and GS.
@@ -159,6 +187,21 @@ mod registers {
                 options(nostack, preserves_flags));
         }
     }
+
+    /// Loads one of them, by its place among them.
+    pub(super) fn load_selector(register: usize, selector: u16) {
+        // SAFETY: null, or a data segment of ring 3's that the GDT has; else as above.
+        unsafe {
+            match register {
+                0 => asm!("mov ds, {:x}", in(reg) selector, options(nostack, preserves_flags)),
+                1 => asm!("mov es, {:x}", in(reg) selector, options(nostack, preserves_flags)),
+                FS => asm!("mov fs, {:x}", in(reg) selector, options(nostack, preserves_flags)),
+                GS => asm!("swapgs", "mov gs, {:x}", "swapgs", in(reg) selector,
+                    options(nostack, preserves_flags)),
+                _ => unreachable!("there are four"),
+            }
+        }
+    }
 }
 
 /// The host's are not the program's.
@@ -170,5 +213,11 @@ mod registers {
 
     pub(super) fn load_selectors(selectors: [u16; 4]) {
         crate::fake::cpu::set_selectors(selectors);
+    }
+
+    pub(super) fn load_selector(register: usize, selector: u16) {
+        let mut all = selectors();
+        all[register] = selector;
+        crate::fake::cpu::set_selectors(all);
     }
 }

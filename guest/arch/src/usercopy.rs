@@ -125,6 +125,30 @@ pub fn to_frame(physical: u64, from: u64, length: u64) -> u64 {
     length - unsafe { raw::copy_in::<false>(direct(physical), from, length as usize) } as u64
 }
 
+/// Copies bytes of the kernel's out, as far as the pages are there: as [`from_frame`].
+///
+/// # Safety
+/// `from` must be valid for reads of `length` bytes.
+pub(crate) unsafe fn from_kernel(to: u64, from: *const u8, length: u64) -> u64 {
+    if !access_ok(to, length) {
+        return 0;
+    }
+    // SAFETY: the caller vouches for `from`; `to` was checked.
+    length - unsafe { raw::copy_out::<false>(to, from, length as usize) } as u64
+}
+
+/// Copies bytes of the program's in, as far as the pages are there: as [`to_frame`].
+///
+/// # Safety
+/// `to` must be valid for writes of `length` bytes.
+pub(crate) unsafe fn to_kernel(to: *mut u8, from: u64, length: u64) -> u64 {
+    if !access_ok(from, length) {
+        return 0;
+    }
+    // SAFETY: the caller vouches for `to`; `from` was checked.
+    length - unsafe { raw::copy_in::<false>(to, from, length as usize) } as u64
+}
+
 /// Copies are by quadwords, and one that is not all there is not copied at all: how many
 /// bytes of it are in front of the next page, where a copy has stopped at `address` with
 /// `left` bytes to go. Those can be copied alone.

@@ -13,6 +13,20 @@ pub fn fault_address() -> u64 {
     address
 }
 
+/// DR6: why there was a debug exception; the CPU does not clear it (Intel SDM vol. 3,
+/// 17.2.3), this does.
+pub fn take_debug_status() -> u64 {
+    /// What the register reads as without a reason.
+    const NONE: u64 = 0xffff_0ff0;
+    let status: u64;
+    // SAFETY: a register of the debugger's, which nobody in the guest is.
+    unsafe {
+        asm!("mov {}, dr6", "mov dr6, {}", out(reg) status, in(reg) NONE,
+             options(nomem, nostack, preserves_flags));
+    }
+    status
+}
+
 /// CR3: the physical address of the top page table, with flags below it.
 pub fn page_table() -> u64 {
     let root;

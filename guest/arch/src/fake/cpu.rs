@@ -10,6 +10,11 @@ pub fn fault_address() -> u64 {
     floor().fault_address.get()
 }
 
+/// DR6: nobody steps.
+pub fn take_debug_status() -> u64 {
+    0
+}
+
 /// CR3.
 pub fn page_table() -> u64 {
     floor().root.get()
