@@ -266,6 +266,9 @@ pub struct BootInfo {
     /// the vDSO's `__kernel_vsyscall`, as if it were mapped where the program's
     /// vDSO is. 0 without a vDSO.
     pub landing_pad: u64,
+    /// How far behind that, in the vDSO of 32-bit programs, `__kernel_sigreturn` and
+    /// `__kernel_rt_sigreturn` are.
+    pub sigreturns: [u64; 2],
     /// What to measure instead of starting a program; a kind of 0 for a program.
     pub job: crate::job::Request,
     /// How many of `mounts` count.
@@ -343,6 +346,7 @@ impl BootInfo {
         page_table: 0,
         compat: 0,
         landing_pad: 0,
+        sigreturns: [0; 2],
         job: crate::job::Request::ZERO,
         mount_count: 0,
         mounts: [Mount::NONE; MAX_MOUNTS],

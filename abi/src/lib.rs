@@ -46,4 +46,4 @@ pub use pt_regs::PtRegs;
 /// The version of everything in this crate. The kernel's image carries it in
 /// an ELF note, the VMM refuses an image with another one, and the kernel
 /// compares it with [`boot_info::BootInfo::abi_version`] once more.
-pub const ABI_VERSION: u64 = 15;
+pub const ABI_VERSION: u64 = 16;

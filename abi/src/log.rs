@@ -97,8 +97,8 @@ events! {
     OutOfMemory = 4, "out of memory: {0} frames free, {1} wanted";
     /// A signal ends the program.
     Killed = 5, "signal {0} ends the program at {1}";
-    /// A handler was registered for a fatal signal, and cannot be called yet.
-    HandlerNotCalled = 6, "signal {0} has a handler at {1}, which is not supported yet";
+    /// A handler cannot be called: its frame cannot be written.
+    HandlerNotCalled = 6, "signal {0} has a handler at {1}, for whose frame there is no room below {2}";
 }
 
 /// One record.

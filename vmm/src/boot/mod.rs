@@ -195,7 +195,7 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
     let global = if isolated { 0 } else { pte::G };
     let mut builder =
         Builder { ram, cpus: start.cpus, frames, regions: vec![], data_page: None, global };
-    let mut info = BootInfo::NONE;
+    let mut info = BootInfo { sigreturns: Vdso::sigreturns()?, ..BootInfo::NONE };
     let (mut tables, mut user_tables) =
         isolation::tables(ram, &mut builder.frames, isolated).ok_or_else(too_small)?;
     builder

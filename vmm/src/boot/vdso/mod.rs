@@ -96,6 +96,18 @@ impl Vdso {
         made.map_err(|what| Error::Kernel(format!("its vDSO: {what}")))
     }
 
+    /// How far behind the landing pad of 32-bit programs `__kernel_sigreturn` and
+    /// `__kernel_rt_sigreturn` are.
+    ///
+    /// # Errors
+    /// As [`Vdso::new`].
+    pub fn sigreturns() -> Result<[u64; 2], Error> {
+        let found = symbols(["int80_landing_pad", "__kernel_sigreturn", "__kernel_rt_sigreturn"]);
+        let [landing_pad, plain, rt] =
+            found.map_err(|what| Error::Kernel(format!("its vDSO: {what}")))?;
+        Ok([plain, rt].map(|at| at - landing_pad))
+    }
+
     /// Bytes of the pages that it lies on.
     pub(super) fn size(&self) -> u64 {
         (self.bytes.len() as u64).next_multiple_of(PAGE_SIZE)
