@@ -30,9 +30,6 @@ pub fn init(features: u64) {
     FEATURES.store(features, Ordering::Relaxed);
 }
 
-/// In `orig_rax`: what was interrupted was no call.
-const NO_CALL: u64 = u64::MAX;
-
 fn has(feature: u64) -> bool {
     FEATURES.load(Ordering::Relaxed) & feature != 0
 }
@@ -47,7 +44,7 @@ pub extern "C" fn exception_from_user(regs: &mut PtRegs, vector: u64) {
         vector::MC => kernel_fault(regs, vector, 0),
         _ => {
             let vector = if is_forbidden_int(regs, vector) { vector::GP.into() } else { vector };
-            exception::caused(regs, vector, 0);
+            exception::caused(regs, vector);
         }
     }
     prepare_return(regs);
@@ -65,7 +62,6 @@ fn page_fault(regs: &mut PtRegs) {
         && trapped_syscall_64(regs);
     if !is_door {
         exception::page_fault(regs, address);
-        regs.orig_rax = NO_CALL;
     }
 }
 

@@ -51,13 +51,14 @@ impl Event {
         if flags & O_NONBLOCK != 0 {
             return Err(Errno::EAGAIN);
         }
-        wait(&[&self.queue], None, || Ok(attempt(&mut self.count.lock())))?.ok_or(Errno::EINTR)
+        wait(&[&self.queue], None, || Ok(attempt(&mut self.count.lock())))?
+            .ok_or(Errno::ERESTARTSYS)
     }
 
     /// read(2): what it has counted.
     ///
     /// # Errors
-    /// EAGAIN, EINTR.
+    /// EAGAIN, ERESTARTSYS.
     #[inline(always)]
     pub fn take(&self, flags: u32) -> Result<u64, Errno> {
         self.change(flags, |count| {
@@ -70,7 +71,7 @@ impl Event {
     /// write(2): adds to it.
     ///
     /// # Errors
-    /// EINVAL, EAGAIN, EINTR.
+    /// EINVAL, EAGAIN, ERESTARTSYS.
     #[inline(always)]
     pub fn add(&self, more: u64, flags: u32) -> Result<(), Errno> {
         if more > MOST {

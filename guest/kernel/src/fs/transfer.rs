@@ -92,7 +92,7 @@ pub fn transfer(
     let mut since_look = (0, 0);
     while bytes < all {
         if percpu::work() & work::SIGNAL != 0 {
-            return ended(bytes, Some(Errno::EINTR));
+            return ended(bytes, Some(Errno::ERESTARTSYS));
         }
         // What is gathered may need frames, for which nobody asks in the meantime.
         frames::stock(FRAMES_AT_ONCE);

@@ -40,8 +40,10 @@ pub fn state_of(task: &Task) -> (char, &'static str) {
 
 /// Signals of a task, a bit each.
 pub struct SignalSets {
-    /// Pending.
+    /// Pending, of its own.
     pub pending: u64,
+    /// Pending, of its process.
+    pub shared: u64,
     /// Blocked.
     pub blocked: u64,
     /// Ignored.
@@ -62,8 +64,9 @@ impl SignalSets {
                 _ => caught |= bit,
             }
         }
-        let (pending, blocked) = (task.signals.pending(), task.signals.blocked());
-        SignalSets { pending, blocked, ignored, caught }
+        let (pending, blocked) = (task.signals.pending.set(), task.signals.blocked());
+        let shared = task.process.signals.pending.set();
+        SignalSets { pending, shared, blocked, ignored, caught }
     }
 }
 

@@ -87,11 +87,10 @@ fn memory(text: &mut Text, process: &Process, usage: &Usage) -> Result<(), Errno
 fn signals(text: &mut Text, task: &Task) -> Result<(), Errno> {
     let signals = SignalSets::of(task);
     let limit = task.process.limits.get(RLIMIT_SIGPENDING)?.rlim_cur;
-    writeln!(text, "SigQ:\t0/{limit}")?;
+    writeln!(text, "SigQ:\t{}/{limit}", task.process.signals.queued.count())?;
     let sets = [
         ("SigPnd", signals.pending),
-        // Those that any task of the process may take are kept with its own.
-        ("ShdPnd", 0),
+        ("ShdPnd", signals.shared),
         ("SigBlk", signals.blocked),
         ("SigIgn", signals.ignored),
         ("SigCgt", signals.caught),

@@ -29,6 +29,8 @@ pub use arguments::Pointers;
 
 use crate::memory::{try_extend, try_with_capacity};
 use crate::process::task::{Task, current};
+use crate::signal::info::Info;
+use crate::signal::signals::Forced;
 use alloc::vec::Vec;
 use build::build;
 use core::sync::atomic::Ordering;
@@ -70,7 +72,9 @@ pub fn execute(
         Ok(()) => Ok(()),
         Err(Failure::Errno(errno)) => Err(errno),
         Err(Failure::Damaged(errno)) => {
-            task.signals.force(SIGSEGV, Fault { vector: NO_VECTOR, ..Fault::default() });
+            let fault = Fault { vector: NO_VECTOR, ..Fault::default() };
+            let info = Info::of_kernel(SIGSEGV);
+            task.signals.force(Forced { info, fault, is_fatal: true });
             Err(errno)
         }
     }

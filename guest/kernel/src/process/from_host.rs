@@ -1,18 +1,14 @@
 //! Signals from outside: somebody on the host sent them, to the process.
 
-use crate::process::task::{current, send_to_process};
-use crate::signal::decide::{Decision, decide};
+use crate::process::send;
+use crate::process::task::current;
+use crate::signal::info::Info;
 use crate::signal::number::signal_number;
 
-/// One came. What is ignored is forgotten, and disturbs nobody.
+/// One came. Who sent it is nobody that the program knows (Linux tells 0 of a sender in
+/// another PID namespace).
 pub fn signal(number: u8) {
-    // It may have ended, and be idle.
-    let task = current();
     let Ok(signal) = signal_number(number.into()) else { return };
-    let is_blocked = task.signals.blocks(signal);
-    let decision = decide(signal, &task.process.actions.get(signal));
-    if decision == Decision::Ignore && !is_blocked {
-        return;
-    }
-    send_to_process(&task.process, Some(task), signal);
+    // It may have ended, and be idle. One that tells nothing of itself is never too much.
+    let _ = send::to_process(&current().process, Info::unknown(signal));
 }

@@ -14,6 +14,9 @@ pub mod program;
 pub mod random_stock;
 pub mod scheduling;
 pub mod segments;
+pub mod send;
+pub mod signals;
+pub mod sigreturn;
 pub mod task;
 #[cfg(feature = "test-hook")]
 pub mod test_hook;

@@ -2,20 +2,13 @@
 //! from the doors, from exceptions and interrupts, from the start of a thread. A test
 //! looks at the image for another.
 
-use crate::log::log;
-use crate::process::exit;
+use crate::process::signals;
 use crate::process::task::current;
 use crate::sched::thread::work;
 use crate::sched::{preempt, switch};
-use crate::signal::decide::{Decision, decide};
-use crate::signal::exception::describe;
-use crate::signal::queue::Forced;
 use core::sync::atomic::Ordering;
 use trapgate_abi::PtRegs;
-use trapgate_abi::crash::NO_VECTOR;
-use trapgate_abi::log::{Event, Level};
 use trapgate_arch::percpu;
-use trapgate_uapi::signal::SIG_IGN;
 
 /// Does it; nothing, nearly always.
 #[inline(always)]
@@ -35,7 +28,7 @@ fn do_work(regs: &mut PtRegs) {
             return;
         }
         percpu::clear_work(bits);
-        if bits & work::PROGRAM != 0
+        if bits & work::REGISTERS != 0
             && let Some(begins) = current().begins.lock().take()
         {
             *regs = begins;
@@ -48,7 +41,7 @@ fn do_work(regs: &mut PtRegs) {
             let _ = current().process.write_back.all(false);
         }
         if bits & work::SIGNAL != 0 {
-            act_on_signals(regs);
+            signals::act(regs);
         }
         if bits & work::RESCHEDULE != 0 {
             percpu::raise_work(bits & (work::USER_STATE | work::TICK));
@@ -79,30 +72,4 @@ fn follow_landing_pad(regs: &mut PtRegs) {
     if left != 0 && regs.rip == left {
         regs.rip = percpu::landing_pad();
     }
-}
-
-/// Acts on what the task caused itself, then on pending signals that are not blocked.
-fn act_on_signals(regs: &PtRegs) {
-    let task = current();
-    if task.signals.is_killed() {
-        exit::exit_task(0);
-    }
-    if let Some(Forced { signal, fault }) = task.signals.take_forced() {
-        let handler = task.process.actions.get(signal).sa_handler;
-        if handler > SIG_IGN {
-            log(Level::Warn, Event::HandlerNotCalled, [signal.into(), handler, 0, 0]);
-        }
-        exit::killed(signal, &fault, regs);
-    }
-    while let Some(signal) = task.signals.take() {
-        match decide(signal, &task.process.actions.get(signal)) {
-            Decision::Ignore => continue,
-            Decision::Terminate => {}
-            Decision::Handle(handler) => {
-                log(Level::Error, Event::HandlerNotCalled, [signal.into(), handler, 0, 0]);
-            }
-        }
-        exit::killed(signal, &describe(regs, NO_VECTOR, 0), regs);
-    }
-    task.signals.have_acted();
 }

@@ -19,11 +19,12 @@ use crate::process::random_stock::RandomStock;
 use crate::process::scheduling::Scheduling;
 use crate::process::segments::Segments;
 use crate::process::write_back::WriteBack;
-use crate::sched::thread::{State, Thread, work};
+use crate::sched::switch;
+use crate::sched::thread::{State, Thread};
 use crate::sched::wait_queue::WaitQueue;
-use crate::sched::{queue, switch};
 use crate::signal::action::Actions;
-use crate::signal::queue::Signals;
+use crate::signal::alternate_stack::AlternateStack;
+use crate::signal::signals::{Shared, Signals};
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 use spin::Mutex;
@@ -36,7 +37,6 @@ use trapgate_arch::stack::KernelStack;
 use trapgate_arch::user_state::UserState;
 use trapgate_uapi::Errno;
 use trapgate_uapi::prctl::TASK_COMM_LEN;
-use trapgate_uapi::signal::Sigaltstack;
 
 /// Tasks by number. The first task of a process has its number also when it has ended, as
 /// long as there are others.
@@ -56,6 +56,8 @@ pub struct Process {
     pub places: Mutex<Places>,
     /// What it wants done with signals.
     pub actions: Actions,
+    /// The signals that any of its tasks may take.
+    pub signals: Shared,
     /// umask(2).
     pub umask: AtomicU32,
     /// Its clocks.
@@ -110,8 +112,8 @@ pub struct Task {
     pub credentials: TaskCredentials,
     /// Its signals.
     pub signals: Signals,
-    /// sigaltstack(2); without a size there is none.
-    pub alternate_stack: Mutex<Sigaltstack>,
+    /// sigaltstack(2)
+    pub alternate_stack: Mutex<AlternateStack>,
     /// set_tid_address(2).
     pub clear_child_tid: AtomicU64,
     /// set_robust_list(2): head and length.
@@ -127,8 +129,21 @@ pub struct Task {
     /// Where the landing pad was before the call that it makes moved it; 0 if
     /// it did not.
     pub left_landing_pad: AtomicU64,
-    /// The registers of a program that it begins before it goes back to ring 3.
+    /// The registers that it goes back to ring 3 with in place of those that it came with:
+    /// of a program that begins, or of what a handler has interrupted.
     pub begins: Mutex<Option<PtRegs>>,
+    /// What restart_syscall(2) goes on with.
+    pub restart: Mutex<Option<RestartBlock>>,
+}
+
+/// A call that a signal has interrupted and that goes on, if no handler was called, by
+/// another way than it began: for what is left of its time.
+#[derive(Clone, Copy)]
+pub struct RestartBlock {
+    /// That way.
+    pub again: fn([u64; 5]) -> Result<u64, Errno>,
+    /// What it is told.
+    pub arguments: [u64; 5],
 }
 
 trapgate_arch::percpu::running_task!(Task);
@@ -151,6 +166,7 @@ impl Task {
             personality: AtomicU32::new(0),
             left_landing_pad: AtomicU64::new(0),
             begins: Mutex::new(None),
+            restart: Mutex::new(None),
         }
     }
 
@@ -192,21 +208,6 @@ impl Task {
         Ok(task)
     }
 
-    /// It is sent a signal. One that is blocked does nothing yet.
-    pub fn send(&self, signal: u8) {
-        if self.signals.send(signal) {
-            self.thread.raise(work::SIGNAL);
-            queue::wake(&self.thread);
-        }
-    }
-
-    /// It ends before it goes back to ring 3, wherever it waits now.
-    pub(super) fn kill(&self) {
-        self.signals.kill();
-        self.thread.raise(work::SIGNAL);
-        queue::wake(&self.thread);
-    }
-
     /// Whether it has ended: the first of a process whose others have not.
     pub fn has_ended(&self) -> bool {
         self.thread.state() == State::Dead
@@ -242,28 +243,6 @@ pub fn next_of(pid: u32, from: u32) -> Option<Arc<Task>> {
     tasks.from(from).map(|(_, task)| task).find(|task| task.pid == pid).cloned()
 }
 
-/// Sends a signal to a process: to a task that has not blocked it, first of all to
-/// `first`; else to one that has.
-pub fn send_to_process(process: &Process, first: Option<&Task>, signal: u8) {
-    let takes = |task: &Task| !task.has_ended() && !task.signals.blocks(signal);
-    if let Some(task) = first.filter(|task| takes(task)) {
-        return task.send(signal);
-    }
-    let (mut from, mut blocked) = (0, None);
-    while let Some(task) = next_of(process.pid, from) {
-        from = task.tid() + 1;
-        if takes(&task) {
-            return task.send(signal);
-        }
-        if !task.has_ended() {
-            blocked = blocked.or(Some(task));
-        }
-    }
-    if let Some(task) = blocked {
-        task.send(signal);
-    }
-}
-
 /// The running task.
 #[inline(always)]
 pub fn current() -> &'static Task {
@@ -292,6 +271,7 @@ pub fn start_first(boot: &'static BootInfo, tables: PageTables) -> Result<(), Er
             FileLimits { frames: on_disk, nodes: half },
         )),
         actions: Actions::inherited(boot.ignored_signals)?,
+        signals: Shared::default(),
         umask: AtomicU32::new(0o022),
         clock,
         ram_size: boot.ram_size,

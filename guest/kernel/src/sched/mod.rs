@@ -18,6 +18,7 @@
 pub mod idle;
 pub mod preempt;
 pub mod queue;
+pub mod registers;
 pub mod switch;
 pub mod thread;
 pub mod tick;

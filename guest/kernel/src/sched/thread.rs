@@ -27,8 +27,9 @@ pub mod work {
     pub const USER_STATE: u64 = 1 << 3;
     /// Others are ready, or sleep: the thread is not to compute for ever.
     pub const TICK: u64 = 1 << 4;
-    /// It begins another program.
-    pub const PROGRAM: u64 = 1 << 5;
+    /// It goes on with other registers than it came with: another program, or what a
+    /// handler has interrupted.
+    pub const REGISTERS: u64 = 1 << 5;
     /// A file of the host's that was written is mapped no longer.
     pub const WRITE_BACK: u64 = 1 << 6;
 }

@@ -32,7 +32,7 @@ impl Drop for Places<'_> {
 /// looks again.
 ///
 /// # Errors
-/// EINTR, if a signal is to act; ENOMEM; those of the condition; and what the VMM
+/// ERESTARTSYS, if a signal is to act; ENOMEM; those of the condition; and what the VMM
 /// answered, if it does not let the program wait.
 pub fn wait<T>(
     queues: &[&WaitQueue],
@@ -53,7 +53,7 @@ pub fn wait<T>(
             return Ok(Some(found));
         }
         if percpu::work() & work::SIGNAL != 0 {
-            return Err(Errno::EINTR);
+            return Err(Errno::ERESTARTSYS);
         }
         if alarm.as_ref().is_some_and(Alarm::is_over) {
             return Ok(None);

@@ -21,12 +21,15 @@ pub enum DefaultAction {
     Terminate,
     /// Nothing.
     Ignore,
+    /// The process stops.
+    Stop,
 }
 
-/// Of a signal. Stopping has no meaning without somebody who continues: it is ignored.
+/// Of a signal.
 pub const fn default_action(signal: u8) -> DefaultAction {
     match signal {
-        SIGCHLD | SIGCONT | SIGURG | SIGWINCH | SIGSTOP..=SIGTTOU => DefaultAction::Ignore,
+        SIGCHLD | SIGCONT | SIGURG | SIGWINCH => DefaultAction::Ignore,
+        SIGSTOP..=SIGTTOU => DefaultAction::Stop,
         _ => DefaultAction::Terminate,
     }
 }
@@ -68,6 +71,11 @@ impl Actions {
         }
     }
 
+    /// What is done by default is done with it from now on.
+    pub fn reset(&self, signal: u8) {
+        self.0.lock().remove(&signal);
+    }
+
     /// Records another.
     ///
     /// # Errors
@@ -85,6 +93,9 @@ mod tests {
     fn default_actions_are_those_of_signal_7() {
         for signal in [17, 18, 23, 28] {
             assert_eq!(default_action(signal), DefaultAction::Ignore, "{signal}");
+        }
+        for signal in [19, 20, 21, 22] {
+            assert_eq!(default_action(signal), DefaultAction::Stop, "{signal}");
         }
         for signal in [1, 2, 6, 9, 11, 13, 14, 15, 24, 31, 34, 64] {
             assert_eq!(default_action(signal), DefaultAction::Terminate, "{signal}");

@@ -10,31 +10,37 @@ pub enum Decision {
     Ignore,
     /// The process ends.
     Terminate,
-    /// The handler at this address is called.
-    Handle(u64),
+    /// The process stops.
+    Stop,
+    /// The handler is called.
+    Handle,
 }
 
 /// For a signal with this action.
 pub fn decide(signal: u8, action: &Sigaction) -> Decision {
     match action.sa_handler {
         SIG_IGN => Decision::Ignore,
-        SIG_DFL if default_action(signal) == DefaultAction::Ignore => Decision::Ignore,
-        SIG_DFL => Decision::Terminate,
-        handler => Decision::Handle(handler),
+        SIG_DFL => match default_action(signal) {
+            DefaultAction::Ignore => Decision::Ignore,
+            DefaultAction::Terminate => Decision::Terminate,
+            DefaultAction::Stop => Decision::Stop,
+        },
+        _ => Decision::Handle,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use trapgate_uapi::signal::{SIGCHLD, SIGSEGV};
+    use trapgate_uapi::signal::{SIGCHLD, SIGSEGV, SIGTSTP};
 
     #[test]
     fn an_action_decides_and_the_default_where_there_is_none() {
         let with = |sa_handler| Sigaction { sa_handler, ..Sigaction::default() };
         assert_eq!(decide(SIGSEGV, &with(SIG_DFL)), Decision::Terminate);
         assert_eq!(decide(SIGCHLD, &with(SIG_DFL)), Decision::Ignore);
+        assert_eq!(decide(SIGTSTP, &with(SIG_DFL)), Decision::Stop);
         assert_eq!(decide(SIGSEGV, &with(SIG_IGN)), Decision::Ignore);
-        assert_eq!(decide(SIGCHLD, &with(0x40_1000)), Decision::Handle(0x40_1000));
+        assert_eq!(decide(SIGCHLD, &with(0x40_1000)), Decision::Handle);
     }
 }

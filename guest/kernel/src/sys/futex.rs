@@ -5,7 +5,7 @@ use crate::futex::lock::{lock, unlock};
 use crate::futex::table::is_empty;
 use crate::futex::wait::wait;
 use crate::futex::wake::{requeue, wake, wake_by};
-use crate::process::task::{current, find};
+use crate::process::task::{RestartBlock, current, find};
 use crate::sys::args::x64;
 use crate::sys::define::{SysResult, with_registers};
 use crate::user::UserPtr;
@@ -107,18 +107,41 @@ pub(super) fn futex_by(
         lock(word, task.tid(), exists, deadline, tries)
     };
     match command {
-        FUTEX_WAIT => wait(word, value, FUTEX_BITSET_MATCH_ANY, deadline).map(|()| 0),
-        FUTEX_WAIT_BITSET => wait(word, value, third, deadline).map(|()| 0),
+        FUTEX_WAIT => wait_within(word, value, FUTEX_BITSET_MATCH_ANY, deadline),
+        FUTEX_WAIT_BITSET => wait_within(word, value, third, deadline),
         FUTEX_WAKE => wake(word, value, FUTEX_BITSET_MATCH_ANY),
         FUTEX_WAKE_BITSET => wake(word, value, third),
         FUTEX_REQUEUE => requeue(word, of(second), [value, count], None),
         FUTEX_CMP_REQUEUE => requeue(word, of(second), [value, count], Some(third)),
         FUTEX_WAKE_OP => wake_by(word, of(second), [value, count], third),
-        FUTEX_LOCK_PI | FUTEX_LOCK_PI2 => lock(false).map(|()| 0),
+        FUTEX_LOCK_PI | FUTEX_LOCK_PI2 => match lock(false) {
+            Err(Errno::ERESTARTSYS) => Err(Errno::ERESTARTNOINTR),
+            result => result.map(|()| 0),
+        },
         FUTEX_TRYLOCK_PI => lock(true).map(|()| 0),
         FUTEX_UNLOCK_PI => unlock(word, task.tid()).map(|()| 0),
         _ => Err(Errno::ENOSYS),
     }
+}
+
+/// Waits, without a time until somebody wakes it. Interrupted, it goes on until the same
+/// time.
+fn wait_within(word: Word, value: u32, bitset: u32, deadline: Option<u64>) -> SysResult {
+    let (address, shared) = (word.address, word.shared);
+    match (wait(word, value, bitset, deadline), deadline) {
+        (Err(Errno::ERESTARTSYS), Some(deadline)) => {
+            let arguments = [address, value.into(), bitset.into(), deadline, shared.into()];
+            *current().restart.lock() = Some(RestartBlock { again: wait_again, arguments });
+            Err(Errno::ERESTART_RESTARTBLOCK)
+        }
+        (result, _) => result.map(|()| 0),
+    }
+}
+
+fn wait_again([address, value, bitset, deadline, shared]: [u64; 5]) -> SysResult {
+    let memory = &current().process.memory;
+    let word = Word { memory, address, shared: shared != 0 };
+    wait_within(word, value as u32, bitset as u32, Some(deadline))
 }
 
 /// A timeout as nanoseconds since the start: of `FUTEX_WAIT` it is from now on, of the

@@ -22,6 +22,7 @@ pub mod fcntl;
 pub mod futex;
 pub mod handle;
 pub mod ioctl;
+pub mod kill;
 pub mod lock;
 pub mod madvise;
 pub mod memfd;

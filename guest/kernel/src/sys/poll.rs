@@ -1,4 +1,4 @@
-//! Waiting for files: poll(2), pause(2).
+//! Waiting for files: poll(2).
 //!
 //! Each standard file is asked for once, however many descriptors refer to it.
 
@@ -6,7 +6,8 @@ use super::descriptor::file;
 use crate::fs::file::{Kind, OpenFile};
 use crate::fs::inode_file::InodeFile;
 use crate::memory::{try_push, try_push_small, try_with_capacity};
-use crate::process::task::current;
+use crate::process::send;
+use crate::process::task::{RestartBlock, current};
 use crate::sched::thread::work;
 use crate::sched::wait::wait;
 use crate::sched::wait_queue::WaitQueue;
@@ -16,10 +17,11 @@ use crate::user::UserPtr;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use smallvec::SmallVec;
+use trapgate_abi::hypercall::NEVER;
 use trapgate_arch::percpu;
 use trapgate_uapi::Errno;
 use trapgate_uapi::poll::{POLLERR, POLLHUP, POLLNVAL, Pollfd};
-use trapgate_uapi::signal::{SIG_SETMASK, SIGSET_SIZE};
+use trapgate_uapi::signal::SIGSET_SIZE;
 use trapgate_uapi::time::Timespec;
 
 /// What is polled.
@@ -180,7 +182,7 @@ fn poll_slowly(entries: UserPtr<Pollfd>, count: u32, timeout_ns: i64) -> SysResu
 /// to wait for.
 ///
 /// # Errors
-/// EINTR, ENOMEM; what the VMM answered.
+/// ERESTARTSYS, ENOMEM; what the VMM answered.
 pub(super) fn ready_within(wanted: &Wanted, timeout_ns: i64) -> Result<Masks, Errno> {
     let timeout_ns = if wanted.any_ready { 0 } else { timeout_ns };
     // What is ready costs no place in a queue.
@@ -189,7 +191,7 @@ pub(super) fn ready_within(wanted: &Wanted, timeout_ns: i64) -> Result<Masks, Er
     }
     let elapsed = || current().process.clock.elapsed();
     let deadline = match u64::try_from(timeout_ns) {
-        Ok(0) if percpu::work() & work::SIGNAL != 0 => return Err(Errno::EINTR),
+        Ok(0) if percpu::work() & work::SIGNAL != 0 => return Err(Errno::ERESTARTSYS),
         Ok(0) => return Ok(NOTHING),
         Ok(timeout) => Some(elapsed().saturating_add(timeout)),
         Err(_) => None,
@@ -206,7 +208,34 @@ pub(super) fn ready_within(wanted: &Wanted, timeout_ns: i64) -> Result<Masks, Er
 syscall_define! {
     /// poll(2)
     fn poll(entries: UserPtr<Pollfd>, count: u32, timeout_ms: i32) {
-        poll_for(entries, count, i64::from(timeout_ms) * 1_000_000)
+        let timeout_ns = i64::from(timeout_ms) * 1_000_000;
+        let began = if timeout_ns > 0 { current().process.clock.elapsed() } else { 0 };
+        match poll_for(entries, count, timeout_ns) {
+            Err(Errno::ERESTARTSYS) => {
+                let deadline = u64::try_from(timeout_ns).map_or(NEVER, |timeout| began + timeout);
+                poll_later(entries, count, deadline)
+            }
+            result => result,
+        }
+    }
+}
+
+/// It was interrupted: without a handler it goes on until the same time.
+#[cold]
+fn poll_later(entries: UserPtr<Pollfd>, count: u32, deadline: u64) -> SysResult {
+    let arguments = [entries.address(), count.into(), deadline, 0, 0];
+    *current().restart.lock() = Some(RestartBlock { again: poll_again, arguments });
+    Err(Errno::ERESTART_RESTARTBLOCK)
+}
+
+fn poll_again([entries, count, deadline, ..]: [u64; 5]) -> SysResult {
+    let left = match deadline {
+        NEVER => -1,
+        _ => deadline.saturating_sub(current().process.clock.elapsed()) as i64,
+    };
+    match poll_for(UserPtr::new(entries), count as u32, left) {
+        Err(Errno::ERESTARTSYS) => poll_later(UserPtr::new(entries), count as u32, deadline),
+        result => result,
     }
 }
 syscall_define! {
@@ -221,11 +250,6 @@ syscall_define! {
         let time = if timeout.is_null() { None } else { Some(timeout.read()?) };
         poll_within(entries, count, time, (mask, mask_size), |left| timeout.write(left))
     }
-}
-
-syscall_define! {
-    /// pause(2)
-    fn pause() { wait(&[], None, || Ok(None)).map(|_: Option<()>| 0) }
 }
 
 /// ppoll(2) for either width; without a time, for ever.
@@ -256,14 +280,20 @@ pub(super) fn read_mask((mask, size): (UserPtr<u64>, u64)) -> Result<Option<u64>
 /// Blocks other signals while `wait` waits. One that ends it acts on the way back to
 /// ring 3, and until then the mask stays.
 pub(super) fn with_mask(mask: Option<u64>, wait: impl FnOnce() -> SysResult) -> SysResult {
+    // Without a handler it is made again, with what is left of its time.
+    let wait = || match wait() {
+        Err(Errno::ERESTARTSYS) => Err(Errno::ERESTARTNOHAND),
+        result => result,
+    };
     let Some(mask) = mask else { return wait() };
-    let signals = &current().signals;
-    let before = signals.change_mask(SIG_SETMASK, Some(mask), u64::MAX)?;
+    let task = current();
+    let before = task.signals.blocked();
+    send::set_blocked(task, mask);
     let result = wait();
-    if result == Err(Errno::EINTR) {
-        signals.block_after_acting(before);
+    if result == Err(Errno::ERESTARTNOHAND) {
+        task.signals.block_after_acting(before);
     } else {
-        signals.change_mask(SIG_SETMASK, Some(before), u64::MAX)?;
+        send::set_blocked(task, before);
     }
     result
 }

@@ -1,15 +1,19 @@
-//! Signals: sigaction(2), sigprocmask(2), sigpending(2), sigaltstack(2), kill(2).
-//! Actions and masks are recorded; handlers cannot be called yet.
+//! What a program wants done with signals, which it blocks, and the way back from a
+//! handler: sigaction(2), sigprocmask(2), sigpending(2), sigsuspend(2), sigaltstack(2),
+//! sigreturn(2).
 
-use crate::process::task::{current, find, send_to_process};
+use crate::process::send;
+use crate::process::sigreturn;
+use crate::process::task::{RestartBlock, current};
+use crate::sched::wait::wait;
 use crate::signal::action::{DefaultAction, SA_IA32_ABI, default_action};
 use crate::signal::number::{UNBLOCKABLE, bit, signal_number};
-use crate::sys::define::{SysResult, syscall_define};
+use crate::sys::define::{SysResult, syscall_define, with_registers};
 use crate::user::UserPtr;
+use trapgate_abi::PtRegs;
 use trapgate_uapi::Errno;
 use trapgate_uapi::signal::{
-    MINSIGSTKSZ, SA_FLAGS, SIG_DFL, SIG_IGN, SIGSET_SIZE, SS_AUTODISARM, SS_DISABLE, SS_ONSTACK,
-    Sigaction, Sigaltstack,
+    MINSIGSTKSZ, SA_FLAGS, SIG_DFL, SIG_IGN, SIGSET_SIZE, Sigaction, Sigaltstack,
 };
 
 syscall_define! {
@@ -49,7 +53,7 @@ pub(super) fn change_action(
         current().process.actions.set(signal, action)?;
         let ignored = default_action(signal) == DefaultAction::Ignore;
         if handler == SIG_IGN || handler == SIG_DFL && ignored {
-            current().signals.forget(signal);
+            send::forget(&current().process, bit(signal));
         }
     }
     Ok(Sigaction { sa_flags: before.sa_flags & !SA_IA32_ABI, ..before })
@@ -62,8 +66,20 @@ syscall_define! {
             return Err(Errno::EINVAL);
         }
         let new = if new.is_null() { None } else { Some(new.read()?) };
-        old.write_if(current().signals.change_mask(how, new, u64::MAX)?).map(|()| 0)
+        old.write_if(change_mask(how, new, u64::MAX)?).map(|()| 0)
     }
+}
+
+/// sigprocmask(2) for either width: changes the blocked signals, if there are new ones, and
+/// answers what they were. `reach`: the signals that the set can hold.
+#[inline(always)]
+pub(super) fn change_mask(how: i32, new: Option<u64>, reach: u64) -> Result<u64, Errno> {
+    let task = current();
+    let before = task.signals.blocked();
+    if let Some(set) = new {
+        send::set_blocked(task, task.signals.changed(how, set, reach)?);
+    }
+    Ok(before)
 }
 
 syscall_define! {
@@ -71,92 +87,88 @@ syscall_define! {
     fn rt_sigpending(set: UserPtr<u8>, mask_size: u64) { write_pending(set, mask_size) }
 }
 
+/// Those that wait because they are blocked.
+pub(super) fn pending() -> u64 {
+    let task = current();
+    task.signals.sent(&task.process.signals) & task.signals.blocked()
+}
+
 /// rt_sigpending(2) for either width: a set may be cut short.
 pub(super) fn write_pending(set: UserPtr<u8>, mask_size: u64) -> SysResult {
     if mask_size > SIGSET_SIZE {
         return Err(Errno::EINVAL);
     }
-    let pending = current().signals.pending().to_le_bytes();
-    set.write_slice(&pending[..mask_size as usize]).map(|()| 0)
+    set.write_slice(&pending().to_le_bytes()[..mask_size as usize]).map(|()| 0)
 }
 
 syscall_define! {
-    /// sigaltstack(2)
-    fn sigaltstack(new: UserPtr<Sigaltstack>, old: UserPtr<Sigaltstack>) {
-        let new = if new.is_null() { None } else { Some(new.read()?) };
-        old.write_if(change_stack(new)?).map(|()| 0)
+    /// rt_sigsuspend(2)
+    fn rt_sigsuspend(set: UserPtr<u64>, mask_size: u64) {
+        if mask_size != SIGSET_SIZE {
+            return Err(Errno::EINVAL);
+        }
+        suspend(set.read()?)
     }
 }
 
-/// sigaltstack(2) for either width: sets the stack, if there is a new one, and
-/// answers what it was.
-pub(super) fn change_stack(new: Option<Sigaltstack>) -> Result<Sigaltstack, Errno> {
+/// sigsuspend(2) for either width: with these blocked, until a handler was called.
+pub(super) fn suspend(mask: u64) -> SysResult {
+    let task = current();
+    let before = task.signals.blocked();
+    send::set_blocked(task, mask);
+    let result = until_a_signal();
+    task.signals.block_after_acting(before);
+    result
+}
+
+/// Waits until one is to act: the call is made again if no handler is called.
+fn until_a_signal() -> SysResult {
+    match wait(&[], None, || Ok(None)) {
+        Err(Errno::ERESTARTSYS) => Err(Errno::ERESTARTNOHAND),
+        waited => waited.map(|_: Option<()>| 0),
+    }
+}
+
+syscall_define! {
+    /// pause(2)
+    fn pause() { until_a_signal() }
+}
+
+with_registers! {
+    /// sigaltstack(2)
+    fn __x64_sys_sigaltstack by x64(
+        regs; new: UserPtr<Sigaltstack>, old: UserPtr<Sigaltstack>,
+    ) {
+        let new = if new.is_null() { None } else { Some(new.read()?) };
+        old.write_if(change_stack(new, regs.rsp, MINSIGSTKSZ)?).map(|()| 0)
+    }
+}
+
+/// sigaltstack(2) for either width, with this stack pointer: sets the stack, of `least`
+/// bytes, if there is a new one, and answers what it was.
+pub(super) fn change_stack(
+    new: Option<Sigaltstack>,
+    stack_pointer: u64,
+    least: u64,
+) -> Result<Sigaltstack, Errno> {
     let mut stack = current().alternate_stack.lock();
-    let before = match *stack {
-        Sigaltstack { ss_size: 0, .. } => {
-            Sigaltstack { ss_flags: SS_DISABLE, ..Sigaltstack::default() }
-        }
-        stack => stack,
-    };
+    let before = stack.told(stack_pointer);
     if let Some(new) = new {
-        *stack = match new.ss_flags & !SS_AUTODISARM {
-            SS_DISABLE => Sigaltstack::default(),
-            0 | SS_ONSTACK if new.ss_size < MINSIGSTKSZ => return Err(Errno::ENOMEM),
-            0 | SS_ONSTACK => {
-                Sigaltstack { ss_flags: new.ss_flags & SS_AUTODISARM, __pad: 0, ..new }
-            }
-            _ => return Err(Errno::EINVAL),
-        };
+        *stack = stack.changed(new, stack_pointer, least)?;
     }
     Ok(before)
 }
 
-/// The signal that a caller means; `None` for 0, which only asks.
-fn signal_or_none(number: i32) -> Result<Option<u8>, Errno> {
-    if number == 0 { Ok(None) } else { signal_number(number).map(Some) }
+/// rt_sigreturn(2)
+pub(crate) extern "C-unwind" fn __x64_sys_rt_sigreturn(regs: &PtRegs) -> u64 {
+    sigreturn::rt64(regs)
 }
 
 syscall_define! {
-    /// kill(2): to the one process there is.
-    fn kill(pid: i32, number: i32) {
-        let signal = signal_or_none(number)?;
-        let task = current();
-        // Linux does not send to oneself by -1.
-        if pid != 0 && (pid == -1 || pid.unsigned_abs() != task.pid) {
-            return Err(Errno::ESRCH);
-        }
-        if let Some(signal) = signal {
-            send_to_process(&task.process, Some(task), signal);
-        }
-        Ok(0)
+    /// restart_syscall(2): a call that was interrupted goes on.
+    fn restart_syscall() {
+        let block = current().restart.lock().take();
+        let RestartBlock { again, arguments } = block.ok_or(Errno::EINTR)?;
+        again(arguments)
     }
-}
-syscall_define! {
-    /// tkill(2)
-    fn tkill(tid: i32, number: i32) { send_to_task(None, tid, number) }
-}
-syscall_define! {
-    /// tgkill(2)
-    fn tgkill(tgid: i32, tid: i32, number: i32) {
-        if tgid <= 0 {
-            return Err(Errno::EINVAL);
-        }
-        send_to_task(Some(tgid as u32), tid, number)
-    }
-}
-
-fn send_to_task(pid: Option<u32>, tid: i32, number: i32) -> SysResult {
-    if tid <= 0 {
-        return Err(Errno::EINVAL);
-    }
-    let task = find(tid as u32).ok_or(Errno::ESRCH)?;
-    if pid.is_some_and(|pid| pid != task.pid) {
-        return Err(Errno::ESRCH);
-    }
-    if let Some(signal) = signal_or_none(number)?
-        && !task.has_ended()
-    {
-        task.send(signal);
-    }
-    Ok(0)
 }

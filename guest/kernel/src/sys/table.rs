@@ -14,9 +14,9 @@ pub use build::{Handler, Table};
 use super::absent::{no_call_of_i386, no_call_of_x86_64};
 use crate::sys::{
     attributes, clone, compat, copy, credentials, descriptor, directory, eventfd, exec, fcntl,
-    futex, handle, ioctl, lock, madvise, memfd, mm, names, open, path, personality, pipe, pkeys,
-    policy, poll, priority, process, random, read_write, refused, sched, select, shm, signal, size,
-    socket, space, splice, stat, statfs, system, time, vectors, xattr,
+    futex, handle, ioctl, kill, lock, madvise, memfd, mm, names, open, path, personality, pipe,
+    pkeys, policy, poll, priority, process, random, read_write, refused, sched, select, shm,
+    signal, size, socket, space, splice, stat, statfs, system, time, vectors, xattr,
 };
 use build::{CompatEntry, Entry, compat_entries, entries, ia32, is_named, note, x64};
 use trapgate_abi::PtRegs;
@@ -80,8 +80,6 @@ const PKEYS: &str = "as on a CPU without them: EINVAL; without a key it is mprot
 /// What running another program has.
 const EXEC: &str = "set-user-ID bits give nothing, as with \
     `PR_SET_NO_NEW_PRIVS`";
-/// What an action has.
-const ACTION: &str = "recorded; no handler is called: its signal ends the program";
 const ENTRIES: &[Entry] = entries! {
     process {
         both: getpid gettid getppid getpgrp getpgid getsid exit exit_group umask set_tid_address
@@ -117,9 +115,12 @@ const ENTRIES: &[Entry] = entries! {
         x64: ;
     }
     signal {
+        both: restart_syscall pause;
+        x64: rt_sigaction rt_sigprocmask rt_sigpending rt_sigsuspend sigaltstack rt_sigreturn;
+    }
+    kill {
         both: kill (ONE_PROCESS) tkill (ONE_PROCESS) tgkill (ONE_PROCESS);
-        x64: rt_sigaction (ACTION)
-            rt_sigprocmask rt_sigpending sigaltstack ("recorded; nothing runs there");
+        x64: rt_sigqueueinfo (ONE_PROCESS) rt_tgsigqueueinfo (ONE_PROCESS) rt_sigtimedwait;
     }
     time {
         both: clock_gettime ("CPU time is the time since the start") clock_getres;
@@ -276,7 +277,7 @@ const ENTRIES: &[Entry] = entries! {
         x64: open_by_handle_at (REFUSED);
     }
     poll {
-        both: poll pause;
+        both: poll;
         x64: ppoll;
     }
     select {
@@ -314,9 +315,10 @@ const COMPAT_ENTRIES: &[CompatEntry] = compat_entries! {
         native: mmap_pgoff (MAPPING) mremap;
     }
     signal {
-        compat: rt_sigaction sigaction (ACTION) rt_sigprocmask sigprocmask rt_sigpending sigpending
-            sigaltstack;
-        native: signal (ACTION);
+        compat: rt_sigaction sigaction rt_sigprocmask sigprocmask rt_sigpending sigpending
+            rt_sigsuspend sigaltstack sigreturn rt_sigreturn rt_sigqueueinfo (ONE_PROCESS)
+            rt_tgsigqueueinfo (ONE_PROCESS) rt_sigtimedwait_time32 rt_sigtimedwait_time64;
+        native: signal sigsuspend;
     }
     time {
         compat: gettimeofday times;

@@ -4,7 +4,7 @@
 //! the first four without a call, and the same.
 
 use crate::clock::Clock;
-use crate::process::task::current;
+use crate::process::task::{RestartBlock, current};
 use crate::sched::wait::wait;
 use crate::sys::define::{SysResult, syscall_define};
 use crate::user::UserPtr;
@@ -12,8 +12,8 @@ use trapgate_abi::clock::RESOLUTION_NS;
 use trapgate_uapi::Errno;
 use trapgate_uapi::time::{
     CLOCK_BOOTTIME, CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID, CLOCK_REALTIME, CLOCK_TAI,
-    CLOCK_THREAD_CPUTIME_ID, NSEC_PER_SEC, TIMER_ABSTIME, Timespec, Timeval, Timezone, Tms,
-    USER_HZ,
+    CLOCK_THREAD_CPUTIME_ID, NSEC_PER_SEC, OldTimespec32, TIMER_ABSTIME, Timespec, Timeval,
+    Timezone, Tms, USER_HZ,
 };
 
 /// What a clock showed at the start, in nanoseconds. CPU time is the time since
@@ -92,9 +92,53 @@ pub(super) fn ticks() -> (Tms, u64) {
     (times, clocks.monotonic() / TICK)
 }
 
-/// Waits for so long.
-pub(super) fn sleep(duration_ns: u64) -> SysResult {
-    sleep_until(current().process.clock.elapsed().saturating_add(duration_ns))
+/// Where a sleep that a signal has ended tells what was left of its time.
+#[derive(Clone, Copy)]
+pub(super) enum Remaining {
+    /// A `struct timespec`, or nowhere.
+    Wide(UserPtr<Timespec>),
+    /// One of 32 bits.
+    Narrow(UserPtr<OldTimespec32>),
+}
+
+impl Remaining {
+    fn tell(self, left_ns: u64) -> Result<(), Errno> {
+        let left = Timespec::from_ns(left_ns);
+        match self {
+            Remaining::Wide(at) => at.write_if(left),
+            Remaining::Narrow(at) => at.write_if(left.into()),
+        }
+    }
+}
+
+/// Waits for so long. If a signal ends it and no handler was called, it goes on until the
+/// same time.
+pub(super) fn sleep(duration_ns: u64, remaining: Remaining) -> SysResult {
+    sleep_to(current().process.clock.elapsed().saturating_add(duration_ns), remaining)
+}
+
+fn sleep_to(deadline: u64, remaining: Remaining) -> SysResult {
+    match sleep_until(deadline) {
+        Err(Errno::ERESTARTSYS) => {
+            remaining.tell(deadline.saturating_sub(current().process.clock.elapsed()))?;
+            let (at, is_narrow) = match remaining {
+                Remaining::Wide(at) => (at.address(), 0),
+                Remaining::Narrow(at) => (at.address(), 1),
+            };
+            let arguments = [deadline, at, is_narrow, 0, 0];
+            *current().restart.lock() = Some(RestartBlock { again: sleep_again, arguments });
+            Err(Errno::ERESTART_RESTARTBLOCK)
+        }
+        result => result,
+    }
+}
+
+fn sleep_again([deadline, at, is_narrow, ..]: [u64; 5]) -> SysResult {
+    let remaining = match is_narrow {
+        0 => Remaining::Wide(UserPtr::new(at)),
+        _ => Remaining::Narrow(UserPtr::new(at)),
+    };
+    sleep_to(deadline, remaining)
 }
 
 /// Waits until then, in nanoseconds since the start.
@@ -104,8 +148,8 @@ fn sleep_until(deadline: u64) -> SysResult {
 
 syscall_define! {
     /// nanosleep(2)
-    fn nanosleep(duration: UserPtr<Timespec>, _remaining: UserPtr<Timespec>) {
-        sleep(duration.read()?.to_ns()?)
+    fn nanosleep(duration: UserPtr<Timespec>, remaining: UserPtr<Timespec>) {
+        sleep(duration.read()?.to_ns()?, Remaining::Wide(remaining))
     }
 }
 syscall_define! {
@@ -114,9 +158,9 @@ syscall_define! {
         clock: i32,
         flags: i32,
         time: UserPtr<Timespec>,
-        _remaining: UserPtr<Timespec>,
+        remaining: UserPtr<Timespec>,
     ) {
-        sleep_by(clock, flags, || time.read())
+        sleep_by(clock, flags, || time.read(), Remaining::Wide(remaining))
     }
 }
 
@@ -129,6 +173,7 @@ pub(super) fn sleep_by(
     clock: i32,
     flags: i32,
     time: impl FnOnce() -> Result<Timespec, Errno>,
+    remaining: Remaining,
 ) -> SysResult {
     check(clock)?;
     if !SLEEPS_BY.contains(&clock) {
@@ -136,8 +181,12 @@ pub(super) fn sleep_by(
     }
     let time = time()?.to_ns()?;
     if flags & TIMER_ABSTIME == 0 {
-        return sleep(time);
+        return sleep(time, remaining);
     }
     // No clock is ever set, so a time of any of them is one since the start.
-    sleep_until(time.saturating_sub(base(&current().process.clock, clock)?))
+    match sleep_until(time.saturating_sub(base(&current().process.clock, clock)?)) {
+        // Made again, it is until the same time.
+        Err(Errno::ERESTARTSYS) => Err(Errno::ERESTARTNOHAND),
+        result => result,
+    }
 }

@@ -217,17 +217,17 @@ fn a_signal_goes_to_the_thread_that_was_named_and_one_of_the_process_to_any() {
     let second = find(2).expect("it is there");
     assert_eq!(second.signals.blocked(), blocked, "it has its maker's mask");
     assert_eq!(sandbox.call(nr64::TGKILL, [1, 2, terminate, 0, 0, 0]), Ok(0));
-    assert_eq!((second.signals.pending(), current().signals.pending()), (blocked, 0));
+    assert_eq!((second.signals.pending.set(), current().signals.pending.set()), (blocked, 0));
     assert_eq!(sandbox.call(nr64::TGKILL, [1, 9, 0, 0, 0, 0]), Err(Errno::ESRCH));
     assert_eq!(sandbox.call(nr64::TGKILL, [7, 2, 0, 0, 0, 0]), Err(Errno::ESRCH));
     assert_eq!(sandbox.call(nr64::TKILL, [2, 0, 0, 0, 0, 0]), Ok(0));
     assert_eq!(sandbox.call(nr64::TKILL, [2, 65, 0, 0, 0, 0]), Err(Errno::EINVAL));
     // One that the first has blocked and the second has not.
-    assert_eq!(second.signals.change_mask(2, Some(0), u64::MAX), Ok(blocked));
-    second.signals.forget(15);
+    assert_eq!(second.signals.set_blocked(0), blocked);
+    second.signals.pending.forget(blocked, &second.process.signals.queued);
     percpu::clear_work(work::SIGNAL);
     assert_eq!(sandbox.call(nr64::KILL, [1, terminate, 0, 0, 0, 0]), Ok(0));
-    assert_eq!(second.signals.pending(), blocked);
+    assert_eq!(second.process.signals.pending.set(), blocked);
     let end = sandbox.end_of(let_all_run);
     assert_eq!(end, Request::Killed { signal: 15 });
 }

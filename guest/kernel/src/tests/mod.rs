@@ -195,7 +195,7 @@ impl Sandbox {
 
     fn page_fault(&self, fault: fake::user::PageFault) {
         let mut regs = PtRegs { orig_rax: fault.error_code, ..self.registers(0) };
-        exception::page_fault(&regs, fault.address);
+        exception::page_fault(&mut regs, fault.address);
         prepare_return(&mut regs);
     }
 }

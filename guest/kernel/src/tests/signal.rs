@@ -1,12 +1,19 @@
 //! Signals: actions, masks, and what a signal comes to on the way to ring 3.
 
-use super::{DATA, Sandbox, boot_info};
+use super::{DATA, Sandbox, TEXT, boot_info};
+use crate::process::exception;
+use crate::process::prepare_return::prepare_return;
+use crate::process::task::current;
+use crate::sys::table::SYS_CALL_TABLE_64;
 use trapgate_abi::PtRegs;
 use trapgate_abi::boot_info::BootInfo;
 use trapgate_abi::hypercall::Request;
-use trapgate_abi::x86::vector;
+use trapgate_abi::x86::{rflags, selector, vector};
+use trapgate_arch::fake;
 use trapgate_uapi::Errno;
-use trapgate_uapi::signal::{self, SA_RESTORER, SIG_BLOCK, SIG_IGN, SIG_UNBLOCK, SIGCHLD};
+use trapgate_uapi::signal::{
+    self, SA_RESTORER, SA_SIGINFO, SIG_BLOCK, SIG_IGN, SIG_UNBLOCK, SIGCHLD,
+};
 use trapgate_uapi::syscall::{nr32, nr64};
 
 const SIGUSR1: u64 = signal::SIGUSR1 as u64;
@@ -85,8 +92,83 @@ fn an_exception_is_a_signal_that_cannot_be_ignored() {
     let regs = PtRegs { orig_rax: u64::MAX, rip: DATA, ..PtRegs::default() };
     let end = sandbox.end_of(|| {
         let mut regs = regs;
-        crate::process::exception::caused(&regs, vector::DE.into(), 0);
-        crate::process::prepare_return::prepare_return(&mut regs);
+        exception::caused(&mut regs, vector::DE.into());
+        prepare_return(&mut regs);
     });
     assert_eq!(end, Request::Killed { signal: 8 });
+}
+
+/// A handler of x86-64's at `TEXT`, for this signal.
+fn handle(sandbox: &Sandbox, signal: u64, flags: u64) {
+    let new = [TEXT, SA_RESTORER | flags, TEXT + 8, 0].map(u64::to_le_bytes);
+    sandbox.store(DATA, new.as_flattened());
+    assert_eq!(action(sandbox, signal, DATA, 0), Ok(0));
+}
+
+/// Registers of a program that computes, each another.
+fn computing() -> PtRegs {
+    let words = core::array::from_fn(|index| 0x1111 * (index as u64 + 1));
+    PtRegs {
+        orig_rax: u64::MAX,
+        rip: TEXT + 64,
+        cs: selector::USER_CS.into(),
+        ss: selector::USER_DS.into(),
+        rflags: rflags::FIXED | rflags::IF | rflags::CF | rflags::DF,
+        rsp: DATA + 0x8008,
+        ..PtRegs::from_words(&words)
+    }
+}
+
+#[test]
+fn a_handler_finds_its_frame_and_what_it_interrupted_goes_on_as_it_was() {
+    let sandbox = Sandbox::new();
+    handle(&sandbox, SIGUSR1, SA_SIGINFO);
+    fake::set_xmm0(0x7777);
+    let before = computing();
+    let mut regs = before;
+    current().send(SIGUSR1 as u8);
+    prepare_return(&mut regs);
+    assert_eq!((regs.rip, regs.rdi, regs.rax), (TEXT, SIGUSR1, 0));
+    assert_eq!(regs.rflags, rflags::FIXED | rflags::IF | rflags::CF);
+    assert!(regs.rsp % 16 == 8 && regs.rsp < before.rsp - 128);
+    assert_eq!(sandbox.load_word(regs.rsp), TEXT + 8, "where it returns to");
+    assert_eq!(sandbox.load_word(regs.rsi), SIGUSR1);
+    assert_eq!(current().signals.blocked(), 1 << (SIGUSR1 - 1));
+    assert_eq!(fake::xmm0(), 0, "a handler begins with registers as after a reset");
+    // Its RET has taken the first word.
+    let (rsp, rflags) = (regs.rsp + 8, regs.rflags);
+    let call = PtRegs { rsp, rflags, ..sandbox.registers(nr64::RT_SIGRETURN) };
+    let mut back = call;
+    back.rax = SYS_CALL_TABLE_64[nr64::RT_SIGRETURN as usize](&call);
+    prepare_return(&mut back);
+    assert_eq!(back, before);
+    assert_eq!((fake::xmm0(), current().signals.blocked()), (0x7777, 0));
+}
+
+#[test]
+fn without_room_for_its_frame_a_handler_is_not_called() {
+    for signal in [SIGUSR1, signal::SIGSEGV.into()] {
+        let sandbox = Sandbox::new();
+        handle(&sandbox, signal, 0);
+        let end = sandbox.end_of(|| {
+            let mut regs = PtRegs { rsp: 64, ..computing() };
+            current().send(signal as u8);
+            prepare_return(&mut regs);
+        });
+        assert_eq!(end, Request::Killed { signal: signal::SIGSEGV });
+    }
+}
+
+#[test]
+fn a_handler_of_sigsegv_is_told_where_and_why() {
+    let sandbox = Sandbox::new();
+    handle(&sandbox, signal::SIGSEGV.into(), SA_SIGINFO);
+    let mut regs = PtRegs { orig_rax: 6, ..computing() };
+    exception::page_fault(&mut regs, 0x1230);
+    prepare_return(&mut regs);
+    let words = [0, 8, 16].map(|at| sandbox.load_word(regs.rsi + at));
+    assert_eq!(words, [11, 1, 0x1230], "SEGV_MAPERR");
+    let context = regs.rdx + 40;
+    let [err, trapno, cr2] = [152, 160, 176].map(|at| sandbox.load_word(context + at));
+    assert_eq!([err, trapno, cr2], [6, 14, 0x1230]);
 }

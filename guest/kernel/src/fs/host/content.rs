@@ -94,7 +94,7 @@ pub fn write(
     };
     while done < length {
         if percpu::work() & work::SIGNAL != 0 {
-            return ended(start, done, Errno::EINTR);
+            return ended(start, done, Errno::ERESTARTSYS);
         }
         let rest = [Iovec { iov_base: from + done, iov_len: length - done }];
         let at = start.map_or(AT_END, |start| start + done);

@@ -3,6 +3,7 @@
 
 use crate::process::exit;
 use crate::process::task::{Task, next_of};
+use crate::sched::switch;
 use crate::sched::wait::wait;
 use core::sync::atomic::Ordering;
 use trapgate_uapi::Errno;
@@ -25,7 +26,13 @@ pub(super) fn stay(task: &Task) -> Result<(), Errno> {
                 other.kill();
             }
         }
-        let ended = wait(&[&process.left], None, || Ok(alone().then_some(())));
+        let ended = loop {
+            match wait(&[&process.left], None, || Ok(alone().then_some(()))) {
+                // A signal waits until the program has begun, or this task is to end, too.
+                Err(Errno::ERESTARTSYS) if !task.signals.is_killed() => switch::yield_now(),
+                ended => break ended,
+            }
+        };
         survivor.store(0, Ordering::Relaxed);
         ended?;
     }

@@ -7,6 +7,7 @@ use crate::process::program::Program;
 use crate::process::task::Task;
 use crate::sched::switch;
 use crate::sched::thread::work;
+use crate::signal::alternate_stack::AlternateStack;
 use core::mem;
 use core::sync::atomic::Ordering;
 use trapgate_abi::PtRegs;
@@ -15,7 +16,6 @@ use trapgate_arch::{fpu, percpu};
 use trapgate_loader::image::Class;
 use trapgate_uapi::Errno;
 use trapgate_uapi::prctl::TASK_COMM_LEN;
-use trapgate_uapi::signal::Sigaltstack;
 
 /// What a change needs that it might not get.
 pub(super) struct Fresh(fpu::Area);
@@ -53,7 +53,7 @@ pub(super) fn change(task: &Task, built: Built, file: Executable, execfn: &[u8],
 
     // What the task had.
     task.credentials.begin_program();
-    *task.alternate_stack.lock() = Sigaltstack::default();
+    *task.alternate_stack.lock() = AlternateStack::default();
     *task.name.lock() = name(execfn);
 
     // What the CPU has for ring 3.
@@ -70,7 +70,7 @@ pub(super) fn change(task: &Task, built: Built, file: Executable, execfn: &[u8],
         ss: selector::USER_DS.into(),
         ..PtRegs::default()
     });
-    percpu::raise_work(work::PROGRAM);
+    percpu::raise_work(work::REGISTERS);
 }
 
 /// The task's name: the last part of the path, as much as there is room for.

@@ -3,7 +3,7 @@
 
 use crate::process::task::current;
 use crate::sys::define::{compat_define, ia32_define};
-use crate::sys::time::{check, now, sleep, sleep_by, ticks};
+use crate::sys::time::{Remaining, check, now, sleep, sleep_by, ticks};
 use crate::user::UserPtr;
 use trapgate_abi::clock::RESOLUTION_NS;
 use trapgate_uapi::Errno;
@@ -69,19 +69,29 @@ ia32_define! {
 }
 ia32_define! {
     /// nanosleep(2)
-    fn nanosleep_time32(duration: UserPtr<OldTimespec32>, _remaining: UserPtr<OldTimespec32>) {
-        sleep(read_time32(duration)?.to_ns()?)
+    fn nanosleep_time32(duration: UserPtr<OldTimespec32>, remaining: UserPtr<OldTimespec32>) {
+        sleep(read_time32(duration)?.to_ns()?, Remaining::Narrow(remaining))
     }
 }
 ia32_define! {
     /// clock_nanosleep(2) with a 32-bit time.
-    fn clock_nanosleep_time32(id: i32, flags: i32, time: UserPtr<OldTimespec32>) {
-        sleep_by(id, flags, || read_time32(time))
+    fn clock_nanosleep_time32(
+        id: i32,
+        flags: i32,
+        time: UserPtr<OldTimespec32>,
+        remaining: UserPtr<OldTimespec32>,
+    ) {
+        sleep_by(id, flags, || read_time32(time), Remaining::Narrow(remaining))
     }
 }
 ia32_define! {
     /// clock_nanosleep(2) with a 64-bit time.
-    fn clock_nanosleep(id: i32, flags: i32, time: UserPtr<Timespec>) {
-        sleep_by(id, flags, || read_time64(time))
+    fn clock_nanosleep(
+        id: i32,
+        flags: i32,
+        time: UserPtr<Timespec>,
+        remaining: UserPtr<Timespec>,
+    ) {
+        sleep_by(id, flags, || read_time64(time), Remaining::Wide(remaining))
     }
 }

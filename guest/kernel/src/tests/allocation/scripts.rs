@@ -342,6 +342,25 @@ pub(super) const SCRIPTS: &[Script] = &[
     call("sys_rt_sigprocmask", [SIG_BLOCK as u64, ZEROES, OLD, SIGSET_SIZE]),
     call("sys_rt_sigpending", [ZEROES, SIGSET_SIZE]),
     call("sys_sigaltstack", [ZEROES, OLD]).after(stack),
+    call("sys_pause", []).error(Errno::EPERM),
+    call("sys_rt_sigsuspend", [ZEROES, SIGSET_SIZE]).error(Errno::EPERM),
+    call("compat_sys_rt_sigsuspend", [ZEROES, SIGSET_SIZE]).error(Errno::EPERM),
+    call("sys_sigsuspend", [0, 0, 0]).error(Errno::EPERM),
+    // Nothing was interrupted, and there is no frame.
+    call("sys_restart_syscall", []).error(Errno::EINTR),
+    call("sys_rt_sigreturn", []),
+    call("compat_sys_rt_sigreturn", []),
+    call("compat_sys_sigreturn", []),
+    // kill
+    call("sys_rt_sigqueueinfo", [ID, SIGCHLD as u64, ZEROES]),
+    call("sys_rt_tgsigqueueinfo", [ID, ID, SIGCHLD as u64, ZEROES]),
+    call("sys_rt_sigtimedwait", [ZEROES, 0, ZEROES, SIGSET_SIZE]).error(Errno::EAGAIN),
+    call("compat_sys_rt_sigqueueinfo", [ID, SIGCHLD as u64, ZEROES]),
+    call("compat_sys_rt_tgsigqueueinfo", [ID, ID, SIGCHLD as u64, ZEROES]),
+    call("compat_sys_rt_sigtimedwait_time32", [ZEROES, 0, ZEROES, SIGSET_SIZE])
+        .error(Errno::EAGAIN),
+    call("compat_sys_rt_sigtimedwait_time64", [ZEROES, 0, ZEROES, SIGSET_SIZE])
+        .error(Errno::EAGAIN),
     call("sys_signal", [SIGUSR1 as u64, 1]),
     call("compat_sys_rt_sigaction", [SIGUSR1 as u64, ZEROES, OLD, SIGSET_SIZE]),
     call("compat_sys_sigaction", [SIGUSR1 as u64, ZEROES, OLD]),
@@ -632,7 +651,6 @@ pub(super) const SCRIPTS: &[Script] = &[
     // poll
     call("sys_poll", [ZEROES, 512, 0]),
     call("sys_ppoll", [ZEROES, 512, ZEROES]),
-    call("sys_pause", []).error(Errno::EPERM),
     call("sys_select", [3, ZEROES, OLD, 0, ZEROES]),
     call("sys_pselect6", [3, ZEROES, OLD, 0, ZEROES]),
     call("compat_sys_select", [3, ZEROES, OLD, 0, ZEROES]),

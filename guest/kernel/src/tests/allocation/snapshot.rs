@@ -47,8 +47,8 @@ impl Snapshot {
         }
         lines.add("credentials", task.credentials.get());
         lines.add("groups", task.credentials.rights.groups.lock());
-        lines.add("blocked", task.signals.change_mask(0, None, 0));
-        lines.add("pending", task.signals.pending());
+        lines.add("blocked", task.signals.blocked());
+        lines.add("pending", task.signals.sent(&task.process.signals));
         lines.add("alternate stack", *task.alternate_stack.lock());
         lines.add("name", *task.name.lock());
         lines.add("tasks", process.tasks.load(Ordering::Relaxed));

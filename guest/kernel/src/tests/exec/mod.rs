@@ -280,10 +280,10 @@ fn what_is_the_old_programs_goes_and_the_rest_stays() {
     let task = current();
     let process = &task.process;
     assert_eq!([10, 12].map(|signal| process.actions.get(signal).sa_handler), [0, 1]);
-    assert_eq!(task.signals.change_mask(0, None, 0), Ok(1 << 13));
+    assert_eq!(task.signals.blocked(), 1 << 13);
     let mut files = process.files.lock();
     assert_eq!([3, 4, 1].map(|fd| files.descriptor(fd).is_ok()), [false, true, true]);
-    assert_eq!(task.alternate_stack.lock().ss_size, 0);
+    assert_eq!(task.alternate_stack.lock().top(), None);
     assert_eq!(task.clear_child_tid.load(Ordering::Relaxed), 0);
     assert_eq!(*task.robust_list.lock(), [0; 2]);
     assert_eq!(process.umask.load(Ordering::Relaxed), 0o77);
