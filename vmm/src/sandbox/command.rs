@@ -65,7 +65,8 @@ impl Command {
         let user = config.user.take();
         let user = match user.as_deref().unwrap_or(said.user) {
             "" if !tree.has_root() => Known::root(),
-            // Only an image is asked for its groups.
+            // Only an image is asked for its groups; and nobody, if nothing is to be known.
+            "" if !is_image && has(&config.envp, b"HOME") => Known::root(),
             "" if !is_image => Known { home: user::find("", tree)?.home, ..Known::root() },
             text => user::find(text, tree)?,
         };
@@ -132,9 +133,6 @@ fn front(config: &mut Config, said: &Said<'_>) -> Result<Program, Error> {
 /// Adds those variables that are not set yet; and, as Docker does, PATH and HOME.
 fn complete(envp: &mut Vec<Vec<u8>>, env: &[String], home: &[u8]) {
     let mut first = Vec::new();
-    let has = |set: &[Vec<u8>], name: &[u8]| {
-        set.iter().any(|variable| variable.split(|byte| *byte == b'=').next() == Some(name))
-    };
     for variable in env {
         let Some((name, _)) = variable.split_once('=').filter(|(name, _)| !name.is_empty()) else {
             continue;
@@ -149,6 +147,11 @@ fn complete(envp: &mut Vec<Vec<u8>>, env: &[String], home: &[u8]) {
         }
     }
     envp.splice(0..0, first);
+}
+
+/// Whether a variable is set.
+fn has(set: &[Vec<u8>], name: &[u8]) -> bool {
+    set.iter().any(|variable| variable.split(|byte| *byte == b'=').next() == Some(name))
 }
 
 #[cfg(test)]
