@@ -36,7 +36,7 @@ wire_struct! {
         /// End, page-aligned, exclusive.
         pub end: u64,
         /// `PROT_*` bits of mmap(2), [`REGION_STACK`], [`REGION_VVAR`],
-        /// [`REGION_VDSO`].
+        /// [`REGION_VDSO`], [`REGION_ZERO`].
         pub flags: u64,
     }
 }
@@ -48,6 +48,8 @@ pub const REGION_STACK: u64 = 1 << 16;
 pub const REGION_VVAR: u64 = 1 << 17;
 /// [`Region::flags`]: this is the vDSO's image.
 pub const REGION_VDSO: u64 = 1 << 18;
+/// [`Region::flags`]: this is of the program, but of no page of its file.
+pub const REGION_ZERO: u64 = 1 << 19;
 
 wire_struct! {
     /// How to get from the time-stamp counter to the time.
@@ -276,6 +278,11 @@ pub struct BootInfo {
     /// Directories of the host's, each before those that are below it in the tree. The
     /// first may be the root; then there is no image.
     pub mounts: [Mount; MAX_MOUNTS],
+    /// The file of the program that the VMM has loaded, and where it is in the tree if
+    /// nothing else is there. Of an empty path, if there is none. Nobody can change it.
+    pub program: Mount,
+    /// What stat(2) tells of it.
+    pub program_status: FileStatus,
     /// The program that the kernel is to load out of the root: physical addresses of
     /// NUL-terminated strings in a row, its path, its arguments, its environment. Empty,
     /// if the VMM has loaded one, which the next three words are about.
@@ -350,6 +357,8 @@ impl BootInfo {
         job: crate::job::Request::ZERO,
         mount_count: 0,
         mounts: [Mount::NONE; MAX_MOUNTS],
+        program: Mount::NONE,
+        program_status: FileStatus::ZERO,
         exec: Range::ZERO,
         argc: 0,
         envc: 0,

@@ -154,7 +154,7 @@ impl Segment {
     }
 
     /// The address behind its last byte of the file.
-    fn end_of_file(&self) -> u64 {
+    pub fn end_of_file(&self) -> u64 {
         self.start + (self.file.end - self.file.start)
     }
 }

@@ -120,6 +120,7 @@ fn run(
         directory: b"",
         user: User::ROOT,
         mounts: &[],
+        program: None,
         fast_door: FastDoor::Int80,
         log_level: 0,
         ignored_signals: 0,

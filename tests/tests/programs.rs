@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use trapgate::machine::kvm::Kind;
 use trapgate_tests::programs::C_KINDS;
 use trapgate_tests::{Case, Home, Place, Ran, Stdin, Stdout};
 use trapgate_tests::{busybox, compiled, elsewhere, needs_kvm, place, scale, takes_long, trapgate};
@@ -87,6 +88,22 @@ fn rust_with_its_standard_library_is_as_natively() {
     case.clone().args(["panic-default"]).any_stderr().differential().expect_status(101);
     case.clone().args(["catch"]).differential().expect_status(0);
     case.clone().args(["exit", "77"]).differential().expect_status(77);
+}
+
+#[test]
+fn a_program_without_a_root_finds_its_own_file() {
+    needs_kvm!();
+    for name in ["itself.std", "itself.std32"] {
+        if name.ends_with("32") && Kind::of_this_host() == Kind::Software {
+            elsewhere(Home::Rig, "this software KVM interprets 32-bit code, without SSE");
+            continue;
+        }
+        let Some(program) = compiled(name) else { continue };
+        let ran = Case::new(&program).differential();
+        ran.expect_status(0);
+        let text = String::from_utf8_lossy(&ran.stdout);
+        ran.expect(text.matches("the same code: true").count() == 3, "three programs");
+    }
 }
 
 /// So many bytes of lines with words and numbers, not sorted, some of them

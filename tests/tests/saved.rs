@@ -57,6 +57,7 @@ fn machine_with(program: &str, arguments: &[&str]) -> (Machine, Prepared) {
         directory: b"",
         user: User::ROOT,
         mounts: &[],
+        program: None,
         fast_door: FastDoor::Int80,
         log_level: 0,
         ignored_signals: 0,

@@ -109,6 +109,7 @@ mod tests {
             features: 0,
             cpus,
             root: Range::ZERO,
+            program: None,
             disk: 0,
             dense: false,
             directory: b"",

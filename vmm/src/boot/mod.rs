@@ -35,6 +35,7 @@ use trapgate_abi::boot_info::{
     BootInfo, ClockInfo, MAX_REGIONS, Mount, RANDOM_STOCK, Range, Region, SEED, StandardFile, User,
     feature,
 };
+use trapgate_abi::file::FileStatus;
 use trapgate_abi::hypercall::files::Handle;
 use trapgate_abi::kernel_note::Instruments;
 use trapgate_abi::layout::{
@@ -77,6 +78,8 @@ pub struct Start<'a> {
     pub disk: u64,
     /// Directories of the host's in its tree, the root first, each before those below it.
     pub mounts: &'a [Mounted],
+    /// The file of a program that is loaded here, and what it is.
+    pub program: Option<&'a (Mounted, FileStatus)>,
     /// Whether no large page of the host's is wanted at the bottom of RAM.
     pub dense: bool,
     /// Where the program begins, a path of its tree; empty for the root.
@@ -169,7 +172,9 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
     let stamped = Stamps::size(start.stamps);
     let traced = if start.traced { trace_rings::size(start.cpus) } else { 0 };
     let lent: u64 = vdsos.iter().map(Vdso::size).sum();
-    let paths: u64 = start.mounts.iter().map(|mount| mount.path.len() as u64).sum();
+    let program_file = start.program.map(|(mount, _)| mount);
+    let mounts = start.mounts.iter().chain(program_file);
+    let paths: u64 = mounts.map(|mount| mount.path.len() as u64).sum();
     let paths = paths + start.directory.len() as u64;
     let beside = lent + stamped + traced + page_tables::size(start.root) + paths;
     let needed = LEAST + cpus_end(start.cpus) + program.size() + beside;
@@ -203,6 +208,7 @@ pub fn prepare(ram: &GuestRam, kernel: &[u8], start: &Start<'_>) -> Result<Prepa
         .and_then(|()| builder.untrain_alias(&mut tables, &kernel, start.hardening))
         .and_then(|()| builder.program(&mut tables, &program, &mut info))
         .and_then(|()| builder.mounts(start.mounts, &mut info))
+        .and_then(|()| builder.program_file(start.program, &mut info))
         .and_then(|()| builder.directory(start.directory, &mut info))
         .and_then(|()| builder.lend(&vdsos, &mut info))
         .and_then(|()| match &mut user_tables {
@@ -355,6 +361,23 @@ impl Builder<'_> {
             at = end;
         }
         info.mount_count = mounts.len() as u64;
+        Some(())
+    }
+
+    /// The same of the program's file.
+    fn program_file(
+        &mut self,
+        program: Option<&(Mounted, FileStatus)>,
+        info: &mut BootInfo,
+    ) -> Option<()> {
+        let Some((Mounted { handle: Handle(handle), access, path }, status)) = program else {
+            return Some(());
+        };
+        let start = self.frames.take(path.len() as u64)?;
+        self.ram.write(start, path).ok()?;
+        let path = Range { start, end: start + path.len() as u64 };
+        info.program = Mount { handle: *handle, access: *access, path };
+        info.program_status = *status;
         Some(())
     }
 

@@ -7,7 +7,7 @@ use crate::boot::page_tables::PageTables;
 use crate::boot::vdso::Vdso;
 use crate::boot::vdso::place::Placed;
 use std::ops;
-use trapgate_abi::boot_info::{BootInfo, Parts, REGION_STACK, Range, Region};
+use trapgate_abi::boot_info::{BootInfo, Parts, REGION_STACK, REGION_ZERO, Range, Region};
 use trapgate_abi::layout::{PAGE_SIZE, USER_END32, USER_STACK_SIZE, USER_STACK_TOP};
 use trapgate_loader::image::{Class, Image, Prot};
 use trapgate_loader::stack::{self, AuxValues, InitialStack, StackRequest, Strings, WordSize};
@@ -182,7 +182,13 @@ impl Builder<'_> {
             let flags = user_flags(segment.prot);
             tables.map(segment.start, physical, length, flags, false, &mut self.frames)?;
             let flags = prot_bits(segment.prot);
-            self.regions.push(Region { start: segment.start, end: segment.end, flags });
+            let (start, end) = (segment.start, segment.end);
+            let of_file = segment.end_of_file().next_multiple_of(PAGE_SIZE).min(end);
+            let (file, zero) = ((start, of_file, 0), (of_file, end, REGION_ZERO));
+            for (start, end, kind) in [file, zero].into_iter().filter(|(start, end, _)| start < end)
+            {
+                self.regions.push(Region { start, end, flags: flags | kind });
+            }
         }
         Some(())
     }
@@ -239,6 +245,7 @@ mod tests {
             features: 0,
             cpus: 1,
             root: Range::ZERO,
+            program: None,
             disk: 0,
             dense: false,
             directory: b"",
@@ -284,6 +291,7 @@ mod tests {
             features: 0,
             cpus: 1,
             root: Range::ZERO,
+            program: None,
             disk: 0,
             dense: false,
             directory: b"",
@@ -325,6 +333,7 @@ mod tests {
             features: 0,
             cpus: 1,
             root: Range::ZERO,
+            program: None,
             disk: 0,
             dense: false,
             directory: b"",

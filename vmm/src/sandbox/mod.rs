@@ -45,6 +45,7 @@ use crate::machine::{Limits, Machine};
 use builder::Builder;
 use command::Command;
 use config::Config;
+use program::Preloaded;
 use run::Run;
 use running::Running;
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -57,7 +58,7 @@ use trapgate_abi::boot_info::{RANDOM_STOCK, SEED, feature};
 use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_abi::mitigation::keep;
 use trapgate_abi::x86::cr4;
-use tree::Tree;
+use tree::{Served, Tree};
 
 /// A VM with a program in it that has not run yet.
 pub struct Sandbox {
@@ -94,13 +95,13 @@ impl Sandbox {
         config.check()?;
         let program = program::find(program, &tree, &config.envp)?;
         let name = program::name(&program);
-        let bytes = program::preloaded(&program, &tree)?;
+        let mut preloaded = program::preloaded(&program, &tree)?;
         let start = Instant::now();
         // The file first: a mistake in it is the user's most likely one. What is in the
         // root the guest's kernel loads, and so says what is wrong.
-        let image = match &bytes {
+        let image = match &preloaded {
             None => None,
-            Some(bytes) => Some(
+            Some(Preloaded { bytes, .. }) => Some(
                 trapgate_loader::image::parse(bytes)
                     .map_err(|source| Error::Image { name: name.clone(), source })?,
             ),
@@ -124,15 +125,17 @@ impl Sandbox {
         let create_us = start.elapsed().as_micros() as u64;
 
         let start = Instant::now();
-        let (directories, mounts) = tree.mount()?;
+        let file = preloaded.as_mut().and_then(|preloaded| preloaded.file.take());
+        let file = file.zip(program::place(program::path(&program), &directory));
+        let Served { directories, mounts, program: program_file } = tree.mount(file)?;
         let random_granted = config.policy.allows(Grant::Random);
         let random = random_words()?;
         let (seed, stock) = random.split_at(SEED);
         let start_info = Start {
             name: &name,
             execfn: program::path(&program),
-            load: match (&image, &bytes) {
-                (Some(image), Some(bytes)) => Load::Here { image, bytes },
+            load: match (&image, &preloaded) {
+                (Some(image), Some(Preloaded { bytes, .. })) => Load::Here { image, bytes },
                 _ => Load::InRoot,
             },
             argv: &config.argv,
@@ -147,6 +150,7 @@ impl Sandbox {
             root: machine.image(),
             disk: config.disk.map_or(0, |disk| disk.0),
             mounts: &mounts,
+            program: program_file.as_ref(),
             dense: config.dense,
             directory: &directory,
             user,

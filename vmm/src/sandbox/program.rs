@@ -11,7 +11,9 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use trapgate_abi::hypercall::NAME_MAX;
 use trapgate_loader::text::printable;
+use trapgate_uapi::fs::PATH_MAX;
 
 /// The program's name as bytes, for itself.
 pub(super) fn path(program: &Program) -> &[u8] {
@@ -43,15 +45,46 @@ pub(super) fn find(
     Ok(Program::Path(to_path(&found)))
 }
 
+/// A program that the kernel does not find in the root.
+pub(super) struct Preloaded<'a> {
+    /// Its bytes.
+    pub(super) bytes: Cow<'a, [u8]>,
+    /// Its file, open to be read; none, if it is none of the host's.
+    pub(super) file: Option<File>,
+}
+
 /// The program's bytes, if the kernel does not find them itself, in the root.
 pub(super) fn preloaded<'a>(
     program: &'a Program,
     tree: &Tree,
-) -> Result<Option<Cow<'a, [u8]>>, Error> {
-    match program {
-        Program::Path(_) if tree.has_root() => Ok(None),
-        _ => read(program, tree).map(Some),
+) -> Result<Option<Preloaded<'a>>, Error> {
+    Ok(match program {
+        Program::Path(_) if tree.has_root() => None,
+        Program::Path(path) => {
+            let (bytes, file) = read_file(path)?;
+            Some(Preloaded { bytes: Cow::Owned(bytes), file: Some(file) })
+        }
+        Program::Bytes { bytes, .. } => Some(Preloaded { bytes: Cow::Borrowed(bytes), file: None }),
+    })
+}
+
+/// Where a program is that has this name for one who is in `directory` (empty: in the
+/// root), by names alone; none, if nothing can be there. `..` leads to what is written
+/// before it, as in a tree without links.
+pub(super) fn place(name: &[u8], directory: &[u8]) -> Option<Vec<u8>> {
+    let mut names: Vec<&[u8]> = Vec::new();
+    let start = if name.starts_with(b"/") { &b""[..] } else { directory };
+    for part in [start, name].into_iter().flat_map(|path| path.split(|byte| *byte == b'/')) {
+        match part {
+            b"" | b"." => {}
+            b".." => drop(names.pop()),
+            part => names.push(part),
+        }
     }
+    let path = [&b"/"[..], &names.join(&b'/')].concat();
+    let is_name = |name: &&[u8]| name.len() <= NAME_MAX && !name.contains(&0);
+    let can_be = !names.is_empty() && names.iter().all(is_name) && path.len() < PATH_MAX;
+    can_be.then_some(path)
 }
 
 /// The program's bytes.
@@ -60,7 +93,7 @@ pub(super) fn read<'a>(program: &'a Program, tree: &Tree) -> Result<Cow<'a, [u8]
         Program::Path(path) if tree.has_root() => {
             Ok(Cow::Owned(tree.read_program(path.as_os_str().as_bytes())?))
         }
-        Program::Path(path) => Ok(Cow::Owned(read_file(path)?)),
+        Program::Path(path) => Ok(Cow::Owned(read_file(path)?.0)),
         Program::Bytes { bytes, .. } => Ok(Cow::Borrowed(bytes)),
     }
 }
@@ -73,8 +106,8 @@ pub(super) fn to_path(bytes: &[u8]) -> PathBuf {
 /// The largest file that is taken for a program, in bytes.
 const LARGEST_PROGRAM: u64 = 1 << 30;
 
-/// Reads an executable regular file.
-fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
+/// Opens and reads an executable regular file.
+fn read_file(path: &Path) -> Result<(Vec<u8>, File), Error> {
     let owned = || path.to_owned();
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
@@ -96,11 +129,38 @@ fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
         let source = io::Error::other("it is larger than 1 GiB");
         return Err(Error::Unreadable { path: owned(), source });
     }
-    let mut bytes = Vec::new();
-    io::Read::read_to_end(&mut File::open(path).map_err(failed)?, &mut bytes).map_err(failed)?;
+    let (mut bytes, mut file) = (Vec::new(), File::open(path).map_err(failed)?);
+    io::Read::read_to_end(&mut file, &mut bytes).map_err(failed)?;
     // Of what is no program, its reader says more.
     if metadata.permissions().mode() & 0o111 == 0 && bytes.starts_with(b"\x7fELF") {
         return Err(Error::NotExecutable { path: owned() });
     }
-    Ok(bytes)
+    Ok((bytes, file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_where_its_name_leads_to_in_the_sandbox() {
+        let long = "x".repeat(256);
+        let deep = "/x".repeat(PATH_MAX / 2);
+        for (name, directory, path) in [
+            ("./prog", "", Some("/prog")),
+            ("prog", "", Some("/prog")),
+            ("./prog", "/work", Some("/work/prog")),
+            ("/usr/bin/busybox", "/work", Some("/usr/bin/busybox")),
+            ("../../target//x/./prog", "/a", Some("/target/x/prog")),
+            ("../prog", "/a/b", Some("/a/prog")),
+            ("..", "", None),
+            ("/", "", None),
+            ("a\0b", "", None),
+            (&long, "", None),
+            (&deep, "", None),
+        ] {
+            let place = place(name.as_bytes(), directory.as_bytes());
+            assert_eq!(place.as_deref(), path.map(str::as_bytes), "{name} in {directory}");
+        }
+    }
 }

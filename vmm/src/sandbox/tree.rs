@@ -5,8 +5,10 @@ use crate::Error;
 use crate::boot::Mounted;
 use crate::host::directories::{Directories, Server, Shared};
 use crate::root::{Directory, Image, Opened, Root, SingleFile, find_program};
+use std::fs::File;
 use std::path::Path;
-use trapgate_abi::boot_info::{MOUNT_ACCESS, MOUNT_IN_MEMORY, MOUNT_READ_WRITE};
+use trapgate_abi::boot_info::{MOUNT_ACCESS, MOUNT_IN_MEMORY, MOUNT_READ_ONLY, MOUNT_READ_WRITE};
+use trapgate_abi::file::FileStatus;
 
 /// The tree, each part of which is open.
 #[derive(Debug)]
@@ -131,8 +133,9 @@ impl Tree {
         self.root.as_ref().map_or(Part::Nothing, Part::Root)
     }
 
-    /// The server of what is the host's, and what the kernel is told of them.
-    pub(super) fn mount(&self) -> Result<(Directories, Vec<Mounted>), Error> {
+    /// The server of what is the host's, and what the kernel is told of it: also of the
+    /// file of a program that it does not find in the root, for which there is a path.
+    pub(super) fn mount(&self, program: Option<(File, Vec<u8>)>) -> Result<Served, Error> {
         let mut shared = Vec::new();
         let mut places = Vec::new();
         let mut add = |fd, access: u64, path: &[u8]| {
@@ -150,14 +153,30 @@ impl Tree {
             };
             add(fd, bound.access, &bound.path);
         }
-        if shared.is_empty() {
-            return Ok((Directories::default(), Vec::new()));
-        }
-        let (server, handles) = Server::new(shared)?;
+        let (mut server, handles) = match (shared.is_empty(), &program) {
+            (true, None) => return Ok(Served::default()),
+            (true, Some(_)) => (Server::without_directories(), Vec::new()),
+            (false, _) => Server::new(shared)?,
+        };
         let mounts = places.into_iter().zip(handles);
         let mounts = mounts.map(|((access, path), handle)| Mounted { handle, access, path });
-        Ok((Directories::new(server), mounts.collect()))
+        let program = program.and_then(|(file, path)| {
+            let (handle, status) = server.add_program(file)?;
+            Some((Mounted { handle, access: MOUNT_READ_ONLY, path }, status))
+        });
+        Ok(Served { directories: Directories::new(server), mounts: mounts.collect(), program })
     }
+}
+
+/// What the guest has of the host's files.
+#[derive(Default)]
+pub(super) struct Served {
+    /// Who serves them.
+    pub(super) directories: Directories,
+    /// Those that are in its tree, the root first.
+    pub(super) mounts: Vec<Mounted>,
+    /// The program's own.
+    pub(super) program: Option<(Mounted, FileStatus)>,
 }
 
 /// Where something is.

@@ -1,6 +1,7 @@
 //! Files that can be run: what execve(2) needs of one.
 
 use crate::fs::access::EXEC;
+use crate::fs::dentry::Dentry;
 use crate::fs::file::OpenFile;
 use crate::fs::filesystem::FileSystem;
 use crate::fs::inode::Kind;
@@ -42,6 +43,14 @@ impl Executable {
         }
         view.who.may(&dentry.inode, EXEC)?;
         Executable::new(OpenFile::of_inode(InodeFile::new(dentry.clone(), O_RDONLY))?)
+    }
+
+    /// Opens a file that runs already.
+    ///
+    /// # Errors
+    /// ENOMEM; EACCES, if it is no program's.
+    pub fn running(dentry: Arc<Dentry>) -> Result<Executable, Errno> {
+        Executable::new(OpenFile::of_inode(InodeFile::new(dentry, O_RDONLY))?)
     }
 
     /// Whether it is the content of an open file.

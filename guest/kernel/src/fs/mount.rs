@@ -30,6 +30,44 @@ pub fn add(
     (clock, limits): (Clock, Limits),
 ) -> Result<Arc<Dentry>, Errno> {
     let (directory, name) = place(root, path)?;
+    let mounted = top(b"", lower, (device, changed), (clock, limits))?;
+    cover(&directory, &name, &mounted)?;
+    Ok(mounted)
+}
+
+/// A file of another's that is read-only and in no directory yet: it is called by its path.
+///
+/// # Errors
+/// ENOMEM.
+pub fn file(
+    path: &[u8],
+    lower: LowerInode,
+    device: u64,
+    environment: (Clock, Limits),
+) -> Result<Arc<Dentry>, Errno> {
+    top(path, lower, (device, Changed::Nowhere), environment)
+}
+
+/// Puts such a file into the tree at its path; false, if something is there. Directories
+/// that are missing on the way are made.
+///
+/// # Errors
+/// ENOMEM; ENOTDIR, ELOOP for a path that cannot be; what is wrong with what is there.
+pub fn add_file(root: &Arc<Dentry>, path: &[u8], file: &Arc<Dentry>) -> Result<bool, Errno> {
+    let (directory, name) = place(root, path)?;
+    if directory.child(&name)?.is_some() {
+        return Ok(false);
+    }
+    cover(&directory, &name, file).map(|()| true)
+}
+
+/// What is at the top of another's file system.
+fn top(
+    name: &[u8],
+    lower: LowerInode,
+    (device, changed): (u64, Changed),
+    (clock, limits): (Clock, Limits),
+) -> Result<Arc<Dentry>, Errno> {
     let space = match &lower.content {
         LowerContent::Directory(lower) => Some(lower.clone()),
         _ => None,
@@ -37,9 +75,7 @@ pub fn add(
     let filesystem = FileSystem::of_another(device, HOST, clock, limits, (changed, space))?;
     let (number, meta) = (lower.number, meta_of(&lower));
     let kind = kind_of(lower, &try_arc(Linked::default())?, &filesystem)?;
-    let mounted = Dentry::new(b"", Inode::over(&filesystem, number, kind, meta)?)?;
-    cover(&directory, &name, &mounted)?;
-    Ok(mounted)
+    Dentry::new(name, Inode::over(&filesystem, number, kind, meta)?)
 }
 
 /// Puts the root of a file system where it covers what is there.

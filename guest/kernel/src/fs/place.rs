@@ -9,13 +9,17 @@ use crate::memory::{try_arc, try_extend, try_push, try_with_capacity};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use spin::Mutex;
-use trapgate_abi::boot_info::{BootInfo, MOUNT_ACCESS, MOUNT_READ_WRITE, Mount, Range};
+use trapgate_abi::boot_info::{BootInfo, MAX_MOUNTS, MOUNT_ACCESS, MOUNT_READ_WRITE, Mount, Range};
+use trapgate_abi::file::FileStatus;
 use trapgate_arch::phys;
 use trapgate_uapi::Errno;
 use trapgate_uapi::fs::PATH_MAX;
 
 /// `st_dev` of the first of the host's directories: those below are the tree's own.
 const FIRST_MOUNT: u64 = 16;
+
+/// `st_dev` of the program that the VMM has loaded.
+const PROGRAM_DEVICE: u64 = FIRST_MOUNT + MAX_MOUNTS as u64;
 
 /// A process's root and working directory.
 pub struct Places {
@@ -41,6 +45,10 @@ pub struct Below {
     ///
     /// [`BootInfo::mounts`]: trapgate_abi::boot_info::BootInfo::mounts
     pub mounts: &'static [Mount],
+    /// The file of the program that the VMM has loaded: [`BootInfo::program`].
+    ///
+    /// [`BootInfo::program`]: trapgate_abi::boot_info::BootInfo::program
+    pub program: Option<(Mount, FileStatus)>,
     /// The path of the first working directory: [`BootInfo::directory`].
     ///
     /// [`BootInfo::directory`]: trapgate_abi::boot_info::BootInfo::directory
@@ -49,12 +57,19 @@ pub struct Below {
 
 impl Below {
     /// Nothing.
-    pub const NOTHING: Below = Below { image: Range::ZERO, mounts: &[], directory: Range::ZERO };
+    pub const NOTHING: Below =
+        Below { image: Range::ZERO, mounts: &[], program: None, directory: Range::ZERO };
 
     /// What the VMM says.
     pub fn of_boot(boot: &'static BootInfo) -> Below {
         let count = (boot.mount_count as usize).min(boot.mounts.len());
-        Below { image: boot.root, mounts: &boot.mounts[..count], directory: boot.directory }
+        let is_there = !boot.program.path.is_empty();
+        Below {
+            image: boot.root,
+            mounts: &boot.mounts[..count],
+            program: is_there.then_some((boot.program, boot.program_status)),
+            directory: boot.directory,
+        }
     }
 }
 
@@ -67,6 +82,8 @@ pub struct Held {
     pub directory: Arc<Dentry>,
     /// The roots of the host's directories in the tree.
     pub mounts: Arc<Vec<Arc<Dentry>>>,
+    /// The file of the program that the VMM has loaded.
+    pub program: Option<Arc<Dentry>>,
 }
 
 impl Places {
@@ -84,7 +101,7 @@ impl Places {
     pub fn at_root(root: Arc<Dentry>, clock: Clock, limits: Limits) -> Result<Places, Errno> {
         let (directory, mounts) = (root.clone(), try_arc(Vec::new())?);
         let places = Places::at_the_start(Below::NOTHING, clock, limits);
-        Ok(Places { held: Some(Held { root, directory, mounts }), ..places })
+        Ok(Places { held: Some(Held { root, directory, mounts, program: None }), ..places })
     }
 
     /// The same, if there is a tree.
@@ -117,7 +134,7 @@ fn make(places: &Mutex<Places>) -> Result<(), Errno> {
 
 impl Recipe {
     fn make(&self) -> Result<Held, Errno> {
-        let &Recipe { below: Below { image, mounts, directory }, clock, limits } = self;
+        let &Recipe { below: Below { image, mounts, program, directory }, clock, limits } = self;
         let is_root = |mount: &&Mount| mount.path.len() == 1;
         let root = match mounts.first().filter(is_root) {
             _ if !image.is_empty() => {
@@ -138,14 +155,36 @@ impl Recipe {
                 return Err(error);
             }
         }
-        let directory = bytes_at(directory).and_then(|path| mount::directory(&root, &path));
-        match directory {
-            Ok(directory) => Ok(Held { directory, root, mounts: try_arc(mounted)? }),
-            Err(error) => {
-                root.take_apart();
-                Err(error)
-            }
+        let made = self.program(&root, program, &mut mounted).and_then(|program| {
+            let path = bytes_at(directory)?;
+            let (directory, mounts) = (mount::directory(&root, &path)?, try_arc(mounted)?);
+            Ok(Held { root: root.clone(), directory, mounts, program })
+        });
+        if made.is_err() {
+            root.take_apart();
         }
+        made
+    }
+
+    /// The program's file: where its name leads to, if that can be and nothing is there.
+    fn program(
+        &self,
+        root: &Arc<Dentry>,
+        program: Option<(Mount, FileStatus)>,
+        mounted: &mut Vec<Arc<Dentry>>,
+    ) -> Result<Option<Arc<Dentry>>, Errno> {
+        let Some((mount, status)) = program else { return Ok(None) };
+        let path = bytes_at(mount.path)?;
+        let lower = host::file(&mount, status)?;
+        let (clock, limits) = (self.clock, self.limits);
+        let file = mount::file(&path, lower, PROGRAM_DEVICE, (clock, limits))?;
+        match mount::add_file(root, &path, &file) {
+            Ok(true) => try_push(mounted, file.clone())?,
+            Err(Errno::ENOMEM) => return Err(Errno::ENOMEM),
+            // It has no name then, but /proc/self/exe.
+            Ok(false) | Err(_) => {}
+        }
+        Ok(Some(file))
     }
 
     fn add(&self, root: &Arc<Dentry>, mount: &Mount, device: u64) -> Result<Arc<Dentry>, Errno> {

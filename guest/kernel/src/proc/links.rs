@@ -18,15 +18,12 @@ use trapgate_uapi::fcntl::O_CLOEXEC;
 use trapgate_uapi::fs::SEEK_CUR;
 use trapgate_uapi::stat::{S_IFIFO, S_IFREG, S_IFSOCK};
 
-/// The program's file: ENOENT, if the VMM has loaded it, since it is not among the files
-/// here.
+/// The program's file: ENOENT, if the VMM was given its bytes alone.
 ///
 /// # Errors
-/// ENOENT, ESRCH.
+/// ENOENT, ESRCH, ENOMEM.
 pub fn exe(about: Subject) -> Result<Arc<Dentry>, Errno> {
-    let process = about.process()?;
-    let program = process.program.lock();
-    let file = program.file.as_ref().ok_or(Errno::ENOENT)?;
+    let file = about.process()?.program_file()?.ok_or(Errno::ENOENT)?;
     Ok(file.file.as_inode().ok_or(Errno::ENOENT)?.dentry.clone())
 }
 

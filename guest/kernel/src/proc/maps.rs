@@ -1,5 +1,6 @@
 //! /proc/PID/{maps,smaps,smaps_rollup}: the mappings.
 
+use crate::fs::executable::Executable;
 use crate::fs::place::{Path, path_of, top_of};
 use crate::memory::Text;
 use crate::mm::backing::{Backing, MappedFile, Part};
@@ -11,6 +12,7 @@ use crate::proc::subject::Subject;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use trapgate_abi::layout::PAGE_SIZE;
+use trapgate_loader::image::{Program, Segment};
 use trapgate_uapi::Errno;
 
 /// The column before a mapping's name.
@@ -85,6 +87,11 @@ fn line(text: &mut Text, vma: &Vma, names: &mut FileNames) -> Result<(), Errno> 
     let allows = |access, letter| if vma.prot().allows(access) { letter } else { '-' };
     let (r, w) = (allows(Prot::READ, 'r'), allows(Prot::WRITE, 'w'));
     let (x, s) = (allows(Prot::EXEC, 'x'), if vma.backing.is_shared() { 's' } else { 'p' });
+    let image = match &vma.backing {
+        Backing::Image => names.of_program(vma.start)?,
+        _ => None,
+    };
+    let part = part.or(image.as_ref());
     let offset = part.map_or(0, |part| part.first * PAGE_SIZE);
     let (device, number) = match part.map(|part| &part.mapped.file) {
         Some(Some(file)) => (file.device(), file.number()),
@@ -94,13 +101,13 @@ fn line(text: &mut Text, vma: &Vma, names: &mut FileNames) -> Result<(), Errno> 
     let (major, minor) = (device >> 8, device & 0xff);
     write!(text, "{:08x}-{:08x} {r}{w}{x}{s} {offset:08x} ", vma.start, vma.end)?;
     write!(text, "{major:02x}:{minor:02x} {number} ")?;
-    let name: &[u8] = match &vma.backing {
-        Backing::Shared(part) | Backing::Private(part) => names.of(part)?,
-        Backing::Heap => b"[heap]",
-        Backing::Stack => b"[stack]",
-        Backing::Vdso => b"[vdso]",
-        Backing::Vvar => b"[vvar]",
-        Backing::Anonymous | Backing::Image => b"",
+    let name: &[u8] = match (part, &vma.backing) {
+        (Some(part), _) => names.of(part)?,
+        (None, Backing::Heap) => b"[heap]",
+        (None, Backing::Stack) => b"[stack]",
+        (None, Backing::Vdso) => b"[vdso]",
+        (None, Backing::Vvar) => b"[vvar]",
+        (None, _) => b"",
     };
     if !name.is_empty() {
         text.pad(start, NAME_COLUMN)?;
@@ -124,6 +131,34 @@ struct FileNames {
     root: Vec<u8>,
     last: Option<Arc<dyn MappedFile>>,
     path: Vec<u8>,
+    /// What the VMM has loaded, when it was needed.
+    program: Option<Option<Loaded>>,
+    about: Subject,
+}
+
+/// A program that the VMM has loaded: its file, and what of it is where.
+struct Loaded {
+    file: Executable,
+    segments: Vec<Segment>,
+}
+
+impl Loaded {
+    fn new(about: Subject) -> Result<Option<Loaded>, Errno> {
+        let Some(file) = about.process()?.program_file()? else { return Ok(None) };
+        let image = Program::read(&file).ok().and_then(|program| {
+            // Where the VMM puts it.
+            program.place(program.class.pie_base(), program.class.user_end()).ok()
+        });
+        Ok(image.map(|image| Loaded { file, segments: image.segments }))
+    }
+
+    /// The part of the file that is mapped at an address.
+    fn part(&self, address: u64) -> Option<Part> {
+        let is_there = |segment: &&Segment| (segment.start..segment.end).contains(&address);
+        let segment = self.segments.iter().find(is_there)?;
+        let first = (segment.file.start + (address - segment.start)) / PAGE_SIZE;
+        Some(Part { mapped: self.file.mapped.clone(), first })
+    }
 }
 
 impl FileNames {
@@ -133,7 +168,19 @@ impl FileNames {
             Path::Within(path) if path != b"/" => path,
             _ => Vec::new(),
         };
-        Ok(FileNames { root, last: None, path: Vec::new() })
+        Ok(FileNames { root, last: None, path: Vec::new(), program: None, about })
+    }
+
+    /// What of the program's file is at an address where the VMM has put it; none, if that
+    /// is not known.
+    fn of_program(&mut self, address: u64) -> Result<Option<Part>, Errno> {
+        let loaded = match self.program.take() {
+            Some(loaded) => loaded,
+            None => Loaded::new(self.about)?,
+        };
+        let part = loaded.as_ref().and_then(|loaded| loaded.part(address));
+        self.program = Some(loaded);
+        Ok(part)
     }
 
     fn of(&mut self, part: &Part) -> Result<&[u8], Errno> {

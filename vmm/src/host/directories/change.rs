@@ -75,7 +75,7 @@ impl Server {
         if kind != S_IFLNK && found.status.mode & 0o7777 != wanted {
             let again = self.anew(&at, name, &found)?;
             let path = Descriptors::path_of(&again);
-            chmodat(&self.descriptors, path, permissions, AtFlags::empty())?;
+            chmodat(self.descriptors.at()?, path, permissions, AtFlags::empty())?;
             found.status = status::of(&again)?.0;
         }
         Ok(told([found]))
@@ -99,7 +99,8 @@ impl Server {
         let open = Arc::new(Open { file, _counted: counted });
         let (reading, writing) = (Some(open.clone()), Some(open));
         let (directory, name, kind) = (at.clone(), name.into(), S_IFREG);
-        let named = Named { directory, name, identity, kind, reading, writing };
+        let is_readable = false;
+        let named = Named { directory, name, identity, kind, reading, writing, is_readable };
         let handle = self.table.insert(Node::Named(named))?;
         Ok(told([Found { handle, status: found }]))
     }
@@ -132,7 +133,7 @@ impl Server {
         }
         let fd = Looked::at(named, waits)?;
         let path = Descriptors::path_of(&fd);
-        linkat(&*descriptors, path, &to.fd, name, AtFlags::SYMLINK_FOLLOW)?;
+        linkat(descriptors.at()?, path, &to.fd, name, AtFlags::SYMLINK_FOLLOW)?;
         Ok(Done::default())
     }
 
@@ -195,7 +196,7 @@ impl Server {
         }
         if has(Change::MODE) {
             let mode = permissions(change.mode as u32 | kind);
-            chmodat(&*descriptors, Descriptors::path_of(&fd), mode, AtFlags::empty())?;
+            chmodat(descriptors.at()?, Descriptors::path_of(&fd), mode, AtFlags::empty())?;
         }
         if has(Change::UID) || has(Change::GID) {
             let id = |which, id: u64| (has(which) && id != KEPT).then_some(id as u32);
@@ -216,7 +217,7 @@ impl Server {
                 last_modification: time(Change::MTIME, change.mtime, change.mtime_nsec),
             };
             let path = Descriptors::path_of(&fd);
-            utimensat(&*descriptors, path, &times, AtFlags::empty())?;
+            utimensat(descriptors.at()?, path, &times, AtFlags::empty())?;
         }
         let (status, _) = status::of(&fd)?;
         Ok(Done { data: status.to_words().to_vec(), ..Done::default() })

@@ -47,6 +47,8 @@ pub(super) struct Named {
     pub(super) reading: Option<Arc<Open>>,
     /// Open for writing: perhaps the same.
     pub(super) writing: Option<Arc<Open>>,
+    /// A mount of its own by a descriptor that can be read: it is that which is opened.
+    pub(super) is_readable: bool,
 }
 
 /// An open regular file.
@@ -69,8 +71,8 @@ impl Node {
 impl Named {
     /// A file that is a mount of its own.
     pub(super) fn alone(file: Arc<Directory>, kind: u32, identity: Identity) -> Named {
-        let (name, reading, writing) = (Box::default(), None, None);
-        Named { directory: file, name, identity, kind, reading, writing }
+        let (name, reading, writing, is_readable) = (Box::default(), None, None, false);
+        Named { directory: file, name, identity, kind, reading, writing, is_readable }
     }
 }
 

@@ -64,9 +64,12 @@ pub(super) fn found(named: &Named, waits: Waits) -> Result<(OwnedFd, FileStatus)
 /// /proc/self/fd, through which a file is opened that a descriptor of `O_PATH` is of. So
 /// what is opened is what was looked at, whatever its name is by then.
 #[derive(Debug)]
-pub(super) struct Descriptors(OwnedFd);
+pub(super) struct Descriptors(Option<OwnedFd>);
 
 impl Descriptors {
+    /// Where nothing is opened so.
+    pub(super) const NONE: Descriptors = Descriptors(None);
+
     /// # Errors
     /// [`Error::Host`], if it is not there.
     pub(super) fn open() -> Result<Descriptors, Error> {
@@ -77,7 +80,7 @@ impl Descriptors {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = open("/proc/self/fd", flags, Mode::empty()).map_err(failed)?;
         match fstatfs(&fd).map_err(failed)?.f_type as u32 {
-            PROC => Ok(Descriptors(fd)),
+            PROC => Ok(Descriptors(Some(fd))),
             _ => Err(failed(io::Errno::NODEV)),
         }
     }
@@ -85,6 +88,14 @@ impl Descriptors {
     /// The path by which Linux finds the file of a descriptor.
     pub(super) fn path_of(fd: impl AsFd) -> String {
         fd.as_fd().as_raw_fd().to_string()
+    }
+
+    /// The directory itself.
+    ///
+    /// # Errors
+    /// EROFS of a server of nothing that can be opened so, or changed.
+    pub(super) fn at(&self) -> Result<BorrowedFd<'_>, Trouble> {
+        self.0.as_ref().map(AsFd::as_fd).ok_or(Trouble::Refused(Errno::EROFS))
     }
 
     /// Opens the regular file of `fd`, which may be of `O_PATH`.
@@ -96,18 +107,12 @@ impl Descriptors {
     ) -> Result<Open, Trouble> {
         let counted = budget.take()?;
         let flags = flags | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
-        let file = match openat(&self.0, Descriptors::path_of(fd), flags, Mode::empty()) {
+        let file = match openat(self.at()?, Descriptors::path_of(fd), flags, Mode::empty()) {
             // To the program these are the system's, not its own.
             Err(io::Errno::MFILE) => return Err(Errno::ENFILE.into()),
             opened => File::from(opened?),
         };
         Ok(Open { file, _counted: counted })
-    }
-}
-
-impl AsFd for Descriptors {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
     }
 }
 

@@ -11,8 +11,9 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{OFlags, SeekFrom, fstatfs, readlinkat_raw, seek};
 use rustix::io;
 use rustix::process::{Resource, getrlimit};
+use std::fs::File;
 use std::sync::Arc;
-use trapgate_abi::file::FileSystemStatus;
+use trapgate_abi::file::{FileStatus, FileSystemStatus};
 use trapgate_abi::hypercall::MAX_TRANSFER;
 use trapgate_abi::hypercall::files::{Access, FileRequest, Found, Handle, MAX_WALK};
 use trapgate_uapi::Errno;
@@ -66,6 +67,33 @@ impl Server {
             return Err(Error::too_few_descriptors("directories of the host".to_owned()));
         }
         Server::within(Limits { descriptors, ..MOST }, directories)
+    }
+
+    /// For none.
+    pub(crate) fn without_directories() -> Server {
+        Server {
+            table: Table::new(MOST.handles),
+            budget: Budget::new(MOST.descriptors),
+            descriptors: Descriptors::NONE,
+            listing: None,
+            #[cfg(test)]
+            hold: None,
+        }
+    }
+
+    /// Adds the file of a program, open to be read, which nobody changes: its handle, and
+    /// what it is. None, if it cannot be looked at, or is no regular file.
+    pub(crate) fn add_program(&mut self, file: File) -> Option<(Handle, FileStatus)> {
+        /// Not that of any directory.
+        const MOUNT: usize = usize::MAX;
+        let (status, identity) = status::of(&file).ok()?;
+        let kind = status.mode as u32 & S_IFMT;
+        open::must_be_regular(kind).ok()?;
+        let root = Directory::root(file.into(), MOUNT, false, status.dev, &self.budget).ok()?;
+        let named = Named { is_readable: true, ..Named::alone(Arc::new(root), kind, identity) };
+        let handle = self.table.insert(Node::Named(named)).ok()?;
+        self.table.pin();
+        Some((handle, status))
     }
 
     pub(super) fn within(
@@ -171,8 +199,9 @@ impl Server {
             (Node::Directory(below.clone()), Some(below))
         } else {
             let (directory, name) = (at.clone(), name.into());
-            let (reading, writing) = (None, None);
-            (Node::Named(Named { directory, name, identity, kind, reading, writing }), None)
+            let (reading, writing, is_readable) = (None, None, false);
+            let named = Named { directory, name, identity, kind, reading, writing, is_readable };
+            (Node::Named(named), None)
         };
         let handle = self.table.insert(node)?;
         Ok((Found { handle, status }, below))
@@ -224,6 +253,10 @@ impl Server {
         if reads || writes {
             let (fd, found) = open::found(named, waits)?;
             let reading = match reads {
+                true if named.is_readable => Some(Open {
+                    file: fd.try_clone().map_err(|_| Errno::ENFILE)?.into(),
+                    _counted: budget.take()?,
+                }),
                 true => Some(descriptors.open_file(&fd, OFlags::RDONLY, budget)?),
                 false => None,
             };

@@ -30,6 +30,7 @@ use ask::look;
 pub use node::Writer;
 use node::{Node, Nodes};
 use trapgate_abi::boot_info::{MOUNT_SHARED, Mount};
+use trapgate_abi::file::FileStatus;
 use trapgate_abi::hypercall::files::{Found, Handle};
 use trapgate_uapi::Errno;
 
@@ -42,8 +43,19 @@ pub const LAST_NUMBER: u64 = 1 << 62;
 /// # Errors
 /// ENOMEM; EIO, and what else the host says.
 pub fn root(mount: &Mount, is_writable: bool) -> Result<LowerInode, Errno> {
-    let handle = Handle(mount.handle);
-    let found = Found { handle, status: look(handle)? };
+    root_that_is(mount, look(Handle(mount.handle))?, is_writable)
+}
+
+/// The same of a file that nobody changes, of which the VMM has told what it is.
+///
+/// # Errors
+/// ENOMEM; EIO for what no file can be.
+pub fn file(mount: &Mount, status: FileStatus) -> Result<LowerInode, Errno> {
+    root_that_is(mount, status, false)
+}
+
+fn root_that_is(mount: &Mount, status: FileStatus, is_writable: bool) -> Result<LowerInode, Errno> {
+    let found = Found { handle: Handle(mount.handle), status };
     let node = Node::root(&found)?;
     let changes = is_writable || mount.access & MOUNT_SHARED != 0;
     let nodes = if is_writable { Some(try_arc(Nodes::default())?) } else { None };

@@ -20,7 +20,9 @@ pub mod usage;
 use crate::mm::backing::Backing;
 use crate::mm::frames::{Batch, FRAMES};
 use crate::mm::vma::{Marks, Prot, Vma, VmaMap};
-use trapgate_abi::boot_info::{BootInfo, REGION_STACK, REGION_VDSO, REGION_VVAR, Range, feature};
+use trapgate_abi::boot_info::{
+    BootInfo, REGION_STACK, REGION_VDSO, REGION_VVAR, REGION_ZERO, Range, feature,
+};
 use trapgate_abi::hypercall::Segment;
 use trapgate_abi::layout::{PAGE_SIZE, USER_END, USER_END32, USER_STACK_SIZE, page_down, page_up};
 use trapgate_abi::x86::pte;
@@ -124,8 +126,10 @@ impl AddressSpace {
         // They are in ascending order.
         let mut reached = 0;
         for region in &boot.regions[..boot.region_count as usize] {
-            let backing = match region.flags & (REGION_STACK | REGION_VVAR | REGION_VDSO) {
+            const KINDS: u64 = REGION_STACK | REGION_VVAR | REGION_VDSO | REGION_ZERO;
+            let backing = match region.flags & KINDS {
                 REGION_STACK => Backing::Stack,
+                REGION_ZERO => Backing::Anonymous,
                 REGION_VVAR => Backing::Vvar,
                 REGION_VDSO => Backing::Vdso,
                 _ => Backing::Image,

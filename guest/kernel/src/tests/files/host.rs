@@ -2,6 +2,7 @@
 
 mod memory;
 mod model;
+mod program;
 mod writing;
 
 use super::*;

@@ -22,6 +22,9 @@ const PATHS_AT: u64 = 0x9_3000;
 /// The handle of a mount's root is its number and this.
 const ROOTS: u64 = 100;
 
+/// Said of a mount: it is the file of the program that the VMM has loaded.
+pub(super) const PROGRAM: u64 = u64::MAX;
+
 /// How many hosts there were.
 static HOSTS: AtomicU64 = AtomicU64::new(0);
 
@@ -348,12 +351,18 @@ pub(super) fn sandbox_with(
     let mut boot = boot_info();
     boot.ram_size = ram_size;
     boot.free[0].end = ram_size;
-    boot.mount_count = mounts.len() as u64;
     let mut at = PATHS_AT;
     for (index, (path, access, what)) in mounts.iter().enumerate() {
         let handle = ROOTS + index as u64;
         let path = Range { start: at, end: at + path.len() as u64 };
-        boot.mounts[index] = Mount { handle, access: *access, path };
+        let mount = Mount { handle, access: *access, path };
+        match *access {
+            PROGRAM => boot.program = mount,
+            _ => {
+                boot.mounts[boot.mount_count as usize] = mount;
+                boot.mount_count += 1;
+            }
+        }
         at = path.end;
         let mut file = 0;
         for name in what.split('/').filter(|name| !name.is_empty()) {
@@ -361,6 +370,9 @@ pub(super) fn sandbox_with(
             file = entries[name];
         }
         host.handles.insert(handle, Held { file, ..Held::default() });
+        if *access == PROGRAM {
+            boot.program_status = host.files[file].status;
+        }
     }
     let sandbox = Sandbox::boot(boot);
     let mut at = PATHS_AT;
