@@ -36,6 +36,15 @@ impl MappedFile for OpenFile {
         path_of(&file.dentry, &top_of(&file.dentry))?.shown()
     }
 
+    fn stored(&self) {
+        // Of a file of the host's, writing it back says when.
+        if let Some(file) =
+            self.as_inode().filter(|file| file.dentry.inode.filesystem.may_change().is_ok())
+        {
+            file.dentry.inode.modify();
+        }
+    }
+
     fn write_back(&self, to_disk: bool) -> Result<(), Errno> {
         let Some(file) = self.as_inode() else { return Ok(()) };
         host::content::write_back(&file.dentry.inode)?;

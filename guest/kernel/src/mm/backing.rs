@@ -19,8 +19,8 @@ pub enum Backing {
     Shared(Part),
     /// A part of an object, private: what is written is the mapping's own.
     Private(Part),
-    /// A segment of the program, private: what madvise(2) gives up comes back as it
-    /// was, for its file is not here.
+    /// A part of the file of a program that the VMM has loaded, private: what madvise(2)
+    /// gives up comes back as it was.
     Image,
     /// The vDSO's code: as Image.
     Vdso,
@@ -85,6 +85,9 @@ pub trait MappedFile: Send + Sync + Debug {
     fn segment(&self) -> Option<u32> {
         None
     }
+
+    /// A program stores in it: it has changed now. Nothing is locked.
+    fn stored(&self) {}
 
     /// Writes back what programs have stored in it, to where it lies; with `to_disk`, it is
     /// on the disk then. Nothing is locked.

@@ -34,6 +34,11 @@ impl Prot {
         if bits & !7 == 0 { Some(Prot(bits as u8)) } else { None }
     }
 
+    /// This but not the other.
+    pub const fn without(self, other: Prot) -> Prot {
+        Prot(self.0 & !other.0)
+    }
+
     /// Both.
     pub const fn with(self, other: Prot) -> Prot {
         Prot(self.0 | other.0)

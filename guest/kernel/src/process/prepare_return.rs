@@ -40,6 +40,10 @@ fn do_work(regs: &mut PtRegs) {
             // Who unmaps is not told; what is left is tried again.
             let _ = current().process.write_back.all(false);
         }
+        if bits & work::STORED != 0 {
+            let stored = current().process.memory.lock().take_stored();
+            stored.iter().filter_map(|mapped| mapped.file.as_ref()).for_each(|file| file.stored());
+        }
         if bits & work::SIGNAL != 0 {
             signals::act(regs);
         }

@@ -32,6 +32,8 @@ pub mod work {
     pub const REGISTERS: u64 = 1 << 5;
     /// A file of the host's that was written is mapped no longer.
     pub const WRITE_BACK: u64 = 1 << 6;
+    /// A shared mapping of a file was made writable, for who writes to it.
+    pub const STORED: u64 = 1 << 7;
 }
 
 /// What a thread does.

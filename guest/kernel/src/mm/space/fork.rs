@@ -40,6 +40,7 @@ impl AddressSpace {
             ram,
             future,
             growth,
+            stored: None,
         };
         let copied = self.copy_pages(&mut copy.tables);
         cpu::flush_tlb();

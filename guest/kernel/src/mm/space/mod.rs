@@ -17,9 +17,10 @@ pub mod remap;
 pub mod resident;
 pub mod usage;
 
-use crate::mm::backing::Backing;
+use crate::mm::backing::{Backing, Mapped};
 use crate::mm::frames::{Batch, FRAMES};
 use crate::mm::vma::{Marks, Prot, Vma, VmaMap};
+use alloc::sync::Arc;
 use trapgate_abi::boot_info::{
     BootInfo, REGION_STACK, REGION_VDSO, REGION_VVAR, REGION_ZERO, Range, feature,
 };
@@ -75,6 +76,9 @@ pub struct AddressSpace {
     future: Marks,
     /// To how many bytes a mapping may grow down: the soft `RLIMIT_STACK`.
     growth: u64,
+    /// A file of which a shared mapping has become writable, since the last time that
+    /// somebody asked.
+    stored: Option<Arc<Mapped>>,
 }
 
 /// What a page of a mapping with this access gets in its table. On x86 what
@@ -153,6 +157,7 @@ impl AddressSpace {
             ram: boot.ram_size,
             future: Marks::NONE,
             growth: USER_STACK_SIZE,
+            stored: None,
         })
     }
 

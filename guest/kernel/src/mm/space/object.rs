@@ -4,10 +4,11 @@
 //! a frame of its own when it writes.
 
 use super::{AddressSpace, FaultError, flags, with_access};
-use crate::mm::backing::Mapped;
+use crate::mm::backing::{Backing, Mapped};
 use crate::mm::frames::{FRAMES, Frames};
 use crate::mm::object::{NoPage, Object, Pages};
 use crate::mm::vma::{Prot, Vma};
+use crate::sched::thread::work;
 use alloc::sync::Arc;
 use trapgate_abi::boot_info::Range;
 use trapgate_abi::layout::{PAGE_SIZE, page_down};
@@ -35,6 +36,15 @@ impl From<NoPage> for FaultError {
 pub(super) fn object_at(vma: &Vma, address: u64) -> Option<(&Object, u64)> {
     let part = vma.backing.part()?;
     Some((&part.mapped.object, part.first + (address - vma.start) / PAGE_SIZE))
+}
+
+/// What the pages of a mapping allow before somebody writes to them: of a file's that is
+/// shared, not that.
+pub(super) fn unstored(vma: &Vma) -> Prot {
+    match &vma.backing {
+        Backing::Shared(part) if part.mapped.file.is_some() => vma.prot().without(Prot::WRITE),
+        _ => vma.prot(),
+    }
 }
 
 /// Maps the object's own frames, with these bits, wherever `first..last` has no page:
@@ -74,18 +84,43 @@ impl AddressSpace {
         entry: u64,
         access: Prot,
     ) -> Result<u64, FaultError> {
-        match (entry, access) {
-            (0, Prot::WRITE) if !vma.backing.is_shared() => self.copy_from_object(vma, page),
-            (0, _) => {
-                let most = if vma.backing.is_shared() { self.ahead } else { AROUND_PRIVATE };
-                let window = FRAMES.lock().ahead(most) * PAGE_SIZE;
-                let block = page & !(window - 1);
-                let (first, last) = (block.max(vma.start), (block + window).min(vma.end));
-                self.populate_from_object(vma, first, last, page)?;
-                Ok(self.tables.entry(page))
-            }
-            _ => self.open_up(page, entry, vma.prot()),
+        let shared = vma.backing.is_shared();
+        if access == Prot::WRITE && !shared && entry == 0 {
+            return self.copy_from_object(vma, page);
         }
+        if entry != 0 && !shared {
+            return self.open_up(page, entry, vma.prot());
+        }
+        let most = if shared { self.ahead } else { AROUND_PRIVATE };
+        let window = FRAMES.lock().ahead(most) * PAGE_SIZE;
+        let block = page & !(window - 1);
+        let (first, last) = (block.max(vma.start), (block + window).min(vma.end));
+        if entry == 0 {
+            self.populate_from_object(vma, first, last, page, access)?;
+        }
+        if shared && access == Prot::WRITE {
+            self.open_for_stores(vma, first, last);
+        }
+        Ok(self.tables.entry(page))
+    }
+
+    /// Lets programs write to those pages of a shared mapping that are there: a file's has
+    /// changed.
+    fn open_for_stores(&mut self, vma: &Vma, first: u64, last: u64) {
+        let Some(part) = vma.backing.part().filter(|part| part.mapped.file.is_some()) else {
+            return;
+        };
+        let prot = vma.prot();
+        self.tables.for_each(first, last, |_, entry| *entry = with_access(*entry, prot));
+        flush_range(first, last);
+        // One that nobody has heard of yet is lost: two at once are rare.
+        self.stored = Some(part.mapped.clone());
+        percpu::raise_work(work::STORED);
+    }
+
+    /// What was stored to since the last time.
+    pub const fn take_stored(&mut self) -> Option<Arc<Mapped>> {
+        self.stored.take()
     }
 
     /// Maps the object's pages wherever `first..last` has none, as far as they are at
@@ -99,10 +134,13 @@ impl AddressSpace {
         first: u64,
         last: u64,
         page: u64,
+        access: Prot,
     ) -> Result<(), FaultError> {
         let Some((object, index)) = object_at(vma, first) else { return Ok(()) };
         let shared = vma.backing.is_shared();
         let private = if shared { 0 } else { COPY_ON_WRITE };
+        // Who writes first is to be noticed.
+        let prot = if access == Prot::WRITE { vma.prot() } else { unstored(vma) };
         let (mut pages, frames) = (object.lock(), &mut *FRAMES.lock());
         // Mostly the object has them all, or those that are not beyond its end.
         let end = object.pages().saturating_sub(index).saturating_mul(PAGE_SIZE);
@@ -110,7 +148,7 @@ impl AddressSpace {
             return Err(FaultError::Beyond);
         }
         let last = last.min(first.saturating_add(end));
-        let bits = with_access(COUNTED | private, vma.prot());
+        let bits = with_access(COUNTED | private, prot);
         let mut mapped = map_own(&mut self.tables, [first, last], &pages, index, bits, frames);
         if mapped == (last - first) / PAGE_SIZE {
             percpu::count!(pages_mapped, mapped);
@@ -134,7 +172,7 @@ impl AddressSpace {
                 (_, false) => None,
             };
             if let Some(page_bits) = had {
-                *entry = with_access(page_bits | private, vma.prot());
+                *entry = with_access(page_bits | private, prot);
                 mapped += 1;
             }
             true

@@ -78,7 +78,7 @@ impl AddressSpace {
             Backing::Shared(_) => {}
             Backing::Private(_) => {
                 let vma = vma.clone();
-                let _ = self.populate_from_object(&vma, start, end, start);
+                let _ = self.populate_from_object(&vma, start, end, start, Prot::READ);
             }
             _ => {
                 let prot = vma.prot();

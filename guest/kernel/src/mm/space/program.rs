@@ -40,6 +40,7 @@ impl AddressSpace {
             mmap_top,
             future,
             growth,
+            stored: None,
         })
     }
 
