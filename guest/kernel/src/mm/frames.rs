@@ -100,6 +100,12 @@ impl Frames {
         self.free
     }
 
+    /// Free frames that nobody has had yet. Those that were used are taken first, so all
+    /// others were in use at once: the most that there was of them.
+    pub fn untouched(&self) -> u64 {
+        self.free.saturating_sub(self.zero.frames() + self.dirty.frames())
+    }
+
     /// Free frames that a program may have.
     pub fn spare(&self) -> u64 {
         self.free.saturating_sub(self.reserve)

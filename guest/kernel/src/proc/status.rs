@@ -1,6 +1,7 @@
 //! /proc/PID/status: the same for people.
 
 use crate::memory::Text;
+use crate::mm::frames::FRAMES;
 use crate::mm::space::usage::Usage;
 use crate::proc::stat::{SignalSets, code_pages, name_of, state_of};
 use crate::proc::subject::Subject;
@@ -57,18 +58,22 @@ pub fn status(about: Subject, text: &mut Text) -> Result<(), Errno> {
     writeln!(text, "voluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0")
 }
 
-/// Memory. Nobody notes peaks: they are what is so now.
+/// Memory. The most that was resident is what the sandbox has taken, as getrusage(2) tells
+/// it; how large all mappings were once, nobody notes.
 fn memory(text: &mut Text, process: &Process, usage: &Usage) -> Result<(), Errno> {
     const KIB: u64 = PAGE_SIZE / 1024;
     let code = code_pages(process);
     let resident = usage.resident;
     let locked = process.memory.lock().locked_pages();
+    let taken = (process.ram_size / PAGE_SIZE).saturating_sub(FRAMES.lock().untouched());
+    // Pages of an image are nobody's frames.
+    let most = taken.max(resident.pages());
     let lines = [
         ("VmPeak", usage.size),
         ("VmSize", usage.size),
         ("VmLck", locked),
         ("VmPin", 0),
-        ("VmHWM", resident.pages()),
+        ("VmHWM", most),
         ("VmRSS", resident.pages()),
         ("RssAnon", resident.anonymous),
         ("RssFile", resident.file),

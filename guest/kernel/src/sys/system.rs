@@ -63,11 +63,11 @@ pub(super) fn resource_usage(who: i32) -> Result<Rusage, Errno> {
         RUSAGE_CHILDREN => return Ok(Rusage::default()),
         _ => return Err(Errno::EINVAL),
     }
-    // Nobody keeps the most that there was: it is what the sandbox has taken now.
-    let free = FRAMES.lock().available() * PAGE_SIZE;
+    // The most that the sandbox has taken of its memory.
+    let untouched = FRAMES.lock().untouched() * PAGE_SIZE;
     Ok(Rusage {
         ru_utime: Timeval::from_ns(process.clock.elapsed()),
-        ru_maxrss: (process.ram_size.saturating_sub(free) / 1024) as i64,
+        ru_maxrss: (process.ram_size.saturating_sub(untouched) / 1024) as i64,
         ru_minflt: percpu::page_faults() as i64,
         ..Rusage::default()
     })

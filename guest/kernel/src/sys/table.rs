@@ -130,7 +130,7 @@ const ENTRIES: &[Entry] = entries! {
     system {
         both: newuname;
         x64: sysinfo ("uptime, memory, one process; loads are 0")
-            getrusage ("the time since the start as user time; `ru_maxrss` is what the sandbox has taken of its memory; page faults are minor ones; all else is 0");
+            getrusage ("the time since the start as user time; `ru_maxrss` is the most that the sandbox has taken of its memory; page faults are minor ones; all else is 0");
     }
     random {
         both: getrandom;

@@ -77,6 +77,35 @@ fn mappings_are_shown_as_linux_shows_them() {
 }
 
 #[test]
+fn what_was_resident_once_is_told_when_it_is_gone() {
+    let sandbox = sandbox();
+    let told = || {
+        let status = sandbox.content("/proc/self/status");
+        let value = |key: &str| -> i64 {
+            let line = status.lines().find(|line| line.starts_with(key)).unwrap();
+            line.split_ascii_whitespace().nth(1).unwrap().parse().unwrap()
+        };
+        sandbox.call(nr64::GETRUSAGE, [0, BUFFER, 0, 0, 0, 0]).unwrap();
+        // struct rusage: two times, and it.
+        (sandbox.load_word(BUFFER + 32) as i64, value("VmHWM:"), value("VmRSS:"))
+    };
+    const LENGTH: u64 = 300 * PAGE_SIZE;
+    let (before, _, resident) = told();
+    let at = sandbox.call(nr64::MMAP, [0, LENGTH, 3, 0x22, u64::MAX, 0]).unwrap();
+    (0..LENGTH).step_by(PAGE_SIZE as usize).for_each(|page| sandbox.store(at + page, &[1]));
+    let (most, peak, now) = told();
+    assert!(most >= before + 1200 && now == resident + 1200, "{before} {most} {now}");
+    assert!(peak == most && peak >= now, "{peak} {most} {now}");
+    sandbox.call(nr64::MUNMAP, [at, LENGTH, 0, 0, 0, 0]).unwrap();
+    let (still, peak, now) = told();
+    assert_eq!((still, peak, now), (most, most, resident));
+    // What is used again does not raise it.
+    let at = sandbox.call(nr64::MMAP, [0, LENGTH / 2, 3, 0x22, u64::MAX, 0]).unwrap();
+    (0..LENGTH / 2).step_by(PAGE_SIZE as usize).for_each(|page| sandbox.store(at + page, &[1]));
+    assert_eq!(told().0, most);
+}
+
+#[test]
 fn a_mapped_file_has_its_name_its_device_and_its_inode() {
     let sandbox = sandbox();
     sandbox.file("/tmp/a file", b"abc");
