@@ -6,7 +6,7 @@ use crate::macros::{constants, structure};
 constants! { "clock_gettime(2)", general as i32:
     CLOCK_REALTIME CLOCK_MONOTONIC CLOCK_PROCESS_CPUTIME_ID CLOCK_THREAD_CPUTIME_ID
     CLOCK_MONOTONIC_RAW CLOCK_REALTIME_COARSE CLOCK_MONOTONIC_COARSE CLOCK_BOOTTIME
-    CLOCK_TAI
+    CLOCK_TAI CLOCK_REALTIME_ALARM CLOCK_BOOTTIME_ALARM
 }
 constants! { "clock_nanosleep(2)", general as i32: TIMER_ABSTIME }
 
@@ -33,6 +33,25 @@ structure! {
     pub struct OldTimespec32: 8 = "x86" general::timespec {
         pub tv_sec: i32,
         pub tv_nsec: i32,
+    }
+}
+
+structure! {
+    /// `struct itimerspec`: how long it is from one time to the next, and to the next one.
+    #[derive(Default)]
+    pub struct Itimerspec: 32 {
+        pub it_interval: Timespec,
+        pub it_value: Timespec,
+    }
+}
+crate::macros::same_layout!(Itimerspec = general::__kernel_itimerspec { it_interval it_value });
+
+structure! {
+    /// i386's: Linux's `old_itimerspec32`.
+    #[derive(Default)]
+    pub struct OldItimerspec32: 16 {
+        pub it_interval: OldTimespec32,
+        pub it_value: OldTimespec32,
     }
 }
 
@@ -123,6 +142,18 @@ impl Timeval {
 impl From<OldTimespec32> for Timespec {
     fn from(time: OldTimespec32) -> Self {
         Timespec { tv_sec: time.tv_sec.into(), tv_nsec: time.tv_nsec.into() }
+    }
+}
+
+impl From<OldItimerspec32> for Itimerspec {
+    fn from(times: OldItimerspec32) -> Self {
+        Itimerspec { it_interval: times.it_interval.into(), it_value: times.it_value.into() }
+    }
+}
+
+impl From<Itimerspec> for OldItimerspec32 {
+    fn from(times: Itimerspec) -> Self {
+        OldItimerspec32 { it_interval: times.it_interval.into(), it_value: times.it_value.into() }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::sched::wait_queue::WaitQueue;
 use spin::Mutex;
 use trapgate_uapi::Errno;
 use trapgate_uapi::fcntl::O_NONBLOCK;
-use trapgate_uapi::poll::{POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM};
+use trapgate_uapi::poll::{POLLIN, POLLOUT};
 
 /// The most that one counts to.
 const MOST: u64 = u64::MAX - 1;
@@ -25,11 +25,13 @@ impl Event {
         Event { count: Mutex::new(count), semaphore, queue: WaitQueue::new() }
     }
 
-    /// Tries until it can be done, or once, if it must not wait.
+    /// Tries until it can be done, or once, if it must not wait. Something of `becomes` may
+    /// be ready then.
     #[inline(always)]
     fn change(
         &self,
         flags: u32,
+        becomes: u16,
         mut attempt: impl FnMut(&mut u64) -> Option<u64>,
     ) -> Result<u64, Errno> {
         let at_once = attempt(&mut self.count.lock());
@@ -37,7 +39,7 @@ impl Event {
             Some(done) => done,
             None => self.change_later(flags, &mut attempt)?,
         };
-        self.queue.wake_all();
+        self.queue.wake(becomes);
         Ok(done)
     }
 
@@ -61,7 +63,7 @@ impl Event {
     /// EAGAIN, ERESTARTSYS.
     #[inline(always)]
     pub fn take(&self, flags: u32) -> Result<u64, Errno> {
-        self.change(flags, |count| {
+        self.change(flags, POLLOUT, |count| {
             let taken = if self.semaphore { (*count).min(1) } else { *count };
             *count -= taken;
             (taken > 0).then_some(taken)
@@ -77,11 +79,21 @@ impl Event {
         if more > MOST {
             return Err(Errno::EINVAL);
         }
-        let done = self.change(flags, |count| {
+        let done = self.change(flags, POLLIN, |count| {
             *count = count.checked_add(more).filter(|&sum| sum <= MOST)?;
             Some(0)
         });
         done.map(|_| ())
+    }
+
+    /// What it has counted, which stays.
+    pub fn count(&self) -> u64 {
+        *self.count.lock()
+    }
+
+    /// Whether a read takes one, and not all.
+    pub const fn is_semaphore(&self) -> bool {
+        self.semaphore
     }
 
     /// What poll(2) tells.
@@ -89,10 +101,10 @@ impl Event {
         let count = *self.count.lock();
         let mut ready = 0;
         if count > 0 {
-            ready |= POLLIN | POLLRDNORM;
+            ready |= POLLIN;
         }
         if count < MOST {
-            ready |= POLLOUT | POLLWRNORM;
+            ready |= POLLOUT;
         }
         ready
     }
@@ -115,12 +127,12 @@ mod tests {
     #[test]
     fn what_would_be_too_much_waits_or_is_refused() {
         let event = Event::new(0, false);
-        assert_eq!(event.ready(), POLLOUT | POLLWRNORM);
+        assert_eq!(event.ready(), POLLOUT);
         assert_eq!(event.add(u64::MAX, O_NONBLOCK), Err(Errno::EINVAL));
         assert_eq!(event.add(MOST, O_NONBLOCK), Ok(()));
         assert_eq!(event.add(1, O_NONBLOCK), Err(Errno::EAGAIN));
         assert_eq!(event.add(0, O_NONBLOCK), Ok(()));
-        assert_eq!(event.ready(), POLLIN | POLLRDNORM);
+        assert_eq!(event.ready(), POLLIN);
         assert_eq!(event.take(O_NONBLOCK), Ok(MOST));
     }
 }

@@ -6,12 +6,10 @@
 
 use crate::fs::inode::Inode;
 use crate::fs::lower::LowerName;
-use crate::memory::{Text, try_arc};
+use crate::memory::Text;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::any::Any;
-use spin::Mutex;
 use trapgate_arch::usercopy;
 use trapgate_uapi::Errno;
 
@@ -107,58 +105,6 @@ pub trait Link<D>: Send + Sync {
 
 /// The most bytes that one write(2) hands to a file: Linux's, a page.
 const LONGEST_WRITE: usize = 4096;
-
-/// What an open file has besides. Most have nothing.
-#[derive(Default)]
-pub struct Beside(Mutex<Option<Arc<Kept>>>);
-
-enum Kept {
-    /// What it was when its beginning was read last: so that it stays the same from one
-    /// read(2) to the next.
-    Text(Vec<u8>),
-    /// What goes when it is closed.
-    Token(#[expect(dead_code, reason = "it is only dropped")] Box<dyn Any + Send + Sync>),
-}
-
-impl Beside {
-    /// This goes when the file is closed.
-    ///
-    /// # Errors
-    /// ENOMEM.
-    pub fn token(token: Box<dyn Any + Send + Sync>) -> Result<Beside, Errno> {
-        Ok(Beside(Mutex::new(Some(try_arc(Kept::Token(token))?))))
-    }
-
-    /// read(2) at this offset. `to` is the program's.
-    ///
-    /// # Errors
-    /// Those of [`File::read`]; EFAULT.
-    pub fn read(&self, file: &dyn File, offset: u64, to: u64, length: u64) -> Result<u64, Errno> {
-        let taken = self.0.lock().clone();
-        let taken = match taken {
-            Some(taken) if offset > 0 => taken,
-            _ => self.take(file)?,
-        };
-        let Kept::Text(text) = &*taken else { return Err(Errno::EINVAL) };
-        let rest = usize::try_from(offset).ok().and_then(|offset| text.get(offset..));
-        let rest = rest.unwrap_or_default();
-        let length = length.min(rest.len() as u64);
-        // Nothing is locked: the program's page may have to be fetched.
-        if !usercopy::write(to, &rest[..length as usize]) {
-            return Err(Errno::EFAULT);
-        }
-        Ok(length)
-    }
-
-    fn take(&self, file: &dyn File) -> Result<Arc<Kept>, Errno> {
-        let mut text = Text::default();
-        file.read(&mut text)?;
-        let text = try_arc(Kept::Text(text.into_bytes()))?;
-        let before = self.0.lock().replace(text.clone());
-        drop(before);
-        Ok(text)
-    }
-}
 
 /// write(2) to such a file: how much it has taken. `from` is the program's.
 ///

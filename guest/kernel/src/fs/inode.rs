@@ -1,11 +1,13 @@
 //! An inode: a file, however many names it has.
 
+use crate::fs::epoll::Epoll;
 use crate::fs::event::Event;
 use crate::fs::filesystem::FileSystem;
 use crate::fs::lock::Locks;
 use crate::fs::lower::{Lower, LowerContent, LowerInode};
 use crate::fs::pipe::Pipe;
 use crate::fs::standard::Standard;
+use crate::fs::timer::TimerFile;
 use crate::memory::{try_arc, try_insert};
 use crate::mm::object::Object;
 use alloc::collections::BTreeMap;
@@ -58,6 +60,10 @@ pub enum Kind {
     Fifo(Arc<Pipe>),
     /// A counter.
     Event(Event),
+    /// A timer.
+    Timer(Arc<TimerFile>),
+    /// Files that are watched.
+    Epoll(Arc<Epoll>),
     /// The name of a socket.
     Socket,
     /// Bytes that are made when they are read: `generated`.
@@ -238,7 +244,7 @@ impl Inode {
             Kind::Character(_) => S_IFCHR,
             Kind::Block(_) => S_IFBLK,
             Kind::Fifo(_) => S_IFIFO,
-            Kind::Event(_) => 0,
+            Kind::Event(_) | Kind::Timer(_) | Kind::Epoll(_) => 0,
             Kind::Socket => S_IFSOCK,
         }
     }

@@ -1,12 +1,13 @@
 //! An open file of a file system: reading, writing, and where in it one is.
 
+use crate::fs::beside::Beside;
 use crate::fs::content;
 use crate::fs::dentry::Dentry;
 use crate::fs::filesystem::ASK_THE_HOST;
-use crate::fs::generated::Beside;
 use crate::fs::host;
 use crate::fs::inode::Kind;
 use crate::fs::lock::Owner;
+use crate::fs::open_flags::{readable, writable};
 use crate::fs::transfer::MAX_RW_COUNT;
 use crate::memory::try_box;
 use crate::mm::space::AddressSpace;
@@ -123,17 +124,30 @@ impl InodeFile {
         match &self.dentry.inode.kind {
             Kind::Fifo(pipe) => pipe.ready(self.flags(), self.position.load(Ordering::Relaxed)),
             Kind::Event(event) => event.ready(),
+            Kind::Timer(timer) => timer.ready(),
+            Kind::Epoll(epoll) => epoll.poll(),
             _ => POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM,
         }
     }
 
     /// Where those wait who want to hear of a change of that.
-    pub fn queues(&self) -> Option<[&WaitQueue; 2]> {
-        match &self.dentry.inode.kind {
-            Kind::Fifo(pipe) => Some([&pipe.readers, &pipe.writers]),
-            Kind::Event(event) => Some([&event.queue, &event.queue]),
-            _ => None,
-        }
+    pub fn queues(&self) -> Option<[Option<&WaitQueue>; 2]> {
+        Some(match &self.dentry.inode.kind {
+            Kind::Fifo(pipe) => {
+                let flags = self.flags();
+                let readers = readable(flags).then_some(&pipe.readers);
+                [readers, writable(flags).then_some(&pipe.writers)]
+            }
+            Kind::Event(event) => [Some(&event.queue), None],
+            Kind::Timer(timer) => [Some(&timer.queue), None],
+            Kind::Epoll(epoll) => [Some(&epoll.queue), None],
+            _ => return None,
+        })
+    }
+
+    /// What goes when it is closed.
+    pub const fn beside(&self) -> &Beside {
+        &self.beside
     }
 
     /// Whether it is only a place in a file system (`O_PATH`).
@@ -313,7 +327,9 @@ impl InodeFile {
         let to = match (&self.dentry.inode.kind, whence) {
             (Kind::Fifo(_) | Kind::Socket, _) => return Err(Errno::ESPIPE),
             // Devices that are here have no position, nor have counters.
-            (Kind::Character(_) | Kind::Event(_), _) => return Ok(0),
+            (Kind::Character(_) | Kind::Event(_) | Kind::Timer(_) | Kind::Epoll(_), _) => {
+                return Ok(0);
+            }
             (_, SEEK_SET) => Some(offset),
             (_, SEEK_CUR) => position().checked_add(offset),
             (Kind::Regular(object), SEEK_END) => (object.size() as i64).checked_add(offset),

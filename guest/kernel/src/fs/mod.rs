@@ -4,10 +4,12 @@
 
 pub mod access;
 pub mod attributes;
+pub mod beside;
 pub mod content;
 pub mod create;
 pub mod dentry;
 pub mod dev;
+pub mod epoll;
 pub mod event;
 pub mod executable;
 pub mod file;
@@ -30,11 +32,13 @@ pub mod over;
 pub mod path;
 pub mod pipe;
 pub mod place;
+pub mod pollable;
 pub mod remove;
 pub mod rename;
 pub mod standard;
 pub mod status;
 pub mod table;
+pub mod timer;
 pub mod transfer;
 pub mod tree;
 pub mod unnamed;

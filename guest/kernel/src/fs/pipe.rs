@@ -215,7 +215,7 @@ impl Pipe {
             let (is_full, writers) = (held.pages.is_full(), held.ends.open[WRITE]);
             drop(held);
             if was_full && !is_full {
-                self.writers.wake_all();
+                self.writers.wake(POLLOUT | POLLWRNORM);
             }
             match step {
                 Step::Missing(at) => match fetch(memory, address_at(to, at).0, Prot::WRITE) {
@@ -286,7 +286,7 @@ impl Pipe {
                 _ => held.pages.put(&mut done, length, flags & O_DIRECT != 0, copy),
             };
             drop(held);
-            self.readers.wake_all();
+            self.readers.wake(POLLIN | POLLRDNORM);
             let error = match step {
                 Step::Done => return Ok(done),
                 Step::Missing(at) => match fetch(at) {

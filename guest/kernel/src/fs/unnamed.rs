@@ -1,15 +1,18 @@
 //! Files that were never in a directory: memory with a name of its own
-//! (memfd_create(2)), pipes (pipe(2)), counters (eventfd(2)).
+//! (memfd_create(2)), pipes (pipe(2)), counters (eventfd(2)), timers (timerfd_create(2)),
+//! epolls (epoll_create(2)).
 
 use crate::clock::Clock;
 use crate::fs::access::Credentials;
 use crate::fs::dentry::Dentry;
+use crate::fs::epoll::Epoll;
 use crate::fs::event::Event;
 use crate::fs::file::OpenFile;
 use crate::fs::filesystem::{FileSystem, Limits, Type};
 use crate::fs::inode::{Inode, Kind, Meta};
 use crate::fs::inode_file::InodeFile;
 use crate::fs::pipe::Pipe;
+use crate::fs::timer::TimerFile;
 use crate::fs::write_rules;
 use crate::memory::{Text, try_arc};
 use crate::mm::object::Object;
@@ -89,7 +92,42 @@ pub fn event(
     flags: u32,
 ) -> Result<Arc<OpenFile>, Errno> {
     let kind = Kind::Event(Event::new(count, semaphore));
+    anonymous(filesystem, who, b"anon_inode:[eventfd]", kind, flags)
+}
+
+/// A timer (timerfd_create(2)) of a clock, which it goes by one of: what that shows at the
+/// start.
+///
+/// # Errors
+/// ENOMEM, ENOSPC.
+pub fn timer(
+    filesystem: &Arc<FileSystem>,
+    who: Credentials,
+    clock: i32,
+    base: u64,
+    flags: u32,
+) -> Result<Arc<OpenFile>, Errno> {
+    let kind = Kind::Timer(TimerFile::new(clock, base)?);
+    anonymous(filesystem, who, b"anon_inode:[timerfd]", kind, flags)
+}
+
+/// Files that are watched (epoll_create(2)).
+///
+/// # Errors
+/// ENOMEM, ENOSPC.
+pub fn epoll(filesystem: &Arc<FileSystem>, who: Credentials) -> Result<Arc<OpenFile>, Errno> {
+    anonymous(filesystem, who, b"anon_inode:[eventpoll]", Kind::Epoll(Epoll::new()?), 0)
+}
+
+/// What has this name, open to be read and written with these flags.
+fn anonymous(
+    filesystem: &Arc<FileSystem>,
+    who: Credentials,
+    name: &[u8],
+    kind: Kind,
+    flags: u32,
+) -> Result<Arc<OpenFile>, Errno> {
     let meta = Meta::new(filesystem, PERMISSIONS, who.uid(), who.gid());
-    let dentry = Dentry::new(b"anon_inode:[eventfd]", Inode::new(filesystem, kind, meta)?)?;
+    let dentry = Dentry::new(name, Inode::new(filesystem, kind, meta)?)?;
     OpenFile::of_inode(InodeFile::new(dentry, O_RDWR | flags))
 }

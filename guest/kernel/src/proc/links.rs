@@ -1,10 +1,13 @@
 //! Links to files themselves: /proc/PID/{exe,cwd,root}, fd; and fdinfo.
 
 use crate::fs::dentry::Dentry;
+use crate::fs::epoll::Epoll;
+use crate::fs::event::Event;
 use crate::fs::file::{Kind, OpenFile};
 use crate::fs::inode::{self, Inode, Meta};
 use crate::fs::place::{self, path_of};
 use crate::fs::standard::Standard;
+use crate::fs::timer::{Shown, TimerFile};
 use crate::host;
 use crate::memory::Text;
 use crate::proc::subject::Subject;
@@ -14,9 +17,11 @@ use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 use trapgate_abi::hypercall::Request;
 use trapgate_uapi::Errno;
+use trapgate_uapi::epoll::EpollEvent;
 use trapgate_uapi::fcntl::O_CLOEXEC;
 use trapgate_uapi::fs::SEEK_CUR;
 use trapgate_uapi::stat::{S_IFIFO, S_IFREG, S_IFSOCK};
+use trapgate_uapi::time::Timespec;
 
 /// The program's file: ENOENT, if the VMM was given its bytes alone.
 ///
@@ -127,7 +132,44 @@ pub fn fdinfo(about: Subject, text: &mut Text) -> Result<(), Errno> {
         Kind::Standard(standard) => (host_position(standard), 0, standard.status().ino),
     };
     let flags = file.flags() | if close_on_exec { O_CLOEXEC } else { 0 };
-    write!(text, "pos:\t{position}\nflags:\t0{flags:o}\nmnt_id:\t{mount}\nino:\t{number}\n")
+    write!(text, "pos:\t{position}\nflags:\t0{flags:o}\nmnt_id:\t{mount}\nino:\t{number}\n")?;
+    match file.as_inode().map(|file| &file.dentry.inode.kind) {
+        Some(inode::Kind::Event(event)) => event_info(event, number, text),
+        Some(inode::Kind::Timer(timer)) => timer_info(timer, text),
+        Some(inode::Kind::Epoll(epoll)) => epoll_info(epoll, text),
+        _ => Ok(()),
+    }
+}
+
+fn event_info(event: &Event, number: u64, text: &mut Text) -> Result<(), Errno> {
+    let (count, semaphore) = (event.count(), u8::from(event.is_semaphore()));
+    write!(
+        text,
+        "eventfd-count: {count:16x}\neventfd-id: {number}\neventfd-semaphore: {semaphore}\n"
+    )
+}
+
+fn timer_info(timer: &TimerFile, text: &mut Text) -> Result<(), Errno> {
+    let Shown { left, interval, count, flags } = timer.shown();
+    let [left, interval] = [left, interval].map(Timespec::from_ns);
+    write!(
+        text,
+        "clockid: {}\nticks: {count}\nsettime flags: 0{flags:o}\n\
+         it_value: ({}, {})\nit_interval: ({}, {})\n",
+        timer.clock, left.tv_sec, left.tv_nsec, interval.tv_sec, interval.tv_nsec
+    )
+}
+
+fn epoll_info(epoll: &Epoll, text: &mut Text) -> Result<(), Errno> {
+    epoll.each(|fd, file, EpollEvent { events, data: [low, high] }| {
+        let data = u64::from(high) << 32 | u64::from(low);
+        let [position, number, device] = file.place();
+        writeln!(
+            text,
+            "tfd: {fd:8} events: {events:8x} data: {data:16x}  \
+             pos:{position} ino:{number:x} sdev:{device:x}"
+        )
+    })
 }
 
 /// Where a standard file is; 0 of what has no position.

@@ -37,7 +37,7 @@ impl Drop for Places<'_> {
 pub fn wait<T>(
     queues: &[&WaitQueue],
     deadline: Option<u64>,
-    mut condition: impl FnMut() -> Result<Option<T>, Errno>,
+    condition: impl FnMut() -> Result<Option<T>, Errno>,
 ) -> Result<Option<T>, Errno> {
     let thread = &current_arc();
     let mut places = Places { queues: &[], thread };
@@ -45,6 +45,32 @@ pub fn wait<T>(
         queue.add(thread)?;
         places.queues = &queues[..=index];
     }
+    until(thread, deadline, condition)
+}
+
+/// The same in one queue, for what one thread is enough: it is not woken for what another
+/// one was woken for.
+///
+/// # Errors
+/// Those of [`wait`].
+pub fn wait_in_turn<T>(
+    queue: &WaitQueue,
+    deadline: Option<u64>,
+    condition: impl FnMut() -> Result<Option<T>, Errno>,
+) -> Result<Option<T>, Errno> {
+    let thread = &current_arc();
+    queue.add_in_turn(thread)?;
+    let _places = Places { queues: &[queue], thread };
+    until(thread, deadline, condition)
+}
+
+/// The running thread is in its queues.
+#[inline(always)]
+fn until<T>(
+    thread: &Arc<Thread>,
+    deadline: Option<u64>,
+    mut condition: impl FnMut() -> Result<Option<T>, Errno>,
+) -> Result<Option<T>, Errno> {
     let alarm = deadline.map(|deadline| Alarm::set(deadline, thread)).transpose()?;
     loop {
         // From here on a wake-up counts.

@@ -24,10 +24,17 @@ struct Watched {
     generation: AtomicU32,
     /// What the VMM will tell of.
     armed: AtomicU16,
+    /// Counts transfers, from 1 on and never 0.
+    moved: AtomicU32,
 }
 
 static FILES: [Watched; HOST_FILES] = [const {
-    Watched { queue: WaitQueue::new(), generation: AtomicU32::new(0), armed: AtomicU16::new(0) }
+    Watched {
+        queue: WaitQueue::new(),
+        generation: AtomicU32::new(0),
+        armed: AtomicU16::new(0),
+        moved: AtomicU32::new(1),
+    }
 }; HOST_FILES];
 
 /// Begins: with nothing watched.
@@ -36,6 +43,20 @@ pub fn init() {
         file.generation.store(0, Ordering::Relaxed);
         file.armed.store(0, Ordering::Relaxed);
     }
+}
+
+/// Something was moved from or to a file, or would have been: for those who are told of
+/// what comes once, and look again only then.
+pub fn has_moved(file: u32) {
+    if let Some(watched) = FILES.get(file as usize) {
+        let count = watched.moved.load(Ordering::Relaxed).wrapping_add(1);
+        watched.moved.store(count.max(1), Ordering::Relaxed);
+    }
+}
+
+/// How often that was: it is never 0.
+pub fn moved(file: u32) -> u32 {
+    FILES.get(file as usize).map_or(1, |watched| watched.moved.load(Ordering::Relaxed))
 }
 
 /// Who waits for a file.

@@ -100,7 +100,8 @@ impl Wanted {
             try_push_small(&mut queues, watch::queue(file)?)?;
         }
         for (file, _) in &self.local {
-            for queue in file.as_inode().and_then(InodeFile::queues).into_iter().flatten() {
+            for queue in file.as_inode().and_then(InodeFile::queues).into_iter().flatten().flatten()
+            {
                 try_push_small(&mut queues, queue)?;
             }
         }

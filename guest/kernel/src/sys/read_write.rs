@@ -10,6 +10,7 @@ use crate::memory::try_push_small;
 use crate::mm::space::AddressSpace;
 use crate::mm::vma::Prot;
 use crate::process::task::current;
+use crate::sched::watch;
 use crate::sys::define::{SysResult, syscall_define};
 use crate::sys::descriptor::{file, opened};
 use crate::sys::write_limit::allowed;
@@ -49,7 +50,9 @@ fn from_standard(file: &Standard, flags: u32, ranges: &[Iovec]) -> SysResult {
     let until = if file.is(S_IFREG) { Until::Short } else { Until::Once };
     let request = Request::Read { file: file.host, flags };
     let wait = waits(file, flags).then_some((file.host, POLLIN));
-    transfer(memory(), ranges, Prot::WRITE, until, wait, &mut |_| request).result()
+    let moved = transfer(memory(), ranges, Prot::WRITE, until, wait, &mut |_| request);
+    watch::has_moved(file.host);
+    moved.result()
 }
 
 /// writev(2) and its kin.
@@ -111,6 +114,7 @@ fn to_standard(file: &Standard, flags: u32, ranges: &[Iovec]) -> SysResult {
     let request = Request::Write { file: file.host, flags };
     let wait = waits.then_some((file.host, POLLOUT));
     let moved = transfer(memory(), ranges, Prot::READ, until, wait, &mut |_| request);
+    watch::has_moved(file.host);
     match moved.error {
         // A pipe without readers kills also after a part; a socket then does not.
         Some(Errno::EPIPE) if moved.bytes == 0 || file.is(S_IFIFO) => {

@@ -13,10 +13,10 @@ pub use build::{Handler, Table};
 
 use super::absent::{no_call_of_i386, no_call_of_x86_64};
 use crate::sys::{
-    attributes, clone, compat, copy, credentials, descriptor, directory, eventfd, exec, fcntl,
-    futex, handle, ioctl, kill, lock, madvise, memfd, mm, names, open, path, personality, pipe,
-    pkeys, policy, poll, priority, process, random, read_write, refused, sched, select, shm,
-    signal, size, socket, space, splice, stat, statfs, system, time, vectors, xattr,
+    attributes, clone, compat, copy, credentials, descriptor, directory, epoll, eventfd, exec,
+    fcntl, futex, handle, ioctl, kill, lock, madvise, memfd, mm, names, open, path, personality,
+    pipe, pkeys, policy, poll, priority, process, random, read_write, refused, sched, select, shm,
+    signal, size, socket, space, splice, stat, statfs, system, time, timerfd, vectors, xattr,
 };
 use build::{CompatEntry, Entry, compat_entries, entries, ia32, is_named, note, x64};
 use trapgate_abi::PtRegs;
@@ -261,6 +261,14 @@ const ENTRIES: &[Entry] = entries! {
         both: pipe pipe2;
         x64: ;
     }
+    epoll {
+        both: epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait;
+        x64: epoll_pwait2;
+    }
+    timerfd {
+        both: timerfd_create timerfd_gettime;
+        x64: timerfd_settime;
+    }
     eventfd {
         both: eventfd eventfd2;
         x64: ;
@@ -390,6 +398,14 @@ const COMPAT_ENTRIES: &[CompatEntry] = compat_entries! {
         compat: ;
         native: chown16 lchown16 fchown16 utimensat_time32 utimensat futimesat_time32 utimes_time32
             utime32;
+    }
+    epoll {
+        compat: epoll_pwait2;
+        native: ;
+    }
+    timerfd {
+        compat: ;
+        native: timerfd_settime32 timerfd_gettime32 timerfd_settime;
     }
     poll {
         compat: select old_select pselect6_time32 pselect6_time64 ppoll_time32 ppoll_time64;

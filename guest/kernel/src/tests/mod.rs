@@ -7,6 +7,7 @@ mod address_space;
 mod allocation;
 mod boot;
 mod clone;
+mod epoll;
 mod exec;
 mod files;
 mod fs;

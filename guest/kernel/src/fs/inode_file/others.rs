@@ -56,6 +56,10 @@ impl InodeFile {
         at: At,
     ) -> Result<u64, Errno> {
         match &self.dentry.inode.kind {
+            Kind::Timer(timer) if at == At::Position && length >= EVENT => {
+                let count = timer.take(self.flags())?;
+                UserPtr::new(to).write(count).map(|()| EVENT)
+            }
             Kind::Character(device) => {
                 if !access_ok(to, length) {
                     return Err(Errno::EFAULT);
@@ -63,7 +67,11 @@ impl InodeFile {
                 Device::of(*device).ok_or(Errno::ENXIO)?.read(memory, to, length)
             }
             Kind::Directory(_) => Err(Errno::EISDIR),
-            Kind::Fifo(_) | Kind::Event(_) if at != At::Position => Err(Errno::ESPIPE),
+            Kind::Fifo(_) | Kind::Event(_) | Kind::Timer(_) | Kind::Epoll(_)
+                if at != At::Position =>
+            {
+                Err(Errno::ESPIPE)
+            }
             Kind::Fifo(pipe) => {
                 self.read_pipe(pipe, memory, &[Iovec { iov_base: to, iov_len: length }])
             }
@@ -82,7 +90,7 @@ impl InodeFile {
         if !access_ok(to, length) {
             return Err(Errno::EFAULT);
         }
-        let got = self.beside.read(file, offset, to, length)?;
+        let got = self.beside.read(&|text| file.read(text), offset, to, length)?;
         if at == At::Position {
             self.position.store(offset + got, Ordering::Relaxed);
         }
@@ -135,7 +143,11 @@ impl InodeFile {
     ) -> Result<u64, Errno> {
         match &self.dentry.inode.kind {
             Kind::Character(device) => Device::of(*device).ok_or(Errno::ENXIO)?.write(length),
-            Kind::Fifo(_) | Kind::Event(_) if at != At::Position => Err(Errno::ESPIPE),
+            Kind::Fifo(_) | Kind::Event(_) | Kind::Timer(_) | Kind::Epoll(_)
+                if at != At::Position =>
+            {
+                Err(Errno::ESPIPE)
+            }
             Kind::Fifo(pipe) => {
                 self.write_pipe(pipe, memory, &[Iovec { iov_base: from, iov_len: length }])
             }

@@ -5,6 +5,7 @@ use super::{Pipe, READ};
 use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_arch::usercopy;
 use trapgate_uapi::fcntl::O_DIRECT;
+use trapgate_uapi::poll::{POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM};
 
 /// Whether it is less than a page, and not nothing.
 #[inline(always)]
@@ -26,7 +27,7 @@ impl Pipe {
             && held.pages.put_few(length, |frame| usercopy::to_frame(frame, from, length));
         drop(held);
         if done {
-            self.readers.wake_all();
+            self.readers.wake(POLLIN | POLLRDNORM);
         }
         done
     }
@@ -44,7 +45,7 @@ impl Pipe {
             held.pages.take_few(length, |frame, length| usercopy::from_frame(to, frame, length));
         drop(held);
         if was_full {
-            self.writers.wake_all();
+            self.writers.wake(POLLOUT | POLLWRNORM);
         }
         got
     }

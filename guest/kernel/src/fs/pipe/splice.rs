@@ -4,6 +4,7 @@
 use super::{Pipe, READ, WRITE};
 use crate::sched::wait::wait;
 use trapgate_uapi::Errno;
+use trapgate_uapi::poll::{POLLOUT, POLLWRNORM};
 
 impl Pipe {
     /// Copies bytes from the one after `skip` on, which stay: how many.
@@ -22,7 +23,7 @@ impl Pipe {
                 break;
             }
         }
-        self.writers.wake_all();
+        self.writers.wake(POLLOUT | POLLWRNORM);
     }
 
     /// Waits for bytes; false, if none come any more.

@@ -22,6 +22,7 @@ pub mod clone;
 pub mod copy;
 pub mod credentials;
 pub mod directory;
+pub mod epoll;
 pub mod exec;
 pub mod fcntl;
 pub mod futex;
@@ -41,6 +42,7 @@ pub mod stat;
 pub mod statfs;
 pub mod system;
 pub mod time;
+pub mod timerfd;
 pub mod tls;
 
 /// A 64-bit value in two registers or words.

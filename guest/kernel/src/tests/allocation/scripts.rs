@@ -66,6 +66,9 @@ const MAPPED: u64 = 0x7000_0000;
 /// Flags of a thread.
 const THREAD: u64 = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD;
 
+/// A time in milliseconds.
+const FOR_EVER: u64 = u32::MAX as u64;
+
 /// One call.
 pub(super) struct Script {
     pub(super) entry: &'static str,
@@ -94,6 +97,26 @@ impl Script {
     const fn after(self, before: fn(&Sandbox)) -> Script {
         Script { before, ..self }
     }
+}
+
+/// Makes an epoll, a counter and a timer.
+fn watching(sandbox: &Sandbox) {
+    let calls = [(nr64::EPOLL_CREATE1, 0), (nr64::EVENTFD, 3), (nr64::TIMERFD_CREATE, 1)];
+    for (number, argument) in calls {
+        sandbox.call(number, [argument, 0, 0, 0, 0, 0]).unwrap();
+    }
+}
+
+/// One epoll more.
+fn nested(sandbox: &Sandbox) {
+    watching(sandbox);
+    sandbox.call(nr64::EPOLL_CREATE1, [0; 6]).unwrap();
+}
+
+/// The counter is watched, and nothing of it is waited for.
+fn watched(sandbox: &Sandbox) {
+    watching(sandbox);
+    sandbox.call(nr64::EPOLL_CTL, [3, 1, 4, ZEROES, 0, 0]).unwrap();
 }
 
 /// Maps memory without a neighbour like it.
@@ -455,6 +478,22 @@ pub(super) const SCRIPTS: &[Script] = &[
     call("sys_fcntl", [4, F_SETPIPE_SZ as u64, 1 << 20]).after(piped),
     call("sys_eventfd", [3]),
     call("sys_eventfd2", [3, 0]),
+    // epoll, timerfd: an epoll is 3, a counter 4, a timer 5
+    call("sys_epoll_create", [1]),
+    call("sys_epoll_create1", [0]),
+    call("sys_epoll_ctl", [3, 1, 4, ZEROES]).after(watching),
+    call("sys_epoll_ctl", [6, 1, 3, ZEROES]).after(nested),
+    call("sys_epoll_ctl", [3, 1, 0, ZEROES]).after(watching),
+    call("sys_epoll_ctl", [3, 2, 4]).after(watched),
+    call("sys_epoll_wait", [3, ZEROES, 8, FOR_EVER]).after(watched).error(Errno::EPERM),
+    call("sys_epoll_pwait", [3, ZEROES, 8, 0, ZEROES, 8]).after(watched),
+    call("sys_epoll_pwait2", [3, ZEROES, 8, 0]).after(watched).error(Errno::EPERM),
+    call("compat_sys_epoll_pwait2", [3, ZEROES, 8, ZEROES]).after(watched),
+    call("sys_timerfd_create", [1]),
+    call("sys_timerfd_settime", [5, 0, VECTORS, ZEROES]).after(watching),
+    call("sys_timerfd_settime32", [5, 0, ZEROES, ZEROES]).after(watching),
+    call("sys_timerfd_gettime", [5, ZEROES]).after(watching),
+    call("sys_timerfd_gettime32", [5, ZEROES]).after(watching),
     // refused
     call("sys_mount", []).error(Errno::EPERM),
     call("sys_umount", []).error(Errno::EPERM),
