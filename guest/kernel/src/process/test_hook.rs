@@ -17,6 +17,7 @@ use crate::sched::thread::{State, Thread, current as running, current_arc};
 use crate::sched::wait_queue::WaitQueue;
 use crate::sched::{queue, switch};
 use crate::signal::action::Actions;
+use crate::signal::signals::Shared;
 use crate::user::UserPtr;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
@@ -70,6 +71,7 @@ fn fork(regs: &PtRegs) -> Result<u64, Errno> {
         unnamed: this.unnamed.clone(),
         places: Mutex::new(Places::at_the_start(Below::NOTHING, this.clock, NO_FILES)),
         actions: Actions::default(),
+        signals: Shared::default(),
         umask: AtomicU32::new(this.umask.load(Ordering::Relaxed)),
         clock: this.clock,
         ram_size: this.ram_size,
