@@ -9,6 +9,7 @@ constants! { "clock_gettime(2)", general as i32:
     CLOCK_TAI CLOCK_REALTIME_ALARM CLOCK_BOOTTIME_ALARM
 }
 constants! { "clock_nanosleep(2)", general as i32: TIMER_ABSTIME }
+constants! { "setitimer(2)", general as i32: ITIMER_REAL ITIMER_VIRTUAL ITIMER_PROF }
 
 /// Nanoseconds in a second.
 pub const NSEC_PER_SEC: u64 = 1_000_000_000;
@@ -102,6 +103,38 @@ structure! {
         pub tms_stime: u32,
         pub tms_cutime: u32,
         pub tms_cstime: u32,
+    }
+}
+
+structure! {
+    /// `struct itimerval` of setitimer(2), x86-64's.
+    #[derive(Default)]
+    pub struct Itimerval: 32 = "x86_64" general::__kernel_old_itimerval {
+        pub it_interval: Timeval,
+        pub it_value: Timeval,
+    }
+}
+
+structure! {
+    /// The same of i386: Linux's `old_itimerval32`.
+    #[derive(Default)]
+    pub struct OldItimerval32: 16 {
+        pub it_interval: OldTimeval32,
+        pub it_value: OldTimeval32,
+    }
+}
+
+impl From<OldItimerval32> for Itimerval {
+    fn from(times: OldItimerval32) -> Self {
+        let [it_interval, it_value] = [times.it_interval, times.it_value]
+            .map(|time| Timeval { tv_sec: time.tv_sec.into(), tv_usec: time.tv_usec.into() });
+        Itimerval { it_interval, it_value }
+    }
+}
+
+impl From<Itimerval> for OldItimerval32 {
+    fn from(times: Itimerval) -> Self {
+        OldItimerval32 { it_interval: times.it_interval.into(), it_value: times.it_value.into() }
     }
 }
 

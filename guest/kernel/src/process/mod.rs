@@ -20,5 +20,6 @@ pub mod sigreturn;
 pub mod task;
 #[cfg(feature = "test-hook")]
 pub mod test_hook;
+pub mod timers;
 pub mod utsname;
 pub mod write_back;

@@ -1,6 +1,7 @@
 //! Sending a signal, to a task or to a process (Linux: kernel/signal.c, `send_signal`).
 
 use crate::process::task::{Process, Task, find, next_of};
+use crate::process::timers;
 use crate::sched::queue;
 use crate::sched::thread::work;
 use crate::signal::decide::{Decision, decide};
@@ -37,34 +38,41 @@ impl Task {
     }
 }
 
-/// Sends a signal to one task.
+/// Sends a signal to one task. Whether it is there now to be taken, and not ignored.
 ///
 /// # Errors
 /// EAGAIN, if too many are queued.
-pub fn to_task(task: &Task, info: Info) -> Result<(), Errno> {
+pub fn to_task(task: &Task, info: Info) -> Result<bool, Errno> {
     let process = &*task.process;
     if task.has_ended() || !prepare(process, task, info.signal) {
-        return Ok(());
+        return Ok(false);
     }
     task.signals.pending.add(info, &process.signals.queued, limit(process))?;
     if task.wants(info.signal) {
         task.look_at_signals();
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Sends a signal to a process: any of its tasks may take it, its first before others.
+/// Whether it is there now to be taken, and not ignored.
 ///
 /// # Errors
 /// As [`to_task`].
-pub fn to_process(process: &Process, info: Info) -> Result<(), Errno> {
-    let Some(first) = find(process.pid) else { return Ok(()) };
+pub fn to_process(process: &Process, info: Info) -> Result<bool, Errno> {
+    let Some(first) = find(process.pid) else { return Ok(false) };
     if !prepare(process, &first, info.signal) {
-        return Ok(());
+        return Ok(false);
     }
     process.signals.pending.add(info, &process.signals.queued, limit(process))?;
     tell_one(process, info.signal);
-    Ok(())
+    Ok(true)
+}
+
+/// The task takes the next signal of a set that was sent to it or to its process.
+pub fn take(task: &Task, set: u64) -> Option<Info> {
+    let info = task.signals.take_of(set, &task.process.signals)?;
+    Some(timers::taken(task, info))
 }
 
 /// Whether a signal is to be queued: not if it is ignored. Those that stop a process and

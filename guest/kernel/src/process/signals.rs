@@ -62,7 +62,7 @@ pub(super) fn act(regs: &mut PtRegs) {
 /// What acts next; of what an exception caused, the circumstances.
 fn next(task: &Task) -> Option<(Info, Option<Fault>)> {
     let Some(Forced { info, fault, is_fatal }) = task.signals.take_forced() else {
-        return task.signals.take(&task.process.signals).map(|info| (info, None));
+        return send::take(task, !task.signals.blocked()).map(|info| (info, None));
     };
     // Nobody can have it wait, or have it be nothing.
     let signal = info.signal;

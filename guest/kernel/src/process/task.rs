@@ -18,6 +18,7 @@ use crate::process::program::Program;
 use crate::process::random_stock::RandomStock;
 use crate::process::scheduling::Scheduling;
 use crate::process::segments::Segments;
+use crate::process::timers::Timers;
 use crate::process::write_back::WriteBack;
 use crate::sched::switch;
 use crate::sched::thread::{State, Thread};
@@ -58,6 +59,8 @@ pub struct Process {
     pub actions: Actions,
     /// The signals that any of its tasks may take.
     pub signals: Shared,
+    /// Its timers that send some.
+    pub timers: Mutex<Timers>,
     /// umask(2).
     pub umask: AtomicU32,
     /// Its clocks.
@@ -272,6 +275,7 @@ pub fn start_first(boot: &'static BootInfo, tables: PageTables) -> Result<(), Er
         )),
         actions: Actions::inherited(boot.ignored_signals)?,
         signals: Shared::default(),
+        timers: Mutex::default(),
         umask: AtomicU32::new(0o022),
         clock,
         ram_size: boot.ram_size,

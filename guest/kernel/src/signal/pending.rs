@@ -56,7 +56,9 @@ impl Pending {
     /// EAGAIN for a real-time signal whose sender is to know that.
     pub fn add(&self, info: Info, queued: &Queued, limit: u64) -> Result<(), Errno> {
         let signal = info.signal;
-        if !is_real_time(signal) && self.set() & bit(signal) != 0 {
+        // Each timer sends its own, one at a time.
+        let is_once = !is_real_time(signal) && info.timer().is_none();
+        if is_once && self.set() & bit(signal) != 0 {
             return Ok(());
         }
         // What nobody can make up is not counted against anybody's limit.
@@ -93,12 +95,6 @@ impl Pending {
     pub fn forget(&self, signals: u64, queued: &Queued) {
         while self.take(signals, queued).is_some() {}
     }
-
-    /// The same of a timer's, of which one is pending at most: it counts what came later
-    /// (timer_create(2)). False: none is there.
-    pub fn has_timer(&self, signal: u8, timer: i32) -> bool {
-        self.set() & bit(signal) != 0 && self.queue.lock().has_timer(signal, timer)
-    }
 }
 
 impl Queue {
@@ -125,12 +121,6 @@ impl Queue {
             first => first,
         };
         (info, self.others.range(all).next().is_none())
-    }
-
-    fn has_timer(&self, signal: u8, timer: i32) -> bool {
-        let others = self.others.range((signal, 0)..=(signal, u64::MAX)).map(|(_, info)| info);
-        let first = self.first.iter().filter(|info| info.signal == signal);
-        first.chain(others).any(|info| info.timer() == Some(timer))
     }
 }
 

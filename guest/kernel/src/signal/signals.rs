@@ -125,12 +125,7 @@ impl Signals {
         self.sent(shared) & !self.blocked() != 0
     }
 
-    /// Takes the next one that may act: of its own first.
-    pub fn take(&self, shared: &Shared) -> Option<Info> {
-        self.take_of(!self.blocked(), shared)
-    }
-
-    /// Takes the next one in this set.
+    /// Takes the next one in this set: of its own first.
     pub fn take_of(&self, set: u64, shared: &Shared) -> Option<Info> {
         let own = self.pending.take(set, &shared.queued);
         own.or_else(|| shared.pending.take(set, &shared.queued))

@@ -165,8 +165,8 @@ pub(super) fn wait_for(
     let set = set.read()? & !UNBLOCKABLE;
     let timeout = timeout()?.map(Timespec::to_ns).transpose()?;
     let task = current();
-    let (signals, shared) = (&task.signals, &task.process.signals);
-    if let Some(info) = signals.take_of(set, shared) {
+    let signals = &task.signals;
+    if let Some(info) = send::take(task, set) {
         return Ok(info);
     }
     let deadline = match timeout {
@@ -176,12 +176,12 @@ pub(super) fn wait_for(
     };
     // They are let through, so that one that comes wakes this thread.
     let blocked = signals.wait_for(set);
-    let waited = wait(&[], deadline, || Ok(signals.take_of(set, shared)));
+    let waited = wait(&[], deadline, || Ok(send::take(task, set)));
     signals.waited();
     send::set_blocked(task, blocked);
     match waited {
         // One that came with the timeout counts.
-        Ok(found) => found.or_else(|| signals.take_of(set, shared)).ok_or(Errno::EAGAIN),
+        Ok(found) => found.or_else(|| send::take(task, set)).ok_or(Errno::EAGAIN),
         Err(Errno::ERESTARTSYS) => Err(Errno::EINTR),
         Err(error) => Err(error),
     }

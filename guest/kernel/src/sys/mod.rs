@@ -54,6 +54,7 @@ pub mod statfs;
 pub mod system;
 pub mod table;
 pub mod time;
+pub mod timer;
 pub mod timerfd;
 pub mod traced;
 pub mod vectors;

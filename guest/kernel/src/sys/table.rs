@@ -13,10 +13,7 @@ pub use build::{Handler, Table};
 
 use super::absent::{no_call_of_i386, no_call_of_x86_64};
 use crate::sys::{
-    attributes, clone, compat, copy, credentials, descriptor, directory, epoll, eventfd, exec,
-    fcntl, futex, handle, ioctl, kill, lock, madvise, memfd, mm, names, open, path, personality,
-    pipe, pkeys, policy, poll, priority, process, random, read_write, refused, sched, select, shm,
-    signal, size, socket, space, splice, stat, statfs, system, time, timerfd, vectors, xattr,
+    attributes, clone, compat, copy, credentials, descriptor, directory, epoll, eventfd, exec, fcntl, futex, handle, ioctl, kill, lock, madvise, memfd, mm, names, open, path, personality, pipe, pkeys, policy, poll, priority, process, random, read_write, refused, sched, select, shm, signal, size, socket, space, splice, stat, statfs, system, time, timer, timerfd, vectors, xattr,
 };
 use build::{CompatEntry, Entry, compat_entries, entries, ia32, is_named, note, x64};
 use trapgate_abi::PtRegs;
@@ -34,6 +31,10 @@ const FLAGS: &str = "`RWF_NOWAIT` and those of later Linuxes are EOPNOTSUPP, and
     file those that append";
 /// What sending a signal has.
 const ONE_PROCESS: &str = "to the program itself, nobody else is there; one that stops is ignored";
+/// What timers have.
+const TIMERS: &str = "by clocks that are set or not; by the CPU's time it is EOPNOTSUPP";
+/// What setitimer(2) has.
+const ITIMERS: &str = "`ITIMER_REAL`; those by the CPU's time are ENOSYS";
 /// What a limit has.
 const LIMITS: &str = "recorded and told; `RLIMIT_NOFILE`, `RLIMIT_FSIZE` and `RLIMIT_NPROC` alone are \
     enforced";
@@ -126,6 +127,10 @@ const ENTRIES: &[Entry] = entries! {
         both: clock_gettime ("CPU time is the time since the start") clock_getres;
         x64: clock_nanosleep gettimeofday time
             times ("all time since the start is user time") nanosleep;
+    }
+    timer {
+        both: alarm timer_gettime timer_getoverrun timer_delete;
+        x64: timer_create (TIMERS) timer_settime setitimer (ITIMERS) getitimer (ITIMERS);
     }
     system {
         both: newuname;
@@ -332,6 +337,10 @@ const COMPAT_ENTRIES: &[CompatEntry] = compat_entries! {
         compat: gettimeofday times;
         native: time32 clock_gettime32 clock_getres_time32 clock_nanosleep_time32 clock_nanosleep
             nanosleep_time32;
+    }
+    timer {
+        compat: timer_create (TIMERS) setitimer (ITIMERS) getitimer (ITIMERS);
+        native: timer_settime32 timer_gettime32 timer_settime;
     }
     system {
         compat: sysinfo getrusage;

@@ -50,6 +50,11 @@ pub(super) fn change(task: &Task, built: Built, file: Executable, execfn: &[u8],
         drop(closed);
     }
     process.actions.reset_handlers();
+    // What setitimer(2) has set stays.
+    let timer = || process.timers.lock().take_one();
+    while let Some(timer) = timer() {
+        drop(timer);
+    }
 
     // What the task had.
     task.credentials.begin_program();

@@ -42,6 +42,7 @@ pub mod stat;
 pub mod statfs;
 pub mod system;
 pub mod time;
+pub mod timer;
 pub mod timerfd;
 pub mod tls;
 
