@@ -49,8 +49,16 @@ const DYNAMIC_32: How =
     ("dyn32", &["-O2", "-nodefaultlibs", "-l:libm.so.6", "-l:libc.so.6", "-lc_nonshared", "-lgcc"]);
 const SHARED_32: How = ("so32", &["-shared", "-fPIC", "-O2", "-nodefaultlibs", "-lgcc"]);
 /// The programs of `programs/c` that are made for 32 bits too.
-const LIBC_32: [&str; 7] =
-    ["abort.c", "clocks.c", "futex.c", "hello.c", "malloc-stress.c", "stdio.c", "threads.c"];
+const LIBC_32: [&str; 8] = [
+    "abort.c",
+    "clocks.c",
+    "futex.c",
+    "hello.c",
+    "malloc-stress.c",
+    "signals.c",
+    "stdio.c",
+    "threads.c",
+];
 
 /// A compiler: its name, and how it is called if it is there.
 struct Compiler {
