@@ -1,9 +1,9 @@
 //! Signals: what handlers find, how calls go on that they interrupt, timers that send some,
 //! and ends by signals are as natively.
 
-use trapgate_tests::programs::C_KINDS;
-use trapgate_tests::{Case, Home, case_elsewhere, compiled, needs_kvm, scale};
 use trapgate::Kind;
+use trapgate_tests::programs::C_KINDS;
+use trapgate_tests::{Case, Home, case_elsewhere, compiled, needs_kvm, rounds, scale};
 
 /// The C program in every way that it was made, for 32 bits, too, where those run.
 fn every_kind(check: impl Fn(Case)) {
@@ -77,6 +77,21 @@ fn timers_send_signals_as_natively() {
 #[test]
 fn many_signals_all_come() {
     as_natively(&["storm", "nested-jumps"]);
+}
+
+/// Whatever a frame says, the kernel is there behind it. What becomes of the program is
+/// its own business: a wrong stack pointer may end it.
+#[test]
+fn frames_with_wrong_words_are_never_a_failure_of_the_kernel() {
+    needs_kvm!();
+    let (every, long) = scale((1_000, 100_000), (5_000, 100_000), (100, 500));
+    let times = rounds(every, long).to_string();
+    every_kind(|case| {
+        for seed in ["1", "2"] {
+            let ran = case.clone().args(["forge", &times, seed]).sandboxed();
+            assert_ne!(ran.status, 125, "seed {seed}: {}", ran.stderr_text());
+        }
+    });
 }
 
 #[test]

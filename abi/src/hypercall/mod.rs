@@ -246,7 +246,8 @@ pub enum Request {
     /// Give the attached frames back: they read as zeroes afterwards.
     Discard,
     /// Exchange x87 and vector registers, where ring 0 is interpreted and cannot: save
-    /// those of ring 3 in one area of guest memory, and load them from another. Areas
+    /// those of ring 3 in one area of guest memory, and load them from another; if that is
+    /// the same one, they stay. Areas
     /// are as XSAVE writes them, [`crate::boot_info::BootInfo::fpu_size`] bytes. Both are
     /// checked before anything is done; EINVAL for a state that the CPU would refuse.
     SwapFpu {

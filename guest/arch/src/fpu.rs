@@ -42,10 +42,10 @@ const HEADER_END: usize = 576;
 const ALIGN: usize = 64;
 /// Where MXCSR is, and what it is at a reset; FCW is at 0.
 const MXCSR: usize = 24;
-/// Where it is said which bits MXCSR has; 0 stands for those that each CPU has.
+/// Where the CPU says which bits MXCSR has.
 const MXCSR_MASK: usize = 28;
-/// Those, until a saved area has said more.
-static MXCSR_BITS: AtomicU32 = AtomicU32::new(0xffbf);
+/// Those: at first the ones that each CPU of 64 bits has.
+static MXCSR_BITS: AtomicU32 = AtomicU32::new(0xffff);
 const MXCSR_RESET: u32 = 0x1f80;
 const FCW_RESET: u32 = 0x37f;
 
@@ -160,20 +160,16 @@ impl Area {
             && (!has_header || held & !xfeatures() == 0 && rest == [0; 7])
     }
 
-    /// It was saved just now: which bits MXCSR has is in it.
-    pub fn learn_mxcsr_bits(&self) {
-        let bits: u32 = self.get(MXCSR_MASK);
-        if bits != 0 {
-            MXCSR_BITS.store(bits, Ordering::Relaxed);
-        }
-    }
-
     /// Puts the CPU's registers into it, also those that are as after a reset.
     pub fn save_all(&mut self) {
         let (way, mask) = (WAY.load(Ordering::Relaxed), MASK.load(Ordering::Relaxed));
         let way = if way == way::XSAVEOPT { way::XSAVE } else { way };
         // SAFETY: as for `save`; a CPU with XSAVEOPT has XSAVE.
         unsafe { registers::save(self.0.as_ptr(), way, mask) };
+        let bits: u32 = self.get(MXCSR_MASK);
+        if bits != 0 {
+            MXCSR_BITS.store(bits, Ordering::Relaxed);
+        }
     }
 
     /// Where it is, for the VMM: it does not cross what is contiguous.

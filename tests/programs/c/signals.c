@@ -3,6 +3,8 @@
  *   signals MS NAME...   each of these cases, or `all`; what each finds is a line. MS: how
  *                        long it is until something happens
  *   signals die WAY      an end by a signal
+ *   signals forge COUNT SEED  so many handlers return by frames with words that are wrong;
+ *                        not to be run natively: nobody knows what comes of it
  *
  * What is printed is the same wherever it runs: no address, no number of a process.
  */
@@ -32,8 +34,10 @@
 
 #ifdef __x86_64__
 #define IP(context) (context)->uc_mcontext.gregs[REG_RIP]
+#define SP_NAME "rsp"
 #else
 #define IP(context) (context)->uc_mcontext.gregs[REG_EIP]
+#define SP_NAME "esp"
 #endif
 
 #define MS 1000000L
@@ -1159,9 +1163,88 @@ static void die(const char *way)
     printf("still here\n");
 }
 
+/* -- forged frames ----------------------------------------------------------------- */
+
+static unsigned long long state;
+static unsigned next(unsigned below)
+{
+    state = state * 6364136223846793005ULL + 1442695040888963407ULL;
+    return (unsigned)(state >> 33) % below;
+}
+
+/* A word that is wrong in most places, but no address of code. */
+static unsigned long long wrong(void)
+{
+    static const unsigned long long words[] = {
+        0, 1, 3, 16, 0x2b, 0x33, 0x23, 0x1b, 0x63, 0xffff, 0x7fffffff, 0x80000000, 0xfffff000,
+        0xffffffff, 0x800000000000, 0x7ffffffff000, 0xffff800000000000, 0xffffffff80000000,
+        0xffffffffffffff00, 0xffffffffffffffff,
+    };
+    return words[next(sizeof words / sizeof *words)];
+}
+
+static void forges(int signal, siginfo_t *info, void *context)
+{
+    (void)signal, (void)info;
+    ucontext_t *from = context;
+    char *registers = (char *)from->uc_mcontext.fpregs;
+    /* The x87 and vector registers, their header, and what says which there are. */
+    static const unsigned places[] = { 0, 4, 24, 28, 464, 468, 472, 480, 512, 520, 528, 568 };
+    unsigned long long word = wrong();
+    switch (next(4)) {
+    case 0:
+        ((greg_t *)from->uc_mcontext.gregs)[next(NGREG)] = (greg_t)word;
+        break;
+    case 1:
+#ifndef __x86_64__
+        registers += 112;
+#endif
+        memcpy(registers + places[next(sizeof places / sizeof *places)], &word, 4 + 4 * next(2));
+        break;
+    case 2:
+        if (next(2))
+            from->uc_mcontext.fpregs = (void *)(uintptr_t)word;
+        else
+            from->uc_mcontext.fpregs = (void *)(registers + next(4096));
+        break;
+    default:
+        if (next(2))
+            from->uc_flags = word;
+        else
+            from->uc_stack.ss_sp = (void *)(uintptr_t)word;
+        break;
+    }
+    count++;
+}
+
+static void forge(int times, unsigned seed)
+{
+    state = seed;
+    static char alternate[1 << 16];
+    for (volatile int number = 0; number < times; number++) {
+        /* The frame may have taken it away. */
+        stack_t stack = { .ss_sp = alternate, .ss_size = sizeof alternate };
+        sigaltstack(&stack, NULL);
+        unblock_all();
+        for (const int *signal = (int[]){ SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, 0 }; *signal;
+             signal++)
+            set_action(*signal, SA_ONSTACK | SA_NODEFER, jumps);
+        set_action(SIGUSR1, SA_NODEFER, forges);
+        if (sigsetjmp(back, 1) == 0)
+            syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), SIGUSR1);
+        __asm__ volatile("sub $128, %%" SP_NAME "; pushf; andl $~0x40500, (%%" SP_NAME ");"
+                         "popf; add $128, %%" SP_NAME "; fninit" ::: "memory", "cc");
+    }
+    printf("forged: %d\n", count);
+}
+
 int main(int argc, char **argv)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
+    if (argc == 4 && strcmp(argv[1], "forge") == 0) {
+        forge(atoi(argv[2]), (unsigned)atoi(argv[3]));
+        return 0;
+    }
     if (argc == 3 && strcmp(argv[1], "die") == 0) {
         die(argv[2]);
         return 9;

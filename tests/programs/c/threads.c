@@ -263,10 +263,36 @@ static void kinds_of_mutexes(void)
     }
 }
 
+/* MXCSR, which a call keeps: who makes a thread keeps it, and the thread begins with it. */
+static unsigned control(void)
+{
+    unsigned value;
+    __asm__ volatile("stmxcsr %0" : "=m"(value));
+    return value & ~0x3fu;
+}
+
+static void *tells_control(void *argument)
+{
+    *(unsigned *)argument = control();
+    return NULL;
+}
+
+static void registers(void)
+{
+    unsigned rounds_up = 0x1f80 | 2 << 13, usual = 0x1f80, of_thread = 0;
+    __asm__ volatile("ldmxcsr %0" ::"m"(rounds_up));
+    pthread_t thread = start(tells_control, &of_thread);
+    unsigned of_maker = control();
+    pthread_join(thread, NULL);
+    __asm__ volatile("ldmxcsr %0" ::"m"(usual));
+    printf("MXCSR: %#x, of the thread %#x\n", of_maker, of_thread);
+}
+
 static void basics(void)
 {
     pthread_t threads[COUNT];
     setvbuf(stdout, NULL, _IOLBF, 0);
+    registers();
     pthread_key_create(&key, destroy);
     pthread_barrier_init(&barrier, NULL, COUNT);
     for (long i = 0; i < COUNT; i++)

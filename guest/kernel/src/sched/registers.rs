@@ -40,10 +40,7 @@ pub fn save<T>(look: impl FnOnce(&mut fpu::Area) -> T) -> Result<T, Errno> {
     } else {
         with_area(fpu::Area::save_all);
     }
-    Ok(with_area(|area| {
-        area.learn_mxcsr_bits();
-        look(area)
-    }))
+    Ok(with_area(look))
 }
 
 /// Copies what was saved to the program's memory: as many bytes as a frame has of it.

@@ -49,7 +49,8 @@ fn state_component(number: u32) -> (u64, u64) {
 }
 
 /// Saves ring 3's registers in the area at `from`, unless that is 0, and loads them
-/// from the one at `to`. States that the guest's XCR0 does not have stay as they are.
+/// from the one at `to`. If that is the same, they stay. States that the guest's XCR0 does
+/// not have stay as they are.
 ///
 /// # Errors
 /// EFAULT for an area that is not in RAM, EINVAL for a state that is none of the
@@ -76,6 +77,9 @@ pub(crate) fn swap(
     ram.read(to, &mut new[..length as usize]).map_err(|_| Errno::EFAULT)?;
     let mut registers = vcpu.get_xsave().map_err(errno)?;
     let old = words(&registers.region, states, length);
+    if from == to {
+        return ram.write(from, &old).map(|()| 0).map_err(|_| Errno::EFAULT);
+    }
     merge(&mut registers.region, &new, states, length)?;
     if from != 0 {
         ram.write(from, &old).map_err(|_| Errno::EFAULT)?;
