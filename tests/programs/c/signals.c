@@ -1053,7 +1053,7 @@ static void timers_of_threads(void)
 static void storm(void)
 {
     set_handler(SIGUSR1, 0, counts);
-    for (int number = 0; number < 20000; number++)
+    for (int number = 0; number < 1000; number++)
         raise(SIGUSR1);
     printf("all: %d\n", count);
 }
@@ -1062,7 +1062,7 @@ static void nested_jumps(void)
 {
     set_action(SIGSEGV, 0, jumps);
     volatile int caught = 0;
-    for (int number = 0; number < 2000; number++)
+    for (int number = 0; number < 200; number++)
         if (sigsetjmp(back, 1) == 0)
             *(volatile char *)16 = 1;
         else
