@@ -13,7 +13,11 @@ pub use build::{Handler, Table};
 
 use super::absent::{no_call_of_i386, no_call_of_x86_64};
 use crate::sys::{
-    attributes, clone, compat, copy, credentials, descriptor, directory, epoll, eventfd, exec, fcntl, futex, handle, ioctl, kill, lock, madvise, memfd, mm, names, open, path, personality, pipe, pkeys, policy, poll, priority, process, random, read_write, refused, sched, select, shm, signal, size, socket, space, splice, stat, statfs, system, time, timer, timerfd, vectors, xattr,
+    attributes, clone, compat, copy, credentials, descriptor, directory, epoll, eventfd, exec,
+    fcntl, futex, handle, ioctl, kill, lock, madvise, memfd, mm, names, open, path, personality,
+    pipe, pkeys, policy, poll, priority, process, random, read_write, refused, sched, select, shm,
+    signal, size, socket, space, splice, stat, statfs, system, time, timer, timerfd, vectors,
+    xattr,
 };
 use build::{CompatEntry, Entry, compat_entries, entries, ia32, is_named, note, x64};
 use trapgate_abi::PtRegs;
