@@ -7,7 +7,7 @@
 //!  RAM end ┌──────────────────────┐          ┌──────────────────────────────┐
 //!          │ free frames          │          │ kernel image (W^X)           │
 //!          │ (never touched yet,  │          │ = physical + KERNEL_BASE     │
-//!          │  so known to be zero)│          ├ ffff_ffff_8000_0000 ─────────┤
+//!          │  so known to be zero)│          ├ ffff_ffff_8010_0000 ─────────┤
 //!          ├──────────────────────┤          │ per-CPU areas, kernel stacks │
 //!          │ user stack           │          ├ ffff_fe00_0000_0000 ─────────┤
 //!          │ program's segments   │          │ direct map of all RAM, no    │
@@ -57,9 +57,8 @@ const FIRST_AREA: u64 = 0x1_0000;
 /// Physical address of the kernel image; it is linked for
 /// [`KERNEL_BASE`]` + KERNEL_PHYS`.
 pub const KERNEL_PHYS: u64 = 0x2_0000;
-/// The kernel image ends below this physical address. The instrumented image has a second
-/// place of one of its pages above (guest/kernel.ld, `__untrain_alias`).
-pub const KERNEL_PHYS_END: u64 = 0x14_0000;
+/// The kernel image ends below this physical address.
+pub const KERNEL_PHYS_END: u64 = 0x18_0000;
 /// Physical address of the areas of the second CPU and those after it, one
 /// every [`PERCPU_STRIDE`] bytes; their log rings follow.
 const FURTHER_AREAS: u64 = KERNEL_PHYS_END;
@@ -68,7 +67,11 @@ const FURTHER_LOG_RINGS: u64 = FURTHER_AREAS + (MAX_CPUS - 1) * PERCPU_STRIDE;
 
 /// The kernel's virtual addresses are physical ones plus this: the top 2 GiB,
 /// as code model "kernel" wants it.
-pub const KERNEL_BASE: u64 = 0xffff_ffff_8000_0000;
+pub const KERNEL_BASE: u64 = KERNEL_SPACE + 0x10_0000;
+/// Where the top 2 GiB begin. The MiB between the two is empty, but for the second place
+/// of one page of the instrumented image (guest/kernel.ld, `__untrain_alias`): bit 20 of
+/// the address is set in the first MiB of the image, and not there.
+pub const KERNEL_SPACE: u64 = 0xffff_ffff_8000_0000;
 /// All RAM, mapped once more.
 pub const DIRECT_MAP: u64 = 0xffff_8880_0000_0000;
 /// Per-CPU areas, one every [`PERCPU_STRIDE`] bytes.

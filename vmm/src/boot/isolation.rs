@@ -61,7 +61,7 @@ mod tests {
     use std::collections::BTreeMap;
     use trapgate_abi::boot_info::{Range, User};
     use trapgate_abi::layout::{
-        Cpu, KERNEL_BASE, KERNEL_PHYS_END, MAX_CPUS, PAGE_SIZE, cpus_end, percpu,
+        Cpu, KERNEL_BASE, KERNEL_PHYS_END, KERNEL_SPACE, MAX_CPUS, PAGE_SIZE, cpus_end, percpu,
     };
     use trapgate_abi::mitigation::{PTI_USER_TABLE, keep};
     use trapgate_abi::x86::pte;
@@ -235,7 +235,7 @@ mod tests {
         let prepared_with = prepared(&ram, PTI);
         let note = prepared_with.kernel.instruments.unwrap();
         assert_eq!(note.untrain_alias ^ note.untrain_page, 1 << 14 | 1 << 20);
-        assert!(note.untrain_alias >= KERNEL_BASE + KERNEL_PHYS_END);
+        assert!((KERNEL_SPACE..KERNEL_BASE).contains(&note.untrain_alias));
         let entry = pages(&ram, prepared_with.page_table, 1)[&note.untrain_alias];
         assert_eq!(entry & pte::ADDRESS, note.untrain_page - KERNEL_BASE);
         assert_eq!(entry & (pte::W | pte::NX | pte::U), 0);

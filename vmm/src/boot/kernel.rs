@@ -13,7 +13,9 @@ use std::io::Cursor;
 use std::ops::Range;
 use trapgate_abi::ABI_VERSION;
 use trapgate_abi::kernel_note::{self, Instruments, KernelNote};
-use trapgate_abi::layout::{Cpu, KERNEL_BASE, KERNEL_PHYS, KERNEL_PHYS_END, PAGE_SIZE, page_up};
+use trapgate_abi::layout::{
+    Cpu, KERNEL_BASE, KERNEL_PHYS, KERNEL_PHYS_END, KERNEL_SPACE, PAGE_SIZE, page_up,
+};
 use trapgate_abi::mitigation::{MAX_SITES, Site};
 use vm_memory::GuestAddress;
 
@@ -118,7 +120,8 @@ impl Kernel {
                 return Err(bad(&"its doors are not on pages of their own"));
             }
         }
-        if self.has(untrain_alias, untrain_alias.saturating_add(1)) || untrain_alias < KERNEL_BASE {
+        if self.has(untrain_alias, untrain_alias.saturating_add(1)) || untrain_alias < KERNEL_SPACE
+        {
             return Err(bad(&"its second mapping has a wrong address"));
         }
         Ok(())
