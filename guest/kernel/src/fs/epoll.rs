@@ -217,6 +217,7 @@ impl Epoll {
     ) -> Result<u64, Errno> {
         let told = self.tell_ready(most, &mut tell)?;
         if told > 0 {
+            self.pass_on();
             return Ok(told);
         }
         // Without a time, it does not wait.
@@ -233,8 +234,17 @@ impl Epoll {
     ) -> Result<u64, Errno> {
         let told = wait_in_turn(&self.waiting, deadline, || {
             Ok(Some(self.tell_ready(most, &mut *tell)?).filter(|&told| told > 0))
-        })?;
-        Ok(told.unwrap_or(0))
+        });
+        // It waits no longer, so that it does not take the turn itself.
+        self.pass_on();
+        told.map(|told| told.unwrap_or(0))
+    }
+
+    /// If there is more, it is another one's turn.
+    fn pass_on(&self) {
+        if !self.waiting.is_empty() && self.list.lock().ready() > 0 {
+            self.waiting.wake(POLLIN);
+        }
     }
 
     /// Tells of what is ready: how much that is.
@@ -273,12 +283,6 @@ impl Epoll {
                 return if told > 0 { Ok(told) } else { Err(error) };
             }
             told += 1;
-        }
-        let others = list.ready() > 0;
-        drop(list);
-        if others {
-            // It is another one's turn.
-            self.waiting.wake(POLLIN);
         }
         Ok(told)
     }
