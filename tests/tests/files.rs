@@ -32,6 +32,7 @@ const LIST: [&str; 16] = [
     include_str!("../cases/list/rename.cases"),
     include_str!("../cases/list/segments.cases"),
     include_str!("../cases/list/status.cases"),
+    include_str!("../cases/list/waiting.cases"),
     include_str!("../cases/list/walk.cases"),
 ];
 
@@ -301,6 +302,8 @@ fn a_few_cases_are_as_natively() {
         "chdir_goes",
         "map_shared",
         "pointers_to_results",
+        "epoll_tells_of_an_edge_once",
+        "timerfd_is_watched",
     ];
     for place in [Place::Memory, Place::Bind] {
         compare(Some(&few), place);

@@ -20,7 +20,7 @@ pub(crate) enum Width {
 }
 
 /// Names that i386 has for calls of x86-64's, with whole offsets, users and sizes.
-const I386_NAMES: [(&str, &str); 33] = [
+const I386_NAMES: [(&str, &str); 35] = [
     ("lseek", "_llseek"),
     ("mmap", "mmap2"),
     ("stat", "stat64"),
@@ -54,6 +54,8 @@ const I386_NAMES: [(&str, &str); 33] = [
     ("setfsuid", "setfsuid32"),
     ("setfsgid", "setfsgid32"),
     ("getrlimit", "ugetrlimit"),
+    ("timerfd_settime", "timerfd_settime64"),
+    ("timerfd_gettime", "timerfd_gettime64"),
 ];
 
 /// A 64-bit call of the program's own, not of a case.
