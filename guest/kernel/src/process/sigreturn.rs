@@ -91,7 +91,7 @@ fn restore_state(at: u64, is_i386s: bool) -> Result<(), Errno> {
     let state = if is_i386s { at.wrapping_add(FREGS) } else { at };
     let found = xstate::find(state)?;
     let adapt = |area: &mut _| found.adapt(area, fregs.as_ref());
-    registers::copy_in(state, found.size, || claim_user_state(), adapt)?;
+    registers::copy_in(state, found.size, claim_user_state, adapt)?;
     claim_user_state();
     Ok(())
 }
