@@ -32,6 +32,7 @@ mod programs;
 mod programs32;
 mod root;
 mod saved;
+mod shares;
 mod signals;
 mod standard_files;
 mod strace;

@@ -16,7 +16,7 @@ use trapgate_tests::{
 };
 
 /// The cases, a file a family.
-const LIST: [&str; 16] = [
+const LIST: [&str; 17] = [
     include_str!("../cases/list/attributes.cases"),
     include_str!("../cases/list/content.cases"),
     include_str!("../cases/list/descriptors.cases"),
@@ -30,6 +30,7 @@ const LIST: [&str; 16] = [
     include_str!("../cases/list/pointers.cases"),
     include_str!("../cases/list/process.cases"),
     include_str!("../cases/list/rename.cases"),
+    include_str!("../cases/list/scheduling.cases"),
     include_str!("../cases/list/segments.cases"),
     include_str!("../cases/list/status.cases"),
     include_str!("../cases/list/waiting.cases"),
@@ -308,6 +309,16 @@ fn a_few_cases_are_as_natively() {
     for place in [Place::Memory, Place::Bind] {
         compare(Some(&few), place);
     }
+}
+
+/// All of a family that few of the others' calls touch, and none a file.
+#[test]
+fn what_is_about_scheduling_and_limits_is_as_natively() {
+    needs_kvm!();
+    let family = include_str!("../cases/list/scheduling.cases");
+    let heads = family.lines().filter_map(|line| line.strip_prefix("= "));
+    let names: Vec<&str> = heads.filter_map(|head| head.split(' ').next()).collect();
+    compare(Some(&names), Place::Memory);
 }
 
 #[test]

@@ -26,8 +26,10 @@ constants! { "access(2)", general as u32: F_OK R_OK W_OK X_OK }
 constants! { "fcntl(2)", general as u32:
     F_GETLK F_SETLK F_SETLKW F_OFD_GETLK F_OFD_SETLK F_OFD_SETLKW F_ADD_SEALS F_GET_SEALS
     F_SEAL_SEAL F_SEAL_SHRINK F_SEAL_GROW F_SEAL_WRITE F_SEAL_FUTURE_WRITE F_SEAL_EXEC
-    F_GETOWN F_GETSIG F_GETLEASE F_GETPIPE_SZ F_SETPIPE_SZ
+    F_GETOWN F_SETOWN F_GETSIG F_SETSIG F_GETOWN_EX F_SETOWN_EX F_GETLEASE F_GETPIPE_SZ
+    F_SETPIPE_SZ
 }
+constants! { "fcntl(2)", general as i32: F_OWNER_TID F_OWNER_PID F_OWNER_PGRP }
 constants! { "fcntl(2)", general as i16: F_RDLCK F_WRLCK F_UNLCK }
 constants! { "flock(2)", general as u32: LOCK_SH LOCK_EX LOCK_NB LOCK_UN }
 /// fcntl(2)'s commands of i386 with 64-bit offsets.
@@ -36,6 +38,15 @@ pub const F_GETLK64: u32 = 12;
 pub const F_SETLK64: u32 = 13;
 /// The same.
 pub const F_SETLKW64: u32 = 14;
+
+structure! {
+    /// `struct f_owner_ex`, the same for both widths.
+    #[derive(Default)]
+    pub struct FOwnerEx: 8 {
+        pub kind: i32,
+        pub pid: i32,
+    }
+}
 
 structure! {
     /// `struct flock` of x86-64.

@@ -25,6 +25,7 @@
 
 extern crate alloc;
 
+pub mod arc_cell;
 pub mod cpu;
 pub mod cpuid;
 pub mod ex_table;

@@ -35,6 +35,17 @@ impl Clock {
         (1_000_000u64 << 32).checked_div(self.info.multiplier)
     }
 
+    /// Nanoseconds a tick, in 32.32 fixed point, where the counter is a clock.
+    pub fn multiplier(&self) -> Option<u64> {
+        self.info.follows_tsc().then_some(self.info.multiplier)
+    }
+
+    /// So many ticks in nanoseconds, where the counter is a clock.
+    pub fn span(&self, ticks: u64) -> Option<u64> {
+        let multiplier = self.multiplier()?;
+        Some((u128::from(ticks) * u128::from(multiplier) >> 32) as u64)
+    }
+
     /// What a clock showed at the start, in nanoseconds; `None` for CPU time and
     /// for what is no clock.
     pub fn base(&self, clock: i32) -> Option<u64> {

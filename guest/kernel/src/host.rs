@@ -2,6 +2,7 @@
 //! OUT, the reply out of the same page. Who needs something of the host makes the
 //! request (`fs::transfer`, `sys`, `mm`, `clock`); here it is sent.
 
+use core::sync::atomic::{AtomicU64, Ordering};
 use trapgate_abi::PtRegs;
 use trapgate_abi::crash::{BACKTRACE_DEPTH, Fault};
 use trapgate_abi::event::{EVENT_WORDS, WatchEntry};
@@ -11,6 +12,20 @@ use trapgate_arch::cpu;
 use trapgate_arch::hostpage::HostPage;
 use trapgate_uapi::Errno;
 use trapgate_uapi::errno::from_return;
+
+/// Ticks of the time-stamp counter in requests, until somebody counts them as his.
+static TICKS: AtomicU64 = AtomicU64::new(0);
+
+/// Whether there were any.
+#[inline]
+pub fn has_ticks() -> bool {
+    TICKS.load(Ordering::Relaxed) != 0
+}
+
+/// Takes them.
+pub fn take_ticks() -> u64 {
+    TICKS.swap(0, Ordering::Relaxed)
+}
 
 /// A request that is being written, or the reply to it.
 pub struct Call {
@@ -65,7 +80,10 @@ impl Call {
     /// What the VMM answered.
     #[inline]
     pub fn submit(&mut self) -> Result<u64, Errno> {
-        from_return(self.page.submit())
+        let before = cpu::tsc();
+        let result = self.page.submit();
+        TICKS.fetch_add(cpu::tsc().saturating_sub(before), Ordering::Relaxed);
+        from_return(result)
     }
 
     /// The words of the reply's event `index`.

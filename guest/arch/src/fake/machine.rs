@@ -269,6 +269,11 @@ pub fn set_xmm0(value: u64) {
     floor().fpu.set(value);
 }
 
+/// Sets the time-stamp counter.
+pub fn set_tsc(value: u64) {
+    floor().tsc.set(value);
+}
+
 /// Fills a piece of RAM, as the VMM does: as many bytes as there are, at most.
 pub fn fill(segment: &Segment, bytes: &[u8]) -> u64 {
     let first: *mut u8 = direct(segment.address);

@@ -20,7 +20,9 @@ pub mod switch;
 pub mod user;
 pub mod usercopy;
 
-pub use machine::{Halted, Machine, TraceRing, bytes_of, fill, given_back, set_xmm0, xmm0};
+pub use machine::{
+    Halted, Machine, TraceRing, bytes_of, fill, given_back, set_tsc, set_xmm0, xmm0,
+};
 
 use crate::paging::PageTables;
 use core::cell::Cell;

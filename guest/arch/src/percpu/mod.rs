@@ -12,7 +12,9 @@ pub use counters::{
     COUNTERS, add_to_counter, calls, count, page_faults, set_counter, set_counter_at,
 };
 pub use descriptors::{descriptor, set_descriptor};
-pub use running::{Owner, Running, current, current_arc, exchange, running_task, running_thread};
+pub use running::{
+    Owner, OwnerCell, Running, current, current_arc, exchange, running_task, running_thread,
+};
 
 use super::gdt::{self, Gdt, Tss};
 #[cfg(not(target_os = "none"))]

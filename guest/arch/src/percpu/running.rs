@@ -4,6 +4,8 @@
 #[cfg(not(target_os = "none"))]
 use crate::fake::block_word;
 use alloc::sync::Arc;
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 /// What runs on a CPU, of which the block has the address: a task, and its thread.
 ///
@@ -46,11 +48,16 @@ macro_rules! running_thread {
 }
 pub use {running_task, running_thread};
 
+/// What is known of an owner's type.
+struct Kind {
+    slot: usize,
+    drop: unsafe fn(*const ()),
+}
+
 /// One owner of what may run, for who does not know its type: the scheduler, of a task.
 pub struct Owner {
     address: *const (),
-    slot: usize,
-    drop: unsafe fn(*const ()),
+    kind: &'static Kind,
 }
 
 // SAFETY: it is an Arc of what is Send and Sync.
@@ -68,24 +75,86 @@ impl Owner {
             core::mem::drop(unsafe { Arc::from_raw(address.cast::<T>()) });
         }
         let address = Arc::into_raw(owned).cast();
-        Owner { address, slot: T::SLOT, drop: drop::<T> }
+        Owner { address, kind: const { &Kind { slot: T::SLOT, drop: drop::<T> } } }
     }
 
     /// Says that this runs; answers who ran, if anybody did.
     pub fn exchange(self) -> Option<Owner> {
-        let before = slot_word(self.slot) as *const ();
-        set_slot(self.slot, self.address as u64);
-        let Owner { slot, drop, .. } = self;
+        let Owner { address, kind } = self;
         core::mem::forget(self);
+        let before = slot_word(kind.slot) as *const ();
+        set_slot(kind.slot, address as u64);
         // It owned what it has the address of, and is for one type.
-        (!before.is_null()).then(|| Owner { address: before, slot, drop })
+        (!before.is_null()).then(|| Owner { address: before, kind })
+    }
+}
+
+/// A place for the owner of who does not run.
+pub struct OwnerCell {
+    /// What is owned; or null.
+    address: AtomicPtr<()>,
+    /// Its type, once there was one: all that come are of the same.
+    kind: AtomicPtr<Kind>,
+}
+
+impl OwnerCell {
+    /// Empty.
+    pub const fn new() -> OwnerCell {
+        OwnerCell { address: AtomicPtr::new(null_mut()), kind: AtomicPtr::new(null_mut()) }
+    }
+
+    /// Puts an owner there; one that was there is given up.
+    pub fn put(&self, owner: Owner) {
+        drop(self.take());
+        let Owner { address, kind } = owner;
+        core::mem::forget(owner);
+        self.kind.store(core::ptr::from_ref(kind).cast_mut(), Ordering::Relaxed);
+        self.address.store(address.cast_mut(), Ordering::Relaxed);
+    }
+
+    /// Takes it out; none, if it runs or is gone.
+    pub fn take(&self) -> Option<Owner> {
+        let address = self.address.swap(null_mut(), Ordering::Relaxed);
+        // SAFETY: it is one of the kinds in the image, or null.
+        let kind = unsafe { self.kind.load(Ordering::Relaxed).as_ref() }?;
+        (!address.is_null()).then(|| Owner { address, kind })
+    }
+
+    /// What is owned here runs; who ran is owned at `before` from now on.
+    ///
+    /// # Panics
+    /// If nothing is owned here, or something is there.
+    #[inline]
+    pub fn run(&self, before: &OwnerCell) {
+        let address = self.address.swap(null_mut(), Ordering::Relaxed);
+        let kind = self.kind.load(Ordering::Relaxed);
+        assert!(!address.is_null(), "a thread belongs to a task");
+        // SAFETY: a kind is there, because something is owned.
+        let slot = unsafe { (*kind).slot };
+        let ran = slot_word(slot) as *mut ();
+        set_slot(slot, address as u64);
+        before.kind.store(kind, Ordering::Relaxed);
+        let was = before.address.swap(ran, Ordering::Relaxed);
+        assert!(was.is_null(), "who runs is not owned besides");
+    }
+}
+
+impl Default for OwnerCell {
+    fn default() -> Self {
+        OwnerCell::new()
+    }
+}
+
+impl Drop for OwnerCell {
+    fn drop(&mut self) {
+        drop(self.take());
     }
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
         // SAFETY: the address came out of an Arc of this type in `new`, and is owned.
-        unsafe { (self.drop)(self.address) };
+        unsafe { (self.kind.drop)(self.address) };
     }
 }
 

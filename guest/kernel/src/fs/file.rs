@@ -7,6 +7,7 @@ use crate::fs::standard::Standard;
 use crate::memory::try_arc;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
+use spin::Mutex;
 use trapgate_abi::boot_info::StandardFile;
 use trapgate_abi::file::TRANSFER_FLAGS;
 use trapgate_uapi::Errno;
@@ -16,6 +17,20 @@ use trapgate_uapi::fcntl::{O_ASYNC, O_DIRECT, O_NOATIME};
 pub struct OpenFile {
     /// What is open.
     pub kind: Kind,
+    /// Who is to hear of it, and how.
+    pub owner: Mutex<Owner>,
+}
+
+/// Whom fcntl(2) `F_SETOWN` has named, and by which signal it would hear of the file: kept
+/// and told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// `F_OWNER_*`.
+    pub kind: i32,
+    /// Its number; 0 for nobody.
+    pub number: i32,
+    /// `F_SETSIG`.
+    pub signal: i32,
 }
 
 /// What is open.
@@ -27,9 +42,13 @@ pub enum Kind {
 }
 
 impl OpenFile {
+    fn new(kind: Kind) -> OpenFile {
+        OpenFile { kind, owner: Mutex::default() }
+    }
+
     /// The standard file `host`, as it was at the start.
     pub fn standard(host: u32, flags: Arc<AtomicU32>, info: &'static StandardFile) -> Self {
-        OpenFile { kind: Kind::Standard(Standard::new(host, flags, info)) }
+        OpenFile::new(Kind::Standard(Standard::new(host, flags, info)))
     }
 
     /// The same standard file once more, with the flags that it shares.
@@ -37,7 +56,7 @@ impl OpenFile {
     /// # Errors
     /// ENOMEM.
     pub fn of_standard(file: &Standard) -> Result<Arc<OpenFile>, Errno> {
-        try_arc(OpenFile { kind: Kind::Standard(file.clone()) })
+        try_arc(OpenFile::new(Kind::Standard(file.clone())))
     }
 
     /// A file of a file system.
@@ -45,7 +64,7 @@ impl OpenFile {
     /// # Errors
     /// ENOMEM.
     pub fn of_inode(file: InodeFile) -> Result<Arc<OpenFile>, Errno> {
-        try_arc(OpenFile { kind: Kind::Inode(file) })
+        try_arc(OpenFile::new(Kind::Inode(file)))
     }
 
     /// The standard file that it is.

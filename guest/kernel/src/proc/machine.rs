@@ -16,10 +16,9 @@ use trapgate_uapi::time::{CLOCK_REALTIME, NSEC_PER_SEC};
 /// Ticks a second of the times that proc(5) counts in: `sysconf(_SC_CLK_TCK)`.
 pub const TICKS: u64 = 100;
 
-/// The program's time so far, which is the machine's: all of it counts as user time, as
-/// getrusage(2) has it.
-pub fn ticks() -> u64 {
-    current().process.clock.elapsed() / (NSEC_PER_SEC / TICKS)
+/// Nanoseconds in these ticks.
+pub const fn in_ticks(ns: u64) -> u64 {
+    ns / (NSEC_PER_SEC / TICKS)
 }
 
 /// One line of meminfo or smaps: a name and kibibytes.
@@ -143,27 +142,33 @@ pub fn vmstat(_: Subject, text: &mut Text) -> Result<(), Errno> {
     lines.into_iter().try_for_each(|(name, count)| writeln!(text, "{name} {count}"))
 }
 
-/// /proc/stat: one CPU, which the program has had all the time.
+/// /proc/stat: one CPU, which the program has, or nobody.
 ///
 /// # Errors
 /// ENOMEM.
 pub fn stat(_: Subject, text: &mut Text) -> Result<(), Errno> {
-    let (user, clock) = (ticks(), &current().process.clock);
+    let process = &current().process;
+    let (time, clock) = (process.cpu_time(), &process.clock);
+    let idle = clock.elapsed().saturating_sub(time.all);
+    let [user, system, idle] = [time.user(), time.system, idle].map(in_ticks);
     for cpu in ["cpu ", "cpu0"] {
-        writeln!(text, "{cpu} {user} 0 0 0 0 0 0 0 0 0")?;
+        writeln!(text, "{cpu} {user} 0 {system} {idle} 0 0 0 0 0 0")?;
     }
     let start = clock.base(CLOCK_REALTIME).unwrap_or(0) / NSEC_PER_SEC;
     writeln!(text, "intr 0\nctxt 0\nbtime {start}\nprocesses 1\nprocs_running 1")?;
     text.add(b"procs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n")
 }
 
-/// /proc/uptime: the CPU was never idle.
+/// /proc/uptime: since the start, and idle of that.
 ///
 /// # Errors
 /// ENOMEM.
 pub fn uptime(_: Subject, text: &mut Text) -> Result<(), Errno> {
-    let ticks = ticks();
-    writeln!(text, "{}.{:02} 0.00", ticks / TICKS, ticks % TICKS)
+    let process = &current().process;
+    let elapsed = process.clock.elapsed();
+    let idle = elapsed.saturating_sub(process.cpu_time().all);
+    let [up, idle] = [elapsed, idle].map(in_ticks);
+    writeln!(text, "{}.{:02} {}.{:02}", up / TICKS, up % TICKS, idle / TICKS, idle % TICKS)
 }
 
 /// /proc/loadavg: nobody counts loads.

@@ -40,11 +40,12 @@ pub const PROCESS: Folder = fixed(&[
     constant!("setgroups", "allow\n"),
     file("smaps", maps::smaps),
     file("smaps_rollup", maps::smaps_rollup),
+    file("schedstat", stat::schedstat),
     file("stat", stat::stat),
     file("statm", stat::statm),
     file("status", status::status),
     Entry { name: "task", permissions: 0o555, what: What::Folder(&TASKS) },
-    constant!("timerslack_ns", "50000\n"),
+    writable("timerslack_ns", timer_slack, set_timer_slack),
     constant!("uid_map", "         0          0 4294967295\n"),
     constant!("wchan", "0"),
 ]);
@@ -67,7 +68,8 @@ const TASK: Folder = fixed(&[
     file("mounts", mounts::mounts),
     link("root", links::root),
     file("smaps", maps::smaps),
-    file("stat", stat::stat),
+    file("schedstat", stat::schedstat),
+    file("stat", stat::task_stat),
     file("statm", stat::statm),
     file("status", status::status),
 ]);
@@ -137,6 +139,21 @@ fn set_comm(about: Subject, bytes: &[u8]) -> Result<(), Errno> {
     let mut name = [0; TASK_COMM_LEN];
     name[..length].copy_from_slice(&bytes[..length]);
     *about.task()?.name.lock() = name;
+    Ok(())
+}
+
+fn timer_slack(about: Subject, text: &mut Text) -> Result<(), Errno> {
+    writeln!(text, "{}", about.task()?.habits.timer_slack.load(Ordering::Relaxed))
+}
+
+fn set_timer_slack(about: Subject, bytes: &[u8]) -> Result<(), Errno> {
+    let number = str::from_utf8(bytes.trim_ascii()).ok().and_then(|number| number.parse().ok());
+    let habits = &about.task()?.habits;
+    let slack = match number.ok_or(Errno::EINVAL)? {
+        0 => habits.default_timer_slack.load(Ordering::Relaxed),
+        slack => slack,
+    };
+    habits.timer_slack.store(slack, Ordering::Relaxed);
     Ok(())
 }
 

@@ -1,8 +1,9 @@
 //! /proc/PID/{stat,statm}: numbers in a row.
 
 use crate::memory::Text;
-use crate::proc::machine::ticks;
+use crate::proc::machine::in_ticks;
 use crate::proc::subject::Subject;
+use crate::process::cpu::CpuTime;
 use crate::process::scheduling::Scheduling;
 use crate::process::task::{Process, Task};
 use crate::sched::thread::State;
@@ -75,7 +76,30 @@ impl SignalSets {
 /// # Errors
 /// ESRCH, ENOMEM.
 pub fn stat(about: Subject, text: &mut Text) -> Result<(), Errno> {
-    let task = &*about.task()?;
+    let task = about.task()?;
+    numbers(about, &task, task.process.cpu_time(), text)
+}
+
+/// /proc/PID/task/TID/stat: the same with the task's own CPU time.
+///
+/// # Errors
+/// ESRCH, ENOMEM.
+pub fn task_stat(about: Subject, text: &mut Text) -> Result<(), Errno> {
+    let task = about.task()?;
+    numbers(about, &task, task.cpu_time(), text)
+}
+
+/// /proc/PID/schedstat: what the task has had of the CPU in nanoseconds, what it waited for
+/// it, which nobody counts, and how often it got it.
+///
+/// # Errors
+/// ESRCH, ENOMEM.
+pub fn schedstat(about: Subject, text: &mut Text) -> Result<(), Errno> {
+    let time = about.task()?.cpu_time();
+    writeln!(text, "{} 0 {}", time.all, time.waited + time.preempted + 1)
+}
+
+fn numbers(about: Subject, task: &Task, time: CpuTime, text: &mut Text) -> Result<(), Errno> {
     let process = &task.process;
     let (usage, heap) = {
         let mut memory = process.memory.lock();
@@ -89,7 +113,8 @@ pub fn stat(about: Subject, text: &mut Text) -> Result<(), Errno> {
     text.add(name_of(task).trim())?;
     // State, parent, group, session, terminal and its group, flags; faults; times.
     let state = state_of(task).0;
-    write!(text, ") {state} 0 {pid} {pid} 0 -1 0 0 0 0 0 {} 0 0 0 ", ticks())?;
+    let [user, system] = [time.user(), time.system].map(in_ticks);
+    write!(text, ") {state} 0 {pid} {pid} 0 -1 0 0 0 0 0 {user} {system} 0 0 ")?;
     // Priority, nice, tasks, a timer; when it started.
     let Scheduling { policy, priority, nice, .. } = *task.scheduling.lock();
     // What has a priority of its own comes before 0, and lower the higher that is.

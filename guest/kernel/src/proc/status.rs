@@ -5,6 +5,7 @@ use crate::mm::frames::FRAMES;
 use crate::mm::space::usage::Usage;
 use crate::proc::stat::{SignalSets, code_pages, name_of, state_of};
 use crate::proc::subject::Subject;
+use crate::process::cpu::CpuTime;
 use crate::process::credentials::Identity;
 use crate::process::task::{Process, Task};
 use core::sync::atomic::Ordering;
@@ -50,12 +51,15 @@ pub fn status(about: Subject, text: &mut Text) -> Result<(), Errno> {
     for (name, set) in sets {
         writeln!(text, "{name}:\t{:016x}", set.0)?;
     }
-    writeln!(text, "CapAmb:\t{:016x}\nNoNewPrivs:\t1", 0)?;
+    let alone = task.habits.no_new_privileges.load(Ordering::Relaxed);
+    writeln!(text, "CapAmb:\t{:016x}\nNoNewPrivs:\t{}", ids.ambient.0, u8::from(alone))?;
     writeln!(text, "Seccomp:\t0\nSeccomp_filters:\t0")?;
     writeln!(text, "Speculation_Store_Bypass:\tunknown\nSpeculationIndirectBranch:\tunknown")?;
     writeln!(text, "Cpus_allowed:\t1\nCpus_allowed_list:\t0")?;
     writeln!(text, "Mems_allowed:\t1\nMems_allowed_list:\t0")?;
-    writeln!(text, "voluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0")
+    let CpuTime { waited, preempted, .. } = task.cpu_time();
+    writeln!(text, "voluntary_ctxt_switches:\t{waited}")?;
+    writeln!(text, "nonvoluntary_ctxt_switches:\t{preempted}")
 }
 
 /// Memory. The most that was resident is what the sandbox has taken, as getrusage(2) tells

@@ -50,6 +50,8 @@ pub struct Ids {
     pub effective: Capabilities,
     /// Those that a program may get.
     pub bounding: Capabilities,
+    /// Those that a program without capabilities of its own keeps.
+    pub ambient: Capabilities,
     /// `PR_SET_KEEPCAPS`: they stay permitted when root becomes another user.
     pub keeps_capabilities: bool,
 }
@@ -63,6 +65,7 @@ impl Ids {
         permitted: Capabilities::ALL,
         effective: Capabilities::ALL,
         bounding: Capabilities::ALL,
+        ambient: Capabilities::NONE,
         keeps_capabilities: false,
     };
 
@@ -80,6 +83,7 @@ impl Ids {
         if old.is(ROOT) && !new.is(ROOT) && !self.keeps_capabilities {
             self.permitted = Capabilities::NONE;
             self.effective = Capabilities::NONE;
+            self.ambient = Capabilities::NONE;
         }
         match (old.effective == ROOT, new.effective == ROOT) {
             (true, false) => self.effective = Capabilities::NONE,
@@ -136,6 +140,7 @@ impl Ids {
             return Err(Errno::EPERM);
         }
         (self.effective, self.permitted, self.inheritable) = (effective, permitted, inheritable);
+        self.ambient = self.ambient.and(permitted.and(inheritable));
         Ok(())
     }
 
@@ -157,10 +162,10 @@ impl Ids {
         self.groups = self.groups.saved_as_effective();
         let as_root = self.users.real == ROOT || self.users.effective == ROOT;
         // Root's programs get what is not bound; nobody gets more than there was.
-        let gets = if as_root { self.bounding.or(self.inheritable) } else { Capabilities::NONE };
+        let gets = if as_root { self.bounding.or(self.inheritable) } else { self.ambient };
         self.permitted = self.permitted.and(gets);
         let has = self.users.effective == ROOT;
-        self.effective = if has { self.permitted } else { Capabilities::NONE };
+        self.effective = if has { self.permitted } else { self.ambient };
         self.keeps_capabilities = false;
     }
 }

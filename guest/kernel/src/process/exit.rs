@@ -18,6 +18,7 @@ use trapgate_uapi::signal::SIGKILL;
 pub fn exit_task(status: u8) -> ! {
     let task = current();
     let_go(task);
+    task.leave_cpu_time();
     if task.process.tasks.fetch_sub(1, Ordering::Relaxed) == 1 {
         exit(status)
     }

@@ -85,6 +85,13 @@ impl Limits {
         Ok(())
     }
 
+    /// The soft limit is one more from now on; one that was set.
+    pub fn raise_soft(&self, resource: u32) {
+        if let Some(limit) = self.set.lock().get_mut(&resource) {
+            limit.rlim_cur = limit.rlim_cur.saturating_add(1);
+        }
+    }
+
     /// How long a file may get by its writing: the soft `RLIMIT_FSIZE`, in bytes.
     pub fn file_size(&self) -> u64 {
         self.file_size.load(Ordering::Relaxed)

@@ -2,11 +2,14 @@
 //! they end, and what is done before ring 3 goes on.
 
 pub mod clone;
+pub mod cpu;
+pub mod cpu_use;
 pub mod credentials;
 pub mod exception;
 pub mod exec;
 pub mod exit;
 pub mod from_host;
+pub mod habits;
 pub mod limits;
 pub mod numbers;
 pub mod prepare_return;

@@ -49,7 +49,7 @@ fn do_work(regs: &mut PtRegs) {
         }
         if bits & work::RESCHEDULE != 0 {
             percpu::raise_work(bits & (work::USER_STATE | work::TICK));
-            switch::yield_now();
+            switch::preempt();
             continue;
         }
         if bits & work::TICK != 0 {

@@ -1,6 +1,8 @@
-//! How a task wants to be scheduled: sched(7), nice(2), ioprio_set(2). It is recorded,
-//! told and passed on; there is nobody yet before whom it would go.
+//! How a task wants to be scheduled: sched(7), nice(2), ioprio_set(2). What comes of it is a
+//! weight ([`Scheduling::weight`]): all policies share the CPU by it, those of real time
+//! with more than any other. What is said of transfers is recorded, told and passed on.
 
+use crate::sched::share::NORMAL_WEIGHT;
 use trapgate_uapi::Errno;
 use trapgate_uapi::ioprio::{
     IOPRIO_CLASS_BE, IOPRIO_CLASS_IDLE, IOPRIO_CLASS_MASK, IOPRIO_CLASS_NONE, IOPRIO_CLASS_RT,
@@ -54,7 +56,37 @@ const fn is_real_time(policy: u32) -> bool {
     matches!(policy, SCHED_FIFO | SCHED_RR)
 }
 
+/// Weights of nice values, from the least on.
+const WEIGHTS: [u32; 40] = {
+    let mut weights = [0; 40];
+    // With as many bits behind the point: nice 0 is where it begins, both ways.
+    let (mut less, mut more) = ((NORMAL_WEIGHT as u64) << 20, (NORMAL_WEIGHT as u64) << 20);
+    let zero = -MIN_NICE as usize;
+    let mut step = 0;
+    while step <= zero {
+        weights[zero - step] = (less >> 20) as u32;
+        if step <= MAX_NICE as usize {
+            weights[zero + step] = (more >> 20) as u32;
+        }
+        (less, more) = (less * 5 / 4, more * 4 / 5);
+        step += 1;
+    }
+    weights
+};
+
 impl Scheduling {
+    /// What it weighs beside others: each step of nice is a quarter more, or less. With a
+    /// priority of real time it is more than -20; `SCHED_IDLE` is less than 19.
+    pub const fn weight(self) -> u32 {
+        const REAL_TIME: u32 = 2 * WEIGHTS[0];
+        const IDLE: u32 = 3;
+        match self.policy {
+            SCHED_FIFO | SCHED_RR => REAL_TIME,
+            SCHED_IDLE => IDLE,
+            _ => WEIGHTS[(self.nice - MIN_NICE) as usize],
+        }
+    }
+
     /// Another policy, with what goes with it (Linux: `__sched_setscheduler`).
     ///
     /// # Errors
@@ -181,6 +213,19 @@ mod tests {
         assert_eq!(has.with_io(1 << 13, false), Err(Errno::EPERM));
         assert_eq!(has.with_io(1, true), Err(Errno::EINVAL));
         assert_eq!(has.with_io(4 << 13, true), Err(Errno::EINVAL));
+    }
+
+    #[test]
+    fn each_step_of_nice_is_a_quarter() {
+        let weight = |nice| Scheduling { nice, ..Scheduling::default() }.weight();
+        assert_eq!([weight(-20), weight(0), weight(19)], [88817, 1024, 14]);
+        for nice in -20..10 {
+            let ratio = f64::from(weight(nice)) / f64::from(weight(nice + 1));
+            assert!((1.22..1.28).contains(&ratio), "{nice}: {ratio}");
+        }
+        assert!(
+            of(SCHED_FIFO, 1).weight() > weight(-20) && of(SCHED_IDLE, 0).weight() < weight(19)
+        );
     }
 
     #[test]

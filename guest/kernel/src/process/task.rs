@@ -11,7 +11,9 @@ use crate::fs::table::FileTable;
 use crate::fs::unnamed;
 use crate::memory::try_arc;
 use crate::mm::space::AddressSpace;
+use crate::process::cpu_use::CpuUse;
 use crate::process::credentials::TaskCredentials;
+use crate::process::habits::{ProcessHabits, TaskHabits};
 use crate::process::limits::Limits;
 use crate::process::numbers::Numbers;
 use crate::process::program::Program;
@@ -71,6 +73,10 @@ pub struct Process {
     pub random_stock: Mutex<RandomStock>,
     /// Its limits.
     pub limits: Limits,
+    /// What prctl(2) keeps of it.
+    pub habits: ProcessHabits,
+    /// Its CPU time, but what its tasks have.
+    pub cpu: CpuUse,
     /// Where its fast 32-bit calls return to.
     pub landing_pad: AtomicU64,
     /// How many tasks it has that have not ended.
@@ -125,6 +131,8 @@ pub struct Task {
     pub compat_robust_list: AtomicU32,
     /// prctl(2) `PR_SET_NAME`.
     pub name: Mutex<[u8; TASK_COMM_LEN]>,
+    /// What prctl(2) keeps of it.
+    pub habits: TaskHabits,
     /// How it is scheduled.
     pub scheduling: Mutex<Scheduling>,
     /// personality(2).
@@ -165,12 +173,19 @@ impl Task {
             robust_list: Mutex::new([0; 2]),
             compat_robust_list: AtomicU32::new(0),
             name: Mutex::default(),
+            habits: TaskHabits::new(),
             scheduling: Mutex::default(),
             personality: AtomicU32::new(0),
             left_landing_pad: AtomicU64::new(0),
             begins: Mutex::new(None),
             restart: Mutex::new(None),
         }
+    }
+
+    /// It is scheduled so from now on.
+    pub fn schedule(&self, scheduling: Scheduling) {
+        self.thread.share.set_weight(scheduling.weight());
+        *self.scheduling.lock() = scheduling;
     }
 
     /// gettid(2).
@@ -202,7 +217,8 @@ impl Task {
         let thread = try_arc(Thread::in_ring_3(stack, state, regs, cr3))?;
         let mut task = Task::new(thread.clone(), process, credentials);
         *task.name.get_mut() = *self.name.lock();
-        *task.scheduling.get_mut() = self.scheduling.lock().inherited();
+        task.schedule(self.scheduling.lock().inherited());
+        task.habits = self.habits.inherited();
         *task.personality.get_mut() = self.personality.load(Ordering::Relaxed);
         task.signals = self.signals.inherited();
         let task = try_arc(task)?;
@@ -281,6 +297,8 @@ pub fn start_first(boot: &'static BootInfo, tables: PageTables) -> Result<(), Er
         ram_size: boot.ram_size,
         random_stock: Mutex::new(RandomStock::new(&boot.random_stock, boot.random_count)),
         limits: Limits::default(),
+        habits: ProcessHabits::new(),
+        cpu: CpuUse::default(),
         landing_pad: AtomicU64::new(boot.landing_pad),
         tasks: AtomicU32::new(1),
         left: WaitQueue::new(),

@@ -9,6 +9,8 @@ use crate::fs::table::FileTable;
 use crate::memory::try_arc;
 use crate::mm::frames::FRAMES;
 use crate::process::clone;
+use crate::process::cpu_use::CpuUse;
+use crate::process::habits::ProcessHabits;
 use crate::process::limits::Limits;
 use crate::process::random_stock::RandomStock;
 use crate::process::task::{Process, Task, current};
@@ -72,11 +74,14 @@ fn fork(regs: &PtRegs) -> Result<u64, Errno> {
         places: Mutex::new(Places::at_the_start(Below::NOTHING, this.clock, NO_FILES)),
         actions: Actions::default(),
         signals: Shared::default(),
+        timers: Mutex::default(),
         umask: AtomicU32::new(this.umask.load(Ordering::Relaxed)),
         clock: this.clock,
         ram_size: this.ram_size,
         random_stock: Mutex::new(RandomStock::new(&[0; RANDOM_STOCK], 0)),
         limits: Limits::default(),
+        habits: ProcessHabits::new(),
+        cpu: CpuUse::default(),
         landing_pad: AtomicU64::new(this.landing_pad.load(Ordering::Relaxed)),
         tasks: AtomicU32::new(1),
         left: WaitQueue::new(),

@@ -1,7 +1,8 @@
 //! The idle loop: the only place that waits for the host, and where what happens
 //! there comes in.
 
-use super::{preempt, timers, watch};
+use super::thread::{current, work};
+use super::{cpu_time, preempt, queue, timers, watch};
 use crate::clock::Clock;
 use crate::host::Call;
 use spin::Mutex;
@@ -26,6 +27,7 @@ const TIDY_AT_ONCE: u64 = 4096;
 /// Begins: with these clocks, who hears of signals, and who tidies up.
 pub fn init(clock: Clock, on_signal: OnSignal, tidy: Tidy) {
     timers::init(clock);
+    cpu_time::init(&clock);
     watch::init();
     *ON_SIGNAL.lock() = on_signal;
     *TIDY.lock() = tidy;
@@ -36,9 +38,12 @@ pub fn init(clock: Clock, on_signal: OnSignal, tidy: Tidy) {
 /// # Errors
 /// What the VMM answered, if it does not let the program wait.
 pub fn wait() -> Result<(), Errno> {
+    cpu_time::pause();
     let tidy = *TIDY.lock();
     tidy(TIDY_AT_ONCE);
-    see(timers::left().unwrap_or(NEVER))
+    let seen = see(timers::left().unwrap_or(NEVER));
+    cpu_time::resume();
+    seen
 }
 
 /// Sees to what has happened or is due: also what the interrupt does that comes while
@@ -46,6 +51,10 @@ pub fn wait() -> Result<(), Errno> {
 pub fn look() {
     // To look is never refused.
     let _ = see(0);
+    // Who was woken may be before who computes.
+    if !queue::is_empty() {
+        current().raise(work::RESCHEDULE);
+    }
 }
 
 fn see(timeout_ns: u64) -> Result<(), Errno> {

@@ -8,6 +8,7 @@
 //! | file | what it has |
 //! |---|---|
 //! | [`thread`] | a thread, and what it does |
+//! | [`share`], [`cpu_time`] | how much of the CPU it gets, and has had |
 //! | [`queue`], [`switch`] | who is ready; from one to another |
 //! | [`preempt`] | that one who computes does not keep the CPU |
 //! | [`wait`], [`wait_queue`] | waiting, of which every call that blocks is made |
@@ -15,10 +16,12 @@
 //! | [`watch`], [`timers`] | what is waited for: files of the host's, times; what rooms above are told of in time |
 //! | [`tick`] | asking for an interrupt |
 
+pub mod cpu_time;
 pub mod idle;
 pub mod preempt;
 pub mod queue;
 pub mod registers;
+pub mod share;
 pub mod switch;
 pub mod thread;
 pub mod tick;

@@ -7,11 +7,12 @@
 
 use crate::host;
 use crate::sched::thread::{Job, State, Thread, current, current_arc, work};
-use crate::sched::{idle, preempt, queue, tick, timers};
+use crate::sched::{cpu_time, idle, preempt, queue, tick, timers};
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 use spin::Mutex;
 use trapgate_abi::hypercall::Request;
+use trapgate_arch::arc_cell::ArcCell;
 use trapgate_arch::fpu;
 use trapgate_arch::percpu::{self, Owner};
 use trapgate_arch::stack::KernelStack;
@@ -19,26 +20,43 @@ use trapgate_arch::user_state::UserState;
 use trapgate_uapi::Errno;
 
 /// Who ran before, until the one that runs now has looked: it may have ended.
-static BEFORE: Mutex<Option<Arc<Thread>>> = Mutex::new(None);
+static BEFORE: ArcCell<Thread> = ArcCell::new();
 
 /// Whose segments and registers the CPU holds.
-static IN_CPU: Mutex<Option<Arc<Thread>>> = Mutex::new(None);
+static IN_CPU: ArcCell<Thread> = ArcCell::new();
 
 /// The first thread runs; there is no other. It belongs to `task`.
 pub fn start(first: Arc<Thread>, task: Owner) {
     queue::clear();
     preempt::init();
     percpu::set_work(0);
-    *BEFORE.lock() = None;
-    *IN_CPU.lock() = Some(first.clone());
+    drop(BEFORE.take());
+    drop(IN_CPU.replace(Some(first.clone())));
     drop(task.exchange());
     drop(percpu::exchange(first));
 }
 
-/// Whoever is ready at the same level, or at one before it, runs first.
+/// Somebody else who is ready runs first.
 pub fn yield_now() {
-    queue::push(current_arc());
+    if queue::is_empty() {
+        return;
+    }
+    cpu_time::count(current());
+    queue::push_behind_first(current_arc());
     run_next();
+}
+
+/// The running thread has had its time: it goes on if nobody else has had less.
+pub fn preempt() {
+    let this = current();
+    cpu_time::count(this);
+    queue::push(current_arc());
+    if let Some(next) = queue::pop() {
+        if !next.is_current() {
+            this.share.is_preempted();
+        }
+        switch_to(next);
+    }
 }
 
 /// The running thread has said that it waits ([`State::Blocked`]), and somebody knows
@@ -49,9 +67,14 @@ pub fn yield_now() {
 /// What the VMM answered, if there is nobody to run and it does not let the program
 /// wait.
 pub fn block() -> Result<(), Errno> {
-    while current().state() == State::Blocked {
-        if !run_next() {
+    let this = current();
+    while this.state() == State::Blocked {
+        this.share.waits();
+        if queue::is_empty() {
             idle::wait()?;
+        } else {
+            cpu_time::count(this);
+            run_next();
         }
     }
     Ok(())
@@ -62,6 +85,7 @@ pub fn block() -> Result<(), Errno> {
 /// # Panics
 /// If everybody waits for what cannot come, because the VMM does not let them.
 pub fn exit() -> ! {
+    cpu_time::count(current());
     current().set_state(State::Dead);
     loop {
         if !run_next() {
@@ -89,16 +113,16 @@ fn switch_to(next: Arc<Thread>) {
     }
     this.work.store(percpu::work(), Ordering::Relaxed);
     let mut bits = next.work.swap(0, Ordering::Relaxed);
-    if next.user.is_some() && !is_in_cpu(&next) {
+    if next.user.is_some() && !IN_CPU.is(&next) {
         bits |= work::USER_STATE;
     }
-    if !tick::come() && (!queue::is_empty() || !timers::is_empty()) {
+    if !tick::come() && (!queue::is_empty() || !timers::is_empty() || preempt::has_cpu_alarms()) {
         bits |= work::TICK;
     }
     percpu::set_work(bits);
-    let task = next.task.lock().take().expect("a thread belongs to a task");
-    *this.task.lock() = task.exchange();
-    *BEFORE.lock() = percpu::exchange(next);
+    next.task.run(&this.task);
+    let before = BEFORE.replace(percpu::exchange(next));
+    debug_assert!(before.is_none(), "whoever runs has looked");
     this.context.switch(&current().context);
     finish();
 }
@@ -106,20 +130,20 @@ fn switch_to(next: Arc<Thread>) {
 /// What a thread does first when it is its turn: whoever ran before may have ended,
 /// and could not give up the stack that it stood on.
 pub fn finish() {
-    let Some(before) = BEFORE.lock().take() else { return };
+    let Some(before) = BEFORE.take() else { return };
     if before.state() == State::Dead {
-        let mut in_cpu = IN_CPU.lock();
-        if in_cpu.as_ref().is_some_and(|thread| Arc::ptr_eq(thread, &before)) {
-            *in_cpu = None;
-        }
-        drop(in_cpu);
-        // The task has the thread, too.
-        drop(before.task.lock().take());
+        bury(&before);
     }
 }
 
-fn is_in_cpu(thread: &Arc<Thread>) -> bool {
-    IN_CPU.lock().as_ref().is_some_and(|owner| Arc::ptr_eq(owner, thread))
+/// Gives up what the CPU and a task have of a thread that has ended.
+#[inline(never)]
+fn bury(thread: &Arc<Thread>) {
+    if IN_CPU.is(thread) {
+        drop(IN_CPU.take());
+    }
+    // The task has the thread, too.
+    drop(thread.task.take());
 }
 
 /// Gives the CPU what the running thread has in ring 3, if that is not what it holds.
@@ -129,28 +153,30 @@ fn is_in_cpu(thread: &Arc<Thread>) -> bool {
 /// If the VMM does not take its registers: they are as the CPU or this kernel has left
 /// them.
 pub fn claim_user_state() -> bool {
-    let this = current_arc();
+    let this = current();
     let Some(user) = &this.user else { return false };
-    if is_in_cpu(&this) {
+    if IN_CPU.is(this) {
         return false;
     }
-    let before = IN_CPU.lock().replace(this.clone());
-    let saved = before.as_ref().and_then(|before| before.user.as_ref());
-    if let Some(saved) = saved {
-        saved.lock().save_segments();
+    let before = IN_CPU.replace(Some(current_arc()));
+    // Another thread's: both are locked.
+    let mut user = user.lock();
+    let mut saved = before.as_ref().and_then(|before| before.user.as_ref()).map(Mutex::lock);
+    if let Some(saved) = &mut saved {
+        saved.save_segments();
     }
     if fpu::by_host() {
-        let from = saved.map_or(0, |saved| saved.lock().fpu().physical());
-        let to = user.lock().fpu().physical();
+        let from = saved.as_mut().map_or(0, |saved| saved.fpu().physical());
+        let to = user.fpu().physical();
         // Both threads have an owner here, and so have their areas.
         host::call(Request::SwapFpu { from, to }).expect("the VMM takes what it has kept");
     } else {
-        if let Some(saved) = saved {
-            saved.lock().fpu().save();
+        if let Some(saved) = &mut saved {
+            saved.fpu().save();
         }
-        user.lock().fpu().load();
+        user.fpu().load();
     }
-    user.lock().load_segments();
+    user.load_segments();
     true
 }
 

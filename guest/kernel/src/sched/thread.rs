@@ -2,12 +2,14 @@
 //! what a CPU holds for it in ring 3, its state, and what is to be done before it goes
 //! back to ring 3.
 
+use super::share::Share;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use spin::Mutex;
 use trapgate_abi::PtRegs;
+use trapgate_arch::arc_cell::ArcCell;
 use trapgate_arch::paging::Cr3;
-use trapgate_arch::percpu::{self, Owner};
+use trapgate_arch::percpu::{self, Owner, OwnerCell};
 use trapgate_arch::stack::KernelStack;
 use trapgate_arch::switch::{Context, Start};
 use trapgate_arch::user_state::UserState;
@@ -50,17 +52,12 @@ pub enum State {
     Dead,
 }
 
-/// How many levels of urgency there are: nice -20 to 19.
-pub const LEVELS: u8 = 40;
-/// The level of nice 0.
-pub const NORMAL: u8 = 20;
-
 /// A thread.
 pub struct Thread {
     /// A [`State`].
     state: AtomicU8,
-    /// Its level; 0 runs first.
-    level: AtomicU8,
+    /// What it has had of the CPU, and what share it gets.
+    pub share: Share,
     /// Its work while no CPU has it.
     pub(super) work: AtomicU64,
     /// Where it stopped.
@@ -68,9 +65,9 @@ pub struct Thread {
     /// What a CPU held for it in ring 3; none of a thread of the kernel's.
     pub(super) user: Option<Mutex<UserState>>,
     /// Its task, while no CPU has it.
-    pub(super) task: Mutex<Option<Owner>>,
+    pub(super) task: OwnerCell,
     /// Who stands behind it in its level's queue.
-    pub(super) next: Mutex<Option<Arc<Thread>>>,
+    pub(super) next: ArcCell<Thread>,
     /// What it is there for, if it never goes to ring 3.
     pub(super) job: Option<Job>,
 }
@@ -86,12 +83,12 @@ impl Thread {
     pub fn running(cr3: Cr3) -> Thread {
         Thread {
             state: AtomicU8::new(State::Running as u8),
-            level: AtomicU8::new(NORMAL),
+            share: Share::new(),
             work: AtomicU64::new(0),
             context: Context::first(cr3),
             user: Some(Mutex::new(UserState::in_cpu())),
-            task: Mutex::new(None),
-            next: Mutex::new(None),
+            task: OwnerCell::new(),
+            next: ArcCell::new(),
             job: None,
         }
     }
@@ -118,12 +115,12 @@ impl Thread {
     fn new(stack: KernelStack, start: Start, user: Option<Mutex<UserState>>, cr3: Cr3) -> Thread {
         Thread {
             state: AtomicU8::new(State::Blocked as u8),
-            level: AtomicU8::new(NORMAL),
+            share: Share::new(),
             work: AtomicU64::new(0),
             context: Context::new(stack, start, cr3),
             user,
-            task: Mutex::new(None),
-            next: Mutex::new(None),
+            task: OwnerCell::new(),
+            next: ArcCell::new(),
             job: None,
         }
     }
@@ -135,7 +132,7 @@ impl Thread {
 
     /// Says whose thread it is, before it runs.
     pub fn belongs_to(&self, task: Owner) {
-        *self.task.lock() = Some(task);
+        self.task.put(task);
     }
 
     /// What it does.
@@ -151,16 +148,6 @@ impl Thread {
     /// Says what it does from now on.
     pub fn set_state(&self, state: State) {
         self.state.store(state as u8, Ordering::Relaxed);
-    }
-
-    /// Its level: 0 runs first, [`LEVELS`] are there.
-    pub fn level(&self) -> u8 {
-        self.level.load(Ordering::Relaxed)
-    }
-
-    /// Sets it, for the next time that it is queued.
-    pub fn set_level(&self, level: u8) {
-        self.level.store(level.min(LEVELS - 1), Ordering::Relaxed);
     }
 
     /// Whether the CPU has it.

@@ -7,12 +7,13 @@ use crate::sys::descriptor::{duplicate, opened};
 use crate::sys::lock::{control_lock, is_about_locks};
 use crate::sys::memfd::{add_seals, seals};
 use crate::sys::path::view;
-use crate::sys::pipe;
+use crate::sys::{owner, pipe};
 use crate::user::UserPtr;
 use trapgate_uapi::Errno;
 use trapgate_uapi::fcntl::{
     F_ADD_SEALS, F_DUPFD, F_DUPFD_CLOEXEC, F_GET_SEALS, F_GETFD, F_GETFL, F_GETLEASE, F_GETOWN,
-    F_GETPIPE_SZ, F_GETSIG, F_SETFD, F_SETFL, F_SETPIPE_SZ, F_UNLCK, FD_CLOEXEC, Flock, O_NOATIME,
+    F_GETOWN_EX, F_GETPIPE_SZ, F_GETSIG, F_SETFD, F_SETFL, F_SETOWN, F_SETOWN_EX, F_SETPIPE_SZ,
+    F_SETSIG, F_UNLCK, FD_CLOEXEC, Flock, O_NOATIME,
 };
 
 /// fcntl(2) for either width; `others`: what is left, whose structures have two forms.
@@ -53,7 +54,9 @@ syscall_define! {
 pub(super) fn control_rarely(fd: u32, command: u32, argument: u64) -> SysResult {
     let file = opened(fd)?;
     match command {
-        F_GETOWN | F_GETSIG => Ok(0),
+        F_GETOWN | F_SETOWN | F_GETOWN_EX | F_SETOWN_EX | F_GETSIG | F_SETSIG => {
+            owner::control(&file, command, argument)
+        }
         F_GETLEASE => Ok(F_UNLCK as u64),
         F_GET_SEALS => seals(&file),
         F_ADD_SEALS => add_seals(&file, argument as u32),

@@ -6,6 +6,7 @@ use crate::mm::space::FaultError;
 use crate::mm::vma::{Marks, Prot};
 use crate::process::task::current;
 use crate::sys::define::{SysResult, syscall_define};
+use crate::sys::lock_limit::lock_limit;
 use crate::sys::mm::{memory, touch};
 use crate::user::UserPtr;
 use alloc::sync::Arc;
@@ -139,6 +140,19 @@ fn locked(address: u64, length: u64, set: Marks) -> Result<(u64, u64), Errno> {
 /// mlock(2): guest memory is never swapped out by the guest, so that it is touched, and
 /// stays.
 fn lock(address: u64, length: u64, on_fault: bool) -> SysResult {
+    let limit = lock_limit();
+    if limit == 0 {
+        return Err(Errno::EPERM);
+    }
+    if limit != u64::MAX {
+        let start = address & !(PAGE_SIZE - 1);
+        let bytes = length.wrapping_add(address - start).wrapping_add(PAGE_SIZE - 1);
+        let end = start.saturating_add(bytes & !(PAGE_SIZE - 1));
+        let memory = memory();
+        if memory.locked_pages() + memory.not_yet_locked(start, end) > limit {
+            return Err(Errno::ENOMEM);
+        }
+    }
     let (start, end) = locked(address, length, Marks::LOCKED)?;
     if on_fault {
         return Ok(0);
@@ -171,6 +185,13 @@ syscall_define! {
         let known = MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT;
         if flags & !known != 0 || flags & (MCL_CURRENT | MCL_FUTURE) == 0 {
             return Err(Errno::EINVAL);
+        }
+        let limit = lock_limit();
+        if limit == 0 {
+            return Err(Errno::EPERM);
+        }
+        if flags & MCL_CURRENT != 0 && memory().mapped_pages() > limit {
+            return Err(Errno::ENOMEM);
         }
         let marks = |flag| if flags & flag != 0 { Marks::LOCKED } else { Marks::NONE };
         let future = marks(MCL_FUTURE);

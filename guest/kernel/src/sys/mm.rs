@@ -14,6 +14,7 @@ use crate::process::task::current;
 use crate::sched::thread::work;
 use crate::sys::define::{SysResult, syscall_define};
 use crate::sys::descriptor::opened;
+use crate::sys::lock_limit::lock_limit;
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 use spin::MutexGuard;
@@ -103,12 +104,26 @@ pub(super) fn map_memory(
     let place = Place { fixed, replace: !noreplace, window, shared, marks };
     // A private mapping of a file may need as much memory as one without.
     let reserve = reserve && (part.is_none() || !shared);
+    if marks.has(Marks::LOCKED) {
+        may_lock(length)?;
+    }
     let start = memory_with_frames().map(address, length, access, place, part, reserve)?;
     if flags & (MAP_POPULATE | MAP_LOCKED) != 0 {
         // As far as that goes.
         let _ = touch(start, start + length, None);
     }
     Ok(start)
+}
+
+/// Whether a mapping of so many bytes may be locked.
+#[cold]
+fn may_lock(length: u64) -> Result<(), Errno> {
+    let limit = lock_limit();
+    if limit == 0 {
+        return Err(Errno::EPERM);
+    }
+    let pages = memory().locked_pages() + length.div_ceil(PAGE_SIZE);
+    if limit == u64::MAX || pages <= limit { Ok(()) } else { Err(Errno::EAGAIN) }
 }
 
 /// What the flags say of a mapping.

@@ -25,8 +25,8 @@ const RR_SLICE_NS: i64 = 100_000_000;
 
 /// Changes how a task is scheduled.
 fn change(task: &Task, to: Scheduling) -> SysResult {
-    let (allowed, mut scheduling) = (allowed(), task.scheduling.lock());
-    *scheduling = scheduling.change(to, allowed)?;
+    let now = *task.scheduling.lock();
+    task.schedule(now.change(to, allowed())?);
     Ok(0)
 }
 

@@ -81,8 +81,8 @@ syscall_define! {
     fn setpriority(which: i32, who: i32, nice: i32) {
         let allowed = allowed();
         let set = |task: &Task| {
-            let mut scheduling = task.scheduling.lock();
-            *scheduling = scheduling.renice(nice, allowed)?;
+            let now = *task.scheduling.lock();
+            task.schedule(now.renice(nice, allowed)?);
             Ok(())
         };
         Who::find(which, PRIORITIES, who)?.each(set).map(|()| 0)

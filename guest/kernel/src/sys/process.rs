@@ -1,17 +1,18 @@
 //! Which process it is, and how it ends: getpid(2) and its kin, exit(2),
-//! arch_prctl(2), set_tid_address(2), prctl(2), limits.
+//! arch_prctl(2), set_tid_address(2), limits.
 
-use crate::process::credentials::Ids;
+use crate::mm::space::bounds::Bounds;
+use crate::process::cpu::limit_was_set;
 use crate::process::exit;
 use crate::process::task::{Task, current, find};
-use crate::sys::credentials::ids;
 use crate::sys::define::{SysResult, syscall_define};
-use crate::user::{UserPtr, read_string};
+use crate::user::UserPtr;
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
+use trapgate_abi::layout::PAGE_SIZE;
 use trapgate_arch::{cpu, percpu};
 use trapgate_uapi::Errno;
-use trapgate_uapi::capability::{CAP_LAST_CAP, CAP_SYS_RESOURCE};
+use trapgate_uapi::capability::CAP_SYS_RESOURCE;
 use trapgate_uapi::futex::RobustListHead;
 use trapgate_uapi::membarrier::{
     MEMBARRIER_CMD_GLOBAL, MEMBARRIER_CMD_GLOBAL_EXPEDITED, MEMBARRIER_CMD_PRIVATE_EXPEDITED,
@@ -19,13 +20,10 @@ use trapgate_uapi::membarrier::{
     MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED,
     MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, MEMBARRIER_COMMANDS,
 };
-use trapgate_uapi::prctl::{
-    ARCH_GET_FS, ARCH_GET_GS, ARCH_SET_FS, ARCH_SET_GS, PR_CAPBSET_DROP, PR_CAPBSET_READ,
-    PR_GET_DUMPABLE, PR_GET_KEEPCAPS, PR_GET_NAME, PR_GET_NO_NEW_PRIVS, PR_GET_PDEATHSIG,
-    PR_GET_SECUREBITS, PR_GET_THP_DISABLE, PR_GET_TIMERSLACK, PR_GET_TIMING, PR_SET_DUMPABLE,
-    PR_SET_KEEPCAPS, PR_SET_NAME, PR_SET_NO_NEW_PRIVS, TASK_COMM_LEN,
+use trapgate_uapi::prctl::{ARCH_GET_FS, ARCH_GET_GS, ARCH_SET_FS, ARCH_SET_GS};
+use trapgate_uapi::resource::{
+    RLIM_INFINITY, RLIMIT_AS, RLIMIT_CPU, RLIMIT_DATA, RLIMIT_STACK, Rlimit,
 };
-use trapgate_uapi::resource::{RLIMIT_STACK, Rlimit};
 use trapgate_uapi::stat::S_IRWXUGO;
 
 syscall_define! {
@@ -159,63 +157,23 @@ fn set(is_users: bool) -> SysResult {
     if is_users { Ok(0) } else { Err(Errno::EPERM) }
 }
 
-/// By how much sleeps may be longer, so that others end with them: what Linux begins with.
-const TIMER_SLACK_NS: u64 = 50_000;
-
-/// A capability's number.
-fn capability(number: u64) -> Result<u32, Errno> {
-    u32::try_from(number).ok().filter(|&number| number <= CAP_LAST_CAP).ok_or(Errno::EINVAL)
-}
-
-syscall_define! {
-    /// prctl(2): the task's name, its capabilities, and what is always so in a sandbox.
-    fn prctl(option: i32, first: u64) {
-        let name = UserPtr::<[u8; TASK_COMM_LEN]>::new(first);
-        match option {
-            PR_SET_NAME => {
-                // A longer name is cut.
-                let string = read_string(name.cast(), TASK_COMM_LEN - 1)?.bytes;
-                let mut bytes = [0; TASK_COMM_LEN];
-                bytes[..string.len()].copy_from_slice(&string);
-                *current().name.lock() = bytes;
-                Ok(0)
-            }
-            PR_GET_NAME => {
-                let bytes = *current().name.lock();
-                name.write(bytes).map(|()| 0)
-            }
-            PR_GET_KEEPCAPS => Ok(ids().keeps_capabilities.into()),
-            PR_SET_KEEPCAPS => match first {
-                0 | 1 => current().credentials.change(|ids| {
-                    ids.keeps_capabilities = first == 1;
-                    Ok(())
-                }),
-                _ => Err(Errno::EINVAL),
-            }
-            .map(|()| 0),
-            PR_CAPBSET_READ => Ok(ids().bounding.has(capability(first)?).into()),
-            PR_CAPBSET_DROP => {
-                let drop = |ids: &mut Ids| ids.drop_bounding(capability(first)?);
-                current().credentials.change(drop).map(|()| 0)
-            }
-            PR_GET_DUMPABLE | PR_GET_NO_NEW_PRIVS => Ok(1),
-            // Nobody has set any of it, nor can.
-            PR_GET_SECUREBITS | PR_GET_THP_DISABLE | PR_GET_TIMING => Ok(0),
-            // The parent is outside.
-            PR_GET_PDEATHSIG => UserPtr::<u32>::new(first).write(0).map(|()| 0),
-            PR_GET_TIMERSLACK => Ok(TIMER_SLACK_NS),
-            PR_SET_DUMPABLE | PR_SET_NO_NEW_PRIVS => Ok(0),
-            _ => Err(Errno::EINVAL),
-        }
-    }
-}
-
 /// setrlimit(2) for either width.
 pub(super) fn set_limit(resource: u32, new: Rlimit) -> Result<(), Errno> {
     let process = &current().process;
     process.limits.set(resource, new, current().credentials.can(CAP_SYS_RESOURCE))?;
-    if resource == RLIMIT_STACK {
-        process.memory.lock().set_growth(new.rlim_cur);
+    match resource {
+        RLIMIT_STACK => process.memory.lock().set_growth(new.rlim_cur),
+        RLIMIT_AS | RLIMIT_DATA => {
+            let pages = |resource| {
+                let limit =
+                    process.limits.get(resource).map_or(RLIM_INFINITY, |limit| limit.rlim_cur);
+                if limit == RLIM_INFINITY { limit } else { limit / PAGE_SIZE }
+            };
+            let bounds = Bounds { size: pages(RLIMIT_AS), data: pages(RLIMIT_DATA) };
+            process.memory.lock().set_bounds(bounds);
+        }
+        RLIMIT_CPU => limit_was_set(new),
+        _ => {}
     }
     Ok(())
 }
@@ -235,7 +193,8 @@ syscall_define! {
 syscall_define! {
     /// prlimit(2)
     fn prlimit64(pid: i32, resource: u32, new: UserPtr<Rlimit>, old: UserPtr<Rlimit>) {
-        of_this_process(pid)?;
+        // All tasks have the process's.
+        task(pid)?;
         let new = if new.is_null() { None } else { Some(new.read()?) };
         let limits = &current().process.limits;
         let now = limits.get(resource)?;

@@ -49,7 +49,7 @@ pub(super) fn system_info() -> Sysinfo {
     }
 }
 syscall_define! {
-    /// getrusage(2): all time is user time, all faults are those of the one process.
+    /// getrusage(2): all faults are those of the one process.
     fn getrusage(who: i32, usage: UserPtr<Rusage>) {
         usage.write(resource_usage(who)?).map(|()| 0)
     }
@@ -58,15 +58,19 @@ syscall_define! {
 /// What getrusage(2) tells.
 pub(super) fn resource_usage(who: i32) -> Result<Rusage, Errno> {
     let process = &current().process;
-    match who {
-        RUSAGE_SELF | RUSAGE_THREAD => {}
+    let time = match who {
+        RUSAGE_SELF => process.cpu_time(),
+        RUSAGE_THREAD => current().cpu_time(),
         RUSAGE_CHILDREN => return Ok(Rusage::default()),
         _ => return Err(Errno::EINVAL),
-    }
+    };
     // The most that the sandbox has taken of its memory.
     let untouched = FRAMES.lock().untouched() * PAGE_SIZE;
     Ok(Rusage {
-        ru_utime: Timeval::from_ns(process.clock.elapsed()),
+        ru_utime: Timeval::from_ns(time.user()),
+        ru_stime: Timeval::from_ns(time.system),
+        ru_nvcsw: time.waited as i64,
+        ru_nivcsw: time.preempted as i64,
         ru_maxrss: (process.ram_size.saturating_sub(untouched) / 1024) as i64,
         ru_minflt: percpu::page_faults() as i64,
         ..Rusage::default()

@@ -15,9 +15,9 @@ use super::absent::{no_call_of_i386, no_call_of_x86_64};
 use crate::sys::{
     attributes, clone, compat, copy, credentials, descriptor, directory, epoll, eventfd, exec,
     fcntl, futex, handle, ioctl, kill, lock, madvise, memfd, mm, names, open, path, personality,
-    pipe, pkeys, policy, poll, priority, process, random, read_write, refused, sched, select, shm,
-    signal, size, socket, space, splice, stat, statfs, system, time, timer, timerfd, vectors,
-    xattr,
+    pipe, pkeys, policy, poll, prctl, priority, process, random, read_write, refused, sched,
+    select, shm, signal, size, socket, space, splice, stat, statfs, system, time, timer, timerfd,
+    vectors, xattr,
 };
 use build::{CompatEntry, Entry, compat_entries, entries, ia32, is_named, note, x64};
 use trapgate_abi::PtRegs;
@@ -40,14 +40,14 @@ const TIMERS: &str = "by clocks that are set or not; by the CPU's time it is EOP
 /// What setitimer(2) has.
 const ITIMERS: &str = "`ITIMER_REAL`; those by the CPU's time are ENOSYS";
 /// What a limit has.
-const LIMITS: &str = "recorded and told; `RLIMIT_NOFILE`, `RLIMIT_FSIZE` and `RLIMIT_NPROC` alone are \
-    enforced";
+const LIMITS: &str = "`RLIMIT_AS`, `_DATA`, `_STACK`, `_FSIZE`, `_NOFILE`, `_NPROC`, `_CPU`, `_MEMLOCK`, \
+    `_NICE` and `_RTPRIO` hold; the others are recorded and told: no core is written, and there \
+    are no message queues";
 /// What mapping has.
 const MAPPING: &str = "standard files are ENODEV; `MAP_HUGETLB` is ENOMEM";
 /// What fcntl(2) has.
-const FCNTL: &str = "`F_DUPFD`, `F_DUPFD_CLOEXEC`, `F_GETFD`, `F_SETFD`, `F_GETFL`, `F_SETFL`, \
-    sizes of pipes, locks and seals of files in memory; nobody owns or leases a file; others are \
-    EINVAL";
+const FCNTL: &str = "descriptors and their flags, sizes of pipes, locks and seals; `F_SETOWN`, \
+    `_EX` and `F_SETSIG` are kept and told, nobody hears of a file or leases one; others are EINVAL";
 /// What locking has.
 const LOCKS: &str = "of files in memory; of a standard file it is ENOLCK";
 /// What the room in a file system has.
@@ -76,10 +76,13 @@ const NUMA: &str = "ENOSYS, as in a Linux without NUMA";
 /// What moving by pipes has.
 const SPLICE: &str = "pipes of the sandbox and files in memory; pages are copied";
 /// What policies have.
-const POLICY: &str = "recorded, told and inherited, nobody goes before another by it; \
-    `SCHED_DEADLINE` is EINVAL";
-/// What nice values have.
-const PRIORITY: &str = "recorded, told and inherited, nobody goes before another by it";
+const POLICY: &str = "`SCHED_FIFO` and `SCHED_RR` weigh more than any nice value and `SCHED_IDLE` less, \
+    but all share the CPU; `SCHED_DEADLINE` is EINVAL";
+/// What classes of transfers have.
+const PRIORITY: &str = "recorded, told and inherited, no transfer goes before another by it";
+/// What times have.
+const SYSTEM_TIME: &str = "system time is what the host was asked to do; the kernel's own counts as user \
+    time";
 /// What keys have.
 const PKEYS: &str = "as on a CPU without them: EINVAL; without a key it is mprotect(2)";
 /// What running another program has.
@@ -88,12 +91,15 @@ const EXEC: &str = "set-user-ID bits give nothing, as with \
 const ENTRIES: &[Entry] = entries! {
     process {
         both: getpid gettid getppid getpgrp getpgid getsid exit exit_group umask set_tid_address
-            prctl ("names, `PR_*_KEEPCAPS`, `PR_CAPBSET_*`; `PR_GET_DUMPABLE` and `PR_GET_NO_NEW_PRIVS` are 1 \
-                whatever was set; of other settings only Linux's defaults are told; others are EINVAL")
             prlimit64 (LIMITS) membarrier ("without restartable sequences");
         x64: arch_prctl ("bases of FS and GS; others are EINVAL")
             set_robust_list get_robust_list
             getrlimit (LIMITS) setrlimit (LIMITS);
+    }
+    prctl {
+        both: prctl ("names, capabilities, `PR_*_NO_NEW_PRIVS`, `_DUMPABLE`, `_PDEATHSIG`, `_TIMERSLACK`, \
+                `_CHILD_SUBREAPER`, `_THP_DISABLE`; Linux's defaults of others are told; else EINVAL");
+        x64: ;
     }
     clone {
         both: ;
@@ -128,9 +134,9 @@ const ENTRIES: &[Entry] = entries! {
         x64: rt_sigqueueinfo (ONE_PROCESS) rt_tgsigqueueinfo (ONE_PROCESS) rt_sigtimedwait;
     }
     time {
-        both: clock_gettime ("CPU time is the time since the start") clock_getres;
+        both: clock_gettime clock_getres;
         x64: clock_nanosleep gettimeofday time
-            times ("all time since the start is user time") nanosleep;
+            times (SYSTEM_TIME) nanosleep;
     }
     timer {
         both: alarm timer_gettime timer_getoverrun timer_delete;
@@ -139,7 +145,7 @@ const ENTRIES: &[Entry] = entries! {
     system {
         both: newuname;
         x64: sysinfo ("uptime, memory, one process; loads are 0")
-            getrusage ("the time since the start as user time; `ru_maxrss` is the most that the sandbox has taken of its memory; page faults are minor ones; all else is 0");
+            getrusage ("system time is what the host was asked to do; `ru_maxrss` is the most that the sandbox has taken of its memory; page faults are minor ones; all else is 0");
     }
     random {
         both: getrandom;
@@ -156,7 +162,7 @@ const ENTRIES: &[Entry] = entries! {
         x64: ;
     }
     priority {
-        both: getpriority setpriority (PRIORITY) ioprio_get ioprio_set (PRIORITY);
+        both: getpriority setpriority ioprio_get ioprio_set (PRIORITY);
         x64: ;
     }
     personality {

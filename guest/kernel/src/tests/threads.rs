@@ -3,9 +3,11 @@
 use super::{Sandbox, boot_info};
 use crate::process::prepare_return::prepare_return;
 use crate::process::task::{Task, current};
+use crate::sched::cpu_time::ran;
 use crate::sched::queue::{push, wake};
-use crate::sched::switch::{block, finish, kernel_thread, yield_now};
-use crate::sched::thread::{NORMAL, State, Thread, current as running, current_arc, work};
+use crate::sched::share::{NORMAL_WEIGHT, SLICE_NS};
+use crate::sched::switch::{block, finish, kernel_thread, preempt, yield_now};
+use crate::sched::thread::{State, Thread, current as running, current_arc, work};
 use crate::sched::wait::wait;
 use crate::sched::{idle, queue};
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -64,24 +66,141 @@ fn threads_of_a_level_take_turns_in_the_order_of_their_coming() {
     assert_eq!(done, (0..250).map(|turn| turn % 5).collect::<Vec<_>>());
 }
 
+/// One whose counter ticks once a nanosecond.
+fn with_a_clock() -> Sandbox {
+    let clock = ClockInfo { multiplier: 1 << 32, ..ClockInfo::ZERO };
+    Sandbox::boot(BootInfo { clock, ..boot_info() })
+}
+
+/// Time goes on by as much.
+fn goes_on(sandbox: &Sandbox, ns: u64) {
+    let tsc = sandbox.machine.tsc();
+    tsc.set(tsc.get() + ns);
+}
+
 #[test]
-fn a_level_runs_before_those_behind_it() {
+fn threads_share_the_cpu_by_their_weights() {
     fn turns(own: usize) {
-        for _ in 0..3 {
+        loop {
             DONE.lock().unwrap().push(own);
-            yield_now();
+            // The turn is another's when this one has had a slice.
+            fake_slice();
+            preempt();
         }
     }
-    let _sandbox = Sandbox::new();
+    fn fake_slice() {
+        let now = cpu::tsc();
+        fake::set_tsc(now + SLICE_NS);
+    }
+    let _sandbox = with_a_clock();
     DONE.lock().unwrap().clear();
-    for (own, level) in [(2, NORMAL + 1), (1, NORMAL), (0, NORMAL - 1)] {
+    for (own, weight) in [(0, NORMAL_WEIGHT), (1, NORMAL_WEIGHT), (2, NORMAL_WEIGHT / 4)] {
         let thread = thread(turns, own);
-        thread.set_level(level);
+        thread.share.set_weight(weight);
         push(thread);
     }
-    running().set_level(NORMAL + 2);
+    // The first one gets hardly any.
+    running().share.set_weight(1);
+    let mut own = 0;
+    while DONE.lock().unwrap().len() < 400 {
+        own += 1;
+        fake_slice();
+        preempt();
+    }
+    let done = std::mem::take(&mut *DONE.lock().unwrap());
+    let had = |who| done.iter().filter(|&&one| one == who).count();
+    assert!(had(0).abs_diff(had(1)) <= 4, "{} {}", had(0), had(1));
+    assert!((3 * had(2)..=5 * had(2)).contains(&had(0)), "{} {}", had(0), had(2));
+    assert!(own < 12, "{own}");
+    // Nobody waits long for a turn.
+    let last = |who| done.iter().rposition(|&one| one == who).unwrap();
+    assert!((0..2).all(|who| last(who) > 390));
+}
+
+#[test]
+fn who_has_slept_runs_before_those_who_compute_and_gets_no_more_than_they() {
+    fn sleeps(own: usize) {
+        DONE.lock().unwrap().push(own);
+        running().set_state(State::Blocked);
+        wait_for_others();
+        DONE.lock().unwrap().push(own);
+    }
+    fn computes(own: usize) {
+        loop {
+            DONE.lock().unwrap().push(own);
+            fake::set_tsc(cpu::tsc() + SLICE_NS);
+            preempt();
+        }
+    }
+    let sandbox = with_a_clock();
+    DONE.lock().unwrap().clear();
+    let sleeper = thread(sleeps, 9);
+    push(sleeper.clone());
     yield_now();
-    assert_eq!(*DONE.lock().unwrap(), [0, 0, 0, 1, 1, 1, 2, 2, 2]);
+    (1..=3).for_each(|own| push(thread(computes, own)));
+    for _ in 0..3 {
+        goes_on(&sandbox, SLICE_NS);
+        preempt();
+    }
+    DONE.lock().unwrap().clear();
+    assert!(wake(&sleeper));
+    preempt();
+    assert_eq!(DONE.lock().unwrap()[0], 9);
+}
+
+#[test]
+fn who_ran_alone_owes_nobody_what_nobody_wanted() {
+    fn computes(_: usize) {
+        loop {
+            DONE.lock().unwrap().push(1);
+            let now = cpu::tsc();
+            fake::set_tsc(now + SLICE_NS);
+            preempt();
+        }
+    }
+    let sandbox = with_a_clock();
+    DONE.lock().unwrap().clear();
+    goes_on(&sandbox, 1000 * SLICE_NS);
+    push(thread(computes, 1));
+    goes_on(&sandbox, SLICE_NS);
+    for _ in 0..10 {
+        preempt();
+        goes_on(&sandbox, SLICE_NS);
+    }
+    let others = DONE.lock().unwrap().len();
+    assert!((9..=13).contains(&others), "{others}");
+}
+
+#[test]
+fn cpu_time_is_each_threads_own_and_none_while_nobody_runs() {
+    fn computes(_: usize) {
+        let now = cpu::tsc();
+        fake::set_tsc(now + 700);
+    }
+    let sandbox = with_a_clock();
+    let other = thread(computes, 0);
+    goes_on(&sandbox, 100);
+    push(other.clone());
+    yield_now();
+    assert_eq!([ran(running()).all, ran(&other).all], [100, 700]);
+    // It waits for the host, which takes long.
+    let (this, tsc) = (current_arc(), sandbox.machine.tsc());
+    sandbox.machine.set_vmm(move |_, _, _| {
+        tsc.set(tsc.get() + 5000);
+        wake(&this);
+        Ok(0)
+    });
+    running().set_state(State::Blocked);
+    assert_eq!(block(), Ok(()));
+    goes_on(&sandbox, 11);
+    let had = ran(running());
+    assert_eq!((had.all, had.waited), (111, 1));
+    // What the host was asked to do is told apart.
+    crate::host::call(Request::Elapsed).unwrap();
+    let had = ran(running());
+    assert_eq!((had.all, had.in_host), (5111, 5000));
+    let process = current().process.cpu_time();
+    assert_eq!((process.all, process.system), (5111, 5000));
 }
 
 /// Threads that hand tokens on.

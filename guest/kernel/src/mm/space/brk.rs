@@ -3,7 +3,7 @@
 use crate::mm::backing::Backing;
 use crate::mm::space::AddressSpace;
 use crate::mm::vma::{Attributes, Prot, Vma};
-use trapgate_abi::layout::page_up;
+use trapgate_abi::layout::{PAGE_SIZE, page_up};
 
 impl AddressSpace {
     /// brk(2): sets the heap's end to `address` if it can, and answers where
@@ -30,7 +30,12 @@ impl AddressSpace {
             }
             let attributes = Attributes::new(Prot::READ.with(Prot::WRITE), self.future);
             let (start, end) = (old_end, new_end);
-            self.vmas.insert(Vma { start, end, attributes, backing: Backing::Heap }).ok()?;
+            let heap = Vma { start, end, attributes, backing: Backing::Heap };
+            let pages = (end - start) / PAGE_SIZE;
+            if !self.heap_may_end(address) || !self.may_expand(&heap, pages, (start, end)) {
+                return None;
+            }
+            self.vmas.insert(heap).ok()?;
             self.populate_ahead(start, end);
         } else if new_end < old_end {
             let around = self.vmas.remove(new_end, old_end).ok()?;

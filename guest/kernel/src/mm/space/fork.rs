@@ -25,8 +25,18 @@ impl AddressSpace {
         let top = top_tables(&self.tables).ok_or(Errno::ENOMEM)?;
         let tables = self.tables.sibling(top);
         // From here on its end gives everything back.
-        let &mut AddressSpace { brk_start, brk, end, mmap_top, ahead, eager, ram, growth, .. } =
-            self;
+        let &mut AddressSpace {
+            brk_start,
+            brk,
+            end,
+            mmap_top,
+            ahead,
+            eager,
+            ram,
+            growth,
+            bounds,
+            ..
+        } = self;
         let future = Marks::NONE;
         let mut copy = AddressSpace {
             vmas,
@@ -40,6 +50,7 @@ impl AddressSpace {
             ram,
             future,
             growth,
+            bounds,
             stored: None,
         };
         let copied = self.copy_pages(&mut copy.tables);

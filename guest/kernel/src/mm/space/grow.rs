@@ -32,6 +32,9 @@ impl AddressSpace {
             return Err(FaultError::NotMapped);
         }
         let more = Vma { start, end, attributes, backing: Backing::Anonymous };
+        if !self.may_expand(&more, (end - start) / PAGE_SIZE, (start, end)) {
+            return Err(FaultError::NotMapped);
+        }
         self.vmas.insert(more).map_err(|_| FaultError::OutOfMemory)?;
         self.fault(address, access)
     }

@@ -98,6 +98,9 @@ impl AddressSpace {
         let end = start + length;
         let attributes = Attributes::new(prot, place.marks.with(self.future));
         let vma = Vma { start, end, attributes, backing };
+        if !self.may_expand(&vma, length / PAGE_SIZE, (start, end)) {
+            return Err(Errno::ENOMEM);
+        }
         if !taken {
             self.vmas.insert(vma)?;
         } else {
@@ -163,6 +166,9 @@ impl AddressSpace {
         let end = at;
         if start == end {
             return result;
+        }
+        if !self.may_become(start, end, prot) {
+            return Err(Errno::ENOMEM);
         }
         self.vmas.protect(start, end, prot)?;
         let mut present = 0;

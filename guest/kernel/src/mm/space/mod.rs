@@ -4,6 +4,7 @@
 //! `sys::mm` calls it for the memory calls, `fault` for page faults,
 //! `fs::transfer` to find the frames behind user addresses.
 
+pub mod bounds;
 mod brk;
 mod cow;
 mod fork;
@@ -21,6 +22,7 @@ use crate::mm::backing::{Backing, Mapped};
 use crate::mm::frames::{Batch, FRAMES};
 use crate::mm::vma::{Marks, Prot, Vma, VmaMap};
 use alloc::sync::Arc;
+use bounds::Bounds;
 use trapgate_abi::boot_info::{
     BootInfo, REGION_STACK, REGION_VDSO, REGION_VVAR, REGION_ZERO, Range, feature,
 };
@@ -76,6 +78,8 @@ pub struct AddressSpace {
     future: Marks,
     /// To how many bytes a mapping may grow down: the soft `RLIMIT_STACK`.
     growth: u64,
+    /// How much may be mapped.
+    bounds: Bounds,
     /// A file of which a shared mapping has become writable, since the last time that
     /// somebody asked.
     stored: Option<Arc<Mapped>>,
@@ -157,6 +161,7 @@ impl AddressSpace {
             ram: boot.ram_size,
             future: Marks::NONE,
             growth: USER_STACK_SIZE,
+            bounds: Bounds::NONE,
             stored: None,
         })
     }

@@ -26,7 +26,7 @@ impl AddressSpace {
     pub fn beside(&self) -> Result<AddressSpace, Errno> {
         let tables = self.tables.sibling(top_tables(&self.tables).ok_or(Errno::ENOMEM)?);
         let vmas = VmaMap::default();
-        let &AddressSpace { end, ahead, eager, ram, mmap_top, growth, .. } = self;
+        let &AddressSpace { end, ahead, eager, ram, mmap_top, growth, bounds, .. } = self;
         let future = Marks::NONE;
         Ok(AddressSpace {
             vmas,
@@ -40,6 +40,7 @@ impl AddressSpace {
             mmap_top,
             future,
             growth,
+            bounds,
             stored: None,
         })
     }

@@ -63,6 +63,10 @@ impl AddressSpace {
         if old_end > vma.end {
             return Err(Errno::EFAULT);
         }
+        let more = new_length.saturating_sub(if keep { 0 } else { old_length });
+        if !self.may_expand(&vma, more / PAGE_SIZE, (0, 0)) {
+            return Err(Errno::ENOMEM);
+        }
         let wanted = address.checked_add(new_length).filter(|&end| end <= self.end);
         if !matches!(to, Move::To(_))
             && let Some(end) = wanted

@@ -55,6 +55,7 @@ pub(super) fn change(task: &Task, built: Built, file: Executable, execfn: &[u8],
     while let Some(timer) = timer() {
         drop(timer);
     }
+    process.habits.dumpable.store(true, Ordering::Relaxed);
 
     // What the task had.
     task.credentials.begin_program();

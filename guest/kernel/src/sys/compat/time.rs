@@ -3,9 +3,8 @@
 
 use crate::process::task::current;
 use crate::sys::define::{compat_define, ia32_define};
-use crate::sys::time::{Remaining, check, now, sleep, sleep_by, ticks};
+use crate::sys::time::{Remaining, now, sleep, sleep_by, ticks};
 use crate::user::UserPtr;
-use trapgate_abi::clock::RESOLUTION_NS;
 use trapgate_uapi::Errno;
 use trapgate_uapi::time::{
     CompatTms, NSEC_PER_SEC, OldTimespec32, OldTimeval32, Timespec, Timeval, Timezone,
@@ -47,7 +46,7 @@ compat_define! {
     }
 }
 compat_define! {
-    /// times(2): all time is user time.
+    /// times(2)
     fn times(buffer: UserPtr<CompatTms>) {
         let (times, now) = ticks();
         buffer.write_if(times.into())?;
@@ -63,8 +62,8 @@ ia32_define! {
 ia32_define! {
     /// clock_getres(2)
     fn clock_getres_time32(id: i32, resolution: UserPtr<OldTimespec32>) {
-        check(id)?;
-        resolution.write_if(Timespec::from_ns(RESOLUTION_NS).into()).map(|()| 0)
+        let ns = crate::sys::time::resolution(id)?;
+        resolution.write_if(Timespec::from_ns(ns).into()).map(|()| 0)
     }
 }
 ia32_define! {
