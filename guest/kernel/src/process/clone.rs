@@ -1,7 +1,7 @@
 //! clone(2): one more task of the running one's process.
 
-use crate::process::prepare_return::claim_user_state;
 use crate::process::task::current;
+use crate::process::user_state;
 use crate::sched::queue;
 use crate::sched::switch;
 use crate::user::UserPtr;
@@ -44,7 +44,7 @@ pub struct Wanted {
 /// ENOMEM.
 pub(super) fn user_state() -> Result<UserState, Errno> {
     // A call that has waited may not have its own there.
-    claim_user_state();
+    user_state::claim();
     switch::copy_user_state()
 }
 

@@ -7,8 +7,8 @@ use crate::log::log;
 use crate::mm::fault;
 use crate::mm::space::FaultError;
 use crate::process::exit;
-use crate::process::prepare_return::claim_user_state;
 use crate::process::task::current;
+use crate::process::user_state;
 use crate::sched::registers;
 use crate::signal::exception::{NO_CALL, Status, describe, error_code, signal_of};
 use crate::signal::info::Info;
@@ -85,7 +85,7 @@ fn status(number: u64) -> Status {
     match number as u8 {
         vector::DB => status.dr6 = cpu::take_debug_status(),
         vector::MF | vector::XM => {
-            claim_user_state();
+            user_state::claim();
             // Without memory for them it is none that anybody knows.
             let _ = registers::save(|area| {
                 status.x87 = [area.get(0), area.get(2)];

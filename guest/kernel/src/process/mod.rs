@@ -14,6 +14,7 @@ pub mod limits;
 pub mod numbers;
 pub mod prepare_return;
 pub mod program;
+pub mod program_file;
 pub mod random_stock;
 pub mod scheduling;
 pub mod segments;
@@ -24,5 +25,6 @@ pub mod task;
 #[cfg(feature = "test-hook")]
 pub mod test_hook;
 pub mod timers;
+pub mod user_state;
 pub mod utsname;
 pub mod write_back;

@@ -2,8 +2,8 @@
 //! from the doors, from exceptions and interrupts, from the start of a thread. A test
 //! looks at the image for another.
 
-use crate::process::signals;
 use crate::process::task::current;
+use crate::process::{signals, user_state};
 use crate::sched::thread::work;
 use crate::sched::{preempt, switch};
 use core::sync::atomic::Ordering;
@@ -56,16 +56,8 @@ fn do_work(regs: &mut PtRegs) {
             preempt::before_ring_3();
         }
         if bits & work::USER_STATE != 0 {
-            claim_user_state();
+            user_state::claim();
         }
-    }
-}
-
-/// Gives the CPU what the running task has in ring 3, if that is not what it holds.
-pub(super) fn claim_user_state() {
-    if switch::claim_user_state() {
-        let landing_pad = &current().process.landing_pad;
-        percpu::set_landing_pad(landing_pad.load(Ordering::Relaxed));
     }
 }
 

@@ -1,7 +1,7 @@
 //! Sending a signal, to a task or to a process (Linux: kernel/signal.c, `send_signal`).
 
 use crate::process::task::{Process, Task, find, next_of};
-use crate::process::timers;
+use crate::process::timers::{self, Owner};
 use crate::sched::queue;
 use crate::sched::thread::work;
 use crate::signal::decide::{Decision, decide};
@@ -35,6 +35,17 @@ impl Task {
     pub(super) fn kill(&self) {
         self.signals.kill();
         self.look_at_signals();
+    }
+}
+
+/// A timer's signal.
+impl Owner for Process {
+    fn send(&self, info: Info, task: Option<u32>) -> bool {
+        let sent = match task {
+            None => to_process(self, info),
+            Some(tid) => find(tid).map_or(Ok(false), |task| to_task(&task, info)),
+        };
+        sent == Ok(true)
     }
 }
 
@@ -72,7 +83,7 @@ pub fn to_process(process: &Process, info: Info) -> Result<bool, Errno> {
 /// The task takes the next signal of a set that was sent to it or to its process.
 pub fn take(task: &Task, set: u64) -> Option<Info> {
     let info = task.signals.take_of(set, &task.process.signals)?;
-    Some(timers::taken(task, info))
+    Some(timers::taken(&task.process.timers, info))
 }
 
 /// Whether a signal is to be queued: not if it is ignored. Those that stop a process and

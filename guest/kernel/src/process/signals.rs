@@ -2,9 +2,9 @@
 
 use crate::log::log;
 use crate::process::exit;
-use crate::process::prepare_return::claim_user_state;
 use crate::process::send;
 use crate::process::task::{Task, current};
+use crate::process::user_state;
 use crate::sched::registers;
 use crate::signal::action::SA_IA32_ABI;
 use crate::signal::context::{Call, Place};
@@ -24,7 +24,8 @@ use trapgate_abi::PtRegs;
 use trapgate_abi::crash::{Fault, NO_VECTOR};
 use trapgate_abi::log::{Event, Level};
 use trapgate_abi::x86::selector;
-use trapgate_arch::{fpu, user_state};
+use trapgate_arch::fpu;
+use trapgate_arch::user_state::{selectors, set_selectors};
 use trapgate_uapi::Errno;
 use trapgate_uapi::signal::{
     SA_NODEFER, SA_ONSTACK, SA_RESETHAND, SA_RESTORER, SIG_IGN, SIGSEGV, Sigaction,
@@ -123,24 +124,24 @@ fn push_frame(
     if is_on_it && !stack.has(place.frame) {
         return Err(Errno::EFAULT);
     }
-    let selectors = user_state::selectors();
-    push_state(regs, place, is_i386s, selectors)?;
+    let held = selectors();
+    push_state(regs, place, is_i386s, held)?;
     let has_xstate = fpu::xfeatures() != 0;
     if is_i386s {
         let [plain, rt] = task.process.boot.sigreturns;
         let landing_pad = task.process.landing_pad.load(Ordering::Relaxed);
         let returns = Returns { sigreturn: landing_pad + plain, rt_sigreturn: landing_pad + rt };
-        frame32::push(regs, &call, place, has_xstate, selectors, returns)?;
+        frame32::push(regs, &call, place, has_xstate, held, returns)?;
     } else {
         frame64::push(regs, &call, place, has_xstate)?;
     }
     *task.alternate_stack.lock() = stack.while_handling();
     // Whoever ran meanwhile may have the CPU.
-    claim_user_state();
+    user_state::claim();
     registers::reset()?;
     if is_i386s {
-        let [_, _, fs, gs] = selectors;
-        user_state::set_selectors([selector::USER_DS, selector::USER_DS, fs, gs]);
+        let [_, _, fs, gs] = held;
+        set_selectors([selector::USER_DS, selector::USER_DS, fs, gs]);
     }
     Ok(())
 }
@@ -163,7 +164,7 @@ fn push_state(
     is_i386s: bool,
     [ds, ..]: [u16; 4],
 ) -> Result<(), Errno> {
-    claim_user_state();
+    user_state::claim();
     let mut state = place.state;
     if is_i386s {
         let fxsave = registers::save(|area| {

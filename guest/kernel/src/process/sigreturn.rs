@@ -1,9 +1,9 @@
 //! sigreturn(2): the way back from a handler. The frame is the program's to write, so each
 //! of its words is a claim.
 
-use crate::process::prepare_return::claim_user_state;
 use crate::process::send;
 use crate::process::task::{Task, current};
+use crate::process::user_state;
 use crate::sched::registers;
 use crate::sched::thread::work;
 use crate::signal::exception::describe;
@@ -15,7 +15,8 @@ use crate::signal::xstate;
 use crate::user::UserPtr;
 use trapgate_abi::PtRegs;
 use trapgate_abi::crash::NO_VECTOR;
-use trapgate_arch::{percpu, user_state};
+use trapgate_arch::percpu;
+use trapgate_arch::user_state::set_selectors;
 use trapgate_uapi::Errno;
 use trapgate_uapi::sigcontext::{CompatSigcontext, FregsState};
 use trapgate_uapi::signal::{MINSIGSTKSZ, SIGSEGV, Sigaltstack};
@@ -76,14 +77,14 @@ fn come_back(regs: &PtRegs, read: impl FnOnce(&Task) -> Result<PtRegs, Errno>) -
 fn restore32(regs: &PtRegs, context: &CompatSigcontext) -> Result<PtRegs, Errno> {
     let back = frame32::registers(regs, context);
     restore_state(context.fpstate.into(), true)?;
-    user_state::set_selectors(frame32::selectors(context));
+    set_selectors(frame32::selectors(context));
     Ok(back)
 }
 
 /// x87 and vector registers from there; from nowhere, as after a reset.
 fn restore_state(at: u64, is_i386s: bool) -> Result<(), Errno> {
     if at == 0 {
-        claim_user_state();
+        user_state::claim();
         registers::reset()?;
         return Ok(());
     }
@@ -91,8 +92,8 @@ fn restore_state(at: u64, is_i386s: bool) -> Result<(), Errno> {
     let state = if is_i386s { at.wrapping_add(FREGS) } else { at };
     let found = xstate::find(state)?;
     let adapt = |area: &mut _| found.adapt(area, fregs.as_ref());
-    registers::copy_in(state, found.size, claim_user_state, adapt)?;
-    claim_user_state();
+    registers::copy_in(state, found.size, user_state::claim, adapt)?;
+    user_state::claim();
     Ok(())
 }
 

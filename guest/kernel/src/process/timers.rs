@@ -6,8 +6,6 @@
 //! more often than there are ticks.
 
 use crate::memory::{try_arc, try_insert};
-use crate::process::send;
-use crate::process::task::{Process, Task, find};
 use crate::sched::timers::{Expire, Schedule, Timer, now};
 use crate::signal::info::Info;
 use alloc::collections::BTreeMap;
@@ -41,6 +39,12 @@ pub enum Notice {
     Alarm,
 }
 
+/// Whose timer it is: who is sent its signal.
+pub trait Owner: Send + Sync {
+    /// Sends it, to a task by its number or to any. Whether somebody will take it.
+    fn send(&self, info: Info, task: Option<u32>) -> bool;
+}
+
 /// A timer of a process.
 pub struct ProcessTimer {
     /// Its number; -1 of the one that setitimer(2) sets.
@@ -49,7 +53,7 @@ pub struct ProcessTimer {
     notice: Notice,
     /// The time of its clock at the start, in nanoseconds: its own times are since then.
     pub base: u64,
-    process: Weak<Process>,
+    owner: Weak<dyn Owner>,
     timer: Timer,
     state: Mutex<State>,
 }
@@ -75,13 +79,13 @@ pub struct Shown {
 
 impl ProcessTimer {
     fn new(
-        process: &Arc<Process>,
+        owner: Weak<dyn Owner>,
         id: i32,
         base: u64,
         notice: Notice,
     ) -> Result<Arc<ProcessTimer>, Errno> {
-        let (process, timer) = (Arc::downgrade(process), Timer::new()?);
-        try_arc(ProcessTimer { id, notice, base, process, timer, state: Mutex::default() })
+        let (timer, state) = (Timer::new()?, Mutex::default());
+        try_arc(ProcessTimer { id, notice, base, owner, timer, state })
     }
 
     /// Sets it, to a time since the start; `None` for off. Answers what it was.
@@ -120,19 +124,15 @@ impl ProcessTimer {
     }
 
     /// Sends what it sends. Whether somebody will take it.
-    fn notify(&self, process: &Process) -> bool {
-        let (info, task) = match self.notice {
-            Notice::Nothing => return false,
-            Notice::Alarm => (Info::of_kernel(SIGALRM), None),
+    fn notify(&self) -> bool {
+        let Some(owner) = self.owner.upgrade() else { return false };
+        match self.notice {
+            Notice::Nothing => false,
+            Notice::Alarm => owner.send(Info::of_kernel(SIGALRM), None),
             Notice::Signal { signal, value, task } => {
-                (Info::of_timer(signal, self.id, 0, value), task)
+                owner.send(Info::of_timer(signal, self.id, 0, value), task)
             }
-        };
-        let sent = match task {
-            None => send::to_process(process, info),
-            Some(tid) => find(tid).map_or(Err(Errno::ESRCH), |task| send::to_task(&task, info)),
-        };
-        sent == Ok(true)
+        }
     }
 
     /// Its signal was taken: it goes on. How often it was due besides.
@@ -153,9 +153,8 @@ impl ProcessTimer {
 
 impl Expire for ProcessTimer {
     fn expire(self: Arc<Self>, now: u64) {
-        let Some(process) = self.process.upgrade() else { return };
         self.state.lock().is_pending = true;
-        if self.notify(&process) {
+        if self.notify() {
             let mut state = self.state.lock();
             if state.schedule.interval == 0 {
                 state.schedule.next = None;
@@ -187,7 +186,7 @@ impl Timers {
     /// ENOMEM, EAGAIN for too many.
     pub fn create(
         &mut self,
-        process: &Arc<Process>,
+        owner: Weak<dyn Owner>,
         base: u64,
         notice: impl FnOnce(i32) -> Notice,
     ) -> Result<i32, Errno> {
@@ -195,7 +194,7 @@ impl Timers {
             return Err(Errno::EAGAIN);
         }
         let id = self.next;
-        let timer = ProcessTimer::new(process, id, base, notice(id))?;
+        let timer = ProcessTimer::new(owner, id, base, notice(id))?;
         try_insert(&mut self.by_id, id, timer)?;
         // A number is not used again until all others were.
         self.next = (1..=MOST as i32 + 1)
@@ -221,19 +220,20 @@ impl Timers {
         self.by_id.remove(&id).ok_or(Errno::EINVAL)
     }
 
-    /// The one that setitimer(2) sets, once it was set; `make` makes it.
+    /// The one that setitimer(2) sets, if it was ever set.
+    pub const fn made_alarm(&self) -> Option<&Arc<ProcessTimer>> {
+        self.alarm.as_ref()
+    }
+
+    /// The same, which is made.
     ///
     /// # Errors
     /// ENOMEM.
-    pub fn alarm(
-        &mut self,
-        process: &Arc<Process>,
-        make: bool,
-    ) -> Result<Option<&Arc<ProcessTimer>>, Errno> {
-        if self.alarm.is_none() && make {
-            self.alarm = Some(ProcessTimer::new(process, -1, 0, Notice::Alarm)?);
+    pub fn alarm(&mut self, owner: Weak<dyn Owner>) -> Result<&Arc<ProcessTimer>, Errno> {
+        if self.alarm.is_none() {
+            self.alarm = Some(ProcessTimer::new(owner, -1, 0, Notice::Alarm)?);
         }
-        Ok(self.alarm.as_ref())
+        self.made_alarm().ok_or(Errno::ENOMEM)
     }
 
     /// Takes those of timer_create(2) away, one at a time: for a new program.
@@ -244,12 +244,12 @@ impl Timers {
 
 /// A signal was taken, which a timer has sent, perhaps: it goes on, and its signal tells how
 /// often it was due besides.
-pub fn taken(task: &Task, info: Info) -> Info {
+pub fn taken(timers: &Mutex<Timers>, info: Info) -> Info {
     if info.signal != SIGALRM && info.timer().is_none() {
         return info;
     }
     let timer = {
-        let timers = task.process.timers.lock();
+        let timers = timers.lock();
         match info.timer() {
             Some(id) => timers.by_id.get(&id).cloned(),
             None => timers.alarm.clone(),

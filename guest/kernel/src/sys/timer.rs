@@ -1,11 +1,11 @@
 //! Timers that send signals: timer_create(2) and its family, setitimer(2), alarm(2).
 
 use crate::process::task::{Process, current, find};
-use crate::process::timers::{Notice, ProcessTimer, Shown};
+use crate::process::timers::{Notice, Owner, ProcessTimer, Shown};
 use crate::signal::number::signal_number;
 use crate::sys::define::{SysResult, syscall_define};
 use crate::user::UserPtr;
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use trapgate_uapi::Errno;
 use trapgate_uapi::siginfo::{SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD, SIGEV_THREAD_ID, Sigevent};
 use trapgate_uapi::signal::SIGALRM;
@@ -37,7 +37,7 @@ pub(super) fn create(
         None => return Err(Errno::EINVAL),
     };
     let event = event()?.map(notice).transpose()?;
-    let made = process.timers.lock().create(process, base, |id| {
+    let made = process.timers.lock().create(owner(process), base, |id| {
         let by_number = Notice::Signal { signal: SIGALRM, value: id as u64, task: None };
         event.unwrap_or(by_number)
     })?;
@@ -61,6 +61,12 @@ fn notice(event: Sigevent) -> Result<Notice, Errno> {
     };
     let signal = signal_number(event.sigev_signo)?;
     Ok(Notice::Signal { signal, value: event.sigev_value, task })
+}
+
+/// Who is sent the signals of a process's timers.
+fn owner(process: &Arc<Process>) -> Weak<dyn Owner> {
+    let process: Weak<Process> = Arc::downgrade(process);
+    process
 }
 
 fn timer_of(process: &Process, id: i32) -> Result<Arc<ProcessTimer>, Errno> {
@@ -167,15 +173,20 @@ pub(super) fn set_interval(which: i32, new: Itimerval) -> Result<Itimerval, Errn
 pub(super) fn get_interval(which: i32) -> Result<Itimerval, Errno> {
     let is_real = check_which(which)?;
     let process = &current().process;
-    let alarm = process.timers.lock().alarm(process, false)?.cloned();
+    let alarm = process.timers.lock().made_alarm().cloned();
     Ok(alarm.filter(|_| is_real).map_or(Itimerval::default(), |alarm| timeval(alarm.get())))
 }
 
 fn set_alarm(value: u64, interval: u64) -> Result<Shown, Errno> {
     let process = &current().process;
-    let alarm = process.timers.lock().alarm(process, value != 0)?.cloned();
+    let made = process.timers.lock().made_alarm().cloned();
+    let alarm = match made {
+        Some(alarm) => alarm,
+        None if value == 0 => return Ok(Shown::default()),
+        None => process.timers.lock().alarm(owner(process))?.clone(),
+    };
     let next = (value != 0).then(|| process.clock.elapsed().saturating_add(value));
-    Ok(alarm.map_or(Shown::default(), |alarm| alarm.set(next, interval)))
+    Ok(alarm.set(next, interval))
 }
 
 syscall_define! {
