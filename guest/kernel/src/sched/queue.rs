@@ -57,24 +57,25 @@ pub fn wake(thread: &Arc<Thread>) -> bool {
         // It has not given the CPU up, or has found nobody to give it to.
         thread.set_state(State::Running);
     } else if waits {
-        put(thread.clone(), |queue| queue.now * SLICE_NS - 1);
+        put(thread.clone(), SLICE_NS, |queue| queue.now * SLICE_NS - 1);
     }
     waits
 }
 
 /// Puts a thread that is in no queue behind the others of its slice.
 pub fn push(thread: Arc<Thread>) {
-    put(thread, |queue| queue.now * SLICE_NS);
+    put(thread, 0, |queue| queue.now * SLICE_NS);
 }
 
 /// The same, and behind whoever would be the first.
 pub(super) fn push_behind_first(thread: Arc<Thread>) {
-    put(thread, |queue| queue.first().max(queue.now) * SLICE_NS);
+    put(thread, 0, |queue| queue.first().max(queue.now) * SLICE_NS);
 }
 
-/// Puts it where its virtual time is, or from the least that it may have on.
+/// Puts it where its virtual time is, or from the least that it may have on; and so much
+/// before that.
 #[inline]
-fn put(thread: Arc<Thread>, least: impl FnOnce(&Queue) -> u64) {
+fn put(thread: Arc<Thread>, before: u64, least: impl FnOnce(&Queue) -> u64) {
     thread.set_state(State::Ready);
     if !tick::come() {
         percpu::raise_work(work::TICK);
@@ -83,7 +84,8 @@ fn put(thread: Arc<Thread>, least: impl FnOnce(&Queue) -> u64) {
     let most = (queue.now + SLICES - 2) * SLICE_NS;
     let time = thread.share.virtual_time().max(least(&queue)).min(most);
     thread.share.set_virtual_time(time);
-    let index = time / SLICE_NS % SLICES;
+    let place = time.saturating_sub(before).max((queue.now - 1) * SLICE_NS);
+    let index = place / SLICE_NS % SLICES;
     OCCUPIED.store(occupied() | 1 << index, Ordering::Relaxed);
     let slice = &mut queue.slices[index as usize];
     let Some(first) = &slice.first else {
