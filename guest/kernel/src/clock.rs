@@ -43,7 +43,7 @@ impl Clock {
     /// So many ticks in nanoseconds, where the counter is a clock.
     pub fn span(&self, ticks: u64) -> Option<u64> {
         let multiplier = self.multiplier()?;
-        Some((u128::from(ticks) * u128::from(multiplier) >> 32) as u64)
+        Some(((u128::from(ticks) * u128::from(multiplier)) >> 32) as u64)
     }
 
     /// What a clock showed at the start, in nanoseconds; `None` for CPU time and
