@@ -8,17 +8,31 @@ use crate::sh;
 
 /// Structures whose header linux-raw-sys does not have: their sizes are asserted, and
 /// that they have no padding.
-const WITHOUT_TWIN: [(&str, &str); 10] = [
+const WITHOUT_TWIN: [(&str, &str); 24] = [
     ("CompatIpc64Perm", "asm-generic/ipcbuf.h"),
+    ("CompatRtSigframe", "arch/x86/include/asm/sigframe.h"),
     ("CompatShmid64", "asm-generic/shmbuf.h"),
+    ("CompatSigcontext", "asm/sigcontext.h"),
+    ("CompatSigframe", "arch/x86/include/asm/sigframe.h"),
+    ("CompatSiginfo", "asm-generic/siginfo.h"),
     ("CompatTms", "linux/times.h"),
+    ("CompatUcontext", "asm/ucontext.h"),
+    ("FOwnerEx", "asm-generic/fcntl.h"),
+    ("FpxSwBytes", "asm/sigcontext.h"),
+    ("FregsState", "asm/sigcontext.h"),
     ("Ipc64Perm", "asm-generic/ipcbuf.h"),
+    ("OldItimerspec32", "linux/time32.h"),
+    ("OldItimerval32", "linux/time32.h"),
+    ("RtSigframe", "arch/x86/include/asm/sigframe.h"),
     ("SchedAttr", "linux/sched/types.h"),
     ("SchedParam", "linux/sched/types.h, which the C library has instead"),
     ("ShmInfo", "linux/shm.h"),
     ("Shmid64", "asm-generic/shmbuf.h"),
     ("Shminfo64", "asm-generic/shmbuf.h"),
+    ("Sigcontext", "asm/sigcontext.h"),
+    ("Siginfo", "asm-generic/siginfo.h"),
     ("Tms", "linux/times.h"),
+    ("Ucontext", "asm/ucontext.h"),
 ];
 
 /// The words behind each place where `before` stands.
