@@ -8,6 +8,9 @@
  *
  * What is printed is the same wherever it runs: no address, no number of a process.
  */
+#ifndef __x86_64__
+#pragma GCC target("sse2")
+#endif
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdarg.h>
