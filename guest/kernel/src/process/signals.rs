@@ -124,6 +124,8 @@ fn push_frame(
     if is_on_it && !stack.has(place.frame) {
         return Err(Errno::EFAULT);
     }
+    // What the CPU has may be another's until here.
+    user_state::claim();
     let held = selectors();
     push_state(regs, place, is_i386s, held)?;
     let has_xstate = fpu::xfeatures() != 0;
@@ -157,14 +159,14 @@ fn i386s_stack(regs: &PtRegs, action: &Sigaction) -> u64 {
     }
 }
 
-/// Writes the x87 and vector registers. In front of i386's are those of x87 once more.
+/// Writes the x87 and vector registers, which the CPU has. In front of i386's are those of
+/// x87 once more.
 fn push_state(
     regs: &PtRegs,
     place: Place,
     is_i386s: bool,
     [ds, ..]: [u16; 4],
 ) -> Result<(), Errno> {
-    user_state::claim();
     let mut state = place.state;
     if is_i386s {
         let fxsave = registers::save(|area| {
