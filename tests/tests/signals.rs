@@ -21,7 +21,7 @@ fn every_kind(check: impl Fn(Case)) {
 /// How long it is in these programs until something happens, in milliseconds: longer where
 /// a thread starts slowly.
 fn unit() -> &'static str {
-    scale("60", "60", "500")
+    scale("100", "100", "500")
 }
 
 /// Cases of the program, one after the other in one sandbox.
