@@ -16,7 +16,7 @@ use trapgate_tests::{
 };
 
 /// The cases, a file a family.
-const LIST: [&str; 17] = [
+const LIST: [&str; 18] = [
     include_str!("../cases/list/attributes.cases"),
     include_str!("../cases/list/content.cases"),
     include_str!("../cases/list/descriptors.cases"),
