@@ -58,7 +58,7 @@ const FIRST_AREA: u64 = 0x1_0000;
 /// [`KERNEL_BASE`]` + KERNEL_PHYS`.
 pub const KERNEL_PHYS: u64 = 0x2_0000;
 /// The kernel image ends below this physical address.
-pub const KERNEL_PHYS_END: u64 = 0x18_0000;
+pub const KERNEL_PHYS_END: u64 = 0x17_0000;
 /// Physical address of the areas of the second CPU and those after it, one
 /// every [`PERCPU_STRIDE`] bytes; their log rings follow.
 const FURTHER_AREAS: u64 = KERNEL_PHYS_END;
