@@ -1,16 +1,11 @@
 //! What threads have of the CPU: how much, how soon, and how that is told.
 
-use trapgate::Kind;
 use trapgate_tests::programs::C_KINDS;
-use trapgate_tests::{Case, Home, case_elsewhere, compiled, needs_kvm};
+use trapgate_tests::{Case, compiled, needs_kvm};
 
-/// The C program in every way that it was made, for 32 bits, too, where those run.
+/// The C program in every way that it was made.
 fn every_c(check: impl Fn(Case)) {
-    for kind in C_KINDS.into_iter().chain(["m32"]) {
-        if kind == "m32" && Kind::of_this_host() == Kind::Software {
-            case_elsewhere("32 bits", Home::Rig, "a software KVM interprets them, without SSE");
-            continue;
-        }
+    for kind in C_KINDS {
         if let Some(program) = compiled(&format!("shares.{kind}")) {
             check(Case::new(&program));
         }
