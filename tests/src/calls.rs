@@ -88,7 +88,8 @@ fn call(line: &str) -> Option<Call> {
     let arguments = arguments.split(", ").filter(|text| !text.is_empty()).map(number);
     let result = match result {
         None | Some("?") => None,
-        Some(result) => Some(match result.strip_prefix("-1 ") {
+        // Behind the question mark: how it goes on.
+        Some(result) => Some(match result.strip_prefix("-1 ").or(result.strip_prefix("? ")) {
             Some(error) => Err(error.split(' ').next()?.to_owned()),
             None => Ok(number(result).map(u64::cast_signed).or(result.parse().ok())?),
         }),
