@@ -49,12 +49,13 @@ const DYNAMIC_32: How =
     ("dyn32", &["-O2", "-nodefaultlibs", "-l:libm.so.6", "-l:libc.so.6", "-lc_nonshared", "-lgcc"]);
 const SHARED_32: How = ("so32", &["-shared", "-fPIC", "-O2", "-nodefaultlibs", "-lgcc"]);
 /// The programs of `programs/c` that are made for 32 bits too.
-const LIBC_32: [&str; 8] = [
+const LIBC_32: [&str; 9] = [
     "abort.c",
     "clocks.c",
     "futex.c",
     "hello.c",
     "malloc-stress.c",
+    "shares.c",
     "signals.c",
     "stdio.c",
     "threads.c",

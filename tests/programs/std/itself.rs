@@ -53,6 +53,7 @@ fn main() {
                 // It is what is in memory there.
                 let at = main as usize as u64;
                 assert!((start..end).contains(&at));
+                // SAFETY: a function of this program, in a part that was looked up just now.
                 let code = unsafe { *(main as *const [u8; 16]) };
                 let mut bytes = [0; 16];
                 file.read_exact_at(&mut bytes, at - start + offset).expect("it is there");
