@@ -108,21 +108,19 @@ impl Info {
     }
 
     /// `si_pid`, of those that have one.
+    #[cfg(test)]
     pub const fn pid(&self) -> u32 {
         low(self.fields[0])
     }
 
     /// `si_uid`, of those that have one.
+    #[cfg(test)]
     pub const fn uid(&self) -> u32 {
         high(self.fields[0])
     }
 
-    /// `si_addr`, of those that have one.
-    pub const fn address(&self) -> u64 {
-        self.fields[0]
-    }
-
     /// `si_value`, of those that have one.
+    #[cfg(test)]
     pub const fn value(&self) -> u64 {
         self.fields[1]
     }
