@@ -10,12 +10,15 @@ use trapgate_uapi::Errno;
 use trapgate_uapi::siginfo::{SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD, SIGEV_THREAD_ID, Sigevent};
 use trapgate_uapi::signal::SIGALRM;
 use trapgate_uapi::time::{
-    CLOCK_BOOTTIME, CLOCK_MONOTONIC, CLOCK_REALTIME, CLOCK_TAI, ITIMER_PROF, ITIMER_REAL,
-    ITIMER_VIRTUAL, Itimerspec, Itimerval, NSEC_PER_SEC, TIMER_ABSTIME, Timespec, Timeval,
+    CLOCK_BOOTTIME, CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID, CLOCK_REALTIME, CLOCK_TAI,
+    CLOCK_THREAD_CPUTIME_ID, ITIMER_PROF, ITIMER_REAL, ITIMER_VIRTUAL, Itimerspec, Itimerval,
+    NSEC_PER_SEC, TIMER_ABSTIME, Timespec, Timeval,
 };
 
-/// Clocks that a timer can go by: nobody counts the CPU's time for one yet.
+/// Clocks that a timer can go by.
 const CLOCKS: [i32; 4] = [CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME, CLOCK_TAI];
+/// Those by which none can go yet.
+const OF_CPU_TIME: [i32; 2] = [CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID];
 
 syscall_define! {
     /// timer_create(2)
@@ -33,8 +36,8 @@ pub(super) fn create(
     let process = &current().process;
     let base = match process.clock.base(clock) {
         Some(base) if CLOCKS.contains(&clock) => base,
-        Some(_) => return Err(Errno::EOPNOTSUPP),
-        None => return Err(Errno::EINVAL),
+        None if !OF_CPU_TIME.contains(&clock) => return Err(Errno::EINVAL),
+        _ => return Err(Errno::EOPNOTSUPP),
     };
     let event = event()?.map(notice).transpose()?;
     let made = process.timers.lock().create(owner(process), base, |id| {

@@ -172,3 +172,18 @@ fn a_handler_of_sigsegv_is_told_where_and_why() {
     let [err, trapno, cr2] = [152, 160, 176].map(|at| sandbox.load_word(context + at));
     assert_eq!([err, trapno, cr2], [6, 14, 0x1230]);
 }
+
+#[test]
+fn timers_by_the_cpus_time_are_refused_as_the_documents_say() {
+    let sandbox = Sandbox::new();
+    let create = |clock| sandbox.call(nr64::TIMER_CREATE, [clock, 0, DATA, 0, 0, 0]);
+    assert_eq!([2, 3, 4].map(create), [Err(Errno::EOPNOTSUPP); 3]);
+    assert_eq!([12, 77].map(create), [Err(Errno::EINVAL); 2]);
+    assert_eq!([0, 1, 7, 11].map(create), [Ok(0); 4]);
+    let second = [0, 0, 1, 0].map(u64::to_le_bytes);
+    sandbox.store(DATA, second.as_flattened());
+    let set = |which, new| sandbox.call(nr64::SETITIMER, [which, new, 0, 0, 0, 0]);
+    assert_eq!([1, 2].map(|which| set(which, DATA)), [Err(Errno::ENOSYS); 2]);
+    assert_eq!([1, 2].map(|which| set(which, 0)), [Ok(0); 2], "they are off");
+    assert_eq!(set(0, DATA), Ok(0));
+}
