@@ -207,7 +207,7 @@ impl Epoll {
     /// least one, unless the time passes (`None`: for ever; 0: it does not wait).
     ///
     /// # Errors
-    /// EINTR, ENOMEM, those of `tell`; what the VMM answered.
+    /// ERESTARTSYS, ENOMEM, those of `tell`; what the VMM answered.
     #[inline(always)]
     pub fn wait(
         &self,

@@ -143,7 +143,7 @@ impl TimerFile {
     /// read(2): how often it was due since it was read or set.
     ///
     /// # Errors
-    /// EAGAIN, EINTR.
+    /// EAGAIN, ERESTARTSYS.
     pub fn take(self: &Arc<Self>, flags: u32) -> Result<u64, Errno> {
         let attempt = || {
             let mut state = self.state.lock();
@@ -159,7 +159,7 @@ impl TimerFile {
         match attempt() {
             Some(count) => Ok(count),
             None if flags & O_NONBLOCK != 0 => Err(Errno::EAGAIN),
-            None => wait(&[&self.queue], None, || Ok(attempt()))?.ok_or(Errno::EINTR),
+            None => wait(&[&self.queue], None, || Ok(attempt()))?.ok_or(Errno::ERESTARTSYS),
         }
     }
 
